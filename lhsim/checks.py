@@ -1,0 +1,66 @@
+"""attrs validators whose refusals say what is allowed: `positive`, `at_least`, `within`, ...
+
+Each raises `InputError` with the name of the field as its key; `lhsim.parameters` puts the path
+and the file in front. All of them refuse NaN and infinities, and let None pass, which an optional
+field uses for "not there".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from lhsim.errors import InputError, unknown_name
+
+Validator = Callable[[Any, Any, Any], None]
+
+
+def _numeric(allowed: str, accepts: Callable[[float], bool]) -> Validator:
+    def check(_instance: object, attribute: Any, value: Any) -> None:
+        if value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"{value!r} is not a number", key=attribute.name, allowed=allowed)
+        if not math.isfinite(value) or not accepts(value):
+            raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
+
+    return check
+
+
+positive = _numeric("a number > 0", lambda value: value > 0)
+non_negative = _numeric("a number >= 0", lambda value: value >= 0)
+finite = _numeric("a finite number", lambda _value: True)
+
+
+def at_least(least: float) -> Validator:
+    """Accept numbers from `least` on."""
+    return _numeric(f"a number >= {least}", lambda value: value >= least)
+
+
+def within(low: float, high: float) -> Validator:
+    """Accept numbers from `low` to `high`, both included."""
+    return _numeric(f"a number from {low} to {high}", lambda value: low <= value <= high)
+
+
+def whole(least: int) -> Validator:
+    """Accept whole numbers from `least` on."""
+
+    def check(_instance: object, attribute: Any, value: Any) -> None:
+        if value is None or (type(value) is int and value >= least):
+            return
+        allowed = f"a whole number >= {least}"
+        raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
+
+    return check
+
+
+def one_of(choices: Iterable[str]) -> Validator:
+    """Accept one of the `choices`, and suggest the nearest for anything else."""
+    known = tuple(choices)
+
+    def check(_instance: object, attribute: Any, value: Any) -> None:
+        if value not in known:
+            raise unknown_name("choice", str(value), known, key=attribute.name)
+
+    return check

@@ -1,0 +1,82 @@
+"""The exceptions that lhsim raises on purpose.
+
+::
+
+    LhsimError
+    ├── InputError (ValueError)    what the user gave cannot be used: one line, exit code 2
+    └── InvariantError             a run broke a law that every run must keep: a defect of lhsim
+
+An `InputError` names where the mistake stands (a file or an option), the key, and what is
+allowed there. It is always one line, so that the command line can print it as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LhsimError(Exception):
+    """Base of every exception that lhsim raises on purpose."""
+
+
+class InputError(LhsimError, ValueError):
+    """A value, key, name or file given by the user cannot be used.
+
+    Parameters
+    ----------
+    problem
+        What is wrong, as a short phrase: ``"unknown key"``, ``"is negative (-3.0)"``.
+    source
+        Where it stands: a file name or a command-line option.
+    key
+        The dotted path of the offending key, such as ``"polling.interval"``.
+    allowed
+        What would have been accepted.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        source: str | None = None,
+        key: str | None = None,
+        allowed: str | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.source = source
+        self.key = key
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        text = ": ".join(part for part in (self.source, self.key, self.problem) if part)
+        if self.allowed:
+            text += f"; allowed: {self.allowed}"
+        return " ".join(text.split())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way back from a worker process, keywords included."""
+        return _input_error, (type(self), self.problem, self.source, self.key, self.allowed)
+
+
+def _input_error(
+    kind: type[InputError], problem: str, source: str | None, key: str | None, allowed: str | None
+) -> InputError:
+    return kind(problem, source=source, key=key, allowed=allowed)
+
+
+class InvariantError(LhsimError):
+    """A run broke a law that every run must keep, such as the conservation of messages."""
+
+
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], *, source: str | None = None, key: str | None = None
+) -> InputError:
+    """Return the error for a `name` that is none of the `known` ones, with the nearest of them."""
+    choices = sorted(known)
+    nearest = difflib.get_close_matches(name, choices, n=1)
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    return InputError(
+        f"unknown {kind} {name!r}{hint}", source=source, key=key, allowed=", ".join(choices)
+    )

@@ -1,0 +1,114 @@
+"""Quantities with a unit, as people write them in a file: ``"8 us"``, ``"25 kB"``, ``"10/min"``.
+
+Inside lhsim every duration is a float in seconds, every size a float in bytes and every rate a
+float per second. A plain number in a file is already in that base unit. A field says which
+quantity it holds by its type, so that files, error messages and the generated documentation all
+read it from there::
+
+    @frozen
+    class PollingServer:
+        interval: Seconds = 1.0  # sleep between two polls [s]
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated
+
+from attrs import field, frozen
+
+from lhsim.errors import InputError
+
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S*)\s*")
+
+
+@frozen
+class Unit:
+    """A base unit and the multiples of it that may be written in a file.
+
+    Attached to a type by `typing.Annotated`; see `Seconds`, `Bytes` and `PerSecond`.
+    """
+
+    symbol: str
+    multiples: dict[str, float] = field(factory=dict, hash=False)
+
+    def parse(self, value: object) -> float:
+        """Return `value`, a number or a text such as ``"5 ms"``, in the base unit.
+
+        Raises
+        ------
+        InputError
+            When it is neither, has an unknown unit, or is not finite.
+        """
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise self._refuse(f"{value!r} is not a number")
+        if isinstance(value, str):
+            return self._parse_text(value)
+        if not math.isfinite(value):
+            raise self._refuse(f"{value!r} is not finite")
+        return float(value)
+
+    def _parse_text(self, text: str) -> float:
+        match = _QUANTITY.fullmatch(text)
+        if match is None:
+            raise self._refuse(f"{text!r} is not a number with a unit")
+        number, unit = match.groups()
+        if unit not in self.multiples:
+            raise self._refuse(
+                f"{text!r} has the unit {unit!r}" if unit else f"{text!r} has no unit"
+            )
+        # A division by 1e6 rounds once; a product with 1e-6 would round twice.
+        factor = self.multiples[unit]
+        value = float(number) * factor if factor >= 1 else float(number) / round(1 / factor)
+        if not math.isfinite(value):
+            raise self._refuse(f"{text!r} is not finite")
+        return value
+
+    def _refuse(self, problem: str) -> InputError:
+        units = ", ".join(self.multiples)
+        return InputError(
+            problem, allowed=f"a number [{self.symbol}] or a text with one of {units}"
+        )
+
+
+SECOND = Unit(
+    "s",
+    {
+        "ns": 1e-9,
+        "us": 1e-6,
+        "µs": 1e-6,
+        "μs": 1e-6,
+        "ms": 1e-3,
+        "s": 1,
+        "min": 60,
+        "h": 3600,
+        "d": 86400,
+    },
+)
+BYTE = Unit(
+    "B", {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+)
+PER_SECOND = Unit("1/s", {"/s": 1, "/min": 1 / 60, "/h": 1 / 3600})
+
+Seconds = Annotated[float, SECOND]
+Bytes = Annotated[float, BYTE]
+PerSecond = Annotated[float, PER_SECOND]
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as people write it: ``"50 ms"``, ``"2 s"``, ``"1 h 5 min"``."""
+    if not math.isfinite(seconds):
+        return str(seconds)
+    if seconds < 0:
+        return "-" + format_duration(-seconds)
+    if seconds >= 3599.5:
+        hours, rest = divmod(round(seconds / 60), 60)
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    if seconds >= 120:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    for symbol, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.4g} {symbol}"
+    return f"{seconds * 1e9:.3g} ns" if seconds else "0 s"
