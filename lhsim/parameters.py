@@ -1,0 +1,496 @@
+"""TOML files to frozen attrs classes and back, strictly, with the path of the offending key.
+
+A model file or an experiment is data: the attrs classes that describe it are its schema. What a
+class does not name is refused, and every refusal is one `InputError` that says where it stands::
+
+    models/bridge.toml: store.query.components[1].sigma: -0.2 is out of range; allowed: ...
+
+The types that a field may have:
+
+==============================  ================================================================
+``Seconds, Bytes, PerSecond``   a number in the base unit, or a text with a unit (`lhsim.units`)
+``float, int, str, bool``       themselves; whole floats such as ``1e6`` count as an int
+``Literal["a", "b"]``           one of the choices
+``X | None``                    X, or left out
+``tuple[X, ...], tuple[X, Y]``  a list
+``dict[str, X]``                a table with free keys
+an attrs class                  a table
+a family of variants            a table in which one key, the tag, names the class
+==============================  ================================================================
+
+A family of variants is a base class with a text `tag`, the key that chooses, and subclasses with
+a text `name` of their own, the value that chooses them. Any attrs class that is derived from the
+base takes part as soon as it is defined; the latest of two with one name counts. The base may
+have a class method ``from_scalar(value)`` that makes a variant of a plain number or text::
+
+    class Distribution:
+        tag: ClassVar[str] = "family"
+
+    @frozen
+    class Lognormal(Distribution):  # { family = "lognormal", median = "8 us", sigma = 0.3 }
+        name: ClassVar[str] = "lognormal"
+        median: Seconds
+        sigma: float
+
+Within a file the first mistake is reported. A key that is missing has no place in the file, and
+is reported when all that is written in its table is in order.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
+
+import attrs
+import tomli_w
+from cattrs import Converter
+
+from lhsim.errors import InputError, unknown_name
+from lhsim.units import Unit
+
+T = TypeVar("T")
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_LONGEST_SHOWN = 60
+
+
+def load(path: str | PathLike[str], cls: type[T]) -> T:
+    """Return the `cls` that the TOML file at `path` describes.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, is not TOML, or does not describe a `cls`.
+    """
+    return structure(read_toml(path), cls, source=str(path))
+
+
+def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
+    """Return the content of the TOML file at `path`.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read or is not TOML, with the line and the column.
+    """
+    source = str(path)
+    try:
+        return _parse_toml(Path(path).read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise InputError("does not exist", source=source) from None
+    except IsADirectoryError:
+        raise InputError("is a directory, not a file", source=source) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", source=source) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"is not UTF-8 at byte {error.start}", source=source) from None
+    except ValueError as error:
+        raise InputError(f"is not valid TOML: {error}", source=source) from None
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def structure(data: Mapping[str, object], cls: type[T], *, source: str) -> T:
+    """Return the `cls` that `data`, the content of a TOML file, describes.
+
+    Parameters
+    ----------
+    data
+        Tables as mappings, lists as lists. It is not changed.
+    cls
+        An attrs class, or the base of a family of variants.
+    source
+        What a refusal names as its place: a file, an option.
+
+    Raises
+    ------
+    InputError
+        For the first mistake, with the path of its key.
+    """
+    try:
+        return _CONVERTER.structure(data, cls)
+    except InputError as error:
+        raise InputError(
+            error.problem, source=source, key=error.key, allowed=error.allowed
+        ) from error.__cause__
+    except RecursionError:
+        raise InputError("is nested too deeply", source=source) from None
+
+
+def unstructure(instance: object) -> dict[str, Any]:
+    """Return the tables that describe `instance`, an attrs object: the inverse of `structure`.
+
+    Keys are in the order of the fields, after the tag of a variant; fields that hold their default
+    are left out. Quantities are plain numbers in their base unit.
+
+    Raises
+    ------
+    InputError
+        When a field holds None and that is not its default: TOML has no way to say so.
+    """
+    return cast("dict[str, Any]", _CONVERTER.unstructure(instance))
+
+
+def dumps(instance: object) -> str:
+    """Return `instance`, an attrs object, as the text of a TOML file."""
+    return tomli_w.dumps(unstructure(instance))
+
+
+def dump(instance: object, path: str | PathLike[str]) -> None:
+    """Write `instance`, an attrs object, to a TOML file at `path`."""
+    text = dumps(instance)
+    try:
+        Path(path).write_bytes(text.encode("utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", source=str(path)) from None
+
+
+def apply_settings(
+    data: Mapping[str, object], settings: Iterable[str], *, source: str = "--set"
+) -> dict[str, Any]:
+    """Return a copy of `data` in which each of the `settings` ``"key.path=value"`` holds.
+
+    A value is read as TOML, and as a text where it is not TOML: ``interval=50ms`` needs no quotes.
+    Tables that are not there are created; whether a key is known is for `structure` to say.
+
+    Raises
+    ------
+    InputError
+        When a setting has not that form, or its path leads through something that is no table.
+    """
+    result = dict(data)
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        steps = [step.strip() for step in path.split(".")]
+        if not separator or not all(steps):
+            raise InputError(f"{_show(setting)} is no setting", source=source, allowed="KEY=VALUE")
+        _put(result, steps, _setting_value(text.strip()), source)
+    return result
+
+
+def _put(table: dict[str, Any], steps: list[str], value: object, source: str) -> None:
+    """Set the key at the path `steps`, in copies of the tables that lie on the way."""
+    for depth, step in enumerate(steps[:-1], start=1):
+        inner = table.get(step, {})
+        if not isinstance(inner, Mapping):
+            path = ".".join(steps[:depth])
+            raise InputError(f"{_show(inner)} is not a table", source=source, key=path)
+        table[step] = dict(inner)
+        table = table[step]
+    table[steps[-1]] = value
+
+
+def _setting_value(text: str) -> object:
+    try:
+        parsed = _parse_toml(f"value = {text}")
+    except ValueError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+# --- tables -> objects ---------------------------------------------------------------------------
+
+
+def _structure_attrs(value: object, cls: type[Any]) -> Any:
+    return _build(_table(value), cls)
+
+
+def _structure_variant(value: object, base: type[Any]) -> Any:
+    if isinstance(value, str | int | float) and hasattr(base, "from_scalar"):
+        return _from_scalar(value, base)
+    table = dict(_table(value))
+    variants = _variants(base)
+    if base.tag not in table:
+        raise InputError("is missing", key=base.tag, allowed=", ".join(sorted(variants)))
+    name = table.pop(base.tag)
+    with _at(base.tag):
+        name = _structure_str(name, str)
+        if name not in variants:
+            raise unknown_name(base.tag, name, variants)
+    return _build(table, variants[name], tag=base.tag)
+
+
+def _from_scalar(value: str | int | float, base: type[Any]) -> Any:
+    allowed = f"a number, a text with a unit, or a table with the key {base.tag!r}"
+    _refuse_bool_and_huge(value, allowed)
+    try:
+        return base.from_scalar(value)
+    except InputError as error:  # its key names a field that the user has not written
+        raise InputError(error.problem, allowed=error.allowed) from None
+
+
+def _variants(base: type[Any]) -> dict[str, type[Any]]:
+    """Return the variants of a family by their names, in the order of their definition."""
+    found = {}
+    # The subclasses include the one that attrs replaced by its double with slots: no attrs class.
+    if isinstance(vars(base).get("name"), str) and "__attrs_attrs__" in vars(base):
+        found[vars(base)["name"]] = base
+    for subclass in base.__subclasses__():
+        found.update(_variants(subclass))
+    return found
+
+
+def _build(table: Mapping[str, object], cls: type[Any], tag: str | None = None) -> Any:
+    """Return the `cls` that `table` describes; each key is checked where it stands."""
+    fields = _fields(cls)
+    values = {}
+    for key, raw in table.items():
+        with _at(key):
+            if key not in fields:
+                raise _unknown_key(key, [tag, *fields] if tag else list(fields))
+            values[key] = _CONVERTER.structure(raw, cast(Any, fields[key].type))
+        _check_alone(cls, fields[key], values[key])
+    for key, attribute in fields.items():
+        if attribute.default is attrs.NOTHING and key not in values:
+            raise InputError("is missing", key=key)
+    return _construct(cls, values)
+
+
+def _fields(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
+    """Return the fields that a table may set, by the name of the key."""
+    return {
+        field.alias or field.name: field
+        for field in attrs.fields(attrs.resolve_types(cls, include_extras=True))
+        if field.init
+    }
+
+
+def _unknown_key(key: str, known: list[str]) -> InputError:
+    nearest = difflib.get_close_matches(key, known, n=1)
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    return InputError(f"unknown key{hint}", allowed=", ".join(known) or "no key at all")
+
+
+def _check_alone(cls: type[Any], attribute: attrs.Attribute[Any], value: object) -> None:
+    """Run the validator of one field, so that its refusal comes in the order of the file.
+
+    The constructor runs all of them again: a validator that fails here because it looks at fields
+    that are not there yet gets its turn then.
+    """
+    if attribute.validator is None or attribute.converter is not None:
+        return
+    try:
+        attribute.validator(object.__new__(cls), attribute, value)
+    except InputError:
+        raise
+    except Exception:
+        return
+
+
+def _construct(cls: type[Any], values: dict[str, Any]) -> Any:
+    try:
+        return cls(**values)
+    except InputError:
+        raise
+    except (ValueError, ArithmeticError) as error:  # a user's own class may raise plain ones
+        raise InputError(str(error.args[0]) if error.args else "is refused") from error
+
+
+# --- plain values --------------------------------------------------------------------------------
+
+
+def _structure_quantity(value: object, unit: Unit) -> float:
+    return unit.parse(_scalar(value, f"a number [{unit.symbol}] or a text with its unit"))
+
+
+def _structure_float(value: object, _cls: object) -> float:
+    allowed = "a number"
+    number = _scalar(value, allowed)
+    if isinstance(number, str):
+        raise InputError(f"{_show(number)} is not a number", allowed=allowed)
+    if not math.isfinite(number):
+        raise InputError(f"{number!r} is not finite", allowed=allowed)
+    return float(number)
+
+
+def _structure_int(value: object, _cls: object) -> int:
+    allowed = "a whole number"
+    number = _scalar(value, allowed)
+    if isinstance(number, str) or not float(number).is_integer():
+        raise InputError(f"{_show(number)} is not a whole number", allowed=allowed)
+    return cast(int, _scalar(int(number), allowed))
+
+
+def _structure_str(value: object, _cls: object) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{_show(value)} is not a text", allowed="a text in quotes")
+    return value
+
+
+def _structure_bool(value: object, _cls: object) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"{_show(value)} is not a truth value", allowed="true, false")
+    return value
+
+
+def _structure_literal(value: object, cls: object) -> object:
+    choices = get_args(cls)
+    # True == 1 == 1.0, so the type counts as well.
+    if any(value == choice and type(value) is type(choice) for choice in choices):
+        return value
+    if isinstance(value, str) and all(isinstance(choice, str) for choice in choices):
+        raise unknown_name("choice", value, choices)
+    allowed = ", ".join(str(choice) for choice in choices)
+    raise InputError(f"{_show(value)} is none of the choices", allowed=allowed)
+
+
+def _structure_tuple(value: object, cls: object) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise InputError(f"{_show(value)} is not a list", allowed="a list")
+    kinds = get_args(cls)
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(kinds) != len(value):
+        raise InputError(f"has {len(value)} items", allowed=f"a list of {len(kinds)}")
+    items = []
+    for index, (item, kind) in enumerate(zip(value, kinds, strict=True)):
+        with _at(index):
+            items.append(_CONVERTER.structure(item, kind))
+    return tuple(items)
+
+
+def _structure_dict(value: object, cls: object) -> dict[str, Any]:
+    kind = get_args(cls)[1]
+    result = {}
+    for key, item in _table(value).items():
+        with _at(key):
+            result[key] = _CONVERTER.structure(item, kind)
+    return result
+
+
+def _table(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{_show(value)} is not a table", allowed="a table")
+    return value
+
+
+def _scalar(value: object, allowed: str) -> str | int | float:
+    if not isinstance(value, str | int | float):
+        raise InputError(f"{_show(value)} is not a number", allowed=allowed)
+    _refuse_bool_and_huge(value, allowed)
+    return value
+
+
+def _refuse_bool_and_huge(value: str | int | float, allowed: str) -> None:
+    if isinstance(value, bool):
+        raise InputError(f"{value!r} is not a number", allowed=allowed)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        # TOML's own limit, which its reader in Python does not keep; a float may overflow beyond.
+        raise InputError("has more than 64 bits", allowed=allowed)
+
+
+# --- paths in messages ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _at(step: str | int) -> Iterator[None]:
+    """Put `step`, a key or an index, in front of the path of a refusal that passes."""
+    try:
+        yield
+    except InputError as error:
+        path = f"[{step}]" if isinstance(step, int) else _quoted(step)
+        if error.key:
+            path += error.key if error.key.startswith("[") else f".{error.key}"
+        raise InputError(error.problem, key=path, allowed=error.allowed) from error.__cause__
+
+
+def _quoted(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+
+
+def _show(value: object) -> str:
+    """Return `value` for a message: short, on one line, whatever it is."""
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a huge number"  # and one that Python may refuse to print
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
+
+
+# --- objects -> tables ---------------------------------------------------------------------------
+
+
+def _unstructure_attrs(instance: Any) -> dict[str, Any]:
+    cls = type(instance)
+    table = {cls.tag: cls.name} if _is_variant(cls) else {}
+    for key, attribute in _fields(cls).items():
+        value, default = getattr(instance, attribute.name), _default(attribute, instance)
+        if value is None and default is not None:
+            raise InputError("None cannot be written", key=key, allowed="a value")
+        if value is not None and value != default:
+            with _at(key):
+                table[key] = _CONVERTER.unstructure(value, unstructure_as=attribute.type)
+    return table
+
+
+def _default(attribute: attrs.Attribute[Any], instance: object) -> object:
+    default: Any = attribute.default
+    if not isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        return default
+    return default.factory(instance) if default.takes_self else default.factory()
+
+
+# --- the table of types --------------------------------------------------------------------------
+
+
+def _unit(kind: object) -> Unit | None:
+    """Return the unit of an annotated quantity such as `Seconds`, None for any other type."""
+    metadata = kind.__metadata__ if get_origin(kind) is Annotated else ()  # type: ignore[attr-defined]
+    return next((item for item in metadata if isinstance(item, Unit)), None)
+
+
+def _is_variant(kind: object) -> bool:
+    return isinstance(kind, type) and isinstance(getattr(kind, "tag", None), str)
+
+
+def _origin_is(*origins: object) -> Any:
+    return lambda kind: get_origin(kind) in origins
+
+
+def _has_unit(kind: object) -> bool:
+    return _unit(kind) is not None
+
+
+def _quantity_hook(kind: object) -> Any:
+    return lambda value, _cls: _structure_quantity(value, cast(Unit, _unit(kind)))
+
+
+def _make_converter() -> Converter:
+    # The hooks raise one InputError with its path, which cattrs' groups of exceptions, made for
+    # "all mistakes at once", would only wrap.
+    converter = Converter(detailed_validation=False, unstruct_collection_overrides={tuple: list})
+    converter.register_structure_hook(float, _structure_float)
+    converter.register_structure_hook(int, _structure_int)
+    converter.register_structure_hook(str, _structure_str)
+    converter.register_structure_hook(bool, _structure_bool)
+    converter.register_structure_hook_func(_origin_is(Literal), _structure_literal)
+    converter.register_structure_hook_func(_origin_is(tuple), _structure_tuple)
+    converter.register_structure_hook_func(_origin_is(dict, Mapping), _structure_dict)
+    converter.register_structure_hook_factory(_has_unit, _quantity_hook)
+    converter.register_structure_hook_func(attrs.has, _structure_attrs)
+    converter.register_structure_hook_func(_is_variant, _structure_variant)  # asked first
+    for plain in (float, int, str, bool):
+        converter.register_unstructure_hook(plain, plain)
+    converter.register_unstructure_hook_func(_has_unit, float)
+    converter.register_unstructure_hook_func(attrs.has, _unstructure_attrs)
+    converter.register_unstructure_hook_func(_is_variant, _unstructure_attrs)
+    return converter
+
+
+_CONVERTER = _make_converter()

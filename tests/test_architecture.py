@@ -1,0 +1,188 @@
+"""Who may import whom, checked from the imports of every module under lhsim/.
+
+A unit is a module or a package directly under lhsim/. It may import from the floors below its
+own, never from a neighbour; some are held to less. An import for the type checker alone counts
+as an import here, but makes no cycle.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import lhsim
+
+FLOORS = (
+    {"errors", "units", "checks", "_jit", "streams", "_resources"},
+    {"distributions"},
+    {"parameters"},
+    {"rules", "metrics"},
+    {"models", "compiled", "theory", "analysis", "report"},
+    {"library"},  # the systems by name
+    {"simulation"},
+    {"execution"},
+    {"planning"},
+    {"calibration", "live"},
+    {"experiments", "testing"},
+)
+ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}
+HELD_TO_LESS = {
+    "theory": {"errors", "checks"},  # an oracle shares nothing with what it is held against
+    "analysis": ARRAYS_ONLY,
+    "metrics": ARRAYS_ONLY,
+    "report": ARRAYS_ONLY,
+    "live": FLOORS[0] | {"distributions", "parameters", "metrics"},  # knows no simulation
+}
+UNITS = set[str]().union(*FLOORS)
+
+
+def allowed(unit: str) -> set[str]:
+    """Return the units that a unit may import."""
+    if unit in HELD_TO_LESS:
+        return HELD_TO_LESS[unit]
+    level = next(index for index, floor in enumerate(FLOORS) if unit in floor)
+    # On the ground floor they may use one another; the check for cycles keeps them in order.
+    return set[str]().union(*FLOORS[: max(level, 1)])
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Return the files of the package in the folder `root`, by the names of the modules."""
+    files = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root.parent).with_suffix("").parts
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return files
+
+
+def imports(module: str, files: dict[str, Path]) -> Iterator[tuple[str, bool]]:
+    """Yield each module of the package that `module` imports, and whether that is at run time."""
+    tree = ast.parse(files[module].read_text(encoding="utf-8"))
+    package = module if files[module].name == "__init__.py" else module.rpartition(".")[0]
+    for_types = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        for name in _imported(node, package):
+            # "from lhsim.x import y" means the module lhsim.x.y, or a name in lhsim.x.
+            target = name if name in files else name.rpartition(".")[0]
+            if target in files:
+                yield target, node not in for_types
+
+
+def _imported(node: ast.AST, package: str) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    parts = package.split(".")
+    base = parts[: len(parts) + 1 - node.level] if node.level else []
+    return [".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names]
+
+
+def unit(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def violations(root: Path) -> list[str]:
+    """Return a line for each import and each unit that breaks the rules."""
+    files = modules(root)
+    strangers = {unit(module) for module in files} - UNITS - {""}
+    found = [f"{name} is in no floor" for name in sorted(strangers)]
+    graph = {module: set(imports(module, files)) for module in files}
+    for module, targets in graph.items():
+        if unit(module) in strangers | {""}:  # lhsim/__init__.py gathers the public names
+            continue
+        found += [
+            f"{module} imports {target}"
+            for target in sorted({target for target, _ in targets})
+            if unit(target) != unit(module) and unit(target) not in allowed(unit(module))
+        ]
+    running = {name: {target for target, runs in graph[name] if runs} for name in graph}
+    return found + _cycle(running)
+
+
+def _cycle(graph: dict[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return ["cycle: " + " <- ".join(error.args[1])]
+    return []
+
+
+def test_every_import_keeps_the_rules() -> None:
+    root = Path(lhsim.__file__).parent
+    assert len(modules(root)) > 10
+    assert violations(root) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"models/cpu.py": "from lhsim.rules import draw", "rules.py": ""}, []),
+        (
+            {"models/cpu.py": "from lhsim import theory", "theory.py": ""},
+            ["lhsim.models.cpu imports lhsim.theory"],
+        ),
+        (
+            {"models/cpu.py": "import lhsim.compiled.polling", "compiled/polling.py": ""},
+            ["lhsim.models.cpu imports lhsim.compiled.polling"],
+        ),
+        (
+            {"distributions/base.py": "from ..parameters import load", "parameters.py": ""},
+            ["lhsim.distributions.base imports lhsim.parameters"],
+        ),
+        (
+            {
+                "models/__init__.py": "from .cpu import serve\nfrom .. import execution",
+                "models/cpu.py": "",
+                "execution/__init__.py": "",
+            },
+            ["lhsim.models imports lhsim.execution"],
+        ),
+        (
+            {
+                "metrics/a.py": "def f():\n    from lhsim.simulation import Result",
+                "simulation.py": "",
+            },
+            ["lhsim.metrics.a imports lhsim.simulation"],
+        ),
+        (
+            {
+                "live/a.py": "if TYPE_CHECKING:\n    from lhsim.simulation import Result",
+                "simulation.py": "",
+            },
+            ["lhsim.live.a imports lhsim.simulation"],
+        ),
+        ({"rules.py": "from lhsim import simulate"}, ["lhsim.rules imports lhsim"]),
+        ({"helpers.py": ""}, ["helpers is in no floor"]),
+        (
+            {"models/a.py": "from . import b", "models/b.py": "from lhsim.models.a import x"},
+            ["cycle: lhsim.models.a <- lhsim.models.b <- lhsim.models.a"],
+        ),
+        (
+            {
+                "models/a.py": "if typing.TYPE_CHECKING:\n    from . import b",
+                "models/b.py": "from lhsim.models.a import x",
+            },
+            [],
+        ),
+        ({"errors.py": "import lhsim.units", "units.py": ""}, []),
+    ],
+)
+def test_the_check_finds_what_is_wrong(
+    tmp_path: Path, files: dict[str, str], expected: list[str]
+) -> None:
+    always = {"__init__.py": "import lhsim.errors", "errors.py": "", "models/__init__.py": ""}
+    for name, content in (always | files).items():
+        path = tmp_path / "lhsim" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    assert violations(tmp_path / "lhsim") == expected
