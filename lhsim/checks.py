@@ -7,7 +7,7 @@ field uses for "not there".
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,7 +22,7 @@ def _numeric(allowed: str, accepts: Callable[[float], bool]) -> Validator:
             return
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"{value!r} is not a number", key=attribute.name, allowed=allowed)
-        if not math.isfinite(value) or not accepts(value):
+        if not -sys.float_info.max <= value <= sys.float_info.max or not accepts(value):
             raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
 
     return check

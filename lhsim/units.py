@@ -45,9 +45,13 @@ class Unit:
             raise self._refuse(f"{value!r} is not a number")
         if isinstance(value, str):
             return self._parse_text(value)
-        if not math.isfinite(value):
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number beyond the range of floats
+            number = math.inf
+        if not math.isfinite(number):
             raise self._refuse(f"{value!r} is not finite")
-        return float(value)
+        return number
 
     def _parse_text(self, text: str) -> float:
         match = _QUANTITY.fullmatch(text)

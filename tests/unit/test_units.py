@@ -123,3 +123,17 @@ def test_a_duration_is_written_as_people_do(seconds: float, text: str) -> None:
 @settings(deadline=None)
 def test_a_formatted_duration_is_read_back(seconds: float) -> None:
     assert SECOND.parse(format_duration(seconds)) == pytest.approx(seconds, rel=6e-3)
+
+
+def test_a_whole_number_beyond_all_floats_is_refused():
+    with pytest.raises(InputError, match="not finite"):
+        SECOND.parse(10**400)
+
+
+@pytest.mark.parametrize("micro", ["us", "µs", "μs"])  # ASCII, the micro sign, the Greek letter
+def test_a_microsecond_may_be_written_in_three_ways(micro):
+    assert SECOND.parse(f"8 {micro}") == 8e-6
+
+
+def test_almost_an_hour_is_an_hour():
+    assert format_duration(3599.7) == "1 h"
