@@ -1,0 +1,33 @@
+"""How the systems behave: SimPy processes, the reference meaning of every model.
+
+Frozen classes describe a system, and are what a model file holds; the classes beside them in the
+same module are its processes.
+"""
+
+from lhsim.models.cpu import Collection, Cpu, Stalls, Warmth
+from lhsim.models.memory import Memory
+from lhsim.models.network import Network
+from lhsim.models.polling import PollingServer
+from lhsim.models.push import PushServer
+from lhsim.models.store import EventStore
+from lhsim.models.system import Calibration, Provenance, System
+from lhsim.models.workload import Closed, Periodic, Poisson, Workload
+
+__all__ = [
+    "Calibration",
+    "Closed",
+    "Collection",
+    "Cpu",
+    "EventStore",
+    "Memory",
+    "Network",
+    "Periodic",
+    "Poisson",
+    "PollingServer",
+    "Provenance",
+    "PushServer",
+    "Stalls",
+    "System",
+    "Warmth",
+    "Workload",
+]

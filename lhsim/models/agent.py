@@ -1,0 +1,106 @@
+"""The agents: each sends by its traffic, and receives as its server's architecture has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lhsim.errors import InputError
+from lhsim.models.workload import Closed, OpenTraffic, Workload
+from lhsim.rules import other_agent
+from lhsim.streams import Purpose, uniform
+
+if TYPE_CHECKING:
+    from lhsim.distributions import Distribution
+    from lhsim.models.bridge import Bridge, Steps
+    from lhsim.models.ledger import Message
+    from lhsim.models.stage import Stage
+
+
+def check_count(workload: Workload, agents: object) -> int:
+    """Return the number of agents when the topology can have so many, else raise InputError."""
+    if isinstance(agents, bool) or not isinstance(agents, int) or agents < 1:
+        raise InputError(f"{agents!r} is out of range", key="agents", allowed="a whole number >= 1")
+    if workload.topology == "pair" and agents % 2:
+        raise InputError(f"{agents} do not pair up", key="agents", allowed="an even number")
+    if workload.topology == "random" and agents == 1:
+        raise InputError("1 has no other to send to", key="agents", allowed="a whole number >= 2")
+    return agents
+
+
+def start(bridge: Bridge) -> None:
+    """Start each agent: its receiving side, then its sending side."""
+    workload = bridge.system.workload
+    senders = set(workload.senders(bridge.agents))
+    send = Senders(bridge)
+    for agent in range(bridge.agents):
+        at = _start_time(workload, agent, bridge)
+        bridge.env.process(bridge.server.attend(agent, at))
+        if agent in senders:
+            bridge.env.process(send.life(agent, at))
+
+
+class Senders:
+    """The sending side of the agents."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        traffic = bridge.system.workload.traffic
+        if isinstance(traffic, Closed):
+            self.life = self.send_in_turn
+            self._messages = traffic.messages
+            self._pause = bridge.stage(traffic.pause, Purpose.PAUSE)
+        elif isinstance(traffic, OpenTraffic):
+            self.life = self.send_on_schedule
+            self._first_gap = _gap(bridge, traffic.first_gap)
+            self._gap = _gap(bridge, traffic.gap)
+
+    def send_on_schedule(self, agent: int, start: float) -> Steps:
+        """Send at the times of the traffic, whatever has become of the messages before."""
+        env = self._bridge.env
+        yield env.timeout(start)
+        yield env.timeout(self._first_gap.draw(agent, 0))
+        number = 0
+        while True:
+            self._send(agent, number)
+            number += 1
+            yield env.timeout(self._gap.draw(agent, number))
+
+    def send_in_turn(self, agent: int, start: float) -> Steps:
+        """Send a message, wait for its end, pause, and send the next."""
+        env = self._bridge.env
+        yield env.timeout(start)
+        number = 0
+        while number != self._messages:
+            message = self._send(agent, number)
+            message.ended = env.event()
+            yield message.ended
+            yield from self._bridge.delay(self._pause, agent, number)
+            number += 1
+
+    def _send(self, agent: int, number: int) -> Message:
+        bridge = self._bridge
+        target = _target(bridge, agent, number)
+        message = bridge.ledger.create(agent, number, target, bridge.env.now)
+        bridge.env.process(bridge.server.carry(message))
+        return message
+
+
+def _gap(bridge: Bridge, distribution: Distribution) -> Stage:
+    gap = bridge.stage(distribution, Purpose.MESSAGE_GAP)
+    assert gap is not None, "a rate is positive and finite"
+    return gap
+
+
+def _start_time(workload: Workload, agent: int, bridge: Bridge) -> float:
+    if workload.start == "together":
+        return 0.0
+    if workload.start == "ramp":
+        return workload.start_over * (agent / bridge.agents)
+    return workload.start_over * uniform(bridge.seed, int(Purpose.START), agent, 0)
+
+
+def _target(bridge: Bridge, agent: int, number: int) -> int:
+    if bridge.system.workload.topology == "random":
+        u = uniform(bridge.seed, int(Purpose.TARGET), agent, number)
+        return other_agent(u, agent, bridge.agents)
+    return (agent + 1) % bridge.agents  # ring; and pair, where only even agents send

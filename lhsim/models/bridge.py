@@ -1,0 +1,91 @@
+"""The bridge: one system brought to life in a SimPy environment.
+
+It holds what both architectures share - the clock, the loops, the store, the network, the memory
+and the ledger - and gives the steps of their protocols a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from simpy import Environment
+from simpy.events import Event
+
+from lhsim.models import agent as agents_of
+from lhsim.models.cpu import Loop, StallTimeline
+from lhsim.models.ledger import Ledger, Message, Window
+from lhsim.models.memory import MemoryUse
+from lhsim.models.stage import Stage, stage
+from lhsim.models.store import Store
+from lhsim.streams import Purpose
+
+if TYPE_CHECKING:
+    from lhsim.distributions import Distribution
+    from lhsim.models.station import Station
+    from lhsim.models.system import System
+
+Steps: TypeAlias = Generator[Event, Any, None]
+
+
+class Bridge:
+    """A running system of `agents` agents under one seed."""
+
+    def __init__(
+        self, system: System, agents: int, seed: int, window: Window, *, keep_messages: bool = False
+    ) -> None:
+        self.env = Environment()
+        self.system = system
+        self.agents = agents
+        self.seed = seed
+        self.ledger = Ledger(window, keep_messages=keep_messages)
+        measured = (window.start, window.end)
+        self.store = Store(self.env, system.store, seed, measured)
+        self.loops = self._start_loops(window, measured)
+        self.memory = MemoryUse(system.memory, agents, system.store.events)
+        self.parse_message = self.stage(system.cpu.parse_message, Purpose.PARSE_MESSAGE)
+        self.write_cpu = self.stage(system.cpu.write, Purpose.WRITE_CPU)
+        self.acknowledge = self.stage(system.cpu.acknowledge, Purpose.ACKNOWLEDGE)
+        self.message_up = self.stage(system.network.up, Purpose.MESSAGE_UP)
+        self.request_up = self.stage(system.network.up, Purpose.REQUEST_UP)
+        self.answer_down = self.stage(system.network.down, Purpose.ANSWER_DOWN)
+        self.server = system.server.serve(self)
+        agents_of.start(self)
+
+    def stage(self, distribution: Distribution | None, purpose: Purpose) -> Stage | None:
+        """Return a random cost of this run, or None where it is always 0."""
+        return stage(distribution, purpose, self.seed)
+
+    def delay(self, stage: Stage | None, entity: int, index: int) -> Steps:
+        """Let a time pass that nothing queues for."""
+        if stage is not None:
+            yield self.env.timeout(stage.draw(entity, index))
+
+    def compute(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
+        """Work on the loop that serves `agent`."""
+        if stage is not None:
+            yield self.loop(agent).serve(stage.draw(entity, index))
+
+    def receive(self, message: Message) -> Steps:
+        """Bring a message to the server, which parses it."""
+        yield from self.delay(self.message_up, message.sender, message.number)
+        yield from self.compute(message.sender, self.parse_message, message.sender, message.number)
+
+    def loop(self, agent: int) -> Loop:
+        """Return the event loop that serves an agent."""
+        return self.loops[agent % len(self.loops)]
+
+    def stations(self) -> dict[str, Station]:
+        """Return the stations by name, all loops as ``cpu 0``, ``cpu 1``, ..."""
+        loops = {f"cpu {number}": loop for number, loop in enumerate(self.loops)}
+        return {**loops, **self.store.stations}
+
+    def _start_loops(self, window: Window, measured: tuple[float, float]) -> list[Loop]:
+        cpu = self.system.cpu
+        stalls = StallTimeline(cpu.stalls, self.seed, window.end) if cpu.stalls else None
+        cost = cpu.collection.cost if cpu.collection else None
+        collection = self.stage(cost, Purpose.COLLECTION)
+        return [
+            Loop(self.env, number, cpu, measured, stalls, collection)
+            for number in range(cpu.workers)
+        ]

@@ -1,0 +1,161 @@
+"""The server's processor: event loops whose costs depend on how idle they were, and pauses.
+
+A loop and the database threads of its process share one core and one interpreter lock, so the
+processor's part of a query or a write is a demand on the loop; only waiting is served elsewhere.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import field, frozen
+
+from lhsim.checks import positive, whole
+from lhsim.distributions import Distribution
+from lhsim.errors import InputError
+from lhsim.models.station import Service, Station
+from lhsim.models.workload import ZERO
+from lhsim.rules import FloatArray, draw, idle_excess, stretched
+from lhsim.streams import Purpose
+from lhsim.units import Seconds
+
+if TYPE_CHECKING:
+    from simpy import Environment
+
+    from lhsim.models.stage import Stage
+
+
+@frozen
+class Warmth:
+    """How much an idle loop costs more, and how fast work warms it up.
+
+    After an idle gap g the cost of an operation is its base cost times 1 + x, where
+    x = max(x, f(g)) and f is piecewise linear through (`gaps`, `excess`), flat beyond them. Each
+    operation then warms the loop: x := x / (1 + cost / `memory`).
+    """
+
+    gaps: tuple[Seconds, ...]  # idle times, ascending [s]
+    excess: tuple[float, ...]  # x at these, ascending
+    memory: Seconds = field(default=1.5e-3, validator=positive)  # work that halves x [s]
+
+    def __attrs_post_init__(self) -> None:
+        allowed = "as many ascending numbers >= 0 as the other list, at least two"
+        for key in ("gaps", "excess"):
+            numbers = getattr(self, key)
+            ascending = all(a < b for a, b in itertools.pairwise(numbers))
+            if len(numbers) < 2 or not ascending or numbers[0] < 0:
+                raise InputError("is no ascending list", key=key, allowed=allowed)
+        if len(self.gaps) != len(self.excess):
+            raise InputError("differs in length from gaps", key="excess", allowed=allowed)
+
+
+@frozen
+class Collection:
+    """Garbage collection: driven by allocation, so every `every`-th operation of a loop pays."""
+
+    every: int = field(validator=whole(1))  # operations of a loop
+    cost: Distribution = field()  # what that operation costs more [s]
+
+
+@frozen
+class Stalls:
+    """Stalls of the host: alternating renewals in which nothing on it runs."""
+
+    gap: Distribution  # from the end of a stall to the next [s]
+    length: Distribution  # [s]
+
+
+@frozen
+class Cpu:
+    """Event loops and what each operation costs them; agent i is served by loop i mod `workers`.
+
+    An operation that costs nothing takes no event.
+    """
+
+    workers: int = field(default=1, validator=whole(1))  # loops, one server each
+    parse_message: Distribution = ZERO  # accept, parse and authenticate a message [s]
+    parse_request: Distribution = ZERO  # accept, parse and authenticate a request for messages [s]
+    validate: Distribution = ZERO  # check a pushed message against its schema [s]
+    write: Distribution = ZERO  # the processor's part of a write [s]
+    query: Distribution = ZERO  # the processor's part of a query [s]
+    respond: Distribution = ZERO  # serialise and send the answer to a request [s]
+    acknowledge: Distribution = ZERO  # answer the sender of a stored message [s]
+    connect: Distribution = ZERO  # accept a push connection [s]
+    send: Distribution = ZERO  # serialise and send a pushed message [s]
+    relay: Distribution = ZERO  # take over a message from the loop of its sender [s]
+    warmth: Warmth | None = None
+    collection: Collection | None = None
+    stalls: Stalls | None = None
+
+
+class StallTimeline:
+    """The stalls of one host up to a horizon, drawn by address."""
+
+    def __init__(self, stalls: Stalls, seed: int, horizon: float, host: int = 0) -> None:
+        gap, length = stalls.gap.table().cells, stalls.length.table().cells
+        starts, ends, clock, index = [], [], 0.0, 0
+        while clock <= horizon:
+            start = clock + draw(gap, seed, int(Purpose.STALL_GAP), host, index)
+            clock = start + draw(length, seed, int(Purpose.STALL_LENGTH), host, index)
+            starts.append(start)
+            ends.append(clock)
+            index += 1
+        self.starts: FloatArray = np.array(starts)
+        self.ends: FloatArray = np.array(ends)
+
+
+class Loop(Station):
+    """One event loop: a station of one server that cools while idle and pauses with its host."""
+
+    def __init__(
+        self,
+        env: Environment,
+        number: int,
+        cpu: Cpu,
+        measured: tuple[float, float],
+        stalls: StallTimeline | None,
+        collection: Stage | None,
+    ) -> None:
+        super().__init__(env, 1, measured)
+        self._number = number
+        self._every = cpu.collection.every if cpu.collection else 0
+        self._collection = collection
+        self._stalls = stalls
+        self._warmth = cpu.warmth
+        if cpu.warmth:
+            self._gaps = np.array(cpu.warmth.gaps)
+            self._excess = np.array(cpu.warmth.excess)
+        self._chill = 0.0  # x of `Warmth`
+        self._idle_since = -np.inf  # a loop begins as cold as it can be
+        self._operations = 0
+        self.work_time = 0.0  # busy time less the pauses in it, inside the measured window [s]
+
+    def duration(self, demand: float) -> float:
+        """Return how long an operation of base cost `demand` that begins now takes [s]."""
+        cost = self._cost(demand)
+        now = self.env.now
+        stalls = self._stalls
+        taken = cost if stalls is None else stretched(now, cost, stalls.starts, stalls.ends)
+        if self._measured_from <= now < self._measured_to:
+            self.work_time += cost
+        return taken
+
+    def _cost(self, demand: float) -> float:
+        cost = demand
+        if self._warmth is not None:
+            gap = self.env.now - self._idle_since
+            self._chill = max(self._chill, idle_excess(gap, self._gaps, self._excess))
+            cost = demand * (1.0 + self._chill)
+            self._chill /= 1.0 + cost / self._warmth.memory
+        if self._collection is not None:
+            self._operations += 1
+            if self._operations % self._every == 0:
+                cost += self._collection.draw(self._number, self._operations // self._every - 1)
+        return cost
+
+    def complete(self, service: Service) -> None:
+        """End an operation; from now on the loop may be idle."""
+        self._idle_since = self.env.now
+        super().complete(service)

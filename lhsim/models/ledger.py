@@ -1,0 +1,146 @@
+"""The ledger: every message from its creation to its one outcome, and the statistics of them.
+
+Messages are conserved: created = delivered + rejected + dropped + expired + lost + pending, and
+each run checks it. Latencies are those of the *cohort*, the messages created inside a window, each
+followed until it ends; they stream into a histogram: memory does not grow with the messages.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from attrs import field, frozen
+from simpy.events import Event
+
+from lhsim.errors import InvariantError
+from lhsim.metrics.histogram import BUCKETS, Counts, record
+
+BATCHES = 20  # of the cohort, by time of creation: for intervals from a single run
+
+
+class Outcome(IntEnum):
+    """How a message ends. One that has not ended is pending."""
+
+    PENDING = 0
+    DELIVERED = 1
+    REJECTED = 2  # refused by a limit
+    DROPPED = 3  # no room in an outbound queue
+    EXPIRED = 4  # too late
+    LOST = 5  # its connection closed under it
+
+
+class Message:
+    """One message on its way; times in seconds, NaN until they are known."""
+
+    __slots__ = ("created", "delivered", "ended", "number", "outcome", "sender", "stored", "target")
+
+    def __init__(self, sender: int, number: int, target: int, created: float) -> None:
+        self.sender = sender
+        self.number = number  # of its sender
+        self.target = target
+        self.created = created  # when the sender meant to send it
+        self.stored = np.nan
+        self.delivered = np.nan
+        self.outcome = Outcome.PENDING
+        self.ended: Event | None = None  # where the sender waits for the end
+
+
+@frozen
+class Window:
+    """The measured part of a run [s]."""
+
+    start: float  # end of the warm-up
+    cohort_end: float  # messages created from `start` to here are followed
+    end: float  # end of the run
+
+    def batch(self, created: float) -> int:
+        """Return the batch of the cohort to which a message belongs, or -1."""
+        if not self.start <= created < self.cohort_end:
+            return -1
+        return int((created - self.start) / (self.cohort_end - self.start) * BATCHES)
+
+
+@frozen
+class Totals:
+    """Sums over the delivered messages of the cohort [s], by batch where of shape (BATCHES,)."""
+
+    latency: np.ndarray = field(factory=lambda: np.zeros(BATCHES))
+    delivered: np.ndarray = field(factory=lambda: np.zeros(BATCHES, np.int64))
+    to_store: np.ndarray = field(factory=lambda: np.zeros(1))
+    from_store: np.ndarray = field(factory=lambda: np.zeros(1))
+
+
+class Ledger:
+    """All messages of a run."""
+
+    def __init__(self, window: Window, *, keep_messages: bool = False) -> None:
+        self._window = window
+        self.created = 0
+        self.outcomes = [0] * len(Outcome)  # of ended messages, by Outcome
+        self.cohort = [0] * len(Outcome)  # of the ended messages of the cohort
+        self.cohort_created = 0
+        self.open: dict[Message, None] = {}  # created and not ended, oldest first
+        self.histogram: Counts = np.zeros((BATCHES, BUCKETS), np.int64)
+        self.totals = Totals()
+        self.shortest = np.inf
+        self.longest = -np.inf
+        self.last_end = 0.0
+        self.kept: list[Message] | None = [] if keep_messages else None
+
+    @property
+    def backlog(self) -> int:
+        """Messages that have been created and have not ended."""
+        return len(self.open)
+
+    def create(self, sender: int, number: int, target: int, now: float) -> Message:
+        """Return a new message."""
+        message = Message(sender, number, target, now)
+        self.created += 1
+        self.open[message] = None
+        if self._window.start <= now < self._window.cohort_end:
+            self.cohort_created += 1
+        if self.kept is not None:
+            self.kept.append(message)
+        return message
+
+    def end(self, message: Message, outcome: Outcome, now: float) -> None:
+        """Record how a message ended.
+
+        Raises
+        ------
+        InvariantError
+            When it had ended before.
+        """
+        if message.outcome is not Outcome.PENDING:
+            name = f"message {message.number} of agent {message.sender}"
+            raise InvariantError(f"{name} ended twice: {message.outcome.name}, {outcome.name}")
+        message.outcome = outcome
+        del self.open[message]
+        self.outcomes[outcome] += 1
+        self.last_end = now
+        batch = self._window.batch(message.created)
+        if batch >= 0:
+            self.cohort[outcome] += 1
+        if outcome is Outcome.DELIVERED:
+            message.delivered = now
+            if batch >= 0:
+                self._measure(message, batch)
+        if message.ended is not None:
+            message.ended.succeed()
+
+    def check_conservation(self) -> None:
+        """Raise InvariantError unless each message created has ended once or is pending."""
+        accounted = sum(self.outcomes) + len(self.open)
+        if accounted != self.created:
+            raise InvariantError(f"{self.created} messages created, {accounted} accounted for")
+
+    def _measure(self, message: Message, batch: int) -> None:
+        latency = message.delivered - message.created
+        record(self.histogram, batch, latency)
+        self.totals.latency[batch] += latency
+        self.totals.delivered[batch] += 1
+        self.totals.to_store[0] += message.stored - message.created
+        self.totals.from_store[0] += message.delivered - message.stored
+        self.shortest = min(self.shortest, latency)
+        self.longest = max(self.longest, latency)

@@ -1,0 +1,56 @@
+"""The memory of the server: a base, and so much per agent, connection and stored event."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from lhsim.checks import non_negative
+from lhsim.units import Bytes
+
+
+@frozen
+class Memory:
+    """What the server holds in memory."""
+
+    baseline: Bytes = field(default=0.0, validator=non_negative)  # with no agent [B]
+    per_agent: Bytes = field(default=0.0, validator=non_negative)  # for each agent known [B]
+    per_connection: Bytes = field(default=0.0, validator=non_negative)  # held or push [B]
+    per_event: Bytes = field(default=0.0, validator=non_negative)  # kept in memory [B]
+
+
+class MemoryUse:
+    """The memory in use, and its peak, as connections and events come and go."""
+
+    def __init__(self, memory: Memory, agents: int, events: int) -> None:
+        self._memory = memory
+        self._agents = agents
+        self.connections = 0
+        self.peak_connections = 0
+        self.events = events
+        self.peak = self.current
+
+    @property
+    def current(self) -> float:
+        """The memory in use now [B]."""
+        memory = self._memory
+        return (
+            memory.baseline
+            + memory.per_agent * self._agents
+            + memory.per_connection * self.connections
+            + memory.per_event * self.events
+        )
+
+    def connect(self) -> None:
+        """Count one more connection."""
+        self.connections += 1
+        self.peak_connections = max(self.peak_connections, self.connections)
+        self.peak = max(self.peak, self.current)
+
+    def disconnect(self) -> None:
+        """Count one connection less."""
+        self.connections -= 1
+
+    def store(self) -> None:
+        """Count one more event."""
+        self.events += 1
+        self.peak = max(self.peak, self.current)

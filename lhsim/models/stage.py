@@ -1,0 +1,49 @@
+"""A random quantity of the model, drawn by address."""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+
+from lhsim.distributions import Distribution
+from lhsim.rules import draw_block
+from lhsim.streams import Purpose
+
+BLOCK = 16  # draws of an entity that are made at a time: a call from Python costs more than a draw
+
+
+class Stage:
+    """What one step costs: a quantile table, and the purpose and seed that address its draws."""
+
+    __slots__ = ("_blocks", "_cells", "_purpose", "_seed")
+
+    def __init__(self, distribution: Distribution, purpose: Purpose, seed: int) -> None:
+        self._cells = distribution.table().cells
+        self._purpose = int(purpose)  # a plain number: Numba takes 100 times longer over an enum
+        self._seed = seed
+        self._blocks: dict[int, tuple[int, array[float]]] = {}  # by entity: first index, values
+
+    def draw(self, entity: int, index: int) -> float:
+        """Return the value [s] for an entity and an index; see `Purpose` for what they are."""
+        block = self._blocks.get(entity)
+        if block is not None:
+            first, values = block
+            if first <= index < first + BLOCK:
+                return values[index - first]
+        values = self._draw_block(entity, index)
+        self._blocks[entity] = (index, values)
+        return values[0]
+
+    def _draw_block(self, entity: int, first: int) -> array[float]:
+        values = array("d", bytes(8 * BLOCK))  # gives plain floats, in a tenth of a list's memory
+        out = np.frombuffer(values)
+        draw_block(self._cells, self._seed, self._purpose, entity, first, out)
+        return values
+
+
+def stage(distribution: Distribution | None, purpose: Purpose, seed: int) -> Stage | None:
+    """Return the stage, or None where it does not exist: a cost that is always 0 takes no event."""
+    if distribution is None or distribution.table().is_zero:
+        return None
+    return Stage(distribution, purpose, seed)

@@ -1,0 +1,116 @@
+"""The FIFO station: c servers, one waiting line, one event per service.
+
+This is the only place where work queues. A service starts at once when a server is free, else when
+its turn comes; its completion is the only event. On completion, in this order: the effect of the
+service happens (a write becomes visible), the head of the line starts, the owner continues. The
+station's own callback is attached when the event is created; attached at the start of the service,
+the owner of a queued service would run first.
+
+A trajectory is the same as with `simpy.Resource`, at less than half the events.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from simpy import Environment
+from simpy.events import NORMAL, Event
+
+# A time [s], or what gives it when the service begins, where it depends on the state by then.
+Demand: TypeAlias = float | Callable[[], float]
+
+
+class Service(Event):
+    """The completion of one service. Its value is what `begin` returned when the service began."""
+
+    def __init__(
+        self,
+        station: Station,
+        demand: Demand,
+        begin: Callable[[], Any] | None,
+        effect: Callable[[], None] | None,
+    ) -> None:
+        # As in simpy's Timeout, without a call of Event.__init__: there is one for each service.
+        self.env = station.env
+        self.callbacks = [station.complete]
+        self.demand = demand
+        self.begin = begin
+        self.effect = effect
+
+
+class Station:
+    """c servers and a waiting line, first come, first served.
+
+    Parameters
+    ----------
+    env
+        The clock.
+    servers
+        How many services run at a time.
+    measured
+        The window [from, to) in which its busy time counts [s].
+    """
+
+    def __init__(self, env: Environment, servers: int, measured: tuple[float, float]) -> None:
+        self.env = env
+        self.servers = servers
+        self.busy = 0
+        self.waiting: deque[Service] = deque()
+        self.busy_time = 0.0  # server-seconds inside the measured window
+        self._measured_from, self._measured_to = measured
+
+    def serve(
+        self,
+        demand: Demand,
+        begin: Callable[[], Any] | None = None,
+        effect: Callable[[], None] | None = None,
+    ) -> Service:
+        """Return the event of the completion of a service of `demand` [s] that queues from now.
+
+        `begin` is called when the service begins, `effect` when it ends.
+        """
+        service = Service(self, demand, begin, effect)
+        if self.busy < self.servers:
+            self._start(service)
+        else:
+            self.waiting.append(service)
+        return service
+
+    def duration(self, demand: float) -> float:
+        """Return how long a service of `demand` that begins now keeps its server [s]."""
+        return demand
+
+    def utilization(self) -> float:
+        """Return the mean part of the servers that is busy, over the measured window."""
+        window = self._measured_to - self._measured_from
+        return self.busy_time / (self.servers * window) if window > 0 else 0.0
+
+    def end_measurement(self, at: float) -> None:
+        """Let the measured window end at `at` [s], when the run stops before its horizon."""
+        self._measured_to = at
+
+    def complete(self, service: Service) -> None:
+        """End a service: its effect, then the start of the next; its owner continues after."""
+        self.busy -= 1
+        if service.effect is not None:
+            service.effect()
+        if self.waiting:
+            self._start(self.waiting.popleft())
+
+    def _start(self, service: Service) -> None:
+        self.busy += 1
+        now = self.env.now
+        demand = service.demand
+        duration = self.duration(demand() if callable(demand) else demand)
+        if now >= self._measured_from and now + duration <= self._measured_to:
+            self.busy_time += duration
+        else:
+            self.busy_time += self._part_measured(now, now + duration)
+        service._ok = True
+        service._value = service.begin() if service.begin is not None else None
+        self.env.schedule(service, NORMAL, duration)
+
+    def _part_measured(self, begin: float, end: float) -> float:
+        return max(0.0, min(end, self._measured_to) - max(begin, self._measured_from))

@@ -1,0 +1,92 @@
+"""A system: everything that a model file says."""
+
+from __future__ import annotations
+
+from attrs import Factory, field, frozen
+
+from lhsim.checks import whole
+from lhsim.errors import InputError
+from lhsim.models.cpu import Cpu
+from lhsim.models.memory import Memory
+from lhsim.models.network import Network
+from lhsim.models.polling import PollingServer
+from lhsim.models.push import PushServer
+from lhsim.models.store import EventStore
+from lhsim.models.workload import Workload
+
+
+@frozen
+class Provenance:
+    """Where one parameter comes from."""
+
+    source: str  # the measurement, publication or assumption
+    samples: int | None = field(default=None, validator=whole(1))
+    fit: str = ""  # what was fitted, and how well it held on data that it had not seen
+
+
+@frozen
+class Calibration:
+    """What a system was calibrated on. Beyond these ranges a result is an extrapolation."""
+
+    source: str = ""
+    host: str = ""
+    date: str = ""
+    agents: tuple[float, ...] | None = None  # from, to
+    messages_per_second: tuple[float, ...] | None = None  # from, to [1/s]
+    parameters: dict[str, Provenance] = Factory(dict)  # by the path of the parameter
+
+    def __attrs_post_init__(self) -> None:
+        for key in ("agents", "messages_per_second"):
+            limits = getattr(self, key)
+            if limits is not None and (len(limits) != 2 or limits[0] > limits[1]):
+                raise InputError("is no range", key=key, allowed="two numbers, from and to")
+
+    def beyond(self, agents: int, rate: float | None) -> tuple[str, ...]:
+        """Return why a level lies beyond the calibrated range; nothing where it does not."""
+        reasons = []
+        if self.agents is not None and agents > self.agents[1]:
+            reasons.append(f"{agents} agents; calibrated up to {self.agents[1]:g}")
+        limits = self.messages_per_second
+        if limits is not None and rate is not None and rate > limits[1]:
+            reasons.append(f"{rate:g} messages/s; calibrated up to {limits[1]:g}")
+        return tuple(reasons)
+
+
+@frozen
+class System:
+    """A server of one architecture, with the agents, the network and the store around it.
+
+    Exactly one of `polling` and `push` is there.
+    """
+
+    name: str
+    description: str = ""
+    workload: Workload = Factory(Workload)
+    network: Network = Factory(Network)
+    cpu: Cpu = Factory(Cpu)
+    store: EventStore = Factory(EventStore)
+    polling: PollingServer | None = None
+    push: PushServer | None = None
+    memory: Memory = Factory(Memory)
+    calibration: Calibration | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.polling is None) == (self.push is None):
+            problem = "is missing" if self.polling is None else "stands beside push"
+            raise InputError(problem, key="polling", allowed="exactly one of polling and push")
+
+    @property
+    def server(self) -> PollingServer | PushServer:
+        """The server of its architecture."""
+        server = self.polling or self.push
+        assert server is not None
+        return server
+
+    @property
+    def architecture(self) -> str:
+        """``"polling"`` or ``"push"``."""
+        return "polling" if self.polling is not None else "push"
+
+    def offered_load(self, agents: int) -> float | None:
+        """Return the messages that `agents` agents offer [1/s]; None for a closed loop."""
+        return self.workload.offered_load(agents)

@@ -1,0 +1,145 @@
+"""What the agents do: who sends to whom, when, and how the agents start.
+
+Descriptions only; the processes are in `lhsim.models.agent`.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import ClassVar, Literal
+
+from attrs import Factory, field, frozen
+
+from lhsim.checks import non_negative, one_of, positive, whole, within
+from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
+from lhsim.units import PerSecond, Seconds
+
+ZERO = Deterministic(0.0)
+
+Topology = Literal["ring", "pair", "random"]
+Start = Literal["random", "together", "ramp"]
+
+
+class Traffic(abc.ABC):
+    """When an agent sends its messages."""
+
+    tag: ClassVar[str] = "kind"
+    name: ClassVar[str]
+
+    @property
+    @abc.abstractmethod
+    def rate_per_agent(self) -> float | None:
+        """Messages that an agent offers [1/s]; None where the answers set the pace."""
+
+
+class OpenTraffic(Traffic):
+    """Messages at times that do not depend on the server: renewals from the agent's start on."""
+
+    @property
+    @abc.abstractmethod
+    def first_gap(self) -> Distribution:
+        """From the start of the agent to its first message [s]."""
+
+    @property
+    @abc.abstractmethod
+    def gap(self) -> Distribution:
+        """From one message to the next [s]."""
+
+
+@frozen(slots=False)
+class Poisson(OpenTraffic):
+    """Messages at exponential gaps."""
+
+    name: ClassVar[str] = "poisson"
+
+    rate: PerSecond = field(default=0.1, validator=positive)  # messages of an agent [1/s]
+
+    @property
+    def rate_per_agent(self) -> float:
+        """The rate [1/s]."""
+        return self.rate
+
+    @property
+    def first_gap(self) -> Distribution:
+        """Like any other gap: the process has no memory."""
+        return self.gap
+
+    @property
+    def gap(self) -> Distribution:
+        """Exponential [s]."""
+        return Exponential(1 / self.rate)
+
+
+@frozen(slots=False)
+class Periodic(OpenTraffic):
+    """Messages at equal gaps from a random phase on, each gap uniformly jittered."""
+
+    name: ClassVar[str] = "periodic"
+
+    rate: PerSecond = field(default=0.1, validator=positive)  # messages of an agent [1/s]
+    jitter: float = field(default=0.0, validator=within(0, 1))  # half-width, as a part of the gap
+
+    @property
+    def rate_per_agent(self) -> float:
+        """The rate [1/s]."""
+        return self.rate
+
+    @property
+    def first_gap(self) -> Distribution:
+        """A random phase of the period [s]."""
+        return Uniform(0.0, 1 / self.rate)
+
+    @property
+    def gap(self) -> Distribution:
+        """The period, jittered [s]."""
+        period = 1 / self.rate
+        if self.jitter == 0:
+            return Deterministic(period)
+        return Uniform(period * (1 - self.jitter), period * (1 + self.jitter))
+
+
+@frozen(slots=False)
+class Closed(Traffic):
+    """A closed loop: each message is created a pause after the one before it has ended."""
+
+    name: ClassVar[str] = "closed"
+
+    messages: int | None = field(default=10, validator=whole(1))  # of an agent; None: no end
+    pause: Distribution = ZERO  # from the end of a message to the next one [s]
+
+    @property
+    def rate_per_agent(self) -> None:
+        """None: the answers set the pace."""
+        return None
+
+
+@frozen
+class Workload:
+    """N agents, their traffic and how they begin.
+
+    ``ring``: agent i sends to agent i + 1. ``pair``: agent 2i sends to agent 2i + 1, which only
+    receives. ``random``: each message goes to one of the other agents, all equally likely.
+
+    Constant sleeps that start together stay clumped, so it matters how agents start: ``random``
+    at independent uniform times in [0, `start_over`), ``ramp`` evenly over it, ``together`` at 0.
+    """
+
+    topology: Topology = field(default="ring", validator=one_of(("ring", "pair", "random")))
+    traffic: Traffic = Factory(Poisson)
+    think: Distribution = ZERO  # from the receipt of messages to the next request for some [s]
+    start: Start = field(default="random", validator=one_of(("random", "together", "ramp")))
+    start_over: Seconds = field(default=1.0, validator=non_negative)  # time in which they start [s]
+
+    def offered_load(self, agents: int) -> float | None:
+        """Return the messages that `agents` agents offer [1/s]; None for a closed loop."""
+        rate = self.traffic.rate_per_agent
+        return None if rate is None else rate * len(self.senders(agents))
+
+    def senders(self, agents: int) -> range:
+        """Return the agents that send."""
+        return range(0, agents, 2) if self.topology == "pair" else range(agents)
+
+    @property
+    def started_by(self) -> float:
+        """When the last agent has started [s]."""
+        return 0.0 if self.start == "together" else self.start_over

@@ -1,0 +1,83 @@
+"""The rules that both engines share, against naive ones."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lhsim.distributions import Exponential
+from lhsim.rules import draw, draw_block, idle_excess, other_agent, stretched
+from lhsim.streams import uniform
+
+GAPS = np.array([0.0, 1.0, 3.0])
+EXCESS = np.array([0.0, 2.0, 3.0])
+
+
+def test_a_draw_is_the_quantile_of_its_address():
+    table = Exponential(2.0).table()
+    assert draw(table.cells, 1, 2, 3, 4) == table.quantile(uniform(1, 2, 3, 4))
+
+
+def test_a_block_holds_the_single_draws():
+    cells = Exponential(2.0).table().cells
+    values = np.empty(16)
+    draw_block(cells, 1, 2, 3, 40, values)
+    assert values.tolist() == [draw(cells, 1, 2, 3, 40 + offset) for offset in range(16)]
+
+
+@given(st.floats(0, 1, exclude_max=True), st.integers(2, 50), st.data())
+def test_a_random_target_is_another_agent(u, agents, data):
+    agent = data.draw(st.integers(0, agents - 1))
+    target = other_agent(u, agent, agents)
+    assert 0 <= target < agents
+    assert target != agent
+
+
+def test_every_other_agent_is_equally_likely():
+    targets = [other_agent((i + 0.5) / 400, 2, 5) for i in range(400)]
+    assert {t: targets.count(t) for t in set(targets)} == {0: 100, 1: 100, 3: 100, 4: 100}
+
+
+@given(st.floats(0, 10))
+def test_the_excess_is_piecewise_linear_and_flat_at_the_end(gap):
+    assert idle_excess(gap, GAPS, EXCESS) == pytest.approx(np.interp(gap, GAPS, EXCESS))
+
+
+def test_a_loop_that_never_ran_is_as_cold_as_can_be():
+    assert idle_excess(np.inf, GAPS, EXCESS) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("now", "demand", "duration"),
+    [
+        (0.0, 1.0, 1.0),  # before the first pause [2, 3)
+        (0.0, 2.0, 2.0),  # due when the pause begins
+        (0.0, 2.5, 3.5),  # through the pause
+        (2.0, 1.0, 2.0),  # begins with the pause
+        (2.5, 1.0, 1.5),  # begins inside the pause
+        (3.0, 1.0, 1.0),  # begins when the pause ends
+        (1.0, 4.0, 6.0),  # through both pauses, [2, 3) and [5, 6)
+    ],
+)
+def test_a_pause_stretches_a_service(now, demand, duration):
+    assert stretched(now, demand, np.array([2.0, 5.0]), np.array([3.0, 6.0])) == duration
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=8),
+    st.integers(0, 40),
+    st.integers(1, 40),
+)
+def test_a_stretched_service_gets_its_demand_of_unpaused_time(pauses, now, demand):
+    starts, ends, clock = [], [], 0
+    for gap, length in pauses:
+        starts.append(clock + gap)
+        clock += gap + length
+        ends.append(clock)
+    paused = {tick for start, end in zip(starts, ends, strict=True) for tick in range(start, end)}
+    worked, tick = 0, now
+    while worked < demand:  # whole ticks, counted one by one
+        worked += tick not in paused
+        tick += 1
+    duration = stretched(float(now), float(demand), np.array(starts, float), np.array(ends, float))
+    assert now + duration == tick
