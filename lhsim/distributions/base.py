@@ -1,0 +1,194 @@
+"""What every distribution of durations is: a quantile function with its moments."""
+
+from __future__ import annotations
+
+import abc
+import functools
+import math
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, ClassVar, cast, get_args, get_origin, get_type_hints
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lhsim import checks
+from lhsim.distributions.table import FloatArray, QuantileTable, tabulate
+from lhsim.errors import InputError
+from lhsim.units import SECOND, Seconds, format_duration
+
+_LONGEST_LIST = 6  # numbers that are written out
+
+
+class Distribution(abc.ABC):
+    """A distribution of durations: never negative, in seconds.
+
+    A subclass is an `attrs.frozen` class whose fields are its parameters in a file, such as
+    ``{ family = "lognormal", median = "8 us", sigma = 0.3 }``. It defines `name`, `mean`,
+    `variance`, `_quantile` and `_cdf`, and `breaks` where its quantile function is not smooth.
+    (Who walks ``__subclasses__()`` takes those for which `attrs.has` holds: attrs makes a class
+    with slots anew, and the first one may still be around.)
+    """
+
+    __slots__ = ()
+
+    tag: ClassVar[str] = "family"
+    name: ClassVar[str]
+
+    @classmethod
+    def from_scalar(cls, value: str | float) -> Distribution:
+        """Return the constant duration that a file gives as a plain number [s] or ``"5 ms"``."""
+        return Deterministic(SECOND.parse(value))
+
+    @property
+    @abc.abstractmethod
+    def mean(self) -> float:
+        """The mean [s], possibly infinite."""
+
+    @property
+    @abc.abstractmethod
+    def variance(self) -> float:
+        """The variance [s^2], possibly infinite."""
+
+    @abc.abstractmethod
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        """Return the quantiles [s] at the levels `u` in [0, 1], monotone in `u`."""
+
+    @abc.abstractmethod
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        """Return the probability of at most `x` [s], for `x` >= 0."""
+
+    @property
+    def breaks(self) -> FloatArray:
+        """The levels in (0, 1) at which the quantile function bends or jumps."""
+        return np.empty(0)
+
+    @property
+    def std(self) -> float:
+        """The standard deviation [s]."""
+        return math.sqrt(self.variance)
+
+    @property
+    def scv(self) -> float:
+        """The squared coefficient of variation: the variance over the squared mean."""
+        if self.variance in (0.0, math.inf):
+            return self.variance
+        return self.variance / self.mean**2
+
+    def quantile(self, u: ArrayLike) -> FloatArray:
+        """Return the smallest durations [s] that are not exceeded with the probabilities `u`.
+
+        Parameters
+        ----------
+        u
+            Levels in [0, 1], of any shape; at 1 the quantile may be infinite.
+
+        Raises
+        ------
+        InputError
+            When a level lies outside of [0, 1] or is NaN.
+        """
+        levels = np.asarray(u, dtype=float)
+        if not np.all((levels >= 0) & (levels <= 1)):
+            raise InputError("a level is out of range", key="u", allowed="numbers from 0 to 1")
+        with np.errstate(divide="ignore", over="ignore"):  # an infinite end is no accident
+            return np.asarray(self._quantile(levels), dtype=float)[()]
+
+    def cdf(self, x: ArrayLike) -> FloatArray:
+        """Return the probabilities of a duration of at most `x` [s], of any shape."""
+        durations = np.asarray(x, dtype=float)
+        with np.errstate(divide="ignore", over="ignore"):
+            probability = self._cdf(np.maximum(durations, 0.0))
+        return np.where(durations < 0, 0.0, probability)[()]
+
+    def table(self) -> QuantileTable:
+        """Return the quantile table that is drawn from; built once per equal distribution.
+
+        Raises
+        ------
+        InputError
+            When the mean is infinite.
+        """
+        return _table(self)
+
+    def __str__(self) -> str:
+        """Return a short form for people, such as ``"lognormal(median 8 us, sigma 0.3)"``."""
+        kinds = get_type_hints(type(self), include_extras=True)
+        parts = (
+            f"{field.name} {_text(getattr(self, field.name), kinds[field.name])}"
+            for field in attrs.fields(cast(Any, type(self)))
+        )
+        return f"{self.name}({', '.join(parts)})"
+
+
+@attrs.frozen
+class Deterministic(Distribution):
+    """Always the same duration."""
+
+    name: ClassVar[str] = "deterministic"
+
+    value: Seconds = attrs.field(validator=checks.non_negative)  # [s]
+
+    @property
+    def mean(self) -> float:
+        """The value [s]."""
+        return self.value
+
+    @property
+    def variance(self) -> float:
+        """Zero."""
+        return 0.0
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return np.full(u.shape, float(self.value))
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return np.where(x >= self.value, 1.0, 0.0)
+
+
+@functools.lru_cache(maxsize=256)
+def _table(distribution: Distribution) -> QuantileTable:
+    mean = distribution.mean
+    if not math.isfinite(mean):
+        raise InputError(
+            f"{distribution} has an infinite mean", allowed="a distribution with a finite mean"
+        )
+    return tabulate(distribution.quantile, mean, distribution.breaks)
+
+
+def is_distribution(_instance: object, attribute: Any, value: Any) -> None:
+    """Validate an attrs field that holds a distribution."""
+    if not isinstance(value, Distribution):
+        raise InputError(
+            f"{value!r} is not a distribution", key=attribute.name, allowed="a distribution"
+        )
+
+
+def floats(values: Iterable[float]) -> tuple[float, ...]:
+    """Return a tuple, of plain floats also where numpy's are given: an attrs converter."""
+    return tuple(values.tolist() if isinstance(values, np.ndarray) else values)
+
+
+def each(validator: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
+    """Validate every item of an attrs field that holds a tuple of at least one."""
+
+    def check(instance: object, attribute: Any, values: tuple[object, ...]) -> None:
+        if not values:
+            raise InputError("is empty", key=attribute.name, allowed="one value or more")
+        for value in values:
+            validator(instance, attribute, value)
+
+    return check
+
+
+def _text(value: Any, kind: Any) -> str:
+    """Return a parameter of the declared type `kind` as people write it."""
+    if isinstance(value, tuple):
+        if len(value) > _LONGEST_LIST:
+            return f"[{len(value)} values]"
+        return "[" + ", ".join(_text(item, get_args(kind)[0]) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} {item:.4g}" for key, item in value.items()) + "}"
+    if get_origin(kind) is Annotated and SECOND in get_args(kind):
+        return format_duration(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

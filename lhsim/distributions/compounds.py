@@ -1,0 +1,223 @@
+"""Distributions made of others: mixed, shifted, scaled, added up. They may be nested."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from attrs import field, frozen
+
+from lhsim import checks
+from lhsim.distributions.base import Distribution, each, floats, is_distribution
+from lhsim.distributions.convolution import convolve
+from lhsim.distributions.empirical import Quantiles
+from lhsim.distributions.inversion import invert
+from lhsim.distributions.table import LEVELS, FloatArray
+from lhsim.errors import InputError
+from lhsim.units import Seconds, format_duration
+
+
+def _distributions(values: Iterable[Distribution]) -> tuple[Distribution, ...]:
+    return tuple(values)
+
+
+@frozen
+class Mixture(Distribution):
+    """One of the components, chosen with probabilities in proportion to the weights."""
+
+    name: ClassVar[str] = "mixture"
+
+    weights: tuple[float, ...] = field(converter=floats, validator=each(checks.positive))
+    components: tuple[Distribution, ...] = field(
+        converter=_distributions, validator=each(is_distribution)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.weights) != len(self.components):
+            raise InputError(
+                f"has {len(self.weights)} values", key="weights", allowed="one for each component"
+            )
+
+    @property
+    def mean(self) -> float:
+        """The weighted mean of the components' means [s]."""
+        return math.fsum(p * part.mean for p, part in self._parts)
+
+    @property
+    def variance(self) -> float:
+        """The variance within the components and between their means [s^2]."""
+        mean = self.mean
+        if math.isinf(mean):
+            return math.inf
+        return math.fsum(p * (part.variance + (part.mean - mean) ** 2) for p, part in self._parts)
+
+    @property
+    def breaks(self) -> FloatArray:
+        """Where a component begins, ends, bends or jumps, on either side of it."""
+        points = np.concatenate([_corners(part) for part in self.components])
+        before = np.nextafter(points, -math.inf)
+        levels = np.unique(self.cdf(np.concatenate([before, points])))
+        return levels[(levels > 0) & (levels < 1)]
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return invert(self.cdf, u, *self._grid)
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return np.asarray(sum(p * part.cdf(x) for p, part in self._parts))
+
+    @property
+    def _parts(self) -> list[tuple[float, Distribution]]:
+        total = math.fsum(self.weights)
+        weights = [weight / total for weight in self.weights]
+        return list(zip(weights, self.components, strict=True))
+
+    @cached_property
+    def _grid(self) -> tuple[FloatArray, FloatArray]:
+        """Durations [s] from the least to the greatest, close together, and the cdf there."""
+        lowest, highest = np.ldexp(1.0, np.arange(-1074, -42)), np.ldexp(1.0, np.arange(-53, -42))
+        levels = np.concatenate([lowest, LEVELS, 1 - highest])
+        quantiles = [part.quantile(levels) for part in self.components]
+        corners = np.concatenate([_corners(part) for part in self.components])
+        grid = np.unique(np.concatenate([*quantiles, corners, np.nextafter(corners, -math.inf)]))
+        grid = grid[grid >= corners.min()]
+        return grid, np.maximum.accumulate(self.cdf(grid))
+
+
+def _corners(part: Distribution) -> FloatArray:
+    """Return the finite durations [s] at which the cdf of `part` begins, ends, bends or jumps."""
+    levels = np.concatenate([part.breaks, np.nextafter(part.breaks, 1), [0.0, 1.0]])
+    points = part.quantile(levels)
+    return np.unique(points[np.isfinite(points)])
+
+
+@frozen
+class Shifted(Distribution):
+    """Another distribution and a constant; a negative one only where the sum stays >= 0."""
+
+    name: ClassVar[str] = "shifted"
+
+    base: Distribution = field(validator=is_distribution)
+    by: Seconds = field(validator=checks.finite)  # [s]
+
+    def __attrs_post_init__(self) -> None:
+        least = float(self.base.quantile(0.0))
+        if least + self.by < 0:
+            raise InputError(
+                f"{self.by!r} would give durations below 0 s",
+                key="by",
+                allowed=f"a duration of at least {format_duration(-least)}",
+            )
+
+    @property
+    def mean(self) -> float:
+        """The mean of the base and the shift [s]."""
+        return self.base.mean + self.by
+
+    @property
+    def variance(self) -> float:
+        """The variance of the base [s^2]."""
+        return self.base.variance
+
+    @property
+    def breaks(self) -> FloatArray:
+        """Those of the base."""
+        return self.base.breaks
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return self.base.quantile(u) + self.by
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return self.base.cdf(x - self.by)
+
+
+@frozen
+class Scaled(Distribution):
+    """Another distribution times a constant."""
+
+    name: ClassVar[str] = "scaled"
+
+    base: Distribution = field(validator=is_distribution)
+    by: float = field(validator=checks.positive)
+
+    @property
+    def mean(self) -> float:
+        """The mean of the base times the constant [s]."""
+        return self.base.mean * self.by
+
+    @property
+    def variance(self) -> float:
+        """The variance of the base times the squared constant [s^2]."""
+        return self.base.variance * self.by**2
+
+    @property
+    def breaks(self) -> FloatArray:
+        """Those of the base."""
+        return self.base.breaks
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return self.base.quantile(u) * self.by
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return self.base.cdf(x / self.by)
+
+
+@frozen
+class Sum(Distribution):
+    """The sum of independent durations, convolved from the quantile tables of its terms.
+
+    Mean and variance are those of the terms, exactly. Constant terms are exact shifts.
+    """
+
+    name: ClassVar[str] = "sum"
+
+    terms: tuple[Distribution, ...] = field(
+        converter=_distributions, validator=each(is_distribution)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        for term in self.terms:
+            if math.isinf(term.mean):
+                raise InputError(
+                    f"{term} has an infinite mean",
+                    key="terms",
+                    allowed="distributions with a finite mean",
+                )
+
+    @property
+    def mean(self) -> float:
+        """The sum of the means [s]."""
+        return math.fsum(term.mean for term in self.terms)
+
+    @property
+    def variance(self) -> float:
+        """The sum of the variances [s^2]."""
+        return math.fsum(term.variance for term in self.terms)
+
+    @property
+    def breaks(self) -> FloatArray:
+        """Where the pieces of the convolution meet."""
+        return self._total.breaks
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return self._total.quantile(u)
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return self._total.cdf(x)
+
+    @cached_property
+    def _total(self) -> Distribution:
+        ends = [(term, *term.quantile([0.0, 1.0]).tolist()) for term in self.terms]
+        constant = math.fsum(low for _, low, high in ends if low == high)
+        random = [term for term, low, high in ends if low < high]
+        if not random:
+            return Quantiles((0.0, 1.0), (constant, constant))
+        return Shifted(functools.reduce(_convolved, random), constant)
+
+
+def _convolved(first: Distribution, second: Distribution) -> Distribution:
+    levels, values = convolve(first.table(), second.table())
+    return Quantiles(tuple(levels.tolist()), tuple(values.tolist()))

@@ -1,0 +1,170 @@
+"""Distributions that follow measured samples instead of a formula."""
+
+from __future__ import annotations
+
+import functools
+import heapq
+from functools import cached_property
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+from attrs import field, frozen
+
+from lhsim import checks
+from lhsim.distributions.base import Distribution, each, floats
+from lhsim.distributions.piecewise import PiecewiseLinear
+from lhsim.distributions.table import FloatArray
+from lhsim.errors import InputError
+from lhsim.units import Seconds
+
+
+@frozen
+class Quantiles(Distribution):
+    """A quantile function that is linear between a few points.
+
+    Two points of equal values are an atom; two of equal probabilities are a gap.
+    """
+
+    name: ClassVar[str] = "quantiles"
+
+    # from 0 to 1, ascending
+    probabilities: tuple[float, ...] = field(
+        converter=floats, validator=each(checks.within(0.0, 1.0))
+    )
+    # the quantiles there, ascending [s]
+    values: tuple[Seconds, ...] = field(converter=floats, validator=each(checks.non_negative))
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.values) != len(self.probabilities):
+            raise InputError(
+                f"has {len(self.values)} values", key="values", allowed="one for each probability"
+            )
+        if self.probabilities[0] != 0.0 or self.probabilities[-1] != 1.0:
+            raise InputError(
+                f"go from {self.probabilities[0]!r} to {self.probabilities[-1]!r}",
+                key="probabilities",
+                allowed="numbers from 0 to 1, both included",
+            )
+        for key in ("probabilities", "values"):
+            if any(left > right for left, right in pairwise(getattr(self, key))):
+                raise InputError("decrease", key=key, allowed="numbers in ascending order")
+
+    @property
+    def mean(self) -> float:
+        """The mean [s]."""
+        return self._curve.mean
+
+    @property
+    def variance(self) -> float:
+        """The variance [s^2]."""
+        return self._curve.variance
+
+    @property
+    def breaks(self) -> FloatArray:
+        """The probabilities between 0 and 1."""
+        return self._curve.inner_levels
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return self._curve.quantile(u)
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return self._curve.cdf(x)
+
+    @cached_property
+    def _curve(self) -> PiecewiseLinear:
+        return PiecewiseLinear(np.array(self.probabilities), np.array(self.values))
+
+
+@frozen
+class Empirical(Distribution):
+    """The distribution of measured samples.
+
+    Its quantile function is linear between the points ((i - 1/2) / n, i-th smallest sample) and
+    constant beyond them (Hazen's rule). So the mean is that of the samples, no draw lies outside
+    of what was measured, equal samples make an atom, and the distribution function differs from
+    that of the samples by at most 1 / (2 n).
+    """
+
+    name: ClassVar[str] = "empirical"
+
+    samples: tuple[Seconds, ...] = field(converter=floats, validator=each(checks.non_negative))
+
+    @property
+    def mean(self) -> float:
+        """The mean of the samples [s]."""
+        return self._curve.mean
+
+    @property
+    def variance(self) -> float:
+        """The variance [s^2]: a little less than that of the samples."""
+        return self._curve.variance
+
+    @property
+    def breaks(self) -> FloatArray:
+        """The levels of the samples."""
+        return self._curve.inner_levels
+
+    def compact(self, points: int = 64) -> Quantiles:
+        """Return nearly the same distribution by at most so many points.
+
+        Half of the points are spread evenly over the probabilities, so that the distribution
+        function moves by less than 2 / (points - 2) + 1 / n. Each further one goes where it
+        helps most: to the piece with the largest error in probability, mean and variance.
+
+        Raises
+        ------
+        InputError
+            For less than 8 points.
+        """
+        if points < 8:
+            raise InputError(f"{points} are too few", key="points", allowed="a whole number >= 8")
+        levels, values = self._curve.levels, self._curve.values
+        scaled = values / (values[-1] or 1.0)
+        even = np.searchsorted(levels, np.linspace(0, 1, points // 2))
+        kept = sorted({0, *even.tolist(), len(levels) - 1})
+        worst_point = functools.partial(
+            _worst_point, levels, scaled, float(np.mean(scaled)), float(np.std(scaled))
+        )
+        pieces = [worst_point(low, high) for low, high in pairwise(kept)]
+        heapq.heapify(pieces)
+        while len(kept) < points and pieces[0][0] < 0:
+            _, low, split, high = heapq.heappop(pieces)
+            kept.append(split)
+            heapq.heappush(pieces, worst_point(low, split))
+            heapq.heappush(pieces, worst_point(split, high))
+        kept.sort()
+        return Quantiles(tuple(levels[kept].tolist()), tuple(values[kept].tolist()))
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return self._curve.quantile(u)
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return self._curve.cdf(x)
+
+    @cached_property
+    def _curve(self) -> PiecewiseLinear:
+        values = np.sort(np.array(self.samples, dtype=float))
+        levels = (np.arange(len(values)) + 0.5) / len(values)
+        return PiecewiseLinear(
+            np.concatenate([[0.0], levels, [1.0]]),
+            np.concatenate([values[:1], values, values[-1:]]),
+        )
+
+
+def _worst_point(
+    levels: FloatArray, values: FloatArray, mean: float, std: float, low: int, high: int
+) -> tuple[float, int, int, int]:
+    """Return (-error, low, split, high) of the straight piece between the knots low and high.
+
+    The split is the knot that is farthest from the piece. The error is that in probability and
+    a bound of those in the mean and in the variance, relative to these.
+    """
+    rise, run = values[high] - values[low], levels[high] - levels[low]
+    if rise == 0 or run == 0 or high - low < 2:
+        return 0.0, low, low, high
+    inside = slice(low + 1, high)
+    distance = np.abs((values[inside] - values[low]) / rise - (levels[inside] - levels[low]) / run)
+    worst = int(np.argmax(distance))
+    error = distance[worst] * run * (1 + rise / mean + (rise / std) ** 2)
+    return -float(error), low, low + 1 + worst, high

@@ -1,0 +1,322 @@
+"""The textbook families, by their textbook parameters.
+
+The closed forms are those of Johnson, Kotz and Balakrishnan, *Continuous Univariate
+Distributions* (2nd ed., 1994).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy  # it loads its parts on their first use, and scipy.stats takes a second
+from attrs import field, frozen
+
+from lhsim import checks
+from lhsim.distributions.base import Distribution, each, floats
+from lhsim.distributions.compounds import Mixture
+from lhsim.distributions.table import FloatArray
+from lhsim.errors import InputError, unknown_name
+from lhsim.units import Seconds
+
+
+@frozen
+class Uniform(Distribution):
+    """Each duration from `low` to `high` is equally likely."""
+
+    name: ClassVar[str] = "uniform"
+
+    low: Seconds = field(validator=checks.non_negative)  # [s]
+    high: Seconds = field(validator=checks.positive)  # above low [s]
+
+    def __attrs_post_init__(self) -> None:
+        if self.high <= self.low:
+            raise InputError(
+                f"{self.high!r} is not above low", key="high", allowed=f"a number > {self.low!r}"
+            )
+
+    @property
+    def mean(self) -> float:
+        """(low + high) / 2 [s]."""
+        return (self.low + self.high) / 2
+
+    @property
+    def variance(self) -> float:
+        """(high - low)^2 / 12 [s^2]."""
+        return (self.high - self.low) ** 2 / 12
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return (1 - u) * self.low + u * self.high
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return np.clip((x - self.low) / (self.high - self.low), 0.0, 1.0)
+
+
+@frozen
+class Exponential(Distribution):
+    """The memoryless distribution, of rate 1 / mean."""
+
+    name: ClassVar[str] = "exponential"
+
+    mean: Seconds = field(validator=checks.positive)  # [s]
+
+    @property
+    def variance(self) -> float:
+        """mean^2 [s^2]."""
+        return self.mean**2
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return -self.mean * np.log1p(-u)
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return -np.expm1(-x / self.mean)
+
+
+@frozen
+class Gamma(Distribution):
+    """The gamma distribution by its mean and shape; its variance is mean^2 / shape."""
+
+    name: ClassVar[str] = "gamma"
+
+    mean: Seconds = field(validator=checks.positive)  # [s]
+    shape: float = field(validator=checks.positive)
+
+    @property
+    def variance(self) -> float:
+        """mean^2 / shape [s^2]."""
+        return self.mean**2 / self.shape
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return np.asarray(self.mean / self.shape * scipy.special.gammaincinv(self.shape, u))
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return np.asarray(scipy.special.gammainc(self.shape, self.shape / self.mean * x))
+
+
+@frozen
+class Erlang(Distribution):
+    """The sum of so many exponential stages of equal means: a gamma distribution."""
+
+    name: ClassVar[str] = "erlang"
+
+    mean: Seconds = field(validator=checks.positive)  # of the sum [s]
+    stages: int = field(validator=checks.whole(1))
+
+    @property
+    def variance(self) -> float:
+        """mean^2 / stages [s^2]."""
+        return self._gamma.variance
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return self._gamma.quantile(u)
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return self._gamma.cdf(x)
+
+    @property
+    def _gamma(self) -> Gamma:
+        return Gamma(self.mean, float(self.stages))
+
+
+@frozen
+class Lognormal(Distribution):
+    """The exponential of a normal variable of mean log(median) and standard deviation sigma."""
+
+    name: ClassVar[str] = "lognormal"
+
+    median: Seconds = field(validator=checks.positive)  # [s]
+    sigma: float = field(validator=checks.positive)  # of the logarithm
+
+    @property
+    def mean(self) -> float:
+        """Median times exp(sigma^2 / 2) [s]."""
+        return self.median * _exp(self.sigma**2 / 2)
+
+    @property
+    def variance(self) -> float:
+        """mean^2 (exp(sigma^2) - 1) [s^2]."""
+        return self.median**2 * _exp(self.sigma**2) * _expm1(self.sigma**2)
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return self.median * np.exp(self.sigma * scipy.special.ndtri(u))
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return scipy.special.ndtr(np.log(x / self.median) / self.sigma)
+
+
+@frozen
+class Weibull(Distribution):
+    """P(X > x) = exp(-(x / scale)^shape)."""
+
+    name: ClassVar[str] = "weibull"
+
+    scale: Seconds = field(validator=checks.positive)  # [s]
+    shape: float = field(validator=checks.positive)
+
+    @property
+    def mean(self) -> float:
+        """Scale times Gamma(1 + 1 / shape) [s]."""
+        return self.scale * _exp(math.lgamma(1 + 1 / self.shape))
+
+    @property
+    def variance(self) -> float:
+        """scale^2 (Gamma(1 + 2 / shape) - Gamma(1 + 1 / shape)^2) [s^2]."""
+        log_square = 2 * math.lgamma(1 + 1 / self.shape)
+        log_ratio = math.lgamma(1 + 2 / self.shape) - log_square
+        return self.scale**2 * _exp(log_square) * _expm1(log_ratio)
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return self.scale * (-np.log1p(-u)) ** (1 / self.shape)
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return -np.expm1(-((x / self.scale) ** self.shape))
+
+
+@frozen
+class Pareto(Distribution):
+    """P(X > x) = (minimum / x)^alpha. The mean is infinite for alpha <= 1: no table then."""
+
+    name: ClassVar[str] = "pareto"
+
+    minimum: Seconds = field(validator=checks.positive)  # [s]
+    alpha: float = field(validator=checks.positive)  # tail index
+
+    @property
+    def mean(self) -> float:
+        """Minimum times alpha / (alpha - 1) [s]; infinite for alpha <= 1."""
+        return self.minimum * self.alpha / (self.alpha - 1) if self.alpha > 1 else math.inf
+
+    @property
+    def variance(self) -> float:
+        """mean^2 / (alpha (alpha - 2)) [s^2]; infinite for alpha <= 2."""
+        return self.mean**2 / (self.alpha * (self.alpha - 2)) if self.alpha > 2 else math.inf
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return self.minimum * (1 - u) ** (-1 / self.alpha)
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return -np.expm1(-self.alpha * np.log(np.maximum(x / self.minimum, 1.0)))
+
+
+@frozen
+class Hyperexponential(Distribution):
+    """Exponential with one of several means, chosen with these probabilities: scv >= 1."""
+
+    name: ClassVar[str] = "hyperexponential"
+
+    probabilities: tuple[float, ...] = field(converter=floats, validator=each(checks.positive))
+    means: tuple[Seconds, ...] = field(converter=floats, validator=each(checks.positive))  # [s]
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.means) != len(self.probabilities):
+            raise InputError(
+                f"has {len(self.means)} values", key="means", allowed="one for each probability"
+            )
+        total = math.fsum(self.probabilities)
+        if not math.isclose(total, 1.0, rel_tol=1e-6):
+            raise InputError(f"add up to {total!r}", key="probabilities", allowed="a sum of 1")
+
+    @property
+    def mean(self) -> float:
+        """The mean of the means [s]."""
+        return self._mixture.mean
+
+    @property
+    def variance(self) -> float:
+        """Twice the mean of the squared means less the squared mean [s^2]."""
+        return self._mixture.variance
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return self._mixture.quantile(u)
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return self._mixture.cdf(x)
+
+    @cached_property
+    def _mixture(self) -> Mixture:
+        return Mixture(self.probabilities, tuple(Exponential(mean) for mean in self.means))
+
+
+@frozen
+class Scipy(Distribution):
+    """Any continuous distribution of `scipy.stats` on durations >= 0, by its name there.
+
+    ``Scipy("gengamma", {"a": 2.0, "c": 0.7}, scale=1e-3)`` is ``gengamma(a=2, c=0.7, scale=1e-3)``.
+    """
+
+    name: ClassVar[str] = "scipy"
+
+    distribution: str
+    parameters: dict[str, float] = field(factory=dict, converter=dict, hash=False)  # its shapes
+    loc: Seconds = field(default=0.0, validator=checks.finite)  # [s]
+    scale: Seconds = field(default=1.0, validator=checks.positive)  # [s]
+
+    def __attrs_post_init__(self) -> None:
+        shapes = [name.strip() for name in (_family(self.distribution).shapes or "").split(",")]
+        needed = set(filter(None, shapes))
+        for name in sorted(self.parameters.keys() - needed):
+            raise unknown_name("parameter", name, needed, key=f"parameters.{name}")
+        for name in sorted(needed - self.parameters.keys()):
+            raise InputError(
+                f"is needed by {self.distribution}", key=f"parameters.{name}", allowed="a number"
+            )
+        least, _ = self._frozen.support()
+        if math.isnan(least):
+            raise InputError(
+                f"are out of the range of {self.distribution}",
+                key="parameters",
+                allowed="see scipy.stats",
+            )
+        if least < 0:
+            raise InputError(
+                f"{self.distribution} reaches below 0 s (from {float(least)!r})",
+                key="loc",
+                allowed="a distribution of durations >= 0",
+            )
+
+    @cached_property
+    def mean(self) -> float:
+        """The mean according to scipy [s]."""
+        return float(self._frozen.mean())
+
+    @cached_property
+    def variance(self) -> float:
+        """The variance according to scipy [s^2]."""
+        return float(self._frozen.var())
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return np.asarray(self._frozen.ppf(u))
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return np.asarray(self._frozen.cdf(x))
+
+    @cached_property
+    def _frozen(self) -> Any:
+        family = _family(self.distribution)
+        return family(**self.parameters, loc=self.loc, scale=self.scale)
+
+
+def _family(name: str) -> Any:
+    """Return the continuous distribution of `scipy.stats` with this name."""
+    stats = scipy.stats
+    family = getattr(stats, name, None)
+    if isinstance(family, stats.rv_continuous):
+        return family
+    known = (key for key in dir(stats) if isinstance(getattr(stats, key), stats.rv_continuous))
+    raise unknown_name("distribution of scipy.stats", name, known, key="distribution")
+
+
+def _exp(exponent: float) -> float:
+    try:
+        return math.exp(exponent)
+    except OverflowError:
+        return math.inf
+
+
+def _expm1(exponent: float) -> float:
+    try:
+        return math.expm1(exponent)
+    except OverflowError:
+        return math.inf
