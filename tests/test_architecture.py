@@ -20,8 +20,9 @@ FLOORS = (
     {"errors", "units", "checks", "_jit", "streams", "_resources"},
     {"distributions"},
     {"parameters"},
-    {"rules", "metrics"},
-    {"models", "compiled", "theory", "analysis", "report"},
+    {"rules", "analysis"},
+    {"metrics"},
+    {"models", "compiled", "theory", "report"},
     {"library"},  # the systems by name
     {"simulation"},
     {"execution"},
@@ -33,7 +34,7 @@ ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}
 HELD_TO_LESS = {
     "theory": {"errors", "checks"},  # an oracle shares nothing with what it is held against
     "analysis": ARRAYS_ONLY,
-    "metrics": ARRAYS_ONLY,
+    "metrics": ARRAYS_ONLY | {"analysis"},
     "report": ARRAYS_ONLY,
     "live": FLOORS[0] | {"distributions", "parameters", "metrics"},  # knows no simulation
 }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from lhsim.analysis.intervals import estimate
 from lhsim.errors import InputError
 from lhsim.metrics import histogram
 
@@ -73,7 +73,8 @@ class Latency:
         for batches in self._batchings():
             by_batch = counts.reshape(batches, -1).sum(axis=1)
             if by_batch.min() >= FEWEST_IN_TAIL:
-                return t_interval(sums.reshape(batches, -1).sum(axis=1) / by_batch, confidence)
+                means = sums.reshape(batches, -1).sum(axis=1) / by_batch
+                return estimate(means, confidence).interval
         return math.nan, math.nan
 
     def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -85,7 +86,8 @@ class Latency:
         for batches in self._batchings():
             rows = self.counts.reshape(batches, -1, histogram.BUCKETS).sum(axis=1)
             if rows.sum(axis=1).min() * min(q, 1 - q) >= FEWEST_IN_TAIL:
-                return t_interval([histogram.quantile(row, q) for row in rows], confidence)
+                quantiles = [histogram.quantile(row, q) for row in rows]
+                return estimate(quantiles, confidence).interval
         return math.nan, math.nan
 
     def _batchings(self) -> list[int]:
@@ -96,16 +98,3 @@ class Latency:
     def _check(q: float) -> None:
         if not 0 <= q <= 1:
             raise InputError(f"{q!r} is out of range", key="q", allowed="a number from 0 to 1")
-
-
-def t_interval(values: Iterable[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Return Student's interval for the mean of independent values; NaN for fewer than two."""
-    from scipy.special import stdtrit  # noqa: PLC0415 - a late import keeps the command line quick
-
-    sample = np.asarray(list(values), dtype=float)
-    n = len(sample)
-    if n < 2:
-        return math.nan, math.nan
-    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * float(sample.std(ddof=1)) / math.sqrt(n)
-    mean = float(sample.mean())
-    return mean - half, mean + half

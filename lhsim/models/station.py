@@ -85,7 +85,10 @@ class Station:
     def utilization(self) -> float:
         """Return the mean part of the servers that is busy, over the measured window."""
         window = self._measured_to - self._measured_from
-        return self.busy_time / (self.servers * window) if window > 0 else 0.0
+        if window <= 0:
+            return 0.0
+        # After an early stop the services under way count to their ends, which lie beyond it.
+        return min(1.0, self.busy_time / (self.servers * window))
 
     def end_measurement(self, at: float) -> None:
         """Let the measured window end at `at` [s], when the run stops before its horizon."""
