@@ -1,0 +1,72 @@
+"""A cell: everything that one run depends on. A run is a pure function of its cell."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from lhsim.models import System
+    from lhsim.simulation import Result
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+@frozen
+class Cell:
+    """One run, before it has run. It can be pickled."""
+
+    system: System
+    agents: int
+    duration: float  # simulated, warm-up and drain included [s]
+    seed: int
+    engine: str = "auto"
+    warmup: float | None = None  # [s]; None: as `lhsim.simulate` has it
+    drain: float | None = None  # [s]; None: as `lhsim.simulate` has it
+    stop_when_overloaded: bool = False
+
+
+@frozen
+class Failure:
+    """Why a cell has no result. It can be pickled, whatever the exception was."""
+
+    kind: str  # the exception's class
+    message: str  # on one line
+    traceback: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}" if self.message else self.kind
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """Return the failure that an exception stands for."""
+        trace = "".join(traceback.format_exception(error))
+        return cls(type(error).__name__, " ".join(str(error).split()), trace)
+
+
+def run(cell: Cell) -> Result:
+    """Run a cell."""
+    from lhsim.simulation import simulate  # noqa: PLC0415 - a worker imports it when it has work
+
+    return simulate(
+        cell.system,
+        agents=cell.agents,
+        duration=cell.duration,
+        seed=cell.seed,
+        engine=cell.engine,
+        warmup=cell.warmup,
+        drain=cell.drain,
+        stop_when_overloaded=cell.stop_when_overloaded,
+    )
+
+
+def attempt(function: Callable[[C], R], cell: C) -> R | Failure:
+    """Return what `function` makes of the cell, or why it failed."""
+    try:
+        return function(cell)
+    except Exception as error:  # whatever it was: one cell does not stop the others
+        return Failure.of(error)
