@@ -1,0 +1,182 @@
+"""The command line: ``lhsim scaling``, ``lhsim latency``, ``lhsim list``.
+
+Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a run failed, 2 bad usage or
+bad input (one line, and nothing was written), 130 interrupted (what was finished is kept). Only
+what a command needs is imported, and when it runs: help is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhsim.errors import InputError, unknown_name
+from lhsim.experiments.options import (
+    BAD_INPUT,
+    DONE,
+    ENGINES,
+    FORMATS,
+    INTERRUPTED,
+    MAX_SEED,
+    Options,
+    Parsed,
+    choice,
+    parse_agents,
+    parse_duration,
+    whole,
+)
+
+
+def main() -> None:
+    """Run the command line and end the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line with these arguments, and return the exit code."""
+    try:
+        code = lhsim.main(list(arguments), prog_name="lhsim", standalone_mode=False)
+    except InputError as error:
+        return _refuse(str(error))
+    except click.ClickException as error:
+        return _refuse(error.format_message())
+    except click.Abort:
+        print("lhsim: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return code if isinstance(code, int) else DONE
+
+
+def _refuse(problem: str) -> int:
+    print("lhsim: error: " + " ".join(problem.split()), file=sys.stderr)
+    return BAD_INPUT
+
+
+class Experiments(click.Group):
+    """A group that suggests the nearest of its commands."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments begin with."""
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            raise unknown_name("experiment", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from lhsim.experiments.output import own_version  # noqa: PLC0415
+
+        click.echo(f"lhsim {own_version()}")
+        ctx.exit()
+
+
+@click.group(cls=Experiments, no_args_is_help=False, context_settings={"max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False,
+              callback=_show_version, help="Show the version and exit.")  # fmt: skip
+def lhsim() -> None:
+    """Simulate agents that exchange messages by polling or by event push."""
+
+
+def _options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command the options of an experiment."""
+    several: dict[str, Any] = {"multiple": True}
+    flag: dict[str, Any] = {"is_flag": True}
+    declared = [
+        _option("--agents", "Numbers of agents.", type=Parsed("N,N,...", parse_agents)),
+        _option("--system", "A system, by name or file; repeatable.", metavar="NAME_OR_FILE",
+                **several),
+        _option("--set", "Change a parameter, such as polling.interval=50ms; repeatable. What "
+                "begins with polling or push changes systems of that kind.",
+                metavar="KEY=VALUE", **several),
+        _option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
+                show_default=True),
+        _option("--replications", "Runs of each level.", type=whole(1)),
+        _option("--duration", "Simulated time of a run, warm-up included: 60, 500ms, '2 min'.",
+                type=Parsed("TIME", parse_duration)),
+        _option("--max-events", "Skip runs that may take more model events.", type=whole(1)),
+        _option("--jobs", "Processes.  [default: one a core]", type=whole(1)),
+        _option("--engine", "What runs the model.", type=choice(*ENGINES),
+                metavar="|".join(ENGINES), default="auto", show_default=True),
+        _option("--output-dir", "Folder for tables, plot and manifest.", metavar="DIR",
+                default=f"results/{name}", show_default=True),
+        _option("--format", "Of the data on stdout.", type=choice(*FORMATS),
+                metavar="|".join(FORMATS), default="table", show_default=True),
+        _option("--fail-fast", "Run nothing more after a run has failed.", **flag),
+        _option("--no-progress", "Show no progress bar.", **flag),
+        _option("--quiet", "Say nothing but data and errors.", **flag),
+    ]  # fmt: skip
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(declared):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _option(name: str, text: str, **more: Any) -> Callable[[Callable[..., Any]], Any]:
+    return click.option(name, help=text, **more)
+
+
+@lhsim.command()
+@_options("scaling")
+def scaling(**given: Any) -> int:
+    """Latency, throughput, load and knee as the agents grow.
+
+    Defaults that are not shown stand in experiments/scaling.toml.
+    """
+    from lhsim.experiments.scaling import run_scaling  # noqa: PLC0415 - imports the models
+
+    return run_scaling(_read(given))
+
+
+@lhsim.command()
+@_options("latency")
+def latency(**given: Any) -> int:
+    """Latency of 100 messages of a pair that has the server to itself.
+
+    Defaults that are not shown stand in experiments/latency.toml.
+    """
+    from lhsim.experiments.latency import run_latency  # noqa: PLC0415 - imports the models
+
+    return run_latency(_read(given))
+
+
+@lhsim.command(name="list")
+def list_all() -> None:
+    """Show the systems and the experiments."""
+    from lhsim.experiments.catalogue import catalogue  # noqa: PLC0415 - reads all files
+
+    click.echo(catalogue())
+
+
+def _read(given: dict[str, Any]) -> Options:
+    return Options(
+        agents=given["agents"],
+        systems=given["system"],
+        settings=given["set"],
+        seed=given["seed"],
+        replications=given["replications"],
+        duration=given["duration"],
+        max_events=given["max_events"],
+        jobs=given["jobs"] or _cores(),
+        engine=given["engine"],
+        output_dir=Path(given["output_dir"]),
+        output_format=given["format"],
+        fail_fast=given["fail_fast"],
+        show_progress=not (given["no_progress"] or given["quiet"]),
+        quiet=given["quiet"],
+    )
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,232 @@
+"""What the commands of all experiments have in common: systems in, results out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, frozen
+
+from lhsim import _resources
+from lhsim.errors import InputError
+from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
+from lhsim.experiments.output import Source, check_folder, source, versions, write_results
+from lhsim.experiments.sweep import Sweep, check_names
+from lhsim.library import load_system
+from lhsim.models import System, Workload
+from lhsim.models.workload import Closed, Periodic, Poisson
+from lhsim.report.text import duration, three_digits
+
+FIRST = ("system", "architecture", "agents", "replications", "p50_latency_ms", "p95_latency_ms",
+         "p99_latency_ms", "max_latency_ms", "mean_latency_ms", "latency_ci95_ms",
+         "messages_per_second", "delivery_success_rate", "utilization", "bottleneck")  # fmt: skip
+
+
+@frozen
+class Setup:
+    """An experiment before it runs: everything is checked."""
+
+    name: str
+    options: Options
+    systems: tuple[System, ...]
+    sources: tuple[Source, ...]  # of the systems
+    specification: Source
+    started: float  # [s], on the monotonic clock
+
+
+def prepare(name: str, options: Options, systems: Sequence[str], settings: Sequence[str]) -> Setup:
+    """Load the systems that were asked for, else those of the experiment, and check the output.
+
+    Parameters
+    ----------
+    name
+        Of the experiment.
+    options
+        What was asked for.
+    systems, settings
+        What the experiment's file says.
+    """
+    started = time.monotonic()
+    chosen = options.systems or tuple(systems)
+    for setting in options.settings:
+        _check_target(setting, chosen)
+    loaded, sources = [], []
+    for given in chosen:
+        system, its_settings = _load(given, settings, options.settings)
+        loaded.append(system)
+        sources.append(source(given, _find(given), its_settings))
+    check_names(loaded)
+    check_folder(options.output_dir)
+    specification = source(name, _resources.find("experiments", name))
+    return Setup(name, options, tuple(loaded), tuple(sources), specification, started)
+
+
+def finish(setup: Setup, sweep: Sweep, table: Callable[[], str], *, plot: str | None = None) -> int:
+    """Write the results, show them, and return the exit code.
+
+    Parameters
+    ----------
+    setup
+        What was prepared.
+    sweep
+        What was run.
+    table
+        Makes the text for stdout when a table is asked for.
+    plot
+        Name of the plot, None for none.
+    """
+    options = setup.options
+    files = write_results(options.output_dir, sweep, _manifest(setup), plot=plot)
+    rows = [_ordered(row) for row in sweep.level_rows()]
+    show(_formatted(rows, options.output_format, table))
+    for run in sweep.failed:
+        where = f"{run.system}, {run.agents:,} agents, seed {run.seed}"
+        print(f"lhsim: a run failed: {where}: {run.failure}", file=sys.stderr)
+    if options.output_format != "table":  # where the data has no place for it
+        _say_what_was_skipped(sweep)
+    if not options.quiet:
+        _say_what_happened(setup, sweep, files)
+    if sweep.interrupted:
+        return INTERRUPTED
+    return FAILED if sweep.failed else DONE
+
+
+def show(text: str) -> None:
+    """Print to stdout; a reader that has gone, such as ``head``, is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python would try again, and complain, when it flushes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def describe(workload: Workload) -> str:
+    """Return a workload in a few words."""
+    traffic = workload.traffic
+    if isinstance(traffic, Poisson | Periodic):
+        pace = f"{traffic.name.capitalize()} {traffic.rate:g} msg/s an agent"
+    elif isinstance(traffic, Closed):
+        count = (
+            "messages without end" if traffic.messages is None else f"{traffic.messages} messages"
+        )
+        pace = f"closed loop of {count}"
+    else:
+        pace = traffic.name
+    return f"{workload.topology}, {pace}"
+
+
+def _find(given: str) -> Path:
+    try:
+        return _resources.find("models", given)
+    except InputError as error:
+        if error.source is None:  # an unknown name; a file stands for itself
+            error = InputError(error.problem, source="--system", allowed=error.allowed)
+        raise error from None
+
+
+def _load(
+    given: str, settings: Sequence[str], own: Sequence[str]
+) -> tuple[System, tuple[str, ...]]:
+    """Return a system as its file, the experiment and then the user have it, and the settings."""
+    path = _find(given)
+    system = load_system(path)  # alone first: a mistake in the file is not one of the settings
+    all_settings = (*settings, *(one for one in own if _server(one) in {None, system.architecture}))
+    try:
+        return load_system(path, all_settings), all_settings
+    except InputError as error:
+        raise InputError(
+            error.problem, source="--set", key=error.key, allowed=error.allowed
+        ) from None
+
+
+def _check_target(setting: str, chosen: Sequence[str]) -> None:
+    """Refuse a setting of a server that none of the chosen systems has."""
+    server = _server(setting)
+    if server is not None and all(load_system(_find(one)).architecture != server for one in chosen):
+        problem = f"no chosen system is one of {server}"
+        raise InputError(problem, source="--set", key=setting.partition("=")[0].strip())
+
+
+def _server(setting: str) -> str | None:
+    """Return the architecture whose server a setting changes, None for what all systems have."""
+    step = setting.partition("=")[0].partition(".")[0].strip()
+    return step if step in {"polling", "push"} else None
+
+
+def _ordered(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in FIRST} | dict(row)
+
+
+def _formatted(rows: list[dict[str, Any]], how: str, table: Callable[[], str]) -> str:
+    if how == "json":
+        return json.dumps(rows, indent=2, allow_nan=False)
+    if how == "csv":
+        return _csv(rows)
+    return table()
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    flat = [_flat(row) for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue().rstrip("\n")
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat = dict(row)
+    low, high = flat.pop("latency_ci95_ms") or (None, None)
+    flat["latency_ci95_low_ms"], flat["latency_ci95_high_ms"] = low, high
+    flat["lower_bounds"] = " ".join(flat["lower_bounds"])
+    return flat
+
+
+def _manifest(setup: Setup) -> dict[str, Any]:
+    options = asdict(setup.options)
+    options["output_dir"] = str(options["output_dir"])
+    return {
+        "experiment": setup.name,
+        "options": options,
+        "seed": setup.options.seed,
+        "versions": versions(),
+        "specification": asdict(setup.specification),
+        "systems": [
+            {"name": system.name, "architecture": system.architecture, **asdict(one)}
+            for system, one in zip(setup.systems, setup.sources, strict=True)
+        ],
+    }
+
+
+def skipped_lines(sweep: Sweep) -> list[str]:
+    """Return which levels were left out and why, a line each."""
+    return [
+        f"skipped: {level.system} with {level.agents:,} agents: {level.reason}"
+        for level in sweep.skipped
+    ]
+
+
+def _say_what_was_skipped(sweep: Sweep) -> None:
+    for line in skipped_lines(sweep):
+        print(f"lhsim: {line}", file=sys.stderr)
+
+
+def _say_what_happened(setup: Setup, sweep: Sweep, files: Sequence[str]) -> None:
+    engines = {result.engine: result.engine_reason for result in sweep.results}
+    for engine, reason in sorted(engines.items()):
+        print(f"engine {engine}: {reason}", file=sys.stderr)
+    took = duration(time.monotonic() - setup.started)
+    events = sum(result.model_events for result in sweep.results)
+    size = f"{len(sweep.results)} runs, {three_digits(events / 1e6)} million model events"
+    print(f"{size} in {took} with --jobs {setup.options.jobs}", file=sys.stderr)
+    print(f"{', '.join(files)} in {setup.options.output_dir}", file=sys.stderr)
+    if sweep.interrupted:
+        print("lhsim: interrupted; this is what was finished", file=sys.stderr)

@@ -1,0 +1,112 @@
+"""The options of the command line, how they are read from what was typed, and the exit codes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import frozen
+
+from lhsim.errors import InputError, unknown_name
+from lhsim.units import SECOND
+
+MAX_SEED = 2**63 - 1  # as in lhsim.streams, whose compiler a line of help need not wait for
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+FORMATS = ("table", "json", "csv")
+ENGINES = ("auto", "simpy")
+
+
+@frozen
+class Options:
+    """What was asked for on the command line; None where the experiment's file decides."""
+
+    agents: tuple[int, ...] | None
+    systems: tuple[str, ...]
+    settings: tuple[str, ...]
+    seed: int
+    replications: int | None
+    duration: float | None  # [s]
+    max_events: int | None
+    jobs: int
+    engine: str
+    output_dir: Path
+    output_format: str
+    fail_fast: bool
+    show_progress: bool
+    quiet: bool
+
+
+class Parsed(click.ParamType[Any]):
+    """A kind of value; what it refuses is one line that names the option and what is allowed."""
+
+    def __init__(self, metavar: str, parse: Callable[[str], object]) -> None:
+        self.name = metavar
+        self._parse = parse
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """Return the value of a text; a default is one already."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except InputError as error:
+            option = max(param.opts, key=len) if param is not None else None
+            raise InputError(error.problem, source=option, allowed=error.allowed) from None
+
+
+def whole(least: int, most: int | None = None) -> Parsed:
+    """Return the kind of whole numbers from `least` to `most`."""
+    allowed = f"a whole number >= {least}" if most is None else f"a whole number {least}-{most}"
+    return Parsed("N", lambda text: _whole(text, least, most, allowed))
+
+
+def choice(*names: str) -> Parsed:
+    """Return the kind of one of these names."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise unknown_name("choice", text, names)
+        return text
+
+    return Parsed("|".join(names), parse)
+
+
+def parse_agents(text: str) -> tuple[int, ...]:
+    """Return numbers of agents from a text such as ``"10,100,1000"``."""
+    allowed = "different whole numbers >= 1 with commas between them, such as 10,100,1000"
+    counts = tuple(_whole(part.strip(), 1, None, allowed) for part in text.split(","))
+    twice = [count for count in counts if counts.count(count) > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is there twice", allowed=allowed)
+    return counts
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds from a number of them, or from a text such as ``"2 min"``."""
+    allowed = "a time > 0 such as 60, 500ms or '2 min'"
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = SECOND.parse(text)
+        except InputError as error:
+            raise InputError(error.problem, allowed=allowed) from None
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise InputError(f"{text!r} is out of range", allowed=allowed)
+    return seconds
+
+
+def _whole(text: str, least: int, most: int | None, allowed: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
+        raise InputError(f"{text[:40]!r} is not a whole number", allowed=allowed)
+    number = int(text)
+    if number < least or (most is not None and number > most):
+        raise InputError(f"{number} is out of range", allowed=allowed)
+    return number

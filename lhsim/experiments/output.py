@@ -1,0 +1,154 @@
+"""The output folder of an experiment: tables, plot and a manifest that says what made them.
+
+Each file is written under another name and then renamed: nobody ever sees half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import asdict, frozen
+
+from lhsim.errors import InputError
+
+if TYPE_CHECKING:
+    from lhsim.experiments.sweep import Sweep
+
+PACKAGES = ("numba", "numpy", "pandas", "scipy", "simpy")
+
+
+@frozen
+class Source:
+    """A file that an experiment was made from."""
+
+    given: str  # the name or path by which it was asked for
+    sha256: str
+    settings: tuple[str, ...] = ()  # over what the file says
+
+
+def source(given: str, path: Path, settings: Sequence[str] = ()) -> Source:
+    """Return a file with the digest of its content."""
+    return Source(given, hashlib.sha256(path.read_bytes()).hexdigest(), tuple(settings))
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `InputError` unless files can be written in `folder`; leave nothing behind."""
+    made = _missing(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        problem = f"{str(folder)!r} cannot be written: {error.strerror}"
+        raise InputError(problem, source="--output-dir", allowed="a writable folder") from None
+    finally:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def write_results(
+    folder: Path, sweep: Sweep, manifest: Mapping[str, Any], *, plot: str | None = None
+) -> list[str]:
+    """Write what a sweep showed; return the names of the files.
+
+    Parameters
+    ----------
+    folder
+        Is created when it is not there; files of an earlier run are replaced.
+    sweep
+        What was run.
+    manifest
+        What made it; what the sweep itself knows is added.
+    plot
+        Name of the plot without its suffix; None for no plot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, Callable[[Path], object]] = {}
+    if sweep.results:
+        files["runs.parquet"] = lambda path: sweep.to_frame().to_parquet(path, index=False)
+        files["metrics.parquet"] = lambda path: sweep.metrics().to_parquet(path, index=False)
+        if plot is not None:
+            files |= _plots(sweep, plot)
+    files["manifest.json"] = lambda path: path.write_text(
+        json.dumps({**manifest, **_facts(sweep)}, indent=2, allow_nan=False) + "\n",
+        encoding="utf-8",
+    )
+    for name, write in files.items():
+        _replace(folder / name, write)
+    return list(files)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of lhsim and of what it computes with."""
+    found = {"lhsim": own_version(), "python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def own_version() -> str:
+    """Return the version of this lhsim, installed or not."""
+    return str(sys.modules["lhsim"].__version__)  # the package itself is above all its modules
+
+
+def _plots(sweep: Sweep, name: str) -> dict[str, Callable[[Path], object]]:
+    from lhsim.analysis.plots import save  # noqa: PLC0415 - as late as the figure
+
+    figure = sweep.plot()
+    return {
+        f"{name}.png": lambda path: save(figure, path, "png"),
+        f"{name}.svg": lambda path: save(figure, path, "svg"),
+    }
+
+
+def _facts(sweep: Sweep) -> dict[str, Any]:
+    return {
+        "runs": len(sweep.results),
+        "interrupted": sweep.interrupted,
+        "engines": sorted({result.engine for result in sweep.results}),
+        "knees": {
+            name: {**asdict(knee), "agents": knee.agents, "sentence": knee.sentence()}
+            for name, knee in sweep.knees.items()
+        },
+        "extrapolated": _extrapolated(sweep),
+        "skipped": [asdict(level) for level in sweep.skipped],
+        "failures": [asdict(run) for run in sweep.failed],
+    }
+
+
+def _extrapolated(sweep: Sweep) -> list[dict[str, Any]]:
+    reasons = {
+        (result.system, result.agents): result.extrapolated_because
+        for result in sweep.results
+        if result.extrapolated
+    }
+    return [
+        {"system": system, "agents": agents, "because": list(because)}
+        for (system, agents), because in reasons.items()
+    ]
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _missing(folder: Path) -> list[Path]:
+    """Return the folders that are not there yet, the innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]

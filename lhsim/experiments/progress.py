@@ -1,0 +1,95 @@
+"""How far a set of runs has come, as a bar with the time left, where stderr is a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING
+
+from lhsim.execution import Cell, Failure
+from lhsim.experiments.levels import model_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lhsim.simulation import Result
+
+    Report = Callable[[Cell, Result | Failure], None]
+
+SECONDS_BETWEEN_LINES = 10.0
+AGENT_EVENTS = 20  # what it takes to set up an agent, in model events
+
+
+def weight(cell: Cell) -> int:
+    """Return roughly how much work a run is, in model events."""
+    return model_events(cell) + AGENT_EVENTS * cell.agents
+
+
+@contextmanager
+def progress(title: str, cells: Sequence[Cell], *, shown: bool) -> Iterator[Report]:
+    """Yield what to call with each finished run.
+
+    On a terminal a bar shows how far it is, and is gone in the end. Elsewhere, such as in the log
+    of a build, a line is printed from time to time.
+
+    Parameters
+    ----------
+    title
+        Stands in front.
+    cells
+        What will run. Empty when nobody knows how much that is.
+    shown
+        Show anything at all.
+    """
+    if not shown:
+        yield lambda _cell, _result: None
+    elif sys.stderr.isatty():
+        with _bar(title, cells) as report:
+            yield report
+    else:
+        yield _lines(title, cells)
+
+
+@contextmanager
+def _bar(title: str, cells: Sequence[Cell]) -> Iterator[Report]:
+    # Late imports keep the command line quick.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[runs]} runs"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        total = sum(map(weight, cells)) or None
+        task = bar.add_task(title, total=total, runs=_count(0, cells))
+        runs = count(1)
+
+        def report(cell: Cell, _result: Result | Failure) -> None:
+            bar.update(task, advance=weight(cell), runs=_count(next(runs), cells))
+
+        yield report
+
+
+def _lines(title: str, cells: Sequence[Cell]) -> Report:
+    runs = count(1)
+    next_line = time.monotonic()
+
+    def report(_cell: Cell, _result: Result | Failure) -> None:
+        nonlocal next_line
+        done = next(runs)
+        if time.monotonic() >= next_line:
+            print(f"{title}: {_count(done, cells)} runs", file=sys.stderr, flush=True)
+            next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+
+    return report
+
+
+def _count(done: int, cells: Sequence[Cell]) -> str:
+    return f"{done}/{len(cells)}" if cells else str(done)

@@ -1,0 +1,71 @@
+"""E2, scaling: both architectures as the agents grow, and where each has its knee."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+
+from attrs import evolve
+
+from lhsim.execution import workers
+from lhsim.experiments import sweep as sweeps
+from lhsim.experiments.commands import Setup, describe, finish, prepare, skipped_lines
+from lhsim.experiments.knees import find_knees
+from lhsim.experiments.levels import Horizon
+from lhsim.experiments.options import Options
+from lhsim.experiments.progress import progress
+from lhsim.experiments.specification import Scaling, load_scaling
+from lhsim.experiments.sweep import Plan, Sweep
+from lhsim.report.levels import scaling_table
+
+
+def run_scaling(options: Options) -> int:
+    """Run the experiment, write and show its results, and return the exit code."""
+    asked = load_scaling()
+    setup = prepare("scaling", options, asked.systems, asked.settings)
+    plan = sweeps.plan(
+        setup.systems,
+        options.agents or asked.agents,
+        Horizon(asked.messages, asked.min_duration, options.duration),
+        options.replications or asked.replications,
+        options.seed,
+        options.engine,
+        options.max_events or asked.max_events,
+    )
+    with workers(options.jobs) as executor:
+        sweep = _run(asked, setup, plan, executor)
+    return finish(setup, sweep, lambda: report(setup, plan, sweep), plot="scaling")
+
+
+def _run(asked: Scaling, setup: Setup, plan: Plan, executor: Executor | None) -> Sweep:
+    options = setup.options
+    with progress("levels", plan.cells, shown=options.show_progress) as on_done:
+        sweep = sweeps.carry_out(plan, executor, fail_fast=options.fail_fast, on_done=on_done)
+    if sweep.interrupted or not sweep.results or (sweep.failed and options.fail_fast):
+        return sweep
+    with progress("knees", (), shown=options.show_progress) as on_done:
+        knees, interrupted = find_knees(
+            sweep,
+            asked.knee,
+            seed=options.seed,
+            duration=options.duration,
+            engine=options.engine,
+            max_events=options.max_events or asked.max_events,
+            executor=executor,
+            on_done=on_done,
+        )
+    return evolve(sweep, knees=knees, interrupted=interrupted)
+
+
+def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
+    """Return the results as a text of at most 80 columns, where names are not too long."""
+    workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
+    runs = "run" if plan.replications == 1 else "runs"
+    lines = [
+        f"{'; '.join(workloads)}; {plan.replications} {runs} a level, seed {setup.options.seed}",
+        "",
+        scaling_table(sweep.level_rows()) if sweep.results else "no run was finished",
+    ]
+    if sweep.results:
+        lines += ["", *(f"{name}: {knee.sentence()}" for name, knee in sweep.knees.items())]
+    lines += skipped_lines(sweep)
+    return "\n".join(lines)

@@ -1,0 +1,310 @@
+"""Sweeps: systems x numbers of agents x replications, as independent runs.
+
+>>> import lhsim
+>>> sweep = lhsim.sweep(["polling", "push"], agents=[10, 100, 1000], replications=3)
+>>> sweep.levels()  # doctest: +SKIP
+
+Replication r has the same seed in all systems and at all levels (common random numbers), so that
+two systems see the same messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from lhsim.errors import InputError
+from lhsim.execution import Cell, Failure, execute, run, workers
+from lhsim.experiments import levels as levels_of
+from lhsim.experiments.levels import Horizon, Skipped
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lhsim.analysis.knee import Knee, Level
+    from lhsim.models import System
+    from lhsim.simulation import Result
+
+OnDone = Callable[[Cell, "Result | Failure"], None]
+
+
+@frozen
+class Plan:
+    """What a sweep will run, and what it will not."""
+
+    systems: tuple[System, ...]
+    replications: int
+    cells: tuple[Cell, ...]  # by system, number of agents and replication
+    skipped: tuple[Skipped, ...]
+
+
+@frozen
+class FailedRun:
+    """A run that has no result."""
+
+    system: str
+    architecture: str
+    agents: int
+    seed: int
+    failure: Failure
+
+
+@frozen(eq=False)
+class Sweep:
+    """What a sweep showed."""
+
+    systems: tuple[System, ...]
+    results: tuple[Result, ...]  # in the order of the plan, whatever ran first
+    skipped: tuple[Skipped, ...] = ()
+    failed: tuple[FailedRun, ...] = ()
+    interrupted: bool = False  # by Ctrl-C: only a part of the runs is there
+    knees: Mapping[str, Knee] = field(factory=dict)  # by system; found, if there was a search
+
+    def __attrs_post_init__(self) -> None:
+        if not self.knees:
+            object.__setattr__(self, "knees", self._knees_of_levels())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a flat record per run."""
+        return [run_record(result) for result in self.results]
+
+    def level_rows(self) -> list[dict[str, Any]]:
+        """Return a flat record per system and number of agents."""
+        from lhsim.analysis.levels import level_rows  # noqa: PLC0415 - imports scipy
+
+        return level_rows(self.rows())
+
+    def metric_rows(self) -> list[dict[str, Any]]:
+        """Return a record per system, number of agents and measure, with its interval."""
+        from lhsim.analysis.levels import metric_rows  # noqa: PLC0415 - imports scipy
+
+        return metric_rows(self.rows())
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy row per run; units are in the names of the columns."""
+        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
+
+        return pd.DataFrame(self.rows())
+
+    def levels(self) -> pd.DataFrame:
+        """Return a row per system and number of agents: means over the replications."""
+        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
+
+        return pd.DataFrame(self.level_rows())
+
+    def metrics(self) -> pd.DataFrame:
+        """Return a row per system, number of agents and measure, with its 95 % interval."""
+        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
+
+        return pd.DataFrame(self.metric_rows())
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw p50 and p99 of the latency against the agents, and return the figure."""
+        from lhsim.experiments.figures import scaling_figure  # noqa: PLC0415 - imports matplotlib
+
+        return scaling_figure(self, ax)
+
+    def _knees_of_levels(self) -> dict[str, Knee]:
+        from lhsim.analysis.knee import bracket  # noqa: PLC0415 - as late as the analysis
+
+        rows = self.level_rows() if self.results else []
+        return {
+            system.name: bracket(knee_level(row) for row in rows if row["system"] == system.name)
+            for system in self.systems
+        }
+
+    def _repr_html_(self) -> str:
+        shown = self.levels()
+        if shown.empty:
+            return "<p>no run</p>"
+        columns = ["system", "agents", "replications", "p50_latency_ms", "p95_latency_ms",
+                   "p99_latency_ms", "messages_per_second", "utilization", "bottleneck",
+                   "overloaded", "extrapolated"]  # fmt: skip
+        table: str = shown[columns].to_html(index=False, float_format=lambda value: f"{value:.4g}")
+        notes = "".join(f"<p>{name}: {knee.sentence()}</p>" for name, knee in self.knees.items())
+        return table + notes
+
+
+def sweep(
+    systems: str | Path | System | Sequence[str | Path | System],
+    agents: Iterable[int],
+    *,
+    replications: int = 5,
+    seed: int = 1,
+    duration: float | None = None,
+    messages: int = 20_000,
+    min_duration: float = 20.0,
+    max_events: int = 10_000_000,
+    jobs: int = 1,
+    executor: Executor | None = None,
+    engine: str = "auto",
+    fail_fast: bool = False,
+    on_done: OnDone | None = None,
+) -> Sweep:
+    """Run systems with growing numbers of agents.
+
+    Parameters
+    ----------
+    systems
+        Systems, or names or files of some.
+    agents
+        The levels.
+    replications
+        Runs of each level.
+    seed
+        From 0 to 2**63 - 1; all runs follow from it.
+    duration
+        Of each run, warm-up included [s]. None: as long as it takes for `messages` messages and
+        for `min_duration`.
+    messages, min_duration
+        How many messages are created in the measured window, and how long that is [s], at least.
+    max_events
+        A run that may take more model events than these is skipped; see `Sweep.skipped`.
+    jobs
+        Processes. More than one needs ``if __name__ == "__main__"`` in a script.
+    executor
+        Any executor of `concurrent.futures`, instead of processes of its own.
+    engine
+        As in `lhsim.simulate`.
+    fail_fast
+        Run nothing more after a run has failed.
+    on_done
+        Is called with each finished run and its result.
+
+    Returns
+    -------
+    Sweep
+        After Ctrl-C what was finished until then.
+
+    Raises
+    ------
+    InputError
+        Before anything runs, when an argument cannot be used.
+    """
+    chosen = _load(systems)
+    horizon = Horizon(messages, min_duration, duration)
+    prepared = plan(chosen, agents, horizon, replications, seed, engine, max_events)
+    with workers(1 if executor else jobs) as own:
+        return carry_out(prepared, executor or own, fail_fast=fail_fast, on_done=on_done)
+
+
+def plan(
+    systems: Sequence[System],
+    agents: Iterable[int],
+    horizon: Horizon,
+    replications: int,
+    seed: int,
+    engine: str,
+    max_events: int,
+) -> Plan:
+    """Return what a sweep runs, and what is too much for its engine."""
+    cells: list[Cell] = []
+    skipped: list[Skipped] = []
+    seeds = levels_of.seeds(seed, replications)
+    for system in systems:
+        for count in sorted(agents := list(agents)):
+            levels_of.check_agents(system, count)
+            level = levels_of.cells(system, count, horizon, seeds, engine)
+            reason = levels_of.why_not(level[0], max_events)
+            if reason is None:
+                cells += level
+            else:
+                skipped.append(Skipped(system.name, system.architecture, count, reason))
+    return Plan(tuple(systems), replications, tuple(cells), tuple(skipped))
+
+
+def carry_out(
+    prepared: Plan,
+    executor: Executor | None = None,
+    *,
+    fail_fast: bool = False,
+    on_done: OnDone | None = None,
+) -> Sweep:
+    """Run a plan; after Ctrl-C with what was finished until then."""
+    outcomes, interrupted = run_all(prepared.cells, executor, fail_fast=fail_fast, on_done=on_done)
+    return Sweep(
+        prepared.systems,
+        results=tuple(one for one in outcomes.values() if not isinstance(one, Failure)),
+        skipped=prepared.skipped,
+        failed=tuple(
+            _failed(prepared.cells[index], one)
+            for index, one in outcomes.items()
+            if isinstance(one, Failure)
+        ),
+        interrupted=interrupted,
+    )
+
+
+def run_all(
+    cells: Sequence[Cell],
+    executor: Executor | None,
+    *,
+    fail_fast: bool = False,
+    on_done: OnDone | None = None,
+) -> tuple[dict[int, Result | Failure], bool]:
+    """Run cells; return their results by index, in order, and whether Ctrl-C ended it."""
+    outcomes: dict[int, Result | Failure] = {}
+    running = execute(run, cells, executor=executor, fail_fast=fail_fast)
+    interrupted = False
+    try:
+        with closing(running):
+            for index, outcome in running:
+                outcomes[index] = outcome
+                if on_done is not None:
+                    on_done(cells[index], outcome)
+    except KeyboardInterrupt:
+        interrupted = True
+    return dict(sorted(outcomes.items())), interrupted
+
+
+def knee_level(record: Mapping[str, Any]) -> Level:
+    """Return what a level's row, or a run's, says about the knee."""
+    from lhsim.analysis.knee import Level  # noqa: PLC0415 - as late as the rest of the analysis
+
+    return Level(
+        agents=record["agents"],
+        utilization=record["utilization"],
+        bottleneck=record["bottleneck"],
+        overloaded=record["overloaded"],
+    )
+
+
+def run_record(result: Result) -> dict[str, Any]:
+    """Return a run as a flat record, with which of its latencies are lower bounds."""
+    bounds = {
+        f"p{level}_is_lower_bound": result.latency.is_lower_bound(level / 100)
+        for level in (50, 95, 99)
+    }
+    return {**result.row(), **bounds}
+
+
+def _load(systems: str | Path | System | Sequence[str | Path | System]) -> list[System]:
+    from lhsim.library import load_system  # noqa: PLC0415 - imports the models
+    from lhsim.models import System  # noqa: PLC0415
+
+    several = [systems] if isinstance(systems, str | Path | System) else list(systems)
+    loaded = [one if isinstance(one, System) else load_system(one) for one in several]
+    check_names(loaded)
+    return loaded
+
+
+def check_names(systems: Sequence[System]) -> None:
+    """Refuse two systems that results could not tell apart."""
+    seen: set[str] = set()
+    for system in systems:
+        if system.name in seen:
+            problem = f"two systems are called {system.name!r}"
+            raise InputError(problem, source="--system", allowed="systems with different names")
+        seen.add(system.name)
+
+
+def _failed(cell: Cell, failure: Failure) -> FailedRun:
+    system = cell.system
+    return FailedRun(system.name, system.architecture, cell.agents, cell.seed, failure)

@@ -1,0 +1,66 @@
+"""Numbers and tables as text, at a fixed width: the same on a terminal, in a pipe and in a file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from attrs import frozen
+
+UNKNOWN = "-"
+
+
+@frozen
+class Column:
+    """A column of a table."""
+
+    title: str
+    left: bool = False  # flush left, for texts
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; a column is as wide as its longest text, and empty ones are left out."""
+    shown = [i for i, column in enumerate(columns) if any(row[i] for row in rows)]
+    lines = [[column.title for column in columns], *rows]
+    widths = {i: max(len(line[i]) for line in lines) for i in shown}
+    return "\n".join(
+        "  ".join(_padded(line[i], widths[i], left=columns[i].left) for i in shown).rstrip()
+        for line in lines
+    )
+
+
+def latency(milliseconds: float | None, *, at_least: bool = False) -> str:
+    """Return a latency with three digits: ``"512 ms"``, ``"> 3.40 s"``."""
+    if milliseconds is None or math.isnan(milliseconds):
+        return UNKNOWN
+    return ("> " if at_least else "") + duration(milliseconds / 1e3)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration with three digits, in us, ms or s."""
+    for symbol, factor in (("us", 1e6), ("ms", 1e3)):
+        if float(f"{seconds * factor:.3g}") < 1000:
+            return f"{three_digits(seconds * factor)} {symbol}"
+    return f"{three_digits(seconds)} s"
+
+
+def three_digits(number: float) -> str:
+    """Return a number with three significant digits, or all before the point where these are more.
+
+    >>> three_digits(0.998), three_digits(99.64), three_digits(12345.6)
+    ('0.998', '99.6', '12,346')
+    """
+    if abs(float(f"{number:.3g}")) >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:#.3g}".rstrip(".")
+
+
+def percent(share: float) -> str:
+    """Return a share, 0 to 1, as a percentage; rounded to 100 % only when it is that."""
+    if 0.995 <= share < 1:
+        return "> 99 %"
+    return f"{share * 100:.0f} %"
+
+
+def _padded(text: str, width: int, *, left: bool) -> str:
+    return text.ljust(width) if left else text.rjust(width)

@@ -1,0 +1,63 @@
+"""Two small systems, and the command line as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+POLLING = """
+name = "polling"
+[cpu]
+parse_message = { family = "deterministic", value = "1 ms" }
+query = { family = "exponential", mean = "10 ms" }
+[polling]
+interval = "1 s"
+[calibration]
+agents = [1, 50]
+"""
+PUSH = """
+name = "push"
+[cpu]
+parse_message = { family = "deterministic", value = "1 ms" }
+send = { family = "exponential", mean = "1 ms" }
+[push]
+"""
+
+Lhsim = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the systems ./polling.toml and ./push.toml."""
+    (tmp_path / "polling.toml").write_text(POLLING)
+    (tmp_path / "push.toml").write_text(PUSH)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The environment of a process that finds lhsim wherever it runs."""
+    import lhsim
+
+    root = str(Path(lhsim.__file__).parents[1])
+    paths = [root, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "COLUMNS": "80"}
+
+
+@pytest.fixture
+def lhsim(folder: Path, environment: dict[str, str]) -> Lhsim:
+    """Run ``python -m lhsim.experiments`` in the folder."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "lhsim.experiments", *arguments]
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run

@@ -1,0 +1,138 @@
+"""Bad input: one line that names the place and what is allowed, exit 2, nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lhsim.experiments import cli
+
+POLLING = ["scaling", "--system", "./polling.toml", "--quiet"]
+
+
+@pytest.fixture
+def refused(folder, capsys):
+    """Run a command that has to be refused; return its line on stderr without the prefix."""
+
+    def check(*arguments):
+        before = sorted(folder.rglob("*"))
+        assert cli.run(list(arguments)) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert sorted(folder.rglob("*")) == before
+        prefix = "lhsim: error: "
+        assert captured.err.startswith(prefix)
+        return captured.err.removeprefix(prefix).rstrip("\n")
+
+    return check
+
+
+@pytest.mark.parametrize("agents", ["0", "-5", "10,0", "ten", "1.5", "", "10,", "10,10", "1e3"])
+def test_numbers_of_agents(refused, agents):
+    line = refused(*POLLING, "--agents", agents)
+    assert line.startswith("--agents: ")
+    assert "allowed: different whole numbers >= 1" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--seed", "-1"),
+        ("--seed", "x"),
+        ("--seed", str(2**63)),
+        ("--replications", "0"),
+        ("--jobs", "0"),
+        ("--max-events", "0"),
+        ("--duration", "0"),
+        ("--duration", "nan"),
+        ("--duration", "inf"),
+        ("--duration", "5 parsecs"),
+        ("--duration", "soon"),
+        ("--engine", "numba"),
+        ("--format", "xml"),
+    ],
+)
+def test_values_of_options(refused, option, value):
+    line = refused(*POLLING, option, value)
+    assert line.startswith(f"{option}: ")
+    assert "allowed: " in line
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ("polling.intervall=1", "--set: polling.intervall: unknown key (did you mean 'interval'?)"),
+        ("polling.interval=5 parsecs", "--set: polling.interval: '5 parsecs' has the unit"),
+        ("polling.interval=-1", "--set: polling.interval: -1.0 is out of range; allowed: "),
+        ("polling.interval=nan", "--set: polling.interval: nan is not finite"),
+        ("workload.traffic.rate=-1", "--set: workload.traffic.rate: -1.0 is out of range"),
+        ("polling.interval", "--set: 'polling.interval' is no setting; allowed: KEY=VALUE"),
+        ("push.connections=1", "--set: push.connections: no chosen system is one of push"),
+    ],
+)
+def test_settings(refused, setting, part):
+    assert part in refused(*POLLING, "--set", setting)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ('name = "x"\n[polling', "is not valid TOML"),
+        ('name = "x"\n[polling]\nintervall = 1\n', "polling.intervall: unknown key"),
+        ('name = "x"\n[polling]\ninterval = "1 kB"\n', "polling.interval: '1 kB' has the unit"),
+        ('name = "x"\n[polling]\ninterval = nan\n', "polling.interval: nan is not finite"),
+        (
+            'name = "x"\n[polling]\n[workload.traffic]\nkind = "poisson"\nrate = -1\n',
+            "workload.traffic.rate: -1.0 is out of range; allowed: a number > 0",
+        ),
+        (
+            'name = "x"\n[polling]\n[store.query]\nfamily = "empirical"\nsamples = [1.0, nan]',
+            "store.query.samples",
+        ),
+        ('name = "x"\n', "polling: is missing"),
+        ("", "is missing"),
+    ],
+)
+def test_model_files(refused, folder, text, part):
+    Path("broken.toml").write_text(text)
+    line = refused("scaling", "--system", "./broken.toml")
+    assert line.startswith("broken.toml: ")
+    assert part in line
+
+
+def test_a_model_file_that_is_not_there(refused):
+    assert refused("scaling", "--system", "./no.toml").startswith("no.toml: does not exist")
+
+
+def test_an_unknown_system(refused):
+    line = refused("scaling", "--system", "seed-poling")
+    assert line.startswith("--system: unknown system 'seed-poling' (did you mean 'seed-polling'?)")
+
+
+def test_two_systems_of_one_name(refused, folder):
+    Path("copy.toml").write_bytes(Path("polling.toml").read_bytes())
+    line = refused(*POLLING, "--system", "./copy.toml")
+    assert line.startswith("--system: two systems are called 'polling'")
+
+
+def test_an_unknown_experiment(refused):
+    line = refused("scalling")
+    assert line.startswith("unknown experiment 'scalling' (did you mean 'scaling'?)")
+
+
+@pytest.mark.parametrize("arguments", [[], ["scaling", "--agnets", "10"], ["scaling", "10"]])
+def test_usage(refused, arguments):
+    assert refused(*arguments)
+
+
+def test_an_odd_number_of_agents_in_pairs(refused):
+    line = refused(*POLLING, "--agents", "3", "--set", 'workload.topology="pair"')
+    assert line.startswith("--agents: 3 do not pair up; allowed: an even number")
+
+
+def test_a_folder_that_cannot_be(refused, folder):
+    Path("file").write_text("")
+    assert refused(*POLLING, "--output-dir", "file").startswith("--output-dir: 'file' cannot")
+    assert refused(*POLLING, "--output-dir", "file/x").startswith("--output-dir: 'file/x' cannot")

@@ -1,0 +1,188 @@
+"""What the commands print and write."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lhsim.experiments import cli
+
+BOTH = ("--system", "./polling.toml", "--system", "./push.toml")
+SMALL = ("--agents", "10,200", "--replications", "3", "--duration", "20")
+FIELDS = {
+    *("system", "architecture", "agents", "replications", "p50_latency_ms", "p95_latency_ms"),
+    *("p99_latency_ms", "max_latency_ms", "mean_latency_ms", "latency_ci95_ms"),
+    *("messages_per_second", "delivery_success_rate", "utilization", "bottleneck"),
+    *("polling_cycles_total", "wasted_poll_cycles", "database_queries_total"),
+    *("memory_per_agent_mb", "overloaded", "extrapolated", "test_duration_seconds"),
+    *("agents_per_second", "cpu_utilization_percent", "backlog_growth_per_s", "engine"),
+}
+
+
+def scaling(*more):
+    return cli.run(["scaling", *BOTH, *SMALL, "--jobs", "1", *more])
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_process_and_with_any_number_of_them(lhsim):
+    few = ("--agents", "10,200", "--replications", "2", "--duration", "10")
+    asked = ("scaling", *BOTH, *few, "--format", "json", "--quiet")
+    runs = {
+        name: lhsim(*asked, "--jobs", jobs, "--output-dir", name)
+        for name, jobs in (("one", "1"), ("again", "1"), ("two", "2"))
+    }
+    assert {run.returncode for run in runs.values()} == {0}
+    assert {run.stderr for run in runs.values()} == {""}
+    assert len({run.stdout for run in runs.values()}) == 1
+    for file in ("scaling.png", "scaling.svg", "runs.parquet", "metrics.parquet"):
+        assert len({Path(name, file).read_bytes() for name in runs}) == 1, file
+
+
+def test_another_seed_gives_other_results(folder, capsys):
+    outputs = set()
+    for seed in ("1", "2"):
+        assert scaling("--agents", "10", "--seed", seed, "--format", "json") == 0
+        outputs.add(capsys.readouterr().out)
+    assert len(outputs) == 2
+
+
+def test_json_has_one_object_a_level(folder, capsys):
+    assert scaling("--format", "json") == 0
+    rows = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert [(row["system"], row["agents"]) for row in rows] == [
+        *(("polling", 10), ("polling", 200)),
+        *(("push", 10), ("push", 200)),
+    ]
+    for row in rows:
+        assert row.keys() >= FIELDS
+        assert row["replications"] == 3
+        low, high = row["latency_ci95_ms"]
+        assert low <= row["mean_latency_ms"] <= high
+        assert row["p50_latency_ms"] <= row["p99_latency_ms"] <= row["max_latency_ms"]
+    assert [row["extrapolated"] for row in rows] == [False, True, False, False]
+    assert rows[1]["utilization"] > 0.95
+    assert rows[1]["bottleneck"] == "cpu"
+    assert rows[2]["database_queries_total"] == 0
+
+
+def test_a_single_run_has_no_interval(folder, capsys):
+    assert scaling("--format", "json", "--replications", "1") == 0
+    rows = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert {row["latency_ci95_ms"] for row in rows} == {None}
+
+
+def test_csv_has_the_same_levels(folder, capsys):
+    assert scaling("--format", "csv") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["agents"] for row in rows] == ["10", "200", "10", "200"]
+    assert float(rows[0]["latency_ci95_low_ms"]) < float(rows[0]["latency_ci95_high_ms"])
+
+
+def test_the_table_fits_80_columns_and_names_the_knee(folder, capsys):
+    assert scaling() == 0
+    captured = capsys.readouterr()
+    assert max(map(len, captured.out.splitlines())) <= 80
+    knees = [line for line in captured.out.splitlines() if "knee" in line]
+    assert knees[0].startswith("polling: knee at about ")
+    assert knees[0].endswith("bottleneck: cpu")
+    assert knees[1] == "push: no knee up to 200 agents"
+    assert "engine simpy: " in captured.err
+
+
+def test_the_knee_of_polling_is_where_theory_has_it(folder, capsys):
+    assert scaling() == 0
+    knee = json.loads(Path("results/scaling/manifest.json").read_text())["knees"]["polling"]
+    # N = 0.95 (Z + S) / S, less the messages' part of the processor; S = 10 ms, Z = 1 s.
+    assert 85 < knee["agents"] < 100
+    assert knee["low"] < knee["agents"] < knee["high"] <= 1.06 * knee["low"]
+
+
+def test_the_folder_holds_runs_metrics_manifest_and_plot(folder, capsys):
+    assert scaling("--set", "polling.interval=500ms", "--output-dir", "out") == 0
+    files = {path.name for path in Path("out").iterdir()}
+    expected = {"runs.parquet", "metrics.parquet", "manifest.json", "scaling.png", "scaling.svg"}
+    assert files == expected
+    assert len(pd.read_parquet("out/runs.parquet")) == 12
+    metrics = pd.read_parquet("out/metrics.parquet")
+    assert list(metrics) == [
+        *("system", "architecture", "agents", "metric", "statistic", "value"),
+        *("ci_low", "ci_high", "n", "unit"),
+    ]
+    manifest = json.loads(Path("out/manifest.json").read_text())
+    digest = hashlib.sha256(Path("polling.toml").read_bytes()).hexdigest()
+    assert manifest["systems"][0]["sha256"] == digest
+    assert "polling.interval=500ms" in manifest["systems"][0]["settings"]
+    assert "polling.interval=500ms" not in manifest["systems"][1]["settings"]
+    assert manifest["seed"] == 1
+    assert manifest["engines"] == ["simpy"]
+    assert manifest["failures"] == manifest["skipped"] == []
+
+
+def test_a_setting_changes_the_result(folder, capsys):
+    more = ("--format", "json", "--quiet", "--agents", "10", "--set", "polling.interval=250ms")
+    assert scaling(*more) == 0
+    polling = json.loads(capsys.readouterr().out)[0]
+    assert 120 < polling["mean_latency_ms"] < 200
+
+
+def test_what_is_too_much_is_skipped_and_said(folder, capsys):
+    assert scaling("--max-events", "5000") == 0
+    out = capsys.readouterr().out
+    assert "skipped: polling with 200 agents: 20 s may take 9,200 model events;" in out
+    manifest = json.loads(Path("results/scaling/manifest.json").read_text())
+    assert [level["agents"] for level in manifest["skipped"]] == [200]
+
+
+def test_what_is_skipped_is_said_where_the_data_has_no_place_for_it(folder, capsys):
+    assert scaling("--max-events", "5000", "--format", "json", "--quiet") == 0
+    captured = capsys.readouterr()
+    assert [row["agents"] for row in json.loads(captured.out)] == [10, 10, 200]
+    assert captured.err.startswith("lhsim: skipped: polling with 200 agents: 20 s may take")
+    assert captured.err.count("\n") == 1
+
+
+def test_when_all_is_skipped_it_says_so(folder, capsys):
+    assert scaling("--max-events", "1") == 0
+    assert "no run was finished" in capsys.readouterr().out
+
+
+def test_levels_last_as_long_as_20_000_messages_take(folder, capsys):
+    command = ["scaling", "--system", "./push.toml", "--agents", "500", "--replications", "1"]
+    assert cli.run([*command, "--jobs", "1"]) == 0
+    run = pd.read_parquet("results/scaling/runs.parquet").iloc[0]
+    assert run["horizon_s"] - run["warmup_s"] - run["drain_s"] == pytest.approx(400)
+    assert run["successful_deliveries"] == pytest.approx(20_000, rel=0.03)
+
+
+def test_latency_shows_a_pair(folder, capsys):
+    command = ["latency", *BOTH, "--replications", "2", "--jobs", "1"]
+    assert cli.run([*command, "--format", "json"]) == 0
+    polling, push = json.loads(capsys.readouterr().out)
+    assert 400 < polling["p50_latency_ms"] < 620
+    assert 900 < polling["p99_latency_ms"] < 1050
+    assert push["max_latency_ms"] < 50
+    assert push["successful_deliveries"] == 100
+    assert math.isclose(push["min_latency_ms"], 1, rel_tol=0.2)
+    assert cli.run(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["system", "min", "mean", "p50", "p95", "p99", "max"]
+
+
+def test_list_shows_systems_and_experiments(capsys):
+    assert cli.run(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "  scaling  Latency" in out
+    assert "  seed-polling " in out
+
+
+def test_version(capsys):
+    import lhsim as package
+
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"lhsim {package.__version__}\n"

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+import lhsim
+from lhsim import parameters
+from lhsim.errors import InputError
+from lhsim.execution import Cell
+from lhsim.experiments.bounds import lower_bound
+from lhsim.experiments.levels import Horizon, cells, model_events, seeds, why_not
+from lhsim.experiments.sweep import sweep
+from lhsim.models import System
+
+
+def system(architecture, **more):
+    cost = {"family": "deterministic", "value": "1 ms"}
+    data = {
+        "name": architecture,
+        architecture: {},
+        "cpu": {"parse_message": cost, "query": cost, "send": cost},
+        "workload": {"traffic": {"kind": "poisson", "rate": 0.1}},
+    }
+    return parameters.structure(data | more, System, source="test")
+
+
+POLLING, PUSH = system("polling"), system("push")
+CLOSED = {"workload": {"traffic": {"kind": "closed", "messages": 3}}}
+
+
+def test_a_sweep_has_a_row_per_run_and_per_level():
+    found = sweep([POLLING, PUSH], [20, 10], replications=2, duration=10.0)
+    runs = found.to_frame()
+    assert list(runs["agents"]) == [10, 10, 20, 20] * 2
+    assert list(found.levels()["agents"]) == [10, 20, 10, 20]
+    assert set(found.levels()["replications"]) == {2}
+    assert set(runs["seed"]) == set(seeds(1, 2))
+    assert found.knees["polling"].sentence() == "no knee up to 20 agents"
+    assert "<table" in found._repr_html_()
+    assert found.plot().axes
+
+
+def test_replications_are_those_of_simulate():
+    found = sweep(PUSH, [10], replications=2, duration=10.0)
+    alone = lhsim.simulate(
+        PUSH, agents=10, duration=10.0, seed=seeds(1, 2)[1], stop_when_overloaded=True
+    )
+    assert found.results[1].metrics == alone.metrics
+
+
+def test_both_architectures_see_the_same_messages():
+    found = sweep([POLLING, PUSH], [10], replications=1, duration=50.0)
+    created = [sum(result.outcomes.values()) for result in found.results]
+    assert created[0] == created[1] > 0
+
+
+def test_numbers_that_a_workload_cannot_have_are_refused():
+    with pytest.raises(InputError, match="allowed: a whole number >= 1"):
+        sweep(PUSH, [0])
+
+
+def test_two_systems_of_one_name_are_refused():
+    with pytest.raises(InputError, match="two systems are called 'push'"):
+        sweep([PUSH, PUSH], [10])
+
+
+@pytest.mark.parametrize(("agents", "window"), [(10, 20_000), (1000, 200), (100_000, 20)])
+def test_a_level_is_as_short_as_messages_and_seconds_allow(agents, window):
+    (cell,) = cells(POLLING, agents, Horizon(), (7,), "auto")
+    assert cell.duration - cell.warmup - cell.drain == pytest.approx(window)
+    assert cell.warmup >= POLLING.workload.started_by
+    assert cell.stop_when_overloaded
+
+
+def test_a_duration_that_is_asked_for_is_kept():
+    (cell,) = cells(POLLING, 10, Horizon(duration=33.0), (7,), "auto")
+    assert (cell.duration, cell.warmup, cell.drain) == (33.0, None, None)
+
+
+def test_a_closed_loop_has_no_rate_to_go_by():
+    (cell,) = cells(system("push", **CLOSED), 10, Horizon(), (7,), "auto")
+    assert cell.duration == 60.0
+
+
+@pytest.mark.parametrize("one", [POLLING, PUSH], ids=["polling", "push"])
+def test_the_bound_on_model_events_is_one_and_not_far_off(one):
+    result = lhsim.simulate(one, agents=50, duration=100.0, seed=3)
+    bound = model_events(Cell(one, 50, 100.0, 3))
+    # The messages are random: four standard deviations of their number.
+    assert result.model_events <= bound + 3 * 4 * math.sqrt(500)
+    assert result.model_events >= 0.8 * bound
+
+
+def test_what_is_too_much_says_why():
+    assert why_not(Cell(PUSH, 10, 100.0, 1), 1000) is None
+    reason = why_not(Cell(PUSH, 10_000, 100.0, 1), 1000)
+    assert reason == (
+        "100 s may take 200,000 model events; the SimPy engine does at most 1,000 in a run"
+    )
+
+
+@pytest.mark.parametrize("agents", [100, 300, 2000])
+def test_no_run_of_polling_beats_the_lower_bound(agents):
+    result = lhsim.simulate(POLLING, agents=agents, duration=60.0, seed=2)
+    bound = lower_bound(POLLING, agents)
+    low, high = result.latency.mean_interval(0.999)
+    assert high >= bound
+    if agents < 900:  # and without a queue it is nearly reached
+        assert low < 1.05 * bound
+
+
+def test_no_run_of_push_beats_the_lower_bound():
+    result = lhsim.simulate(PUSH, agents=500, duration=60.0, seed=2)
+    assert lower_bound(PUSH, 500) == pytest.approx(2e-3)
+    assert 2e-3 <= result.latency.mean * (1 + 1e-9) < 2.5e-3
+    assert lower_bound(PUSH, 5000) == math.inf
+
+
+def test_a_closed_loop_has_no_such_bound():
+    assert lower_bound(system("polling", **CLOSED), 10) is None

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from lhsim.report.levels import latency_table, scaling_table
+from lhsim.report.text import Column, latency, percent, table, three_digits
+
+
+def row(agents, **changed):
+    return {
+        "system": "polling",
+        "architecture": "polling",
+        "agents": agents,
+        "min_latency_ms": 2.0,
+        "mean_latency_ms": 512.3,
+        "p50_latency_ms": 511.9,
+        "p95_latency_ms": 951.2,
+        "p99_latency_ms": 999.9,
+        "max_latency_ms": 1204.0,
+        "messages_per_second": agents / 10,
+        "delivery_success_rate": 1.0,
+        "backlog_growth_per_s": 0.0,
+        "utilization": 0.08,
+        "bottleneck": "cpu",
+        "overloaded": False,
+        "extrapolated": False,
+        "lower_bounds": [],
+    } | changed
+
+
+BEYOND = {
+    "p50_latency_ms": 3399.0,
+    "p95_latency_ms": 6460.0,
+    "p99_latency_ms": 6735.0,
+    "max_latency_ms": None,
+    "delivery_success_rate": 0.0,
+    "backlog_growth_per_s": 9890.4,
+    "utilization": 1.0,
+    "overloaded": True,
+    "extrapolated": True,
+    "lower_bounds": ["p50_latency_ms", "p95_latency_ms", "p99_latency_ms"],
+}
+
+SCALING = """\
+polling
+  agents       p50       p95       p99   msg/s    busiest
+      10    512 ms    951 ms    1.00 s    1.00    cpu 8 %
+   2,000    512 ms    951 ms    1.00 s     200    cpu 8 %  43 % delivered
+100,000*  > 3.40 s  > 6.46 s  > 6.74 s  10,000  cpu 100 %  overloaded, +9,890/s
+
+mine (push)
+agents     p50     p95     p99  msg/s   busiest
+    10  512 ms  951 ms  1.00 s   1.00  cpu 99 %
+
+* extrapolated: beyond what the model was calibrated on
+> a lower bound: messages were still on their way at the end of a run"""
+
+LATENCY = """\
+system       min    mean     p50     p95     p99     max
+polling  2.00 ms  512 ms  512 ms  951 ms  1.00 s  1.20 s
+push      350 us  512 ms  512 ms  951 ms  1.00 s  1.20 s"""
+
+
+def test_the_scaling_table_at_80_columns():
+    rows = [
+        row(10),
+        row(2000, delivery_success_rate=0.43),
+        row(100_000, **BEYOND),
+        row(10, system="mine", architecture="push", utilization=0.99),
+    ]
+    text = scaling_table(rows)
+    assert text == SCALING
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_latency_table():
+    rows = [row(2), row(2, system="push", architecture="push", min_latency_ms=0.3499)]
+    assert latency_table(rows) == LATENCY
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (0.3499, "350 us"),
+        (0.9996, "1.00 ms"),
+        (1.0, "1.00 ms"),
+        (512.3, "512 ms"),
+        (999.4, "999 ms"),
+        (999.6, "1.00 s"),
+        (61_234.0, "61.2 s"),
+        (5_000_000.0, "5,000 s"),
+        (0.0, "0.00 us"),
+        (None, "-"),
+        (math.nan, "-"),
+    ],
+)
+def test_latencies_have_three_digits(milliseconds, text):
+    assert latency(milliseconds) == text
+
+
+def test_a_lower_bound_says_so():
+    assert latency(3399.0, at_least=True) == "> 3.40 s"
+    assert latency(None, at_least=True) == "-"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.998, "0.998"), (99.64, "99.6"), (999.7, "1,000"), (12345.6, "12,346"), (812.0, "812")],
+)
+def test_three_digits(number, text):
+    assert three_digits(number) == text
+
+
+def test_only_all_of_it_is_100_percent():
+    assert [percent(share) for share in (1.0, 0.9951, 0.994, 0.0)] == [
+        *("100 %", "> 99 %", "99 %", "0 %")
+    ]
+
+
+def test_an_empty_column_is_left_out():
+    columns = [Column("a"), Column("b", left=True)]
+    assert table(columns, [["1", ""], ["22", ""]]) == " a\n 1\n22"
+    assert table(columns, [["1", "x"], ["22", ""]]) == " a  b\n 1  x\n22"
