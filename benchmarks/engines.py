@@ -22,7 +22,7 @@ import yardstick
 
 import lhsim
 from lhsim.distributions import Exponential
-from lhsim.models import EventStore, PollingServer, Poisson, System, Workload
+from lhsim.models import EventStore, Poisson, PollingServer, System, Workload
 
 YARDSTICKS_SYSTEM = System(
     name="yardstick",

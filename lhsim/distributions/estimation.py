@@ -1,8 +1,7 @@
 """Maximum likelihood estimates of the families that service times are fitted with.
 
 Each estimator takes samples [s] and, to begin from, an earlier estimate of the same family or
-None. It returns None where its family cannot have produced the samples, such as a lognormal one
-a sample of 0 s.
+None. It returns None where its family cannot be fitted, such as a lognormal to a sample of 0 s.
 
 The shift of a shifted family stays a little below the least sample: where the density has no
 bound, the likelihood is infinite at the sample itself and says nothing (Cheng and Traylor, 1995,
@@ -24,6 +23,7 @@ from lhsim.distributions.compounds import Mixture, Shifted
 from lhsim.distributions.families import Exponential, Gamma, Lognormal, Weibull
 from lhsim.distributions.table import FloatArray
 
+_NARROWEST = 1e-5  # standard deviation of the logarithms
 Estimator = Callable[[FloatArray, Distribution | None], Distribution | None]
 
 
@@ -100,7 +100,7 @@ def log_gaps(samples: FloatArray) -> tuple[float, float] | None:
 
     The smallest gap is what lies between two samples on average; the largest is without a shift.
     """
-    if not _is_regular(samples):
+    if not 0 < samples.min() < samples.max():
         return None
     least = float(samples.min())
     smallest = (float(np.mean(samples)) - least) / len(samples)
@@ -108,8 +108,8 @@ def log_gaps(samples: FloatArray) -> tuple[float, float] | None:
 
 
 def _is_regular(samples: FloatArray) -> bool:
-    """Whether the logarithms of the samples exist and have a spread."""
-    return bool(0 < samples.min() < samples.max())
+    """Whether the samples have logarithms with a spread that is more than rounding."""
+    return bool(samples.min() > 0 and np.std(np.log(samples)) > _NARROWEST)
 
 
 @functools.singledispatch
