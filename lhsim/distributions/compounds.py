@@ -169,7 +169,8 @@ class Scaled(Distribution):
 class Sum(Distribution):
     """The sum of independent durations, convolved from the quantile tables of its terms.
 
-    Mean and variance are those of the terms, exactly. Constant terms are exact shifts.
+    Mean and variance are those of the terms, exactly. Constant terms are exact shifts. The rest is
+    as accurate as the tables; see `lhsim.distributions.convolution`.
     """
 
     name: ClassVar[str] = "sum"

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
 import scipy  # it loads its parts on their first use, and scipy.optimize takes its time
@@ -80,12 +79,17 @@ def shifted(estimator: Estimator) -> Estimator:
             return None
         least = float(samples.min())
 
-        def candidate(log_gap: float) -> Distribution:
+        def candidate(log_gap: float) -> Distribution | None:
             shift = max(least - math.exp(log_gap), 0.0)
-            return Shifted(cast(Distribution, estimator(samples - shift, None)), shift)
+            base = estimator(samples - shift, None)
+            return base and Shifted(base, shift)
+
+        def loss(log_gap: float) -> float:
+            distribution = candidate(log_gap)
+            return -float(np.mean(log_density(distribution, samples))) if distribution else math.inf
 
         best = scipy.optimize.minimize_scalar(
-            lambda log_gap: -float(np.mean(log_density(candidate(log_gap), samples))),
+            loss,
             bounds=bounds,
             method="bounded",
             options={"xatol": 0.01},

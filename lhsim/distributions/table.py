@@ -20,7 +20,7 @@ stays between the two quantiles. What follows from this:
   functions differ by less than 1/1024 everywhere. (Measured, smooth families: 2e-4.)
 - Mean: exact but for the quadrature, also for heavy tails. (Measured: 1e-5 at most, a `Sum` 5e-5.)
 - Variance: never too large. (Measured: too small by 4e-4 at most for smooth families with a finite
-  fourth moment; by 3 % for a lognormal of sigma 3, most of whose variance lies beyond the table.)
+  fourth moment; by 4 % for a lognormal of sigma 3, much of whose variance lies beyond the table.)
   A jump of the quantile function by g inside a cell of probability p costs at most 3 p g^2 / 16:
   9e-3 of the variance where 2 % of the durations are a hundred times as long as the others.
 """
@@ -174,8 +174,8 @@ def _pieces(
 ) -> FloatArray:
     """Return the borders of the pieces to integrate over: cells, cut at the breaks, and halved.
 
-    A piece is halved as long as its length times the rise of the quantile function in it [s], a
-    bound of its error, matters for the mean.
+    A piece is halved while its length times the rise of the quantile function in it [s], which
+    bounds its error, matters for the mean.
     """
     borders = np.union1d(LEVELS, breaks)
     values = quantile(np.minimum(borders, LAST_LEVEL))

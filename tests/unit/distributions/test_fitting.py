@@ -230,6 +230,13 @@ def test_nearly_equal_samples_are_fitted_without_a_family():
     assert len(result.bootstrap(20)) == 20
 
 
+def test_a_spread_of_a_few_roundings_is_left_to_the_samples():
+    x = 1.0 + 1e-12 * sample(Uniform(0.0, 1.0), 100)
+    result = fit(x)
+    assert result.family == "empirical"
+    assert result.distribution.mean == pytest.approx(x.mean(), rel=1e-15)
+
+
 def test_samples_of_zero_leave_the_families_that_have_none_out():
     result = fit(np.append(np.zeros(50), sample(Exponential(1.0), 50)))
     assert {c.family for c in result.candidates} == {"exponential", "empirical"}
