@@ -511,6 +511,11 @@ def simulated_row(system: System, load: Load) -> dict[str, float]:
     return row
 
 
+def significant(value: float) -> str:
+    """Return a number with three significant digits."""
+    return f"{float(f'{value:.3g}'):g}"
+
+
 def live_against_simulated(system: System, loads: Iterable[Load]) -> str:
     """Return a table of live and simulated figures, as Markdown."""
     lines: list[str] = []
@@ -519,9 +524,9 @@ def live_against_simulated(system: System, loads: Iterable[Load]) -> str:
         if not lines:
             lines += [f"| run | {' | '.join(row)} |", "|---" * (len(row) + 1) + "|"]
         runs = live(load.runs)
-        measured = [" / ".join(f"{value:.3g}" for value in runs[name]) for name in row]
+        measured = [" / ".join(significant(value) for value in runs[name]) for name in row]
         lines.append(f"| {load.runs} live | {' | '.join(measured)} |")
-        simulated = [f"{value:.3g}" for value in row.values()]
+        simulated = [significant(value) for value in row.values()]
         lines.append(f"| {load.runs} simulated | {' | '.join(simulated)} |")
     return "\n".join(lines)
 
@@ -545,7 +550,7 @@ def saturation(system: System, rates: Iterable[int], rate: float) -> str:
         latency = result.metrics
         lines.append(
             f"| {total} | {result.utilization['cpu']:.3f} "
-            f"| {latency.p50_latency_ms:.3g} | {latency.p99_latency_ms:.3g} |"
+            f"| {significant(latency.p50_latency_ms)} | {significant(latency.p99_latency_ms)} |"
         )
     return "\n".join(lines)
 
