@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 ENGINES = ("auto", "simpy")
 SAMPLES = 100  # of the state, equally spaced over a run
+SLOWING = 0.75  # growth in the second half of the window over that in the first: slower settles
 EARLIEST_STOP = 0.4  # part of a run after which an overload may end it
 
 MS = 1e3
@@ -321,25 +322,25 @@ class _Run:
     def _growth(self) -> float:
         """Return the slope of the backlog over the measured window [messages/s]."""
         time, backlog = self._backlog()
-        if len(time) < 2:
-            return 0.0
-        centred = time - time.mean()
-        return float((centred @ backlog) / (centred @ centred))
+        return _slope(time, backlog) if len(time) > 1 else 0.0
 
     def _overloaded(self) -> bool:
-        """Return whether the backlog grows all through the window.
+        """Return whether the backlog grows all through the window, and as fast as ever.
 
-        It has grown by most of its own mean and by over 1 % of the messages created, and its level
-        rises from third to third of the window. A backlog that only fluctuates does neither.
+        It has grown by most of its own mean and by over 1 % of the messages created; a backlog that
+        only fluctuates does not. And it grows in the second half of the window nearly as fast as
+        in the first; a closed population of pollers on its way to a long cycle does not.
         """
         time, backlog = self._backlog()
         if len(time) < 6:
             return False
         grown = self._growth() * (time[-1] - time[0])
         created = self._bridge.ledger.created * (1 - time[0] / time[-1])
-        thirds = [part.mean() for part in np.array_split(backlog, 3)]
-        rising = thirds[0] < thirds[1] < thirds[2]
-        return bool(rising and grown > 0.8 * backlog.mean() and grown > max(0.01 * created, 10))
+        middle = len(time) // 2
+        first = _slope(time[:middle], backlog[:middle])
+        second = _slope(time[middle:], backlog[middle:])
+        steady = second > 0 and second >= SLOWING * first
+        return bool(steady and grown > 0.8 * backlog.mean() and grown > max(0.01 * created, 10))
 
     def result(self, duration: float) -> Result:
         """Return what the run showed."""
@@ -454,6 +455,11 @@ class _Run:
             schema_validation_time_ms=validation * MS,
             websocket_events_sent=counted["sent"],
         )
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> float:
+    centred = x - x.mean()
+    return float((centred @ y) / (centred @ centred))
 
 
 def _ratio(part: float, whole: float) -> float:

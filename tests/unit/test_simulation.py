@@ -391,6 +391,16 @@ def test_a_stable_run_is_not_called_overloaded(seed):
     assert not run(system, 20, duration=60.0, seed=seed).overloaded  # utilisation 0.8
 
 
+def test_pollers_that_only_saturate_the_server_are_not_called_overloaded():
+    """50 messages/s leave half of the loop; 500 pollers share it in cycles of 10 s."""
+    cpu = Cpu(parse_message=Deterministic(0.01), query=Deterministic(0.01))
+    system = attrs.evolve(POLLING, workload=Workload(traffic=Poisson(0.1)), cpu=cpu)
+    result = run(system, 500, duration=30.0, stop_when_overloaded=True)
+    assert result.utilization["cpu"] > 0.99
+    assert not result.overloaded
+    assert result.latency.mean > 2.0
+
+
 def test_a_level_beyond_the_calibrated_range_is_extrapolated():
     calibration = Calibration(agents=(1, 10), messages_per_second=(0.0, 3.0))
     system = attrs.evolve(PUSH, calibration=calibration)
