@@ -8,6 +8,8 @@ It takes each cost at its mean and warm, and lets nothing wait for anything but 
   of the busiest station, so that C >= N D (`lhsim.theory.ClosedNetwork`).
 - Push. All services on the way of a message. From the load on at which the busiest station has
   no time left, there is no finite mean.
+
+The same figures say how long a run has to warm up: `settling_time`.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from lhsim.analysis.knee import SATURATION
 from lhsim.theory import polling_delay
 
 if TYPE_CHECKING:
     from lhsim.models import PollingServer, System
+
+MOST_WAITING = 100_000  # messages, each of which takes memory
 
 
 def lower_bound(system: System, agents: int) -> float | None:
@@ -46,9 +51,45 @@ def _polling(system: System, server: PollingServer, agents: int) -> float:
 
 def _push(system: System, rate: float) -> float:
     cpu, store, network = system.cpu, system.store, system.network
-    on_loop = cpu.parse_message.mean + cpu.validate.mean + cpu.write.mean + cpu.send.mean
-    writers = 1 if store.single_writer else store.connections
-    busiest = max((on_loop + cpu.acknowledge.mean) / cpu.workers, store.write.mean / writers)
-    if rate * busiest >= 1:
+    if push_load(system, rate) >= 1:
         return math.inf
+    on_loop = cpu.parse_message.mean + cpu.validate.mean + cpu.write.mean + cpu.send.mean
     return network.up.mean + on_loop + store.write.mean + network.down.mean
+
+
+def push_load(system: System, rate: float) -> float:
+    """Return the utilisation of a push system's busiest station at `rate` messages a second."""
+    cpu, store = system.cpu, system.store
+    parts = (cpu.parse_message, cpu.validate, cpu.write, cpu.send, cpu.acknowledge)
+    writers = 1 if store.single_writer else store.connections
+    return rate * max(sum(p.mean for p in parts) / cpu.workers, store.write.mean / writers)
+
+
+def polling_load(system: System, server: PollingServer, agents: int, rate: float) -> float:
+    """Return the utilisation of a polling system's loops while no query waits."""
+    cpu = system.cpu
+    parts = (cpu.parse_message, cpu.write, cpu.acknowledge, cpu.respond, cpu.parse_request)
+    messages = rate * sum(part.mean for part in parts)
+    return (agents / server.interval * cpu.query.mean + messages) / cpu.workers
+
+
+def settling_time(system: System, agents: int) -> float:
+    """Return how long it takes to work off the start of all agents [s].
+
+    Everybody connects, or asks for the first time, at nearly the same time. That work W leaves a
+    queue, while messages go on to use a share rho of the busiest station: it is gone after
+    W / (1 - rho). Where the station saturates anyway, messages wait behind the start, W, which is
+    then not waited for if it takes more than `MOST_WAITING` of them.
+    """
+    rate = system.offered_load(agents) or 0.0
+    cpu = system.cpu
+    if system.polling is not None:
+        first = cpu.parse_request.mean + cpu.query.mean
+        load = polling_load(system, system.polling, agents, rate)
+    else:
+        first = cpu.connect.mean
+        load = push_load(system, rate)
+    work = agents * first / cpu.workers
+    if load < SATURATION:
+        return work / (1 - load)
+    return work if rate * work <= MOST_WAITING else 0.0

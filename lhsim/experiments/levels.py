@@ -1,7 +1,8 @@
 """What to run at a level: how long, and whether it can be done at all.
 
 A run is as short as its question allows: its measured window holds so many messages and lasts at
-least so long, after a warm-up of a tenth of it that begins when the last agent has started.
+least so long. The warm-up before it lasts until all agents have started, the work of their start
+is done (`lhsim.experiments.bounds.settling_time`), and a tenth of the window has passed.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from attrs import frozen
 
 from lhsim.errors import InputError
 from lhsim.execution import Cell
+from lhsim.experiments.bounds import settling_time
 from lhsim.streams import replication_seed
 from lhsim.units import format_duration
 
 if TYPE_CHECKING:
     from lhsim.models import System
 
+MARGIN = 1.25  # for what the closed form of the settling time leaves out: stalls, collections
 LONGEST_DRAIN = 5.0  # [s]
 LONGEST_CLOSED_LOOP = 60.0  # of a closed loop, whose rate nobody knows beforehand [s]
 
@@ -87,7 +90,8 @@ def _cell(system: System, agents: int, horizon: Horizon, seed: int, engine: str)
     if rate is None:
         return Cell(system, agents, LONGEST_CLOSED_LOOP, seed, engine, stop_when_overloaded=True)
     window = max(horizon.shortest, horizon.messages / rate)
-    warmup = system.workload.started_by + window / 10
+    settling = MARGIN * settling_time(system, agents)
+    warmup = system.workload.started_by + settling + window / 10
     drain = min(LONGEST_DRAIN, window / 4)
     # The drain comes on top, so that the window holds its messages.
     duration = warmup + window + drain

@@ -10,6 +10,7 @@ from lhsim.report.text import Column, latency, percent, table, three_digits
 Row = Mapping[str, Any]
 
 _BOUND = "> a lower bound: messages were still on their way at the end of a run"
+_OVERLOADED = "overloaded: the backlog grows at this rate; the run ended once that was known"
 _EXTRAPOLATED = "* extrapolated: beyond what the model was calibrated on"
 _LEVELS = (
     Column("agents"),
@@ -74,6 +75,7 @@ def _remark(row: Row) -> str:
 def _legend(rows: Iterable[Row]) -> list[str]:
     rows = list(rows)
     used = [
+        (_OVERLOADED, any(row["overloaded"] for row in rows)),
         (_EXTRAPOLATED, any(row["extrapolated"] for row in rows)),
         (_BOUND, any(row["lower_bounds"] for row in rows)),
     ]

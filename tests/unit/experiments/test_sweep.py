@@ -8,7 +8,7 @@ import lhsim
 from lhsim import parameters
 from lhsim.errors import InputError
 from lhsim.execution import Cell
-from lhsim.experiments.bounds import lower_bound
+from lhsim.experiments.bounds import lower_bound, settling_time
 from lhsim.experiments.levels import Horizon, cells, model_events, seeds, why_not
 from lhsim.experiments.sweep import sweep
 from lhsim.models import System
@@ -71,6 +71,26 @@ def test_a_level_is_as_short_as_messages_and_seconds_allow(agents, window):
     assert cell.duration - cell.warmup - cell.drain == pytest.approx(window)
     assert cell.warmup >= POLLING.workload.started_by
     assert cell.stop_when_overloaded
+
+
+def test_the_start_of_all_agents_is_no_overload():
+    connect = {"family": "deterministic", "value": "3 ms"}
+    cost = {"family": "deterministic", "value": "200 us"}
+    slow = system("push", cpu={"connect": connect, "parse_message": cost, "send": cost})
+    assert settling_time(slow, 10_000) == pytest.approx(30 / (1 - 0.4))
+    found = sweep(slow, [10_000], replications=1)
+    (row,) = found.level_rows()
+    assert not row["overloaded"]
+    assert row["utilization"] == pytest.approx(0.4, rel=0.03)
+    early = sweep(slow, [10_000], replications=1, duration=20.0)
+    assert early.results[0].overloaded
+
+
+def test_where_a_station_saturates_anyway_the_start_is_waited_for_if_that_is_short():
+    costs = {name: {"family": "deterministic", "value": "3 ms"} for name in ("connect", "send")}
+    slow = system("push", cpu=costs)
+    assert settling_time(slow, 5000) == pytest.approx(15.0)
+    assert settling_time(slow, 50_000) == 0.0
 
 
 def test_a_duration_that_is_asked_for_is_kept():

@@ -54,6 +54,7 @@ mine (push)
 agents     p50     p95     p99  msg/s   busiest
     10  512 ms  951 ms  1.00 s   1.00  cpu 99 %
 
+overloaded: the backlog grows at this rate; the run ended once that was known
 * extrapolated: beyond what the model was calibrated on
 > a lower bound: messages were still on their way at the end of a run"""
 
