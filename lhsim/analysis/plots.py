@@ -107,7 +107,10 @@ def _draw(ax: Axes, curve: Curve, colour: str) -> None:
                 markerfacecolor="white" if hollow else colour,
             )
         low, high = curve.bands[name]
-        ax.fill_between(curve.agents, low, high, color=colour, alpha=0.2, linewidth=0)
+        certain = [not flag for flag in curve.uncertain]  # a lower bound has no interval
+        ax.fill_between(
+            curve.agents, low, high, where=certain, color=colour, alpha=0.2, linewidth=0
+        )
     ax.plot(*curve.bound, color=colour, linestyle=(0, (4, 3)), linewidth=1.1)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lhsim.models import System
 
 MARGIN = 1.25  # for what the closed form of the settling time leaves out: stalls, collections
+AGENT_EVENTS = 20  # what it takes to set up an agent, in model events
 LONGEST_DRAIN = 5.0  # [s]
 LONGEST_CLOSED_LOOP = 60.0  # of a closed loop, whose rate nobody knows beforehand [s]
 
@@ -72,14 +73,19 @@ def model_events(cell: Cell) -> int:
     return round(3 * messages + 2 * sleeps)
 
 
+def work(cell: Cell) -> int:
+    """Return roughly how much work a run is at most, in model events; so is setting up an agent."""
+    return model_events(cell) + AGENT_EVENTS * cell.agents
+
+
 def why_not(cell: Cell, most: int) -> str | None:
     """Return why a run is too much for the SimPy engine, or None where it is not."""
-    events = model_events(cell)
-    if events <= most:
+    needed = work(cell)
+    if needed <= most:
         return None
     return (
-        f"{format_duration(cell.duration)} may take {events:,} model events; "
-        f"the SimPy engine does at most {most:,} in a run"
+        f"{format_duration(cell.duration)} may be the work of {needed:,} model events, "
+        f"and the limit for the SimPy engine is {most:,} (--max-events)"
     )
 
 

@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from lhsim.execution import Cell, Failure
-from lhsim.experiments.levels import model_events
+from lhsim.experiments.levels import work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     Report = Callable[[Cell, Result | Failure], None]
 
 SECONDS_BETWEEN_LINES = 10.0
-AGENT_EVENTS = 20  # what it takes to set up an agent, in model events
-
-
-def weight(cell: Cell) -> int:
-    """Return roughly how much work a run is, in model events."""
-    return model_events(cell) + AGENT_EVENTS * cell.agents
 
 
 @contextmanager
@@ -67,12 +61,12 @@ def _bar(title: str, cells: Sequence[Cell]) -> Iterator[Report]:
         TextColumn("left"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        total = sum(map(weight, cells)) or None
+        total = sum(map(work, cells)) or None
         task = bar.add_task(title, total=total, runs=_count(0, cells))
         runs = count(1)
 
         def report(cell: Cell, _result: Result | Failure) -> None:
-            bar.update(task, advance=weight(cell), runs=_count(next(runs), cells))
+            bar.update(task, advance=work(cell), runs=_count(next(runs), cells))
 
         yield report
 

@@ -134,7 +134,7 @@ def test_a_setting_changes_the_result(folder, capsys):
 def test_what_is_too_much_is_skipped_and_said(folder, capsys):
     assert scaling("--max-events", "5000") == 0
     out = capsys.readouterr().out
-    assert "skipped: polling with 200 agents: 20 s may take 9,200 model events;" in out
+    assert "skipped: polling with 200 agents: 20 s may be the work of 13,200 " in out
     manifest = json.loads(Path("results/scaling/manifest.json").read_text())
     assert [level["agents"] for level in manifest["skipped"]] == [200]
 
@@ -143,7 +143,9 @@ def test_what_is_skipped_is_said_where_the_data_has_no_place_for_it(folder, caps
     assert scaling("--max-events", "5000", "--format", "json", "--quiet") == 0
     captured = capsys.readouterr()
     assert [row["agents"] for row in json.loads(captured.out)] == [10, 10, 200]
-    assert captured.err.startswith("lhsim: skipped: polling with 200 agents: 20 s may take")
+    assert captured.err.startswith(
+        "lhsim: skipped: polling with 200 agents: 20 s may be the work of"
+    )
     assert captured.err.count("\n") == 1
 
 

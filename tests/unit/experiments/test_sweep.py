@@ -116,7 +116,8 @@ def test_what_is_too_much_says_why():
     assert why_not(Cell(PUSH, 10, 100.0, 1), 1000) is None
     reason = why_not(Cell(PUSH, 10_000, 100.0, 1), 1000)
     assert reason == (
-        "100 s may take 200,000 model events; the SimPy engine does at most 1,000 in a run"
+        "100 s may be the work of 400,000 model events, "
+        "and the limit for the SimPy engine is 1,000 (--max-events)"
     )
 
 
