@@ -165,7 +165,7 @@ def _legend(ax: Axes, curves: Sequence[Curve]) -> None:
         label = "lower bound of the mean (closed form)"
         entries.append(Line2D([], [], color=grey, linestyle=(0, (4, 3)), label=label))
     if any(any(curve.uncertain) for curve in curves):
-        label = "overloaded: at least this, and growing"
+        label = "lower bound: messages were pending"
         hollow: Any = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
         entries.append(Line2D([], [], color=grey, markersize=5, label=label, **hollow))
     if any(curve.calibrated_to is not None for curve in curves):

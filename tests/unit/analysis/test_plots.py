@@ -39,7 +39,7 @@ def test_it_marks_the_knee_and_explains_what_it_shows(curves):
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [
         *("polling", "p50", "p99", "lower bound of the mean (closed form)"),
-        *("overloaded: at least this, and growing", "beyond the calibration"),
+        *("lower bound: messages were pending", "beyond the calibration"),
     ]
 
 
