@@ -345,6 +345,7 @@ class _Run:
     def result(self, duration: float) -> Result:
         """Return what the run showed."""
         bridge, window = self._bridge, self._window
+        latency = self._latency()
         rate = bridge.system.offered_load(bridge.agents)
         calibration = bridge.system.calibration
         return Result(
@@ -358,8 +359,8 @@ class _Run:
             seed=bridge.seed,
             engine="simpy",
             engine_reason="SimPy is the only engine of this version",
-            metrics=self._metrics(),
-            latency=self._latency(),
+            metrics=self._metrics(latency),
+            latency=latency,
             utilization=self._utilization(),
             backlog_growth=self._growth(),
             overloaded=self._overloaded(),
@@ -417,9 +418,8 @@ class _Run:
         columns = {name: np.array([getattr(message, name) for message in kept]) for name in names}
         return columns | {"outcome": np.array([m.outcome.name.lower() for m in kept])}
 
-    def _metrics(self) -> AgentCommunicationMetrics:
+    def _metrics(self, latency: Latency) -> AgentCommunicationMetrics:
         bridge, ledger, window = self._bridge, self._bridge.ledger, self._window
-        latency = self._latency()
         counted = {name: count - self._at_start[name] for name, count in self._counters().items()}
         delivered = ledger.cohort[Outcome.DELIVERED]
         length = window.end - window.start

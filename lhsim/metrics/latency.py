@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 from attrs import field, frozen
@@ -52,11 +53,7 @@ class Latency:
         `is_lower_bound` says so.
         """
         self._check(q)
-        total = self.counts.sum(axis=0)
-        aged = total.copy()
-        for age in self.ages:
-            aged[histogram.bucket(age)] += 1
-        value = histogram.quantile(aged, q)
+        value = histogram.quantile(self._with_ages, q)
         return min(max(value, self.min), self.max) if self.count and not self.pending else value
 
     def is_lower_bound(self, q: float) -> bool:
@@ -89,6 +86,14 @@ class Latency:
                 quantiles = [histogram.quantile(row, q) for row in rows]
                 return estimate(quantiles, confidence).interval
         return math.nan, math.nan
+
+    @cached_property
+    def _with_ages(self) -> histogram.Counts:
+        """Latencies delivered, and the ages of the pending messages, of shape (buckets,)."""
+        total: histogram.Counts = self.counts.sum(axis=0)
+        for age in self.ages:
+            total[histogram.bucket(age)] += 1
+        return total
 
     def _batchings(self) -> list[int]:
         most = len(self.sums)
