@@ -1,4 +1,4 @@
-"""The one way in which lhsim compiles a function to machine code.
+"""The ways in which lhsim compiles functions to machine code.
 
 Numba keeps what it compiled on disk, beside the module, else in the user's cache folder, else
 where ``NUMBA_CACHE_DIR`` says. Where none of them can be written, the function is compiled anew
@@ -8,17 +8,48 @@ in each process. ``fastmath`` stays off: both engines must agree to the last bit
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
+from numba import carray  # type: ignore[attr-defined]
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., object])
+
+_HOW: Any = {"nogil": True, "error_model": "numpy"}
 
 
 def jit(function: F) -> F:
     """Compile `function` with Numba on its first call, without the interpreter lock."""
     try:
-        compiled = numba.njit(function, cache=True, nogil=True, error_model="numpy")
+        compiled = numba.njit(function, cache=True, **_HOW)
     except RuntimeError:  # no folder for the cache can be written
-        compiled = numba.njit(function, nogil=True, error_model="numpy")
+        compiled = numba.njit(function, **_HOW)
     return cast(F, compiled)
+
+
+def inlined(function: F) -> F:
+    """Compile `function` into each function that calls it; it has no code of its own.
+
+    It is not kept on disk: Numba would not notice when something changes that it calls.
+    """
+    return cast(F, numba.njit(function, forceinline=True, **_HOW))
+
+
+@intrinsic
+def _pointer(_context: Any, address: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), generate
+
+
+@inlined
+def view(address: int, shape: Any, dtype: Any) -> Any:
+    """Return an array over memory that someone else keeps alive; for compiled code alone.
+
+    Numba counts the references to an array that it is passed, at each use: in a loop of a few
+    nanoseconds that is nearly all of the time. It counts none for such a view.
+    """
+    return carray(_pointer(address), shape, dtype)  # type: ignore[call-arg]

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 from lhsim._jit import jit
 from lhsim.distributions.table import look_up
-from lhsim.streams import uniform
+from lhsim.streams import Purpose, uniform
 
 FloatArray = NDArray[np.float64]
+
+TOGETHER, RAMP, RANDOM = 0, 1, 2  # how agents start
+AT_START = int(Purpose.START)
+STALL_GAP, STALL_LENGTH = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
 
 
 @jit
@@ -32,6 +36,16 @@ def draw_block(
 
 
 @jit
+def start_time(how: int, over: float, agent: int, agents: int, seed: int) -> float:
+    """Return when an agent starts [s]; `over` is the time in which all of them do."""
+    if how == TOGETHER:
+        return 0.0
+    if how == RAMP:
+        return over * (agent / agents)
+    return over * uniform(seed, AT_START, agent, 0)
+
+
+@jit
 def other_agent(u: float, agent: int, agents: int) -> int:
     """Return one of the `agents`, but not `agent` itself, for a uniform draw `u`."""
     target = int(u * (agents - 1))
@@ -46,7 +60,9 @@ def idle_excess(gap: float, gaps: FloatArray, excesses: FloatArray) -> float:
     """
     if gap >= gaps[-1]:
         return float(excesses[-1])
-    after = np.searchsorted(gaps, gap, side="right")
+    after = 0
+    while gaps[after] <= gap:
+        after += 1
     if after == 0:
         return float(excesses[0])
     rise = (excesses[after] - excesses[after - 1]) / (gaps[after] - gaps[after - 1])
@@ -54,15 +70,74 @@ def idle_excess(gap: float, gaps: FloatArray, excesses: FloatArray) -> float:
 
 
 @jit
-def stretched(now: float, demand: float, starts: FloatArray, ends: FloatArray) -> float:
+def idle_cost(
+    demand: float, gap: float, chill: float, gaps: FloatArray, excesses: FloatArray, memory: float
+) -> tuple[float, float]:
+    """Return what an operation costs a loop that was idle for `gap`, and how cold it is then.
+
+    `chill` is x of `lhsim.models.Warmth`, before the operation; all times in seconds.
+    """
+    chill = max(chill, idle_excess(gap, gaps, excesses))
+    cost = demand * (1.0 + chill)
+    return cost, chill / (1.0 + cost / memory)
+
+
+@jit
+def first_pause(now: float, ends: FloatArray, known: int) -> int:
+    """Return the index of the first pause that ends after `now`.
+
+    `known` is its index at an earlier time, from which the search goes on.
+    """
+    while known < len(ends) and ends[known] <= now:
+        known += 1
+    return known
+
+
+@jit
+def stretched(now: float, demand: float, starts: FloatArray, ends: FloatArray, first: int) -> float:
     """Return how long a service of `demand` [s] takes that begins at `now`, pauses included.
 
-    The pauses are [starts[k], ends[k]), in order and disjoint. Exactly `demand` where none falls
-    into the service; a service that is due when a pause begins ends before it.
+    The pauses are [starts[k], ends[k]), in order and disjoint, and `first` is the first of them
+    that ends after `now`. Exactly `demand` where none falls into the service; a service that is
+    due when a pause begins ends before it.
     """
     duration = demand
-    for k in range(np.searchsorted(ends, now, side="right"), len(starts)):
+    for k in range(first, len(starts)):
         if starts[k] >= now + duration:
             break
         duration += ends[k] - max(starts[k], now)
     return duration
+
+
+@jit
+def part_inside(begin: float, end: float, low: float, high: float) -> float:
+    """Return how much of the time from `begin` to `end` lies in [low, high] [s]."""
+    return max(0.0, min(end, high) - max(begin, low))
+
+
+@jit
+def batch(created: float, start: float, end: float, batches: int) -> int:
+    """Return the batch of a cohort, created in [start, end), to which a message belongs, or -1."""
+    if not start <= created < end:
+        return -1
+    return int((created - start) / (end - start) * batches)
+
+
+@jit
+def pauses(
+    gap: FloatArray, length: FloatArray, seed: int, host: int, horizon: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return when the stalls of a host start and end [s], the last of them after `horizon`.
+
+    Alternating renewals: `gap` and `length` are the cells of the quantile tables of the times
+    between them and of their lengths.
+    """
+    starts, ends = [0.0 for _ in range(0)], [0.0 for _ in range(0)]
+    clock, index = 0.0, 0
+    while clock <= horizon:
+        start = clock + draw(gap, seed, STALL_GAP, host, index)
+        clock = start + draw(length, seed, STALL_LENGTH, host, index)
+        starts.append(start)
+        ends.append(clock)
+        index += 1
+    return np.array(starts), np.array(ends)

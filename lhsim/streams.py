@@ -46,7 +46,7 @@ class Purpose(IntEnum):
     MESSAGE_GAP = 2  # sender, message number
     TARGET = 3  # sender, message number
     PAUSE = 4  # sender, message number: closed loop, from delivery to the next message
-    THINK = 5  # agent, batch of messages received
+    THINK = 5  # agent, wait request that brought messages
     MESSAGE_UP = 6  # sender, message number: network delay to the server
     REQUEST_UP = 7  # agent, wait request or connection attempt
     ANSWER_DOWN = 8  # agent, wait request or connection attempt

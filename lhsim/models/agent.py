@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lhsim.errors import InputError
-from lhsim.models.workload import Closed, OpenTraffic, Workload
-from lhsim.rules import other_agent
+from lhsim.models.workload import START_KINDS, Closed, OpenTraffic, Workload
+from lhsim.rules import other_agent, start_time
 from lhsim.streams import Purpose, uniform
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ def start(bridge: Bridge) -> None:
     workload = bridge.system.workload
     senders = set(workload.senders(bridge.agents))
     send = Senders(bridge)
+    how = START_KINDS[workload.start]
     for agent in range(bridge.agents):
-        at = _start_time(workload, agent, bridge)
+        at = start_time(how, workload.start_over, agent, bridge.agents, bridge.seed)
         bridge.env.process(bridge.server.attend(agent, at))
         if agent in senders:
             bridge.env.process(send.life(agent, at))
@@ -89,14 +90,6 @@ def _gap(bridge: Bridge, distribution: Distribution) -> Stage:
     gap = bridge.stage(distribution, Purpose.MESSAGE_GAP)
     assert gap is not None, "a rate is positive and finite"
     return gap
-
-
-def _start_time(workload: Workload, agent: int, bridge: Bridge) -> float:
-    if workload.start == "together":
-        return 0.0
-    if workload.start == "ramp":
-        return workload.start_over * (agent / bridge.agents)
-    return workload.start_over * uniform(bridge.seed, int(Purpose.START), agent, 0)
 
 
 def _target(bridge: Bridge, agent: int, number: int) -> int:

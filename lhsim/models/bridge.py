@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from simpy import Environment
 from simpy.events import Event
 
+from lhsim.metrics.account import Window
 from lhsim.models import agent as agents_of
 from lhsim.models.cpu import Loop, StallTimeline
-from lhsim.models.ledger import Ledger, Message, Window
+from lhsim.models.ledger import Ledger, Message
 from lhsim.models.memory import MemoryUse
 from lhsim.models.stage import Stage, stage
 from lhsim.models.store import Store

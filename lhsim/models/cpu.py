@@ -17,8 +17,7 @@ from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.models.station import Service, Station
 from lhsim.models.workload import ZERO
-from lhsim.rules import FloatArray, draw, idle_excess, stretched
-from lhsim.streams import Purpose
+from lhsim.rules import first_pause, idle_cost, pauses, stretched
 from lhsim.units import Seconds
 
 if TYPE_CHECKING:
@@ -95,15 +94,13 @@ class StallTimeline:
 
     def __init__(self, stalls: Stalls, seed: int, horizon: float, host: int = 0) -> None:
         gap, length = stalls.gap.table().cells, stalls.length.table().cells
-        starts, ends, clock, index = [], [], 0.0, 0
-        while clock <= horizon:
-            start = clock + draw(gap, seed, int(Purpose.STALL_GAP), host, index)
-            clock = start + draw(length, seed, int(Purpose.STALL_LENGTH), host, index)
-            starts.append(start)
-            ends.append(clock)
-            index += 1
-        self.starts: FloatArray = np.array(starts)
-        self.ends: FloatArray = np.array(ends)
+        self.starts, self.ends = pauses(gap, length, seed, host, horizon)
+        self._first = 0  # of those that have not ended
+
+    def stretch(self, now: float, demand: float) -> float:
+        """Return how long a service of `demand` [s] takes that begins at `now`; never go back."""
+        self._first = first_pause(now, self.ends, self._first)
+        return stretched(now, demand, self.starts, self.ends, self._first)
 
 
 class Loop(Station):
@@ -137,7 +134,7 @@ class Loop(Station):
         cost = self._cost(demand)
         now = self.env.now
         stalls = self._stalls
-        taken = cost if stalls is None else stretched(now, cost, stalls.starts, stalls.ends)
+        taken = cost if stalls is None else stalls.stretch(now, cost)
         if self._measured_from <= now < self._measured_to:
             self.work_time += cost
         return taken
@@ -145,10 +142,10 @@ class Loop(Station):
     def _cost(self, demand: float) -> float:
         cost = demand
         if self._warmth is not None:
-            gap = self.env.now - self._idle_since
-            self._chill = max(self._chill, idle_excess(gap, self._gaps, self._excess))
-            cost = demand * (1.0 + self._chill)
-            self._chill /= 1.0 + cost / self._warmth.memory
+            gap, memory = self.env.now - self._idle_since, self._warmth.memory
+            cost, self._chill = idle_cost(
+                demand, gap, self._chill, self._gaps, self._excess, memory
+            )
         if self._collection is not None:
             self._operations += 1
             if self._operations % self._every == 0:

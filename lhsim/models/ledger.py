@@ -7,27 +7,14 @@ followed until it ends; they stream into a histogram: memory does not grow with 
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 from attrs import field, frozen
 from simpy.events import Event
 
 from lhsim.errors import InvariantError
+from lhsim.metrics.account import BATCHES, Outcome, Window
 from lhsim.metrics.histogram import BUCKETS, Counts, record
-
-BATCHES = 20  # of the cohort, by time of creation: for intervals from a single run
-
-
-class Outcome(IntEnum):
-    """How a message ends. One that has not ended is pending."""
-
-    PENDING = 0
-    DELIVERED = 1
-    REJECTED = 2  # refused by a limit
-    DROPPED = 3  # no room in an outbound queue
-    EXPIRED = 4  # too late
-    LOST = 5  # its connection closed under it
+from lhsim.rules import batch
 
 
 class Message:
@@ -47,26 +34,10 @@ class Message:
 
 
 @frozen
-class Window:
-    """The measured part of a run [s]."""
-
-    start: float  # end of the warm-up
-    cohort_end: float  # messages created from `start` to here are followed
-    end: float  # end of the run
-
-    def batch(self, created: float) -> int:
-        """Return the batch of the cohort to which a message belongs, or -1."""
-        if not self.start <= created < self.cohort_end:
-            return -1
-        return int((created - self.start) / (self.cohort_end - self.start) * BATCHES)
-
-
-@frozen
 class Totals:
     """Sums over the delivered messages of the cohort [s], by batch where of shape (BATCHES,)."""
 
     latency: np.ndarray = field(factory=lambda: np.zeros(BATCHES))
-    delivered: np.ndarray = field(factory=lambda: np.zeros(BATCHES, np.int64))
     to_store: np.ndarray = field(factory=lambda: np.zeros(1))
     from_store: np.ndarray = field(factory=lambda: np.zeros(1))
 
@@ -119,13 +90,14 @@ class Ledger:
         del self.open[message]
         self.outcomes[outcome] += 1
         self.last_end = now
-        batch = self._window.batch(message.created)
-        if batch >= 0:
+        window = self._window
+        among = batch(message.created, window.start, window.cohort_end, BATCHES)
+        if among >= 0:
             self.cohort[outcome] += 1
         if outcome is Outcome.DELIVERED:
             message.delivered = now
-            if batch >= 0:
-                self._measure(message, batch)
+            if among >= 0:
+                self._measure(message, among)
         if message.ended is not None:
             message.ended.succeed()
 
@@ -135,11 +107,10 @@ class Ledger:
         if accounted != self.created:
             raise InvariantError(f"{self.created} messages created, {accounted} accounted for")
 
-    def _measure(self, message: Message, batch: int) -> None:
+    def _measure(self, message: Message, among: int) -> None:
         latency = message.delivered - message.created
-        record(self.histogram, batch, latency)
-        self.totals.latency[batch] += latency
-        self.totals.delivered[batch] += 1
+        record(self.histogram, among, latency)
+        self.totals.latency[among] += latency
         self.totals.to_store[0] += message.stored - message.created
         self.totals.from_store[0] += message.delivered - message.stored
         self.shortest = min(self.shortest, latency)

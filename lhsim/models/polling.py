@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from lhsim.checks import positive, whole
-from lhsim.models.ledger import Message, Outcome
+from lhsim.metrics.account import Outcome
+from lhsim.models.ledger import Message
 from lhsim.streams import Purpose
 from lhsim.units import Seconds
 
@@ -81,7 +82,6 @@ class Polling:
         bridge = self.bridge
         yield self.env.timeout(start)
         queries = count()
-        batches = 0
         for request in count():
             yield from bridge.delay(bridge.request_up, agent, request)
             if not self._accept():
@@ -95,8 +95,7 @@ class Polling:
             if messages:
                 for message in messages:
                     bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-                yield from bridge.delay(self._think, agent, batches)
-                batches += 1
+                yield from bridge.delay(self._think, agent, request)
 
     def wait_for_messages(
         self, agent: int, request: int, queries: Iterator[int]

@@ -16,7 +16,8 @@ from attrs import field, frozen
 from lhsim.checks import one_of, whole
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError
-from lhsim.models.ledger import Message, Outcome
+from lhsim.metrics.account import Outcome
+from lhsim.models.ledger import Message
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:

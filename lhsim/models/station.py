@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 from simpy import Environment
 from simpy.events import NORMAL, Event
 
+from lhsim.rules import part_inside
+
 # A time [s], or what gives it when the service begins, where it depends on the state by then.
 Demand: TypeAlias = float | Callable[[], float]
 
@@ -82,18 +84,6 @@ class Station:
         """Return how long a service of `demand` that begins now keeps its server [s]."""
         return demand
 
-    def utilization(self) -> float:
-        """Return the mean part of the servers that is busy, over the measured window."""
-        window = self._measured_to - self._measured_from
-        if window <= 0:
-            return 0.0
-        # After an early stop the services under way count to their ends, which lie beyond it.
-        return min(1.0, self.busy_time / (self.servers * window))
-
-    def end_measurement(self, at: float) -> None:
-        """Let the measured window end at `at` [s], when the run stops before its horizon."""
-        self._measured_to = at
-
     def complete(self, service: Service) -> None:
         """End a service: its effect, then the start of the next; its owner continues after."""
         self.busy -= 1
@@ -110,10 +100,8 @@ class Station:
         if now >= self._measured_from and now + duration <= self._measured_to:
             self.busy_time += duration
         else:
-            self.busy_time += self._part_measured(now, now + duration)
+            low, high = self._measured_from, self._measured_to
+            self.busy_time += part_inside(now, now + duration, low, high)
         service._ok = True
         service._value = service.begin() if service.begin is not None else None
         self.env.schedule(service, NORMAL, duration)
-
-    def _part_measured(self, begin: float, end: float) -> float:
-        return max(0.0, min(end, self._measured_to) - max(begin, self._measured_from))

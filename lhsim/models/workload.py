@@ -12,12 +12,14 @@ from attrs import Factory, field, frozen
 
 from lhsim.checks import non_negative, one_of, positive, whole, within
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
+from lhsim.rules import RAMP, RANDOM, TOGETHER
 from lhsim.units import PerSecond, Seconds
 
 ZERO = Deterministic(0.0)
 
 Topology = Literal["ring", "pair", "random"]
 Start = Literal["random", "together", "ramp"]
+START_KINDS = {"together": TOGETHER, "ramp": RAMP, "random": RANDOM}
 
 
 class Traffic(abc.ABC):

@@ -6,7 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lhsim.distributions import Exponential
-from lhsim.rules import draw, draw_block, idle_excess, other_agent, stretched
+from lhsim.rules import (
+    RAMP,
+    RANDOM,
+    TOGETHER,
+    batch,
+    draw,
+    draw_block,
+    first_pause,
+    idle_cost,
+    idle_excess,
+    other_agent,
+    part_inside,
+    pauses,
+    start_time,
+    stretched,
+)
 from lhsim.streams import uniform
 
 GAPS = np.array([0.0, 1.0, 3.0])
@@ -60,7 +75,8 @@ def test_a_loop_that_never_ran_is_as_cold_as_can_be():
     ],
 )
 def test_a_pause_stretches_a_service(now, demand, duration):
-    assert stretched(now, demand, np.array([2.0, 5.0]), np.array([3.0, 6.0])) == duration
+    starts, ends = np.array([2.0, 5.0]), np.array([3.0, 6.0])
+    assert stretched(now, demand, starts, ends, first_pause(now, ends, 0)) == duration
 
 
 @given(
@@ -79,5 +95,53 @@ def test_a_stretched_service_gets_its_demand_of_unpaused_time(pauses, now, deman
     while worked < demand:  # whole ticks, counted one by one
         worked += tick not in paused
         tick += 1
-    duration = stretched(float(now), float(demand), np.array(starts, float), np.array(ends, float))
+    first = first_pause(float(now), np.array(ends, float), 0)
+    duration = stretched(
+        float(now), float(demand), np.array(starts, float), np.array(ends, float), first
+    )
     assert now + duration == tick
+
+
+def test_the_first_pause_is_found_from_any_earlier_one():
+    ends = np.array([1.0, 2.0, 4.0])
+    for known in range(3):
+        assert first_pause(2.0, ends, min(known, 2)) == 2
+    assert first_pause(5.0, ends, 2) == 3
+
+
+def test_pauses_alternate_with_gaps_beyond_the_horizon():
+    gap, length = Exponential(2.0).table().cells, Exponential(0.5).table().cells
+    starts, ends = pauses(gap, length, 7, 0, 100.0)
+    borders = np.column_stack([starts, ends]).ravel()
+    assert (np.diff(borders) > 0).all()
+    assert ends[-2] <= 100.0 < ends[-1]
+    assert starts[1] == ends[0] + draw(gap, 7, 24, 0, 1)
+    assert ends[1] == starts[1] + draw(length, 7, 25, 0, 1)
+
+
+def test_an_idle_loop_pays_more_and_warms_up():
+    cost, chill = idle_cost(2.0, 1.0, 0.5, GAPS, EXCESS, 4.0)
+    assert (cost, chill) == (6.0, 0.8)  # x = 2 after the gap of 1 s; 2 / (1 + 6 / 4)
+    cost, _ = idle_cost(2.0, 0.0, 2.5, GAPS, EXCESS, 4.0)
+    assert cost == 7.0  # colder already than the gap makes it
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "part"),
+    [(0, 1, 0), (1, 3, 1), (2, 5, 3), (3, 4, 1), (4, 9, 1), (0, 9, 3), (6, 7, 0)],
+)
+def test_the_part_of_a_time_inside_another(begin, end, part):
+    assert part_inside(begin, end, 2.0, 5.0) == part
+
+
+@pytest.mark.parametrize(
+    ("created", "which"), [(0.9, -1), (1.0, 0), (1.49, 0), (1.5, 1), (2.99, 3), (3.0, -1)]
+)
+def test_a_cohort_has_batches_by_the_time_of_creation(created, which):
+    assert batch(created, 1.0, 3.0, 4) == which
+
+
+def test_agents_start_together_in_a_row_or_at_random():
+    assert start_time(TOGETHER, 2.0, 3, 4, 1) == 0.0
+    assert start_time(RAMP, 2.0, 3, 4, 1) == 1.5
+    assert start_time(RANDOM, 2.0, 3, 4, 1) == 2.0 * uniform(1, 1, 3, 0)

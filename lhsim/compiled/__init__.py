@@ -1,0 +1,22 @@
+"""The compiled engine: the meaning of `lhsim.models` as state machines in machine code.
+
+============ ==========================================================================
+`state`      what is in memory: records of agents, messages, stations, and their phases
+`queue`      which event is next
+`stations`   delays and services: how a phase begins, and how a service ends
+`ledger`     messages: how they come and how they end
+`senders`    the sending side of the agents
+`polling`    what a message and an agent of the polling server do next
+`push`       what a message and an agent of the push server do next
+`kernel`     the loop over the events: the code that is compiled
+`engine`     sets all this up from a system, and reads the results out of it
+============ ==========================================================================
+
+A SimPy process becomes an *entity*, a number with a *phase*: what it waits for. When that is over,
+its protocol says which phase comes next. Only what takes time is an event, as with SimPy, and the
+events come in the same order: by time, and then in the order in which they were scheduled.
+"""
+
+from lhsim.compiled.engine import CompiledEngine
+
+__all__ = ["CompiledEngine"]

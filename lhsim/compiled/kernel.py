@@ -1,0 +1,97 @@
+"""The loop over the events: what is compiled, once for each architecture.
+
+A kernel runs until a time, and comes back earlier when it needs more room, or after so many events
+that the caller may have something else to do, such as to notice Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lhsim._jit import inlined, jit
+from lhsim.compiled import polling, push
+from lhsim.compiled.ledger import has_room
+from lhsim.compiled.queue import next_event, next_soon, retune
+from lhsim.compiled.senders import send, start
+from lhsim.compiled.state import DONE, NOBODY, State, attach
+from lhsim.compiled.stations import begin, complete
+
+REACHED, NO_ROOM, PAUSED = 0, 1, 2  # why a kernel came back
+
+Protocol = Callable[[State, int, int], int]
+
+
+def _sources() -> str:
+    """Return a digest of all that is compiled into a kernel.
+
+    Numba keeps a kernel on disk as long as the source of its own module stays the same. As a cell
+    of the function the digest becomes part of the key, so that no kernel is older than its parts.
+    """
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for folder in ("", "compiled", "distributions", "metrics"):
+        for path in sorted((root / folder).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@inlined
+def _run(s: State, until: float, most: int, attend: Protocol, carry: Protocol) -> int:
+    for _ in range(most):
+        if not has_room(s):
+            return NO_ROOM
+        entity = next_event(s, until)
+        if entity == NOBODY:
+            return REACHED
+        if 2 * s.settings[0].agents <= entity < 3 * s.settings[0].agents:
+            send(s, entity)
+            entity = next_soon(s)
+        else:
+            complete(s, entity)
+        while entity != NOBODY:
+            _go_on(s, entity, attend, carry)
+            entity = next_soon(s)
+    return PAUSED
+
+
+@inlined
+def _go_on(s: State, entity: int, attend: Protocol, carry: Protocol) -> None:
+    """Let an entity go on from phase to phase, up to the next that takes time."""
+    phase = s.events[entity].phase
+    while True:
+        if entity < 2 * s.settings[0].agents:
+            phase = attend(s, entity >> 1, phase)
+        else:
+            phase = carry(s, entity, phase)
+        if phase == DONE or begin(s, entity, phase):
+            return
+
+
+def _kernels(sources: str) -> tuple[Any, Any, Any, Any]:
+    @jit
+    def start_agents(memory: Any) -> None:
+        _ = sources
+        start(attach(memory))
+
+    @jit
+    def retune_calendar(memory: Any, days_per_second: float) -> None:
+        _ = sources
+        retune(attach(memory), days_per_second)
+
+    @jit
+    def run_polling(memory: Any, until: float, most: int) -> int:
+        _ = sources
+        return _run(attach(memory), until, most, polling.attend, polling.carry)
+
+    @jit
+    def run_push(memory: Any, until: float, most: int) -> int:
+        _ = sources
+        return _run(attach(memory), until, most, push.attend, push.carry)
+
+    return start_agents, retune_calendar, run_polling, run_push
+
+
+start_agents, retune_calendar, run_polling, run_push = _kernels(_sources())

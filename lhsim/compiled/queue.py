@@ -1,0 +1,253 @@
+"""The future events, in the order of their time, and then of their scheduling.
+
+Three structures share them:
+
+- A *lane* holds events that leave in the order in which they came: those that were scheduled with
+  one constant delay, such as the sleeps of all pollers, or the completions of a single server.
+- The *calendar* holds all others, unsorted, by the day on which they fall. A day is so short that
+  it has about one event (`retune`). The days of the current year have a list each; later years
+  have one each, which is dealt out to the days when its year begins.
+- The *heap* holds the events of the day that has come, and whatever is scheduled up to its end.
+
+So an event costs the same however many there are, and no pile of events in one place costs more
+than the logarithm of its size.
+"""
+
+from __future__ import annotations
+
+from lhsim._jit import inlined
+from lhsim.compiled.state import NOBODY, State
+
+YEAR_BITS = 14
+DAYS = 1 << YEAR_BITS  # of a year
+YEARS = 1 << 14  # in the calendar; a list holds every YEARS-th year
+LAST_DAY = 1 << 62
+MOST_LANES = 8  # each is looked at for each event
+
+
+@inlined
+def schedule(s: State, entity: int, delay: float, lane: int) -> None:
+    """Let an entity's event happen after `delay` [s]; `lane` is -1 for the calendar."""
+    queue, event = s.queue[0], s.events[entity]
+    time, order = queue.now + delay, queue.order
+    event.time = time
+    event.order = order
+    queue.order = order + 1
+    if lane < 0:
+        insert(s, entity)
+        return
+    event.next = NOBODY
+    line = s.lanes[lane]
+    if line.head < 0:
+        line.head = entity
+        line.time = time
+        line.order = order
+    else:
+        s.events[line.tail].next = entity
+    line.tail = entity
+
+
+@inlined
+def next_event(s: State, until: float) -> int:
+    """Take the next event before `until` [s] out of the queue; return its entity, or NOBODY."""
+    queue = s.queue[0]
+    if queue.in_heap == 0 and queue.in_fine + queue.in_coarse > 0:
+        _turn_the_page(s, until)
+    time, order, best = until, -1, NOBODY
+    for lane in range(len(s.lanes)):
+        line = s.lanes[lane]
+        if line.time < time or (line.time == time and line.order < order):
+            time, order, best = line.time, line.order, lane
+    if queue.in_heap > 0:
+        entity = s.heap[0]
+        event = s.events[entity]
+        if event.time < time or (event.time == time and event.order < order):
+            queue.now = event.time
+            queue.taken += 1
+            _heap_pop(s)
+            return entity
+    if best < 0:
+        return NOBODY
+    queue.now = time
+    return _leave(s, best)
+
+
+@inlined
+def soon(s: State, entity: int, phase: int) -> None:
+    """Let an entity go on as soon as this event is done, before any other event."""
+    queue, event = s.queue[0], s.events[entity]
+    event.phase = phase
+    event.next = NOBODY
+    if queue.soon < 0:
+        queue.soon = entity
+    else:
+        s.events[queue.soon_tail].next = entity
+    queue.soon_tail = entity
+
+
+@inlined
+def next_soon(s: State) -> int:
+    """Return the entity that goes on at once, or NOBODY."""
+    entity = s.queue[0].soon
+    if entity >= 0:
+        s.queue[0].soon = s.events[entity].next
+    return entity
+
+
+@inlined
+def insert(s: State, entity: int) -> None:
+    """Put an event, whose time is set, into the calendar."""
+    queue = s.queue[0]
+    event = s.events[entity]
+    day = day_of(s, event.time)
+    if day <= queue.day:
+        _heap_push(s, entity)
+    elif day >> YEAR_BITS == queue.day >> YEAR_BITS:
+        event.next = s.fine[day & (DAYS - 1)]
+        s.fine[day & (DAYS - 1)] = entity
+        queue.in_fine += 1
+    else:
+        year = (day >> YEAR_BITS) & (YEARS - 1)
+        event.next = s.coarse[year]
+        s.coarse[year] = entity
+        queue.in_coarse += 1
+
+
+@inlined
+def day_of(s: State, time: float) -> int:
+    """Return the day of a time [s]; never earlier for a later time."""
+    day = time * s.queue[0].days_per_second
+    return int(day) if day < LAST_DAY else LAST_DAY
+
+
+@inlined
+def _leave(s: State, lane: int) -> int:
+    line = s.lanes[lane]
+    entity = line.head
+    head = s.events[entity].next
+    line.head = head
+    if head < 0:
+        line.time = float("inf")
+    else:
+        line.time = s.events[head].time
+        line.order = s.events[head].order
+    return entity
+
+
+@inlined
+def _turn_the_page(s: State, until: float) -> None:
+    """Go on to the next day that has events, but not beyond that of `until`."""
+    queue, last = s.queue[0], day_of(s, until)
+    while queue.in_heap == 0 and queue.in_fine + queue.in_coarse > 0 and queue.day < last:
+        if queue.in_fine == 0:
+            queue.day = min(queue.day | (DAYS - 1), last - 1)  # nothing more this year
+        queue.day += 1
+        if queue.day & (DAYS - 1) == 0:
+            _deal_out_year(s)
+        if queue.in_fine > 0:
+            _take_day(s)
+
+
+@inlined
+def _take_day(s: State) -> None:
+    queue, slot = s.queue[0], s.queue[0].day & (DAYS - 1)
+    entity = s.fine[slot]
+    s.fine[slot] = NOBODY
+    while entity >= 0:
+        after = s.events[entity].next
+        _heap_push(s, entity)
+        queue.in_fine -= 1
+        entity = after
+
+
+@inlined
+def _deal_out_year(s: State) -> None:
+    queue = s.queue[0]
+    year = queue.day >> YEAR_BITS
+    entity = s.coarse[year & (YEARS - 1)]
+    s.coarse[year & (YEARS - 1)] = NOBODY
+    while entity >= 0:
+        event = s.events[entity]
+        after = event.next
+        day = day_of(s, event.time)
+        # The list may hold later years, too.
+        if day >> YEAR_BITS == year:
+            event.next = s.fine[day & (DAYS - 1)]
+            s.fine[day & (DAYS - 1)] = entity
+            queue.in_fine += 1
+            queue.in_coarse -= 1
+        else:
+            event.next = s.coarse[year & (YEARS - 1)]
+            s.coarse[year & (YEARS - 1)] = entity
+        entity = after
+
+
+@inlined
+def _before(s: State, one: int, other: int) -> bool:
+    a, b = s.events[one], s.events[other]
+    return a.time < b.time or (a.time == b.time and a.order < b.order)
+
+
+@inlined
+def _heap_push(s: State, entity: int) -> None:
+    heap, place = s.heap, s.queue[0].in_heap
+    s.queue[0].in_heap += 1
+    while place > 0:
+        parent = (place - 1) >> 1
+        if not _before(s, entity, heap[parent]):
+            break
+        heap[place] = heap[parent]
+        place = parent
+    heap[place] = entity
+
+
+@inlined
+def _heap_pop(s: State) -> None:
+    heap = s.heap
+    s.queue[0].in_heap -= 1
+    size = s.queue[0].in_heap
+    entity, place = heap[size], 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and _before(s, heap[child + 1], heap[child]):
+            child += 1
+        if not _before(s, heap[child], entity):
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = entity
+
+
+@inlined
+def retune(s: State, days_per_second: float) -> None:
+    """Give the calendar days of another length, and put all its events in anew."""
+    queue = s.queue[0]
+    everybody = NOBODY
+    for slot in range(DAYS):
+        everybody = _chain(s, s.fine[slot], everybody)
+        s.fine[slot] = NOBODY
+    for slot in range(YEARS):
+        everybody = _chain(s, s.coarse[slot], everybody)
+        s.coarse[slot] = NOBODY
+    for place in range(queue.in_heap):
+        s.events[s.heap[place]].next = everybody
+        everybody = s.heap[place]
+    queue.in_heap, queue.in_fine, queue.in_coarse = 0, 0, 0
+    queue.days_per_second = days_per_second
+    queue.day = day_of(s, queue.now)
+    while everybody >= 0:
+        after = s.events[everybody].next
+        insert(s, everybody)
+        everybody = after
+
+
+@inlined
+def _chain(s: State, head: int, before: int) -> int:
+    """Put the list from `head` on before another list, and return the head of both."""
+    while head >= 0:
+        after = s.events[head].next
+        s.events[head].next = before
+        before, head = head, after
+    return before

@@ -1,0 +1,90 @@
+"""The sending side of the agents; see `lhsim.models.agent`.
+
+A sender has no record but its event. Its phase holds the number of its message and what it waits
+for, one of four things, in the two lowest bits.
+"""
+
+from __future__ import annotations
+
+from lhsim._jit import inlined
+from lhsim.compiled.ledger import create
+from lhsim.compiled.queue import insert, schedule
+from lhsim.compiled.state import (
+    FIRST_GAP,
+    MESSAGE_GAP,
+    NOWHERE,
+    PAUSE,
+    START,
+    State,
+)
+from lhsim.compiled.stations import value
+from lhsim.rules import start_time
+
+STARTS, GAP, ENDS, PAUSES = 0, 1, 2, 3  # what a sender waits for
+MOST_MESSAGES = 1 << 29  # of a sender, whose number has 29 bits
+
+
+@inlined
+def start(s: State) -> None:
+    """Let each agent start: its receiving side, and then its sending side."""
+    settings, events = s.settings[0], s.events
+    for agent in range(settings.agents):
+        at = start_time(
+            settings.start_kind, settings.start_over, agent, settings.agents, settings.seed
+        )
+        events[2 * agent].phase = START
+        _first(s, 2 * agent, at)
+        if settings.pairs == 0 or agent % 2 == 0:
+            sender = 2 * settings.agents + agent
+            events[sender].phase = STARTS
+            _first(s, sender, at)
+
+
+@inlined
+def send(s: State, entity: int) -> None:
+    """Let a sender go on: send its message, and wait for the time of the next, or for its end."""
+    if s.settings[0].closed:
+        _send_in_turn(s, entity)
+    else:
+        _send_on_schedule(s, entity)
+
+
+@inlined
+def _send_on_schedule(s: State, entity: int) -> None:
+    event, sender = s.events[entity], entity - 2 * s.settings[0].agents
+    number = event.phase >> 2
+    if event.phase & 3 == STARTS:
+        stage = s.stages[FIRST_GAP]
+    else:
+        create(s, sender, number)
+        number += 1
+        stage = s.stages[MESSAGE_GAP]
+    event.phase = number << 2 | GAP
+    schedule(s, entity, value(s, stage, sender, number), stage.lane)
+
+
+@inlined
+def _send_in_turn(s: State, entity: int) -> None:
+    event, sender = s.events[entity], entity - 2 * s.settings[0].agents
+    number, waits_for = event.phase >> 2, event.phase & 3
+    if waits_for == ENDS:
+        stage = s.stages[PAUSE]
+        if stage.where != NOWHERE:
+            event.phase = number << 2 | PAUSES
+            schedule(s, entity, value(s, stage, sender, number), stage.lane)
+            return
+        waits_for = PAUSES
+    if waits_for == PAUSES:
+        number += 1
+    if number != s.settings[0].messages:
+        create(s, sender, number)
+        event.phase = number << 2 | ENDS  # no event until `lhsim.compiled.ledger.end`
+
+
+@inlined
+def _first(s: State, entity: int, at: float) -> None:
+    event, queue = s.events[entity], s.queue[0]
+    event.time = queue.now + at
+    event.order = queue.order
+    queue.order += 1
+    insert(s, entity)

@@ -1,0 +1,286 @@
+"""What the compiled engine has in memory.
+
+Entities have numbers. Each has an event in one array of records of 24 bytes; a message, which has
+two entities, and the receiving side of an agent have more to say and take several of its places ::
+
+    2 a          agent a's receiving side; its record takes the places 2 a and 2 a + 1
+    2 N + a      agent a's sending side
+    3 N + 4 m    message m's courier, which brings it to the server and waits for the answer
+    3 N + 4 m + 1  its content, on its own once it is stored; the record takes the 4 places
+
+A message's place is used again when both have ended, so the memory follows the messages on their
+way and not all that there were.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from lhsim._jit import inlined, view
+from lhsim.distributions.table import CELLS
+from lhsim.metrics.account import BATCHES, Outcome
+from lhsim.metrics.histogram import BUCKETS
+from lhsim.streams import Purpose
+
+NOBODY = -1  # the end of a list, and an empty one
+
+# Phases: what an entity waits for. A random one has the number of its draw's purpose.
+START = int(Purpose.START)
+MESSAGE_GAP = int(Purpose.MESSAGE_GAP)
+PAUSE = int(Purpose.PAUSE)
+THINK = int(Purpose.THINK)
+MESSAGE_UP = int(Purpose.MESSAGE_UP)
+REQUEST_UP = int(Purpose.REQUEST_UP)
+ANSWER_DOWN = int(Purpose.ANSWER_DOWN)
+PUSH_DOWN = int(Purpose.PUSH_DOWN)
+PARSE_MESSAGE = int(Purpose.PARSE_MESSAGE)
+PARSE_REQUEST = int(Purpose.PARSE_REQUEST)
+VALIDATE = int(Purpose.VALIDATE)
+WRITE_CPU = int(Purpose.WRITE_CPU)
+WRITE = int(Purpose.WRITE)
+QUERY_CPU = int(Purpose.QUERY_CPU)
+QUERY = int(Purpose.QUERY)
+RESPOND = int(Purpose.RESPOND)
+ACKNOWLEDGE = int(Purpose.ACKNOWLEDGE)
+CONNECT = int(Purpose.CONNECT)
+SEND = int(Purpose.SEND)
+RELAY = int(Purpose.RELAY)
+SESSION = int(Purpose.SESSION)
+RECONNECT = int(Purpose.RECONNECT)
+COLLECTION = int(Purpose.COLLECTION)
+SLEEP = 32  # between two queries
+BACKOFF = 33  # after a refusal
+REFUSED = 34  # the answer that refuses a request, on its way down
+MESSAGE_ENDED = 35  # closed loop: the message that the sender waits for
+A_PLACE = 36  # among the connections
+CREATED = 37  # nothing: the courier sets out
+UNPARKED = 38  # nothing: the content is pushed, now that its target is connected
+SENT = 39  # nothing: the content travels down
+FIRST_GAP = 40  # from the start of a sender to its first message
+PHASES = 41
+DONE = -1  # the entity waits for nothing any more
+
+# Where a phase passes.
+NOWHERE = 0  # it takes no time in this system, and no event
+ON_THE_WAY = 1  # a time that nothing queues for
+OWN_LOOP = 2  # on the loop that serves the agent, or the message's sender
+TARGETS_LOOP = 3  # on the loop that serves the message's target
+POOL = 4  # the database connections
+WRITER = 5  # the writer of the database
+
+# Topologies and policies.
+TO_NEXT, TO_ANYONE = 0, 1
+REJECT, WAIT = 0, 1
+
+# What an agent is to the push server.
+STRANGER, KNOWN, CONNECTED = 0, 1, 2
+
+# A record's name is the field's comment; times in seconds, numbers of entities as int32.
+EVENT = np.dtype(
+    [
+        ("time", "f8"),  # when it happens
+        ("order", "i8"),  # in which the events were scheduled
+        ("next", "i4"),  # entity in the same list
+        ("phase", "i4"),  # of a sender: see `lhsim.compiled.senders`
+    ]
+)
+# Two places of EVENT: what an event says, and what either architecture has to add.
+RECEIVER = np.dtype(
+    {
+        "names": [*(EVENT.names or ()), "attempt", "mailbox", "since", "query", "found",
+                  "queued", "status"],
+        "formats": ["f8", "i8", "i4", "i4", "i4", "i4", "f8", "i4", "i4", "i4", "i4"],
+        "offsets": [0, 8, 16, 20, 24, 28, 32, 40, 44, 40, 44],
+        "itemsize": 48,
+    }
+)  # fmt: skip
+# attempt: wait request or connection attempt, from 0 on
+# mailbox: last message of a circular list, that is stored, or that waits for a connection
+# since:   polling: when the wait request was parsed
+# query:   polling: from 0 on
+# found:   polling: messages in the answer
+# queued:  push: messages in the outbound queue
+# status:  push: whether the agent is known and connected
+MESSAGE = np.dtype(
+    [
+        *((f"courier_{name}", EVENT[name]) for name in EVENT.names or ()),
+        *((f"content_{name}", EVENT[name]) for name in EVENT.names or ()),
+        ("created", "f8"),
+        ("stored", "f8"),
+        ("sender", "i4"),
+        ("number", "i4"),  # of its sender
+        ("target", "i4"),
+        ("connection", "i4"),  # push: its target's connection attempt
+        ("alive", "i4"),  # entities that have not ended
+        ("pending", "i4"),  # whether it has no outcome yet
+        ("row", "i8"),  # in the records of all messages
+    ]
+)
+PLACE_SIZE = EVENT.itemsize  # [B]
+PLACES = MESSAGE.itemsize // PLACE_SIZE  # that a message takes
+STATION = np.dtype(
+    [
+        ("servers", "i4"),
+        ("busy", "i4"),
+        ("head", "i4"),  # of the waiting line
+        ("tail", "i4"),
+        ("waiting", "i4"),
+        ("lane", "i4"),  # of its completions; -1: the calendar
+        ("busy_time", "f8"),  # server-seconds inside the measured window
+        ("work_time", "f8"),  # a loop's: less the pauses
+        ("chill", "f8"),  # a loop's, x of `Warmth`
+        ("idle_since", "f8"),  # a loop's
+        ("operations", "i8"),  # a loop's
+    ],
+    align=True,
+)
+STAGE = np.dtype(
+    [
+        ("where", "i4"),
+        ("purpose", "i4"),
+        ("by_query", "i4"),  # whether the draw's index is a receiver's query, not its attempt
+        ("cells", "i4"),  # of the quantile table
+        ("lane", "i4"),  # of a constant delay
+        ("constant", "i4"),  # whether it is one
+        ("value", "f8"),  # of a constant
+    ],
+    align=True,
+)
+LANE = np.dtype([("time", "f8"), ("order", "i8"), ("head", "i4"), ("tail", "i4")], align=True)
+QUEUE = np.dtype(
+    [
+        ("now", "f8"),
+        ("order", "i8"),  # of the next event to be scheduled
+        ("soon", "i4"),  # entities that go on at once: the first
+        ("soon_tail", "i4"),
+        ("in_heap", "i8"),
+        ("in_fine", "i8"),
+        ("in_coarse", "i8"),
+        ("day", "i8"),  # of the calendar: all events up to it are in the heap
+        ("days_per_second", "f8"),
+        ("taken", "i8"),  # events that came out of the calendar
+    ],
+    align=True,
+)
+SETTINGS = np.dtype(
+    [
+        ("seed", "i8"),
+        ("agents", "i8"),
+        ("loops", "i8"),
+        ("topology", "i8"),
+        ("pairs", "i8"),  # whether only every other agent sends
+        ("start_kind", "i8"),
+        ("start_over", "f8"),
+        ("polls", "i8"),  # whether the server is a polling server
+        ("closed", "i8"),
+        ("messages", "i8"),  # of a sender in a closed loop; -1: no end
+        ("connections", "i8"),  # at most; -1: no limit
+        ("timeout", "f8"),
+        ("limit", "i8"),
+        ("overflow", "i8"),
+        ("outbound", "i8"),  # -1: no limit
+        ("reconnects", "i8"),  # whether agents come back
+        ("scan", "f8"),
+        ("warmth_memory", "f8"),
+        ("collect_every", "i8"),  # 0: never
+        ("start", "f8"),  # of the measured window
+        ("cohort_end", "f8"),
+        ("end", "f8"),
+        ("resident", "f8"),  # memory that does not change [B]
+        ("per_connection", "f8"),
+        ("per_event", "f8"),
+        ("keep", "i8"),  # whether each message gets a record
+    ],
+    align=True,
+)
+COUNTS = np.dtype(
+    [
+        *((name, "i8") for name in (
+            "created", "queries", "writes", "cycles", "wasted", "timeouts", "stored", "sent",
+            "attempts", "refused", "cohort_created", "connections", "peak_connections", "events",
+        )),
+        ("log", "i8"),  # events in the store, those at the start included
+        ("peak_memory", "f8"),
+        ("to_store", "f8"),
+        ("from_store", "f8"),
+        ("shortest", "f8"),
+        ("longest", "f8"),
+        ("last_end", "f8"),
+        ("outcomes", "i8", (len(Outcome),)),
+        ("cohort", "i8", (len(Outcome),)),
+        ("first_pause", "i8"),  # that has not ended
+        ("free", "i4"),  # message places used before, as a list
+        ("used", "i4"),  # message places that have been used at all
+        ("line", "i4"),  # push: agents that wait for a place
+        ("line_tail", "i4"),
+    ],
+    align=True,
+)  # fmt: skip
+RECORD = np.dtype(
+    [
+        ("sender", "i8"),
+        ("number", "i8"),
+        ("target", "i8"),
+        ("created", "f8"),
+        ("stored", "f8"),
+        ("delivered", "f8"),
+        ("outcome", "i8"),
+    ]
+)
+
+Record: TypeAlias = Any  # one of the records above
+Records: TypeAlias = Any  # an array of them
+
+
+class State(NamedTuple):
+    """All of it. In compiled code the fields are views; see `lhsim._jit.view`."""
+
+    settings: Records  # one
+    counts: Records  # one
+    queue: Records  # one
+    events: Records  # of all entities
+    receivers: Records  # the same memory, by agent
+    messages: Records  # the same memory, by message
+    stations: Records  # the loops, the pool and, where there is one, the writer
+    stages: Records  # by phase
+    lanes: Records
+    cells: Any  # of the quantile tables, of shape (tables, CELLS, 2)
+    heap: Any  # entities
+    fine: Any  # heads of lists, by day
+    coarse: Any  # heads of lists, by year
+    warmth: Any  # gaps and excesses, of shape (2, points)
+    pauses: Any  # starts and ends, of shape (2, pauses)
+    histogram: Any  # of shape (BATCHES, BUCKETS)
+    latency: Any  # sums, of shape (BATCHES,)
+    records: Records
+
+
+@inlined
+def attach(memory: Any) -> State:
+    """Return the state at the addresses and with the lengths in `memory`, of shape (16, 2)."""
+    settings = view(memory[0, 0], 1, SETTINGS)
+    agents = settings[0].agents
+    places = 3 * agents
+    events = memory[3, 0]
+    return State(
+        settings,
+        view(memory[1, 0], 1, COUNTS),
+        view(memory[2, 0], 1, QUEUE),
+        view(events, memory[3, 1], EVENT),
+        view(events, agents, RECEIVER),
+        view(events + places * PLACE_SIZE, (memory[3, 1] - places) // PLACES, MESSAGE),
+        view(memory[4, 0], memory[4, 1], STATION),
+        view(memory[5, 0], PHASES, STAGE),
+        view(memory[6, 0], memory[6, 1], LANE),
+        view(memory[7, 0], (memory[7, 1], CELLS, 2), np.float64),
+        view(memory[8, 0], memory[8, 1], np.int32),
+        view(memory[9, 0], memory[9, 1], np.int32),
+        view(memory[10, 0], memory[10, 1], np.int32),
+        view(memory[11, 0], (2, memory[11, 1]), np.float64),
+        view(memory[12, 0], (2, memory[12, 1]), np.float64),
+        view(memory[13, 0], (BATCHES, BUCKETS), np.int64),
+        view(memory[14, 0], BATCHES, np.float64),
+        view(memory[15, 0], memory[15, 1], RECORD),
+    )

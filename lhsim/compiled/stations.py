@@ -1,0 +1,169 @@
+"""Delays and services: how a phase begins, and how a service ends.
+
+The mirror image of `lhsim.models.station`, `lhsim.models.cpu` and `lhsim.models.store`. What a
+service costs is drawn by address, so it can be drawn as late as it begins.
+"""
+
+from __future__ import annotations
+
+from lhsim._jit import inlined
+from lhsim.compiled.ledger import commit, message_of
+from lhsim.compiled.queue import schedule
+from lhsim.compiled.state import (
+    COLLECTION,
+    NOBODY,
+    NOWHERE,
+    ON_THE_WAY,
+    OWN_LOOP,
+    PLACES,
+    POOL,
+    QUERY,
+    TARGETS_LOOP,
+    WRITE,
+    Record,
+    State,
+)
+from lhsim.rules import draw, first_pause, idle_cost, part_inside, stretched
+
+
+@inlined
+def begin(s: State, entity: int, phase: int) -> bool:
+    """Let a phase begin; return whether it takes an event, else it is over at once."""
+    stage = s.stages[phase]
+    if stage.where == NOWHERE:
+        if phase == QUERY:
+            _read(s, entity)
+        elif phase == WRITE:
+            commit(s, message_of(s, entity))
+        return False
+    s.events[entity].phase = phase
+    if stage.where == ON_THE_WAY:
+        schedule(s, entity, _value(s, entity, stage), stage.lane)
+        return True
+    number = _station(s, entity, stage.where)
+    station = s.stations[number]
+    if station.busy < station.servers:
+        _start(s, number, entity)
+    else:
+        _line_up(s, station, entity)
+    return True
+
+
+@inlined
+def complete(s: State, entity: int) -> None:
+    """End what an entity has waited for: a service has its effect, then the next one starts."""
+    phase = s.events[entity].phase
+    where = s.stages[phase].where
+    if where < OWN_LOOP:
+        return
+    number = _station(s, entity, where)
+    station = s.stations[number]
+    station.busy -= 1
+    if number < s.settings[0].loops:
+        station.idle_since = s.queue[0].now
+    if phase == WRITE:
+        commit(s, message_of(s, entity))
+    if station.waiting > 0:
+        head = station.head
+        station.head = s.events[head].next
+        station.waiting -= 1
+        _start(s, number, head)
+
+
+@inlined
+def value(s: State, stage: Record, entity: int, index: int) -> float:
+    """Return what a stage costs an agent or a sender [s]."""
+    if stage.constant:
+        return stage.value
+    return draw(s.cells[stage.cells], s.settings[0].seed, stage.purpose, entity, index)
+
+
+@inlined
+def _value(s: State, entity: int, stage: Record) -> float:
+    if entity < 2 * s.settings[0].agents:
+        receiver = s.receivers[entity >> 1]
+        index = receiver.query if stage.by_query else receiver.attempt
+        return value(s, stage, entity >> 1, index)
+    message = s.messages[message_of(s, entity)]
+    return value(s, stage, message.sender, message.number)
+
+
+@inlined
+def _station(s: State, entity: int, where: int) -> int:
+    loops = s.settings[0].loops
+    if where == POOL:
+        return loops
+    if where > POOL:
+        return loops + 1
+    if loops == 1:
+        return 0
+    if entity < 2 * s.settings[0].agents:
+        return (entity >> 1) % loops
+    message = s.messages[message_of(s, entity)]
+    return (message.target if where == TARGETS_LOOP else message.sender) % loops
+
+
+@inlined
+def _line_up(s: State, station: Record, entity: int) -> None:
+    s.events[entity].next = NOBODY
+    if station.waiting == 0:
+        station.head = entity
+    else:
+        s.events[station.tail].next = entity
+    station.tail = entity
+    station.waiting += 1
+
+
+@inlined
+def _start(s: State, number: int, entity: int) -> None:
+    station, settings, now = s.stations[number], s.settings[0], s.queue[0].now
+    station.busy += 1
+    phase = s.events[entity].phase
+    duration = _value(s, entity, s.stages[phase])
+    if phase == QUERY and settings.scan > 0:
+        duration += settings.scan * s.counts[0].log
+    if number < settings.loops:
+        duration = _work(s, station, number, duration)
+    if now >= settings.start and now + duration <= settings.end:
+        station.busy_time += duration
+    else:
+        station.busy_time += part_inside(now, now + duration, settings.start, settings.end)
+    if phase == QUERY:
+        _read(s, entity)
+    schedule(s, entity, duration, station.lane)
+
+
+@inlined
+def _work(s: State, loop: Record, number: int, demand: float) -> float:
+    """Return how long an operation takes a loop that begins it now [s]."""
+    settings, now, cost = s.settings[0], s.queue[0].now, demand
+    if s.warmth.shape[1] > 0:
+        gap = now - loop.idle_since
+        cost, loop.chill = idle_cost(
+            demand, gap, loop.chill, s.warmth[0], s.warmth[1], settings.warmth_memory
+        )
+    if settings.collect_every > 0:
+        loop.operations += 1
+        if loop.operations % settings.collect_every == 0:
+            which = loop.operations // settings.collect_every - 1
+            cost += value(s, s.stages[COLLECTION], number, which)
+    taken = cost
+    if s.pauses.shape[1] > 0:
+        s.counts[0].first_pause = first_pause(now, s.pauses[1], s.counts[0].first_pause)
+        taken = stretched(now, cost, s.pauses[0], s.pauses[1], s.counts[0].first_pause)
+    if settings.start <= now < settings.end:
+        loop.work_time += cost
+    return taken
+
+
+@inlined
+def _read(s: State, entity: int) -> None:
+    """Let a query see what is in the mailbox as its service begins, up to the limit."""
+    receiver = s.receivers[entity >> 1]
+    found, last = 0, receiver.mailbox
+    if last >= 0:
+        base = 3 * s.settings[0].agents + 1
+        found, message = 1, s.events[base + PLACES * last].next
+        while found < s.settings[0].limit and message != last:
+            found, message = found + 1, s.events[base + PLACES * message].next
+    receiver.found = found

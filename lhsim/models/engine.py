@@ -1,0 +1,92 @@
+"""The SimPy engine: it runs a bridge, and says what has happened on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhsim.metrics.account import Account, Counters, Outcome, State, Window
+from lhsim.models.bridge import Bridge
+from lhsim.models.polling import Polling
+from lhsim.models.push import Push
+
+if TYPE_CHECKING:
+    from lhsim.models.system import System
+
+NAMES = ("sender", "number", "target", "created", "stored", "delivered")
+
+
+class SimpyEngine:
+    """A system of SimPy processes, on its way through time."""
+
+    name = "simpy"
+
+    def __init__(
+        self, system: System, agents: int, seed: int, window: Window, *, keep_messages: bool
+    ) -> None:
+        self._bridge = Bridge(system, agents, seed, window, keep_messages=keep_messages)
+
+    def advance(self, until: float) -> None:
+        """Let everything happen that is due before `until` [s]."""
+        self._bridge.env.run(until=until)
+
+    def counters(self) -> Counters:
+        """Return what has been counted so far."""
+        bridge = self._bridge
+        ledger, store = bridge.ledger, bridge.store
+        polling = bridge.server if isinstance(bridge.server, Polling) else None
+        push = bridge.server if isinstance(bridge.server, Push) else None
+        return Counters(
+            created=ledger.created,
+            delivered=ledger.outcomes[Outcome.DELIVERED],
+            ended=ledger.created - ledger.backlog,
+            queries=store.queries,
+            writes=store.writes,
+            cycles=polling.cycles if polling else 0,
+            wasted=polling.wasted_cycles if polling else 0,
+            timeouts=polling.timeouts if polling else 0,
+            stored=push.created if push else 0,
+            sent=push.sent if push else 0,
+            attempts=push.attempts if push else 0,
+            refused=bridge.server.refused,
+        )
+
+    def state(self) -> State:
+        """Return the state of the system now."""
+        bridge = self._bridge
+        queued = sum(len(station.waiting) for station in bridge.stations().values())
+        return State(queued, bridge.memory.connections, bridge.memory.current)
+
+    def account(self) -> Account:
+        """Return what the run came to, after a check that no message was lost on the way."""
+        bridge, ledger, memory = self._bridge, self._bridge.ledger, self._bridge.memory
+        ledger.check_conservation()
+        stations = bridge.stations()
+        return Account(
+            outcomes=tuple(ledger.outcomes),
+            cohort=tuple(ledger.cohort),
+            cohort_created=ledger.cohort_created,
+            histogram=ledger.histogram,
+            latency=ledger.totals.latency,
+            to_store=float(ledger.totals.to_store[0]),
+            from_store=float(ledger.totals.from_store[0]),
+            shortest=ledger.shortest,
+            longest=ledger.longest,
+            open_since=np.array([message.created for message in ledger.open]),
+            last_end=ledger.last_end,
+            peak_memory=memory.peak,
+            peak_connections=memory.peak_connections,
+            servers={name: station.servers for name, station in stations.items()},
+            busy={name: station.busy_time for name, station in stations.items()},
+            work=sum(loop.work_time for loop in bridge.loops),
+            records=self._records(),
+        )
+
+    def _records(self) -> dict[str, NDArray[np.generic]] | None:
+        kept = self._bridge.ledger.kept
+        if kept is None:
+            return None
+        columns = {name: np.array([getattr(message, name) for message in kept]) for name in NAMES}
+        return columns | {"outcome": np.array([m.outcome.name.lower() for m in kept])}
