@@ -16,7 +16,7 @@ from lhsim.analysis.intervals import Estimate, estimate
 Record = Mapping[str, Any]
 Row = dict[str, Any]
 
-WHO = ("system", "architecture", "agents")  # what identifies a level
+WHO = ("system", "architecture", "agents", "servers")  # what identifies a level
 _NO_MEASURE = {
     *WHO,
     *("seed", "replication", "engine", "bottleneck", "overloaded", "extrapolated"),

@@ -19,24 +19,47 @@ _STYLE: Any = [
     "default",
     {"svg.hashsalt": "lhsim", "axes.spines.top": False, "axes.spines.right": False},
 ]
+_DASHED, _DOTTED = "--", ":"
 _QUANTILES = (("p50", "o", 2.0, 1.0), ("p99", "^", 1.2, 0.75))
 
 
 @frozen
-class Curve:
-    """One system in a scaling plot; all lists are as long as `agents`, latencies in seconds."""
+class Line:
+    """Latencies by level, in seconds; all lists are as long as `agents`."""
 
-    name: str
     agents: Sequence[int]
     quantiles: Mapping[str, Sequence[float]]  # "p50" and "p99"
     bands: Mapping[str, tuple[Sequence[float], Sequence[float]]]  # 95 % intervals, low and high
-    uncertain: Sequence[bool]  # levels whose latencies are lower bounds or overloaded
-    bound: tuple[Sequence[float], Sequence[float]] = ((), ())  # agents, lower bound of the mean
+    pending: Sequence[bool]  # levels whose latencies are lower bounds
+    overloaded: Sequence[bool]  # levels that have no latency: it grows as long as a run lasts
+
+    @property
+    def bounds(self) -> list[bool]:
+        """Which levels have latencies that are lower bounds."""
+        flags = zip(self.pending, self.overloaded, strict=True)
+        return [pending and not overloaded for pending, overloaded in flags]
+
+
+@frozen
+class Curve:
+    """One system in a scaling plot."""
+
+    name: str
+    fixed: Line  # the system as it is
+    scaled_out: Line | None = None  # with more servers as the agents grow
+    bound: tuple[Sequence[float], Sequence[float]] = ((), ())  # agents, lower bound of the mean [s]
     knee: int | None = None  # agents
     calibrated_to: float | None = None  # most agents of the calibration
 
+    @property
+    def lines(self) -> list[Line]:
+        """The system as it is, and scaled out where it was."""
+        return [self.fixed] if self.scaled_out is None else [self.fixed, self.scaled_out]
 
-def scaling_plot(curves: Sequence[Curve], ax: Axes | None = None) -> Figure:
+
+def scaling_plot(
+    curves: Sequence[Curve], ax: Axes | None = None, *, agents_per_server: int | None = None
+) -> Figure:
     """Draw latency against the number of agents, both logarithmic, and return the figure.
 
     Parameters
@@ -45,6 +68,8 @@ def scaling_plot(curves: Sequence[Curve], ax: Axes | None = None) -> Figure:
         The systems.
     ax
         Where to draw; a figure of its own when None.
+    agents_per_server
+        What the legend says of scaled-out systems.
     """
     from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -54,12 +79,14 @@ def scaling_plot(curves: Sequence[Curve], ax: Axes | None = None) -> Figure:
             figure = Figure(figsize=(8.5, 5.6), layout="constrained")
             ax = figure.add_subplot()
         _axes(ax)
-        for colour, curve in zip(_COLOURS * len(curves), curves, strict=False):
+        coloured = list(zip(_COLOURS * len(curves), curves, strict=False))
+        for number, (colour, curve) in enumerate(coloured):
             _draw(ax, curve, colour)
+            _mark_overloads(ax, curve, colour, height=0.975 - 0.035 * number)
         _fit(ax, curves)
-        for colour, curve in zip(_COLOURS * len(curves), curves, strict=False):
+        for colour, curve in coloured:
             _mark(ax, curve, colour)
-        _legend(ax, curves)
+        _legend(ax, curves, agents_per_server)
     return ax.get_figure(root=True)  # type: ignore[return-value]
 
 
@@ -92,13 +119,20 @@ def _seconds(value: float) -> str:
 
 
 def _draw(ax: Axes, curve: Curve, colour: str) -> None:
+    if curve.scaled_out is not None:
+        _draw_line(ax, curve.scaled_out, colour, _DASHED)
+    _draw_line(ax, curve.fixed, colour, "-")
+    ax.plot(*curve.bound, color=colour, linestyle=_DOTTED, linewidth=1.1)
+
+
+def _draw_line(ax: Axes, line: Line, colour: str, style: str) -> None:
     for name, marker, width, alpha in _QUANTILES:
-        values = curve.quantiles[name]
-        ax.plot(curve.agents, values, color=colour, linewidth=width, alpha=alpha)
+        values = _settled(line, line.quantiles[name])
+        ax.plot(line.agents, values, color=colour, linewidth=width, alpha=alpha, linestyle=style)
         for hollow in (False, True):
-            points = [i for i, flag in enumerate(curve.uncertain) if bool(flag) is hollow]
+            points = [i for i, flag in enumerate(line.bounds) if bool(flag) is hollow]
             ax.plot(
-                [curve.agents[i] for i in points],
+                [line.agents[i] for i in points],
                 [values[i] for i in points],
                 linestyle="none",
                 marker=marker,
@@ -106,21 +140,44 @@ def _draw(ax: Axes, curve: Curve, colour: str) -> None:
                 color=colour,
                 markerfacecolor="white" if hollow else colour,
             )
-        low, high = curve.bands[name]
-        certain = [not flag for flag in curve.uncertain]  # a lower bound has no interval
-        ax.fill_between(
-            curve.agents, low, high, where=certain, color=colour, alpha=0.2, linewidth=0
-        )
-    ax.plot(*curve.bound, color=colour, linestyle=(0, (4, 3)), linewidth=1.1)
+        low, high = line.bands[name]
+        # A lower bound has no interval.
+        certain = [not any(flags) for flags in zip(line.pending, line.overloaded, strict=True)]
+        ax.fill_between(line.agents, low, high, where=certain, color=colour, alpha=0.2, linewidth=0)
+
+
+def _settled(line: Line, values: Sequence[float]) -> list[float]:
+    """Return the latencies of the levels that are not overloaded, and NaN for the others."""
+    return [
+        math.nan if over else value for value, over in zip(values, line.overloaded, strict=True)
+    ]
+
+
+def _mark_overloads(ax: Axes, curve: Curve, colour: str, height: float) -> None:
+    """Mark overloaded levels at the upper edge, each system at a `height` (0 to 1) of its own."""
+    over = [
+        agents
+        for line in curve.lines
+        for agents, flag in zip(line.agents, line.overloaded, strict=True)
+        if flag
+    ]
+    where: Any = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+    ax.plot(over, [height] * len(over), color=colour, marker="x", linestyle="none", **where)
 
 
 def _fit(ax: Axes, curves: Sequence[Curve]) -> None:
     """Fit the latency axis to the quantiles: the band of a few replications may reach below 0."""
+    quantiles = [
+        _settled(line, values)
+        for curve in curves
+        for line in curve.lines
+        for values in line.quantiles.values()
+    ]
+    bounds = [curve.bound[1] for curve in curves]
     values = [
         value
-        for curve in curves
-        for line in (*curve.quantiles.values(), curve.bound[1])
-        for value in line
+        for some in (*quantiles, *bounds)
+        for value in some
         if math.isfinite(value) and value > 0
     ]
     if values:
@@ -134,10 +191,10 @@ def _mark(ax: Axes, curve: Curve, colour: str) -> None:
         ax.axvspan(curve.calibrated_to, right, color=colour, alpha=0.06, linewidth=0)
         ax.set_xlim(right=right)
     if curve.knee is not None:
-        ax.axvline(curve.knee, color=colour, linewidth=1.0, linestyle=":")
+        ax.axvline(curve.knee, color=colour, linewidth=0.8)
         ax.annotate(
             f"knee {float(f'{curve.knee:.3g}'):,.0f}",
-            (curve.knee, 0.5),
+            (curve.knee, 0.45),
             xycoords=("data", "axes fraction"),
             rotation=90,
             ha="center",
@@ -148,26 +205,32 @@ def _mark(ax: Axes, curve: Curve, colour: str) -> None:
         )
 
 
-def _legend(ax: Axes, curves: Sequence[Curve]) -> None:
+def _legend(ax: Axes, curves: Sequence[Curve], agents_per_server: int | None) -> None:
     from matplotlib.lines import Line2D  # noqa: PLC0415 - a late import keeps imports quick
     from matplotlib.patches import Patch  # noqa: PLC0415
 
     grey = "#555555"
-    entries: list[Any] = [
-        Line2D([], [], color=colour, linewidth=2.5, label=curve.name)
+
+    def sample(label: str, **how: Any) -> Any:
+        plain: dict[str, Any] = {"color": grey, "markersize": 5}
+        return Line2D([], [], label=label, **(plain | how))
+
+    lines = [line for curve in curves for line in curve.lines]
+    entries = [
+        sample(curve.name, color=colour, linewidth=2.5)
         for colour, curve in zip(_COLOURS * len(curves), curves, strict=False)
     ]
-    entries += [
-        Line2D([], [], color=grey, marker=marker, markersize=5, linewidth=width, label=name)
-        for name, marker, width, _ in _QUANTILES
-    ]
+    entries += [sample(name, marker=mark, linewidth=width) for name, mark, width, _ in _QUANTILES]
+    if len(lines) > len(curves):
+        rule = f": a server for every {agents_per_server:,} agents" if agents_per_server else ""
+        entries.append(sample("scaled out" + rule, linestyle=_DASHED))
     if any(len(curve.bound[0]) for curve in curves):
-        label = "lower bound of the mean (closed form)"
-        entries.append(Line2D([], [], color=grey, linestyle=(0, (4, 3)), label=label))
-    if any(any(curve.uncertain) for curve in curves):
-        label = "lower bound: messages were pending"
+        entries.append(sample("lower bound of the mean (closed form)", linestyle=_DOTTED))
+    if any(any(line.bounds) for line in lines):
         hollow: Any = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
-        entries.append(Line2D([], [], color=grey, markersize=5, label=label, **hollow))
+        entries.append(sample("lower bound: messages were pending", **hollow))
+    if any(any(line.overloaded) for line in lines):
+        entries.append(sample("overloaded: no latency settles", marker="x", linestyle="none"))
     if any(curve.calibrated_to is not None for curve in curves):
         entries.append(Patch(color=grey, alpha=0.15, label="beyond the calibration"))
     where: Any = {"loc": "outside lower center", "ncols": 3}

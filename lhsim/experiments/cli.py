@@ -99,7 +99,8 @@ def _options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         _option("--replications", "Runs of each level.", type=whole(1)),
         _option("--duration", "Simulated time of a run, warm-up included: 60, 500ms, '2 min'.",
                 type=Parsed("TIME", parse_duration)),
-        _option("--max-events", "Skip runs that may take more model events.", type=whole(1)),
+        _option("--max-events", "Skip runs that may take more model events, with any engine.",
+                type=whole(1)),
         _option("--jobs", "Processes.  [default: one a core]", type=whole(1)),
         _option("--engine", "What runs the model.", type=choice(*ENGINES),
                 metavar="|".join(ENGINES), default="auto", show_default=True),
@@ -126,8 +127,11 @@ def _option(name: str, text: str, **more: Any) -> Callable[[Callable[..., Any]],
 
 @lhsim.command()
 @_options("scaling")
+@_option("--agents-per-server", "Agents of each server of a scaled-out system.", type=whole(1))
 def scaling(**given: Any) -> int:
     """Latency, throughput, load and knee as the agents grow.
+
+    Each system is simulated as it is, and scaled out: with a server for every so many agents.
 
     Defaults that are not shown stand in experiments/scaling.toml.
     """
@@ -172,6 +176,7 @@ def _read(given: dict[str, Any]) -> Options:
         fail_fast=given["fail_fast"],
         show_progress=not (given["no_progress"] or given["quiet"]),
         quiet=given["quiet"],
+        agents_per_server=given.get("agents_per_server"),
     )
 
 

@@ -24,9 +24,10 @@ from lhsim.models import System, Workload
 from lhsim.models.workload import Closed, Periodic, Poisson
 from lhsim.report.text import duration, three_digits
 
-FIRST = ("system", "architecture", "agents", "replications", "p50_latency_ms", "p95_latency_ms",
-         "p99_latency_ms", "max_latency_ms", "mean_latency_ms", "latency_ci95_ms",
-         "messages_per_second", "delivery_success_rate", "utilization", "bottleneck")  # fmt: skip
+FIRST = ("system", "architecture", "agents", "servers", "replications", "p50_latency_ms",
+         "p95_latency_ms", "p99_latency_ms", "max_latency_ms", "mean_latency_ms",
+         "latency_ci95_ms", "messages_per_second", "delivery_success_rate", "utilization",
+         "bottleneck")  # fmt: skip
 
 
 @frozen

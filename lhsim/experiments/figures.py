@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lhsim.analysis.plots import Curve, scaling_plot
+from lhsim.analysis.plots import Curve, Line, scaling_plot
 from lhsim.experiments.bounds import lower_bound
+from lhsim.planning import scaled_out_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,31 +28,44 @@ Row = Mapping[str, Any]
 def scaling_figure(sweep: Sweep, ax: Axes | None = None) -> Figure:
     """Return the latencies of a sweep against the number of agents, as a figure."""
     rows, metrics = sweep.level_rows(), sweep.metric_rows()
-    return scaling_plot([_curve(sweep, system, rows, metrics) for system in sweep.systems], ax)
+    curves = [_curve(sweep, system, rows, metrics) for system in sweep.systems]
+    rule = sweep.scale_out
+    return scaling_plot(curves, ax, agents_per_server=rule.agents_per_server if rule else None)
 
 
 def _curve(sweep: Sweep, system: System, rows: Sequence[Row], metrics: Sequence[Row]) -> Curve:
-    levels = [row for row in rows if row["system"] == system.name]
-    agents = [row["agents"] for row in levels]
-    of_system = [row for row in metrics if row["system"] == system.name]
+    fixed = [row for row in rows if row["system"] == system.name]
+    more = [row for row in rows if row["system"] == scaled_out_name(system.name)]
+    # A scaled-out system begins as the system itself, at the last level with a single server.
+    shared = [row for row in fixed if more and row["agents"] < more[0]["agents"]][-1:]
     calibration = system.calibration
     limits = calibration.agents if calibration else None
     return Curve(
         name=system.name,
-        agents=agents,
-        quantiles={
-            name: [_seconds(row[f"{name}_latency_ms"]) for row in levels] for name in ("p50", "p99")
-        },
-        bands={name: _band(of_system, f"{name}_latency_ms") for name in ("p50", "p99")},
-        uncertain=[row["overloaded"] or bool(row["lower_bounds"]) for row in levels],
-        bound=_bound(system, agents),
+        fixed=_line(fixed, metrics),
+        scaled_out=_line([*shared, *more], metrics) if more else None,
+        bound=_bound(system, [row["agents"] for row in fixed]),
         knee=sweep.knees[system.name].agents if system.name in sweep.knees else None,
         calibrated_to=limits[1] if limits else None,
     )
 
 
-def _band(metrics: Sequence[Row], name: str) -> tuple[list[float], list[float]]:
-    found = [row for row in metrics if row["metric"] == name]
+def _line(levels: Sequence[Row], metrics: Sequence[Row]) -> Line:
+    names = {name: f"{name}_latency_ms" for name in ("p50", "p99")}
+    return Line(
+        agents=[row["agents"] for row in levels],
+        quantiles={name: [_seconds(row[key]) for row in levels] for name, key in names.items()},
+        bands={name: _band(levels, metrics, key) for name, key in names.items()},
+        pending=[bool(row["lower_bounds"]) for row in levels],
+        overloaded=[row["overloaded"] for row in levels],
+    )
+
+
+def _band(
+    levels: Sequence[Row], metrics: Sequence[Row], name: str
+) -> tuple[list[float], list[float]]:
+    by_level = {(row["system"], row["agents"]): row for row in metrics if row["metric"] == name}
+    found = [by_level[row["system"], row["agents"]] for row in levels]
     # An interval may reach below 0, which a logarithmic axis cannot show.
     low = [max(_seconds(row["ci_low"]), 1e-9) for row in found]
     return low, [_seconds(row["ci_high"]) for row in found]

@@ -79,13 +79,14 @@ def work(cell: Cell) -> int:
 
 
 def why_not(cell: Cell, most: int) -> str | None:
-    """Return why a run is too much for the SimPy engine, or None where it is not."""
+    """Return why a run is more than `most` model events for its engine, or None if it is not."""
     needed = work(cell)
     if needed <= most:
         return None
+    engine = "SimPy" if cell.engine == "simpy" else "compiled"
     return (
         f"{format_duration(cell.duration)} may be the work of {needed:,} model events, "
-        f"and the limit for the SimPy engine is {most:,} (--max-events)"
+        f"and the limit for the {engine} engine is {most:,} (--max-events)"
     )
 
 

@@ -17,7 +17,7 @@ MAX_SEED = 2**63 - 1  # as in lhsim.streams, whose compiler a line of help need 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 FORMATS = ("table", "json", "csv")
-ENGINES = ("auto", "simpy")
+ENGINES = ("auto", "simpy", "compiled")
 
 
 @frozen
@@ -38,6 +38,7 @@ class Options:
     fail_fast: bool
     show_progress: bool
     quiet: bool
+    agents_per_server: int | None = None  # of the scaled-out systems, where there are some
 
 
 class Parsed(click.ParamType[Any]):

@@ -122,6 +122,7 @@ def _facts(sweep: Sweep) -> dict[str, Any]:
             name: {**asdict(knee), "agents": knee.agents, "sentence": knee.sentence()}
             for name, knee in sweep.knees.items()
         },
+        "scale_out": None if sweep.scale_out is None else asdict(sweep.scale_out),
         "extrapolated": _extrapolated(sweep),
         "skipped": [asdict(level) for level in sweep.skipped],
         "failures": [asdict(run) for run in sweep.failed],

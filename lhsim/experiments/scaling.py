@@ -1,8 +1,12 @@
-"""E2, scaling: both architectures as the agents grow, and where each has its knee."""
+"""E2, scaling: both architectures as the agents grow, and where each has its knee.
+
+Each system is run as it is, past its knee, and scaled out in proportion to the agents.
+"""
 
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from textwrap import wrap
 
 from attrs import evolve
 
@@ -15,7 +19,10 @@ from lhsim.experiments.options import Options
 from lhsim.experiments.progress import progress
 from lhsim.experiments.specification import Scaling, load_scaling
 from lhsim.experiments.sweep import Plan, Sweep
+from lhsim.planning import ScaleOut
 from lhsim.report.levels import scaling_table
+
+WIDTH = 80  # of the text, in columns
 
 
 def run_scaling(options: Options) -> int:
@@ -29,11 +36,16 @@ def run_scaling(options: Options) -> int:
         options.replications or asked.replications,
         options.seed,
         options.engine,
-        options.max_events or asked.max_events,
+        _max_events(asked, options),
+        ScaleOut(options.agents_per_server) if options.agents_per_server else asked.scale_out,
     )
     with workers(options.jobs) as executor:
         sweep = _run(asked, setup, plan, executor)
     return finish(setup, sweep, lambda: report(setup, plan, sweep), plot="scaling")
+
+
+def _max_events(asked: Scaling, options: Options) -> int:
+    return options.max_events or asked.max_events.of(options.engine)
 
 
 def _run(asked: Scaling, setup: Setup, plan: Plan, executor: Executor | None) -> Sweep:
@@ -49,7 +61,7 @@ def _run(asked: Scaling, setup: Setup, plan: Plan, executor: Executor | None) ->
             seed=options.seed,
             duration=options.duration,
             engine=options.engine,
-            max_events=options.max_events or asked.max_events,
+            max_events=_max_events(asked, options),
             executor=executor,
             on_done=on_done,
         )
@@ -62,10 +74,18 @@ def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     runs = "run" if plan.replications == 1 else "runs"
     lines = [
         f"{'; '.join(workloads)}; {plan.replications} {runs} a level, seed {setup.options.seed}",
+        *_rule(sweep),
         "",
         scaling_table(sweep.level_rows()) if sweep.results else "no run was finished",
     ]
     if sweep.results:
         lines += ["", *(f"{name}: {knee.sentence()}" for name, knee in sweep.knees.items())]
-    lines += skipped_lines(sweep)
+    lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
     return "\n".join(lines)
+
+
+def _rule(sweep: Sweep) -> list[str]:
+    """Return what "scaled out" means, where something was."""
+    if sweep.scale_out is None or all(row["servers"] == 1 for row in sweep.rows()):
+        return []
+    return [f"scaled out: a server for every {sweep.scale_out.agents_per_server:,} agents"]

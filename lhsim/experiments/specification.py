@@ -8,6 +8,7 @@ from attrs import Factory, field, frozen
 
 from lhsim import _resources, parameters
 from lhsim.checks import positive, whole
+from lhsim.planning import ScaleOut
 from lhsim.units import Seconds
 
 
@@ -20,8 +21,23 @@ class KneeSearch:
 
 
 @frozen
+class MaxEvents:
+    """The model events that each engine may take for a run; a run that may take more is skipped.
+
+    Either limit is the work of roughly 100 seconds.
+    """
+
+    simpy: int = field(default=10_000_000, validator=whole(1))
+    compiled: int = field(default=1_000_000_000, validator=whole(1))
+
+    def of(self, engine: str) -> int:
+        """Return the limit of an engine; ``"auto"`` counts as compiled."""
+        return self.simpy if engine == "simpy" else self.compiled
+
+
+@frozen
 class Scaling:
-    """E2: both architectures as the agents grow."""
+    """E2: both architectures as the agents grow, on one server and scaled out."""
 
     systems: tuple[str, ...]  # names or files
     agents: tuple[int, ...]  # levels
@@ -30,7 +46,8 @@ class Scaling:
     settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     messages: int = field(default=20_000, validator=whole(1))  # created in a measured window
     min_duration: Seconds = field(default=20.0, validator=positive)  # of a measured window [s]
-    max_events: int = field(default=10_000_000, validator=whole(1))  # a run with more is skipped
+    max_events: MaxEvents = Factory(MaxEvents)
+    scale_out: ScaleOut | None = None  # None: no system is scaled out
     knee: KneeSearch = Factory(KneeSearch)
 
 

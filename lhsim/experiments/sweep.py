@@ -10,7 +10,7 @@ two systems see the same messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +22,8 @@ from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, execute, run, workers
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.levels import Horizon, Skipped
+from lhsim.experiments.specification import MaxEvents
+from lhsim.planning import ScaleOut, scaled_out, scaled_out_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +43,9 @@ class Plan:
 
     systems: tuple[System, ...]
     replications: int
-    cells: tuple[Cell, ...]  # by system, number of agents and replication
+    cells: tuple[Cell, ...]  # by system, scaled out or not, number of agents and replication
     skipped: tuple[Skipped, ...]
+    scale_out: ScaleOut | None = None
 
 
 @frozen
@@ -66,6 +69,7 @@ class Sweep:
     failed: tuple[FailedRun, ...] = ()
     interrupted: bool = False  # by Ctrl-C: only a part of the runs is there
     knees: Mapping[str, Knee] = field(factory=dict)  # by system; found, if there was a search
+    scale_out: ScaleOut | None = None  # results of "NAME, scaled out" are with so many servers
 
     def __attrs_post_init__(self) -> None:
         if not self.knees:
@@ -73,7 +77,7 @@ class Sweep:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a flat record per run."""
-        return [run_record(result) for result in self.results]
+        return [run_record(result) | {"servers": self._servers(result)} for result in self.results]
 
     def level_rows(self) -> list[dict[str, Any]]:
         """Return a flat record per system and number of agents."""
@@ -111,6 +115,11 @@ class Sweep:
 
         return scaling_figure(self, ax)
 
+    def _servers(self, result: Result) -> int:
+        if self.scale_out is None or result.system in {system.name for system in self.systems}:
+            return 1
+        return self.scale_out.servers(result.agents)
+
     def _knees_of_levels(self) -> dict[str, Knee]:
         from lhsim.analysis.knee import bracket  # noqa: PLC0415 - as late as the analysis
 
@@ -124,9 +133,9 @@ class Sweep:
         shown = self.levels()
         if shown.empty:
             return "<p>no run</p>"
-        columns = ["system", "agents", "replications", "p50_latency_ms", "p95_latency_ms",
-                   "p99_latency_ms", "messages_per_second", "utilization", "bottleneck",
-                   "overloaded", "extrapolated"]  # fmt: skip
+        columns = ["system", "agents", "servers", "replications", "p50_latency_ms",
+                   "p95_latency_ms", "p99_latency_ms", "messages_per_second", "utilization",
+                   "bottleneck", "overloaded", "extrapolated"]  # fmt: skip
         table: str = shown[columns].to_html(index=False, float_format=lambda value: f"{value:.4g}")
         notes = "".join(f"<p>{name}: {knee.sentence()}</p>" for name, knee in self.knees.items())
         return table + notes
@@ -141,7 +150,8 @@ def sweep(
     duration: float | None = None,
     messages: int = 20_000,
     min_duration: float = 20.0,
-    max_events: int = 10_000_000,
+    max_events: int | None = None,
+    agents_per_server: int | None = None,
     jobs: int = 1,
     executor: Executor | None = None,
     engine: str = "auto",
@@ -166,7 +176,11 @@ def sweep(
     messages, min_duration
         How many messages are created in the measured window, and how long that is [s], at least.
     max_events
-        A run that may take more model events than these is skipped; see `Sweep.skipped`.
+        A run that may take more model events than these is skipped; see `Sweep.skipped`. None: what
+        the engine does in roughly 100 seconds (`lhsim.experiments.specification.MaxEvents`).
+    agents_per_server
+        Run each system scaled out as well, with a server for every so many agents, wherever that is
+        more than one (`lhsim.planning.scaled_out`). None: do not.
     jobs
         Processes. More than one needs ``if __name__ == "__main__"`` in a script.
     executor
@@ -190,7 +204,9 @@ def sweep(
     """
     chosen = _load(systems)
     horizon = Horizon(messages, min_duration, duration)
-    prepared = plan(chosen, agents, horizon, replications, seed, engine, max_events)
+    limit = MaxEvents().of(engine) if max_events is None else max_events
+    rule = None if agents_per_server is None else ScaleOut(agents_per_server)
+    prepared = plan(chosen, agents, horizon, replications, seed, engine, limit, rule)
     with workers(1 if executor else jobs) as own:
         return carry_out(prepared, executor or own, fail_fast=fail_fast, on_done=on_done)
 
@@ -203,13 +219,15 @@ def plan(
     seed: int,
     engine: str,
     max_events: int,
+    scale_out: ScaleOut | None = None,
 ) -> Plan:
     """Return what a sweep runs, and what is too much for its engine."""
     cells: list[Cell] = []
     skipped: list[Skipped] = []
     seeds = levels_of.seeds(seed, replications)
-    for system in systems:
-        for count in sorted(agents := list(agents)):
+    counts = sorted(agents)
+    for given in systems:
+        for system, count in _levels(given, counts, scale_out):
             levels_of.check_agents(system, count)
             level = levels_of.cells(system, count, horizon, seeds, engine)
             reason = levels_of.why_not(level[0], max_events)
@@ -217,7 +235,19 @@ def plan(
                 cells += level
             else:
                 skipped.append(Skipped(system.name, system.architecture, count, reason))
-    return Plan(tuple(systems), replications, tuple(cells), tuple(skipped))
+    return Plan(tuple(systems), replications, tuple(cells), tuple(skipped), scale_out)
+
+
+def _levels(
+    system: System, counts: Sequence[int], scale_out: ScaleOut | None
+) -> Iterator[tuple[System, int]]:
+    """Yield a system with each number of agents, then scaled out where that is not the same."""
+    yield from ((system, count) for count in counts)
+    if scale_out is not None:
+        for count in counts:
+            servers = scale_out.servers(count)
+            if servers > 1:
+                yield scaled_out(system, servers), count
 
 
 def carry_out(
@@ -239,6 +269,7 @@ def carry_out(
             if isinstance(one, Failure)
         ),
         interrupted=interrupted,
+        scale_out=prepared.scale_out,
     )
 
 
@@ -298,11 +329,12 @@ def _load(systems: str | Path | System | Sequence[str | Path | System]) -> list[
 def check_names(systems: Sequence[System]) -> None:
     """Refuse two systems that results could not tell apart."""
     seen: set[str] = set()
-    for system in systems:
-        if system.name in seen:
-            problem = f"two systems are called {system.name!r}"
+    names = [system.name for system in systems]
+    for name in (*names, *map(scaled_out_name, names)):
+        if name in seen:
+            problem = f"two systems are called {name!r}"
             raise InputError(problem, source="--system", allowed="systems with different names")
-        seen.add(system.name)
+        seen.add(name)
 
 
 def _failed(cell: Cell, failure: Failure) -> FailedRun:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lhsim.report.text import Column, latency, percent, table, three_digits
+from lhsim.report.text import UNKNOWN, Column, latency, percent, table, three_digits
 
 Row = Mapping[str, Any]
 
-_BOUND = "> a lower bound: messages were still on their way at the end of a run"
-_OVERLOADED = "overloaded: the backlog grows at this rate; the run ended once that was known"
 _EXTRAPOLATED = "* extrapolated: beyond what the model was calibrated on"
+_BOUND = "> a lower bound: messages were still on their way at the end of a run"
+_BACKLOG = "backlog: overloaded; messages pile up at this rate, and no latency settles"
 _LEVELS = (
     Column("agents"),
+    Column("servers"),
     Column("p50"),
     Column("p95"),
     Column("p99"),
     Column("msg/s"),
     Column("busiest"),
-    Column("", left=True),
+    Column("arrived"),
+    Column("backlog"),
 )
+_QUANTILES = tuple(f"p{level}_latency_ms" for level in (50, 95, 99))
 _LATENCIES = ("min", "mean", "p50", "p95", "p99", "max")
 
 
@@ -29,11 +32,12 @@ def scaling_table(rows: Sequence[Row]) -> str:
     by_system: dict[str, list[Row]] = {}
     for row in rows:
         by_system.setdefault(_title(row), []).append(row)
+    overloaded = [row for row in rows if row["overloaded"]]
     tables = [
         f"{title}\n{table(_LEVELS, [_level(row) for row in its_rows])}\n"
         for title, its_rows in by_system.items()
     ]
-    return "\n".join([*tables, *_legend(rows)]).rstrip("\n")
+    return "\n".join([*tables, *_legend(rows, overloaded)]).rstrip("\n")
 
 
 def latency_table(rows: Sequence[Row]) -> str:
@@ -48,16 +52,21 @@ def latency_table(rows: Sequence[Row]) -> str:
 
 def _title(row: Row) -> str:
     name, architecture = row["system"], row["architecture"]
-    return str(name) if name == architecture else f"{name} ({architecture})"
+    return str(name) if architecture in name else f"{name} ({architecture})"
 
 
 def _level(row: Row) -> list[str]:
+    over = row["overloaded"]
+    arrived = row["delivery_success_rate"]
     return [
         f"{row['agents']:,}" + ("*" if row["extrapolated"] else ""),
-        *(_latency(row, f"p{level}_latency_ms") for level in (50, 95, 99)),
+        f"{row['servers']:,}" if row["servers"] > 1 else "",
+        # Of an overloaded level, latencies would say how long its runs were.
+        *(UNKNOWN if over else _latency(row, name) for name in _QUANTILES),
         three_digits(row["messages_per_second"]),
         f"{row['bottleneck']} {percent(row['utilization'])}",
-        _remark(row),
+        percent(arrived) if not over and arrived and arrived < 0.995 else "",
+        f"+{three_digits(row['backlog_growth_per_s'])}/s" if over else "",
     ]
 
 
@@ -65,18 +74,11 @@ def _latency(row: Row, name: str) -> str:
     return latency(row[name], at_least=name in row["lower_bounds"])
 
 
-def _remark(row: Row) -> str:
-    if row["overloaded"]:
-        return f"overloaded, +{three_digits(row['backlog_growth_per_s'])}/s"
-    delivered = row["delivery_success_rate"]
-    return f"{percent(delivered)} delivered" if delivered and delivered < 0.995 else ""
-
-
-def _legend(rows: Iterable[Row]) -> list[str]:
-    rows = list(rows)
+def _legend(rows: Sequence[Row], overloaded: Sequence[Row] = ()) -> list[str]:
+    """Return what the marks in a table mean; of `overloaded` rows it shows no latencies."""
     used = [
-        (_OVERLOADED, any(row["overloaded"] for row in rows)),
         (_EXTRAPOLATED, any(row["extrapolated"] for row in rows)),
-        (_BOUND, any(row["lower_bounds"] for row in rows)),
+        (_BOUND, any(row["lower_bounds"] for row in rows if row not in overloaded)),
+        (_BACKLOG, bool(overloaded)),
     ]
     return [text for text, shown in used if shown]

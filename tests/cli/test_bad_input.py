@@ -45,6 +45,7 @@ def test_numbers_of_agents(refused, agents):
         ("--replications", "0"),
         ("--jobs", "0"),
         ("--max-events", "0"),
+        ("--agents-per-server", "0"),
         ("--duration", "0"),
         ("--duration", "nan"),
         ("--duration", "inf"),
@@ -122,7 +123,10 @@ def test_an_unknown_experiment(refused):
     assert line.startswith("unknown experiment 'scalling' (did you mean 'scaling'?)")
 
 
-@pytest.mark.parametrize("arguments", [[], ["scaling", "--agnets", "10"], ["scaling", "10"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["scaling", "--agnets", "10"], ["scaling", "10"], ["latency", "--agents-per-server", "2"]],
+)
 def test_usage(refused, arguments):
     assert refused(*arguments)
 

@@ -57,7 +57,8 @@ def test_an_interrupt_keeps_what_was_finished(folder, monkeypatch, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is something else there")
 def test_ctrl_c_reaches_all_processes_and_keeps_what_was_finished(folder, environment):
     long_run = ["--agents", "2,5000", "--replications", "1", "--duration", "5000"]
-    command = [*PUSH, *long_run, "--jobs", "2", "--format", "json"]
+    slow = ["--engine", "simpy", "--agents-per-server", "5000"]
+    command = [*PUSH, *long_run, *slow, "--jobs", "2", "--format", "json"]
     process = subprocess.Popen(
         [sys.executable, "-m", "lhsim.experiments", *command],
         cwd=folder,

@@ -17,7 +17,15 @@ from lhsim.experiments import cli
 BOTH = ("--system", "./polling.toml", "--system", "./push.toml")
 SMALL = ("--agents", "10,200", "--replications", "3", "--duration", "20")
 FIELDS = {
-    *("system", "architecture", "agents", "replications", "p50_latency_ms", "p95_latency_ms"),
+    *(
+        "system",
+        "architecture",
+        "agents",
+        "servers",
+        "replications",
+        "p50_latency_ms",
+        "p95_latency_ms",
+    ),
     *("p99_latency_ms", "max_latency_ms", "mean_latency_ms", "latency_ci95_ms"),
     *("messages_per_second", "delivery_success_rate", "utilization", "bottleneck"),
     *("polling_cycles_total", "wasted_poll_cycles", "database_queries_total"),
@@ -85,7 +93,7 @@ def test_csv_has_the_same_levels(folder, capsys):
 
 
 def test_the_table_fits_80_columns_and_names_the_knee(folder, capsys):
-    assert scaling() == 0
+    assert scaling("--engine", "simpy") == 0
     captured = capsys.readouterr()
     assert max(map(len, captured.out.splitlines())) <= 80
     knees = [line for line in captured.out.splitlines() if "knee" in line]
@@ -104,15 +112,17 @@ def test_the_knee_of_polling_is_where_theory_has_it(folder, capsys):
 
 
 def test_the_folder_holds_runs_metrics_manifest_and_plot(folder, capsys):
-    assert scaling("--set", "polling.interval=500ms", "--output-dir", "out") == 0
+    assert (
+        scaling("--set", "polling.interval=500ms", "--output-dir", "out", "--engine", "simpy") == 0
+    )
     files = {path.name for path in Path("out").iterdir()}
     expected = {"runs.parquet", "metrics.parquet", "manifest.json", "scaling.png", "scaling.svg"}
     assert files == expected
     assert len(pd.read_parquet("out/runs.parquet")) == 12
     metrics = pd.read_parquet("out/metrics.parquet")
     assert list(metrics) == [
-        *("system", "architecture", "agents", "metric", "statistic", "value"),
-        *("ci_low", "ci_high", "n", "unit"),
+        *("system", "architecture", "agents", "servers", "metric", "statistic"),
+        *("value", "ci_low", "ci_high", "n", "unit"),
     ]
     manifest = json.loads(Path("out/manifest.json").read_text())
     digest = hashlib.sha256(Path("polling.toml").read_bytes()).hexdigest()
@@ -124,6 +134,41 @@ def test_the_folder_holds_runs_metrics_manifest_and_plot(folder, capsys):
     assert manifest["failures"] == manifest["skipped"] == []
 
 
+def test_a_system_is_also_run_scaled_out_for_its_agents(folder, capsys):
+    more = ("--agents-per-server", "50", "--format", "json", "--quiet")
+    assert scaling(*more, "--set", "polling.connections=40", "--set", "store.connections=3") == 0
+    rows = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    levels = [(row["system"], row["architecture"], row["agents"], row["servers"]) for row in rows]
+    assert levels == [
+        *(("polling", "polling", 10, 1), ("polling", "polling", 200, 1)),
+        ("polling, scaled out", "polling", 200, 4),
+        *(("push", "push", 10, 1), ("push", "push", 200, 1)),
+        ("push, scaled out", "push", 200, 4),
+    ]
+    assert rows[1]["connection_count"] == 40
+    assert rows[2]["connection_count"] == 160
+    assert rows[2]["utilization_cpu"] < 0.8
+    manifest = json.loads(Path("results/scaling/manifest.json").read_text())
+    assert manifest["scale_out"] == {"agents_per_server": 50}
+    assert manifest["knees"].keys() == {"polling", "push"}
+
+
+def test_the_table_of_scaled_out_systems_says_what_that_means(folder, capsys):
+    assert scaling("--agents-per-server", "50") == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[1] == "scaled out: a server for every 50 agents"
+    assert "\npolling, scaled out\nagents  servers " in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert scaling() == 0
+    assert "scaled out" not in capsys.readouterr().out
+
+
+def test_csv_says_how_many_servers_there_are(folder, capsys):
+    assert scaling("--format", "csv", "--agents-per-server", "100") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["servers"] for row in rows] == ["1", "1", "2", "1", "1", "2"]
+
+
 def test_a_setting_changes_the_result(folder, capsys):
     more = ("--format", "json", "--quiet", "--agents", "10", "--set", "polling.interval=250ms")
     assert scaling(*more) == 0
@@ -132,9 +177,11 @@ def test_a_setting_changes_the_result(folder, capsys):
 
 
 def test_what_is_too_much_is_skipped_and_said(folder, capsys):
-    assert scaling("--max-events", "5000") == 0
+    assert scaling("--max-events", "5000", "--engine", "simpy") == 0
     out = capsys.readouterr().out
     assert "skipped: polling with 200 agents: 20 s may be the work of 13,200 " in out
+    assert "limit for the SimPy engine is 5,000 (--max-events)" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
     manifest = json.loads(Path("results/scaling/manifest.json").read_text())
     assert [level["agents"] for level in manifest["skipped"]] == [200]
 

@@ -8,6 +8,7 @@ RUN = {
     "system": "polling",
     "architecture": "polling",
     "agents": 10,
+    "servers": 1,
     "seed": 1,
     "engine": "simpy",
     "duration_s": 20.0,

@@ -4,8 +4,9 @@ import math
 import sys
 
 import pytest
+from attrs import evolve
 
-from lhsim.analysis.plots import Curve, save, scaling_plot
+from lhsim.analysis.plots import Curve, Line, save, scaling_plot
 
 
 @pytest.fixture
@@ -13,18 +14,34 @@ def curves():
     return [
         Curve(
             name="polling",
-            agents=[10, 100, 1000],
-            quantiles={"p50": [0.5, 0.5, 5.0], "p99": [1.0, 1.0, math.nan]},
-            bands={
-                "p50": ([1e-9, 0.5, math.nan], [1.0, 0.5, math.nan]),
-                "p99": ([0.9, 0.9, 8.0], [1.1, 1.1, 12.0]),
-            },
-            uncertain=[False, False, True],
+            fixed=Line(
+                agents=[10, 100, 1000, 10_000],
+                quantiles={"p50": [0.5, 0.5, 5.0, 3.0], "p99": [1.0, 1.0, math.nan, 90.0]},
+                bands={
+                    "p50": ([1e-9, 0.5, math.nan, 2.0], [1.0, 0.5, math.nan, 4.0]),
+                    "p99": ([0.9, 0.9, 8.0, 80.0], [1.1, 1.1, 12.0, 100.0]),
+                },
+                pending=[False, False, True, True],
+                overloaded=[False, False, False, True],
+            ),
             bound=([10.0, 1000.0], [0.5, 0.6]),
             knee=620,
             calibrated_to=500,
         )
     ]
+
+
+@pytest.fixture
+def scaled_out(curves):
+    same = [0.5, 0.5]
+    line = Line(
+        agents=[100, 1000],
+        quantiles={"p50": same, "p99": same},
+        bands={"p50": (same, same), "p99": (same, same)},
+        pending=[False, False],
+        overloaded=[False, False],
+    )
+    return [evolve(curves[0], scaled_out=line)]
 
 
 def test_axes_are_logarithmic_and_fit_the_quantiles_not_the_bands(curves):
@@ -39,8 +56,29 @@ def test_it_marks_the_knee_and_explains_what_it_shows(curves):
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [
         *("polling", "p50", "p99", "lower bound of the mean (closed form)"),
-        *("lower bound: messages were pending", "beyond the calibration"),
+        *("lower bound: messages were pending", "overloaded: no latency settles"),
+        "beyond the calibration",
     ]
+
+
+def test_an_overloaded_level_is_a_cross_without_latencies(curves):
+    lines = scaling_plot(curves).axes[0].lines
+    crosses = [list(line.get_xdata()) for line in lines if line.get_marker() == "x"]
+    assert crosses == [[10_000]]
+    p50 = next(line for line in lines if len(line.get_xdata()) == 4)
+    assert math.isnan(p50.get_ydata()[-1])
+    hollow = [line for line in lines if line.get_markerfacecolor() == "white"]
+    assert [list(line.get_xdata()) for line in hollow] == [[1000]] * 2  # p50 and p99
+
+
+def test_a_system_scaled_out_is_dashed_in_its_own_colour(scaled_out):
+    figure = scaling_plot(scaled_out, agents_per_server=2000)
+    lines = figure.axes[0].lines
+    assert len({line.get_color() for line in lines}) == 1
+    dashed = [line for line in lines if line.get_linestyle() == "--"]
+    assert [list(line.get_xdata()) for line in dashed] == [[100, 1000]] * 2  # p50 and p99
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "scaled out: a server for every 2,000 agents" in labels
 
 
 def test_it_draws_on_axes_that_it_is_given(curves):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from attrs import evolve
 
 import lhsim
 from lhsim import parameters
@@ -10,8 +11,11 @@ from lhsim.errors import InputError
 from lhsim.execution import Cell
 from lhsim.experiments.bounds import lower_bound, settling_time
 from lhsim.experiments.levels import Horizon, cells, model_events, seeds, why_not
-from lhsim.experiments.sweep import sweep
+from lhsim.experiments.specification import load_scaling
+from lhsim.experiments.sweep import plan, sweep
+from lhsim.library import load_system
 from lhsim.models import System
+from lhsim.planning import ScaleOut
 
 
 def system(architecture, **more):
@@ -112,13 +116,73 @@ def test_the_bound_on_model_events_is_one_and_not_far_off(one):
     assert result.model_events >= 0.8 * bound
 
 
-def test_what_is_too_much_says_why():
-    assert why_not(Cell(PUSH, 10, 100.0, 1), 1000) is None
-    reason = why_not(Cell(PUSH, 10_000, 100.0, 1), 1000)
+@pytest.mark.parametrize(
+    ("engine", "name"), [("simpy", "SimPy"), ("compiled", "compiled"), ("auto", "compiled")]
+)
+def test_what_is_too_much_says_why_and_for_which_engine(engine, name):
+    assert why_not(Cell(PUSH, 10, 100.0, 1, engine), 1000) is None
+    reason = why_not(Cell(PUSH, 10_000, 100.0, 1, engine), 1000)
     assert reason == (
         "100 s may be the work of 400,000 model events, "
-        "and the limit for the SimPy engine is 1,000 (--max-events)"
+        f"and the limit for the {name} engine is 1,000 (--max-events)"
     )
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled", "auto"])
+def test_the_default_experiment_skips_only_what_is_too_much_for_simpy(engine):
+    asked = load_scaling()
+    systems = [load_system(name, asked.settings) for name in asked.systems]
+    horizon = Horizon(asked.messages, asked.min_duration)
+    limit = asked.max_events.of(engine)
+    planned = plan(systems, asked.agents, horizon, 1, 1, engine, limit, asked.scale_out)
+    skipped = {level.agents for level in planned.skipped}
+    assert skipped == ({1_000_000} if engine == "simpy" else set())
+
+
+RULE = ScaleOut(agents_per_server=50)
+
+
+def test_a_scaled_out_level_has_its_servers_and_follows_the_levels_of_its_system():
+    planned = plan([POLLING, PUSH], [200, 20, 50], Horizon(), 1, 1, "auto", 10**9, RULE)
+    assert [(cell.system.name, cell.agents, cell.system.cpu.workers) for cell in planned.cells] == [
+        *(("polling", 20, 1), ("polling", 50, 1), ("polling", 200, 1)),
+        ("polling, scaled out", 200, 4),
+        *(("push", 20, 1), ("push", 50, 1), ("push", 200, 1)),
+        ("push, scaled out", 200, 4),
+    ]
+
+
+def test_rows_say_how_many_servers_and_only_the_system_as_it_is_has_a_knee():
+    found = sweep(PUSH, [20, 120], replications=2, duration=10.0, agents_per_server=50)
+    levels = [(row["system"], row["agents"], row["servers"]) for row in found.level_rows()]
+    assert levels == [("push", 20, 1), ("push", 120, 1), ("push, scaled out", 120, 3)]
+    assert list(found.to_frame()["servers"]) == [1, 1, 1, 1, 3, 3]
+    assert set(found.metrics()["servers"]) == {1, 3}
+    assert found.knees.keys() == {"push"}
+    assert "servers" in found._repr_html_()
+
+
+def test_scaled_out_a_system_does_what_one_server_cannot():
+    found = sweep(POLLING, [3000], replications=1, duration=20.0, agents_per_server=500)
+    alone, scaled = found.level_rows()
+    assert alone["utilization"] > 0.99
+    assert alone["delivery_success_rate"] < 0.9
+    # A loop has 500 pollers of 1 ms a second, and 50 messages/s of 2 queries less sleep and 1 ms.
+    assert scaled["utilization"] == pytest.approx(0.6, abs=0.08)
+    assert scaled["delivery_success_rate"] == 1.0
+    assert scaled["p50_latency_ms"] == pytest.approx(500, rel=0.05)
+
+
+def test_a_system_may_not_be_called_like_a_scaled_out_one():
+    other = evolve(POLLING, name="push, scaled out")
+    with pytest.raises(InputError, match="two systems are called 'push, scaled out'"):
+        sweep([PUSH, other], [10])
+
+
+def test_the_figure_continues_a_system_scaled_out_from_its_last_level_with_one_server():
+    found = sweep(PUSH, [10, 20, 120], replications=2, duration=10.0, agents_per_server=50)
+    dashed = [line for line in found.plot().axes[0].lines if line.get_linestyle() == "--"]
+    assert [list(line.get_xdata()) for line in dashed] == [[20, 120], [20, 120]]  # p50 and p99
 
 
 @pytest.mark.parametrize("agents", [100, 300, 2000])

@@ -13,6 +13,7 @@ def row(agents, **changed):
         "system": "polling",
         "architecture": "polling",
         "agents": agents,
+        "servers": 1,
         "min_latency_ms": 2.0,
         "mean_latency_ms": 512.3,
         "p50_latency_ms": 511.9,
@@ -36,27 +37,42 @@ BEYOND = {
     "p99_latency_ms": 6735.0,
     "max_latency_ms": None,
     "delivery_success_rate": 0.0,
-    "backlog_growth_per_s": 9890.4,
+    "messages_per_second": 13_000.4,
+    "backlog_growth_per_s": 98_904.4,
     "utilization": 1.0,
     "overloaded": True,
     "extrapolated": True,
     "lower_bounds": ["p50_latency_ms", "p95_latency_ms", "p99_latency_ms"],
 }
 
+SCALED_OUT = {"system": "polling, scaled out"}
+PENDING = {
+    "p95_latency_ms": 6460.0,
+    "p99_latency_ms": 6735.0,
+    "delivery_success_rate": 0.43,
+    "utilization": 0.999,
+    "lower_bounds": ["p95_latency_ms", "p99_latency_ms"],
+}
+
 SCALING = """\
 polling
-  agents       p50       p95       p99   msg/s    busiest
-      10    512 ms    951 ms    1.00 s    1.00    cpu 8 %
-   2,000    512 ms    951 ms    1.00 s     200    cpu 8 %  43 % delivered
-100,000*  > 3.40 s  > 6.46 s  > 6.74 s  10,000  cpu 100 %  overloaded, +9,890/s
+    agents     p50       p95       p99   msg/s     busiest  arrived    backlog
+        10  512 ms    951 ms    1.00 s    1.00     cpu 8 %
+     2,000  512 ms  > 6.46 s  > 6.74 s     200  cpu > 99 %     43 %
+1,000,000*       -         -         -  13,000   cpu 100 %           +98,904/s
+
+polling, scaled out
+    agents  servers     p50     p95     p99    msg/s  busiest
+     4,000        2  512 ms  951 ms  1.00 s      400  cpu 8 %
+1,000,000*      500  512 ms  951 ms  1.00 s  100,000  cpu 8 %
 
 mine (push)
 agents     p50     p95     p99  msg/s   busiest
     10  512 ms  951 ms  1.00 s   1.00  cpu 99 %
 
-overloaded: the backlog grows at this rate; the run ended once that was known
 * extrapolated: beyond what the model was calibrated on
-> a lower bound: messages were still on their way at the end of a run"""
+> a lower bound: messages were still on their way at the end of a run
+backlog: overloaded; messages pile up at this rate, and no latency settles"""
 
 LATENCY = """\
 system       min    mean     p50     p95     p99     max
@@ -67,13 +83,21 @@ push      350 us  512 ms  512 ms  951 ms  1.00 s  1.20 s"""
 def test_the_scaling_table_at_80_columns():
     rows = [
         row(10),
-        row(2000, delivery_success_rate=0.43),
-        row(100_000, **BEYOND),
+        row(2000, **PENDING),
+        row(1_000_000, **BEYOND),
+        row(4000, **SCALED_OUT, servers=2),
+        row(1_000_000, **SCALED_OUT, servers=500, extrapolated=True),
         row(10, system="mine", architecture="push", utilization=0.99),
     ]
     text = scaling_table(rows)
     assert text == SCALING
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_overloaded_level_has_no_latencies_to_be_bounds():
+    text = scaling_table([row(10), row(100_000, **BEYOND)])
+    assert "lower bound" not in text
+    assert "backlog: overloaded" in text
 
 
 def test_the_latency_table():
