@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+from llvmlite import ir
 from numba import carray  # type: ignore[attr-defined]
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -53,3 +54,28 @@ def view(address: int, shape: Any, dtype: Any) -> Any:
     nanoseconds that is nearly all of the time. It counts none for such a view.
     """
     return carray(_pointer(address), shape, dtype)  # type: ignore[call-arg]
+
+
+@intrinsic
+def _prefetch(_context: Any, address: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        number = ir.IntType(32)
+        kinds = [cgutils.voidptr_t, number, number, number]
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", kinds[:1], ir.FunctionType(ir.VoidType(), kinds)
+        )
+        pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+        builder.call(function, [pointer, number(0), number(3), number(1)])  # read, keep, data
+        return (
+            cgutils.get_null_value(ir.LiteralStructType([]))
+            if False
+            else _context.get_dummy_value()
+        )
+
+    return types.void(address), generate
+
+
+@inlined
+def prefetch(address: int) -> None:
+    """Let the processor fetch what is at an address while it goes on; for compiled code alone."""
+    _prefetch(address)  # type: ignore[call-arg]

@@ -55,6 +55,12 @@ def whole(least: int) -> Validator:
     return check
 
 
+def lasting(_instance: object, attribute: Any, value: Any) -> None:
+    """Accept distributions that are not always 0, without which a model would go round for ever."""
+    if value is not None and not value.mean > 0:
+        raise InputError("is always 0", key=attribute.name, allowed="a mean > 0 s")
+
+
 def one_of(choices: Iterable[str]) -> Validator:
     """Accept one of the `choices`, and suggest the nearest for anything else."""
     known = tuple(choices)

@@ -52,34 +52,39 @@ def other_agent(u: float, agent: int, agents: int) -> int:
     return target if target < agent else target + 1
 
 
+def slopes(gaps: FloatArray, excesses: FloatArray) -> FloatArray:
+    """Return the curve of `idle_excess`, of shape (3, points): gaps, excesses, and slopes [1/s]."""
+    rise = np.diff(excesses) / np.diff(gaps)
+    return np.array([gaps, excesses, np.append(rise, 0.0)])
+
+
 @jit
-def idle_excess(gap: float, gaps: FloatArray, excesses: FloatArray) -> float:
+def idle_excess(gap: float, curve: FloatArray) -> float:
     """Return by how much an idle gap [s] raises a cost, as a fraction of the cost.
 
-    Piecewise linear through the points (`gaps`, `excesses`), flat beyond the last.
+    Piecewise linear, flat below the first point and beyond the last; `curve` is that of `slopes`.
     """
-    if gap >= gaps[-1]:
-        return float(excesses[-1])
-    after = 0
-    while gaps[after] <= gap:
-        after += 1
-    if after == 0:
-        return float(excesses[0])
-    rise = (excesses[after] - excesses[after - 1]) / (gaps[after] - gaps[after - 1])
-    return float(excesses[after - 1] + (gap - gaps[after - 1]) * rise)
+    point = 0
+    while point < curve.shape[1] and curve[0, point] <= gap:
+        point += 1
+    if point == 0:
+        return float(curve[1, 0])
+    if point == curve.shape[1]:
+        return float(curve[1, -1])
+    return float(curve[1, point - 1] + (gap - curve[0, point - 1]) * curve[2, point - 1])
 
 
 @jit
 def idle_cost(
-    demand: float, gap: float, chill: float, gaps: FloatArray, excesses: FloatArray, memory: float
+    demand: float, gap: float, chill: float, curve: FloatArray, memory: float
 ) -> tuple[float, float]:
     """Return what an operation costs a loop that was idle for `gap`, and how cold it is then.
 
     `chill` is x of `lhsim.models.Warmth`, before the operation; all times in seconds.
     """
-    chill = max(chill, idle_excess(gap, gaps, excesses))
+    chill = max(chill, idle_excess(gap, curve))
     cost = demand * (1.0 + chill)
-    return cost, chill / (1.0 + cost / memory)
+    return cost, chill * memory / (memory + cost)
 
 
 @jit

@@ -9,7 +9,8 @@
 `polling`    what a message and an agent of the polling server do next
 `push`       what a message and an agent of the push server do next
 `kernel`     the loop over the events: the code that is compiled
-`engine`     sets all this up from a system, and reads the results out of it
+`setup`      what a system is in these terms
+`engine`     runs a kernel, and reads the results out of the state
 ============ ==========================================================================
 
 A SimPy process becomes an *entity*, a number with a *phase*: what it waits for. When that is over,

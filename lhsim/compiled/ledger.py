@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lhsim._jit import inlined
-from lhsim.compiled.queue import schedule, soon
+from lhsim.compiled.queue import fetch, schedule, soon
 from lhsim.compiled.state import CREATED, NOBODY, PLACES, TO_ANYONE, Record, State
+from lhsim.distributions.table import look_up
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import record
 from lhsim.rules import batch, other_agent
@@ -54,9 +55,11 @@ def create(s: State, sender: int, number: int) -> int:
     message.sender = sender
     message.number = number
     message.target = _target(s, sender, number)
+    fetch(s, 2 * message.target)
     message.created = now
     message.alive = 2
     message.pending = 1
+    _draw_costs(s, message)
     if settings.keep:
         message.row = counts.created
         _keep(s, message)
@@ -168,6 +171,16 @@ def _target(s: State, sender: int, number: int) -> int:
     if s.settings[0].topology == TO_ANYONE:
         return other_agent(uniform(s.settings[0].seed, TARGET, sender, number), sender, agents)
     return (sender + 1) % agents
+
+
+@inlined
+def _draw_costs(s: State, message: Record) -> None:
+    """Draw all that a message costs at once: that is much faster than one after the other."""
+    for slot in range(len(s.slots)):
+        purpose = s.slots[slot].purpose
+        message.costs[slot] = uniform(s.settings[0].seed, purpose, message.sender, message.number)
+    for slot in range(len(s.slots)):
+        message.costs[slot] = look_up(s.cells[s.slots[slot].cells], message.costs[slot])
 
 
 @inlined

@@ -49,6 +49,7 @@ from lhsim.compiled.state import (
     WRITE_CPU,
     State,
 )
+from lhsim.compiled.stations import loop_of
 from lhsim.metrics.account import Outcome
 
 REJECTED = int(Outcome.REJECTED)
@@ -108,8 +109,8 @@ def attend(s: State, agent: int, phase: int) -> int:
 
 @inlined
 def _crosses(s: State, place: int) -> bool:
-    message, loops = s.messages[place], s.settings[0].loops
-    return message.sender % loops != message.target % loops
+    message = s.messages[place]
+    return loop_of(s, message.sender) != loop_of(s, message.target)
 
 
 @inlined

@@ -15,14 +15,15 @@ than the logarithm of its size.
 
 from __future__ import annotations
 
-from lhsim._jit import inlined
-from lhsim.compiled.state import NOBODY, State
+from lhsim._jit import inlined, prefetch
+from lhsim.compiled.state import NOBODY, PLACE_SIZE, Record, State
 
 YEAR_BITS = 14
 DAYS = 1 << YEAR_BITS  # of a year
 YEARS = 1 << 14  # in the calendar; a list holds every YEARS-th year
 LAST_DAY = 1 << 62
 MOST_LANES = 8  # each is looked at for each event
+LOOK_AHEAD = 4  # events, or days
 
 
 @inlined
@@ -42,6 +43,8 @@ def schedule(s: State, entity: int, delay: float, lane: int) -> None:
         line.head = entity
         line.time = time
         line.order = order
+        line.ahead = entity
+        line.lead = 0
     else:
         s.events[line.tail].next = entity
     line.tail = entity
@@ -114,6 +117,14 @@ def insert(s: State, entity: int) -> None:
 
 
 @inlined
+def fetch(s: State, entity: int) -> None:
+    """Let the processor fetch an entity's record from memory, both lines that it may lie in."""
+    at = s.address + entity * PLACE_SIZE
+    prefetch(at)
+    prefetch(at + 2 * PLACE_SIZE - 8)
+
+
+@inlined
 def day_of(s: State, time: float) -> int:
     """Return the day of a time [s]; never earlier for a later time."""
     day = time * s.queue[0].days_per_second
@@ -131,7 +142,24 @@ def _leave(s: State, lane: int) -> int:
     else:
         line.time = s.events[head].time
         line.order = s.events[head].order
+        _look_ahead(s, line)
     return entity
+
+
+@inlined
+def _look_ahead(s: State, line: Record) -> None:
+    """Fetch the events that come next in a lane, so that none is waited for when it is due."""
+    if line.lead == 0:
+        line.ahead = line.head
+    else:
+        line.lead -= 1
+    while line.lead < LOOK_AHEAD:
+        after = s.events[line.ahead].next
+        if after < 0:
+            break
+        fetch(s, after)
+        line.ahead = after
+        line.lead += 1
 
 
 @inlined
@@ -151,6 +179,9 @@ def _turn_the_page(s: State, until: float) -> None:
 @inlined
 def _take_day(s: State) -> None:
     queue, slot = s.queue[0], s.queue[0].day & (DAYS - 1)
+    later = s.fine[(slot + LOOK_AHEAD) & (DAYS - 1)]
+    if later >= 0:
+        fetch(s, later)
     entity = s.fine[slot]
     s.fine[slot] = NOBODY
     while entity >= 0:

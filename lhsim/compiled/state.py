@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lhsim._jit import inlined, view
 from lhsim.distributions.table import CELLS
@@ -116,6 +117,7 @@ MESSAGE = np.dtype(
         ("alive", "i4"),  # entities that have not ended
         ("pending", "i4"),  # whether it has no outcome yet
         ("row", "i8"),  # in the records of all messages
+        ("costs", "f8", (9,)),  # of its random stages, by `STAGE.slot`
     ]
 )
 PLACE_SIZE = EVENT.itemsize  # [B]
@@ -141,6 +143,7 @@ STAGE = np.dtype(
         ("where", "i4"),
         ("purpose", "i4"),
         ("by_query", "i4"),  # whether the draw's index is a receiver's query, not its attempt
+        ("slot", "i4"),  # of a message's stage, among its costs
         ("cells", "i4"),  # of the quantile table
         ("lane", "i4"),  # of a constant delay
         ("constant", "i4"),  # whether it is one
@@ -148,7 +151,18 @@ STAGE = np.dtype(
     ],
     align=True,
 )
-LANE = np.dtype([("time", "f8"), ("order", "i8"), ("head", "i4"), ("tail", "i4")], align=True)
+SLOT = np.dtype([("purpose", "i4"), ("cells", "i4")])
+LANE = np.dtype(
+    [
+        ("time", "f8"),  # of its head
+        ("order", "i8"),
+        ("head", "i4"),
+        ("tail", "i4"),
+        ("ahead", "i4"),  # the entity up to which events have been fetched from memory
+        ("lead", "i4"),  # of that one over the head
+    ],
+    align=True,
+)
 QUEUE = np.dtype(
     [
         ("now", "f8"),
@@ -235,7 +249,7 @@ Records: TypeAlias = Any  # an array of them
 
 
 class State(NamedTuple):
-    """All of it. In compiled code the fields are views; see `lhsim._jit.view`."""
+    """All of it: arrays of numpy, or in compiled code views of the same (`lhsim._jit.view`)."""
 
     settings: Records  # one
     counts: Records  # one
@@ -245,42 +259,47 @@ class State(NamedTuple):
     messages: Records  # the same memory, by message
     stations: Records  # the loops, the pool and, where there is one, the writer
     stages: Records  # by phase
+    slots: Records  # the random stages of a message
     lanes: Records
     cells: Any  # of the quantile tables, of shape (tables, CELLS, 2)
     heap: Any  # entities
     fine: Any  # heads of lists, by day
     coarse: Any  # heads of lists, by year
-    warmth: Any  # gaps and excesses, of shape (2, points)
+    warmth: Any  # the curve of `lhsim.rules.slopes`, of shape (3, points)
     pauses: Any  # starts and ends, of shape (2, pauses)
     histogram: Any  # of shape (BATCHES, BUCKETS)
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
+    address: Any  # of `events`
+
+
+def addresses(state: State) -> NDArray[np.int64]:
+    """Return the address and the size of each array of a state, in the order of its fields."""
+    return np.array([(array.ctypes.data, array.size) for array in state[:-1]])
 
 
 @inlined
 def attach(memory: Any) -> State:
-    """Return the state at the addresses and with the lengths in `memory`, of shape (16, 2)."""
-    settings = view(memory[0, 0], 1, SETTINGS)
-    agents = settings[0].agents
-    places = 3 * agents
-    events = memory[3, 0]
+    """Return the state at `addresses`."""
     return State(
-        settings,
+        view(memory[0, 0], 1, SETTINGS),
         view(memory[1, 0], 1, COUNTS),
         view(memory[2, 0], 1, QUEUE),
-        view(events, memory[3, 1], EVENT),
-        view(events, agents, RECEIVER),
-        view(events + places * PLACE_SIZE, (memory[3, 1] - places) // PLACES, MESSAGE),
-        view(memory[4, 0], memory[4, 1], STATION),
-        view(memory[5, 0], PHASES, STAGE),
-        view(memory[6, 0], memory[6, 1], LANE),
-        view(memory[7, 0], (memory[7, 1], CELLS, 2), np.float64),
-        view(memory[8, 0], memory[8, 1], np.int32),
-        view(memory[9, 0], memory[9, 1], np.int32),
-        view(memory[10, 0], memory[10, 1], np.int32),
-        view(memory[11, 0], (2, memory[11, 1]), np.float64),
-        view(memory[12, 0], (2, memory[12, 1]), np.float64),
-        view(memory[13, 0], (BATCHES, BUCKETS), np.int64),
-        view(memory[14, 0], BATCHES, np.float64),
-        view(memory[15, 0], memory[15, 1], RECORD),
+        view(memory[3, 0], memory[3, 1], EVENT),
+        view(memory[4, 0], memory[4, 1], RECEIVER),
+        view(memory[5, 0], memory[5, 1], MESSAGE),
+        view(memory[6, 0], memory[6, 1], STATION),
+        view(memory[7, 0], memory[7, 1], STAGE),
+        view(memory[8, 0], memory[8, 1], SLOT),
+        view(memory[9, 0], memory[9, 1], LANE),
+        view(memory[10, 0], (memory[10, 1] // (2 * CELLS), CELLS, 2), np.float64),
+        view(memory[11, 0], memory[11, 1], np.int32),
+        view(memory[12, 0], memory[12, 1], np.int32),
+        view(memory[13, 0], memory[13, 1], np.int32),
+        view(memory[14, 0], (3, memory[14, 1] // 3), np.float64),
+        view(memory[15, 0], (2, memory[15, 1] // 2), np.float64),
+        view(memory[16, 0], (BATCHES, BUCKETS), np.int64),
+        view(memory[17, 0], BATCHES, np.float64),
+        view(memory[18, 0], memory[18, 1], RECORD),
+        memory[3, 0],
     )

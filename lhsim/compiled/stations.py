@@ -6,6 +6,10 @@ service costs is drawn by address, so it can be drawn as late as it begins.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import commit, message_of
 from lhsim.compiled.queue import schedule
@@ -84,8 +88,16 @@ def _value(s: State, entity: int, stage: Record) -> float:
         receiver = s.receivers[entity >> 1]
         index = receiver.query if stage.by_query else receiver.attempt
         return value(s, stage, entity >> 1, index)
-    message = s.messages[message_of(s, entity)]
-    return value(s, stage, message.sender, message.number)
+    if stage.constant:
+        return stage.value
+    return s.messages[message_of(s, entity)].costs[stage.slot]
+
+
+@inlined
+def loop_of(s: State, agent: int) -> int:
+    """Return the loop that serves an agent."""
+    loop: Any = np.int64(np.uint32(agent) % np.uint32(s.settings[0].loops))  # faster than 64 bits
+    return loop
 
 
 @inlined
@@ -98,9 +110,9 @@ def _station(s: State, entity: int, where: int) -> int:
     if loops == 1:
         return 0
     if entity < 2 * s.settings[0].agents:
-        return (entity >> 1) % loops
+        return loop_of(s, entity >> 1)
     message = s.messages[message_of(s, entity)]
-    return (message.target if where == TARGETS_LOOP else message.sender) % loops
+    return loop_of(s, message.target if where == TARGETS_LOOP else message.sender)
 
 
 @inlined
@@ -139,9 +151,7 @@ def _work(s: State, loop: Record, number: int, demand: float) -> float:
     settings, now, cost = s.settings[0], s.queue[0].now, demand
     if s.warmth.shape[1] > 0:
         gap = now - loop.idle_since
-        cost, loop.chill = idle_cost(
-            demand, gap, loop.chill, s.warmth[0], s.warmth[1], settings.warmth_memory
-        )
+        cost, loop.chill = idle_cost(demand, gap, loop.chill, s.warmth, settings.warmth_memory)
     if settings.collect_every > 0:
         loop.operations += 1
         if loop.operations % settings.collect_every == 0:

@@ -8,6 +8,7 @@ to within 0.78 %. The range is 2^-31 s (0.5 ns) to 2^33 s; what lies outside ent
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ BUCKETS = STEPS * OCTAVES
 LEAST = 2.0**LOWEST  # [s]
 GREATEST = 2.0 ** (LOWEST + OCTAVES)  # [s]
 
+_BELOW_STEP = 52 - (STEPS - 1).bit_length()  # bits of a float's mantissa that do not matter
+_BITS_OF_LEAST = int(np.float64(LEAST).view(np.int64)) >> _BELOW_STEP
+
 Counts = NDArray[np.int64]
 
 
@@ -31,9 +35,9 @@ def bucket(value: float) -> int:
         return 0
     if value >= GREATEST:
         return BUCKETS - 1
-    mantissa, exponent = math.frexp(value)  # value = mantissa 2^exponent, mantissa in [1/2, 1)
-    octave = exponent - 1 - LOWEST
-    return octave * STEPS + int((mantissa - 0.5) * (2 * STEPS))
+    # Its bits are the exponent and the mantissa; their first digits are the octave and the step.
+    first_bits: Any = np.float64(value).view(np.int64) >> _BELOW_STEP
+    return int(first_bits - _BITS_OF_LEAST)
 
 
 @jit

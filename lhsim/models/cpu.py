@@ -17,7 +17,7 @@ from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.models.station import Service, Station
 from lhsim.models.workload import ZERO
-from lhsim.rules import first_pause, idle_cost, pauses, stretched
+from lhsim.rules import first_pause, idle_cost, pauses, slopes, stretched
 from lhsim.units import Seconds
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class Stalls:
 
     gap: Distribution  # from the end of a stall to the next [s]
     length: Distribution  # [s]
+
+    def __attrs_post_init__(self) -> None:
+        if not self.gap.mean + self.length.mean > 0:
+            raise InputError("is always 0, as is gap", key="length", allowed="a mean > 0 s")
 
 
 @frozen
@@ -122,8 +126,7 @@ class Loop(Station):
         self._stalls = stalls
         self._warmth = cpu.warmth
         if cpu.warmth:
-            self._gaps = np.array(cpu.warmth.gaps)
-            self._excess = np.array(cpu.warmth.excess)
+            self._curve = slopes(np.array(cpu.warmth.gaps), np.array(cpu.warmth.excess))
         self._chill = 0.0  # x of `Warmth`
         self._idle_since = -np.inf  # a loop begins as cold as it can be
         self._operations = 0
@@ -143,9 +146,7 @@ class Loop(Station):
         cost = demand
         if self._warmth is not None:
             gap, memory = self.env.now - self._idle_since, self._warmth.memory
-            cost, self._chill = idle_cost(
-                demand, gap, self._chill, self._gaps, self._excess, memory
-            )
+            cost, self._chill = idle_cost(demand, gap, self._chill, self._curve, memory)
         if self._collection is not None:
             self._operations += 1
             if self._operations % self._every == 0:

@@ -57,7 +57,7 @@ class SimpyEngine:
         """Return the state of the system now."""
         bridge = self._bridge
         queued = sum(len(station.waiting) for station in bridge.stations().values())
-        return State(queued, bridge.memory.connections, bridge.memory.current)
+        return State(queued, bridge.memory.connections, float(bridge.memory.current))
 
     def account(self) -> Account:
         """Return what the run came to, after a check that no message was lost on the way."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
-from lhsim.checks import one_of, whole
+from lhsim.checks import lasting, one_of, whole
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
@@ -40,8 +40,10 @@ class PushServer:
     connections: int | None = field(default=None, validator=whole(1))  # open at a time
     overflow: Overflow = field(default="reject", validator=one_of(("reject", "wait")))
     outbound: int | None = field(default=None, validator=whole(1))  # messages queued a connection
-    session: Distribution | None = None  # how long a connection lasts [s]; None: for ever
-    reconnect: Distribution | None = None  # from its end or a refusal to the next try [s]
+    # How long a connection lasts [s]; None: for ever.
+    session: Distribution | None = field(default=None, validator=lasting)
+    # From its end or a refusal to the next try [s]; None: the agent does not come back.
+    reconnect: Distribution | None = field(default=None, validator=lasting)
 
     def __attrs_post_init__(self) -> None:
         if self.session is not None and self.reconnect is None:

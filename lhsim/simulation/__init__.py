@@ -17,7 +17,7 @@ from lhsim.metrics.account import Window
 from lhsim.models.agent import check_count
 from lhsim.models.system import System
 from lhsim.models.workload import Closed
-from lhsim.simulation import engines
+from lhsim.simulation import engines, memory
 from lhsim.simulation.engines import ENGINES
 from lhsim.simulation.result import Result
 from lhsim.simulation.run import SAMPLES, Run
@@ -68,13 +68,17 @@ def simulate(
     Raises
     ------
     InputError
-        When an argument is out of range, or the name or file is no system.
+        When an argument is out of range, the name or file is no system, or the run would not fit
+        in memory.
+    LhsimError
+        When the messages on their way no longer fit in memory.
     """
     system = _system(system)
     check_count(system.workload, agents)
     check_seed(seed)
     name, reason = engines.choose(engine)
     window = _window(system, duration, warmup, drain)
+    memory.check(system, agents, duration, name, keep=keep_messages)
     with engines.rare_garbage_collection():
         started = engines.start(name, system, agents, seed, window, keep_messages=keep_messages)
         run = Run(started, system, agents, window, stop_when_overloaded=stop_when_overloaded)

@@ -11,7 +11,6 @@ import math
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from attrs import evolve
 
 from lhsim.metrics import AgentCommunicationMetrics, Latency
 from lhsim.metrics.account import Account, Counters, Outcome, State, Window
@@ -94,7 +93,8 @@ class Run:
         return self._now.created == senders * traffic.messages and self._now.open == 0
 
     def _stop(self, at: float) -> None:
-        self._window = evolve(self._window, end=at, cohort_end=min(at, self._window.cohort_end))
+        start, cohort_end = min(at, self._window.start), min(at, self._window.cohort_end)
+        self._window = Window(start, cohort_end, at)
 
     def _sample(self, time: float) -> None:
         counters, state = self._now, self._engine.state()

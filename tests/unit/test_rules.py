@@ -19,6 +19,7 @@ from lhsim.rules import (
     other_agent,
     part_inside,
     pauses,
+    slopes,
     start_time,
     stretched,
 )
@@ -26,6 +27,7 @@ from lhsim.streams import uniform
 
 GAPS = np.array([0.0, 1.0, 3.0])
 EXCESS = np.array([0.0, 2.0, 3.0])
+CURVE = slopes(GAPS, EXCESS)
 
 
 def test_a_draw_is_the_quantile_of_its_address():
@@ -55,11 +57,11 @@ def test_every_other_agent_is_equally_likely():
 
 @given(st.floats(0, 10))
 def test_the_excess_is_piecewise_linear_and_flat_at_the_end(gap):
-    assert idle_excess(gap, GAPS, EXCESS) == pytest.approx(np.interp(gap, GAPS, EXCESS))
+    assert idle_excess(gap, CURVE) == pytest.approx(np.interp(gap, GAPS, EXCESS))
 
 
 def test_a_loop_that_never_ran_is_as_cold_as_can_be():
-    assert idle_excess(np.inf, GAPS, EXCESS) == 3.0
+    assert idle_excess(np.inf, CURVE) == 3.0
 
 
 @pytest.mark.parametrize(
@@ -120,9 +122,9 @@ def test_pauses_alternate_with_gaps_beyond_the_horizon():
 
 
 def test_an_idle_loop_pays_more_and_warms_up():
-    cost, chill = idle_cost(2.0, 1.0, 0.5, GAPS, EXCESS, 4.0)
+    cost, chill = idle_cost(2.0, 1.0, 0.5, CURVE, 4.0)
     assert (cost, chill) == (6.0, 0.8)  # x = 2 after the gap of 1 s; 2 / (1 + 6 / 4)
-    cost, _ = idle_cost(2.0, 0.0, 2.5, GAPS, EXCESS, 4.0)
+    cost, _ = idle_cost(2.0, 0.0, 2.5, CURVE, 4.0)
     assert cost == 7.0  # colder already than the gap makes it
 
 

@@ -1,0 +1,347 @@
+"""What a system is to the compiled engine: its description, as records and tables."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from lhsim.compiled.queue import DAYS, MOST_LANES, YEARS
+from lhsim.compiled.state import (
+    ACKNOWLEDGE,
+    ANSWER_DOWN,
+    BACKOFF,
+    COLLECTION,
+    CONNECT,
+    COUNTS,
+    EVENT,
+    FIRST_GAP,
+    LANE,
+    MESSAGE,
+    MESSAGE_GAP,
+    MESSAGE_UP,
+    NOBODY,
+    NOWHERE,
+    ON_THE_WAY,
+    OWN_LOOP,
+    PARSE_MESSAGE,
+    PARSE_REQUEST,
+    PAUSE,
+    PHASES,
+    PLACES,
+    POOL,
+    PUSH_DOWN,
+    QUERY,
+    QUERY_CPU,
+    QUEUE,
+    RECEIVER,
+    RECONNECT,
+    RECORD,
+    REFUSED,
+    REJECT,
+    RELAY,
+    REQUEST_UP,
+    RESPOND,
+    SEND,
+    SESSION,
+    SETTINGS,
+    SLEEP,
+    SLOT,
+    STAGE,
+    STATION,
+    TARGETS_LOOP,
+    THINK,
+    TO_ANYONE,
+    TO_NEXT,
+    VALIDATE,
+    WAIT,
+    WRITE,
+    WRITE_CPU,
+    WRITER,
+    State,
+)
+from lhsim.distributions import Deterministic
+from lhsim.distributions.table import CELLS
+from lhsim.metrics.account import BATCHES
+from lhsim.metrics.histogram import BUCKETS
+from lhsim.models import Closed, Collection, PollingServer, PushServer, System
+from lhsim.models.workload import START_KINDS, OpenTraffic
+from lhsim.rules import pauses, slopes
+
+if TYPE_CHECKING:
+    from lhsim.distributions import Distribution
+    from lhsim.metrics.account import Window
+
+NO_LIMIT = -1
+MOST = 2**31 - 1
+FEWEST_MESSAGES = 4096
+AT_ONCE = 0.0  # the delay of the first lane
+
+# Stages of a message, all drawn when it is created.
+OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDGE, SEND, RELAY,
+               PUSH_DOWN}  # fmt: skip
+PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP}  # of phases that are not called after it
+
+Passage = tuple[int, "Distribution | None"]  # where a phase passes, and for how long
+
+
+def state_of(
+    system: System, agents: int, seed: int, window: Window, *, keep_messages: bool
+) -> State:
+    """Return the state of a system at time 0, before its agents have started."""
+    settings = _settings(system, agents, seed, window, keep=keep_messages)
+    queue = np.zeros(1, QUEUE)
+    queue["soon"] = NOBODY
+    queue["days_per_second"] = _first_days_per_second(system, agents)
+    stations = _stations(system)
+    stages = _tabulate(system, stations)
+    # Memory that is all zeros takes none until it is written to.
+    events = np.zeros(3 * agents + PLACES * (agents + FEWEST_MESSAGES), EVENT)
+    state = State(
+        settings=settings,
+        counts=_counts(system, settings),
+        queue=queue,
+        events=events,
+        receivers=None,
+        messages=None,
+        stations=stations,
+        stages=stages.stages,
+        slots=stages.slots,
+        lanes=stages.lanes,
+        cells=stages.cells,
+        heap=np.zeros(len(events), np.int32),
+        fine=np.full(DAYS, NOBODY, np.int32),
+        coarse=np.full(YEARS, NOBODY, np.int32),
+        warmth=_warmth(system),
+        pauses=_pauses(system, seed, window),
+        histogram=np.zeros((BATCHES, BUCKETS), np.int64),
+        latency=np.zeros(BATCHES),
+        records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
+        address=0,
+    )
+    state = with_events(state, events, agents)
+    state.receivers["mailbox"] = NOBODY
+    return state
+
+
+def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
+    """Return a state with another array of events."""
+    return state._replace(
+        events=events,
+        receivers=events[: 2 * agents].view(RECEIVER),
+        messages=events[3 * agents :].view(MESSAGE),
+        address=events.ctypes.data,
+    )
+
+
+def stages_of(system: System) -> dict[int, Passage]:
+    """Return where each phase of a system passes, and how long it takes there."""
+    cpu, store, network = system.cpu, system.store, system.network
+    stages: dict[int, Passage] = {
+        MESSAGE_UP: (ON_THE_WAY, network.up),
+        REQUEST_UP: (ON_THE_WAY, network.up),
+        PARSE_MESSAGE: (OWN_LOOP, cpu.parse_message),
+        WRITE_CPU: (OWN_LOOP, cpu.write),
+        WRITE: (WRITER if store.single_writer else POOL, store.write),
+        ACKNOWLEDGE: (OWN_LOOP, cpu.acknowledge),
+    }
+    if cpu.collection is not None:
+        stages[COLLECTION] = (ON_THE_WAY, cpu.collection.cost)
+    traffic = system.workload.traffic
+    if isinstance(traffic, OpenTraffic):
+        stages[FIRST_GAP] = (ON_THE_WAY, traffic.first_gap)
+        stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.gap)
+    elif isinstance(traffic, Closed):
+        stages[PAUSE] = (ON_THE_WAY, traffic.pause)
+    if system.polling is not None:
+        return stages | _polling(system, system.polling)
+    assert system.push is not None
+    return stages | _push(system, system.push)
+
+
+def _polling(system: System, server: PollingServer) -> dict[int, Passage]:
+    cpu, network = system.cpu, system.network
+    stages: dict[int, Passage] = {
+        PARSE_REQUEST: (OWN_LOOP, cpu.parse_request),
+        QUERY_CPU: (OWN_LOOP, cpu.query),
+        QUERY: (POOL, system.store.query),
+        SLEEP: (ON_THE_WAY, Deterministic(server.interval)),
+        RESPOND: (OWN_LOOP, cpu.respond),
+        ANSWER_DOWN: (ON_THE_WAY, network.down),
+        THINK: (ON_THE_WAY, system.workload.think),
+    }
+    if server.connections is not None:
+        stages[REFUSED] = (ON_THE_WAY, network.down)
+        stages[BACKOFF] = (ON_THE_WAY, Deterministic(server.backoff))
+    return stages
+
+
+def _push(system: System, server: PushServer) -> dict[int, Passage]:
+    cpu, network = system.cpu, system.network
+    return {
+        VALIDATE: (OWN_LOOP, cpu.validate),
+        RELAY: (TARGETS_LOOP, cpu.relay),
+        SEND: (TARGETS_LOOP, cpu.send),
+        PUSH_DOWN: (ON_THE_WAY, network.down),
+        CONNECT: (OWN_LOOP, cpu.connect),
+        SESSION: (ON_THE_WAY, server.session),
+        RECONNECT: (ON_THE_WAY, server.reconnect),
+    }
+
+
+def _settings(
+    system: System, agents: int, seed: int, window: Window, *, keep: bool
+) -> NDArray[np.void]:
+    workload, memory, server = system.workload, system.memory, system.server
+    traffic, polling, push = workload.traffic, system.polling, system.push
+    warmth, collection = system.cpu.warmth, system.cpu.collection
+    values = {
+        "seed": seed,
+        "agents": agents,
+        "loops": system.cpu.workers,
+        "topology": TO_ANYONE if workload.topology == "random" else TO_NEXT,
+        "pairs": workload.topology == "pair",
+        "start_kind": START_KINDS[workload.start],
+        "start_over": workload.start_over,
+        "polls": polling is not None,
+        "closed": isinstance(traffic, Closed),
+        "messages": _or_none(traffic.messages if isinstance(traffic, Closed) else None),
+        "connections": _or_none(server.connections),
+        "timeout": polling.timeout if polling else math.inf,
+        "limit": _or_none(polling.limit if polling else None),
+        "overflow": WAIT if push and push.overflow == "wait" else REJECT,
+        "outbound": _or_none(push.outbound if push else None),
+        "reconnects": push is not None and push.reconnect is not None,
+        "scan": system.store.scan,
+        "warmth_memory": warmth.memory if warmth else 1.0,
+        "collect_every": _every(collection),
+        "start": window.start,
+        "cohort_end": window.cohort_end,
+        "end": window.end,
+        "resident": memory.baseline + memory.per_agent * agents,
+        "per_connection": memory.per_connection,
+        "per_event": memory.per_event,
+        "keep": keep,
+    }
+    settings = np.zeros(1, SETTINGS)
+    for name in SETTINGS.names or ():
+        settings[name] = values[name]
+    return settings
+
+
+def _or_none(limit: int | None) -> int:
+    # Nothing ever counts up to a limit beyond the range of a number.
+    return NO_LIMIT if limit is None else min(limit, MOST)
+
+
+def _every(collection: Collection | None) -> int:
+    return 0 if collection is None or collection.cost.table().is_zero else collection.every
+
+
+def _counts(system: System, settings: NDArray[np.void]) -> NDArray[np.void]:
+    counts = np.zeros(1, COUNTS)
+    counts["events"] = counts["log"] = system.store.events
+    counts["peak_memory"] = settings["resident"] + settings["per_event"] * system.store.events
+    counts["shortest"], counts["longest"] = np.inf, -np.inf
+    counts["free"] = counts["line"] = NOBODY
+    return counts
+
+
+def _stations(system: System) -> NDArray[np.void]:
+    loops, store = system.cpu.workers, system.store
+    stations = np.zeros(loops + 1 + store.single_writer, STATION)
+    stations["servers"] = 1
+    stations["servers"][loops] = min(store.connections, MOST)
+    stations["idle_since"] = -np.inf  # a loop begins as cold as it can be
+    stations["lane"] = NOBODY
+    return stations
+
+
+@frozen(eq=False)
+class Stages:
+    """The stages of a system, by phase, and what they refer to."""
+
+    stages: NDArray[np.void]
+    slots: NDArray[np.void]  # those of a message that are random
+    lanes: NDArray[np.void]
+    cells: NDArray[np.float64]  # of the quantile tables, of shape (tables, CELLS, 2)
+
+
+def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
+    """Return the stages of a system; some stations get a lane."""
+    stages = np.zeros(PHASES, STAGE)
+    stages["lane"] = NOBODY
+    stages["by_query"][[QUERY, QUERY_CPU]] = 1
+    tables: list[NDArray[np.float64]] = []
+    slots: list[tuple[int, int]] = []
+    lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays
+    for phase, (where, distribution) in stages_of(system).items():
+        stage = stages[phase : phase + 1]
+        stage["purpose"] = PURPOSES.get(phase, phase)
+        cells = None if distribution is None else distribution.table().cells
+        if cells is None or not cells.any():
+            scans = phase == QUERY and system.store.scan > 0
+            stage["where"], stage["constant"] = where if scans else NOWHERE, True
+            continue
+        stage["where"] = where
+        if (cells == (cells[0, 0], 0.0)).all():
+            stage["constant"], stage["value"] = True, cells[0, 0]
+            if where == ON_THE_WAY:
+                stage["lane"] = _lane(lanes, float(cells[0, 0]))
+            continue
+        stage["cells"] = len(tables)
+        if phase in OF_MESSAGES:
+            stage["slot"] = len(slots)
+            slots.append((phase, len(tables)))
+        tables.append(cells)
+    if len(stations) <= MOST_LANES // 2:
+        for number in np.flatnonzero(stations["servers"] == 1):
+            stations["lane"][number] = _lane(lanes, None)
+    table = np.array(tables).reshape(len(tables), CELLS, 2)
+    return Stages(stages, np.array(slots, SLOT), _empty(len(lanes)), table)
+
+
+def _wakes(system: System) -> bool:
+    """Return whether anything in a system happens at once, because something else has happened."""
+    waits = system.push is not None and system.push.overflow == "wait"
+    return waits or isinstance(system.workload.traffic, Closed)
+
+
+def _lane(lanes: list[float | None], delay: float | None) -> int:
+    """Return the lane of a constant delay, or a new one for a single server; -1 if all are used."""
+    if delay is not None and delay in lanes:
+        return lanes.index(delay)
+    if len(lanes) == MOST_LANES:
+        return NOBODY
+    lanes.append(delay)
+    return len(lanes) - 1
+
+
+def _empty(lanes: int) -> NDArray[np.void]:
+    array = np.zeros(lanes, LANE)
+    array["time"] = np.inf
+    array["head"] = array["tail"] = NOBODY
+    return array
+
+
+def _warmth(system: System) -> NDArray[np.float64]:
+    warmth = system.cpu.warmth
+    if warmth is None:
+        return np.zeros((3, 0))
+    return slopes(np.array(warmth.gaps), np.array(warmth.excess))
+
+
+def _pauses(system: System, seed: int, window: Window) -> NDArray[np.float64]:
+    stalls = system.cpu.stalls
+    if stalls is None:
+        return np.zeros((2, 0))
+    cells = stalls.gap.table().cells, stalls.length.table().cells
+    return np.array(pauses(*cells, seed, 0, window.end))
+
+
+def _first_days_per_second(system: System, agents: int) -> float:
+    """Return how many days of the calendar a second has until `_tune` knows better."""
+    return 2 * agents / max(system.workload.started_by, 1e-3)

@@ -1,0 +1,55 @@
+"""Whether a run fits in memory, before it starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lhsim._machine import free_memory, size
+from lhsim.errors import InputError
+from lhsim.models.workload import Closed
+
+if TYPE_CHECKING:
+    from lhsim.models.system import System
+
+# What an engine takes [B]: `python benchmarks/engines.py` measures the first on this machine.
+PER_AGENT = {"simpy": 5_000, "compiled": 100}
+PER_MESSAGE = {"simpy": 2_000, "compiled": 180}  # on its way
+PER_LOOP = {"simpy": 2_000, "compiled": 64}
+PER_RECORD = {"simpy": 500, "compiled": 120}  # of a message, with `keep_messages`
+
+
+def check(system: System, agents: int, duration: float, engine: str, *, keep: bool) -> None:
+    """Refuse a run that would not fit in the memory that is free now.
+
+    Raises
+    ------
+    InputError
+        With the estimate and the limit.
+    """
+    needed, free = estimate(system, agents, duration, engine, keep=keep), free_memory()
+    if needed <= free:
+        return
+    few = int(agents * free / needed)
+    raise InputError(
+        f"{agents:,} agents would take {size(needed)} of memory with the {engine} engine, "
+        f"and {size(free)} are free",
+        key="agents",
+        allowed=f"about {few:,} at most here",
+    )
+
+
+def estimate(system: System, agents: int, duration: float, engine: str, *, keep: bool) -> float:
+    """Return the memory that a run takes [B] while its system keeps up with its messages."""
+    traffic = system.workload.traffic
+    rate = system.offered_load(agents)
+    if isinstance(traffic, Closed):
+        on_their_way = float(len(system.workload.senders(agents)))
+        kept = on_their_way * (traffic.messages or 0)
+    else:
+        assert rate is not None, "open traffic has a rate"
+        delay = system.polling.interval / 2 if system.polling else 0.0
+        on_their_way = rate * min(delay, duration)
+        kept = rate * duration
+    needed = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers
+    needed += PER_MESSAGE[engine] * on_their_way
+    return needed + PER_RECORD[engine] * kept * keep

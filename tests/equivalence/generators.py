@@ -1,0 +1,366 @@
+"""Random systems over the whole description, for Hypothesis.
+
+Each class of the description has a table of what its fields may be, by their names; a field that
+is added later has to be added here, which `test_systems.py` sees to. A case has a *mood*: constant
+costs on a binary grid make many events happen at one instant, where only the order of scheduling
+decides; random costs make none; mixed ones make some; and there are costs of all scales. Costs are
+often 0, which takes no event.
+"""
+
+import attrs
+from comparison import Case
+from hypothesis import strategies as st
+
+from lhsim.distributions import (
+    Deterministic,
+    Empirical,
+    Exponential,
+    Gamma,
+    Hyperexponential,
+    Lognormal,
+    Mixture,
+    Uniform,
+)
+from lhsim.models import (
+    Closed,
+    Collection,
+    Cpu,
+    EventStore,
+    Memory,
+    Network,
+    Periodic,
+    Poisson,
+    PollingServer,
+    PushServer,
+    Stalls,
+    System,
+    Warmth,
+    Workload,
+)
+from lhsim.models.workload import ZERO
+
+TICK = 1 / 64  # [s]; sums of ticks are exact
+MOODS = ("grid", "grid", "mixed", "random", "scales")
+STEPS = 20_000  # of a run at most, by a rough bound: so it takes SimPy 50 ms at most
+SAMPLED = 100 * TICK  # a duration of which every sample falls on a tick [s]
+
+# Pools, not strategies of their parameters: to tabulate a distribution takes longer than a run.
+SHORT_GRID = [Deterministic(TICK / n) for n in (16, 4, 1)]
+LONG_GRID = [Deterministic(TICK * n) for n in (1, 2, 4, 16)]
+
+
+def _random_pool(mean):
+    return [
+        Exponential(mean),
+        Uniform(0.0, 2 * mean),
+        Lognormal(mean / 2, 1.0),
+        Gamma(mean, 0.5),
+        Hyperexponential((0.9, 0.1), (mean / 2, 5 * mean)),
+        Mixture((0.5, 0.5), (ZERO, Deterministic(2 * mean))),  # now and then a service of 0 s
+        Empirical((mean / 2, mean, 3 * mean)),
+    ]
+
+
+SHORT_RANDOM = [*_random_pool(TICK / 16), *_random_pool(TICK / 2)]
+LONG_RANDOM = [*_random_pool(2 * TICK), *_random_pool(16 * TICK)]
+# Wide apart: events at distances of a microsecond and beyond the end of the run.
+SCALES = [
+    Exponential(1e-6), Exponential(1e-4), Lognormal(1e-4, 3.0), Exponential(TICK), Uniform(0.0, 4.0)
+]  # fmt: skip
+SHORT = {
+    "grid": SHORT_GRID,
+    "mixed": SHORT_GRID * 3 + SHORT_RANDOM,
+    "random": SHORT_RANDOM,
+    "scales": SCALES,
+}
+LONG = {
+    "grid": LONG_GRID,
+    "mixed": LONG_GRID * 3 + LONG_RANDOM,
+    "random": LONG_RANDOM,
+    "scales": SCALES,
+}
+
+
+def short(mood, zeros=1.0):
+    """Return costs of a server: 0 `zeros` times as often as not."""
+    return st.sampled_from([ZERO] * int(zeros * len(SHORT[mood])) + SHORT[mood])
+
+
+def long(mood, zeros=1.0):
+    """Return times in which nothing is served: delays, pauses, sessions."""
+    return st.sampled_from([ZERO] * int(zeros * len(LONG[mood])) + LONG[mood])
+
+
+def often(value, otherwise):
+    """Return `value` in half of the cases."""
+    return st.one_of(st.just(value), otherwise)
+
+
+def whole(low, high):
+    return st.integers(low, high)
+
+
+# The fields of each class, for a mood and a number of agents
+
+
+def traffic(mood, agents):
+    rates = st.sampled_from([3.0, 8.0, 32.0, 64.0] if agents <= 12 else [1.0, 3.0, 8.0])
+    closed = st.builds(Closed, st.one_of(st.none(), whole(1, 6)), long(mood))
+    return st.one_of(
+        closed,
+        closed if mood == "grid" else st.builds(Poisson, rates),
+        st.builds(Poisson, rates),
+        st.builds(Periodic, rates, st.sampled_from([0.0, 0.0, 0.25, 1.0])),
+    )
+
+
+def workload(mood, agents):
+    return {
+        "topology": st.sampled_from(("ring", "random", "pair")),
+        "traffic": traffic(mood, agents),
+        "think": long(mood),
+        "start": st.sampled_from(("together", "random", "ramp")),
+        "start_over": st.sampled_from((0.0, 0.5, 1.0, 0.3)),
+    }
+
+
+def network(mood, _agents):
+    return {"up": long(mood), "down": long(mood)}
+
+
+def cpu(mood, _agents):
+    costs = {
+        name: short(mood)
+        for name in (
+            "parse_message", "parse_request", "validate", "write", "query", "respond",
+            "acknowledge", "connect", "send", "relay",
+        )
+    }  # fmt: skip
+    return {
+        "workers": st.sampled_from((1, 1, 2, 3)),
+        **costs,
+        "warmth": often(None, built(Warmth, mood)),
+        "collection": often(None, built(Collection, mood)),
+        "stalls": often(None, built(Stalls, mood)),
+    }
+
+
+def warmth(_mood, _agents):
+    # The first gap may lie above 0: a loop that never rests is then as cold as the table begins.
+    tables = ((0.0, TICK), (TICK / 4, TICK, 8 * TICK), (0.0, TICK / 2, TICK, 4 * TICK))
+    gaps = st.shared(st.sampled_from(tables), key="gaps")
+    return {
+        "gaps": gaps,
+        "excess": gaps.flatmap(
+            lambda gaps: st.sampled_from([(0.0, 0.5, 1.0, 2.5), (0.25, 1.0, 3.0, 4.0)]).map(
+                lambda excess: excess[: len(gaps)]
+            )
+        ),
+        "memory": st.sampled_from((1.5e-3, TICK, 1e-6)),
+    }
+
+
+def collection(mood, _agents):
+    return {"every": whole(1, 5), "cost": short(mood, zeros=0.2)}
+
+
+def stalls(mood, _agents):
+    return {"gap": long(mood, zeros=0), "length": st.one_of(short(mood), long(mood))}
+
+
+def store(mood, _agents):
+    return {
+        "query": short(mood, zeros=0.5),
+        "write": short(mood, zeros=0.5),
+        "connections": st.sampled_from((1, 2, 3, 10)),
+        "single_writer": st.booleans(),
+        "scan": st.sampled_from((0.0, 0.0, TICK / 1024, 1e-5)),
+        "events": st.sampled_from((0, 0, 1, 100)),
+    }
+
+
+def polling(_mood, agents):
+    return {
+        "interval": st.sampled_from((TICK, 4 * TICK, 16 * TICK, 0.1, 1.0)),
+        "timeout": st.sampled_from((TICK, 4 * TICK, 8 * TICK, 0.3, 32 * TICK, 60.0)),
+        "limit": st.sampled_from((1, 2, 3, 10)),
+        "connections": often(None, whole(1, max(1, agents // 2))),
+        "backoff": st.sampled_from((TICK, 4 * TICK, 0.1)),
+    }
+
+
+def push(mood, agents):
+    return {
+        "connections": often(None, whole(1, max(1, agents // 2))),
+        "overflow": st.sampled_from(("reject", "wait")),
+        "outbound": often(None, whole(1, 3)),
+        "session": often(None, long(mood, zeros=0)),
+        "reconnect": st.one_of(st.none(), long(mood, zeros=0), long(mood, zeros=0)),
+    }
+
+
+def memory(_mood, _agents):
+    # Not binary: sums in another order would differ.
+    return {
+        "baseline": st.sampled_from((0.0, 4e7 + 0.1)),
+        "per_agent": st.sampled_from((0.0, 1e3, 0.1)),
+        "per_connection": st.sampled_from((0.0, 2.5e4, 0.3)),
+        "per_event": st.sampled_from((0.0, 5e2, 0.7)),
+    }
+
+
+FIELDS = {
+    Workload: workload,
+    Network: network,
+    Cpu: cpu,
+    Warmth: warmth,
+    Collection: collection,
+    Stalls: stalls,
+    EventStore: store,
+    PollingServer: polling,
+    PushServer: push,
+    Memory: memory,
+}
+
+
+def built(cls, mood, agents=1, **fixed):
+    """Return instances of a class of the description, some fields `fixed` to other strategies."""
+    make = _push_server if cls is PushServer else cls
+    return st.builds(make, **FIELDS[cls](mood, agents) | fixed)
+
+
+def _push_server(session, reconnect, **others):
+    if session is not None and reconnect is None:
+        reconnect = session
+    return PushServer(session=session, reconnect=reconnect, **others)
+
+
+@st.composite
+def cases(draw, server, moods=MOODS, many=False, **focus):
+    """Return cases of the server class `server`.
+
+    `focus` says what some fields of a part are, given a mood; see `AREAS`. With `many`, there are
+    20 to 60 agents.
+    """
+    mood = draw(st.sampled_from(moods))
+    agents = draw(whole(20, 60) if many else whole(1, 12))
+    name = "polling" if server is PollingServer else "push"
+    parts = {"workload": Workload, "network": Network, "cpu": Cpu, "store": EventStore}
+    parts |= {name: server, "memory": Memory}
+    built_parts = {
+        part: draw(built(cls, mood, agents, **focus[part](mood) if part in focus else {}))
+        for part, cls in parts.items()
+    }
+    system = _finite(System(name=name, **built_parts), agents)
+    share = draw(st.sampled_from((None, 0.0, 0.125, 0.5)))
+    duration = min(draw(st.sampled_from((SAMPLED, 2.0, 3.0))), STEPS / _steps(system, agents))
+    return Case(
+        system,
+        _suitable(system.workload.topology, agents),
+        duration=duration,
+        seed=draw(st.one_of(whole(0, 3), whole(0, 2**63 - 1))),
+        warmup=None if share is None else share * duration,
+        drain=draw(st.sampled_from((None, 0.0, 0.25 * duration))),
+        stop_when_overloaded=draw(st.booleans()),
+        keep_messages=draw(st.sampled_from((True, True, False))),
+    )
+
+
+def _suitable(topology, agents):
+    if topology == "pair":
+        return agents + agents % 2
+    return max(agents, 2) if topology == "random" else agents
+
+
+def _finite(system, agents):
+    """Give a closed loop that costs next to nothing an end: it has none within an instant."""
+    closed = system.workload.traffic
+    if not isinstance(closed, Closed) or closed.messages is not None:
+        return system
+    cycle = closed.pause.mean + system.network.up.mean + system.cpu.parse_message.mean
+    if cycle + system.store.write.mean >= TICK * agents / 12:
+        return system
+    traffic = attrs.evolve(closed, messages=20)
+    return attrs.evolve(system, workload=attrs.evolve(system.workload, traffic=traffic))
+
+
+def _steps(system, agents):
+    """Return roughly how many steps of processes a second of a run takes at most."""
+    rate = system.workload.traffic.rate_per_agent or 1 / TICK / 8
+    server = system.server
+    if system.polling is not None:
+        own = 5 / min(server.interval, server.backoff)
+    elif server.reconnect is None:
+        own = 0.0
+    else:
+        own = 5 / (server.reconnect.mean + (server.session.mean if server.session else 0.0))
+    return agents * (10 * rate + own)
+
+
+def _together(mood):
+    return {
+        "traffic": st.builds(Closed, st.one_of(st.none(), whole(2, 20)), long(mood)),
+        "start": st.just("together"),
+    }
+
+
+def _all_of_the_processor(mood):
+    return {
+        "warmth": built(Warmth, mood),
+        "collection": built(Collection, mood),
+        "stalls": built(Stalls, mood),
+    }
+
+
+def _relays(mood):
+    return {"workers": whole(2, 3), "relay": short(mood, zeros=0), "send": short(mood, zeros=0)}
+
+
+def _slow_store(mood):
+    return {
+        "query": short(mood, zeros=0),
+        "write": short(mood, zeros=0),
+        "connections": whole(1, 2),
+    }
+
+
+def _busy(mood):
+    """Most messages that there can be."""
+    return {"traffic": st.builds(Poisson, st.just(64.0)), "think": short(mood)}
+
+
+# What the tests draw from, each worth a test of its own: a failure then names its area.
+AREAS = {
+    "polling": cases(PollingServer),
+    "polling, many agents": cases(PollingServer, many=True),
+    "polling, events at one instant": cases(PollingServer, moods=("grid",), workload=_together),
+    "polling, limits": cases(
+        PollingServer,
+        workload=_busy,
+        polling=lambda _: {
+            "connections": whole(1, 3), "limit": whole(1, 3), "interval": st.just(4 * TICK)
+        },
+    ),
+    "polling, processor": cases(PollingServer, cpu=_all_of_the_processor),
+    "polling, store": cases(PollingServer, store=_slow_store),
+    "push": cases(PushServer),
+    "push, many agents": cases(PushServer, many=True),
+    "push, events at one instant": cases(PushServer, moods=("grid",), workload=_together),
+    "push, outbound queues": cases(
+        PushServer,
+        workload=_busy,
+        cpu=lambda mood: {"send": short(mood, zeros=0)},
+        push=lambda _: {"outbound": whole(1, 3), "connections": st.none()},
+    ),
+    "push, sessions": cases(
+        PushServer,
+        workload=_busy,
+        cpu=lambda mood: {"send": short(mood, zeros=0)},
+        push=lambda mood: {
+            "connections": st.one_of(st.none(), whole(1, 3)), "session": long(mood, zeros=0)
+        },
+    ),
+    "push, processor": cases(PushServer, cpu=_all_of_the_processor),
+    "push, relays": cases(PushServer, cpu=_relays),
+    "push, store": cases(PushServer, store=_slow_store),
+}  # fmt: skip

@@ -1,0 +1,218 @@
+"""The random systems are rich: a generator that never reaches a rule tests nothing of it."""
+
+from collections import Counter
+
+import attrs
+import numpy as np
+import pytest
+from generators import AREAS, FIELDS
+from hypothesis import HealthCheck, Phase, given, settings
+from simpy.events import NORMAL, Timeout
+
+from lhsim.metrics.account import Outcome, Window
+from lhsim.models import Calibration, Provenance, System, Workload
+from lhsim.models.bridge import Bridge
+from lhsim.models.station import Service
+from lhsim.models.workload import Traffic
+
+SAMPLE = 16  # cases of each area
+TIES = 10  # in a run: instants with several events
+LOOKS = 40  # at the state of a run
+
+# What has to happen in so many cases at least, of all those of one architecture.
+BOTH = {
+    "delivered": 30,
+    "events at one instant": 12,  # for different reasons: such that only their order decides
+    "many deliveries at one instant": 1,
+    "many creations at one instant": 3,
+    "a service of 0 s": 20,
+    "several loops": 10,
+    "collection": 13,
+    "stall in an operation": 6,
+    "cold loop": 13,
+    "wait for a loop": 20,
+    "wait for the store": 5,
+    "wait for the writer": 2,
+    "growing log": 10,
+    "agent that sends to itself": 1,
+    "closed loop to its end": 2,
+    "periodic": 4,
+}
+OF = {
+    "polling": BOTH
+    | {
+        "timeout": 13,
+        "timeout shorter than the interval": 13,
+        "refused": 10,
+        "full answer": 6,
+        "several messages at once": 8,
+        "found nothing": 30,
+    },
+    "push": BOTH
+    | {
+        "rejected": 5,
+        "dropped": 5,
+        "lost": 3,
+        "refused": 6,
+        "parked": 10,
+        "agents that wait in line": 5,
+        "agent that comes back": 13,
+        "relay": 6,
+        "several messages in an outbound queue": 10,
+    },
+}
+
+
+def test_each_field_of_a_system_is_drawn():
+    for cls, fields in FIELDS.items():
+        assert set(fields("mixed", 2)) == {field.name for field in attrs.fields(cls)}
+    parts = {cls.__name__ for cls in FIELDS}
+    described = {cls.__name__ for cls in (*_parts(System), *_parts(Workload))}
+    assert described - parts <= {Calibration.__name__, Provenance.__name__}  # do not act
+
+
+def _parts(cls):
+    """Yield the classes of the description that the fields of a class name, at any depth."""
+    for field in attrs.fields(attrs.resolve_types(cls)):
+        for kind in (field.type, *getattr(field.type, "__args__", ())):
+            if attrs.has(kind):
+                yield kind
+                yield from _parts(kind)
+
+
+@pytest.mark.parametrize("server", ["polling", "push"])
+def test_a_sample_of_cases_reaches_each_rule(server):
+    seen = Counter()
+    for area in AREAS:
+        if area.startswith(server):
+            _look(AREAS[area], seen)
+    missed = {what: seen[what] for what, least in OF[server].items() if seen[what] < least}
+    assert missed == {}
+
+
+def _look(area, seen):
+    @settings(
+        max_examples=SAMPLE,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(area)
+    def look(case):
+        seen.update(happened(case))
+
+    look()
+
+
+def happened(case):
+    """Return what happens in a case, by the names of `OF`."""
+    system = case.system
+    warmup, drain = case.warmup or 0.0, case.drain or 0.0
+    window = Window(warmup, case.duration - drain, case.duration)
+    bridge = Bridge(system, case.agents, case.seed, window, keep_messages=True)
+    due, seen = _watch(bridge.env), set()
+    for time in np.linspace(0.0, case.duration, LOOKS + 1)[1:]:
+        bridge.env.run(until=float(time))
+        seen |= {what for what, is_so in _now(bridge).items() if is_so}
+    seen |= {what for what, is_so in _in_the_end(bridge, case).items() if is_so}
+    times = Counter(time for time, delay in due if delay > 0)
+    if sum(count > 1 for count in times.values()) > TIES:
+        seen.add("events at one instant")
+    if any(delay == 0 for _, delay in due):
+        seen.add("a service of 0 s")
+    return seen
+
+
+def _watch(env):
+    """Return a list that gets the time and the delay of each timeout and service from now on."""
+    due, schedule = [], env.schedule
+
+    def watched(event, priority=NORMAL, delay=0):
+        if isinstance(event, Timeout | Service):
+            due.append((env.now + delay, delay))
+        schedule(event, priority, delay)
+
+    env.schedule = watched
+    return due
+
+
+def _now(bridge):
+    store = bridge.store
+    server = bridge.server
+    state = {
+        "wait for a loop": any(loop.waiting for loop in bridge.loops),
+        "wait for the store": bool(store.pool.waiting),
+        "wait for the writer": store.writer is not store.pool and bool(store.writer.waiting),
+    }
+    if bridge.system.push is not None:
+        queues = [connection.queued for connection in server._connections.values()]
+        state |= {
+            "parked": any(server._parked.values()),
+            "agents that wait in line": bool(server._line),
+            "several messages in an outbound queue": any(queued > 1 for queued in queues),
+        }
+    return state
+
+
+def _in_the_end(bridge, case):
+    system, messages, loops = case.system, bridge.ledger.kept, bridge.loops
+    outcomes = Counter(message.outcome for message in messages)
+    deliveries = Counter((m.target, m.delivered) for m in messages if m.delivered > 0)
+    instants = Counter(time for _, time in deliveries)
+    creations = Counter(message.created for message in messages if message.created > 0)
+    crossed = any(
+        bridge.loop(message.sender) is not bridge.loop(message.target)
+        for message in messages
+        if message.stored >= 0
+    )
+    every = system.cpu.collection.every if system.cpu.collection else 0
+    both = {
+        "delivered": outcomes[Outcome.DELIVERED] > 0,
+        "many deliveries at one instant": max(instants.values(), default=0) > 1,
+        "many creations at one instant": max(creations.values(), default=0) > 1,
+        "several loops": sum(loop.busy_time > 0 for loop in loops) > 1,
+        "collection": every > 0 and any(loop._operations >= every for loop in loops),
+        "stall in an operation": any(loop.busy_time > loop.work_time * 1.01 for loop in loops),
+        "cold loop": system.cpu.warmth is not None and any(loop._chill > 0 for loop in loops),
+        "growing log": system.store.scan > 0 and bridge.store.events > system.store.events,
+        "agent that sends to itself": any(m.sender == m.target and m.stored > 0 for m in messages),
+        "closed loop to its end": len(messages) > 0 and _all_have_ended(bridge, system),
+        "periodic": system.workload.traffic.name == "periodic" and len(messages) > 0,
+    }
+    server = bridge.server
+    own = {"refused": server.refused > 0}
+    if system.polling is not None:
+        answers = deliveries.values()
+        own |= {
+            "timeout": server.timeouts > 0,
+            "timeout shorter than the interval": system.polling.timeout < system.polling.interval,
+            "full answer": system.polling.limit > 1 and system.polling.limit in answers,
+            "several messages at once": any(answer > 1 for answer in answers),
+            "found nothing": server.wasted_cycles > 0,
+        }
+    else:
+        own |= {
+            "rejected": outcomes[Outcome.REJECTED] > 0,
+            "dropped": outcomes[Outcome.DROPPED] > 0,
+            "lost": outcomes[Outcome.LOST] > 0,
+            "agent that comes back": server.attempts > case.agents,
+            "relay": crossed and not system.cpu.relay.table().is_zero,
+        }
+    return both | own
+
+
+def _all_have_ended(bridge, system):
+    most = getattr(system.workload.traffic, "messages", None)
+    senders = len(system.workload.senders(bridge.agents))
+    return most is not None and bridge.ledger.created == senders * most and not bridge.ledger.open
+
+
+def test_traffic_is_of_each_kind():
+    kinds = {cls for cls in Traffic.__subclasses__() if attrs.has(cls)}
+    kinds |= {cls for base in Traffic.__subclasses__() for cls in base.__subclasses__()}
+    assert {kind.name for kind in kinds if hasattr(kind, "name")} == {
+        "poisson",
+        "periodic",
+        "closed",
+    }

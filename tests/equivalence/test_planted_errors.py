@@ -1,0 +1,755 @@
+"""What the comparison is worth: rules that are wrong by one slip, and it finds each of them.
+
+Every slip is planted in the SimPy engine, and the wrong engine is compared with the right one on a
+fixed list of systems. An engine that is wrong in the same way would be found likewise.
+"""
+
+import functools
+import itertools
+
+import attrs
+import pytest
+from comparison import CANDIDATE, REFERENCE, Case, differences
+from generators import LONG_RANDOM, SHORT_RANDOM, TICK
+from simpy import Environment
+
+from lhsim.distributions import Deterministic, Exponential
+from lhsim.metrics.account import Outcome
+from lhsim.models import (
+    Closed,
+    Collection,
+    Cpu,
+    EventStore,
+    Memory,
+    Network,
+    Periodic,
+    Poisson,
+    PollingServer,
+    PushServer,
+    Stalls,
+    System,
+    Warmth,
+    Workload,
+    agent,
+    ledger,
+)
+from lhsim.models.bridge import Bridge
+from lhsim.models.cpu import Loop, StallTimeline
+from lhsim.models.ledger import Ledger
+from lhsim.models.memory import MemoryUse
+from lhsim.models.polling import Polling
+from lhsim.models.push import Connection, Push
+from lhsim.models.stage import Stage
+from lhsim.models.station import Service, Station
+from lhsim.models.store import Store
+from lhsim.rules import RAMP
+from lhsim.streams import Purpose
+
+HALF, ONE, TWO = (Deterministic(ticks * TICK) for ticks in (0.5, 1, 2))
+NAMES = (
+    "parse_message", "parse_request", "validate", "write", "query", "respond", "acknowledge",
+    "connect", "send", "relay",
+)  # fmt: skip
+
+
+def polling(name, **parts):
+    return System(name=name, **{"polling": PollingServer()} | parts)
+
+
+def push(name, **parts):
+    return System(name=name, **{"push": PushServer()} | parts)
+
+
+def of(costs):
+    """Return a different random cost for each purpose of the processor."""
+    return dict(zip(NAMES, itertools.cycle(costs), strict=False))
+
+
+RANDOM = {
+    "workload": Workload(traffic=Poisson(8.0), topology="random", think=LONG_RANDOM[0]),
+    "network": Network(LONG_RANDOM[1], LONG_RANDOM[2]),
+    "cpu": Cpu(
+        workers=2,
+        **of(SHORT_RANDOM[:7]),
+        warmth=Warmth((0.0, TICK, 8 * TICK), (0.0, 0.5, 2.0)),
+        collection=Collection(3, SHORT_RANDOM[8]),
+        stalls=Stalls(LONG_RANDOM[8], SHORT_RANDOM[7]),
+    ),
+    "store": EventStore(SHORT_RANDOM[7], SHORT_RANDOM[8], connections=2, scan=1e-6),
+    "memory": Memory(1e6, 1e3, 1e2, 10.0),
+}
+TIED = {
+    "workload": Workload(traffic=Closed(None, ONE), topology="ring", start="together"),
+    "network": Network(ONE, ONE),
+    "cpu": Cpu(**dict.fromkeys(NAMES, Deterministic(TICK / 4)), stalls=Stalls(TWO, HALF)),
+    "store": EventStore(HALF, ONE, connections=2, single_writer=True),
+}
+ALL_THE_SAME = {
+    "workload": Workload(traffic=Closed(None, ONE), start="together"),
+    "network": Network(ONE, ONE),
+    "cpu": Cpu(**dict.fromkeys(NAMES, ONE)),
+    "store": EventStore(ONE, ONE, connections=2),
+}
+FAST = Workload(traffic=Poisson(32.0), think=Exponential(TICK), start="ramp")
+SHORT_SESSIONS = {"session": Exponential(8 * TICK), "reconnect": Exponential(4 * TICK)}
+
+CASES = [
+    Case(polling("random", **RANDOM), 6, duration=4.0),
+    Case(
+        polling("tied", **TIED, polling=PollingServer(interval=2 * TICK, timeout=4 * TICK)),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        polling(
+            "limits",
+            workload=FAST,
+            network=Network(HALF, ONE),
+            cpu=Cpu(parse_request=HALF),
+            store=EventStore(HALF, HALF),
+            polling=PollingServer(
+                interval=4 * TICK, timeout=8 * TICK, limit=2, connections=2, backoff=TICK
+            ),
+        ),
+        6,
+        duration=2.0,
+    ),
+    Case(polling("all the same", **ALL_THE_SAME), 5, duration=4.0, drain=1.0),
+    Case(push("random", **RANDOM, push=PushServer(**SHORT_SESSIONS)), 6, duration=4.0),
+    Case(push("tied", **TIED), 4, duration=2.0),
+    Case(push("all the same", **ALL_THE_SAME), 5, duration=4.0, drain=1.0),
+    Case(
+        push(
+            "reject",
+            workload=FAST,
+            cpu=Cpu(send=Exponential(TICK / 2)),
+            push=PushServer(connections=3, outbound=2, **SHORT_SESSIONS),
+        ),
+        6,
+        duration=2.0,
+    ),
+    Case(
+        push(
+            "wait",
+            workload=FAST,
+            cpu=Cpu(send=Exponential(TICK / 4), connect=HALF),
+            push=PushServer(connections=2, overflow="wait", **SHORT_SESSIONS),
+        ),
+        6,
+        duration=2.0,
+    ),
+    Case(
+        push(
+            "pairs",
+            workload=Workload(topology="pair", traffic=Periodic(8.0), start="ramp"),
+            cpu=Cpu(connect=Exponential(1.0)),
+        ),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        push("every tick", workload=Workload(traffic=Closed(None, ONE), start="together")),
+        3,
+        duration=2.0,
+        drain=0.5,
+    ),
+    Case(
+        push(
+            "an end",
+            workload=Workload(traffic=Closed(7, LONG_RANDOM[0]), start="together"),
+            cpu=Cpu(send=ONE),
+        ),
+        3,
+        duration=10.0,
+    ),
+]
+
+
+@functools.cache
+def right(case):
+    """Return the result of the engine that is tested: it runs before anything is planted."""
+    return CASES[case].run(CANDIDATE)
+
+
+def found(wrong=None):
+    """Return the differences on the first of the systems that has any."""
+    for number, case in enumerate(CASES):
+        good = right(number)
+        with pytest.MonkeyPatch.context() as patch:
+            if wrong is not None:
+                wrong(patch)
+            lines = differences(case.run(REFERENCE), good)
+        if lines:
+            return lines
+    return []
+
+
+def test_without_an_error_there_is_no_difference():
+    assert found() == []
+
+
+# Polling
+
+
+def an_answer_holds_one_message_more(patch):
+    def take(self, agent):
+        mailbox = self._mailboxes.get(agent) or ()
+        return [mailbox.popleft() for _ in range(min(len(mailbox), self.server.limit + 1))]
+
+    patch.setattr(Polling, "_take", take)
+
+
+def the_newest_message_is_taken_first(patch):
+    def take(self, agent):
+        mailbox = self._mailboxes.get(agent) or ()
+        return [mailbox.pop() for _ in range(min(len(mailbox), self.server.limit))]
+
+    patch.setattr(Polling, "_take", take)
+
+
+def one_request_more_is_held(patch):
+    def accept(self):
+        limit = self.server.connections
+        if limit is not None and self.bridge.memory.connections > limit:
+            self.refused += 1
+            return False
+        self.bridge.memory.connect()
+        return True
+
+    patch.setattr(Polling, "_accept", accept)
+
+
+def waiting(passed, *, from_the_parsing=False):
+    """Return the loop of a request that ends when `passed` says so of its age and timeout."""
+
+    def wait_for_messages(self, agent, request, queries):
+        env, bridge, server = self.env, self.bridge, self.server
+        before = env.now
+        yield from bridge.compute(agent, self._parse_request, agent, request)
+        start = before if from_the_parsing else env.now
+        while not passed(env.now - start, server.timeout):
+            self.cycles += 1
+            query = next(queries)
+            yield from bridge.compute(agent, self._query_cpu, agent, query)
+            take = functools.partial(self._take, agent)
+            messages = yield from bridge.store.query(agent, query, take)
+            if messages:
+                return messages
+            self.wasted_cycles += 1
+            yield env.timeout(server.interval)
+        self.timeouts += 1
+        return []
+
+    return wait_for_messages
+
+
+def the_timeout_itself_is_still_in_time(patch):
+    patch.setattr(Polling, "wait_for_messages", waiting(lambda age, timeout: age > timeout))
+
+
+def the_timeout_counts_from_before_the_parsing(patch):
+    passed = waiting(lambda age, timeout: age >= timeout, from_the_parsing=True)
+    patch.setattr(Polling, "wait_for_messages", passed)
+
+
+def the_queries_of_each_request_are_numbered_anew(patch):
+    original = Polling.wait_for_messages
+
+    def wait_for_messages(self, agent, request, _queries):
+        return (yield from original(self, agent, request, itertools.count()))
+
+    patch.setattr(Polling, "wait_for_messages", wait_for_messages)
+
+
+def a_connection_is_held_until_the_answer_is_there(patch):
+    def attend(self, agent, start):
+        bridge = self.bridge
+        yield self.env.timeout(start)
+        queries = itertools.count()
+        for request in itertools.count():
+            yield from bridge.delay(bridge.request_up, agent, request)
+            if not self._accept():
+                yield from bridge.delay(bridge.answer_down, agent, request)
+                yield self.env.timeout(self.server.backoff)
+                continue
+            messages = yield from self.wait_for_messages(agent, request, queries)
+            yield from bridge.compute(agent, self._respond, agent, request)
+            yield from bridge.delay(bridge.answer_down, agent, request)
+            bridge.memory.disconnect()
+            if messages:
+                for message in messages:
+                    bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+                yield from bridge.delay(self._think, agent, request)
+
+    patch.setattr(Polling, "attend", attend)
+
+
+# The store
+
+
+def an_answer_holds_what_is_stored_when_its_query_ends(patch):
+    def query(self, agent, index, read):
+        self.queries += 1
+        if self._query is None and not self._scan:
+            return read()
+        cost = 0.0 if self._query is None else self._query.draw(agent, index)
+        yield self.pool.serve(functools.partial(self._scanned, cost) if self._scan else cost)
+        return read()
+
+    patch.setattr(Store, "query", query)
+
+
+def a_message_is_visible_from_the_start_of_its_write(patch):
+    def write(self, message, visible):
+        self.writes += 1
+        commit = functools.partial(self._commit, message, visible)
+        if self._write is None:
+            commit()
+        else:
+            demand = self._write.draw(message.sender, message.number)
+            yield self.writer.serve(demand, begin=commit)
+
+    patch.setattr(Store, "write", write)
+
+
+def the_log_is_as_long_as_at_the_start(patch):
+    patch.setattr(Store, "_scanned", lambda self, cost: cost + self._scan)
+
+
+def the_log_is_measured_when_a_query_arrives(patch):
+    original = Station.serve
+
+    def serve(self, demand, begin=None, effect=None):
+        return original(self, demand() if callable(demand) else demand, begin, effect)
+
+    patch.setattr(Station, "serve", serve)
+
+
+# The station
+
+
+def the_owner_goes_on_before_the_next_starts(patch):
+    """The docstring of `lhsim.models.station` warns of it."""
+    original_init, original_start = Service.__init__, Station._start
+
+    def init(self, *arguments):
+        original_init(self, *arguments)
+        self.callbacks = []
+
+    def start(self, service):
+        service.callbacks.append(self.complete)
+        original_start(self, service)
+
+    patch.setattr(Service, "__init__", init)
+    patch.setattr(Station, "_start", start)
+
+
+def the_next_starts_before_the_effect(patch):
+    def complete(self, service):
+        self.busy -= 1
+        if self.waiting:
+            self._start(self.waiting.popleft())
+        if service.effect is not None:
+            service.effect()
+
+    patch.setattr(Station, "complete", complete)
+
+
+def the_last_come_is_first_served(patch):
+    def complete(self, service):
+        self.busy -= 1
+        if service.effect is not None:
+            service.effect()
+        if self.waiting:
+            self._start(self.waiting.pop())
+
+    patch.setattr(Station, "complete", complete)
+
+
+def a_station_has_one_server_more(patch):
+    original = Station.__init__
+
+    def init(self, env, servers, measured):
+        original(self, env, servers + 1, measured)
+
+    patch.setattr(Station, "__init__", init)
+
+
+# The processor
+
+
+def a_collection_is_one_operation_early(patch):
+    original = Loop.__init__
+
+    def init(self, *arguments):
+        original(self, *arguments)
+        self._operations = 1
+
+    patch.setattr(Loop, "__init__", init)
+
+
+def a_stall_stretches_a_service_that_is_due_when_it_begins(patch):
+    def stretch(self, now, demand):
+        duration = demand
+        for start, end in zip(self.starts, self.ends, strict=True):
+            if end > now and start <= now + duration:
+                duration += end - max(start, now)
+        return float(duration)
+
+    patch.setattr(StallTimeline, "stretch", stretch)
+
+
+def a_stall_that_has_begun_counts_in_full(patch):
+    def stretch(self, now, demand):
+        duration = demand
+        for start, end in zip(self.starts, self.ends, strict=True):
+            if end > now and start < now + duration:
+                duration += end - start
+        return float(duration)
+
+    patch.setattr(StallTimeline, "stretch", stretch)
+
+
+def a_loop_begins_warm(patch):
+    original = Loop.__init__
+
+    def init(self, *arguments):
+        original(self, *arguments)
+        self._idle_since = 0.0
+
+    patch.setattr(Loop, "__init__", init)
+
+
+def a_loop_is_idle_since_the_start_of_its_last_operation(patch):
+    original = Loop.duration
+
+    def duration(self, demand):
+        taken = original(self, demand)
+        self._idle_since = self.env.now
+        return taken
+
+    patch.setattr(Loop, "duration", duration)
+    patch.setattr(Loop, "complete", Station.complete)
+
+
+def a_loop_warms_up_twice_as_fast(patch):
+    original = Loop.__init__
+
+    def init(self, env, number, cpu, *others):
+        if cpu.warmth:
+            half = attrs.evolve(cpu.warmth, memory=cpu.warmth.memory / 2)
+            cpu = attrs.evolve(cpu, warmth=half)
+        original(self, env, number, cpu, *others)
+
+    patch.setattr(Loop, "__init__", init)
+
+
+def stalls_count_as_work(patch):
+    original = Loop.duration
+
+    def duration(self, demand):
+        before = self.work_time
+        taken = original(self, demand)
+        self.work_time = before + (taken if self.work_time > before else 0.0)
+        return taken
+
+    patch.setattr(Loop, "duration", duration)
+
+
+def an_agent_is_on_the_next_loop(patch):
+    patch.setattr(Bridge, "loop", lambda self, agent: self.loops[(agent + 1) % len(self.loops)])
+
+
+# Push
+
+
+def pushing(full, *, newest=False):
+    def push(self, message):
+        bridge, agent = self.bridge, message.target
+        connection = self._connections.get(agent)
+        if connection is None:
+            self._miss(message)
+        elif full(connection.queued, self.server.outbound):
+            bridge.ledger.end(message, Outcome.DROPPED, self.env.now)
+        else:
+            connection.queued += 1
+            yield from bridge.compute(agent, self._send, message.sender, message.number)
+            if newest:
+                connection = self._connections.get(agent, connection)
+            connection.queued -= 1
+            yield from self._sent(message, connection)
+
+    return push
+
+
+def one_message_more_fits_an_outbound_queue(patch):
+    patch.setattr(Push, "push", pushing(lambda queued, most: most is not None and queued > most))
+
+
+def a_message_finds_the_next_connection_open(patch):
+    """It is sent over the connection that there is at the end of its sending."""
+    patch.setattr(Push, "push", pushing(lambda queued, most: queued == most, newest=True))
+
+
+def one_connection_more(patch):
+    def full(self):
+        limit = self.server.connections
+        return limit is not None and self.bridge.memory.connections > limit
+
+    patch.setattr(Push, "_full", property(full))
+
+
+def the_last_in_line_enters_first(patch):
+    def leave(self, agent):
+        self._connections.pop(agent).open = False
+        if self._line:
+            self._line.pop().succeed()
+        else:
+            self.bridge.memory.disconnect()
+
+    patch.setattr(Push, "_leave", leave)
+
+
+def parked_messages_go_out_newest_first(patch):
+    def miss(self, message):
+        if self.server.overflow == "wait" or message.target not in self._known:
+            self._parked.setdefault(message.target, []).insert(0, message)
+        else:
+            self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
+
+    patch.setattr(Push, "_miss", miss)
+
+
+def an_agent_that_has_not_come_yet_misses_its_messages(patch):
+    def miss(self, message):
+        if self.server.overflow == "wait":
+            self._parked.setdefault(message.target, []).append(message)
+        else:
+            self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
+
+    patch.setattr(Push, "_miss", miss)
+
+
+def a_closed_connection_still_delivers(patch):
+    def sent(self, message, _connection):
+        self.sent += 1
+        self.env.process(self._travel(message))
+        return iter(())
+
+    patch.setattr(Push, "_sent", sent)
+
+
+def an_agent_is_connected_before_its_accept(patch):
+    original = Push._enter
+
+    def enter(self, agent, attempt):
+        if not self._full:
+            self._connections[agent] = Connection()
+        yield from original(self, agent, attempt)
+
+    patch.setattr(Push, "_enter", enter)
+
+
+def carrying(order):
+    def carry(self, message):
+        bridge, sender, number = self.bridge, message.sender, message.number
+        yield from bridge.receive(message)
+        yield from bridge.compute(sender, self._validate, sender, number)
+        yield from bridge.compute(sender, bridge.write_cpu, sender, number)
+        yield from bridge.store.write(message, self._stored)
+        if bridge.loop(sender) is not bridge.loop(message.target):
+            on = sender if order == "relay by the sender" else message.target
+            yield from bridge.compute(on, self._relay, sender, number)
+        if order == "acknowledge first":
+            yield from bridge.compute(sender, bridge.acknowledge, sender, number)
+            yield from self.push(message)
+        else:
+            yield from self.push(message)
+            yield from bridge.compute(sender, bridge.acknowledge, sender, number)
+
+    return carry
+
+
+def the_loop_of_the_sender_pays_the_relay(patch):
+    patch.setattr(Push, "carry", carrying("relay by the sender"))
+
+
+def a_message_is_acknowledged_before_it_is_pushed(patch):
+    patch.setattr(Push, "carry", carrying("acknowledge first"))
+
+
+# Agents
+
+
+def in_pairs_the_odd_agents_send(patch):
+    def senders(self, agents):
+        return range(1, agents, 2) if self.topology == "pair" else range(agents)
+
+    patch.setattr(Workload, "senders", senders)
+
+
+def a_random_target_is_that_of_the_next_message(patch):
+    original = agent._target
+    patch.setattr(agent, "_target", lambda bridge, who, number: original(bridge, who, number + 1))
+
+
+def a_message_goes_to_the_agent_before(patch):
+    def target(bridge, who, number):
+        return (who - 1) % bridge.agents
+
+    patch.setattr(agent, "_target", target)
+
+
+def the_last_agent_of_a_ramp_starts_at_its_end(patch):
+    original = agent.start_time
+
+    def start_time(how, over, who, agents, seed):
+        return original(how, over, who, agents - 1 if how == RAMP else agents, seed)
+
+    patch.setattr(agent, "start_time", start_time)
+
+
+def the_start_of_an_agent_is_that_of_the_next(patch):
+    original = agent.start_time
+
+    def start_time(how, over, who, agents, seed):
+        return original(how, over, who + 1, agents, seed)
+
+    patch.setattr(agent, "start_time", start_time)
+
+
+def the_first_gap_is_like_the_others(patch):
+    patch.setattr(Periodic, "first_gap", Periodic.gap)
+
+
+def an_agent_sends_before_it_receives(patch):
+    original = Environment.process
+
+    def process(self, steps):
+        if steps.__name__ == "attend":
+            self.held = steps
+            return
+        original(self, steps)
+        if steps.__name__ in {"send_on_schedule", "send_in_turn"}:
+            original(self, self.held)
+
+    patch.setattr(Environment, "process", process)
+
+
+# The account
+
+
+def a_message_counts_for_the_batch_after_its_own(patch):
+    original = ledger.batch
+
+    def batch(created, start, end, batches):
+        among = original(created, start, end, batches)
+        return min(among + 1, batches - 1) if among >= 0 else among
+
+    patch.setattr(ledger, "batch", batch)
+
+
+def the_end_of_the_cohort_belongs_to_it(patch):
+    def batch(created, start, end, batches):
+        if not start <= created <= end:
+            return -1
+        return min(int((created - start) / (end - start) * batches), batches - 1)
+
+    patch.setattr(ledger, "batch", batch)
+
+
+def a_stored_message_takes_no_memory(patch):
+    patch.setattr(MemoryUse, "store", lambda _self: None)
+
+
+def the_last_end_of_a_message_is_that_of_the_one_before(patch):
+    original = Ledger.end
+
+    def end(self, message, outcome, now):
+        before = self.created and self.previous_end
+        original(self, message, outcome, now)
+        self.previous_end, self.last_end = now, before
+
+    patch.setattr(Ledger, "previous_end", 0.0, raising=False)
+    patch.setattr(Ledger, "end", end)
+
+
+SLIPS = [
+    an_answer_holds_one_message_more,
+    the_newest_message_is_taken_first,
+    one_request_more_is_held,
+    the_timeout_itself_is_still_in_time,
+    the_timeout_counts_from_before_the_parsing,
+    the_queries_of_each_request_are_numbered_anew,
+    a_connection_is_held_until_the_answer_is_there,
+    an_answer_holds_what_is_stored_when_its_query_ends,
+    a_message_is_visible_from_the_start_of_its_write,
+    the_log_is_as_long_as_at_the_start,
+    the_log_is_measured_when_a_query_arrives,
+    the_owner_goes_on_before_the_next_starts,
+    the_next_starts_before_the_effect,
+    the_last_come_is_first_served,
+    a_station_has_one_server_more,
+    a_collection_is_one_operation_early,
+    a_stall_stretches_a_service_that_is_due_when_it_begins,
+    a_stall_that_has_begun_counts_in_full,
+    a_loop_begins_warm,
+    a_loop_is_idle_since_the_start_of_its_last_operation,
+    a_loop_warms_up_twice_as_fast,
+    stalls_count_as_work,
+    an_agent_is_on_the_next_loop,
+    one_message_more_fits_an_outbound_queue,
+    a_message_finds_the_next_connection_open,
+    one_connection_more,
+    the_last_in_line_enters_first,
+    parked_messages_go_out_newest_first,
+    an_agent_that_has_not_come_yet_misses_its_messages,
+    a_closed_connection_still_delivers,
+    an_agent_is_connected_before_its_accept,
+    the_loop_of_the_sender_pays_the_relay,
+    a_message_is_acknowledged_before_it_is_pushed,
+    in_pairs_the_odd_agents_send,
+    a_random_target_is_that_of_the_next_message,
+    a_message_goes_to_the_agent_before,
+    the_last_agent_of_a_ramp_starts_at_its_end,
+    the_start_of_an_agent_is_that_of_the_next,
+    the_first_gap_is_like_the_others,
+    an_agent_sends_before_it_receives,
+    a_message_counts_for_the_batch_after_its_own,
+    the_end_of_the_cohort_belongs_to_it,
+    a_stored_message_takes_no_memory,
+    the_last_end_of_a_message_is_that_of_the_one_before,
+]
+NO_STAGES = {
+    Purpose.REPLICATION,
+    Purpose.START,
+    Purpose.TARGET,
+    Purpose.STALL_GAP,
+    Purpose.STALL_LENGTH,
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS, ids=lambda slip: slip.__name__)
+def test_a_planted_error_is_found(slip):
+    assert found(slip) != []
+
+
+@pytest.mark.parametrize(
+    "purpose", [p for p in Purpose if p not in NO_STAGES], ids=lambda p: p.name
+)
+def test_a_draw_at_the_address_of_the_next_is_found(purpose):
+    original = Stage.draw
+
+    def next_draw(self, entity, index):
+        return original(self, entity, index + (self._purpose == purpose))
+
+    assert found(lambda patch: patch.setattr(Stage, "draw", next_draw)) != []
+
+
+def test_stalls_drawn_from_another_host_are_found():
+    original = StallTimeline.__init__
+
+    def init(self, stalls, seed, horizon):
+        original(self, stalls, seed, horizon, host=1)
+
+    assert found(lambda patch: patch.setattr(StallTimeline, "__init__", init)) != []

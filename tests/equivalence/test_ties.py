@@ -1,0 +1,128 @@
+"""Many events at one instant: only the order in which they were scheduled decides.
+
+Every cost is 0, or one and the same tick for all purposes, or different ticks; agents start
+together; sums of ticks are exact. A duration of 100 ticks puts every sample on a tick, too.
+"""
+
+import itertools
+
+import attrs
+import pytest
+from comparison import Case, check
+from generators import SAMPLED, TICK
+
+from lhsim.distributions import Deterministic
+from lhsim.models import (
+    Closed,
+    Collection,
+    Cpu,
+    EventStore,
+    Network,
+    Periodic,
+    PollingServer,
+    PushServer,
+    Stalls,
+    System,
+    Warmth,
+    Workload,
+)
+
+NONE, ONE, TWO, FOUR = (Deterministic(ticks * TICK) for ticks in (0, 1, 2, 4))
+
+# (network, processor, store, pause) in a system
+COSTS = {
+    "none": (NONE, NONE, NONE, NONE),
+    "none, but a pause": (NONE, NONE, NONE, ONE),
+    "network": (ONE, NONE, NONE, NONE),
+    "processor": (NONE, ONE, NONE, NONE),
+    "store": (NONE, NONE, ONE, NONE),
+    "all the same": (ONE, ONE, ONE, ONE),
+    "multiples": (FOUR, ONE, TWO, FOUR),
+}
+SERVERS = {
+    "polling": PollingServer(interval=TICK, timeout=4 * TICK),
+    "polling, an interval of several ticks": PollingServer(interval=4 * TICK, timeout=3 * TICK),
+    "polling, limits": PollingServer(
+        interval=2 * TICK, timeout=2 * TICK, limit=1, connections=2, backoff=TICK
+    ),
+    "push": PushServer(),
+    "push, reject": PushServer(
+        connections=2, overflow="reject", outbound=1, session=FOUR, reconnect=TWO
+    ),
+    "push, wait": PushServer(
+        connections=2, overflow="wait", outbound=2, session=ONE, reconnect=ONE
+    ),
+}
+AGENTS = (2, 3, 8)
+
+
+def system(server, costs, workers=1, single_writer=False, **workload):
+    network, processor, store, pause = COSTS[costs]
+    has_end = 5 if costs == "none" else None  # the others cost at least a tick a message
+    stages = (
+        "parse_message", "parse_request", "validate", "write", "query", "respond", "acknowledge",
+        "connect", "send", "relay",
+    )  # fmt: skip
+    description = SERVERS[server]
+    name = "polling" if isinstance(description, PollingServer) else "push"
+    options = {"traffic": Closed(has_end, pause), "start": "together", "think": pause} | workload
+    return System(
+        name=f"{server}; {costs}",
+        workload=Workload(**options),
+        network=Network(network, network),
+        cpu=Cpu(workers=workers, **dict.fromkeys(stages, processor)),
+        store=EventStore(store, store, connections=2, single_writer=single_writer),
+        **{name: description},
+    )
+
+
+@pytest.mark.parametrize("costs", COSTS)
+@pytest.mark.parametrize("server", SERVERS)
+def test_agents_that_start_together(server, costs):
+    for agents, workers, topology in itertools.product(AGENTS, (1, 2, 3), ("ring", "random")):
+        tied = system(server, costs, workers, topology=topology)
+        check(Case(tied, agents, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_agents_that_start_one_tick_after_the_other(server):
+    for costs, topology in itertools.product(COSTS, ("ring", "pair", "random")):
+        ramp = system(server, costs, 2, True, topology=topology, start="ramp", start_over=8 * TICK)
+        check(Case(ramp, 8, duration=SAMPLED, warmup=SAMPLED / 4, drain=SAMPLED / 8))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_periodic_traffic_without_jitter(server):
+    for costs, rate in itertools.product(COSTS, (1 / TICK, 1 / (4 * TICK), 10.0)):
+        periodic = system(server, costs, workers=2, traffic=Periodic(rate))
+        check(Case(periodic, 4, duration=SAMPLED / 2, warmup=0.25, drain=0.125))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("what", ["warmth", "collection", "stalls", "all"])
+def test_a_processor_whose_costs_depend_on_its_state(server, what):
+    parts = {
+        "warmth": Warmth((0.0, TICK, 8 * TICK), (0.0, 1.0, 3.0), memory=TICK),
+        "collection": Collection(2, ONE),
+        # Stalls begin and end at the very times of other events.
+        "stalls": Stalls(gap=TWO, length=ONE),
+    }
+    chosen = parts if what == "all" else {what: parts[what]}
+    for costs, workers in itertools.product(("processor", "all the same", "multiples"), (1, 2)):
+        tied = system(server, costs, workers)
+        tied = attrs.evolve(tied, cpu=attrs.evolve(tied.cpu, **chosen))
+        check(Case(tied, 4, duration=SAMPLED, warmup=SAMPLED / 4, drain=0.0))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_long_log_and_a_single_writer(server):
+    for costs, scan in itertools.product(("none, but a pause", "store", "multiples"), (TICK, 1e-6)):
+        tied = system(server, costs, workers=2, single_writer=True)
+        tied = attrs.evolve(tied, store=attrs.evolve(tied.store, scan=scan, events=1))
+        check(Case(tied, 5, duration=SAMPLED, warmup=0.0, drain=0.0))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_one_agent_that_sends_to_itself(server):
+    for costs in COSTS:
+        check(Case(system(server, costs), 1, duration=SAMPLED))

@@ -1,0 +1,59 @@
+"""A run that would not fit in memory is refused before it starts."""
+
+import pytest
+
+import lhsim
+from lhsim.errors import InputError, LhsimError
+from lhsim.models import Closed, Poisson, PollingServer, PushServer, System, Workload
+from lhsim.simulation import memory
+
+POLLING = System("polling", workload=Workload(traffic=Poisson(0.1)), polling=PollingServer())
+CLOSED = System("closed", workload=Workload(traffic=Closed(10)), push=PushServer())
+
+
+@pytest.fixture
+def free(monkeypatch):
+    def set_to(amount):
+        monkeypatch.setattr(memory, "free_memory", lambda: amount)
+
+    return set_to
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+def test_too_many_agents_are_refused_with_the_estimate_and_the_limit(free, engine):
+    free(1e9)
+    with pytest.raises(InputError, match=r"GB of memory with the \w+ engine, and 1 GB are free"):
+        lhsim.simulate(POLLING, agents=10**8, engine=engine)
+
+
+def test_as_many_as_are_allowed_fit(free):
+    free(1e9)
+    with pytest.raises(InputError) as refusal:
+        lhsim.simulate(POLLING, agents=10**8)
+    allowed = int(refusal.value.allowed.split()[1].replace(",", ""))
+    assert 1e6 < allowed < 1e8
+    memory.check(POLLING, allowed, 60.0, "compiled", keep=False)
+
+
+def test_simpy_needs_more_than_the_compiled_engine():
+    estimates = [
+        memory.estimate(POLLING, 1000, 60.0, engine, keep=False) for engine in ("simpy", "compiled")
+    ]
+    assert estimates[0] > 10 * estimates[1]
+
+
+@pytest.mark.parametrize("system", [POLLING, CLOSED])
+def test_kept_messages_count(system):
+    plain = memory.estimate(system, 100, 60.0, "compiled", keep=False)
+    kept = memory.estimate(system, 100, 60.0, "compiled", keep=True)
+    messages = 600 if system is POLLING else 1000
+    assert kept - plain == pytest.approx(memory.PER_RECORD["compiled"] * messages)
+
+
+def test_a_backlog_without_room_ends_the_run(monkeypatch):
+    monkeypatch.setattr("lhsim.compiled.engine.free_memory", lambda: 1000.0)
+    busy = System(
+        "busy", workload=Workload(traffic=Poisson(1000.0)), polling=PollingServer(interval=50.0)
+    )
+    with pytest.raises(LhsimError, match="no memory for more"):
+        lhsim.simulate(busy, agents=10, engine="compiled")
