@@ -36,7 +36,7 @@ class CompiledEngine:
         self._agents = agents
         self._now = 0.0
         self._state = setup.state_of(system, agents, seed, window, keep_messages=keep_messages)
-        self._run = kernel.run_polling if system.polling else kernel.run_push
+        self._run = kernel.RUNS[system.architecture, setup.has_options(system)]
         kernel.start_agents(addresses(self._state))
 
     @property

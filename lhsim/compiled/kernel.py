@@ -19,6 +19,10 @@ from lhsim.compiled.senders import send, start
 from lhsim.compiled.state import DONE, NOBODY, State, attach
 from lhsim.compiled.stations import begin, complete
 
+# Whether a system has options that few have: a part of the type of `State`, so that the code for
+# them is not even there in the kernels that need none of it.
+NONE, SOME = (), (True,)
+
 REACHED, NO_ROOM, PAUSED = 0, 1, 2  # why a kernel came back
 
 Protocol = Callable[[State, int, int], int]
@@ -70,28 +74,44 @@ def _go_on(s: State, entity: int, attend: Protocol, carry: Protocol) -> None:
             return
 
 
-def _kernels(sources: str) -> tuple[Any, Any, Any, Any]:
+def _kernels(sources: str) -> tuple[Any, Any, dict[tuple[str, bool], Any]]:
     @jit
     def start_agents(memory: Any) -> None:
         _ = sources
-        start(attach(memory))
+        start(attach(memory, NONE))
 
     @jit
     def retune_calendar(memory: Any, days_per_second: float) -> None:
         _ = sources
-        retune(attach(memory), days_per_second)
+        retune(attach(memory, NONE), days_per_second)
 
     @jit
     def run_polling(memory: Any, until: float, most: int) -> int:
         _ = sources
-        return _run(attach(memory), until, most, polling.attend, polling.carry)
+        return _run(attach(memory, NONE), until, most, polling.attend, polling.carry)
 
     @jit
     def run_push(memory: Any, until: float, most: int) -> int:
         _ = sources
-        return _run(attach(memory), until, most, push.attend, push.carry)
+        return _run(attach(memory, NONE), until, most, push.attend, push.carry)
 
-    return start_agents, retune_calendar, run_polling, run_push
+    @jit
+    def run_polling_with_options(memory: Any, until: float, most: int) -> int:
+        _ = sources
+        return _run(attach(memory, SOME), until, most, polling.attend, polling.carry)
+
+    @jit
+    def run_push_with_options(memory: Any, until: float, most: int) -> int:
+        _ = sources
+        return _run(attach(memory, SOME), until, most, push.attend, push.carry)
+
+    runs = {
+        ("polling", False): run_polling,
+        ("push", False): run_push,
+        ("polling", True): run_polling_with_options,
+        ("push", True): run_push_with_options,
+    }
+    return start_agents, retune_calendar, runs
 
 
-start_agents, retune_calendar, run_polling, run_push = _kernels(_sources())
+start_agents, retune_calendar, RUNS = _kernels(_sources())

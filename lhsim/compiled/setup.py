@@ -127,6 +127,11 @@ def state_of(
     return state
 
 
+def has_options(system: System) -> bool:
+    """Return whether a system has an option that the kernels without any do not know."""
+    return False
+
+
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
     """Return a state with another array of events."""
     return state._replace(

@@ -271,15 +271,19 @@ class State(NamedTuple):
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
     address: Any  # of `events`
+    options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
+
+
+ARRAYS = len(State._fields) - 2  # the fields before `address`
 
 
 def addresses(state: State) -> NDArray[np.int64]:
     """Return the address and the size of each array of a state, in the order of its fields."""
-    return np.array([(array.ctypes.data, array.size) for array in state[:-1]])
+    return np.array([(array.ctypes.data, array.size) for array in state[:ARRAYS]])
 
 
 @inlined
-def attach(memory: Any) -> State:
+def attach(memory: Any, options: Any) -> State:
     """Return the state at `addresses`."""
     return State(
         view(memory[0, 0], 1, SETTINGS),
@@ -302,4 +306,5 @@ def attach(memory: Any) -> State:
         view(memory[17, 0], BATCHES, np.float64),
         view(memory[18, 0], memory[18, 1], RECORD),
         memory[3, 0],
+        options,
     )

@@ -50,6 +50,6 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
         delay = system.polling.interval / 2 if system.polling else 0.0
         on_their_way = rate * min(delay, duration)
         kept = rate * duration
-    needed = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers
+    needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers
     needed += PER_MESSAGE[engine] * on_their_way
     return needed + PER_RECORD[engine] * kept * keep
