@@ -3,11 +3,18 @@
 One process for each poller and each sender, a `Resource` for the database, exponential times from
 the `random` module. `lhsim.models` are held against it on its own system: N agents that sleep a
 second between two queries of one database connection, and send each other messages in a ring.
+
+::
+
+    python benchmarks/yardstick.py 10000 2.5    # agents, duration [s]
 """
 
 from __future__ import annotations
 
+import json
 import random
+import sys
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -65,3 +72,15 @@ def run(agents: int, duration: float, seed: int = 1) -> Counts:
         env.process(sender(env, mailboxes[(agent + 1) % agents], counts, rng))
     env.run(until=duration)
     return counts
+
+
+def main() -> None:
+    agents, duration = sys.argv[1:]
+    begin = time.process_time()
+    counts = run(int(agents), float(duration))
+    seconds = time.process_time() - begin
+    print(json.dumps({"events": counts.model_events, "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main()

@@ -37,11 +37,12 @@ class CompiledEngine:
         self._now = 0.0
         self._state = setup.state_of(system, agents, seed, window, keep_messages=keep_messages)
         self._run = kernel.RUNS[system.architecture, setup.has_options(system)]
+        kernel.load(self._run, addresses(self._state))
         kernel.start_agents(addresses(self._state))
 
     @property
     def events(self) -> int:
-        """Delays and services so far, those under way included."""
+        """How many delays and services have been scheduled."""
         return int(self._state.queue["order"][0])
 
     def advance(self, until: float) -> None:

@@ -7,6 +7,8 @@ that the caller may have something else to do, such as to notice Ctrl-C.
 from __future__ import annotations
 
 import hashlib
+import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,11 @@ from lhsim.compiled.stations import begin, complete
 # them is not even there in the kernels that need none of it.
 NONE, SOME = (), (True,)
 
+PATIENCE = 2.0  # before the user is told why nothing happens [s]
+
 REACHED, NO_ROOM, PAUSED = 0, 1, 2  # why a kernel came back
+
+logger = logging.getLogger(__name__)
 
 Protocol = Callable[[State, int, int], int]
 
@@ -115,3 +121,17 @@ def _kernels(sources: str) -> tuple[Any, Any, dict[tuple[str, bool], Any]]:
 
 
 start_agents, retune_calendar, RUNS = _kernels(_sources())
+
+
+def load(run: Any, memory: Any) -> None:
+    """Compile a kernel, or read it from Numba's cache; tell the user where that takes long."""
+    if run.signatures:
+        return
+    text = "lhsim: compiling the engine, which takes up to a minute; it is kept for the next time"
+    notice = threading.Timer(PATIENCE, logger.warning, [text])
+    notice.daemon = True
+    notice.start()
+    try:
+        run(memory, 0.0, 0)
+    finally:
+        notice.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
@@ -62,6 +62,15 @@ def run(cell: Cell) -> Result:
         drain=cell.drain,
         stop_when_overloaded=cell.stop_when_overloaded,
     )
+
+
+def compile_once(cells: Iterable[Cell]) -> None:
+    """Let the engines of cells be compiled here, so that workers find them in Numba's cache."""
+    from lhsim.simulation import simulate  # noqa: PLC0415
+
+    kinds = {(cell.system.architecture, cell.engine): cell for cell in cells}
+    for cell in kinds.values():
+        simulate(cell.system, agents=2, duration=1e-9, engine=cell.engine)
 
 
 def attempt(function: Callable[[C], R], cell: C) -> R | Failure:

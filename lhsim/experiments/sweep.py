@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from lhsim.errors import InputError
-from lhsim.execution import Cell, Failure, execute, run, workers
+from lhsim.execution import Cell, Failure, compile_once, execute, run, workers
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.levels import Horizon, Skipped
 from lhsim.experiments.specification import MaxEvents
@@ -285,6 +285,8 @@ def run_all(
     running = execute(run, cells, executor=executor, fail_fast=fail_fast)
     interrupted = False
     try:
+        if executor is not None:
+            compile_once(cells)
         with closing(running):
             for index, outcome in running:
                 outcomes[index] = outcome

@@ -22,6 +22,7 @@ class SimpyEngine:
     """A system of SimPy processes, on its way through time."""
 
     name = "simpy"
+    events = None  # SimPy's own number them all, processes included
 
     def __init__(
         self, system: System, agents: int, seed: int, window: Window, *, keep_messages: bool

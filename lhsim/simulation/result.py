@@ -38,6 +38,7 @@ class Result:
     extrapolated_because: tuple[str, ...]
     outcomes: dict[str, int]  # of all messages created in the run, warm-up included
     counters: Counters  # of the whole run, warm-up included
+    engine_events: int | None  # delays and services scheduled; None where nobody counts them
     samples: dict[str, np.ndarray] = field(repr=False)  # of the state, by name; see `timeseries`
     records: dict[str, np.ndarray] | None = field(repr=False, default=None)  # see `messages`
 

@@ -33,6 +33,10 @@ class Engine(Protocol):
 
     name: str
 
+    @property
+    def events(self) -> int | None:
+        """How many delays and services have been scheduled; None where nobody counts them."""
+
     def advance(self, until: float) -> None:
         """Let everything happen that is due before `until` [s]."""
 
@@ -159,6 +163,7 @@ class Run:
             extrapolated_because=calibration.beyond(agents, rate) if calibration else (),
             outcomes=self._outcomes(),
             counters=self._now,
+            engine_events=self._engine.events,
             samples=self._series(),
             records=account.records,
         )

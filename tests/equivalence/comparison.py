@@ -19,7 +19,7 @@ from lhsim.simulation import Result, simulate
 REFERENCE = "simpy"
 CANDIDATE = "compiled"
 
-NAMES_OF_THE_ENGINE = {"engine", "engine_reason"}  # all that may differ
+NAMES_OF_THE_ENGINE = {"engine", "engine_reason", "engine_events"}  # all that may differ
 MOST_SHOWN = 3  # items of one array that differ
 
 
