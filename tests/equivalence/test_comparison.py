@@ -23,6 +23,8 @@ RESULT = Case(SYSTEM, agents=2).run()
 def other(value):  # noqa: PLR0911 - one for each kind
     """Return a value that differs from `value` as little as it can."""
     match value:
+        case None:
+            return 0
         case bool():
             return not value
         case float():

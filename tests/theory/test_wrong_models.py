@@ -21,6 +21,7 @@ from lhsim.models import EventStore
 from lhsim.models.push import Push
 from lhsim.models.station import Station
 from lhsim.models.store import Store
+from lhsim.simulation import engines
 from lhsim.theory import FixedIntervalPolling, MachineRepair, MMc, engset
 
 
@@ -29,6 +30,12 @@ def verdicts(observe, theory, within):
 
 
 # The harness itself
+
+
+@pytest.fixture(autouse=True)
+def simpy_runs(monkeypatch):
+    """Let the SimPy engine run: what is planted here are processes."""
+    monkeypatch.setattr(engines, "choose", lambda _asked: ("simpy", "its processes are wrong"))
 
 
 def test_an_interval_that_is_too_wide_shows_nothing():
