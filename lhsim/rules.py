@@ -16,6 +16,8 @@ from lhsim.streams import Purpose, uniform
 FloatArray = NDArray[np.float64]
 
 TOGETHER, RAMP, RANDOM = 0, 1, 2  # how agents start
+# SQLite's busy handler: what a writer sleeps that finds the database locked once more [s].
+BUSY_DELAYS = np.array([1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100]) / 1000
 AT_START = int(Purpose.START)
 STALL_GAP, STALL_LENGTH = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
 
@@ -112,6 +114,20 @@ def stretched(now: float, demand: float, starts: FloatArray, ends: FloatArray, f
             break
         duration += ends[k] - max(starts[k], now)
     return duration
+
+
+@jit
+def busy_delay(tries: int, slept: float, timeout: float) -> float:
+    """Return what a writer sleeps that finds the database locked again, or -1: it gives up [s].
+
+    As SQLite's ``sqliteDefaultBusyCallback``: `tries` times it has slept before, `slept` seconds
+    in all, and it does not sleep beyond `timeout` seconds.
+    """
+    delay = BUSY_DELAYS[min(tries, len(BUSY_DELAYS) - 1)]
+    left = timeout - slept
+    if left <= 0.0:
+        return -1.0
+    return float(min(delay, left))
 
 
 @jit

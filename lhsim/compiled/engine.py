@@ -110,8 +110,8 @@ class CompiledEngine:
     def counters(self) -> Counters:
         """Return what has been counted so far."""
         counts = self._state.counts[0]
-        names = ("created", "queries", "writes", "cycles", "wasted", "timeouts", "stored", "sent",
-                 "attempts", "refused")  # fmt: skip
+        names = ("created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
+                 "sent", "attempts", "refused")  # fmt: skip
         return Counters(
             delivered=int(counts["outcomes"][Outcome.DELIVERED]),
             ended=int(counts["outcomes"].sum()),

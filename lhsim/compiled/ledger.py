@@ -13,6 +13,7 @@ from lhsim.streams import Purpose, uniform
 
 TARGET = int(Purpose.TARGET)
 DELIVERED = int(Outcome.DELIVERED)
+REJECTED = int(Outcome.REJECTED)
 
 
 @inlined

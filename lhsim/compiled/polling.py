@@ -10,6 +10,7 @@ from lhsim.compiled.state import (
     BACKOFF,
     CREATED,
     DONE,
+    LOCKED,
     MESSAGE_UP,
     PARSE_MESSAGE,
     PARSE_REQUEST,
@@ -25,6 +26,7 @@ from lhsim.compiled.state import (
     WRITE_CPU,
     State,
 )
+from lhsim.compiled.stations import write, write_again
 
 
 @inlined
@@ -38,7 +40,9 @@ def carry(s: State, entity: int, phase: int) -> int:
         return WRITE_CPU
     if phase == WRITE_CPU:
         s.counts[0].writes += 1
-        return WRITE
+        return write(s, entity, 0)
+    if phase == LOCKED:
+        return write_again(s, entity)
     if phase == WRITE:
         return ACKNOWLEDGE
     release(s, message_of(s, entity))

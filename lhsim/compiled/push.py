@@ -9,6 +9,7 @@ from __future__ import annotations
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import (
     DELIVERED,
+    REJECTED,
     connect,
     content,
     courier,
@@ -28,6 +29,7 @@ from lhsim.compiled.state import (
     CREATED,
     DONE,
     KNOWN,
+    LOCKED,
     MESSAGE_UP,
     NOBODY,
     NOWHERE,
@@ -49,10 +51,9 @@ from lhsim.compiled.state import (
     WRITE_CPU,
     State,
 )
-from lhsim.compiled.stations import loop_of
+from lhsim.compiled.stations import loop_of, write, write_again
 from lhsim.metrics.account import Outcome
 
-REJECTED = int(Outcome.REJECTED)
 DROPPED = int(Outcome.DROPPED)
 LOST = int(Outcome.LOST)
 
@@ -70,7 +71,9 @@ def carry(s: State, entity: int, phase: int) -> int:
         return WRITE_CPU
     if phase == WRITE_CPU:
         s.counts[0].writes += 1
-        return WRITE
+        return write(s, entity, 0)
+    if phase == LOCKED:
+        return write_again(s, entity)
     place = message_of(s, entity)
     if phase == WRITE and _crosses(s, place):
         return RELAY

@@ -129,7 +129,7 @@ def state_of(
 
 def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
-    return False
+    return system.store.busy_timeout is not None
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -221,6 +221,7 @@ def _settings(
         "outbound": _or_none(push.outbound if push else None),
         "reconnects": push is not None and push.reconnect is not None,
         "scan": system.store.scan,
+        "busy_timeout": _or_none(system.store.busy_timeout),
         "warmth_memory": warmth.memory if warmth else 1.0,
         "collect_every": _every(collection),
         "start": window.start,
@@ -237,7 +238,7 @@ def _settings(
     return settings
 
 
-def _or_none(limit: int | None) -> int:
+def _or_none(limit: float | None) -> float:
     # Nothing ever counts up to a limit beyond the range of a number.
     return NO_LIMIT if limit is None else min(limit, MOST)
 

@@ -60,7 +60,8 @@ CREATED = 37  # nothing: the courier sets out
 UNPARKED = 38  # nothing: the content is pushed, now that its target is connected
 SENT = 39  # nothing: the content travels down
 FIRST_GAP = 40  # from the start of a sender to its first message
-PHASES = 41
+LOCKED = 41  # of a writer that has found the database locked
+PHASES = 42
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -197,6 +198,7 @@ SETTINGS = np.dtype(
         ("outbound", "i8"),  # -1: no limit
         ("reconnects", "i8"),  # whether agents come back
         ("scan", "f8"),
+        ("busy_timeout", "f8"),  # -1: none
         ("warmth_memory", "f8"),
         ("collect_every", "i8"),  # 0: never
         ("start", "f8"),  # of the measured window
@@ -212,8 +214,9 @@ SETTINGS = np.dtype(
 COUNTS = np.dtype(
     [
         *((name, "i8") for name in (
-            "created", "queries", "writes", "cycles", "wasted", "timeouts", "stored", "sent",
-            "attempts", "refused", "cohort_created", "connections", "peak_connections", "events",
+            "created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
+            "sent", "attempts", "refused", "cohort_created", "connections", "peak_connections",
+            "events",
         )),
         ("log", "i8"),  # events in the store, those at the start included
         ("peak_memory", "f8"),

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import commit, message_of
+from lhsim.compiled.ledger import REJECTED, commit, end, message_of
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
+    ACKNOWLEDGE,
     COLLECTION,
+    DONE,
+    LOCKED,
     NOBODY,
     NOWHERE,
     ON_THE_WAY,
@@ -27,7 +30,7 @@ from lhsim.compiled.state import (
     Record,
     State,
 )
-from lhsim.rules import draw, first_pause, idle_cost, part_inside, stretched
+from lhsim.rules import busy_delay, draw, first_pause, idle_cost, part_inside, stretched
 
 
 @inlined
@@ -51,6 +54,36 @@ def begin(s: State, entity: int, phase: int) -> bool:
     else:
         _line_up(s, station, entity)
     return True
+
+
+@inlined
+def write(s: State, entity: int, tries: int) -> int:
+    """Return the phase of a courier that is to write, and has found the database locked before."""
+    if len(s.options) == 0 or s.settings[0].busy_timeout < 0 or s.stages[WRITE].where == NOWHERE:
+        return WRITE
+    if s.stations[s.settings[0].loops + 1].busy == 0:
+        return WRITE
+    s.counts[0].locked += 1
+    place = message_of(s, entity)
+    message = s.messages[place]
+    slept = 0.0 if tries == 0 else message.stored
+    delay = busy_delay(tries, slept, s.settings[0].busy_timeout)
+    if delay < 0:
+        message.stored = float("nan")
+        end(s, place, REJECTED)
+        return ACKNOWLEDGE
+    # Until it is stored, and connected to its target, these have room for what is known so far.
+    message.stored = slept + delay
+    message.connection = tries + 1
+    s.events[entity].phase = LOCKED
+    schedule(s, entity, delay, NOBODY)
+    return DONE
+
+
+@inlined
+def write_again(s: State, entity: int) -> int:
+    """Return the phase of a courier that has slept because the database was locked."""
+    return write(s, entity, s.messages[message_of(s, entity)].connection)
 
 
 @inlined

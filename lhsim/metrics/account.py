@@ -43,6 +43,7 @@ class Counters:
     ended: int  # messages, in whatever way
     queries: int
     writes: int
+    locked: int  # times that a writer found the database locked
     cycles: int  # polling: queries of a request, the sleeps between them not counted
     wasted: int  # polling: cycles that found nothing
     timeouts: int  # polling: requests with an empty answer

@@ -6,13 +6,13 @@ and the ledger - and gives the steps of their protocols a name.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simpy import Environment
 from simpy.events import Event
 
-from lhsim.metrics.account import Window
+from lhsim.metrics.account import Outcome, Window
 from lhsim.models import agent as agents_of
 from lhsim.models.cpu import Loop, StallTimeline
 from lhsim.models.ledger import Ledger, Message
@@ -71,6 +71,15 @@ class Bridge:
         """Bring a message to the server, which parses it."""
         yield from self.delay(self.message_up, message.sender, message.number)
         yield from self.compute(message.sender, self.parse_message, message.sender, message.number)
+
+    def write(
+        self, message: Message, visible: Callable[[Message], None]
+    ) -> Generator[Event, Any, bool]:
+        """Store a message, or reject it; return whether it is stored."""
+        stored = yield from self.store.write(message, visible)
+        if not stored:
+            self.ledger.end(message, Outcome.REJECTED, self.env.now)
+        return stored
 
     def loop(self, agent: int) -> Loop:
         """Return the event loop that serves an agent."""

@@ -45,6 +45,7 @@ class SimpyEngine:
             ended=ledger.created - ledger.backlog,
             queries=store.queries,
             writes=store.writes,
+            locked=store.locked,
             cycles=polling.cycles if polling else 0,
             wasted=polling.wasted_cycles if polling else 0,
             timeouts=polling.timeouts if polling else 0,

@@ -74,7 +74,7 @@ class Polling:
         bridge, sender, number = self.bridge, message.sender, message.number
         yield from bridge.receive(message)
         yield from bridge.compute(sender, bridge.write_cpu, sender, number)
-        yield from bridge.store.write(message, self._post)
+        yield from bridge.write(message, self._post)
         yield from bridge.compute(sender, bridge.acknowledge, sender, number)
 
     def attend(self, agent: int, start: float) -> Steps:

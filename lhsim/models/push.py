@@ -96,10 +96,11 @@ class Push:
         yield from bridge.receive(message)
         yield from bridge.compute(sender, self._validate, sender, number)
         yield from bridge.compute(sender, bridge.write_cpu, sender, number)
-        yield from bridge.store.write(message, self._stored)
-        if bridge.loop(sender) is not bridge.loop(message.target):
-            yield from bridge.compute(message.target, self._relay, sender, number)
-        yield from self.push(message)
+        stored = yield from bridge.write(message, self._stored)
+        if stored:
+            if bridge.loop(sender) is not bridge.loop(message.target):
+                yield from bridge.compute(message.target, self._relay, sender, number)
+            yield from self.push(message)
         yield from bridge.compute(sender, bridge.acknowledge, sender, number)
 
     def push(self, message: Message) -> Steps:

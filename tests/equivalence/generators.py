@@ -174,6 +174,7 @@ def store(mood, _agents):
         "write": short(mood, zeros=0.5),
         "connections": st.sampled_from((1, 2, 3, 10)),
         "single_writer": st.booleans(),
+        "busy_timeout": st.sampled_from((None, None, 0.0005, TICK, 0.2)),
         "scan": st.sampled_from((0.0, 0.0, TICK / 1024, 1e-5)),
         "events": st.sampled_from((0, 0, 1, 100)),
     }
@@ -225,7 +226,7 @@ FIELDS = {
 
 def built(cls, mood, agents=1, **fixed):
     """Return instances of a class of the description, some fields `fixed` to other strategies."""
-    make = _push_server if cls is PushServer else cls
+    make = {PushServer: _push_server, EventStore: _store}.get(cls, cls)
     return st.builds(make, **FIELDS[cls](mood, agents) | fixed)
 
 
@@ -233,6 +234,12 @@ def _push_server(session, reconnect, **others):
     if session is not None and reconnect is None:
         reconnect = session
     return PushServer(session=session, reconnect=reconnect, **others)
+
+
+def _store(single_writer, busy_timeout, **others):
+    if busy_timeout is not None:
+        single_writer = True
+    return EventStore(single_writer=single_writer, busy_timeout=busy_timeout, **others)
 
 
 @st.composite

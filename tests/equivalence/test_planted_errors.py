@@ -14,6 +14,7 @@ from generators import LONG_RANDOM, SHORT_RANDOM, TICK
 from simpy import Environment
 
 from lhsim.distributions import Deterministic, Exponential
+from lhsim.errors import InvariantError
 from lhsim.metrics.account import Outcome
 from lhsim.models import (
     Closed,
@@ -33,6 +34,7 @@ from lhsim.models import (
     agent,
     ledger,
 )
+from lhsim.models import store as store_module
 from lhsim.models.bridge import Bridge
 from lhsim.models.cpu import Loop, StallTimeline
 from lhsim.models.ledger import Ledger
@@ -115,6 +117,16 @@ CASES = [
         duration=2.0,
     ),
     Case(polling("all the same", **ALL_THE_SAME), 5, duration=4.0, drain=1.0),
+    Case(
+        polling(
+            "busy database",
+            workload=Workload(traffic=Closed(None, ONE), start="together"),
+            store=EventStore(write=LONG_RANDOM[0], single_writer=True, busy_timeout=0.05),
+            polling=PollingServer(interval=2 * TICK),
+        ),
+        5,
+        duration=2.0,
+    ),
     Case(push("random", **RANDOM, push=PushServer(**SHORT_SESSIONS)), 6, duration=4.0),
     Case(push("tied", **TIED), 4, duration=2.0),
     Case(push("all the same", **ALL_THE_SAME), 5, duration=4.0, drain=1.0),
@@ -178,7 +190,10 @@ def found(wrong=None):
         with pytest.MonkeyPatch.context() as patch:
             if wrong is not None:
                 wrong(patch)
-            lines = differences(case.run(REFERENCE), good)
+            try:
+                lines = differences(case.run(REFERENCE), good)
+            except InvariantError as error:  # the engine itself has noticed
+                lines = [str(error)]
         if lines:
             return lines
     return []
@@ -186,6 +201,31 @@ def found(wrong=None):
 
 def test_without_an_error_there_is_no_difference():
     assert found() == []
+
+
+# Store
+
+
+def the_sleeps_of_a_locked_out_writer_begin_with_the_second(patch):
+    right = store_module.busy_delay
+    patch.setattr(
+        store_module, "busy_delay", lambda tries, slept, most: right(tries + 1, slept, most)
+    )
+
+
+def a_locked_out_writer_gives_up_too_late(patch):
+    right = store_module.busy_delay
+    patch.setattr(
+        store_module, "busy_delay", lambda tries, slept, most: right(tries, slept, 1.5 * most)
+    )
+
+
+def a_locked_out_writer_waits_in_line(patch):
+    def wait_for_lock(self, timeout):
+        yield from ()
+        return True
+
+    patch.setattr(Store, "_wait_for_lock", wait_for_lock)
 
 
 # Polling
@@ -675,6 +715,9 @@ def the_last_end_of_a_message_is_that_of_the_one_before(patch):
 
 
 SLIPS = [
+    the_sleeps_of_a_locked_out_writer_begin_with_the_second,
+    a_locked_out_writer_gives_up_too_late,
+    a_locked_out_writer_waits_in_line,
     an_answer_holds_one_message_more,
     the_newest_message_is_taken_first,
     one_request_more_is_held,
