@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import DELIVERED, connect, end, is_full, message_of, release, take
+from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
     ANSWER_DOWN,
@@ -25,6 +26,10 @@ from lhsim.compiled.state import (
     WRITE_CPU,
     State,
 )
+from lhsim.rules import grown, jittered
+from lhsim.streams import Purpose, uniform
+
+JITTER = int(Purpose.SLEEP)
 
 
 @inlined
@@ -59,20 +64,14 @@ def attend(s: State, agent: int, phase: int) -> int:
         counts.queries += 1
         return QUERY
     if phase == QUERY:
-        receiver.query += 1
-        if receiver.found > 0:
-            return RESPOND
-        counts.wasted += 1
-        return SLEEP
+        return _answer(s, agent)
     if phase == RESPOND:
         counts.connections -= 1
         return ANSWER_DOWN
     if phase == ANSWER_DOWN:
         return _receive(s, agent)
     if phase == PARSE_REQUEST:
-        receiver.since = now
-        counts.cycles += 1
-        return QUERY_CPU
+        return _begin(s, agent)
     if phase == REQUEST_UP:
         if is_full(s):
             counts.refused += 1
@@ -87,6 +86,27 @@ def attend(s: State, agent: int, phase: int) -> int:
 
 
 @inlined
+def _begin(s: State, agent: int) -> int:
+    s.receivers[agent].since = s.queue[0].now
+    if len(s.options) > 0:
+        s.pollers[agent].interval = s.settings[0].interval
+    s.counts[0].cycles += 1
+    return QUERY_CPU
+
+
+@inlined
+def _answer(s: State, agent: int) -> int:
+    receiver = s.receivers[agent]
+    receiver.query += 1
+    if receiver.found > 0:
+        return RESPOND
+    s.counts[0].wasted += 1
+    if len(s.options) > 0:
+        return _sleep(s, agent)
+    return SLEEP
+
+
+@inlined
 def _receive(s: State, agent: int) -> int:
     receiver = s.receivers[agent]
     if receiver.found == 0:
@@ -96,3 +116,17 @@ def _receive(s: State, agent: int) -> int:
         end(s, take(s, receiver), DELIVERED)
     receiver.found = 0
     return THINK
+
+
+@inlined
+def _sleep(s: State, agent: int) -> int:
+    """Let an agent's request sleep after an empty cycle, for a time that is its own."""
+    settings, poller = s.settings[0], s.pollers[agent]
+    time = poller.interval
+    if settings.jitter > 0:
+        cycle = s.receivers[agent].query - 1
+        time = jittered(time, settings.jitter, uniform(settings.seed, JITTER, agent, cycle))
+    poller.interval = grown(poller.interval, settings.growth, settings.longest)
+    s.events[2 * agent].phase = SLEEP
+    schedule(s, 2 * agent, time, s.stages[SLEEP].lane)
+    return DONE

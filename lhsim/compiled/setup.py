@@ -32,6 +32,7 @@ from lhsim.compiled.state import (
     PAUSE,
     PHASES,
     PLACES,
+    POLLER,
     POOL,
     PUSH_DOWN,
     QUERY,
@@ -120,6 +121,7 @@ def state_of(
         histogram=np.zeros((BATCHES, BUCKETS), np.int64),
         latency=np.zeros(BATCHES),
         records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
+        pollers=np.zeros(agents if system.polling and has_options(system) else 0, POLLER),
         address=0,
     )
     state = with_events(state, events, agents)
@@ -129,7 +131,11 @@ def state_of(
 
 def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
-    return False
+    return _has_options(system.polling)
+
+
+def _has_options(server: PollingServer | None) -> bool:
+    return server is not None and (server.jitter > 0 or server.growth is not None)
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -173,11 +179,12 @@ def _polling(system: System, server: PollingServer) -> dict[int, Passage]:
         PARSE_REQUEST: (OWN_LOOP, cpu.parse_request),
         QUERY_CPU: (OWN_LOOP, cpu.query),
         QUERY: (POOL, system.store.query),
-        SLEEP: (ON_THE_WAY, Deterministic(server.interval)),
         RESPOND: (OWN_LOOP, cpu.respond),
         ANSWER_DOWN: (ON_THE_WAY, network.down),
         THINK: (ON_THE_WAY, system.workload.think),
     }
+    if server.jitter == 0 and server.growth is None:
+        stages[SLEEP] = (ON_THE_WAY, Deterministic(server.interval))
     if server.connections is not None:
         stages[REFUSED] = (ON_THE_WAY, network.down)
         stages[BACKOFF] = (ON_THE_WAY, Deterministic(server.backoff))
@@ -230,11 +237,24 @@ def _settings(
         "per_connection": memory.per_connection,
         "per_event": memory.per_event,
         "keep": keep,
+        **_sleeps(polling),
     }
     settings = np.zeros(1, SETTINGS)
     for name in SETTINGS.names or ():
         settings[name] = values[name]
     return settings
+
+
+def _sleeps(server: PollingServer | None) -> dict[str, float]:
+    if server is None:
+        return dict.fromkeys(("interval", "jitter", "growth", "longest"), 0.0)
+    growth = server.growth
+    return {
+        "interval": server.interval,
+        "jitter": server.jitter,
+        "growth": growth.factor if growth else 1.0,
+        "longest": growth.longest if growth else server.interval,
+    }
 
 
 def _or_none(limit: int | None) -> int:

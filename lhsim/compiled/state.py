@@ -60,7 +60,7 @@ CREATED = 37  # nothing: the courier sets out
 UNPARKED = 38  # nothing: the content is pushed, now that its target is connected
 SENT = 39  # nothing: the content travels down
 FIRST_GAP = 40  # from the start of a sender to its first message
-PHASES = 41
+PHASES = 70
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -122,6 +122,14 @@ MESSAGE = np.dtype(
 )
 PLACE_SIZE = EVENT.itemsize  # [B]
 PLACES = MESSAGE.itemsize // PLACE_SIZE  # that a message takes
+# What a request of an agent has to remember beyond its RECEIVER, where the polling server has
+# options that need it.
+POLLER = np.dtype(
+    [
+        ("interval", "f8"),  # of the next sleep, before its jitter
+    ],
+    align=True,
+)
 STATION = np.dtype(
     [
         ("servers", "i4"),
@@ -206,6 +214,10 @@ SETTINGS = np.dtype(
         ("per_connection", "f8"),
         ("per_event", "f8"),
         ("keep", "i8"),  # whether each message gets a record
+        ("interval", "f8"),  # polling
+        ("jitter", "f8"),
+        ("growth", "f8"),  # of the interval in a request; 1: none
+        ("longest", "f8"),
     ],
     align=True,
 )
@@ -270,6 +282,7 @@ class State(NamedTuple):
     histogram: Any  # of shape (BATCHES, BUCKETS)
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
+    pollers: Records  # by agent; none where no option needs them
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
@@ -305,6 +318,7 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[16, 0], (BATCHES, BUCKETS), np.int64),
         view(memory[17, 0], BATCHES, np.float64),
         view(memory[18, 0], memory[18, 1], RECORD),
+        view(memory[19, 0], memory[19, 1], POLLER),
         memory[3, 0],
         options,
     )

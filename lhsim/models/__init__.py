@@ -7,7 +7,7 @@ same module are its processes.
 from lhsim.models.cpu import Collection, Cpu, Stalls, Warmth
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
-from lhsim.models.polling import PollingServer
+from lhsim.models.polling import Growth, PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.system import Calibration, Provenance, System
@@ -19,6 +19,7 @@ __all__ = [
     "Collection",
     "Cpu",
     "EventStore",
+    "Growth",
     "Memory",
     "Network",
     "Periodic",

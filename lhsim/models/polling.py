@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from lhsim.checks import positive, whole
+from lhsim.checks import at_least, positive, whole, within
+from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
-from lhsim.streams import Purpose
+from lhsim.rules import grown, jittered
+from lhsim.streams import Purpose, uniform
 from lhsim.units import Seconds
 
 if TYPE_CHECKING:
@@ -34,6 +36,15 @@ if TYPE_CHECKING:
     from lhsim.models.bridge import Bridge, Steps
 
 Found = list[Message]
+SLEEP = int(Purpose.SLEEP)
+
+
+@frozen
+class Growth:
+    """A request that finds nothing backs off: each empty cycle lets its next sleep be longer."""
+
+    factor: float = field(default=2.0, validator=at_least(1))  # of a sleep to the one before it
+    longest: Seconds = field(default=8.0, validator=positive)  # sleep, before its jitter [s]
 
 
 @frozen
@@ -45,6 +56,13 @@ class PollingServer:
     limit: int = field(default=10, validator=whole(1))  # messages in an answer
     connections: int | None = field(default=None, validator=whole(1))  # requests held at a time
     backoff: Seconds = field(default=0.5, validator=positive)  # of an agent that was refused [s]
+    jitter: float = field(default=0.0, validator=within(0, 1))  # part of a sleep, either way
+    growth: Growth | None = None  # of the sleeps of a request, the first of which is `interval`
+
+    def __attrs_post_init__(self) -> None:
+        if self.growth is not None and self.growth.longest < self.interval:
+            problem = f"{self.growth.longest!r} is shorter than the interval"
+            raise InputError(problem, key="growth.longest", allowed=f"at least {self.interval!r} s")
 
     def serve(self, bridge: Bridge) -> Polling:
         """Return this server's processes on a bridge."""
@@ -81,14 +99,14 @@ class Polling:
         """Receive, for ever: ask for messages, take what comes, think, ask again."""
         bridge = self.bridge
         yield self.env.timeout(start)
-        queries = count()
+        cycles = count()
         for request in count():
             yield from bridge.delay(bridge.request_up, agent, request)
             if not self._accept():
                 yield from bridge.delay(bridge.answer_down, agent, request)
                 yield self.env.timeout(self.server.backoff)
                 continue
-            messages = yield from self.wait_for_messages(agent, request, queries)
+            messages = yield from self.wait_for_messages(agent, request, cycles)
             yield from bridge.compute(agent, self._respond, agent, request)
             bridge.memory.disconnect()
             yield from bridge.delay(bridge.answer_down, agent, request)
@@ -98,25 +116,33 @@ class Polling:
                 yield from bridge.delay(self._think, agent, request)
 
     def wait_for_messages(
-        self, agent: int, request: int, queries: Iterator[int]
+        self, agent: int, request: int, cycles: Iterator[int]
     ) -> Generator[Event, Any, Found]:
         """Answer one request (`GET /event/wait`) with messages, or with none after the timeout."""
         env, bridge, server = self.env, self.bridge, self.server
         yield from bridge.compute(agent, self._parse_request, agent, request)
-        start = env.now
+        start, interval, growth = env.now, server.interval, server.growth
         while env.now - start < server.timeout:
             self.cycles += 1
-            query = next(queries)
-            yield from bridge.compute(agent, self._query_cpu, agent, query)
+            cycle = next(cycles)
+            yield from bridge.compute(agent, self._query_cpu, agent, cycle)
             messages: Found = yield from bridge.store.query(
-                agent, query, partial(self._take, agent)
+                agent, cycle, partial(self._take, agent)
             )
             if messages:
                 return messages
             self.wasted_cycles += 1
-            yield env.timeout(server.interval)
+            yield env.timeout(self._sleep(agent, cycle, interval))
+            if growth is not None:
+                interval = grown(interval, growth.factor, growth.longest)
         self.timeouts += 1
         return []
+
+    def _sleep(self, agent: int, cycle: int, interval: float) -> float:
+        jitter = self.server.jitter
+        if jitter == 0:
+            return interval
+        return jittered(interval, jitter, uniform(self.bridge.seed, SLEEP, agent, cycle))
 
     def _accept(self) -> bool:
         limit = self.server.connections

@@ -26,6 +26,7 @@ from lhsim.models import (
     Collection,
     Cpu,
     EventStore,
+    Growth,
     Memory,
     Network,
     Periodic,
@@ -179,13 +180,22 @@ def store(mood, _agents):
     }
 
 
-def polling(_mood, agents):
+def polling(mood, agents):
     return {
         "interval": st.sampled_from((TICK, 4 * TICK, 16 * TICK, 0.1, 1.0)),
         "timeout": st.sampled_from((TICK, 4 * TICK, 8 * TICK, 0.3, 32 * TICK, 60.0)),
         "limit": st.sampled_from((1, 2, 3, 10)),
         "connections": often(None, whole(1, max(1, agents // 2))),
         "backoff": st.sampled_from((TICK, 4 * TICK, 0.1)),
+        "jitter": st.sampled_from((0.0, 0.0, 0.0, 0.25, 1.0)),
+        "growth": often(None, built(Growth, mood)),
+    }
+
+
+def growth(_mood, _agents):
+    return {
+        "factor": st.sampled_from((1.0, 1.5, 2.0, 2.0, 4.0)),
+        "longest": st.sampled_from((3 * TICK, 4 * TICK, 16 * TICK, 2.0)),
     }
 
 
@@ -218,6 +228,7 @@ FIELDS = {
     Stalls: stalls,
     EventStore: store,
     PollingServer: polling,
+    Growth: growth,
     PushServer: push,
     Memory: memory,
 }
@@ -225,7 +236,7 @@ FIELDS = {
 
 def built(cls, mood, agents=1, **fixed):
     """Return instances of a class of the description, some fields `fixed` to other strategies."""
-    make = _push_server if cls is PushServer else cls
+    make = {PushServer: _push_server, PollingServer: _polling_server}.get(cls, cls)
     return st.builds(make, **FIELDS[cls](mood, agents) | fixed)
 
 
@@ -233,6 +244,12 @@ def _push_server(session, reconnect, **others):
     if session is not None and reconnect is None:
         reconnect = session
     return PushServer(session=session, reconnect=reconnect, **others)
+
+
+def _polling_server(interval, growth, **others):
+    if growth is not None:
+        growth = attrs.evolve(growth, longest=max(growth.longest, interval))
+    return PollingServer(interval=interval, growth=growth, **others)
 
 
 @st.composite
@@ -342,6 +359,14 @@ AREAS = {
         },
     ),
     "polling, processor": cases(PollingServer, cpu=_all_of_the_processor),
+    "polling, sleeps": cases(
+        PollingServer,
+        polling=lambda mood: {
+            "interval": st.sampled_from((TICK, 2 * TICK)),
+            "timeout": st.sampled_from((16 * TICK, 60.0)),
+            "growth": built(Growth, mood),
+        },
+    ),
     "polling, store": cases(PollingServer, store=_slow_store),
     "push": cases(PushServer),
     "push, many agents": cases(PushServer, many=True),

@@ -47,6 +47,9 @@ OF = {
         "full answer": 6,
         "several messages at once": 8,
         "found nothing": 30,
+        "jitter": 20,
+        "sleep that has grown": 8,
+        "longest sleep": 4,
     },
     "push": BOTH
     | {
@@ -112,6 +115,8 @@ def happened(case):
     window = Window(warmup, case.duration - drain, case.duration)
     bridge = Bridge(system, case.agents, case.seed, window, keep_messages=True)
     due, seen = _watch(bridge.env), set()
+    if system.polling is not None:
+        _watch_sleeps(bridge.server, seen)
     for time in np.linspace(0.0, case.duration, LOOKS + 1)[1:]:
         bridge.env.run(until=float(time))
         seen |= {what for what, is_so in _now(bridge).items() if is_so}
@@ -135,6 +140,27 @@ def _watch(env):
 
     env.schedule = watched
     return due
+
+
+def _watch_sleeps(server, seen):
+    """Let `seen` get what a sleep is like, from now on."""
+    sleep, growth = server._sleep, server.server.growth
+
+    def watched(agent, cycle, interval):
+        time = sleep(agent, cycle, interval)
+        seen.update(
+            what
+            for what, is_so in {
+                "jitter": time != interval,
+                "sleep that has grown": interval > server.server.interval,
+                "longest sleep": growth is not None
+                and server.server.interval < interval == growth.longest,
+            }.items()
+            if is_so
+        )
+        return time
+
+    server._sleep = watched
 
 
 def _now(bridge):

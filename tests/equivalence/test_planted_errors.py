@@ -20,6 +20,7 @@ from lhsim.models import (
     Collection,
     Cpu,
     EventStore,
+    Growth,
     Memory,
     Network,
     Periodic,
@@ -33,6 +34,7 @@ from lhsim.models import (
     agent,
     ledger,
 )
+from lhsim.models import polling as polling_module
 from lhsim.models.bridge import Bridge
 from lhsim.models.cpu import Loop, StallTimeline
 from lhsim.models.ledger import Ledger
@@ -42,7 +44,7 @@ from lhsim.models.push import Connection, Push
 from lhsim.models.stage import Stage
 from lhsim.models.station import Service, Station
 from lhsim.models.store import Store
-from lhsim.rules import RAMP
+from lhsim.rules import RAMP, grown
 from lhsim.streams import Purpose
 
 HALF, ONE, TWO = (Deterministic(ticks * TICK) for ticks in (0.5, 1, 2))
@@ -115,6 +117,18 @@ CASES = [
         duration=2.0,
     ),
     Case(polling("all the same", **ALL_THE_SAME), 5, duration=4.0, drain=1.0),
+    Case(
+        polling(
+            "sleeps",
+            workload=Workload(traffic=Poisson(4.0)),
+            network=Network(HALF, ONE),
+            polling=PollingServer(
+                interval=TICK, timeout=0.5, jitter=0.5, growth=Growth(2.0, 8 * TICK)
+            ),
+        ),
+        4,
+        duration=4.0,
+    ),
     Case(push("random", **RANDOM, push=PushServer(**SHORT_SESSIONS)), 6, duration=4.0),
     Case(push("tied", **TIED), 4, duration=2.0),
     Case(push("all the same", **ALL_THE_SAME), 5, duration=4.0, drain=1.0),
@@ -578,6 +592,32 @@ def a_message_is_acknowledged_before_it_is_pushed(patch):
     patch.setattr(Push, "carry", carrying("acknowledge first"))
 
 
+# Options of the polling server
+
+
+def the_jitter_of_a_sleep_is_that_of_the_next(patch):
+    original = Polling._sleep
+    patch.setattr(
+        Polling, "_sleep", lambda self, who, cycle, time: original(self, who, cycle + 1, time)
+    )
+
+
+def a_sleep_grows_beyond_the_longest(patch):
+    patch.setattr(polling_module, "grown", lambda interval, factor, _longest: interval * factor)
+
+
+def a_request_goes_on_with_the_sleep_of_the_one_before(patch):
+    original, intervals = Polling._sleep, {}
+
+    def sleep(self, who, cycle, _interval):
+        growth, interval = self.server.growth, intervals.get(who, self.server.interval)
+        if growth is not None:
+            intervals[who] = grown(interval, growth.factor, growth.longest)
+        return original(self, who, cycle, interval)
+
+    patch.setattr(Polling, "_sleep", sleep)
+
+
 # Agents
 
 
@@ -681,6 +721,9 @@ SLIPS = [
     the_timeout_itself_is_still_in_time,
     the_timeout_counts_from_before_the_parsing,
     the_queries_of_each_request_are_numbered_anew,
+    the_jitter_of_a_sleep_is_that_of_the_next,
+    a_sleep_grows_beyond_the_longest,
+    a_request_goes_on_with_the_sleep_of_the_one_before,
     a_connection_is_held_until_the_answer_is_there,
     an_answer_holds_what_is_stored_when_its_query_ends,
     a_message_is_visible_from_the_start_of_its_write,
@@ -726,6 +769,7 @@ NO_STAGES = {
     Purpose.TARGET,
     Purpose.STALL_GAP,
     Purpose.STALL_LENGTH,
+    Purpose.SLEEP,
 }
 
 

@@ -1,0 +1,139 @@
+"""The options of the polling server: examples worked out by hand, and what each option changes.
+
+In the examples agent 0 sends and agent 1 receives, both start at 0, and only what is named takes
+time: a write, most of all, so that a message is stored at a known time. Both engines run them.
+"""
+
+import attrs
+import numpy as np
+import pytest
+
+from lhsim.distributions import Deterministic
+from lhsim.errors import InputError
+from lhsim.models import (
+    Closed,
+    EventStore,
+    Growth,
+    Poisson,
+    PollingServer,
+    System,
+    Workload,
+)
+from lhsim.simulation import simulate
+from lhsim.streams import Purpose, uniform
+
+SEED = 5
+
+engines = pytest.mark.parametrize("engine", ["simpy", "compiled"])
+
+
+def one_way(server, write, messages=2, **parts):
+    """Return a system in which agent 0 sends one message after the other to agent 1."""
+    workload = Workload(topology="pair", traffic=Closed(messages), start="together")
+    store = EventStore(write=Deterministic(write))
+    return System(
+        name="one way", **{"workload": workload, "store": store, "polling": server, **parts}
+    )
+
+
+def run(system, engine, agents=2, duration=100.0):
+    return simulate(
+        system,
+        agents=agents,
+        duration=duration,
+        seed=SEED,
+        warmup=0.0,
+        drain=0.0,
+        engine=engine,
+        keep_messages=True,
+    )
+
+
+def busy(**options):
+    """Return a system of pollers that start together and have something to receive."""
+    workload = Workload(traffic=Poisson(0.2), start="together")
+    return System(name="busy", workload=workload, polling=PollingServer(**options))
+
+
+# The jitter of the interval
+
+
+@engines
+def test_a_jittered_sleep_by_hand(engine):
+    server = PollingServer(interval=2.0, jitter=0.5)
+    result = run(one_way(server, write=10.25, messages=1), engine)
+    queried, cycle = 0.0, 0  # agent 1 queries at 0, and then after each sleep
+    while queried < 10.25:
+        u = uniform(SEED, int(Purpose.SLEEP), 1, cycle)
+        queried, cycle = queried + 2.0 * (0.5 + u), cycle + 1
+    assert result.records["delivered"][0] == pytest.approx(queried, rel=1e-12)
+    assert 10.25 < queried < 13.25
+
+
+@engines
+def test_jitter_spreads_pollers_that_start_together(engine):
+    def instants(jitter):
+        delivered = run(busy(interval=1.0, jitter=jitter), engine, 50).records["delivered"]
+        return len(np.unique(delivered[~np.isnan(delivered)]))
+
+    assert instants(0.0) <= 100
+    assert instants(0.1) > 500
+
+
+# The growth of the interval
+
+
+@engines
+def test_a_growing_sleep_by_hand(engine):
+    # Queries at 0, 1, 3, 7: the timeout has passed, so an empty answer and a new request: 7, 8, 10.
+    # The second message is created at 10 and stored at 19.5: 10, 11, 13, 17; 17, 18, 20.
+    server = PollingServer(interval=1.0, timeout=6.0, growth=Growth(2.0, 4.0))
+    result = run(one_way(server, write=9.5), engine)
+    assert result.records["delivered"].tolist() == [10.0, 20.0]
+    assert result.records["stored"].tolist() == [9.5, 19.5]
+
+
+@engines
+def test_a_sleep_grows_to_the_longest(engine):
+    # Queries at 0, 1, 3, 6, 9, 12, 15: a sleep of 2 s and then no more than 3 s.
+    server = PollingServer(interval=1.0, growth=Growth(2.0, 3.0))
+    result = run(one_way(server, write=12.5, messages=1), engine)
+    assert result.records["delivered"].tolist() == [15.0]
+
+
+@engines
+def test_growth_trades_queries_for_latency(engine):
+    plain, grown = (
+        run(busy(interval=0.5, growth=growth), engine, 20) for growth in (None, Growth(2.0, 8.0))
+    )
+    assert grown.counters.queries < 0.6 * plain.counters.queries
+    assert grown.latency.mean > 2 * plain.latency.mean
+
+
+def test_a_longest_sleep_below_the_first_is_refused():
+    with pytest.raises(InputError, match=r"growth\.longest.*at least 2\.0 s"):
+        PollingServer(interval=2.0, growth=Growth(2.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("cls", "values"),
+    [
+        (PollingServer, {"jitter": 1.5}),
+        (PollingServer, {"jitter": -0.1}),
+        (Growth, {"factor": 0.5}),
+        (Growth, {"longest": 0.0}),
+    ],
+)
+def test_values_out_of_range_are_refused(cls, values):
+    with pytest.raises(InputError, match="out of range"):
+        cls(**values)
+
+
+@engines
+def test_without_an_option_nothing_changes(engine):
+    plain, growing = (
+        run(busy(interval=0.5, **options), engine, 10)
+        for options in ({}, {"growth": Growth(1.0, 0.5)})
+    )
+    assert attrs.asdict(plain.counters) == attrs.asdict(growing.counters)
+    assert plain.records["delivered"].tobytes() == growing.records["delivered"].tobytes()
