@@ -86,7 +86,7 @@ class CompiledEngine:
     def _check_numbers(self) -> None:
         """Raise LhsimError before a number of a message, or of a query, does not fit."""
         state, counts = self._state, self._state.counts[0]
-        if max(counts["created"], counts["queries"] // 2) < MOST_MESSAGES:
+        if max(counts["created"], counts["cycles"] // 2) < MOST_MESSAGES:
             return
         senders = state.events["phase"][2 * self._agents : 3 * self._agents]
         most = max(senders.max() // 4, state.receivers["attempt"].max() // 2)

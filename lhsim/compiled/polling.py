@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import DELIVERED, connect, end, is_full, message_of, release, take
-from lhsim.compiled.queue import schedule
+from lhsim.compiled.ledger import (
+    DELIVERED,
+    connect,
+    courier,
+    end,
+    is_full,
+    message_of,
+    new_place,
+    release,
+    take,
+)
+from lhsim.compiled.queue import schedule, soon
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
+    ALARM,
     ANSWER_DOWN,
     BACKOFF,
     CREATED,
     DONE,
     MESSAGE_UP,
+    NOBODY,
     PARSE_MESSAGE,
     PARSE_REQUEST,
     QUERY,
@@ -46,6 +58,8 @@ def carry(s: State, entity: int, phase: int) -> int:
         return WRITE
     if phase == WRITE:
         return ACKNOWLEDGE
+    if len(s.options) > 0 and phase == ALARM:
+        _ring(s, message_of(s, entity))
     release(s, message_of(s, entity))
     return DONE
 
@@ -53,13 +67,9 @@ def carry(s: State, entity: int, phase: int) -> int:
 @inlined
 def attend(s: State, agent: int, phase: int) -> int:
     """Return the phase of an agent's receiving side that comes after one that is over."""
-    receiver, counts, now = s.receivers[agent], s.counts[0], s.queue[0].now
+    receiver, counts = s.receivers[agent], s.counts[0]
     if phase == SLEEP:
-        if now - receiver.since < s.settings[0].timeout:
-            counts.cycles += 1
-            return QUERY_CPU
-        counts.timeouts += 1
-        return RESPOND
+        return _wake_up(s, agent)
     if phase == QUERY_CPU:
         counts.queries += 1
         return QUERY
@@ -90,8 +100,23 @@ def _begin(s: State, agent: int) -> int:
     s.receivers[agent].since = s.queue[0].now
     if len(s.options) > 0:
         s.pollers[agent].interval = s.settings[0].interval
+    return _ask(s, agent)
+
+
+@inlined
+def _ask(s: State, agent: int) -> int:
     s.counts[0].cycles += 1
+    if len(s.options) > 0:
+        s.pollers[agent].written = 0
     return QUERY_CPU
+
+
+@inlined
+def _wake_up(s: State, agent: int) -> int:
+    if s.queue[0].now - s.receivers[agent].since < s.settings[0].timeout:
+        return _ask(s, agent)
+    s.counts[0].timeouts += 1
+    return RESPOND
 
 
 @inlined
@@ -127,6 +152,32 @@ def _sleep(s: State, agent: int) -> int:
         cycle = s.receivers[agent].query - 1
         time = jittered(time, settings.jitter, uniform(settings.seed, JITTER, agent, cycle))
     poller.interval = grown(poller.interval, settings.growth, settings.longest)
-    s.events[2 * agent].phase = SLEEP
-    schedule(s, 2 * agent, time, s.stages[SLEEP].lane)
+    if settings.wakes and poller.written:
+        return _wake_up(s, agent)
+    if settings.wakes:
+        _set_alarm(s, agent, time)
+    else:
+        s.events[2 * agent].phase = SLEEP
+        schedule(s, 2 * agent, time, s.stages[SLEEP].lane)
     return DONE
+
+
+@inlined
+def _set_alarm(s: State, agent: int, time: float) -> None:
+    """Let an alarm end the sleep of an agent's request, unless a write does it before."""
+    place = new_place(s)
+    alarm = s.messages[place]
+    alarm.sender = agent
+    alarm.pending = 0
+    alarm.alive = 1
+    s.pollers[agent].alarm = place
+    s.events[courier(s, place)].phase = ALARM
+    schedule(s, courier(s, place), time, s.stages[SLEEP].lane)
+
+
+@inlined
+def _ring(s: State, place: int) -> None:
+    agent = s.messages[place].sender
+    if s.pollers[agent].alarm == place:
+        s.pollers[agent].alarm = NOBODY
+        soon(s, 2 * agent, SLEEP)

@@ -126,6 +126,7 @@ def state_of(
     )
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
+    state.pollers["alarm"] = NOBODY
     return state
 
 
@@ -135,7 +136,9 @@ def has_options(system: System) -> bool:
 
 
 def _has_options(server: PollingServer | None) -> bool:
-    return server is not None and (server.jitter > 0 or server.growth is not None)
+    if server is None:
+        return False
+    return server.jitter > 0 or server.growth is not None or server.wake_on_write
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -247,13 +250,14 @@ def _settings(
 
 def _sleeps(server: PollingServer | None) -> dict[str, float]:
     if server is None:
-        return dict.fromkeys(("interval", "jitter", "growth", "longest"), 0.0)
+        return dict.fromkeys(("interval", "jitter", "growth", "longest", "wakes"), 0.0)
     growth = server.growth
     return {
         "interval": server.interval,
         "jitter": server.jitter,
         "growth": growth.factor if growth else 1.0,
         "longest": growth.longest if growth else server.interval,
+        "wakes": server.wake_on_write,
     }
 
 
@@ -332,7 +336,8 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
 def _wakes(system: System) -> bool:
     """Return whether anything in a system happens at once, because something else has happened."""
     waits = system.push is not None and system.push.overflow == "wait"
-    return waits or isinstance(system.workload.traffic, Closed)
+    wakes = system.polling is not None and system.polling.wake_on_write
+    return waits or wakes or isinstance(system.workload.traffic, Closed)
 
 
 def _lane(lanes: list[float | None], delay: float | None) -> int:

@@ -9,7 +9,8 @@ two entities, and the receiving side of an agent have more to say and take sever
     3 N + 4 m + 1  its content, on its own once it is stored; the record takes the 4 places
 
 A message's place is used again when both have ended, so the memory follows the messages on their
-way and not all that there were.
+way and not all that there were. An alarm, which may go off when its agent is long awake, takes the
+place of a message, too: its entity is the courier, and its agent the sender.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ CREATED = 37  # nothing: the courier sets out
 UNPARKED = 38  # nothing: the content is pushed, now that its target is connected
 SENT = 39  # nothing: the content travels down
 FIRST_GAP = 40  # from the start of a sender to its first message
+ALARM = 60  # the sleep of a request that a write may end before
 PHASES = 70
 DONE = -1  # the entity waits for nothing any more
 
@@ -127,6 +129,8 @@ PLACES = MESSAGE.itemsize // PLACE_SIZE  # that a message takes
 POLLER = np.dtype(
     [
         ("interval", "f8"),  # of the next sleep, before its jitter
+        ("alarm", "i4"),  # place of the alarm that ends its sleep; none where it is awake
+        ("written", "i4"),  # whether a message for the agent was stored since its cycle began
     ],
     align=True,
 )
@@ -218,6 +222,7 @@ SETTINGS = np.dtype(
         ("jitter", "f8"),
         ("growth", "f8"),  # of the interval in a request; 1: none
         ("longest", "f8"),
+        ("wakes", "i8"),  # whether a write ends a sleep
     ],
     align=True,
 )

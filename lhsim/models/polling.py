@@ -58,6 +58,7 @@ class PollingServer:
     backoff: Seconds = field(default=0.5, validator=positive)  # of an agent that was refused [s]
     jitter: float = field(default=0.0, validator=within(0, 1))  # part of a sleep, either way
     growth: Growth | None = None  # of the sleeps of a request, the first of which is `interval`
+    wake_on_write: bool = False  # whether a message for the agent ends its request's sleep
 
     def __attrs_post_init__(self) -> None:
         if self.growth is not None and self.growth.longest < self.interval:
@@ -82,6 +83,8 @@ class Polling:
         self._respond = bridge.stage(cpu.respond, Purpose.RESPOND)
         self._think = bridge.stage(bridge.system.workload.think, Purpose.THINK)
         self._mailboxes: dict[int, deque[Message]] = {}
+        self._asleep: dict[int, Event] = {}  # by agent: the end of its request's sleep
+        self._written: set[int] = set()  # agents with a new message since their cycle began
         self.cycles = 0
         self.wasted_cycles = 0
         self.timeouts = 0
@@ -124,6 +127,7 @@ class Polling:
         start, interval, growth = env.now, server.interval, server.growth
         while env.now - start < server.timeout:
             self.cycles += 1
+            self._written.discard(agent)
             cycle = next(cycles)
             yield from bridge.compute(agent, self._query_cpu, agent, cycle)
             messages: Found = yield from bridge.store.query(
@@ -132,13 +136,31 @@ class Polling:
             if messages:
                 return messages
             self.wasted_cycles += 1
-            yield env.timeout(self._sleep(agent, cycle, interval))
+            yield from self._sleep(agent, self._jittered(agent, cycle, interval))
             if growth is not None:
                 interval = grown(interval, growth.factor, growth.longest)
         self.timeouts += 1
         return []
 
-    def _sleep(self, agent: int, cycle: int, interval: float) -> float:
+    def _sleep(self, agent: int, time: float) -> Steps:
+        if not self.server.wake_on_write:
+            yield self.env.timeout(time)
+        elif agent not in self._written:
+            alarm = self._asleep[agent] = self.env.timeout(time)
+            yield alarm
+            self._asleep.pop(agent, None)
+
+    def _wake(self, agent: int) -> None:
+        """End the sleep of an agent's request; one that is about to sleep does not begin to."""
+        self._written.add(agent)
+        alarm = self._asleep.pop(agent, None)
+        if alarm is not None:
+            # No event can be taken back: the alarm goes off in vain, with nobody waiting for it.
+            awake = self.env.event()
+            awake.callbacks, alarm.callbacks = alarm.callbacks, []
+            awake.succeed()
+
+    def _jittered(self, agent: int, cycle: int, interval: float) -> float:
         jitter = self.server.jitter
         if jitter == 0:
             return interval
@@ -155,6 +177,8 @@ class Polling:
     def _post(self, message: Message) -> None:
         self._mailboxes.setdefault(message.target, deque()).append(message)
         self.bridge.memory.store()
+        if self.server.wake_on_write:
+            self._wake(message.target)
 
     def _take(self, agent: int) -> Found:
         mailbox = self._mailboxes.get(agent)

@@ -189,6 +189,7 @@ def polling(mood, agents):
         "backoff": st.sampled_from((TICK, 4 * TICK, 0.1)),
         "jitter": st.sampled_from((0.0, 0.0, 0.0, 0.25, 1.0)),
         "growth": often(None, built(Growth, mood)),
+        "wake_on_write": st.booleans(),
     }
 
 
@@ -365,6 +366,14 @@ AREAS = {
             "interval": st.sampled_from((TICK, 2 * TICK)),
             "timeout": st.sampled_from((16 * TICK, 60.0)),
             "growth": built(Growth, mood),
+        },
+    ),
+    "polling, wake-up calls": cases(
+        PollingServer,
+        workload=_busy,
+        store=lambda mood: {"query": long(mood, zeros=0)},
+        polling=lambda _: {
+            "interval": st.sampled_from((4 * TICK, 16 * TICK)), "wake_on_write": st.just(True)
         },
     ),
     "polling, store": cases(PollingServer, store=_slow_store),

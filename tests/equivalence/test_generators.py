@@ -50,6 +50,9 @@ OF = {
         "jitter": 20,
         "sleep that has grown": 8,
         "longest sleep": 4,
+        "sleep that a write ends": 15,
+        "sleep that does not begin": 3,
+        "alarm in vain": 8,
     },
     "push": BOTH
     | {
@@ -144,10 +147,13 @@ def _watch(env):
 
 def _watch_sleeps(server, seen):
     """Let `seen` get what a sleep is like, from now on."""
-    sleep, growth = server._sleep, server.server.growth
+    jittered, growth, asleep = server._jittered, server.server.growth, server._asleep
+    post, wakes = server._post, server.server.wake_on_write
 
     def watched(agent, cycle, interval):
-        time = sleep(agent, cycle, interval)
+        time = jittered(agent, cycle, interval)
+        if wakes and agent in server._written:
+            seen.add("sleep that does not begin")
         seen.update(
             what
             for what, is_so in {
@@ -160,7 +166,15 @@ def _watch_sleeps(server, seen):
         )
         return time
 
-    server._sleep = watched
+    def posted(message):
+        alarm = asleep.get(message.target)
+        post(message)
+        if alarm is not None:
+            seen.add("sleep that a write ends")
+            alarm.callbacks.append(lambda _: seen.add("alarm in vain"))
+
+    server._jittered = watched
+    server._post = posted
 
 
 def _now(bridge):

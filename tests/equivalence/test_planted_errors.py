@@ -12,6 +12,7 @@ import pytest
 from comparison import CANDIDATE, REFERENCE, Case, differences
 from generators import LONG_RANDOM, SHORT_RANDOM, TICK
 from simpy import Environment
+from simpy.events import URGENT
 
 from lhsim.distributions import Deterministic, Exponential
 from lhsim.metrics.account import Outcome
@@ -127,6 +128,15 @@ CASES = [
             ),
         ),
         4,
+        duration=4.0,
+    ),
+    Case(
+        polling(
+            "wake-up calls",
+            **TIED | {"workload": Workload(traffic=Closed(None, TWO), start="together")},
+            polling=PollingServer(interval=32 * TICK, wake_on_write=True),
+        ),
+        5,
         duration=4.0,
     ),
     Case(push("random", **RANDOM, push=PushServer(**SHORT_SESSIONS)), 6, duration=4.0),
@@ -596,9 +606,9 @@ def a_message_is_acknowledged_before_it_is_pushed(patch):
 
 
 def the_jitter_of_a_sleep_is_that_of_the_next(patch):
-    original = Polling._sleep
+    original = Polling._jittered
     patch.setattr(
-        Polling, "_sleep", lambda self, who, cycle, time: original(self, who, cycle + 1, time)
+        Polling, "_jittered", lambda self, who, cycle, time: original(self, who, cycle + 1, time)
     )
 
 
@@ -607,7 +617,7 @@ def a_sleep_grows_beyond_the_longest(patch):
 
 
 def a_request_goes_on_with_the_sleep_of_the_one_before(patch):
-    original, intervals = Polling._sleep, {}
+    original, intervals = Polling._jittered, {}
 
     def sleep(self, who, cycle, _interval):
         growth, interval = self.server.growth, intervals.get(who, self.server.interval)
@@ -615,7 +625,51 @@ def a_request_goes_on_with_the_sleep_of_the_one_before(patch):
             intervals[who] = grown(interval, growth.factor, growth.longest)
         return original(self, who, cycle, interval)
 
-    patch.setattr(Polling, "_sleep", sleep)
+    patch.setattr(Polling, "_jittered", sleep)
+
+
+def a_write_wakes_only_who_sleeps_already(patch):
+    original = Polling._wake
+
+    def wake(self, who):
+        original(self, who)
+        self._written.discard(who)
+
+    patch.setattr(Polling, "_wake", wake)
+
+
+def a_woken_request_goes_on_before_other_events(patch):
+    def wake(self, who):
+        self._written.add(who)
+        alarm = self._asleep.pop(who, None)
+        if alarm is not None:
+            awake = self.env.event()
+            awake.callbacks, alarm.callbacks = alarm.callbacks, []
+            awake._ok, awake._value = True, None
+            self.env.schedule(awake, URGENT)
+
+    patch.setattr(Polling, "_wake", wake)
+
+
+def an_alarm_in_vain_ends_the_next_sleep(patch):
+    def wake(self, who):
+        self._written.add(who)
+        alarm = self._asleep.get(who)
+        if alarm is not None and alarm.callbacks:
+            resume = alarm.callbacks[0]
+            awake = self.env.event()
+            awake.callbacks, alarm.callbacks = alarm.callbacks, []
+            awake.succeed()
+
+            def late(event):
+                later = self._asleep.get(who)
+                if later is not None and resume in (later.callbacks or ()):
+                    later.callbacks.remove(resume)
+                    resume(event)
+
+            alarm.callbacks.append(late)
+
+    patch.setattr(Polling, "_wake", wake)
 
 
 # Agents
@@ -724,6 +778,9 @@ SLIPS = [
     the_jitter_of_a_sleep_is_that_of_the_next,
     a_sleep_grows_beyond_the_longest,
     a_request_goes_on_with_the_sleep_of_the_one_before,
+    a_write_wakes_only_who_sleeps_already,
+    a_woken_request_goes_on_before_other_events,
+    an_alarm_in_vain_ends_the_next_sleep,
     a_connection_is_held_until_the_answer_is_there,
     an_answer_holds_what_is_stored_when_its_query_ends,
     a_message_is_visible_from_the_start_of_its_write,

@@ -137,3 +137,37 @@ def test_without_an_option_nothing_changes(engine):
     )
     assert attrs.asdict(plain.counters) == attrs.asdict(growing.counters)
     assert plain.records["delivered"].tobytes() == growing.records["delivered"].tobytes()
+
+
+# Wake-on-write
+
+
+@engines
+def test_a_write_ends_the_sleep_by_hand(engine):
+    # Stored at 4.25, in the sleep from 4 to 5; the next is created then and stored at 8.5, in the
+    # sleep from 8.25 to 9.25. The alarms at 5 and 9.25 go off in vain.
+    server = PollingServer(interval=1.0, wake_on_write=True)
+    result = run(one_way(server, write=4.25), engine)
+    assert result.records["delivered"].tolist() == [4.25, 8.5]
+    # Agent 1 queries at 0 ... 4 and 4.25, at 4.25 ... 8.25 and 8.5, and then at 8.5 ... 99.5;
+    # agent 0, which nobody writes to, at 0 ... 99 and, with its requests of 60 s each, at 60.
+    assert result.metrics.wasted_poll_cycles == result.counters.queries - 2
+
+
+@engines
+def test_a_write_during_a_query_lets_no_sleep_begin_by_hand(engine):
+    # Queries from 0 to 1, 3 to 4 and 6 to 7, each seeing what is stored when it begins. The
+    # message is stored at 6.5, too late for the third, so the fourth follows at once: 7 to 8.
+    server = PollingServer(interval=2.0, wake_on_write=True)
+    store = EventStore(query=Deterministic(1.0), write=Deterministic(6.5))
+    result = run(one_way(server, write=6.5, messages=1, store=store), engine)
+    assert result.records["delivered"].tolist() == [8.0]
+
+
+@engines
+def test_a_wake_up_call_takes_the_sleep_out_of_the_latency(engine):
+    plain, woken = (
+        run(busy(interval=1.0, wake_on_write=wakes), engine, 20) for wakes in (False, True)
+    )
+    assert plain.latency.mean == pytest.approx(0.5, abs=0.05)
+    assert woken.latency.max < 1e-9
