@@ -69,6 +69,7 @@ class Purpose(IntEnum):
     STALL_LENGTH = 25  # host, stall
     COLLECTION = 26  # loop, garbage collection
     SLEEP = 35  # agent, cycle: the jitter of the sleep after it
+    LOOK_UP = 36  # agent, cycle
 
 
 @jit

@@ -110,7 +110,7 @@ class CompiledEngine:
         """Return what has been counted so far."""
         counts = self._state.counts[0]
         names = ("created", "queries", "writes", "cycles", "wasted", "timeouts", "stored", "sent",
-                 "attempts", "refused")  # fmt: skip
+                 "attempts", "refused", "cache_hits")  # fmt: skip
         return Counters(
             delivered=int(counts["outcomes"][Outcome.DELIVERED]),
             ended=int(counts["outcomes"].sum()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lhsim._jit import inlined
 from lhsim.compiled.queue import fetch, schedule, soon
 from lhsim.compiled.state import CREATED, NOBODY, PLACES, SLEEP, TO_ANYONE, Record, State
@@ -90,6 +92,8 @@ def commit(s: State, place: int) -> None:
         post(s, s.receivers[message.target], place)
         if len(s.options) > 0 and s.settings[0].wakes:
             _wake(s, message.target)
+        if len(s.options) > 0 and s.settings[0].invalidates:
+            s.pollers[message.target].empty_since = -np.inf
     else:
         counts.stored += 1
     counts.events += 1

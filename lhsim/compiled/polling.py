@@ -22,6 +22,7 @@ from lhsim.compiled.state import (
     BACKOFF,
     CREATED,
     DONE,
+    LOOK_UP,
     MESSAGE_UP,
     NOBODY,
     PARSE_MESSAGE,
@@ -73,7 +74,7 @@ def attend(s: State, agent: int, phase: int) -> int:
     if phase == QUERY_CPU:
         counts.queries += 1
         return QUERY
-    if phase == QUERY:
+    if phase == QUERY or (len(s.options) > 0 and phase == LOOK_UP):
         return _answer(s, agent)
     if phase == RESPOND:
         counts.connections -= 1
@@ -107,7 +108,11 @@ def _begin(s: State, agent: int) -> int:
 def _ask(s: State, agent: int) -> int:
     s.counts[0].cycles += 1
     if len(s.options) > 0:
-        s.pollers[agent].written = 0
+        poller, ttl = s.pollers[agent], s.settings[0].ttl
+        poller.written = 0
+        if ttl >= 0 and s.queue[0].now - poller.empty_since <= ttl:
+            s.counts[0].cache_hits += 1
+            return LOOK_UP
     return QUERY_CPU
 
 

@@ -20,6 +20,7 @@ from lhsim.compiled.state import (
     EVENT,
     FIRST_GAP,
     LANE,
+    LOOK_UP,
     MESSAGE,
     MESSAGE_GAP,
     MESSAGE_UP,
@@ -71,6 +72,7 @@ from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import Closed, Collection, PollingServer, PushServer, System
 from lhsim.models.workload import START_KINDS, OpenTraffic
 from lhsim.rules import pauses, slopes
+from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
@@ -84,7 +86,8 @@ AT_ONCE = 0.0  # the delay of the first lane
 # Stages of a message, all drawn when it is created.
 OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDGE, SEND, RELAY,
                PUSH_DOWN}  # fmt: skip
-PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP}  # of phases that are not called after it
+# Of phases that are not called after it.
+PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, LOOK_UP: int(Purpose.LOOK_UP)}
 
 Passage = tuple[int, "Distribution | None"]  # where a phase passes, and for how long
 
@@ -127,6 +130,7 @@ def state_of(
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
     state.pollers["alarm"] = NOBODY
+    state.pollers["empty_since"] = -np.inf
     return state
 
 
@@ -138,7 +142,12 @@ def has_options(system: System) -> bool:
 def _has_options(server: PollingServer | None) -> bool:
     if server is None:
         return False
-    return server.jitter > 0 or server.growth is not None or server.wake_on_write
+    return (
+        server.jitter > 0
+        or server.growth is not None
+        or server.wake_on_write
+        or server.cache is not None
+    )
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -188,6 +197,8 @@ def _polling(system: System, server: PollingServer) -> dict[int, Passage]:
     }
     if server.jitter == 0 and server.growth is None:
         stages[SLEEP] = (ON_THE_WAY, Deterministic(server.interval))
+    if server.cache is not None:
+        stages[LOOK_UP] = (OWN_LOOP, server.cache.look_up)
     if server.connections is not None:
         stages[REFUSED] = (ON_THE_WAY, network.down)
         stages[BACKOFF] = (ON_THE_WAY, Deterministic(server.backoff))
@@ -250,7 +261,9 @@ def _settings(
 
 def _sleeps(server: PollingServer | None) -> dict[str, float]:
     if server is None:
-        return dict.fromkeys(("interval", "jitter", "growth", "longest", "wakes"), 0.0)
+        return dict.fromkeys(
+            ("interval", "jitter", "growth", "longest", "wakes", "ttl", "invalidates"), 0.0
+        )
     growth = server.growth
     return {
         "interval": server.interval,
@@ -258,6 +271,8 @@ def _sleeps(server: PollingServer | None) -> dict[str, float]:
         "growth": growth.factor if growth else 1.0,
         "longest": growth.longest if growth else server.interval,
         "wakes": server.wake_on_write,
+        "ttl": server.cache.ttl if server.cache else -1.0,
+        "invalidates": server.cache is not None and server.cache.invalidate,
     }
 
 
@@ -303,7 +318,7 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
     """Return the stages of a system; some stations get a lane."""
     stages = np.zeros(PHASES, STAGE)
     stages["lane"] = NOBODY
-    stages["by_query"][[QUERY, QUERY_CPU]] = 1
+    stages["by_query"][[QUERY, QUERY_CPU, LOOK_UP]] = 1
     tables: list[NDArray[np.float64]] = []
     slots: list[tuple[int, int]] = []
     lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays

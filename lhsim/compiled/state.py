@@ -61,6 +61,7 @@ CREATED = 37  # nothing: the courier sets out
 UNPARKED = 38  # nothing: the content is pushed, now that its target is connected
 SENT = 39  # nothing: the content travels down
 FIRST_GAP = 40  # from the start of a sender to its first message
+LOOK_UP = 61
 ALARM = 60  # the sleep of a request that a write may end before
 PHASES = 70
 DONE = -1  # the entity waits for nothing any more
@@ -130,6 +131,7 @@ POLLER = np.dtype(
     [
         ("interval", "f8"),  # of the next sleep, before its jitter
         ("alarm", "i4"),  # place of the alarm that ends its sleep; none where it is awake
+        ("empty_since", "f8"),  # snapshot that held no message; -inf: the cache knows of none
         ("written", "i4"),  # whether a message for the agent was stored since its cycle began
     ],
     align=True,
@@ -223,6 +225,8 @@ SETTINGS = np.dtype(
         ("growth", "f8"),  # of the interval in a request; 1: none
         ("longest", "f8"),
         ("wakes", "i8"),  # whether a write ends a sleep
+        ("ttl", "f8"),  # of the cache; -1: there is none
+        ("invalidates", "i8"),
     ],
     align=True,
 )
@@ -231,6 +235,7 @@ COUNTS = np.dtype(
         *((name, "i8") for name in (
             "created", "queries", "writes", "cycles", "wasted", "timeouts", "stored", "sent",
             "attempts", "refused", "cohort_created", "connections", "peak_connections", "events",
+            "cache_hits",
         )),
         ("log", "i8"),  # events in the store, those at the start included
         ("peak_memory", "f8"),

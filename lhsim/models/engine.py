@@ -46,6 +46,7 @@ class SimpyEngine:
             writes=store.writes,
             cycles=polling.cycles if polling else 0,
             wasted=polling.wasted_cycles if polling else 0,
+            cache_hits=polling.cache_hits if polling else 0,
             timeouts=polling.timeouts if polling else 0,
             stored=push.created if push else 0,
             sent=push.sent if push else 0,

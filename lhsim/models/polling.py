@@ -18,14 +18,17 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from functools import partial
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from lhsim.checks import at_least, positive, whole, within
+from lhsim.checks import at_least, non_negative, positive, whole, within
+from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
+from lhsim.models.workload import ZERO
 from lhsim.rules import grown, jittered
 from lhsim.streams import Purpose, uniform
 from lhsim.units import Seconds
@@ -48,6 +51,15 @@ class Growth:
 
 
 @frozen
+class Cache:
+    """What the server remembers of a query that found nothing: the agent's mailbox was empty."""
+
+    ttl: Seconds = field(default=5.0, validator=non_negative)  # age up to which it is believed [s]
+    invalidate: bool = True  # whether a message for the agent makes the server forget it
+    look_up: Distribution = ZERO  # of the loop, instead of the query [s]
+
+
+@frozen
 class PollingServer:
     """How the polling server answers a request for messages; defaults as in the original."""
 
@@ -59,6 +71,7 @@ class PollingServer:
     jitter: float = field(default=0.0, validator=within(0, 1))  # part of a sleep, either way
     growth: Growth | None = None  # of the sleeps of a request, the first of which is `interval`
     wake_on_write: bool = False  # whether a message for the agent ends its request's sleep
+    cache: Cache | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.growth is not None and self.growth.longest < self.interval:
@@ -81,12 +94,16 @@ class Polling:
         self._parse_request = bridge.stage(cpu.parse_request, Purpose.PARSE_REQUEST)
         self._query_cpu = bridge.stage(cpu.query, Purpose.QUERY_CPU)
         self._respond = bridge.stage(cpu.respond, Purpose.RESPOND)
+        look_up = server.cache.look_up if server.cache is not None else None
+        self._look_up = bridge.stage(look_up, Purpose.LOOK_UP)
         self._think = bridge.stage(bridge.system.workload.think, Purpose.THINK)
         self._mailboxes: dict[int, deque[Message]] = {}
         self._asleep: dict[int, Event] = {}  # by agent: the end of its request's sleep
+        self._empty_since: dict[int, float] = {}  # by agent: a snapshot that held nothing [s]
         self._written: set[int] = set()  # agents with a new message since their cycle began
         self.cycles = 0
         self.wasted_cycles = 0
+        self.cache_hits = 0
         self.timeouts = 0
         self.refused = 0
 
@@ -126,13 +143,8 @@ class Polling:
         yield from bridge.compute(agent, self._parse_request, agent, request)
         start, interval, growth = env.now, server.interval, server.growth
         while env.now - start < server.timeout:
-            self.cycles += 1
-            self._written.discard(agent)
             cycle = next(cycles)
-            yield from bridge.compute(agent, self._query_cpu, agent, cycle)
-            messages: Found = yield from bridge.store.query(
-                agent, cycle, partial(self._take, agent)
-            )
+            messages = yield from self._look(agent, cycle)
             if messages:
                 return messages
             self.wasted_cycles += 1
@@ -141,6 +153,22 @@ class Polling:
                 interval = grown(interval, growth.factor, growth.longest)
         self.timeouts += 1
         return []
+
+    def _look(self, agent: int, cycle: int) -> Generator[Event, Any, Found]:
+        bridge = self.bridge
+        self.cycles += 1
+        self._written.discard(agent)
+        if self._is_known_to_be_empty(agent):
+            self.cache_hits += 1
+            yield from bridge.compute(agent, self._look_up, agent, cycle)
+            return []
+        yield from bridge.compute(agent, self._query_cpu, agent, cycle)
+        found: Found = yield from bridge.store.query(agent, cycle, partial(self._take, agent))
+        return found
+
+    def _is_known_to_be_empty(self, agent: int) -> bool:
+        cache = self.server.cache
+        return cache is not None and self.env.now - self._empty_since.get(agent, -inf) <= cache.ttl
 
     def _sleep(self, agent: int, time: float) -> Steps:
         if not self.server.wake_on_write:
@@ -179,9 +207,13 @@ class Polling:
         self.bridge.memory.store()
         if self.server.wake_on_write:
             self._wake(message.target)
+        if self.server.cache is not None and self.server.cache.invalidate:
+            self._empty_since.pop(message.target, None)
 
     def _take(self, agent: int) -> Found:
         mailbox = self._mailboxes.get(agent)
         if not mailbox:
+            if self.server.cache is not None:
+                self._empty_since[agent] = self.env.now
             return []
         return [mailbox.popleft() for _ in range(min(len(mailbox), self.server.limit))]

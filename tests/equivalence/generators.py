@@ -22,6 +22,7 @@ from lhsim.distributions import (
     Uniform,
 )
 from lhsim.models import (
+    Cache,
     Closed,
     Collection,
     Cpu,
@@ -190,6 +191,15 @@ def polling(mood, agents):
         "jitter": st.sampled_from((0.0, 0.0, 0.0, 0.25, 1.0)),
         "growth": often(None, built(Growth, mood)),
         "wake_on_write": st.booleans(),
+        "cache": often(None, built(Cache, mood)),
+    }
+
+
+def cache(mood, _agents):
+    return {
+        "ttl": st.sampled_from((0.0, TICK, 4 * TICK, 8 * TICK, 0.3, 60.0)),
+        "invalidate": st.booleans(),
+        "look_up": short(mood),
     }
 
 
@@ -230,6 +240,7 @@ FIELDS = {
     EventStore: store,
     PollingServer: polling,
     Growth: growth,
+    Cache: cache,
     PushServer: push,
     Memory: memory,
 }
@@ -374,6 +385,12 @@ AREAS = {
         store=lambda mood: {"query": long(mood, zeros=0)},
         polling=lambda _: {
             "interval": st.sampled_from((4 * TICK, 16 * TICK)), "wake_on_write": st.just(True)
+        },
+    ),
+    "polling, cache": cases(
+        PollingServer,
+        polling=lambda mood: {
+            "interval": st.sampled_from((TICK, 2 * TICK)), "cache": built(Cache, mood)
         },
     ),
     "polling, store": cases(PollingServer, store=_slow_store),

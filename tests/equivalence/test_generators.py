@@ -50,6 +50,9 @@ OF = {
         "jitter": 20,
         "sleep that has grown": 8,
         "longest sleep": 4,
+        "cache hit": 20,
+        "cache entry that a write removes": 15,
+        "cache entry that hides a message": 8,
         "sleep that a write ends": 15,
         "sleep that does not begin": 3,
         "alarm in vain": 8,
@@ -167,8 +170,13 @@ def _watch_sleeps(server, seen):
         return time
 
     def posted(message):
-        alarm = asleep.get(message.target)
+        alarm, agent = asleep.get(message.target), message.target
+        known = agent in server._empty_since
         post(message)
+        if known and agent not in server._empty_since:
+            seen.add("cache entry that a write removes")
+        elif server._is_known_to_be_empty(agent):
+            seen.add("cache entry that hides a message")
         if alarm is not None:
             seen.add("sleep that a write ends")
             alarm.callbacks.append(lambda _: seen.add("alarm in vain"))
@@ -229,6 +237,7 @@ def _in_the_end(bridge, case):
             "timeout shorter than the interval": system.polling.timeout < system.polling.interval,
             "full answer": system.polling.limit > 1 and system.polling.limit in answers,
             "several messages at once": any(answer > 1 for answer in answers),
+            "cache hit": server.cache_hits > 0,
             "found nothing": server.wasted_cycles > 0,
         }
     else:

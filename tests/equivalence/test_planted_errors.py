@@ -6,6 +6,7 @@ fixed list of systems. An engine that is wrong in the same way would be found li
 
 import functools
 import itertools
+import math
 
 import attrs
 import pytest
@@ -17,6 +18,7 @@ from simpy.events import URGENT
 from lhsim.distributions import Deterministic, Exponential
 from lhsim.metrics.account import Outcome
 from lhsim.models import (
+    Cache,
     Closed,
     Collection,
     Cpu,
@@ -129,6 +131,29 @@ CASES = [
         ),
         4,
         duration=4.0,
+    ),
+    Case(
+        polling(
+            "cache",
+            workload=Workload(traffic=Poisson(2.0)),
+            cpu=Cpu(query=HALF),
+            store=EventStore(HALF, HALF),
+            polling=PollingServer(
+                interval=3 * TICK, cache=Cache(7 * TICK, look_up=Exponential(TICK))
+            ),
+        ),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        polling(
+            "cache on a grid",
+            workload=Workload(traffic=Closed(None, TWO), start="together"),
+            store=EventStore(write=Deterministic(20 * TICK)),
+            polling=PollingServer(interval=TICK, cache=Cache(4 * TICK, invalidate=False)),
+        ),
+        4,
+        duration=2.0,
     ),
     Case(
         polling(
@@ -672,6 +697,39 @@ def an_alarm_in_vain_ends_the_next_sleep(patch):
     patch.setattr(Polling, "_wake", wake)
 
 
+def a_cache_entry_of_the_age_of_its_ttl_is_too_old(patch):
+    def is_known(self, who):
+        cache, since = self.server.cache, self._empty_since.get(who, -math.inf)
+        return cache is not None and self.env.now - since < cache.ttl
+
+    patch.setattr(Polling, "_is_known_to_be_empty", is_known)
+
+
+def a_cache_entry_is_as_old_as_the_answer(patch):
+    original = Store.query
+
+    def query(self, who, index, read):
+        answer = yield from original(self, who, index, read)
+        since = read.func.__self__._empty_since
+        if who in since:
+            since[who] = self._env.now
+        return answer
+
+    patch.setattr(Store, "query", query)
+
+
+def no_write_removes_a_cache_entry(patch):
+    original = Polling._post
+
+    def post(self, message):
+        since = self._empty_since.get(message.target)
+        original(self, message)
+        if since is not None:
+            self._empty_since[message.target] = since
+
+    patch.setattr(Polling, "_post", post)
+
+
 # Agents
 
 
@@ -781,6 +839,9 @@ SLIPS = [
     a_write_wakes_only_who_sleeps_already,
     a_woken_request_goes_on_before_other_events,
     an_alarm_in_vain_ends_the_next_sleep,
+    a_cache_entry_of_the_age_of_its_ttl_is_too_old,
+    a_cache_entry_is_as_old_as_the_answer,
+    no_write_removes_a_cache_entry,
     a_connection_is_held_until_the_answer_is_there,
     an_answer_holds_what_is_stored_when_its_query_ends,
     a_message_is_visible_from_the_start_of_its_write,

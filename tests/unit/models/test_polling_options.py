@@ -11,6 +11,7 @@ import pytest
 from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
 from lhsim.models import (
+    Cache,
     Closed,
     EventStore,
     Growth,
@@ -122,6 +123,7 @@ def test_a_longest_sleep_below_the_first_is_refused():
         (PollingServer, {"jitter": -0.1}),
         (Growth, {"factor": 0.5}),
         (Growth, {"longest": 0.0}),
+        (Cache, {"ttl": -1.0}),
     ],
 )
 def test_values_out_of_range_are_refused(cls, values):
@@ -171,3 +173,58 @@ def test_a_wake_up_call_takes_the_sleep_out_of_the_latency(engine):
     )
     assert plain.latency.mean == pytest.approx(0.5, abs=0.05)
     assert woken.latency.max < 1e-9
+
+
+# The cache
+
+
+@engines
+@pytest.mark.parametrize(("invalidate", "delivered", "queries"), [(True, 5.0, 4), (False, 6.0, 4)])
+def test_a_cache_by_hand(engine, invalidate, delivered, queries):
+    # Agent 1 queries at 0 and looks up at 1 and 2, where the entry is 2 s old; it queries at 3 and
+    # looks up at 4. The message is stored at 4.5. Forgotten: a query at 5 finds it, and nothing new
+    # one at 5 again, as at 6 and 7 the entry is fresh. Not forgotten: a look-up at 5, and the
+    # query at 6 finds it, and another at 6 nothing new. Agent 0 queries at 0, 3 and 6.
+    server = PollingServer(interval=1.0, cache=Cache(ttl=2.0, invalidate=invalidate))
+    result = run(one_way(server, write=4.5, messages=1), engine, duration=7.5)
+    assert result.records["delivered"].tolist() == [delivered]
+    # A closed loop that has sent all its messages ends there: what is counted is up to a sample.
+    assert result.counters.queries + result.counters.cache_hits == result.counters.cycles
+    assert result.counters.queries == 2 + queries + (not invalidate)
+
+
+@engines
+def test_a_look_up_takes_the_place_of_a_query_by_hand(engine):
+    # Both agents query from 0 to 1 and are asleep to 2, where the entries are 2 s old. The loop
+    # serves the look-up of agent 0 to 2.5 and that of agent 1 to 3, which is asleep to 4. The entry
+    # is gone by then: a query from 4 to 5.
+    server = PollingServer(interval=1.0, cache=Cache(ttl=2.0, look_up=Deterministic(0.5)))
+    store = EventStore(query=Deterministic(1.0), write=Deterministic(3.25))
+    result = run(one_way(server, write=3.25, messages=1, store=store), engine)
+    assert result.records["delivered"].tolist() == [5.0]
+
+
+@engines
+def test_a_longer_ttl_never_makes_more_queries(engine):
+    # Where neither a query nor a look-up takes time, all cycles are at the same times for any ttl,
+    # and each query after one at t is at the first of them beyond t + ttl, or after a write.
+    queries = []
+    for ttl in (0.0, 0.5, 1.0, 1.5, 2.0, 5.0, 20.0):
+        result = run(busy(interval=0.5, jitter=0.5, cache=Cache(ttl)), engine, 20)
+        delivered = result.records["delivered"].tobytes()
+        queries.append(result.counters.queries)
+        if ttl == 0.0:
+            without_hits = delivered
+        assert delivered == without_hits
+    assert queries == sorted(queries, reverse=True)
+    assert queries[-1] < queries[0] / 4
+
+
+@engines
+def test_without_invalidation_the_cache_costs_latency(engine):
+    fresh, stale = (
+        run(busy(interval=0.5, cache=Cache(4.0, invalidate=invalidate)), engine, 20)
+        for invalidate in (True, False)
+    )
+    assert fresh.latency.mean == pytest.approx(0.25, abs=0.05)
+    assert stale.latency.mean > 1.5
