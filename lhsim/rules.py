@@ -145,6 +145,18 @@ def batch(created: float, start: float, end: float, batches: int) -> int:
 
 
 @jit
+def jittered(interval: float, jitter: float, u: float) -> float:
+    """Return a sleep of `interval` (1 - `jitter`) to `interval` (1 + `jitter`) for a draw `u`."""
+    return interval * (1.0 + jitter * (2.0 * u - 1.0))
+
+
+@jit
+def grown(interval: float, factor: float, longest: float) -> float:
+    """Return the interval after an empty cycle, backed off [s]."""
+    return min(interval * factor, longest)
+
+
+@jit
 def pauses(
     gap: FloatArray, length: FloatArray, seed: int, host: int, horizon: float
 ) -> tuple[FloatArray, FloatArray]:

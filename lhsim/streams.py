@@ -68,6 +68,8 @@ class Purpose(IntEnum):
     STALL_GAP = 24  # host, stall
     STALL_LENGTH = 25  # host, stall
     COLLECTION = 26  # loop, garbage collection
+    SLEEP = 35  # agent, cycle: the jitter of the sleep after it
+    LOOK_UP = 36  # agent, cycle
 
 
 @jit

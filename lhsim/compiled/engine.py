@@ -87,7 +87,7 @@ class CompiledEngine:
     def _check_numbers(self) -> None:
         """Raise LhsimError before a number of a message, or of a query, does not fit."""
         state, counts = self._state, self._state.counts[0]
-        if max(counts["created"], counts["queries"] // 2) < MOST_MESSAGES:
+        if max(counts["created"], counts["cycles"] // 2) < MOST_MESSAGES:
             return
         senders = state.events["phase"][2 * self._agents : 3 * self._agents]
         most = max(senders.max() // 4, state.receivers["attempt"].max() // 2)
@@ -111,7 +111,7 @@ class CompiledEngine:
         """Return what has been counted so far."""
         counts = self._state.counts[0]
         names = ("created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
-                 "sent", "attempts", "refused")  # fmt: skip
+                 "sent", "attempts", "refused", "cache_hits")  # fmt: skip
         return Counters(
             delivered=int(counts["outcomes"][Outcome.DELIVERED]),
             ended=int(counts["outcomes"].sum()),

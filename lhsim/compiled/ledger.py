@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lhsim._jit import inlined
 from lhsim.compiled.queue import fetch, schedule, soon
-from lhsim.compiled.state import CREATED, NOBODY, PLACES, TO_ANYONE, Record, State
+from lhsim.compiled.state import CREATED, NOBODY, PLACES, SLEEP, TO_ANYONE, Record, State
 from lhsim.distributions.table import look_up
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import record
@@ -43,15 +45,23 @@ def has_room(s: State) -> bool:
 
 
 @inlined
-def create(s: State, sender: int, number: int) -> int:
-    """Create a message, whose courier sets out as soon as its sender has gone on; return it."""
-    counts, settings, now = s.counts[0], s.settings[0], s.queue[0].now
+def new_place(s: State) -> int:
+    """Return a place among the messages, which its entities have to `release`."""
+    counts = s.counts[0]
     place = counts.free
     if place >= 0:
         counts.free = s.events[courier(s, place)].next
     else:
         place = counts.used
         counts.used += 1
+    return place
+
+
+@inlined
+def create(s: State, sender: int, number: int) -> int:
+    """Create a message, whose courier sets out as soon as its sender has gone on; return it."""
+    counts, settings, now = s.counts[0], s.settings[0], s.queue[0].now
+    place = new_place(s)
     message = s.messages[place]
     message.sender = sender
     message.number = number
@@ -81,6 +91,10 @@ def commit(s: State, place: int) -> None:
     counts.log += 1
     if s.settings[0].polls:
         post(s, s.receivers[message.target], place)
+        if len(s.options) > 0 and s.settings[0].wakes:
+            _wake(s, message.target)
+        if len(s.options) > 0 and s.settings[0].invalidates:
+            s.pollers[message.target].empty_since = -np.inf
     else:
         counts.stored += 1
     counts.events += 1
@@ -164,6 +178,17 @@ def is_full(s: State) -> bool:
     """Return whether the server has as many connections as it may have."""
     limit = s.settings[0].connections
     return limit >= 0 and s.counts[0].connections >= limit
+
+
+@inlined
+def _wake(s: State, agent: int) -> None:
+    """End the sleep of an agent's request; one that is about to sleep does not begin to."""
+    poller = s.pollers[agent]
+    poller.written = 1
+    if poller.alarm >= 0:
+        poller.alarm = NOBODY
+        s.events[2 * agent].phase = SLEEP
+        schedule(s, 2 * agent, 0.0, 0)
 
 
 @inlined

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import DELIVERED, connect, end, is_full, message_of, release, take
+from lhsim.compiled.ledger import (
+    DELIVERED,
+    connect,
+    courier,
+    end,
+    is_full,
+    message_of,
+    new_place,
+    release,
+    take,
+)
+from lhsim.compiled.queue import schedule, soon
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
+    ALARM,
     ANSWER_DOWN,
     BACKOFF,
     CREATED,
     DONE,
     LOCKED,
+    LOOK_UP,
     MESSAGE_UP,
+    NOBODY,
     PARSE_MESSAGE,
     PARSE_REQUEST,
     QUERY,
@@ -27,6 +41,10 @@ from lhsim.compiled.state import (
     State,
 )
 from lhsim.compiled.stations import write, write_again
+from lhsim.rules import grown, jittered
+from lhsim.streams import Purpose, uniform
+
+JITTER = int(Purpose.SLEEP)
 
 
 @inlined
@@ -45,6 +63,8 @@ def carry(s: State, entity: int, phase: int) -> int:
         return write_again(s, entity)
     if phase == WRITE:
         return ACKNOWLEDGE
+    if len(s.options) > 0 and phase == ALARM:
+        _ring(s, message_of(s, entity))
     release(s, message_of(s, entity))
     return DONE
 
@@ -52,31 +72,21 @@ def carry(s: State, entity: int, phase: int) -> int:
 @inlined
 def attend(s: State, agent: int, phase: int) -> int:
     """Return the phase of an agent's receiving side that comes after one that is over."""
-    receiver, counts, now = s.receivers[agent], s.counts[0], s.queue[0].now
+    receiver, counts = s.receivers[agent], s.counts[0]
     if phase == SLEEP:
-        if now - receiver.since < s.settings[0].timeout:
-            counts.cycles += 1
-            return QUERY_CPU
-        counts.timeouts += 1
-        return RESPOND
+        return _wake_up(s, agent)
     if phase == QUERY_CPU:
         counts.queries += 1
         return QUERY
-    if phase == QUERY:
-        receiver.query += 1
-        if receiver.found > 0:
-            return RESPOND
-        counts.wasted += 1
-        return SLEEP
+    if phase == QUERY or (len(s.options) > 0 and phase == LOOK_UP):
+        return _answer(s, agent)
     if phase == RESPOND:
         counts.connections -= 1
         return ANSWER_DOWN
     if phase == ANSWER_DOWN:
         return _receive(s, agent)
     if phase == PARSE_REQUEST:
-        receiver.since = now
-        counts.cycles += 1
-        return QUERY_CPU
+        return _begin(s, agent)
     if phase == REQUEST_UP:
         if is_full(s):
             counts.refused += 1
@@ -91,6 +101,46 @@ def attend(s: State, agent: int, phase: int) -> int:
 
 
 @inlined
+def _begin(s: State, agent: int) -> int:
+    s.receivers[agent].since = s.queue[0].now
+    if len(s.options) > 0:
+        s.pollers[agent].interval = s.settings[0].interval
+    return _ask(s, agent)
+
+
+@inlined
+def _ask(s: State, agent: int) -> int:
+    s.counts[0].cycles += 1
+    if len(s.options) > 0:
+        poller, ttl = s.pollers[agent], s.settings[0].ttl
+        poller.written = 0
+        if ttl >= 0 and s.queue[0].now - poller.empty_since <= ttl:
+            s.counts[0].cache_hits += 1
+            return LOOK_UP
+    return QUERY_CPU
+
+
+@inlined
+def _wake_up(s: State, agent: int) -> int:
+    if s.queue[0].now - s.receivers[agent].since < s.settings[0].timeout:
+        return _ask(s, agent)
+    s.counts[0].timeouts += 1
+    return RESPOND
+
+
+@inlined
+def _answer(s: State, agent: int) -> int:
+    receiver = s.receivers[agent]
+    receiver.query += 1
+    if receiver.found > 0:
+        return RESPOND
+    s.counts[0].wasted += 1
+    if len(s.options) > 0:
+        return _sleep(s, agent)
+    return SLEEP
+
+
+@inlined
 def _receive(s: State, agent: int) -> int:
     receiver = s.receivers[agent]
     if receiver.found == 0:
@@ -100,3 +150,43 @@ def _receive(s: State, agent: int) -> int:
         end(s, take(s, receiver), DELIVERED)
     receiver.found = 0
     return THINK
+
+
+@inlined
+def _sleep(s: State, agent: int) -> int:
+    """Let an agent's request sleep after an empty cycle, for a time that is its own."""
+    settings, poller = s.settings[0], s.pollers[agent]
+    time = poller.interval
+    if settings.jitter > 0:
+        cycle = s.receivers[agent].query - 1
+        time = jittered(time, settings.jitter, uniform(settings.seed, JITTER, agent, cycle))
+    poller.interval = grown(poller.interval, settings.growth, settings.longest)
+    if settings.wakes and poller.written:
+        return _wake_up(s, agent)
+    if settings.wakes:
+        _set_alarm(s, agent, time)
+    else:
+        s.events[2 * agent].phase = SLEEP
+        schedule(s, 2 * agent, time, s.stages[SLEEP].lane)
+    return DONE
+
+
+@inlined
+def _set_alarm(s: State, agent: int, time: float) -> None:
+    """Let an alarm end the sleep of an agent's request, unless a write does it before."""
+    place = new_place(s)
+    alarm = s.messages[place]
+    alarm.sender = agent
+    alarm.pending = 0
+    alarm.alive = 1
+    s.pollers[agent].alarm = place
+    s.events[courier(s, place)].phase = ALARM
+    schedule(s, courier(s, place), time, s.stages[SLEEP].lane)
+
+
+@inlined
+def _ring(s: State, place: int) -> None:
+    agent = s.messages[place].sender
+    if s.pollers[agent].alarm == place:
+        s.pollers[agent].alarm = NOBODY
+        soon(s, 2 * agent, SLEEP)

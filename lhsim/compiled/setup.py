@@ -20,6 +20,7 @@ from lhsim.compiled.state import (
     EVENT,
     FIRST_GAP,
     LANE,
+    LOOK_UP,
     MESSAGE,
     MESSAGE_GAP,
     MESSAGE_UP,
@@ -32,6 +33,7 @@ from lhsim.compiled.state import (
     PAUSE,
     PHASES,
     PLACES,
+    POLLER,
     POOL,
     PUSH_DOWN,
     QUERY,
@@ -70,6 +72,7 @@ from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import Closed, Collection, PollingServer, PushServer, System
 from lhsim.models.workload import START_KINDS, OpenTraffic
 from lhsim.rules import pauses, slopes
+from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
@@ -83,7 +86,8 @@ AT_ONCE = 0.0  # the delay of the first lane
 # Stages of a message, all drawn when it is created.
 OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDGE, SEND, RELAY,
                PUSH_DOWN}  # fmt: skip
-PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP}  # of phases that are not called after it
+# Of phases that are not called after it.
+PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, LOOK_UP: int(Purpose.LOOK_UP)}
 
 Passage = tuple[int, "Distribution | None"]  # where a phase passes, and for how long
 
@@ -120,16 +124,30 @@ def state_of(
         histogram=np.zeros((BATCHES, BUCKETS), np.int64),
         latency=np.zeros(BATCHES),
         records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
+        pollers=np.zeros(agents if system.polling and has_options(system) else 0, POLLER),
         address=0,
     )
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
+    state.pollers["alarm"] = NOBODY
+    state.pollers["empty_since"] = -np.inf
     return state
 
 
 def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
-    return system.store.busy_timeout is not None
+    return system.store.busy_timeout is not None or _has_options(system.polling)
+
+
+def _has_options(server: PollingServer | None) -> bool:
+    if server is None:
+        return False
+    return (
+        server.jitter > 0
+        or server.growth is not None
+        or server.wake_on_write
+        or server.cache is not None
+    )
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -173,11 +191,14 @@ def _polling(system: System, server: PollingServer) -> dict[int, Passage]:
         PARSE_REQUEST: (OWN_LOOP, cpu.parse_request),
         QUERY_CPU: (OWN_LOOP, cpu.query),
         QUERY: (POOL, system.store.query),
-        SLEEP: (ON_THE_WAY, Deterministic(server.interval)),
         RESPOND: (OWN_LOOP, cpu.respond),
         ANSWER_DOWN: (ON_THE_WAY, network.down),
         THINK: (ON_THE_WAY, system.workload.think),
     }
+    if server.jitter == 0 and server.growth is None:
+        stages[SLEEP] = (ON_THE_WAY, Deterministic(server.interval))
+    if server.cache is not None:
+        stages[LOOK_UP] = (OWN_LOOP, server.cache.look_up)
     if server.connections is not None:
         stages[REFUSED] = (ON_THE_WAY, network.down)
         stages[BACKOFF] = (ON_THE_WAY, Deterministic(server.backoff))
@@ -231,11 +252,29 @@ def _settings(
         "per_connection": memory.per_connection,
         "per_event": memory.per_event,
         "keep": keep,
+        **_sleeps(polling),
     }
     settings = np.zeros(1, SETTINGS)
     for name in SETTINGS.names or ():
         settings[name] = values[name]
     return settings
+
+
+def _sleeps(server: PollingServer | None) -> dict[str, float]:
+    if server is None:
+        return dict.fromkeys(
+            ("interval", "jitter", "growth", "longest", "wakes", "ttl", "invalidates"), 0.0
+        )
+    growth = server.growth
+    return {
+        "interval": server.interval,
+        "jitter": server.jitter,
+        "growth": growth.factor if growth else 1.0,
+        "longest": growth.longest if growth else server.interval,
+        "wakes": server.wake_on_write,
+        "ttl": server.cache.ttl if server.cache else -1.0,
+        "invalidates": server.cache is not None and server.cache.invalidate,
+    }
 
 
 def _or_none(limit: float | None) -> float:
@@ -280,7 +319,7 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
     """Return the stages of a system; some stations get a lane."""
     stages = np.zeros(PHASES, STAGE)
     stages["lane"] = NOBODY
-    stages["by_query"][[QUERY, QUERY_CPU]] = 1
+    stages["by_query"][[QUERY, QUERY_CPU, LOOK_UP]] = 1
     tables: list[NDArray[np.float64]] = []
     slots: list[tuple[int, int]] = []
     lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays
@@ -313,7 +352,8 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
 def _wakes(system: System) -> bool:
     """Return whether anything in a system happens at once, because something else has happened."""
     waits = system.push is not None and system.push.overflow == "wait"
-    return waits or isinstance(system.workload.traffic, Closed)
+    wakes = system.polling is not None and system.polling.wake_on_write
+    return waits or wakes or isinstance(system.workload.traffic, Closed)
 
 
 def _lane(lanes: list[float | None], delay: float | None) -> int:

@@ -9,7 +9,8 @@ two entities, and the receiving side of an agent have more to say and take sever
     3 N + 4 m + 1  its content, on its own once it is stored; the record takes the 4 places
 
 A message's place is used again when both have ended, so the memory follows the messages on their
-way and not all that there were.
+way and not all that there were. An alarm, which may go off when its agent is long awake, takes the
+place of a message, too: its entity is the courier, and its agent the sender.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ UNPARKED = 38  # nothing: the content is pushed, now that its target is connecte
 SENT = 39  # nothing: the content travels down
 FIRST_GAP = 40  # from the start of a sender to its first message
 LOCKED = 41  # of a writer that has found the database locked
-PHASES = 42
+LOOK_UP = 61
+ALARM = 60  # the sleep of a request that a write may end before
+PHASES = 70
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -123,6 +126,17 @@ MESSAGE = np.dtype(
 )
 PLACE_SIZE = EVENT.itemsize  # [B]
 PLACES = MESSAGE.itemsize // PLACE_SIZE  # that a message takes
+# What a request of an agent has to remember beyond its RECEIVER, where the polling server has
+# options that need it.
+POLLER = np.dtype(
+    [
+        ("interval", "f8"),  # of the next sleep, before its jitter
+        ("alarm", "i4"),  # place of the alarm that ends its sleep; none where it is awake
+        ("empty_since", "f8"),  # snapshot that held no message; -inf: the cache knows of none
+        ("written", "i4"),  # whether a message for the agent was stored since its cycle began
+    ],
+    align=True,
+)
 STATION = np.dtype(
     [
         ("servers", "i4"),
@@ -208,6 +222,13 @@ SETTINGS = np.dtype(
         ("per_connection", "f8"),
         ("per_event", "f8"),
         ("keep", "i8"),  # whether each message gets a record
+        ("interval", "f8"),  # polling
+        ("jitter", "f8"),
+        ("growth", "f8"),  # of the interval in a request; 1: none
+        ("longest", "f8"),
+        ("wakes", "i8"),  # whether a write ends a sleep
+        ("ttl", "f8"),  # of the cache; -1: there is none
+        ("invalidates", "i8"),
     ],
     align=True,
 )
@@ -216,7 +237,7 @@ COUNTS = np.dtype(
         *((name, "i8") for name in (
             "created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
             "sent", "attempts", "refused", "cohort_created", "connections", "peak_connections",
-            "events",
+            "events", "cache_hits",
         )),
         ("log", "i8"),  # events in the store, those at the start included
         ("peak_memory", "f8"),
@@ -273,6 +294,7 @@ class State(NamedTuple):
     histogram: Any  # of shape (BATCHES, BUCKETS)
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
+    pollers: Records  # by agent; none where no option needs them
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
@@ -308,6 +330,7 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[16, 0], (BATCHES, BUCKETS), np.int64),
         view(memory[17, 0], BATCHES, np.float64),
         view(memory[18, 0], memory[18, 1], RECORD),
+        view(memory[19, 0], memory[19, 1], POLLER),
         memory[3, 0],
         options,
     )

@@ -210,3 +210,5 @@ def _read(s: State, entity: int) -> None:
         while found < s.settings[0].limit and message != last:
             found, message = found + 1, s.events[base + PLACES * message].next
     receiver.found = found
+    if len(s.options) > 0 and found == 0 and s.settings[0].ttl >= 0:
+        s.pollers[entity >> 1].empty_since = s.queue[0].now

@@ -7,18 +7,20 @@ same module are its processes.
 from lhsim.models.cpu import Collection, Cpu, Stalls, Warmth
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
-from lhsim.models.polling import PollingServer
+from lhsim.models.polling import Cache, Growth, PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.system import Calibration, Provenance, System
 from lhsim.models.workload import Closed, Periodic, Poisson, Workload
 
 __all__ = [
+    "Cache",
     "Calibration",
     "Closed",
     "Collection",
     "Cpu",
     "EventStore",
+    "Growth",
     "Memory",
     "Network",
     "Periodic",

@@ -48,6 +48,7 @@ class SimpyEngine:
             locked=store.locked,
             cycles=polling.cycles if polling else 0,
             wasted=polling.wasted_cycles if polling else 0,
+            cache_hits=polling.cache_hits if polling else 0,
             timeouts=polling.timeouts if polling else 0,
             stored=push.created if push else 0,
             sent=push.sent if push else 0,

@@ -51,5 +51,7 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
         on_their_way = rate * min(delay, duration)
         kept = rate * duration
     needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers
+    if system.polling is not None and system.polling.wake_on_write:
+        on_their_way += agents  # their alarms
     needed += PER_MESSAGE[engine] * on_their_way
     return needed + PER_RECORD[engine] * kept * keep

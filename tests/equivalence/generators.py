@@ -22,10 +22,12 @@ from lhsim.distributions import (
     Uniform,
 )
 from lhsim.models import (
+    Cache,
     Closed,
     Collection,
     Cpu,
     EventStore,
+    Growth,
     Memory,
     Network,
     Periodic,
@@ -180,13 +182,32 @@ def store(mood, _agents):
     }
 
 
-def polling(_mood, agents):
+def polling(mood, agents):
     return {
         "interval": st.sampled_from((TICK, 4 * TICK, 16 * TICK, 0.1, 1.0)),
         "timeout": st.sampled_from((TICK, 4 * TICK, 8 * TICK, 0.3, 32 * TICK, 60.0)),
         "limit": st.sampled_from((1, 2, 3, 10)),
         "connections": often(None, whole(1, max(1, agents // 2))),
         "backoff": st.sampled_from((TICK, 4 * TICK, 0.1)),
+        "jitter": st.sampled_from((0.0, 0.0, 0.0, 0.25, 1.0)),
+        "growth": often(None, built(Growth, mood)),
+        "wake_on_write": st.booleans(),
+        "cache": often(None, built(Cache, mood)),
+    }
+
+
+def cache(mood, _agents):
+    return {
+        "ttl": st.sampled_from((0.0, TICK, 4 * TICK, 8 * TICK, 0.3, 60.0)),
+        "invalidate": st.booleans(),
+        "look_up": short(mood),
+    }
+
+
+def growth(_mood, _agents):
+    return {
+        "factor": st.sampled_from((1.0, 1.5, 2.0, 2.0, 4.0)),
+        "longest": st.sampled_from((3 * TICK, 4 * TICK, 16 * TICK, 2.0)),
     }
 
 
@@ -219,6 +240,8 @@ FIELDS = {
     Stalls: stalls,
     EventStore: store,
     PollingServer: polling,
+    Growth: growth,
+    Cache: cache,
     PushServer: push,
     Memory: memory,
 }
@@ -226,7 +249,8 @@ FIELDS = {
 
 def built(cls, mood, agents=1, **fixed):
     """Return instances of a class of the description, some fields `fixed` to other strategies."""
-    make = {PushServer: _push_server, EventStore: _store}.get(cls, cls)
+    checked = {PushServer: _push_server, PollingServer: _polling_server, EventStore: _store}
+    make = checked.get(cls, cls)
     return st.builds(make, **FIELDS[cls](mood, agents) | fixed)
 
 
@@ -240,6 +264,12 @@ def _store(single_writer, busy_timeout, **others):
     if busy_timeout is not None:
         single_writer = True
     return EventStore(single_writer=single_writer, busy_timeout=busy_timeout, **others)
+
+
+def _polling_server(interval, growth, **others):
+    if growth is not None:
+        growth = attrs.evolve(growth, longest=max(growth.longest, interval))
+    return PollingServer(interval=interval, growth=growth, **others)
 
 
 @st.composite
@@ -349,6 +379,28 @@ AREAS = {
         },
     ),
     "polling, processor": cases(PollingServer, cpu=_all_of_the_processor),
+    "polling, sleeps": cases(
+        PollingServer,
+        polling=lambda mood: {
+            "interval": st.sampled_from((TICK, 2 * TICK)),
+            "timeout": st.sampled_from((16 * TICK, 60.0)),
+            "growth": built(Growth, mood),
+        },
+    ),
+    "polling, wake-up calls": cases(
+        PollingServer,
+        workload=_busy,
+        store=lambda mood: {"query": long(mood, zeros=0)},
+        polling=lambda _: {
+            "interval": st.sampled_from((4 * TICK, 16 * TICK)), "wake_on_write": st.just(True)
+        },
+    ),
+    "polling, cache": cases(
+        PollingServer,
+        polling=lambda mood: {
+            "interval": st.sampled_from((TICK, 2 * TICK)), "cache": built(Cache, mood)
+        },
+    ),
     "polling, store": cases(PollingServer, store=_slow_store),
     "push": cases(PushServer),
     "push, many agents": cases(PushServer, many=True),

@@ -49,6 +49,15 @@ OF = {
         "full answer": 6,
         "several messages at once": 8,
         "found nothing": 30,
+        "jitter": 20,
+        "sleep that has grown": 8,
+        "longest sleep": 4,
+        "cache hit": 20,
+        "cache entry that a write removes": 15,
+        "cache entry that hides a message": 8,
+        "sleep that a write ends": 15,
+        "sleep that does not begin": 3,
+        "alarm in vain": 8,
     },
     "push": BOTH
     | {
@@ -114,6 +123,8 @@ def happened(case):
     window = Window(warmup, case.duration - drain, case.duration)
     bridge = Bridge(system, case.agents, case.seed, window, keep_messages=True)
     due, seen = _watch(bridge.env), set()
+    if system.polling is not None:
+        _watch_sleeps(bridge.server, seen)
     for time in np.linspace(0.0, case.duration, LOOKS + 1)[1:]:
         bridge.env.run(until=float(time))
         seen |= {what for what, is_so in _now(bridge).items() if is_so}
@@ -137,6 +148,43 @@ def _watch(env):
 
     env.schedule = watched
     return due
+
+
+def _watch_sleeps(server, seen):
+    """Let `seen` get what a sleep is like, from now on."""
+    jittered, growth, asleep = server._jittered, server.server.growth, server._asleep
+    post, wakes = server._post, server.server.wake_on_write
+
+    def watched(agent, cycle, interval):
+        time = jittered(agent, cycle, interval)
+        if wakes and agent in server._written:
+            seen.add("sleep that does not begin")
+        seen.update(
+            what
+            for what, is_so in {
+                "jitter": time != interval,
+                "sleep that has grown": interval > server.server.interval,
+                "longest sleep": growth is not None
+                and server.server.interval < interval == growth.longest,
+            }.items()
+            if is_so
+        )
+        return time
+
+    def posted(message):
+        alarm, agent = asleep.get(message.target), message.target
+        known = agent in server._empty_since
+        post(message)
+        if known and agent not in server._empty_since:
+            seen.add("cache entry that a write removes")
+        elif server._is_known_to_be_empty(agent):
+            seen.add("cache entry that hides a message")
+        if alarm is not None:
+            seen.add("sleep that a write ends")
+            alarm.callbacks.append(lambda _: seen.add("alarm in vain"))
+
+    server._jittered = watched
+    server._post = posted
 
 
 def _now(bridge):
@@ -193,6 +241,7 @@ def _in_the_end(bridge, case):
             "timeout shorter than the interval": system.polling.timeout < system.polling.interval,
             "full answer": system.polling.limit > 1 and system.polling.limit in answers,
             "several messages at once": any(answer > 1 for answer in answers),
+            "cache hit": server.cache_hits > 0,
             "found nothing": server.wasted_cycles > 0,
         }
     else:

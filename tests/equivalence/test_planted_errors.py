@@ -6,21 +6,25 @@ fixed list of systems. An engine that is wrong in the same way would be found li
 
 import functools
 import itertools
+import math
 
 import attrs
 import pytest
 from comparison import CANDIDATE, REFERENCE, Case, differences
 from generators import LONG_RANDOM, SHORT_RANDOM, TICK
 from simpy import Environment
+from simpy.events import URGENT
 
 from lhsim.distributions import Deterministic, Exponential
 from lhsim.errors import InvariantError
 from lhsim.metrics.account import Outcome
 from lhsim.models import (
+    Cache,
     Closed,
     Collection,
     Cpu,
     EventStore,
+    Growth,
     Memory,
     Network,
     Periodic,
@@ -34,6 +38,7 @@ from lhsim.models import (
     agent,
     ledger,
 )
+from lhsim.models import polling as polling_module
 from lhsim.models import store as store_module
 from lhsim.models.bridge import Bridge
 from lhsim.models.cpu import Loop, StallTimeline
@@ -44,7 +49,7 @@ from lhsim.models.push import Connection, Push
 from lhsim.models.stage import Stage
 from lhsim.models.station import Service, Station
 from lhsim.models.store import Store
-from lhsim.rules import RAMP
+from lhsim.rules import RAMP, grown
 from lhsim.streams import Purpose
 
 HALF, ONE, TWO = (Deterministic(ticks * TICK) for ticks in (0.5, 1, 2))
@@ -126,6 +131,50 @@ CASES = [
         ),
         5,
         duration=2.0,
+    ),
+    Case(
+        polling(
+            "sleeps",
+            workload=Workload(traffic=Poisson(4.0)),
+            network=Network(HALF, ONE),
+            polling=PollingServer(
+                interval=TICK, timeout=0.5, jitter=0.5, growth=Growth(2.0, 8 * TICK)
+            ),
+        ),
+        4,
+        duration=4.0,
+    ),
+    Case(
+        polling(
+            "cache",
+            workload=Workload(traffic=Poisson(2.0)),
+            cpu=Cpu(query=HALF),
+            store=EventStore(HALF, HALF),
+            polling=PollingServer(
+                interval=3 * TICK, cache=Cache(7 * TICK, look_up=Exponential(TICK))
+            ),
+        ),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        polling(
+            "cache on a grid",
+            workload=Workload(traffic=Closed(None, TWO), start="together"),
+            store=EventStore(write=Deterministic(20 * TICK)),
+            polling=PollingServer(interval=TICK, cache=Cache(4 * TICK, invalidate=False)),
+        ),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        polling(
+            "wake-up calls",
+            **TIED | {"workload": Workload(traffic=Closed(None, TWO), start="together")},
+            polling=PollingServer(interval=32 * TICK, wake_on_write=True),
+        ),
+        5,
+        duration=4.0,
     ),
     Case(push("random", **RANDOM, push=PushServer(**SHORT_SESSIONS)), 6, duration=4.0),
     Case(push("tied", **TIED), 4, duration=2.0),
@@ -618,6 +667,109 @@ def a_message_is_acknowledged_before_it_is_pushed(patch):
     patch.setattr(Push, "carry", carrying("acknowledge first"))
 
 
+# Options of the polling server
+
+
+def the_jitter_of_a_sleep_is_that_of_the_next(patch):
+    original = Polling._jittered
+    patch.setattr(
+        Polling, "_jittered", lambda self, who, cycle, time: original(self, who, cycle + 1, time)
+    )
+
+
+def a_sleep_grows_beyond_the_longest(patch):
+    patch.setattr(polling_module, "grown", lambda interval, factor, _longest: interval * factor)
+
+
+def a_request_goes_on_with_the_sleep_of_the_one_before(patch):
+    original, intervals = Polling._jittered, {}
+
+    def sleep(self, who, cycle, _interval):
+        growth, interval = self.server.growth, intervals.get(who, self.server.interval)
+        if growth is not None:
+            intervals[who] = grown(interval, growth.factor, growth.longest)
+        return original(self, who, cycle, interval)
+
+    patch.setattr(Polling, "_jittered", sleep)
+
+
+def a_write_wakes_only_who_sleeps_already(patch):
+    original = Polling._wake
+
+    def wake(self, who):
+        original(self, who)
+        self._written.discard(who)
+
+    patch.setattr(Polling, "_wake", wake)
+
+
+def a_woken_request_goes_on_before_other_events(patch):
+    def wake(self, who):
+        self._written.add(who)
+        alarm = self._asleep.pop(who, None)
+        if alarm is not None:
+            awake = self.env.event()
+            awake.callbacks, alarm.callbacks = alarm.callbacks, []
+            awake._ok, awake._value = True, None
+            self.env.schedule(awake, URGENT)
+
+    patch.setattr(Polling, "_wake", wake)
+
+
+def an_alarm_in_vain_ends_the_next_sleep(patch):
+    def wake(self, who):
+        self._written.add(who)
+        alarm = self._asleep.get(who)
+        if alarm is not None and alarm.callbacks:
+            resume = alarm.callbacks[0]
+            awake = self.env.event()
+            awake.callbacks, alarm.callbacks = alarm.callbacks, []
+            awake.succeed()
+
+            def late(event):
+                later = self._asleep.get(who)
+                if later is not None and resume in (later.callbacks or ()):
+                    later.callbacks.remove(resume)
+                    resume(event)
+
+            alarm.callbacks.append(late)
+
+    patch.setattr(Polling, "_wake", wake)
+
+
+def a_cache_entry_of_the_age_of_its_ttl_is_too_old(patch):
+    def is_known(self, who):
+        cache, since = self.server.cache, self._empty_since.get(who, -math.inf)
+        return cache is not None and self.env.now - since < cache.ttl
+
+    patch.setattr(Polling, "_is_known_to_be_empty", is_known)
+
+
+def a_cache_entry_is_as_old_as_the_answer(patch):
+    original = Store.query
+
+    def query(self, who, index, read):
+        answer = yield from original(self, who, index, read)
+        since = read.func.__self__._empty_since
+        if who in since:
+            since[who] = self._env.now
+        return answer
+
+    patch.setattr(Store, "query", query)
+
+
+def no_write_removes_a_cache_entry(patch):
+    original = Polling._post
+
+    def post(self, message):
+        since = self._empty_since.get(message.target)
+        original(self, message)
+        if since is not None:
+            self._empty_since[message.target] = since
+
+    patch.setattr(Polling, "_post", post)
+
+
 # Agents
 
 
@@ -724,6 +876,15 @@ SLIPS = [
     the_timeout_itself_is_still_in_time,
     the_timeout_counts_from_before_the_parsing,
     the_queries_of_each_request_are_numbered_anew,
+    the_jitter_of_a_sleep_is_that_of_the_next,
+    a_sleep_grows_beyond_the_longest,
+    a_request_goes_on_with_the_sleep_of_the_one_before,
+    a_write_wakes_only_who_sleeps_already,
+    a_woken_request_goes_on_before_other_events,
+    an_alarm_in_vain_ends_the_next_sleep,
+    a_cache_entry_of_the_age_of_its_ttl_is_too_old,
+    a_cache_entry_is_as_old_as_the_answer,
+    no_write_removes_a_cache_entry,
     a_connection_is_held_until_the_answer_is_there,
     an_answer_holds_what_is_stored_when_its_query_ends,
     a_message_is_visible_from_the_start_of_its_write,
@@ -769,6 +930,7 @@ NO_STAGES = {
     Purpose.TARGET,
     Purpose.STALL_GAP,
     Purpose.STALL_LENGTH,
+    Purpose.SLEEP,
 }
 
 

@@ -1,0 +1,230 @@
+"""The options of the polling server: examples worked out by hand, and what each option changes.
+
+In the examples agent 0 sends and agent 1 receives, both start at 0, and only what is named takes
+time: a write, most of all, so that a message is stored at a known time. Both engines run them.
+"""
+
+import attrs
+import numpy as np
+import pytest
+
+from lhsim.distributions import Deterministic
+from lhsim.errors import InputError
+from lhsim.models import (
+    Cache,
+    Closed,
+    EventStore,
+    Growth,
+    Poisson,
+    PollingServer,
+    System,
+    Workload,
+)
+from lhsim.simulation import simulate
+from lhsim.streams import Purpose, uniform
+
+SEED = 5
+
+engines = pytest.mark.parametrize("engine", ["simpy", "compiled"])
+
+
+def one_way(server, write, messages=2, **parts):
+    """Return a system in which agent 0 sends one message after the other to agent 1."""
+    workload = Workload(topology="pair", traffic=Closed(messages), start="together")
+    store = EventStore(write=Deterministic(write))
+    return System(
+        name="one way", **{"workload": workload, "store": store, "polling": server, **parts}
+    )
+
+
+def run(system, engine, agents=2, duration=100.0):
+    return simulate(
+        system,
+        agents=agents,
+        duration=duration,
+        seed=SEED,
+        warmup=0.0,
+        drain=0.0,
+        engine=engine,
+        keep_messages=True,
+    )
+
+
+def busy(**options):
+    """Return a system of pollers that start together and have something to receive."""
+    workload = Workload(traffic=Poisson(0.2), start="together")
+    return System(name="busy", workload=workload, polling=PollingServer(**options))
+
+
+# The jitter of the interval
+
+
+@engines
+def test_a_jittered_sleep_by_hand(engine):
+    server = PollingServer(interval=2.0, jitter=0.5)
+    result = run(one_way(server, write=10.25, messages=1), engine)
+    queried, cycle = 0.0, 0  # agent 1 queries at 0, and then after each sleep
+    while queried < 10.25:
+        u = uniform(SEED, int(Purpose.SLEEP), 1, cycle)
+        queried, cycle = queried + 2.0 * (0.5 + u), cycle + 1
+    assert result.records["delivered"][0] == pytest.approx(queried, rel=1e-12)
+    assert 10.25 < queried < 13.25
+
+
+@engines
+def test_jitter_spreads_pollers_that_start_together(engine):
+    def instants(jitter):
+        delivered = run(busy(interval=1.0, jitter=jitter), engine, 50).records["delivered"]
+        return len(np.unique(delivered[~np.isnan(delivered)]))
+
+    assert instants(0.0) <= 100
+    assert instants(0.1) > 500
+
+
+# The growth of the interval
+
+
+@engines
+def test_a_growing_sleep_by_hand(engine):
+    # Queries at 0, 1, 3, 7: the timeout has passed, so an empty answer and a new request: 7, 8, 10.
+    # The second message is created at 10 and stored at 19.5: 10, 11, 13, 17; 17, 18, 20.
+    server = PollingServer(interval=1.0, timeout=6.0, growth=Growth(2.0, 4.0))
+    result = run(one_way(server, write=9.5), engine)
+    assert result.records["delivered"].tolist() == [10.0, 20.0]
+    assert result.records["stored"].tolist() == [9.5, 19.5]
+
+
+@engines
+def test_a_sleep_grows_to_the_longest(engine):
+    # Queries at 0, 1, 3, 6, 9, 12, 15: a sleep of 2 s and then no more than 3 s.
+    server = PollingServer(interval=1.0, growth=Growth(2.0, 3.0))
+    result = run(one_way(server, write=12.5, messages=1), engine)
+    assert result.records["delivered"].tolist() == [15.0]
+
+
+@engines
+def test_growth_trades_queries_for_latency(engine):
+    plain, grown = (
+        run(busy(interval=0.5, growth=growth), engine, 20) for growth in (None, Growth(2.0, 8.0))
+    )
+    assert grown.counters.queries < 0.6 * plain.counters.queries
+    assert grown.latency.mean > 2 * plain.latency.mean
+
+
+def test_a_longest_sleep_below_the_first_is_refused():
+    with pytest.raises(InputError, match=r"growth\.longest.*at least 2\.0 s"):
+        PollingServer(interval=2.0, growth=Growth(2.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("cls", "values"),
+    [
+        (PollingServer, {"jitter": 1.5}),
+        (PollingServer, {"jitter": -0.1}),
+        (Growth, {"factor": 0.5}),
+        (Growth, {"longest": 0.0}),
+        (Cache, {"ttl": -1.0}),
+    ],
+)
+def test_values_out_of_range_are_refused(cls, values):
+    with pytest.raises(InputError, match="out of range"):
+        cls(**values)
+
+
+@engines
+def test_without_an_option_nothing_changes(engine):
+    plain, growing = (
+        run(busy(interval=0.5, **options), engine, 10)
+        for options in ({}, {"growth": Growth(1.0, 0.5)})
+    )
+    assert attrs.asdict(plain.counters) == attrs.asdict(growing.counters)
+    assert plain.records["delivered"].tobytes() == growing.records["delivered"].tobytes()
+
+
+# Wake-on-write
+
+
+@engines
+def test_a_write_ends_the_sleep_by_hand(engine):
+    # Stored at 4.25, in the sleep from 4 to 5; the next is created then and stored at 8.5, in the
+    # sleep from 8.25 to 9.25. The alarms at 5 and 9.25 go off in vain.
+    server = PollingServer(interval=1.0, wake_on_write=True)
+    result = run(one_way(server, write=4.25), engine)
+    assert result.records["delivered"].tolist() == [4.25, 8.5]
+    # Agent 1 queries at 0 ... 4 and 4.25, at 4.25 ... 8.25 and 8.5, and then at 8.5 ... 99.5;
+    # agent 0, which nobody writes to, at 0 ... 99 and, with its requests of 60 s each, at 60.
+    assert result.metrics.wasted_poll_cycles == result.counters.queries - 2
+
+
+@engines
+def test_a_write_during_a_query_lets_no_sleep_begin_by_hand(engine):
+    # Queries from 0 to 1, 3 to 4 and 6 to 7, each seeing what is stored when it begins. The
+    # message is stored at 6.5, too late for the third, so the fourth follows at once: 7 to 8.
+    server = PollingServer(interval=2.0, wake_on_write=True)
+    store = EventStore(query=Deterministic(1.0), write=Deterministic(6.5))
+    result = run(one_way(server, write=6.5, messages=1, store=store), engine)
+    assert result.records["delivered"].tolist() == [8.0]
+
+
+@engines
+def test_a_wake_up_call_takes_the_sleep_out_of_the_latency(engine):
+    plain, woken = (
+        run(busy(interval=1.0, wake_on_write=wakes), engine, 20) for wakes in (False, True)
+    )
+    assert plain.latency.mean == pytest.approx(0.5, abs=0.05)
+    assert woken.latency.max < 1e-9
+
+
+# The cache
+
+
+@engines
+@pytest.mark.parametrize(("invalidate", "delivered", "queries"), [(True, 5.0, 4), (False, 6.0, 4)])
+def test_a_cache_by_hand(engine, invalidate, delivered, queries):
+    # Agent 1 queries at 0 and looks up at 1 and 2, where the entry is 2 s old; it queries at 3 and
+    # looks up at 4. The message is stored at 4.5. Forgotten: a query at 5 finds it, and nothing new
+    # one at 5 again, as at 6 and 7 the entry is fresh. Not forgotten: a look-up at 5, and the
+    # query at 6 finds it, and another at 6 nothing new. Agent 0 queries at 0, 3 and 6.
+    server = PollingServer(interval=1.0, cache=Cache(ttl=2.0, invalidate=invalidate))
+    result = run(one_way(server, write=4.5, messages=1), engine, duration=7.5)
+    assert result.records["delivered"].tolist() == [delivered]
+    # A closed loop that has sent all its messages ends there: what is counted is up to a sample.
+    assert result.counters.queries + result.counters.cache_hits == result.counters.cycles
+    assert result.counters.queries == 2 + queries + (not invalidate)
+
+
+@engines
+def test_a_look_up_takes_the_place_of_a_query_by_hand(engine):
+    # Both agents query from 0 to 1 and are asleep to 2, where the entries are 2 s old. The loop
+    # serves the look-up of agent 0 to 2.5 and that of agent 1 to 3, which is asleep to 4. The entry
+    # is gone by then: a query from 4 to 5.
+    server = PollingServer(interval=1.0, cache=Cache(ttl=2.0, look_up=Deterministic(0.5)))
+    store = EventStore(query=Deterministic(1.0), write=Deterministic(3.25))
+    result = run(one_way(server, write=3.25, messages=1, store=store), engine)
+    assert result.records["delivered"].tolist() == [5.0]
+
+
+@engines
+def test_a_longer_ttl_never_makes_more_queries(engine):
+    # Where neither a query nor a look-up takes time, all cycles are at the same times for any ttl,
+    # and each query after one at t is at the first of them beyond t + ttl, or after a write.
+    queries = []
+    for ttl in (0.0, 0.5, 1.0, 1.5, 2.0, 5.0, 20.0):
+        result = run(busy(interval=0.5, jitter=0.5, cache=Cache(ttl)), engine, 20)
+        delivered = result.records["delivered"].tobytes()
+        queries.append(result.counters.queries)
+        if ttl == 0.0:
+            without_hits = delivered
+        assert delivered == without_hits
+    assert queries == sorted(queries, reverse=True)
+    assert queries[-1] < queries[0] / 4
+
+
+@engines
+def test_without_invalidation_the_cache_costs_latency(engine):
+    fresh, stale = (
+        run(busy(interval=0.5, cache=Cache(4.0, invalidate=invalidate)), engine, 20)
+        for invalidate in (True, False)
+    )
+    assert fresh.latency.mean == pytest.approx(0.25, abs=0.05)
+    assert stale.latency.mean > 1.5
