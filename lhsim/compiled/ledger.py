@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from lhsim._jit import inlined
 from lhsim.compiled.queue import fetch, schedule, soon
-from lhsim.compiled.state import CREATED, NOBODY, PLACES, TO_ANYONE, Record, State
+from lhsim.compiled.state import (
+    CREATED,
+    NOBODY,
+    PLACES,
+    TO_ALL,
+    TO_ANYONE,
+    TO_HUB,
+    Record,
+    State,
+)
 from lhsim.distributions.table import look_up
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import record
@@ -35,15 +44,47 @@ def content(s: State, message: int) -> int:
 
 @inlined
 def has_room(s: State) -> bool:
-    """Return whether one more message can be created."""
-    counts = s.counts[0]
-    fits = counts.free >= 0 or counts.used < len(s.messages)
-    return fits and (s.settings[0].keep == 0 or counts.created < len(s.records))
+    """Return whether an agent can send once more."""
+    counts, copies = s.counts[0], _copies(s)
+    fits = (counts.free >= 0 and copies == 1) or counts.used + copies <= len(s.messages)
+    return fits and (s.settings[0].keep == 0 or counts.created + copies <= len(s.records))
 
 
 @inlined
-def create(s: State, sender: int, number: int) -> int:
-    """Create a message, whose courier sets out as soon as its sender has gone on; return it."""
+def dispatch(s: State, sender: int, number: int) -> None:
+    """Create what an agent sends at a time; its courier sets out when the sender has gone on.
+
+    The first of the messages of a broadcast has the courier. Each names the next one as its
+    `connection`, until it is handed over to a real one.
+    """
+    copies, first, last = _copies(s), NOBODY, NOBODY
+    for copy in range(copies):
+        place = _create(s, sender, number * copies + copy)
+        if copy == 0:
+            first = place
+        if len(s.options) > 0:
+            _link(s, last, place)
+        last = place
+    s.counts[0].awaited = copies
+    soon(s, courier(s, first), CREATED)
+
+
+@inlined
+def _link(s: State, last: int, place: int) -> None:
+    """Let a message come after the `last` one of its broadcast; the first one has none before."""
+    s.messages[place].connection = NOBODY
+    if last >= 0:
+        s.messages[place].alive = 1
+        s.messages[last].connection = place
+
+
+@inlined
+def _copies(s: State) -> int:
+    return s.settings[0].copies if len(s.options) > 0 else 1
+
+
+@inlined
+def _create(s: State, sender: int, number: int) -> int:
     counts, settings, now = s.counts[0], s.settings[0], s.queue[0].now
     place = counts.free
     if place >= 0:
@@ -66,24 +107,35 @@ def create(s: State, sender: int, number: int) -> int:
     counts.created += 1
     if settings.start <= now < settings.cohort_end:
         counts.cohort_created += 1
-    soon(s, courier(s, place), CREATED)
     return place
 
 
 @inlined
 def commit(s: State, place: int) -> None:
-    """Make a message visible in the store: it is in its target's mailbox, or ready to be sent."""
-    message, counts = s.messages[place], s.counts[0]
+    """Make what a courier brings visible in the store, where it is one event."""
+    counts = s.counts[0]
+    counts.log += 1
+    _show(s, place)
+    if len(s.options) > 0:
+        place = s.messages[place].connection
+        while place >= 0:
+            _show(s, place)
+            place = s.messages[place].connection
+    counts.events += 1
+    counts.peak_memory = max(counts.peak_memory, memory_in_use(s))
+
+
+@inlined
+def _show(s: State, place: int) -> None:
+    """Let a stored message be in its target's mailbox, or ready to be sent."""
+    message = s.messages[place]
     message.stored = s.queue[0].now
     if s.settings[0].keep:
         s.records[message.row].stored = s.queue[0].now
-    counts.log += 1
     if s.settings[0].polls:
         post(s, s.receivers[message.target], place)
     else:
-        counts.stored += 1
-    counts.events += 1
-    counts.peak_memory = max(counts.peak_memory, memory_in_use(s))
+        s.counts[0].stored += 1
 
 
 @inlined
@@ -102,9 +154,18 @@ def end(s: State, place: int, outcome: int) -> None:
         s.records[message.row].outcome = outcome
         if outcome == DELIVERED:
             s.records[message.row].delivered = now
-    if settings.closed:
+    if settings.closed and _was_last(s):
         schedule(s, 2 * settings.agents + message.sender, 0.0, 0)
     release(s, place)
+
+
+@inlined
+def _was_last(s: State) -> bool:
+    """Return whether the sender in a closed loop waits for no other end; in a broadcast it may."""
+    if len(s.options) > 0 and s.settings[0].copies > 1:
+        s.counts[0].awaited -= 1
+        return s.counts[0].awaited == 0
+    return True
 
 
 @inlined
@@ -168,6 +229,11 @@ def is_full(s: State) -> bool:
 @inlined
 def _target(s: State, sender: int, number: int) -> int:
     agents = s.settings[0].agents
+    if len(s.options) > 0:
+        if s.settings[0].topology == TO_HUB:
+            return 0
+        if s.settings[0].topology == TO_ALL:
+            return 1 + number % s.settings[0].copies
     if s.settings[0].topology == TO_ANYONE:
         return other_agent(uniform(s.settings[0].seed, TARGET, sender, number), sender, agents)
     return (sender + 1) % agents

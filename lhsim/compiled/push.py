@@ -41,6 +41,7 @@ from lhsim.compiled.state import (
     SENT,
     SESSION,
     START,
+    STORED,
     STRANGER,
     UNPARKED,
     VALIDATE,
@@ -60,6 +61,8 @@ LOST = int(Outcome.LOST)
 @inlined
 def carry(s: State, entity: int, phase: int) -> int:
     """Return the phase of a message's courier, or content, that comes after one that is over."""
+    if len(s.options) > 0:
+        phase = _with_options(s, entity, phase)
     if phase == CREATED:
         return MESSAGE_UP
     if phase == MESSAGE_UP:
@@ -105,6 +108,23 @@ def attend(s: State, agent: int, phase: int) -> int:
         return RECONNECT if settings.reconnects else DONE
     receiver.attempt += 1  # RECONNECT
     return REQUEST_UP
+
+
+@inlined
+def _with_options(s: State, entity: int, phase: int) -> int:
+    """Do what options add to the end of a phase; return the phase that is over then."""
+    if phase == WRITE:
+        _hand_over_copies(s, message_of(s, entity))
+    return WRITE if phase == STORED else phase
+
+
+@inlined
+def _hand_over_copies(s: State, place: int) -> None:
+    """Let the other messages of a broadcast go on by themselves, now that they are stored."""
+    copy = s.messages[place].connection
+    while copy >= 0:
+        soon(s, content(s, copy), STORED)
+        copy = s.messages[copy].connection
 
 
 @inlined

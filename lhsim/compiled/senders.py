@@ -7,7 +7,7 @@ for, one of four things, in the two lowest bits.
 from __future__ import annotations
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import create
+from lhsim.compiled.ledger import dispatch
 from lhsim.compiled.queue import insert, schedule
 from lhsim.compiled.state import (
     FIRST_GAP,
@@ -34,10 +34,17 @@ def start(s: State) -> None:
         )
         events[2 * agent].phase = START
         _first(s, 2 * agent, at)
-        if settings.pairs == 0 or agent % 2 == 0:
+        if _sends(s, agent):
             sender = 2 * settings.agents + agent
             events[sender].phase = STARTS
             _first(s, sender, at)
+
+
+@inlined
+def _sends(s: State, agent: int) -> bool:
+    settings = s.settings[0]
+    inside = settings.first_sender <= agent < settings.end_of_senders
+    return inside and (agent - settings.first_sender) % settings.sender_step == 0
 
 
 @inlined
@@ -56,7 +63,7 @@ def _send_on_schedule(s: State, entity: int) -> None:
     if event.phase & 3 == STARTS:
         stage = s.stages[FIRST_GAP]
     else:
-        create(s, sender, number)
+        dispatch(s, sender, number)
         number += 1
         stage = s.stages[MESSAGE_GAP]
     event.phase = number << 2 | GAP
@@ -77,7 +84,7 @@ def _send_in_turn(s: State, entity: int) -> None:
     if waits_for == PAUSES:
         number += 1
     if number != s.settings[0].messages:
-        create(s, sender, number)
+        dispatch(s, sender, number)
         event.phase = number << 2 | ENDS  # no event until `lhsim.compiled.ledger.end`
 
 

@@ -54,7 +54,9 @@ from lhsim.compiled.state import (
     STATION,
     TARGETS_LOOP,
     THINK,
+    TO_ALL,
     TO_ANYONE,
+    TO_HUB,
     TO_NEXT,
     VALIDATE,
     WAIT,
@@ -83,6 +85,9 @@ AT_ONCE = 0.0  # the delay of the first lane
 # Stages of a message, all drawn when it is created.
 OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDGE, SEND, RELAY,
                PUSH_DOWN}  # fmt: skip
+TARGETS = {
+    "ring": TO_NEXT, "pair": TO_NEXT, "random": TO_ANYONE, "hub": TO_HUB, "broadcast": TO_ALL
+}  # fmt: skip
 PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP}  # of phases that are not called after it
 
 Passage = tuple[int, "Distribution | None"]  # where a phase passes, and for how long
@@ -129,7 +134,7 @@ def state_of(
 
 def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
-    return False
+    return system.workload.topology in {"hub", "broadcast"}
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -207,8 +212,11 @@ def _settings(
         "seed": seed,
         "agents": agents,
         "loops": system.cpu.workers,
-        "topology": TO_ANYONE if workload.topology == "random" else TO_NEXT,
-        "pairs": workload.topology == "pair",
+        "topology": TARGETS[workload.topology],
+        "first_sender": workload.senders(agents).start,
+        "end_of_senders": workload.senders(agents).stop,
+        "sender_step": workload.senders(agents).step,
+        "copies": workload.copies(agents),
         "start_kind": START_KINDS[workload.start],
         "start_over": workload.start_over,
         "polls": polling is not None,

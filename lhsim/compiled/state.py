@@ -60,7 +60,8 @@ CREATED = 37  # nothing: the courier sets out
 UNPARKED = 38  # nothing: the content is pushed, now that its target is connected
 SENT = 39  # nothing: the content travels down
 FIRST_GAP = 40  # from the start of a sender to its first message
-PHASES = 41
+STORED = 50  # nothing: the content of a broadcast's copy is handed over
+PHASES = 60
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -72,7 +73,7 @@ POOL = 4  # the database connections
 WRITER = 5  # the writer of the database
 
 # Topologies and policies.
-TO_NEXT, TO_ANYONE = 0, 1
+TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL = 0, 1, 2, 3
 REJECT, WAIT = 0, 1
 
 # What an agent is to the push server.
@@ -113,7 +114,7 @@ MESSAGE = np.dtype(
         ("sender", "i4"),
         ("number", "i4"),  # of its sender
         ("target", "i4"),
-        ("connection", "i4"),  # push: its target's connection attempt
+        ("connection", "i4"),  # push: its target's connection attempt; before: see `dispatch`
         ("alive", "i4"),  # entities that have not ended
         ("pending", "i4"),  # whether it has no outcome yet
         ("row", "i8"),  # in the records of all messages
@@ -184,7 +185,10 @@ SETTINGS = np.dtype(
         ("agents", "i8"),
         ("loops", "i8"),
         ("topology", "i8"),
-        ("pairs", "i8"),  # whether only every other agent sends
+        ("first_sender", "i8"),  # the agents that send: a range
+        ("end_of_senders", "i8"),
+        ("sender_step", "i8"),
+        ("copies", "i8"),  # messages that an agent creates at a time
         ("start_kind", "i8"),
         ("start_over", "f8"),
         ("polls", "i8"),  # whether the server is a polling server
@@ -229,6 +233,7 @@ COUNTS = np.dtype(
         ("used", "i4"),  # message places that have been used at all
         ("line", "i4"),  # push: agents that wait for a place
         ("line_tail", "i4"),
+        ("awaited", "i8"),  # closed loop, broadcast: messages whose end the sender waits for
     ],
     align=True,
 )  # fmt: skip

@@ -127,7 +127,8 @@ class Polling:
         return True
 
     def _post(self, message: Message) -> None:
-        self._mailboxes.setdefault(message.target, deque()).append(message)
+        for one in message.together:
+            self._mailboxes.setdefault(one.target, deque()).append(one)
         self.bridge.memory.store()
 
     def _take(self, agent: int) -> Found:

@@ -97,10 +97,17 @@ class Push:
         yield from bridge.compute(sender, self._validate, sender, number)
         yield from bridge.compute(sender, bridge.write_cpu, sender, number)
         yield from bridge.store.write(message, self._stored)
-        if bridge.loop(sender) is not bridge.loop(message.target):
-            yield from bridge.compute(message.target, self._relay, sender, number)
-        yield from self.push(message)
+        for copy in message.copies:
+            self.env.process(self.hand_over(copy))
+        yield from self.hand_over(message)
         yield from bridge.compute(sender, bridge.acknowledge, sender, number)
+
+    def hand_over(self, message: Message) -> Steps:
+        """Hand a stored message to its target's loop, which sends it."""
+        bridge, sender, target = self.bridge, message.sender, message.target
+        if bridge.loop(sender) is not bridge.loop(target):
+            yield from bridge.compute(target, self._relay, sender, message.number)
+        yield from self.push(message)
 
     def push(self, message: Message) -> Steps:
         """Send a stored message over its target's connection, or do as the overflow policy says."""
@@ -185,6 +192,6 @@ class Push:
         yield from self.bridge.delay(self._push_down, message.sender, message.number)
         self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
 
-    def _stored(self, _message: Message) -> None:
-        self.created += 1
+    def _stored(self, message: Message) -> None:
+        self.created += len(message.together)
         self.bridge.memory.store()

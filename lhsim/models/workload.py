@@ -17,7 +17,8 @@ from lhsim.units import PerSecond, Seconds
 
 ZERO = Deterministic(0.0)
 
-Topology = Literal["ring", "pair", "random"]
+TOPOLOGIES = ("ring", "pair", "random", "hub", "broadcast")
+Topology = Literal["ring", "pair", "random", "hub", "broadcast"]
 Start = Literal["random", "together", "ramp"]
 START_KINDS = {"together": TOGETHER, "ramp": RAMP, "random": RANDOM}
 
@@ -120,13 +121,15 @@ class Workload:
     """N agents, their traffic and how they begin.
 
     ``ring``: agent i sends to agent i + 1. ``pair``: agent 2i sends to agent 2i + 1, which only
-    receives. ``random``: each message goes to one of the other agents, all equally likely.
+    receives. ``random``: each message goes to one of the other agents, all equally likely. ``hub``:
+    all others send to agent 0, which only receives. ``broadcast``: agent 0 sends to all others at
+    once, which only receive: one request to the server, and a message for each of them.
 
     Constant sleeps that start together stay clumped, so it matters how agents start: ``random``
     at independent uniform times in [0, `start_over`), ``ramp`` evenly over it, ``together`` at 0.
     """
 
-    topology: Topology = field(default="ring", validator=one_of(("ring", "pair", "random")))
+    topology: Topology = field(default="ring", validator=one_of(TOPOLOGIES))
     traffic: Traffic = Factory(Poisson)
     think: Distribution = ZERO  # from the receipt of messages to the next request for some [s]
     start: Start = field(default="random", validator=one_of(("random", "together", "ramp")))
@@ -135,11 +138,19 @@ class Workload:
     def offered_load(self, agents: int) -> float | None:
         """Return the messages that `agents` agents offer [1/s]; None for a closed loop."""
         rate = self.traffic.rate_per_agent
-        return None if rate is None else rate * len(self.senders(agents))
+        return None if rate is None else rate * len(self.senders(agents)) * self.copies(agents)
 
     def senders(self, agents: int) -> range:
         """Return the agents that send."""
-        return range(0, agents, 2) if self.topology == "pair" else range(agents)
+        if self.topology == "pair":
+            return range(0, agents, 2)
+        if self.topology == "hub":
+            return range(1, agents)
+        return range(1) if self.topology == "broadcast" else range(agents)
+
+    def copies(self, agents: int) -> int:
+        """Return how many messages an agent creates at a time, one for each of its targets."""
+        return agents - 1 if self.topology == "broadcast" else 1
 
     @property
     def started_by(self) -> float:

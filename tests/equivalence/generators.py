@@ -116,7 +116,7 @@ def traffic(mood, agents):
 
 def workload(mood, agents):
     return {
-        "topology": st.sampled_from(("ring", "random", "pair")),
+        "topology": st.sampled_from(("ring", "random", "pair", "hub", "broadcast")),
         "traffic": traffic(mood, agents),
         "think": long(mood),
         "start": st.sampled_from(("together", "random", "ramp")),
@@ -269,7 +269,7 @@ def cases(draw, server, moods=MOODS, many=False, **focus):
 def _suitable(topology, agents):
     if topology == "pair":
         return agents + agents % 2
-    return max(agents, 2) if topology == "random" else agents
+    return agents if topology == "ring" else max(agents, 2)
 
 
 def _finite(system, agents):
@@ -324,6 +324,15 @@ def _slow_store(mood):
     }
 
 
+def _broadcasts(mood):
+    closed = st.builds(Closed, st.one_of(st.none(), whole(2, 6)), long(mood))
+    return {
+        "topology": st.just("broadcast"),
+        "traffic": st.one_of(closed, st.builds(Poisson, st.just(8.0))),
+        "think": short(mood),
+    }
+
+
 def _busy(mood):
     """Most messages that there can be."""
     return {"traffic": st.builds(Poisson, st.just(64.0)), "think": short(mood)}
@@ -343,6 +352,11 @@ AREAS = {
     ),
     "polling, processor": cases(PollingServer, cpu=_all_of_the_processor),
     "polling, store": cases(PollingServer, store=_slow_store),
+    "polling, broadcasts": cases(
+        PollingServer,
+        workload=_broadcasts,
+        polling=lambda _: {"interval": st.sampled_from((TICK, 4 * TICK)), "connections": st.none()},
+    ),
     "push": cases(PushServer),
     "push, many agents": cases(PushServer, many=True),
     "push, events at one instant": cases(PushServer, moods=("grid",), workload=_together),
@@ -362,5 +376,6 @@ AREAS = {
     ),
     "push, processor": cases(PushServer, cpu=_all_of_the_processor),
     "push, relays": cases(PushServer, cpu=_relays),
+    "push, broadcasts": cases(PushServer, workload=_broadcasts),
     "push, store": cases(PushServer, store=_slow_store),
 }  # fmt: skip

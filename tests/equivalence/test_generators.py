@@ -37,6 +37,9 @@ BOTH = {
     "agent that sends to itself": 1,
     "closed loop to its end": 2,
     "periodic": 4,
+    "hub": 10,
+    "broadcast": 10,
+    "closed loop of broadcasts": 3,
 }
 OF = {
     "polling": BOTH
@@ -179,6 +182,9 @@ def _in_the_end(bridge, case):
         "agent that sends to itself": any(m.sender == m.target and m.stored > 0 for m in messages),
         "closed loop to its end": len(messages) > 0 and _all_have_ended(bridge, system),
         "periodic": system.workload.traffic.name == "periodic" and len(messages) > 0,
+        "hub": system.workload.topology == "hub" and outcomes[Outcome.DELIVERED] > 1,
+        "broadcast": any(len(m.copies) > 1 and m.stored > 0 for m in messages),
+        "closed loop of broadcasts": _second_broadcast_in_turn(system, messages),
     }
     server = bridge.server
     own = {"refused": server.refused > 0}
@@ -202,9 +208,14 @@ def _in_the_end(bridge, case):
     return both | own
 
 
+def _second_broadcast_in_turn(system, messages):
+    broadcasts = [message for message in messages if len(message.copies) > 1]
+    return system.workload.traffic.name == "closed" and len(broadcasts) > 1
+
+
 def _all_have_ended(bridge, system):
     most = getattr(system.workload.traffic, "messages", None)
-    senders = len(system.workload.senders(bridge.agents))
+    senders = len(system.workload.senders(bridge.agents)) * system.workload.copies(bridge.agents)
     return most is not None and bridge.ledger.created == senders * most and not bridge.ledger.open
 
 

@@ -162,6 +162,17 @@ CASES = [
         3,
         duration=10.0,
     ),
+    Case(polling("hub", workload=Workload("hub", Poisson(8.0))), 4, duration=2.0),
+    Case(
+        push(
+            "broadcast",
+            workload=Workload("broadcast", Closed(None, ONE)),
+            network=Network(LONG_RANDOM[1], LONG_RANDOM[2]),
+            cpu=Cpu(workers=2, send=SHORT_RANDOM[7], relay=SHORT_RANDOM[8]),
+        ),
+        5,
+        duration=4.0,
+    ),
 ]
 
 
@@ -600,6 +611,49 @@ def a_message_goes_to_the_agent_before(patch):
     patch.setattr(agent, "_target", target)
 
 
+def the_centre_of_a_hub_is_the_last_agent(patch):
+    original = agent._target
+
+    def target(bridge, who, number):
+        hub = bridge.system.workload.topology == "hub"
+        return bridge.agents - 1 if hub else original(bridge, who, number)
+
+    patch.setattr(agent, "_target", target)
+
+
+def a_broadcast_goes_to_the_last_agent_first(patch):
+    original = agent._target
+
+    def target(bridge, who, number):
+        broadcast = bridge.system.workload.topology == "broadcast"
+        first = original(bridge, who, number)
+        return bridge.agents - first if broadcast else first
+
+    patch.setattr(agent, "_target", target)
+
+
+def the_next_broadcast_waits_for_the_first_delivery(patch):
+    original = ledger.Countdown.__init__
+    patch.setattr(
+        ledger.Countdown, "__init__", lambda self, _messages, event: original(self, 1, event)
+    )
+
+
+def a_broadcast_leaves_only_when_its_first_message_has_left(patch):
+    def carry(self, message):
+        bridge, sender, number = self.bridge, message.sender, message.number
+        yield from bridge.receive(message)
+        yield from bridge.compute(sender, self._validate, sender, number)
+        yield from bridge.compute(sender, bridge.write_cpu, sender, number)
+        yield from bridge.store.write(message, self._stored)
+        yield from self.hand_over(message)
+        for copy in message.copies:
+            self.env.process(self.hand_over(copy))
+        yield from bridge.compute(sender, bridge.acknowledge, sender, number)
+
+    patch.setattr(Push, "carry", carry)
+
+
 def the_last_agent_of_a_ramp_starts_at_its_end(patch):
     original = agent.start_time
 
@@ -711,6 +765,10 @@ SLIPS = [
     in_pairs_the_odd_agents_send,
     a_random_target_is_that_of_the_next_message,
     a_message_goes_to_the_agent_before,
+    the_centre_of_a_hub_is_the_last_agent,
+    a_broadcast_goes_to_the_last_agent_first,
+    the_next_broadcast_waits_for_the_first_delivery,
+    a_broadcast_leaves_only_when_its_first_message_has_left,
     the_last_agent_of_a_ramp_starts_at_its_end,
     the_start_of_an_agent_is_that_of_the_next,
     the_first_gap_is_like_the_others,
