@@ -52,6 +52,42 @@ def other_agent(u: float, agent: int, agents: int) -> int:
     return target if target < agent else target + 1
 
 
+def rate_schedule(durations: FloatArray, rates: FloatArray) -> FloatArray:
+    """Return the schedule of `time_to_next`, of shape (3, pieces + 1), of which the last is a sum.
+
+    The rows are durations [s], rates [1/s], and the messages expected in each piece.
+    """
+    expected = durations * rates
+    totals = [durations.sum(), 0.0, expected.sum()]
+    return np.column_stack([np.array([durations, rates, expected]), totals])
+
+
+@jit
+def time_to_next(now: float, expected: float, schedule: FloatArray) -> float:
+    """Return how long it takes from `now` until so many messages are `expected` [s].
+
+    The inverse of the cumulative rate: with exponential draws of mean 1 for `expected`, they are a
+    Poisson process of that rate (Cinlar, Introduction to Stochastic Processes, 1975, 4.7). The
+    pieces of `rate_schedule` begin at time 0 and repeat for ever.
+    """
+    pieces = schedule.shape[1] - 1
+    period, in_a_period = schedule[0, pieces], schedule[2, pieces]
+    whole = np.floor(expected / in_a_period)
+    passed = whole * period
+    expected = max(0.0, expected - whole * in_a_period)
+    piece, since = 0, now - np.floor(now / period) * period
+    while piece < pieces - 1 and since >= schedule[0, piece]:
+        since -= schedule[0, piece]
+        piece += 1
+    left = max(0.0, schedule[0, piece] - since)
+    while expected >= schedule[1, piece] * left:
+        expected -= schedule[1, piece] * left
+        passed += left
+        piece = piece + 1 if piece < pieces - 1 else 0
+        left = schedule[0, piece]
+    return float(passed + expected / schedule[1, piece])
+
+
 def slopes(gaps: FloatArray, excesses: FloatArray) -> FloatArray:
     """Return the curve of `idle_excess`, of shape (3, points): gaps, excesses, and slopes [1/s]."""
     rise = np.diff(excesses) / np.diff(gaps)

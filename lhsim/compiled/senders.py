@@ -18,7 +18,7 @@ from lhsim.compiled.state import (
     State,
 )
 from lhsim.compiled.stations import value
-from lhsim.rules import start_time
+from lhsim.rules import start_time, time_to_next
 
 STARTS, GAP, ENDS, PAUSES = 0, 1, 2, 3  # what a sender waits for
 MOST_MESSAGES = 1 << 29  # of a sender, whose number has 29 bits
@@ -67,7 +67,10 @@ def _send_on_schedule(s: State, entity: int) -> None:
         number += 1
         stage = s.stages[MESSAGE_GAP]
     event.phase = number << 2 | GAP
-    schedule(s, entity, value(s, stage, sender, number), stage.lane)
+    gap = value(s, stage, sender, number)
+    if len(s.options) > 0 and s.schedule.shape[1] > 0:
+        gap = time_to_next(s.queue[0].now, gap, s.schedule)
+    schedule(s, entity, gap, stage.lane)
 
 
 @inlined

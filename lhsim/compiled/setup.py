@@ -70,7 +70,7 @@ from lhsim.distributions.table import CELLS
 from lhsim.metrics.account import BATCHES
 from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import Closed, Collection, PollingServer, PushServer, System
-from lhsim.models.workload import START_KINDS, OpenTraffic
+from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise
 from lhsim.rules import pauses, slopes
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def state_of(
     system: System, agents: int, seed: int, window: Window, *, keep_messages: bool
 ) -> State:
     """Return the state of a system at time 0, before its agents have started."""
+    traffic = system.workload.traffic
     settings = _settings(system, agents, seed, window, keep=keep_messages)
     queue = np.zeros(1, QUEUE)
     queue["soon"] = NOBODY
@@ -125,6 +126,7 @@ def state_of(
         histogram=np.zeros((BATCHES, BUCKETS), np.int64),
         latency=np.zeros(BATCHES),
         records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
+        schedule=traffic.schedule if isinstance(traffic, Piecewise) else np.zeros((3, 0)),
         address=0,
     )
     state = with_events(state, events, agents)
@@ -134,7 +136,8 @@ def state_of(
 
 def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
-    return system.workload.topology in {"hub", "broadcast"}
+    workload = system.workload
+    return workload.topology in {"hub", "broadcast"} or isinstance(workload.traffic, Piecewise)
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -164,6 +167,8 @@ def stages_of(system: System) -> dict[int, Passage]:
     if isinstance(traffic, OpenTraffic):
         stages[FIRST_GAP] = (ON_THE_WAY, traffic.first_gap)
         stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.gap)
+    elif isinstance(traffic, Piecewise):
+        stages[FIRST_GAP] = stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.expected)
     elif isinstance(traffic, Closed):
         stages[PAUSE] = (ON_THE_WAY, traffic.pause)
     if system.polling is not None:

@@ -275,6 +275,7 @@ class State(NamedTuple):
     histogram: Any  # of shape (BATCHES, BUCKETS)
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
+    schedule: Any  # of `lhsim.rules.rate_schedule`, of shape (3, pieces + 1)
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
@@ -310,6 +311,7 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[16, 0], (BATCHES, BUCKETS), np.int64),
         view(memory[17, 0], BATCHES, np.float64),
         view(memory[18, 0], memory[18, 1], RECORD),
+        view(memory[19, 0], (3, memory[19, 1] // 3), np.float64),
         memory[3, 0],
         options,
     )

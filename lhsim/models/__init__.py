@@ -11,7 +11,7 @@ from lhsim.models.polling import PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.system import Calibration, Provenance, System
-from lhsim.models.workload import Closed, Periodic, Poisson, Workload
+from lhsim.models.workload import Closed, Periodic, Piece, Piecewise, Poisson, Workload
 
 __all__ = [
     "Calibration",
@@ -22,6 +22,8 @@ __all__ = [
     "Memory",
     "Network",
     "Periodic",
+    "Piece",
+    "Piecewise",
     "Poisson",
     "PollingServer",
     "Provenance",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 from lhsim.errors import InputError
 from lhsim.models.ledger import Countdown
-from lhsim.models.workload import START_KINDS, Closed, OpenTraffic, Workload
-from lhsim.rules import other_agent, start_time
+from lhsim.models.workload import START_KINDS, Closed, OpenTraffic, Piecewise, Workload
+from lhsim.rules import other_agent, start_time, time_to_next
 from lhsim.streams import Purpose, uniform
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class Senders:
             self.life = self.send_on_schedule
             self._first_gap = _gap(bridge, traffic.first_gap)
             self._gap = _gap(bridge, traffic.gap)
+        elif isinstance(traffic, Piecewise):
+            self.life = self.send_at_a_rate
+            self._schedule = traffic.schedule
+            self._expected = _gap(bridge, traffic.expected)
 
     def send_on_schedule(self, agent: int, start: float) -> Steps:
         """Send at the times of the traffic, whatever has become of the messages before."""
@@ -68,6 +73,15 @@ class Senders:
             self._send(agent, number)
             number += 1
             yield env.timeout(self._gap.draw(agent, number))
+
+    def send_at_a_rate(self, agent: int, start: float) -> Steps:
+        """Send at the times of a rate that changes, whatever has become of the messages before."""
+        env = self._bridge.env
+        yield env.timeout(start)
+        for number in count():
+            expected = self._expected.draw(agent, number)
+            yield env.timeout(time_to_next(env.now, expected, self._schedule))
+            self._send(agent, number)
 
     def send_in_turn(self, agent: int, start: float) -> Steps:
         """Send a message, wait for its end, pause, and send the next."""

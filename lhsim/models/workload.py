@@ -6,13 +6,17 @@ Descriptions only; the processes are in `lhsim.models.agent`.
 from __future__ import annotations
 
 import abc
+import math
 from typing import ClassVar, Literal
 
+import numpy as np
 from attrs import Factory, field, frozen
+from numpy.typing import NDArray
 
 from lhsim.checks import non_negative, one_of, positive, whole, within
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
-from lhsim.rules import RAMP, RANDOM, TOGETHER
+from lhsim.errors import InputError
+from lhsim.rules import RAMP, RANDOM, TOGETHER, rate_schedule
 from lhsim.units import PerSecond, Seconds
 
 ZERO = Deterministic(0.0)
@@ -99,6 +103,48 @@ class Periodic(OpenTraffic):
         if self.jitter == 0:
             return Deterministic(period)
         return Uniform(period * (1 - self.jitter), period * (1 + self.jitter))
+
+
+@frozen
+class Piece:
+    """A time in which messages come at one rate."""
+
+    duration: Seconds = field(validator=positive)  # [s]
+    rate: PerSecond = field(validator=non_negative)  # messages of an agent [1/s]
+
+
+@frozen(slots=False)
+class Piecewise(Traffic):
+    """Bursts: a Poisson process whose rate is constant in pieces of time, the same for all agents.
+
+    The pieces begin at time 0, whenever an agent starts, and repeat for ever.
+    """
+
+    name: ClassVar[str] = "piecewise"
+
+    pieces: tuple[Piece, ...]
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 < sum(piece.duration * piece.rate for piece in self.pieces) < math.inf:
+            allowed = "at least one piece, and one with a rate > 0"
+            raise InputError("has no finite mean rate > 0", key="pieces", allowed=allowed)
+
+    @property
+    def rate_per_agent(self) -> float:
+        """The mean rate [1/s]."""
+        expected = math.fsum(piece.duration * piece.rate for piece in self.pieces)
+        return expected / math.fsum(piece.duration for piece in self.pieces)
+
+    @property
+    def schedule(self) -> NDArray[np.float64]:
+        """The pieces as `lhsim.rules.time_to_next` has them."""
+        durations, rates = zip(*((p.duration, p.rate) for p in self.pieces), strict=True)
+        return rate_schedule(np.array(durations, float), np.array(rates, float))
+
+    @property
+    def expected(self) -> Distribution:
+        """Messages that are expected from one to the next; the schedule makes a time of them."""
+        return Exponential(1.0)
 
 
 @frozen(slots=False)

@@ -29,6 +29,8 @@ from lhsim.models import (
     Memory,
     Network,
     Periodic,
+    Piece,
+    Piecewise,
     Poisson,
     PollingServer,
     PushServer,
@@ -108,9 +110,23 @@ def traffic(mood, agents):
     closed = st.builds(Closed, st.one_of(st.none(), whole(1, 6)), long(mood))
     return st.one_of(
         closed,
+        bursts(rates),
         closed if mood == "grid" else st.builds(Poisson, rates),
         st.builds(Poisson, rates),
         st.builds(Periodic, rates, st.sampled_from([0.0, 0.0, 0.25, 1.0])),
+    )
+
+
+def bursts(rates):
+    return rates.flatmap(
+        lambda rate: st.sampled_from(
+            (
+                Piecewise((Piece(8 * TICK, rate), Piece(4 * TICK, 0.0), Piece(TICK, rate / 3))),
+                Piecewise((Piece(0.3, 0.0), Piece(0.1, rate))),
+                Piecewise((Piece(0.1, rate), Piece(0.7, 2.0), Piece(100.0, 0.0))),
+                Piecewise((Piece(1e-3, rate),)),
+            )
+        )
     )
 
 
@@ -286,7 +302,10 @@ def _finite(system, agents):
 
 def _steps(system, agents):
     """Return roughly how many steps of processes a second of a run takes at most."""
-    rate = system.workload.traffic.rate_per_agent or 1 / TICK / 8
+    traffic = system.workload.traffic
+    rate = traffic.rate_per_agent or 1 / TICK / 8
+    if isinstance(traffic, Piecewise):
+        rate = max(piece.rate for piece in traffic.pieces)
     server = system.server
     if system.polling is not None:
         own = 5 / min(server.interval, server.backoff)
@@ -335,7 +354,8 @@ def _broadcasts(mood):
 
 def _busy(mood):
     """Most messages that there can be."""
-    return {"traffic": st.builds(Poisson, st.just(64.0)), "think": short(mood)}
+    rate = st.just(64.0)
+    return {"traffic": st.one_of(st.builds(Poisson, rate), bursts(rate)), "think": short(mood)}
 
 
 # What the tests draw from, each worth a test of its own: a failure then names its area.

@@ -37,6 +37,7 @@ BOTH = {
     "agent that sends to itself": 1,
     "closed loop to its end": 2,
     "periodic": 4,
+    "bursts": 4,
     "hub": 10,
     "broadcast": 10,
     "closed loop of broadcasts": 3,
@@ -182,6 +183,7 @@ def _in_the_end(bridge, case):
         "agent that sends to itself": any(m.sender == m.target and m.stored > 0 for m in messages),
         "closed loop to its end": len(messages) > 0 and _all_have_ended(bridge, system),
         "periodic": system.workload.traffic.name == "periodic" and len(messages) > 0,
+        "bursts": system.workload.traffic.name == "piecewise" and len(messages) > 1,
         "hub": system.workload.topology == "hub" and outcomes[Outcome.DELIVERED] > 1,
         "broadcast": any(len(m.copies) > 1 and m.stored > 0 for m in messages),
         "closed loop of broadcasts": _second_broadcast_in_turn(system, messages),
@@ -225,5 +227,6 @@ def test_traffic_is_of_each_kind():
     assert {kind.name for kind in kinds if hasattr(kind, "name")} == {
         "poisson",
         "periodic",
+        "piecewise",
         "closed",
     }

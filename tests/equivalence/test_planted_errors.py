@@ -8,6 +8,7 @@ import functools
 import itertools
 
 import attrs
+import numpy as np
 import pytest
 from comparison import CANDIDATE, REFERENCE, Case, differences
 from generators import LONG_RANDOM, SHORT_RANDOM, TICK
@@ -23,6 +24,8 @@ from lhsim.models import (
     Memory,
     Network,
     Periodic,
+    Piece,
+    Piecewise,
     Poisson,
     PollingServer,
     PushServer,
@@ -93,6 +96,8 @@ ALL_THE_SAME = {
 FAST = Workload(traffic=Poisson(32.0), think=Exponential(TICK), start="ramp")
 SHORT_SESSIONS = {"session": Exponential(8 * TICK), "reconnect": Exponential(4 * TICK)}
 
+BURSTS = Piecewise((Piece(8 * TICK, 2.0), Piece(4 * TICK, 0.0), Piece(2 * TICK, 40.0)))
+
 CASES = [
     Case(polling("random", **RANDOM), 6, duration=4.0),
     Case(
@@ -162,6 +167,7 @@ CASES = [
         3,
         duration=10.0,
     ),
+    Case(push("bursts", workload=Workload(traffic=BURSTS)), 4, duration=4.0),
     Case(polling("hub", workload=Workload("hub", Poisson(8.0))), 4, duration=2.0),
     Case(
         push(
@@ -654,6 +660,27 @@ def a_broadcast_leaves_only_when_its_first_message_has_left(patch):
     patch.setattr(Push, "carry", carry)
 
 
+def bursts_begin_with_their_agent(patch):
+    def send_at_a_rate(self, who, start):
+        env = self._bridge.env
+        yield env.timeout(start)
+        for number in itertools.count():
+            expected = self._expected.draw(who, number)
+            yield env.timeout(agent.time_to_next(env.now - start, expected, self._schedule))
+            self._send(who, number)
+
+    patch.setattr(agent.Senders, "send_at_a_rate", send_at_a_rate)
+
+
+def the_rate_stays_what_it_was_at_the_last_message(patch):
+    def time_to_next(now, expected, schedule):
+        ends = np.cumsum(schedule[0, :-1])
+        rate = schedule[1, np.searchsorted(ends, now % ends[-1], side="right")]
+        return float(expected / rate) if rate > 0 else 4 * TICK
+
+    patch.setattr(agent, "time_to_next", time_to_next)
+
+
 def the_last_agent_of_a_ramp_starts_at_its_end(patch):
     original = agent.start_time
 
@@ -769,6 +796,8 @@ SLIPS = [
     a_broadcast_goes_to_the_last_agent_first,
     the_next_broadcast_waits_for_the_first_delivery,
     a_broadcast_leaves_only_when_its_first_message_has_left,
+    bursts_begin_with_their_agent,
+    the_rate_stays_what_it_was_at_the_last_message,
     the_last_agent_of_a_ramp_starts_at_its_end,
     the_start_of_an_agent_is_that_of_the_next,
     the_first_gap_is_like_the_others,

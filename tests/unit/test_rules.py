@@ -19,9 +19,11 @@ from lhsim.rules import (
     other_agent,
     part_inside,
     pauses,
+    rate_schedule,
     slopes,
     start_time,
     stretched,
+    time_to_next,
 )
 from lhsim.streams import uniform
 
@@ -53,6 +55,46 @@ def test_a_random_target_is_another_agent(u, agents, data):
 def test_every_other_agent_is_equally_likely():
     targets = [other_agent((i + 0.5) / 400, 2, 5) for i in range(400)]
     assert {t: targets.count(t) for t in set(targets)} == {0: 100, 1: 100, 3: 100, 4: 100}
+
+
+SCHEDULE = rate_schedule(np.array([2.0, 1.0, 1.0]), np.array([1.0, 0.0, 4.0]))  # 6 in 4 s
+
+
+@pytest.mark.parametrize(
+    ("now", "expected", "time"),
+    [
+        (0.0, 0.5, 0.5),
+        (1.5, 0.5, 1.5),  # all of the first piece is used up: the next one has no messages
+        (1.5, 1.5, 1.75),
+        (2.5, 0.0, 0.5),
+        (3.5, 2.5, 1.0),  # 2 in what is left of the third piece, 0.5 in the first
+        (1.0, 6.0, 4.0),  # a period
+        (402.5, 62.0, 41.0),  # ten of them first
+    ],
+)
+def test_the_time_to_the_next_message_by_hand(now, expected, time):
+    assert time_to_next(now, expected, SCHEDULE) == pytest.approx(time)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 5), st.floats(0, 5)), min_size=1, max_size=5).filter(
+        lambda pieces: any(rate > 0.1 for _, rate in pieces)
+    ),
+    st.floats(0, 100),
+    st.floats(0, 50),
+)
+def test_so_many_messages_are_expected_until_then(pieces, now, expected):
+    durations, rates = (np.array(column) for column in zip(*pieces, strict=True))
+    time = time_to_next(now, expected, rate_schedule(durations, rates))
+    ends = np.append(0.0, np.cumsum(durations))
+    cumulative = np.append(0.0, np.cumsum(durations * rates))
+
+    def until(when):
+        periods, rest = divmod(when, ends[-1])
+        return periods * cumulative[-1] + np.interp(rest, ends, cumulative)
+
+    assert time >= 0
+    assert until(now + time) - until(now) == pytest.approx(expected, abs=1e-9 * max(1, now + time))
 
 
 @given(st.floats(0, 10))
