@@ -16,7 +16,16 @@ from lhsim.streams import Purpose, uniform
 FloatArray = NDArray[np.float64]
 
 TOGETHER, RAMP, RANDOM = 0, 1, 2  # how agents start
+LONGEST_TIMEOUT = 60.0  # of a retransmission, unless the first one is longer [s]
 AT_START = int(Purpose.START)
+SLOW = int(Purpose.SLOW)
+# The draws that say how often a packet is lost, by the purpose of its delay.
+LOSSES = {
+    int(Purpose.MESSAGE_UP): int(Purpose.LOSS_MESSAGE_UP),
+    int(Purpose.REQUEST_UP): int(Purpose.LOSS_REQUEST_UP),
+    int(Purpose.ANSWER_DOWN): int(Purpose.LOSS_ANSWER_DOWN),
+    int(Purpose.PUSH_DOWN): int(Purpose.LOSS_PUSH_DOWN),
+}
 STALL_GAP, STALL_LENGTH = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
 
 
@@ -43,6 +52,27 @@ def start_time(how: int, over: float, agent: int, agents: int, seed: int) -> flo
     if how == RAMP:
         return over * (agent / agents)
     return over * uniform(seed, AT_START, agent, 0)
+
+
+@jit
+def slowness(share: float, factor: float, agent: int, seed: int) -> float:
+    """Return by what the delays of an agent are multiplied: `factor` for a `share` of them."""
+    return factor if uniform(seed, SLOW, agent, 0) < share else 1.0
+
+
+@jit
+def retransmission_delay(u: float, loss: float, timeout: float) -> float:
+    """Return how much later a packet arrives because it was lost, for a uniform draw `u` [s].
+
+    Each transmission is lost with probability `loss`, at most 1/2, and repeated after a timeout
+    that doubles up to `LONGEST_TIMEOUT` (RFC 6298, 5.5 and 2.5).
+    """
+    delay, threshold = 0.0, loss
+    while u < threshold:
+        delay += timeout
+        timeout = min(2.0 * timeout, max(timeout, LONGEST_TIMEOUT))
+        threshold *= loss
+    return delay
 
 
 @jit

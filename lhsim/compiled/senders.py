@@ -12,12 +12,13 @@ from lhsim.compiled.queue import insert, schedule
 from lhsim.compiled.state import (
     FIRST_GAP,
     MESSAGE_GAP,
+    NOBODY,
     NOWHERE,
     PAUSE,
     START,
     State,
 )
-from lhsim.compiled.stations import value
+from lhsim.compiled.stations import slowed, value
 from lhsim.rules import start_time, time_to_next
 
 STARTS, GAP, ENDS, PAUSES = 0, 1, 2, 3  # what a sender waits for
@@ -81,7 +82,7 @@ def _send_in_turn(s: State, entity: int) -> None:
         stage = s.stages[PAUSE]
         if stage.where != NOWHERE:
             event.phase = number << 2 | PAUSES
-            schedule(s, entity, value(s, stage, sender, number), stage.lane)
+            _pause(s, entity, value(s, stage, sender, number), stage.lane)
             return
         waits_for = PAUSES
     if waits_for == PAUSES:
@@ -89,6 +90,14 @@ def _send_in_turn(s: State, entity: int) -> None:
     if number != s.settings[0].messages:
         dispatch(s, sender, number)
         event.phase = number << 2 | ENDS  # no event until `lhsim.compiled.ledger.end`
+
+
+@inlined
+def _pause(s: State, entity: int, usual: float, lane: int) -> None:
+    delay = usual
+    if len(s.options) > 0:
+        delay = slowed(s, entity - 2 * s.settings[0].agents, usual)
+    schedule(s, entity, delay, lane if delay == usual else NOBODY)
 
 
 @inlined

@@ -71,7 +71,7 @@ from lhsim.metrics.account import BATCHES
 from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import Closed, Collection, PollingServer, PushServer, System
 from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise
-from lhsim.rules import pauses, slopes
+from lhsim.rules import LOSSES, pauses, slopes
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
@@ -85,6 +85,7 @@ AT_ONCE = 0.0  # the delay of the first lane
 # Stages of a message, all drawn when it is created.
 OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDGE, SEND, RELAY,
                PUSH_DOWN}  # fmt: skip
+OF_SLOW_AGENTS = {MESSAGE_UP, REQUEST_UP, ANSWER_DOWN, PUSH_DOWN, THINK}
 TARGETS = {
     "ring": TO_NEXT, "pair": TO_NEXT, "random": TO_ANYONE, "hub": TO_HUB, "broadcast": TO_ALL
 }  # fmt: skip
@@ -137,7 +138,8 @@ def state_of(
 def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
     workload = system.workload
-    return workload.topology in {"hub", "broadcast"} or isinstance(workload.traffic, Piecewise)
+    some = workload.topology in {"hub", "broadcast"} or isinstance(workload.traffic, Piecewise)
+    return some or workload.slow is not None or system.network.loss > 0
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -213,6 +215,7 @@ def _settings(
     workload, memory, server = system.workload, system.memory, system.server
     traffic, polling, push = workload.traffic, system.polling, system.push
     warmth, collection = system.cpu.warmth, system.cpu.collection
+    slow, network = workload.slow, system.network
     values = {
         "seed": seed,
         "agents": agents,
@@ -242,6 +245,10 @@ def _settings(
         "resident": memory.baseline + memory.per_agent * agents,
         "per_connection": memory.per_connection,
         "per_event": memory.per_event,
+        "slow_share": slow.share if slow else 0.0,
+        "slow_factor": slow.factor if slow else 1.0,
+        "loss": network.loss,
+        "retransmission_timeout": network.retransmission_timeout,
         "keep": keep,
     }
     settings = np.zeros(1, SETTINGS)
@@ -298,11 +305,14 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
     lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays
     for phase, (where, distribution) in stages_of(system).items():
         stage = stages[phase : phase + 1]
-        stage["purpose"] = PURPOSES.get(phase, phase)
+        purpose = PURPOSES.get(phase, phase)
+        stage["purpose"], stage["slows"] = purpose, purpose in OF_SLOW_AGENTS
+        losses = LOSSES.get(purpose, 0) if system.network.loss > 0 else 0
+        stage["losses"] = losses
         cells = None if distribution is None else distribution.table().cells
         if cells is None or not cells.any():
-            scans = phase == QUERY and system.store.scan > 0
-            stage["where"], stage["constant"] = where if scans else NOWHERE, True
+            takes_time = losses or (phase == QUERY and system.store.scan > 0)
+            stage["where"], stage["constant"] = where if takes_time else NOWHERE, True
             continue
         stage["where"] = where
         if (cells == (cells[0, 0], 0.0)).all():

@@ -148,6 +148,8 @@ STAGE = np.dtype(
         ("cells", "i4"),  # of the quantile table
         ("lane", "i4"),  # of a constant delay
         ("constant", "i4"),  # whether it is one
+        ("slows", "i4"),  # whether it is longer for a slow agent
+        ("losses", "i4"),  # purpose of the draws of lost packets; 0: there are none
         ("value", "f8"),  # of a constant
     ],
     align=True,
@@ -209,6 +211,10 @@ SETTINGS = np.dtype(
         ("resident", "f8"),  # memory that does not change [B]
         ("per_connection", "f8"),
         ("per_event", "f8"),
+        ("slow_share", "f8"),  # of the agents
+        ("slow_factor", "f8"),
+        ("loss", "f8"),
+        ("retransmission_timeout", "f8"),
         ("keep", "i8"),  # whether each message gets a record
     ],
     align=True,

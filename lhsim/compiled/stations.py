@@ -21,13 +21,23 @@ from lhsim.compiled.state import (
     OWN_LOOP,
     PLACES,
     POOL,
+    PUSH_DOWN,
     QUERY,
     TARGETS_LOOP,
     WRITE,
     Record,
     State,
 )
-from lhsim.rules import draw, first_pause, idle_cost, part_inside, stretched
+from lhsim.rules import (
+    draw,
+    first_pause,
+    idle_cost,
+    part_inside,
+    retransmission_delay,
+    slowness,
+    stretched,
+)
+from lhsim.streams import uniform
 
 
 @inlined
@@ -42,7 +52,11 @@ def begin(s: State, entity: int, phase: int) -> bool:
         return False
     s.events[entity].phase = phase
     if stage.where == ON_THE_WAY:
-        schedule(s, entity, _value(s, entity, stage), stage.lane)
+        delay = _value(s, entity, stage)
+        if len(s.options) > 0:
+            _set_out(s, entity, stage, delay)
+        else:
+            schedule(s, entity, delay, stage.lane)
         return True
     number = _station(s, entity, stage.where)
     station = s.stations[number]
@@ -72,6 +86,36 @@ def complete(s: State, entity: int) -> None:
         station.head = s.events[head].next
         station.waiting -= 1
         _start(s, number, head)
+
+
+@inlined
+def _set_out(s: State, entity: int, stage: Record, delay: float) -> None:
+    """Let an entity be on its way, for longer where its agent is slow or a packet is lost."""
+    if entity < 2 * s.settings[0].agents:
+        agent, index = entity >> 1, s.receivers[entity >> 1].attempt
+        whose = agent
+    else:
+        message = s.messages[message_of(s, entity)]
+        agent, index = message.sender, message.number
+        whose = message.target if stage.purpose == PUSH_DOWN else agent
+    usual = delay
+    if stage.slows:
+        delay = slowed(s, whose, delay)
+    if stage.losses > 0:
+        settings = s.settings[0]
+        u = uniform(settings.seed, stage.losses, agent, index)
+        delay += retransmission_delay(u, settings.loss, settings.retransmission_timeout)
+    # In a lane, all have the same delay.
+    schedule(s, entity, delay, stage.lane if delay == usual else NOBODY)
+
+
+@inlined
+def slowed(s: State, agent: int, delay: float) -> float:
+    """Return how long something takes an agent that takes others `delay` [s]."""
+    settings = s.settings[0]
+    if settings.slow_share == 0:
+        return delay
+    return delay * slowness(settings.slow_share, settings.slow_factor, agent, settings.seed)
 
 
 @inlined

@@ -11,7 +11,7 @@ from lhsim.models.polling import PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.system import Calibration, Provenance, System
-from lhsim.models.workload import Closed, Periodic, Piece, Piecewise, Poisson, Workload
+from lhsim.models.workload import Closed, Periodic, Piece, Piecewise, Poisson, Slow, Workload
 
 __all__ = [
     "Calibration",
@@ -28,6 +28,7 @@ __all__ = [
     "PollingServer",
     "Provenance",
     "PushServer",
+    "Slow",
     "Stalls",
     "System",
     "Warmth",

@@ -83,19 +83,19 @@ class Polling:
         yield self.env.timeout(start)
         queries = count()
         for request in count():
-            yield from bridge.delay(bridge.request_up, agent, request)
+            yield from bridge.travel(agent, bridge.request_up, agent, request)
             if not self._accept():
-                yield from bridge.delay(bridge.answer_down, agent, request)
+                yield from bridge.travel(agent, bridge.answer_down, agent, request)
                 yield self.env.timeout(self.server.backoff)
                 continue
             messages = yield from self.wait_for_messages(agent, request, queries)
             yield from bridge.compute(agent, self._respond, agent, request)
             bridge.memory.disconnect()
-            yield from bridge.delay(bridge.answer_down, agent, request)
+            yield from bridge.travel(agent, bridge.answer_down, agent, request)
             if messages:
                 for message in messages:
                     bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-                yield from bridge.delay(self._think, agent, request)
+                yield from bridge.think(agent, self._think, request)
 
     def wait_for_messages(
         self, agent: int, request: int, queries: Iterator[int]

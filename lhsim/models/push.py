@@ -18,6 +18,7 @@ from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
+from lhsim.models.stage import Route
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Push:
         self._connect = bridge.stage(cpu.connect, Purpose.CONNECT)
         self._relay = bridge.stage(cpu.relay, Purpose.RELAY)
         self._send = bridge.stage(cpu.send, Purpose.SEND)
-        self._push_down = bridge.stage(bridge.system.network.down, Purpose.PUSH_DOWN)
+        network = bridge.system.network
+        self._push_down = Route(network.down, Purpose.PUSH_DOWN, network, bridge.seed)
         self._session = bridge.stage(server.session, Purpose.SESSION)
         self._reconnect = bridge.stage(server.reconnect, Purpose.RECONNECT)
         self._connections: dict[int, Connection] = {}  # by agent
@@ -128,7 +130,7 @@ class Push:
         bridge = self.bridge
         yield self.env.timeout(start)
         for attempt in count():
-            yield from bridge.delay(bridge.request_up, agent, attempt)
+            yield from bridge.travel(agent, bridge.request_up, agent, attempt)
             self.attempts += 1
             if self._full and self.server.overflow == "reject":
                 self._refuse(agent)
@@ -189,7 +191,8 @@ class Push:
             self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
 
     def _travel(self, message: Message) -> Steps:
-        yield from self.bridge.delay(self._push_down, message.sender, message.number)
+        sender, number = message.sender, message.number
+        yield from self.bridge.travel(message.target, self._push_down, sender, number)
         self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
 
     def _stored(self, message: Message) -> None:

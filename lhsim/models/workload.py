@@ -13,7 +13,7 @@ import numpy as np
 from attrs import Factory, field, frozen
 from numpy.typing import NDArray
 
-from lhsim.checks import non_negative, one_of, positive, whole, within
+from lhsim.checks import at_least, non_negative, one_of, positive, whole, within
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
 from lhsim.errors import InputError
 from lhsim.rules import RAMP, RANDOM, TOGETHER, rate_schedule
@@ -163,6 +163,14 @@ class Closed(Traffic):
 
 
 @frozen
+class Slow:
+    """Slow agents: some, at random, take longer than the others."""
+
+    share: float = field(validator=within(0, 1))  # of the agents, each with this probability
+    factor: float = field(validator=at_least(1))  # times their think time, pause, network delays
+
+
+@frozen
 class Workload:
     """N agents, their traffic and how they begin.
 
@@ -180,6 +188,7 @@ class Workload:
     think: Distribution = ZERO  # from the receipt of messages to the next request for some [s]
     start: Start = field(default="random", validator=one_of(("random", "together", "ramp")))
     start_over: Seconds = field(default=1.0, validator=non_negative)  # time in which they start [s]
+    slow: Slow | None = None
 
     def offered_load(self, agents: int) -> float | None:
         """Return the messages that `agents` agents offer [1/s]; None for a closed loop."""

@@ -34,6 +34,7 @@ from lhsim.models import (
     Poisson,
     PollingServer,
     PushServer,
+    Slow,
     Stalls,
     System,
     Warmth,
@@ -137,11 +138,24 @@ def workload(mood, agents):
         "think": long(mood),
         "start": st.sampled_from(("together", "random", "ramp")),
         "start_over": st.sampled_from((0.0, 0.5, 1.0, 0.3)),
+        "slow": often(None, built(Slow, mood)),
+    }
+
+
+def slow(_mood, _agents):
+    return {
+        "share": st.sampled_from((0.5, 0.2, 1.0, 0.0)),
+        "factor": st.sampled_from((2.0, 1.0, 7.3)),
     }
 
 
 def network(mood, _agents):
-    return {"up": long(mood), "down": long(mood)}
+    return {
+        "up": long(mood),
+        "down": long(mood),
+        "loss": st.sampled_from((0.0, 0.0, 0.0, 0.05, 0.5)),
+        "retransmission_timeout": st.sampled_from((TICK, 4 * TICK, 0.2, 100.0)),
+    }
 
 
 def cpu(mood, _agents):
@@ -227,6 +241,7 @@ def memory(_mood, _agents):
 
 FIELDS = {
     Workload: workload,
+    Slow: slow,
     Network: network,
     Cpu: cpu,
     Warmth: warmth,
@@ -352,6 +367,18 @@ def _broadcasts(mood):
     }
 
 
+def _half_are_slow(mood):
+    return {
+        "topology": st.sampled_from(("hub", "ring", "random")),
+        "slow": built(Slow, mood, share=st.just(0.5)),
+    }
+
+
+def _lossy(mood):
+    rarely_long = st.sampled_from((TICK, 4 * TICK, 0.2))
+    return {"loss": st.sampled_from((0.05, 0.5)), "retransmission_timeout": rarely_long}
+
+
 def _busy(mood):
     """Most messages that there can be."""
     rate = st.just(64.0)
@@ -377,6 +404,7 @@ AREAS = {
         workload=_broadcasts,
         polling=lambda _: {"interval": st.sampled_from((TICK, 4 * TICK)), "connections": st.none()},
     ),
+    "polling, network": cases(PollingServer, workload=_half_are_slow, network=_lossy),
     "push": cases(PushServer),
     "push, many agents": cases(PushServer, many=True),
     "push, events at one instant": cases(PushServer, moods=("grid",), workload=_together),
@@ -396,6 +424,7 @@ AREAS = {
     ),
     "push, processor": cases(PushServer, cpu=_all_of_the_processor),
     "push, relays": cases(PushServer, cpu=_relays),
+    "push, network": cases(PushServer, workload=_half_are_slow, network=_lossy),
     "push, broadcasts": cases(PushServer, workload=_broadcasts),
     "push, store": cases(PushServer, store=_slow_store),
 }  # fmt: skip

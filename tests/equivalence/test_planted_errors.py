@@ -29,12 +29,14 @@ from lhsim.models import (
     Poisson,
     PollingServer,
     PushServer,
+    Slow,
     Stalls,
     System,
     Warmth,
     Workload,
     agent,
     ledger,
+    stage,
 )
 from lhsim.models.bridge import Bridge
 from lhsim.models.cpu import Loop, StallTimeline
@@ -42,11 +44,11 @@ from lhsim.models.ledger import Ledger
 from lhsim.models.memory import MemoryUse
 from lhsim.models.polling import Polling
 from lhsim.models.push import Connection, Push
-from lhsim.models.stage import Stage
+from lhsim.models.stage import Route, Stage
 from lhsim.models.station import Service, Station
 from lhsim.models.store import Store
 from lhsim.rules import RAMP
-from lhsim.streams import Purpose
+from lhsim.streams import Purpose, uniform
 
 HALF, ONE, TWO = (Deterministic(ticks * TICK) for ticks in (0.5, 1, 2))
 NAMES = (
@@ -96,6 +98,10 @@ ALL_THE_SAME = {
 FAST = Workload(traffic=Poisson(32.0), think=Exponential(TICK), start="ramp")
 SHORT_SESSIONS = {"session": Exponential(8 * TICK), "reconnect": Exponential(4 * TICK)}
 
+SLOW = {
+    "workload": Workload(traffic=Closed(None, ONE), think=TWO, slow=Slow(0.5, 3.0)),
+    "network": Network(ONE, LONG_RANDOM[0], loss=0.3, retransmission_timeout=TICK),
+}
 BURSTS = Piecewise((Piece(8 * TICK, 2.0), Piece(4 * TICK, 0.0), Piece(2 * TICK, 40.0)))
 
 CASES = [
@@ -168,6 +174,10 @@ CASES = [
         duration=10.0,
     ),
     Case(push("bursts", workload=Workload(traffic=BURSTS)), 4, duration=4.0),
+    *(
+        Case(server("slow", **RANDOM | SLOW, **extra), 6, duration=4.0)
+        for server, extra in ((polling, {}), (push, {"push": PushServer(**SHORT_SESSIONS)}))
+    ),
     Case(polling("hub", workload=Workload("hub", Poisson(8.0))), 4, duration=2.0),
     Case(
         push(
@@ -284,19 +294,19 @@ def a_connection_is_held_until_the_answer_is_there(patch):
         yield self.env.timeout(start)
         queries = itertools.count()
         for request in itertools.count():
-            yield from bridge.delay(bridge.request_up, agent, request)
+            yield from bridge.travel(agent, bridge.request_up, agent, request)
             if not self._accept():
-                yield from bridge.delay(bridge.answer_down, agent, request)
+                yield from bridge.travel(agent, bridge.answer_down, agent, request)
                 yield self.env.timeout(self.server.backoff)
                 continue
             messages = yield from self.wait_for_messages(agent, request, queries)
             yield from bridge.compute(agent, self._respond, agent, request)
-            yield from bridge.delay(bridge.answer_down, agent, request)
+            yield from bridge.travel(agent, bridge.answer_down, agent, request)
             bridge.memory.disconnect()
             if messages:
                 for message in messages:
                     bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-                yield from bridge.delay(self._think, agent, request)
+                yield from bridge.think(agent, self._think, request)
 
     patch.setattr(Polling, "attend", attend)
 
@@ -681,6 +691,51 @@ def the_rate_stays_what_it_was_at_the_last_message(patch):
     patch.setattr(agent, "time_to_next", time_to_next)
 
 
+def a_slow_agent_pauses_like_others(patch):
+    def think(self, who, stage, index):
+        if stage is not None:
+            yield self.env.timeout(stage.draw(who, index))
+
+    patch.setattr(Bridge, "think", think)
+
+
+def a_push_to_a_slow_agent_takes_as_long_as_one_from_it(patch):
+    original = Bridge.travel
+
+    def travel(self, who, route, entity, index):
+        return original(self, entity, route, entity, index)
+
+    patch.setattr(Bridge, "travel", travel)
+
+
+def the_first_agents_are_slow(patch):
+    original = Bridge._slowness
+
+    def slowness(self):
+        return dict(enumerate(original(self).values()))
+
+    patch.setattr(Bridge, "_slowness", slowness)
+
+
+def a_slow_agent_takes_longer_for_a_retransmission(patch):
+    original = Route.delay
+
+    def delay(self, entity, index, slowness):
+        return original(self, entity, index, 1.0) * slowness
+
+    patch.setattr(Route, "delay", delay)
+
+
+def the_timeout_of_a_retransmission_stays_the_same(patch):
+    def retransmission_delay(u, loss, timeout):
+        delay = 0.0
+        while u < loss:
+            u, delay = u / loss, delay + timeout
+        return delay
+
+    patch.setattr(stage, "retransmission_delay", retransmission_delay)
+
+
 def the_last_agent_of_a_ramp_starts_at_its_end(patch):
     original = agent.start_time
 
@@ -798,6 +853,11 @@ SLIPS = [
     a_broadcast_leaves_only_when_its_first_message_has_left,
     bursts_begin_with_their_agent,
     the_rate_stays_what_it_was_at_the_last_message,
+    a_slow_agent_pauses_like_others,
+    a_push_to_a_slow_agent_takes_as_long_as_one_from_it,
+    the_first_agents_are_slow,
+    a_slow_agent_takes_longer_for_a_retransmission,
+    the_timeout_of_a_retransmission_stays_the_same,
     the_last_agent_of_a_ramp_starts_at_its_end,
     the_start_of_an_agent_is_that_of_the_next,
     the_first_gap_is_like_the_others,
@@ -807,12 +867,20 @@ SLIPS = [
     a_stored_message_takes_no_memory,
     the_last_end_of_a_message_is_that_of_the_one_before,
 ]
+LOSSES = [
+    Purpose.LOSS_MESSAGE_UP,
+    Purpose.LOSS_REQUEST_UP,
+    Purpose.LOSS_ANSWER_DOWN,
+    Purpose.LOSS_PUSH_DOWN,
+]
 NO_STAGES = {
     Purpose.REPLICATION,
     Purpose.START,
     Purpose.TARGET,
     Purpose.STALL_GAP,
     Purpose.STALL_LENGTH,
+    Purpose.SLOW,
+    *LOSSES,
 }
 
 
@@ -831,6 +899,14 @@ def test_a_draw_at_the_address_of_the_next_is_found(purpose):
         return original(self, entity, index + (self._purpose == purpose))
 
     assert found(lambda patch: patch.setattr(Stage, "draw", next_draw)) != []
+
+
+@pytest.mark.parametrize("purpose", LOSSES, ids=lambda p: p.name)
+def test_losses_at_the_address_of_the_next_are_found(purpose):
+    def next_uniform(seed, losses, entity, index):
+        return uniform(seed, losses, entity, index + (losses == purpose))
+
+    assert found(lambda patch: patch.setattr(stage, "uniform", next_uniform)) != []
 
 
 def test_stalls_drawn_from_another_host_are_found():

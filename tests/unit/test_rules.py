@@ -20,7 +20,9 @@ from lhsim.rules import (
     part_inside,
     pauses,
     rate_schedule,
+    retransmission_delay,
     slopes,
+    slowness,
     start_time,
     stretched,
     time_to_next,
@@ -95,6 +97,31 @@ def test_so_many_messages_are_expected_until_then(pieces, now, expected):
 
     assert time >= 0
     assert until(now + time) - until(now) == pytest.approx(expected, abs=1e-9 * max(1, now + time))
+
+
+@pytest.mark.parametrize(
+    ("u", "delay"),
+    [(0.99, 0.0), (0.25, 0.0), (0.2499, 1.0), (0.0625, 1.0), (0.0624, 3.0), (0.015, 7.0)],
+)
+def test_a_lost_packet_is_sent_again_after_a_timeout_that_doubles(u, delay):
+    """Lost once with probability 1/4, twice with 1/16, three times with 1/64."""
+    assert retransmission_delay(u, 0.25, 1.0) == delay
+
+
+def test_the_timeout_of_a_retransmission_has_a_limit():
+    six_losses = 1.5**-1 * 0.5**6
+    assert retransmission_delay(six_losses, 0.5, 20.0) == 20.0 + 40.0 + 4 * 60.0
+    assert retransmission_delay(0.3, 0.5, 100.0) == 100.0
+    assert retransmission_delay(0.2, 0.5, 100.0) == 200.0  # it begins beyond the limit
+    assert np.isfinite(retransmission_delay(0.0, 0.5, 1.0))
+
+
+def test_a_share_of_the_agents_is_slow():
+    times = [slowness(0.3, 4.0, agent, 9) for agent in range(1000)]
+    assert set(times) == {1.0, 4.0}
+    assert times.count(4.0) == pytest.approx(300, abs=4 * (1000 * 0.3 * 0.7) ** 0.5)
+    assert {slowness(0.0, 4.0, agent, 9) for agent in range(100)} == {1.0}
+    assert {slowness(1.0, 4.0, agent, 9) for agent in range(100)} == {4.0}
 
 
 @given(st.floats(0, 10))
