@@ -76,6 +76,18 @@ def retransmission_delay(u: float, loss: float, timeout: float) -> float:
 
 
 @jit
+def take_token(now: float, full_at: float, interval: float, burst: float) -> float:
+    """Return when a token bucket is full again after a token is taken, or -1 if it has none [s].
+
+    `full_at` is when it would be full without that; it gets a token in each `interval` [s], until
+    it holds `burst` of them.
+    """
+    if full_at > now + (burst - 1) * interval:
+        return -1.0
+    return max(full_at, now) + interval
+
+
+@jit
 def other_agent(u: float, agent: int, agents: int) -> int:
     """Return one of the `agents`, but not `agent` itself, for a uniform draw `u`."""
     target = int(u * (agents - 1))

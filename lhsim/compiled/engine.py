@@ -113,7 +113,7 @@ class CompiledEngine:
         """Return what has been counted so far."""
         counts = self._state.counts[0]
         names = ("created", "queries", "writes", "cycles", "wasted", "timeouts", "stored", "sent",
-                 "attempts", "refused")  # fmt: skip
+                 "attempts", "refused", "limited")  # fmt: skip
         return Counters(
             delivered=int(counts["outcomes"][Outcome.DELIVERED]),
             ended=int(counts["outcomes"].sum()),

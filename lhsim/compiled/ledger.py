@@ -5,8 +5,10 @@ from __future__ import annotations
 from lhsim._jit import inlined
 from lhsim.compiled.queue import fetch, schedule, soon
 from lhsim.compiled.state import (
+    ACKNOWLEDGE,
     CREATED,
     NOBODY,
+    PARSE_MESSAGE,
     PLACES,
     TO_ALL,
     TO_ANYONE,
@@ -17,11 +19,12 @@ from lhsim.compiled.state import (
 from lhsim.distributions.table import look_up
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import record
-from lhsim.rules import batch, other_agent
+from lhsim.rules import batch, other_agent, take_token
 from lhsim.streams import Purpose, uniform
 
 TARGET = int(Purpose.TARGET)
 DELIVERED = int(Outcome.DELIVERED)
+REJECTED = int(Outcome.REJECTED)
 
 
 @inlined
@@ -108,6 +111,26 @@ def _create(s: State, sender: int, number: int) -> int:
     if settings.start <= now < settings.cohort_end:
         counts.cohort_created += 1
     return place
+
+
+@inlined
+def after_the_limit(s: State, entity: int, phase: int) -> int:
+    """Return the phase that is over: for a message that the rate limit rejects, the last one."""
+    if phase != PARSE_MESSAGE or len(s.buckets) == 0:
+        return phase
+    place, settings, now = message_of(s, entity), s.settings[0], s.queue[0].now
+    sender = s.messages[place].sender
+    interval, burst = settings.token_interval, settings.token_burst
+    full_at = take_token(now, s.buckets[sender], interval, burst)
+    if full_at >= 0:
+        s.buckets[sender] = full_at
+        return phase
+    while place >= 0:
+        after = s.messages[place].connection
+        s.counts[0].limited += 1
+        end(s, place, REJECTED)
+        place = after
+    return ACKNOWLEDGE
 
 
 @inlined

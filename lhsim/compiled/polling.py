@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import DELIVERED, connect, end, is_full, message_of, release, take
+from lhsim.compiled.ledger import (
+    DELIVERED,
+    after_the_limit,
+    connect,
+    end,
+    is_full,
+    message_of,
+    release,
+    take,
+)
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
     ANSWER_DOWN,
@@ -30,6 +39,8 @@ from lhsim.compiled.state import (
 @inlined
 def carry(s: State, entity: int, phase: int) -> int:
     """Return the phase of a message's courier that comes after one that is over."""
+    if len(s.options) > 0:
+        phase = after_the_limit(s, entity, phase)
     if phase == CREATED:
         return MESSAGE_UP
     if phase == MESSAGE_UP:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import (
     DELIVERED,
+    REJECTED,
+    after_the_limit,
     connect,
     content,
     courier,
@@ -53,7 +55,6 @@ from lhsim.compiled.state import (
 from lhsim.compiled.stations import loop_of
 from lhsim.metrics.account import Outcome
 
-REJECTED = int(Outcome.REJECTED)
 DROPPED = int(Outcome.DROPPED)
 LOST = int(Outcome.LOST)
 
@@ -115,7 +116,7 @@ def _with_options(s: State, entity: int, phase: int) -> int:
     """Do what options add to the end of a phase; return the phase that is over then."""
     if phase == WRITE:
         _hand_over_copies(s, message_of(s, entity))
-    return WRITE if phase == STORED else phase
+    return WRITE if phase == STORED else after_the_limit(s, entity, phase)
 
 
 @inlined

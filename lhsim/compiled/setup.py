@@ -128,6 +128,7 @@ def state_of(
         latency=np.zeros(BATCHES),
         records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
         schedule=traffic.schedule if isinstance(traffic, Piecewise) else np.zeros((3, 0)),
+        buckets=np.zeros(agents if system.server.rate_limit is not None else 0),
         address=0,
     )
     state = with_events(state, events, agents)
@@ -139,7 +140,8 @@ def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
     workload = system.workload
     some = workload.topology in {"hub", "broadcast"} or isinstance(workload.traffic, Piecewise)
-    return some or workload.slow is not None or system.network.loss > 0
+    some = some or workload.slow is not None or system.network.loss > 0
+    return some or system.server.rate_limit is not None
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -249,6 +251,8 @@ def _settings(
         "slow_factor": slow.factor if slow else 1.0,
         "loss": network.loss,
         "retransmission_timeout": network.retransmission_timeout,
+        "token_interval": 1 / server.rate_limit.rate if server.rate_limit else 0.0,
+        "token_burst": server.rate_limit.burst if server.rate_limit else 1,
         "keep": keep,
     }
     settings = np.zeros(1, SETTINGS)

@@ -215,6 +215,8 @@ SETTINGS = np.dtype(
         ("slow_factor", "f8"),
         ("loss", "f8"),
         ("retransmission_timeout", "f8"),
+        ("token_interval", "f8"),
+        ("token_burst", "f8"),
         ("keep", "i8"),  # whether each message gets a record
     ],
     align=True,
@@ -223,7 +225,8 @@ COUNTS = np.dtype(
     [
         *((name, "i8") for name in (
             "created", "queries", "writes", "cycles", "wasted", "timeouts", "stored", "sent",
-            "attempts", "refused", "cohort_created", "connections", "peak_connections", "events",
+            "attempts", "refused", "limited", "cohort_created", "connections", "peak_connections",
+            "events",
         )),
         ("log", "i8"),  # events in the store, those at the start included
         ("peak_memory", "f8"),
@@ -282,6 +285,7 @@ class State(NamedTuple):
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
     schedule: Any  # of `lhsim.rules.rate_schedule`, of shape (3, pieces + 1)
+    buckets: Any  # when the token bucket of each agent is full again; empty without a rate limit
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
@@ -318,6 +322,7 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[17, 0], BATCHES, np.float64),
         view(memory[18, 0], memory[18, 1], RECORD),
         view(memory[19, 0], (3, memory[19, 1] // 3), np.float64),
+        view(memory[20, 0], memory[20, 1], np.float64),
         memory[3, 0],
         options,
     )

@@ -50,6 +50,7 @@ class Counters:
     sent: int  # push: messages on an open connection
     attempts: int  # push: to connect
     refused: int  # requests or attempts, by the limit of connections
+    limited: int  # messages, by the rate limit
 
     @property
     def open(self) -> int:

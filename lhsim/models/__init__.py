@@ -5,6 +5,7 @@ same module are its processes.
 """
 
 from lhsim.models.cpu import Collection, Cpu, Stalls, Warmth
+from lhsim.models.limits import RateLimit
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
 from lhsim.models.polling import PollingServer
@@ -28,6 +29,7 @@ __all__ = [
     "PollingServer",
     "Provenance",
     "PushServer",
+    "RateLimit",
     "Slow",
     "Stalls",
     "System",

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from simpy import Environment
 from simpy.events import Event
 
-from lhsim.metrics.account import Window
+from lhsim.metrics.account import Outcome, Window
 from lhsim.models import agent as agents_of
 from lhsim.models.cpu import Loop, StallTimeline
 from lhsim.models.ledger import Ledger, Message
+from lhsim.models.limits import Buckets
 from lhsim.models.memory import MemoryUse
 from lhsim.models.stage import Route, Stage, stage
 from lhsim.models.store import Store
@@ -52,6 +53,9 @@ class Bridge:
         self.request_up = Route(system.network.up, Purpose.REQUEST_UP, system.network, seed)
         self.answer_down = Route(system.network.down, Purpose.ANSWER_DOWN, system.network, seed)
         self.slowness = self._slowness()
+        limit = system.server.rate_limit
+        self._buckets = None if limit is None else Buckets(limit)
+        self.limited = 0
         self.server = system.server.serve(self)
         agents_of.start(self)
 
@@ -84,6 +88,16 @@ class Bridge:
         sender, number = message.sender, message.number
         yield from self.travel(sender, self.message_up, sender, number)
         yield from self.compute(sender, self.parse_message, sender, number)
+
+    def admit(self, message: Message) -> bool:
+        """Return whether the rate limit lets a message in; reject it where it does not."""
+        now = self.env.now
+        if self._buckets is None or self._buckets.take(message.sender, now):
+            return True
+        for one in message.together:
+            self.limited += 1
+            self.ledger.end(one, Outcome.REJECTED, now)
+        return False
 
     def loop(self, agent: int) -> Loop:
         """Return the event loop that serves an agent."""

@@ -25,6 +25,7 @@ from attrs import field, frozen
 from lhsim.checks import positive, whole
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
+from lhsim.models.limits import RateLimit
 from lhsim.streams import Purpose
 from lhsim.units import Seconds
 
@@ -45,6 +46,7 @@ class PollingServer:
     limit: int = field(default=10, validator=whole(1))  # messages in an answer
     connections: int | None = field(default=None, validator=whole(1))  # requests held at a time
     backoff: Seconds = field(default=0.5, validator=positive)  # of an agent that was refused [s]
+    rate_limit: RateLimit | None = None  # of the messages that an agent sends
 
     def serve(self, bridge: Bridge) -> Polling:
         """Return this server's processes on a bridge."""
@@ -73,6 +75,8 @@ class Polling:
         """Store a message (`POST /event/store`): from its sender to the mailbox of its target."""
         bridge, sender, number = self.bridge, message.sender, message.number
         yield from bridge.receive(message)
+        if not bridge.admit(message):
+            return
         yield from bridge.compute(sender, bridge.write_cpu, sender, number)
         yield from bridge.store.write(message, self._post)
         yield from bridge.compute(sender, bridge.acknowledge, sender, number)

@@ -18,6 +18,7 @@ from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
+from lhsim.models.limits import RateLimit
 from lhsim.models.stage import Route
 from lhsim.streams import Purpose
 
@@ -45,6 +46,7 @@ class PushServer:
     session: Distribution | None = field(default=None, validator=lasting)
     # From its end or a refusal to the next try [s]; None: the agent does not come back.
     reconnect: Distribution | None = field(default=None, validator=lasting)
+    rate_limit: RateLimit | None = None  # of the messages that an agent sends
 
     def __attrs_post_init__(self) -> None:
         if self.session is not None and self.reconnect is None:
@@ -96,6 +98,8 @@ class Push:
         """Take a message from its sender to its target's connection."""
         bridge, sender, number = self.bridge, message.sender, message.number
         yield from bridge.receive(message)
+        if not bridge.admit(message):
+            return
         yield from bridge.compute(sender, self._validate, sender, number)
         yield from bridge.compute(sender, bridge.write_cpu, sender, number)
         yield from bridge.store.write(message, self._stored)

@@ -34,6 +34,7 @@ from lhsim.models import (
     Poisson,
     PollingServer,
     PushServer,
+    RateLimit,
     Slow,
     Stalls,
     System,
@@ -209,14 +210,19 @@ def store(mood, _agents):
     }
 
 
-def polling(_mood, agents):
+def polling(mood, agents):
     return {
         "interval": st.sampled_from((TICK, 4 * TICK, 16 * TICK, 0.1, 1.0)),
         "timeout": st.sampled_from((TICK, 4 * TICK, 8 * TICK, 0.3, 32 * TICK, 60.0)),
         "limit": st.sampled_from((1, 2, 3, 10)),
         "connections": often(None, whole(1, max(1, agents // 2))),
         "backoff": st.sampled_from((TICK, 4 * TICK, 0.1)),
+        "rate_limit": often(None, built(RateLimit, mood)),
     }
+
+
+def rate_limit(_mood, _agents):
+    return {"rate": st.sampled_from((1 / TICK, 4.0, 3.3, 0.1)), "burst": whole(1, 5)}
 
 
 def push(mood, agents):
@@ -226,6 +232,7 @@ def push(mood, agents):
         "outbound": often(None, whole(1, 3)),
         "session": often(None, long(mood, zeros=0)),
         "reconnect": st.one_of(st.none(), long(mood, zeros=0), long(mood, zeros=0)),
+        "rate_limit": st.one_of(st.none(), st.none(), built(RateLimit, mood)),
     }
 
 
@@ -250,6 +257,7 @@ FIELDS = {
     EventStore: store,
     PollingServer: polling,
     PushServer: push,
+    RateLimit: rate_limit,
     Memory: memory,
 }
 
@@ -309,7 +317,9 @@ def _finite(system, agents):
     if not isinstance(closed, Closed) or closed.messages is not None:
         return system
     cycle = closed.pause.mean + system.network.up.mean + system.cpu.parse_message.mean
-    if cycle + system.store.write.mean >= TICK * agents / 12:
+    if system.server.rate_limit is None:
+        cycle += system.store.write.mean  # which a rejected message does not have
+    if cycle >= TICK * agents / 12:
         return system
     traffic = attrs.evolve(closed, messages=20)
     return attrs.evolve(system, workload=attrs.evolve(system.workload, traffic=traffic))
@@ -362,7 +372,7 @@ def _broadcasts(mood):
     closed = st.builds(Closed, st.one_of(st.none(), whole(2, 6)), long(mood))
     return {
         "topology": st.just("broadcast"),
-        "traffic": st.one_of(closed, st.builds(Poisson, st.just(8.0))),
+        "traffic": st.one_of(closed, closed, st.builds(Poisson, st.just(8.0))),
         "think": short(mood),
     }
 

@@ -40,9 +40,10 @@ BOTH = {
     "bursts": 4,
     "slow agent among others": 13,
     "lost packet": 18,
+    "rate limit": 10,
     "hub": 6,
     "broadcast": 10,
-    "closed loop of broadcasts": 3,
+    "closed loop of broadcasts": 2,
 }
 OF = {
     "polling": BOTH
@@ -187,6 +188,7 @@ def _in_the_end(bridge, case):
         "periodic": system.workload.traffic.name == "periodic" and len(messages) > 0,
         "slow agent among others": 0 < len(bridge.slowness) < bridge.agents,
         "lost packet": system.network.loss > 0.1 and len(messages) > 0,
+        "rate limit": bridge.limited > 0 and outcomes[Outcome.DELIVERED] > 0,
         "bursts": system.workload.traffic.name == "piecewise" and len(messages) > 1,
         "hub": system.workload.topology == "hub" and outcomes[Outcome.DELIVERED] > 1,
         "broadcast": any(len(m.copies) > 1 and m.stored > 0 for m in messages),

@@ -29,6 +29,7 @@ from lhsim.models import (
     Poisson,
     PollingServer,
     PushServer,
+    RateLimit,
     Slow,
     Stalls,
     System,
@@ -36,6 +37,7 @@ from lhsim.models import (
     Workload,
     agent,
     ledger,
+    limits,
     stage,
 )
 from lhsim.models.bridge import Bridge
@@ -174,6 +176,26 @@ CASES = [
         duration=10.0,
     ),
     Case(push("bursts", workload=Workload(traffic=BURSTS)), 4, duration=4.0),
+    Case(
+        polling(
+            "rate limit",
+            workload=Workload(traffic=Closed(None, ONE), start="together"),
+            cpu=Cpu(parse_message=Exponential(TICK), acknowledge=ONE),
+            polling=PollingServer(interval=TICK, rate_limit=RateLimit(8.0, 2)),
+        ),
+        4,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "rate limit",
+            workload=Workload(traffic=Periodic(32.0), start="together"),
+            cpu=Cpu(validate=HALF, acknowledge=HALF),
+            push=PushServer(rate_limit=RateLimit(8.0, 2)),
+        ),
+        3,
+        duration=4.0,
+    ),
     *(
         Case(server("slow", **RANDOM | SLOW, **extra), 6, duration=4.0)
         for server, extra in ((polling, {}), (push, {"push": PushServer(**SHORT_SESSIONS)}))
@@ -736,6 +758,49 @@ def the_timeout_of_a_retransmission_stays_the_same(patch):
     patch.setattr(stage, "retransmission_delay", retransmission_delay)
 
 
+def a_bucket_holds_one_token_more(patch):
+    original = limits.take_token
+    patch.setattr(
+        limits, "take_token", lambda now, full, every, burst: original(now, full, every, burst + 1)
+    )
+
+
+def a_bucket_is_empty_at_first(patch):
+    original = limits.Buckets.__init__
+
+    def init(self, limit):
+        original(self, limit)
+        self._full_at = dict.fromkeys(range(100), limit.burst / limit.rate)
+
+    patch.setattr(limits.Buckets, "__init__", init)
+
+
+def a_rejected_message_takes_a_token_too(patch):
+    def take(self, who, now):
+        full_at = max(self._full_at.get(who, 0.0), now)
+        self._full_at[who] = full_at + self._interval
+        return full_at <= now + (self._burst - 1) * self._interval
+
+    patch.setattr(limits.Buckets, "take", take)
+
+
+def all_agents_share_a_bucket(patch):
+    original = limits.Buckets.take
+    patch.setattr(limits.Buckets, "take", lambda self, _who, now: original(self, 0, now))
+
+
+def a_rejected_message_is_acknowledged(patch):
+    original = Push.carry
+
+    def carry(self, message):
+        yield from original(self, message)
+        if message.outcome is Outcome.REJECTED and np.isnan(message.stored):
+            bridge, sender = self.bridge, message.sender
+            yield from bridge.compute(sender, bridge.acknowledge, sender, message.number)
+
+    patch.setattr(Push, "carry", carry)
+
+
 def the_last_agent_of_a_ramp_starts_at_its_end(patch):
     original = agent.start_time
 
@@ -858,6 +923,11 @@ SLIPS = [
     the_first_agents_are_slow,
     a_slow_agent_takes_longer_for_a_retransmission,
     the_timeout_of_a_retransmission_stays_the_same,
+    a_bucket_holds_one_token_more,
+    a_bucket_is_empty_at_first,
+    a_rejected_message_takes_a_token_too,
+    all_agents_share_a_bucket,
+    a_rejected_message_is_acknowledged,
     the_last_agent_of_a_ramp_starts_at_its_end,
     the_start_of_an_agent_is_that_of_the_next,
     the_first_gap_is_like_the_others,

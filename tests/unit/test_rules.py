@@ -25,6 +25,7 @@ from lhsim.rules import (
     slowness,
     start_time,
     stretched,
+    take_token,
     time_to_next,
 )
 from lhsim.streams import uniform
@@ -122,6 +123,18 @@ def test_a_share_of_the_agents_is_slow():
     assert times.count(4.0) == pytest.approx(300, abs=4 * (1000 * 0.3 * 0.7) ** 0.5)
     assert {slowness(0.0, 4.0, agent, 9) for agent in range(100)} == {1.0}
     assert {slowness(1.0, 4.0, agent, 9) for agent in range(100)} == {4.0}
+
+
+@given(st.lists(st.integers(0, 12), max_size=60), st.integers(1, 5), st.integers(1, 9))
+def test_a_token_bucket_is_one_that_counts_its_tokens(gaps, burst, interval):
+    """Whole numbers, so that the naive one adds up fractions of tokens without an error."""
+    now, full_at, parts = 0, 0.0, burst * interval
+    for gap in gaps:
+        now, parts = now + gap, min(parts + gap, burst * interval)
+        after = take_token(float(now), full_at, float(interval), float(burst))
+        assert (after >= 0) == (parts >= interval)
+        if after >= 0:
+            full_at, parts = after, parts - interval
 
 
 @given(st.floats(0, 10))

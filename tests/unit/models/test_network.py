@@ -176,7 +176,7 @@ def test_jitter_is_a_random_delay():
         PUSH, network=jittery, workload=Workload(traffic=Poisson(50.0), start="together")
     )
     result = run(system, agents=20)
-    assert 0.01 == pytest.approx(result.latency.min, rel=0.05)
+    assert result.latency.min == pytest.approx(0.010, rel=0.05)
     assert result.latency.mean == pytest.approx(0.016, rel=0.02)
 
 
