@@ -18,7 +18,16 @@ FloatArray = NDArray[np.float64]
 TOGETHER, RAMP, RANDOM = 0, 1, 2  # how agents start
 # SQLite's busy handler: what a writer sleeps that finds the database locked once more [s].
 BUSY_DELAYS = np.array([1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100]) / 1000
+LONGEST_TIMEOUT = 60.0  # of a retransmission, unless the first one is longer [s]
 AT_START = int(Purpose.START)
+SLOW = int(Purpose.SLOW)
+# The draws that say how often a packet is lost, by the purpose of its delay.
+LOSSES = {
+    int(Purpose.MESSAGE_UP): int(Purpose.LOSS_MESSAGE_UP),
+    int(Purpose.REQUEST_UP): int(Purpose.LOSS_REQUEST_UP),
+    int(Purpose.ANSWER_DOWN): int(Purpose.LOSS_ANSWER_DOWN),
+    int(Purpose.PUSH_DOWN): int(Purpose.LOSS_PUSH_DOWN),
+}
 STALL_GAP, STALL_LENGTH = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
 
 
@@ -48,10 +57,79 @@ def start_time(how: int, over: float, agent: int, agents: int, seed: int) -> flo
 
 
 @jit
+def slowness(share: float, factor: float, agent: int, seed: int) -> float:
+    """Return by what the delays of an agent are multiplied: `factor` for a `share` of them."""
+    return factor if uniform(seed, SLOW, agent, 0) < share else 1.0
+
+
+@jit
+def retransmission_delay(u: float, loss: float, timeout: float) -> float:
+    """Return how much later a packet arrives because it was lost, for a uniform draw `u` [s].
+
+    Each transmission is lost with probability `loss`, at most 1/2, and repeated after a timeout
+    that doubles up to `LONGEST_TIMEOUT` (RFC 6298, 5.5 and 2.5).
+    """
+    delay, threshold = 0.0, loss
+    while u < threshold:
+        delay += timeout
+        timeout = min(2.0 * timeout, max(timeout, LONGEST_TIMEOUT))
+        threshold *= loss
+    return delay
+
+
+@jit
+def take_token(now: float, full_at: float, interval: float, burst: float) -> float:
+    """Return when a token bucket is full again after a token is taken, or -1 if it has none [s].
+
+    `full_at` is when it would be full without that; it gets a token in each `interval` [s], until
+    it holds `burst` of them.
+    """
+    if full_at > now + (burst - 1) * interval:
+        return -1.0
+    return max(full_at, now) + interval
+
+
+@jit
 def other_agent(u: float, agent: int, agents: int) -> int:
     """Return one of the `agents`, but not `agent` itself, for a uniform draw `u`."""
     target = int(u * (agents - 1))
     return target if target < agent else target + 1
+
+
+def rate_schedule(durations: FloatArray, rates: FloatArray) -> FloatArray:
+    """Return the schedule of `time_to_next`, of shape (3, pieces + 1), of which the last is a sum.
+
+    The rows are durations [s], rates [1/s], and the messages expected in each piece.
+    """
+    expected = durations * rates
+    totals = [durations.sum(), 0.0, expected.sum()]
+    return np.column_stack([np.array([durations, rates, expected]), totals])
+
+
+@jit
+def time_to_next(now: float, expected: float, schedule: FloatArray) -> float:
+    """Return how long it takes from `now` until so many messages are `expected` [s].
+
+    The inverse of the cumulative rate: with exponential draws of mean 1 for `expected`, they are a
+    Poisson process of that rate (Cinlar, Introduction to Stochastic Processes, 1975, 4.7). The
+    pieces of `rate_schedule` begin at time 0 and repeat for ever.
+    """
+    pieces = schedule.shape[1] - 1
+    period, in_a_period = schedule[0, pieces], schedule[2, pieces]
+    whole = np.floor(expected / in_a_period)
+    passed = whole * period
+    expected = max(0.0, expected - whole * in_a_period)
+    piece, since = 0, now - np.floor(now / period) * period
+    while piece < pieces - 1 and since >= schedule[0, piece]:
+        since -= schedule[0, piece]
+        piece += 1
+    left = max(0.0, schedule[0, piece] - since)
+    while expected >= schedule[1, piece] * left:
+        expected -= schedule[1, piece] * left
+        passed += left
+        piece = piece + 1 if piece < pieces - 1 else 0
+        left = schedule[0, piece]
+    return float(passed + expected / schedule[1, piece])
 
 
 def slopes(gaps: FloatArray, excesses: FloatArray) -> FloatArray:

@@ -68,6 +68,11 @@ class Purpose(IntEnum):
     STALL_GAP = 24  # host, stall
     STALL_LENGTH = 25  # host, stall
     COLLECTION = 26  # loop, garbage collection
+    SLOW = 27  # agent, 0
+    LOSS_MESSAGE_UP = 28  # sender, message number
+    LOSS_REQUEST_UP = 29  # agent, wait request or connection attempt
+    LOSS_ANSWER_DOWN = 30  # agent, wait request or connection attempt
+    LOSS_PUSH_DOWN = 31  # sender, message number
     SLEEP = 35  # agent, cycle: the jitter of the sleep after it
     LOOK_UP = 36  # agent, cycle
 

@@ -75,12 +75,14 @@ class CompiledEngine:
                 f"{counts['created'] - counts['outcomes'].sum():,} messages are on their way at "
                 f"{self._state.queue['now'][0]:g} s, and there is no memory for more"
             )
-        if counts["free"] < 0 and counts["used"] == len(state.messages):
+        copies = int(state.settings["copies"][0])
+        free = counts["free"] >= 0 and copies == 1
+        if not free and counts["used"] + copies > len(state.messages):
             more = PLACES * len(state.messages)
             events = np.concatenate([state.events, np.zeros(more, EVENT)])
             heap = np.concatenate([state.heap, np.zeros(more, np.int32)])
             self._state = setup.with_events(state, events, self._agents)._replace(heap=heap)
-        if state.settings["keep"][0] and counts["created"] == len(state.records):
+        if state.settings["keep"][0] and counts["created"] + copies > len(state.records):
             records = np.concatenate([state.records, np.zeros_like(state.records)])
             self._state = self._state._replace(records=records)
 
@@ -90,7 +92,8 @@ class CompiledEngine:
         if max(counts["created"], counts["cycles"] // 2) < MOST_MESSAGES:
             return
         senders = state.events["phase"][2 * self._agents : 3 * self._agents]
-        most = max(senders.max() // 4, state.receivers["attempt"].max() // 2)
+        sent = senders.max() // 4 * int(state.settings["copies"][0])
+        most = max(sent, state.receivers["attempt"].max() // 2)
         if self._system.polling is not None:
             most = max(most, state.receivers["query"].max() // 2)
         if most > MOST_MESSAGES - EVENTS_AT_A_TIME:
@@ -111,7 +114,7 @@ class CompiledEngine:
         """Return what has been counted so far."""
         counts = self._state.counts[0]
         names = ("created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
-                 "sent", "attempts", "refused", "cache_hits")  # fmt: skip
+                 "sent", "attempts", "refused", "limited", "cache_hits")  # fmt: skip
         return Counters(
             delivered=int(counts["outcomes"][Outcome.DELIVERED]),
             ended=int(counts["outcomes"].sum()),

@@ -6,11 +6,23 @@ import numpy as np
 
 from lhsim._jit import inlined
 from lhsim.compiled.queue import fetch, schedule, soon
-from lhsim.compiled.state import CREATED, NOBODY, PLACES, SLEEP, TO_ANYONE, Record, State
+from lhsim.compiled.state import (
+    ACKNOWLEDGE,
+    CREATED,
+    NOBODY,
+    PARSE_MESSAGE,
+    PLACES,
+    SLEEP,
+    TO_ALL,
+    TO_ANYONE,
+    TO_HUB,
+    Record,
+    State,
+)
 from lhsim.distributions.table import look_up
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import record
-from lhsim.rules import batch, other_agent
+from lhsim.rules import batch, other_agent, take_token
 from lhsim.streams import Purpose, uniform
 
 TARGET = int(Purpose.TARGET)
@@ -38,10 +50,10 @@ def content(s: State, message: int) -> int:
 
 @inlined
 def has_room(s: State) -> bool:
-    """Return whether one more message can be created."""
-    counts = s.counts[0]
-    fits = counts.free >= 0 or counts.used < len(s.messages)
-    return fits and (s.settings[0].keep == 0 or counts.created < len(s.records))
+    """Return whether an agent can send once more."""
+    counts, copies = s.counts[0], _copies(s)
+    fits = (counts.free >= 0 and copies == 1) or counts.used + copies <= len(s.messages)
+    return fits and (s.settings[0].keep == 0 or counts.created + copies <= len(s.records))
 
 
 @inlined
@@ -58,8 +70,40 @@ def new_place(s: State) -> int:
 
 
 @inlined
-def create(s: State, sender: int, number: int) -> int:
-    """Create a message, whose courier sets out as soon as its sender has gone on; return it."""
+def dispatch(s: State, sender: int, number: int) -> None:
+    """Create what an agent sends at a time; its courier sets out when the sender has gone on.
+
+    The first of the messages of a broadcast has the courier. Each names the next one as its
+    `connection`, until it is handed over to a real one.
+    """
+    copies, first, last = _copies(s), NOBODY, NOBODY
+    for copy in range(copies):
+        place = _create(s, sender, number * copies + copy)
+        if copy == 0:
+            first = place
+        if len(s.options) > 0:
+            _link(s, last, place)
+        last = place
+    s.counts[0].awaited = copies
+    soon(s, courier(s, first), CREATED)
+
+
+@inlined
+def _link(s: State, last: int, place: int) -> None:
+    """Let a message come after the `last` one of its broadcast; the first one has none before."""
+    s.messages[place].connection = NOBODY
+    if last >= 0:
+        s.messages[place].alive = 1
+        s.messages[last].connection = place
+
+
+@inlined
+def _copies(s: State) -> int:
+    return s.settings[0].copies if len(s.options) > 0 else 1
+
+
+@inlined
+def _create(s: State, sender: int, number: int) -> int:
     counts, settings, now = s.counts[0], s.settings[0], s.queue[0].now
     place = new_place(s)
     message = s.messages[place]
@@ -77,18 +121,59 @@ def create(s: State, sender: int, number: int) -> int:
     counts.created += 1
     if settings.start <= now < settings.cohort_end:
         counts.cohort_created += 1
-    soon(s, courier(s, place), CREATED)
     return place
 
 
 @inlined
+def after_the_limit(s: State, entity: int, phase: int) -> int:
+    """Return the phase that is over: for a message that the rate limit rejects, the last one."""
+    if phase != PARSE_MESSAGE or len(s.buckets) == 0:
+        return phase
+    place, settings, now = message_of(s, entity), s.settings[0], s.queue[0].now
+    sender = s.messages[place].sender
+    interval, burst = settings.token_interval, settings.token_burst
+    full_at = take_token(now, s.buckets[sender], interval, burst)
+    if full_at >= 0:
+        s.buckets[sender] = full_at
+        return phase
+    s.counts[0].limited += reject(s, place)
+    return ACKNOWLEDGE
+
+
+@inlined
+def reject(s: State, place: int) -> int:
+    """Reject what a courier brings, one or all messages of a broadcast; return how many."""
+    rejected = 0
+    while place >= 0:
+        after = s.messages[place].connection
+        end(s, place, REJECTED)
+        place = after
+        rejected += 1
+    return rejected
+
+
+@inlined
 def commit(s: State, place: int) -> None:
-    """Make a message visible in the store: it is in its target's mailbox, or ready to be sent."""
-    message, counts = s.messages[place], s.counts[0]
+    """Make what a courier brings visible in the store, where it is one event."""
+    counts = s.counts[0]
+    counts.log += 1
+    _show(s, place)
+    if len(s.options) > 0:
+        place = s.messages[place].connection
+        while place >= 0:
+            _show(s, place)
+            place = s.messages[place].connection
+    counts.events += 1
+    counts.peak_memory = max(counts.peak_memory, memory_in_use(s))
+
+
+@inlined
+def _show(s: State, place: int) -> None:
+    """Let a stored message be in its target's mailbox, or ready to be sent."""
+    message = s.messages[place]
     message.stored = s.queue[0].now
     if s.settings[0].keep:
         s.records[message.row].stored = s.queue[0].now
-    counts.log += 1
     if s.settings[0].polls:
         post(s, s.receivers[message.target], place)
         if len(s.options) > 0 and s.settings[0].wakes:
@@ -96,9 +181,7 @@ def commit(s: State, place: int) -> None:
         if len(s.options) > 0 and s.settings[0].invalidates:
             s.pollers[message.target].empty_since = -np.inf
     else:
-        counts.stored += 1
-    counts.events += 1
-    counts.peak_memory = max(counts.peak_memory, memory_in_use(s))
+        s.counts[0].stored += 1
 
 
 @inlined
@@ -117,9 +200,18 @@ def end(s: State, place: int, outcome: int) -> None:
         s.records[message.row].outcome = outcome
         if outcome == DELIVERED:
             s.records[message.row].delivered = now
-    if settings.closed:
+    if settings.closed and _was_last(s):
         schedule(s, 2 * settings.agents + message.sender, 0.0, 0)
     release(s, place)
+
+
+@inlined
+def _was_last(s: State) -> bool:
+    """Return whether the sender in a closed loop waits for no other end; in a broadcast it may."""
+    if len(s.options) > 0 and s.settings[0].copies > 1:
+        s.counts[0].awaited -= 1
+        return s.counts[0].awaited == 0
+    return True
 
 
 @inlined
@@ -194,6 +286,11 @@ def _wake(s: State, agent: int) -> None:
 @inlined
 def _target(s: State, sender: int, number: int) -> int:
     agents = s.settings[0].agents
+    if len(s.options) > 0:
+        if s.settings[0].topology == TO_HUB:
+            return 0
+        if s.settings[0].topology == TO_ALL:
+            return 1 + number % s.settings[0].copies
     if s.settings[0].topology == TO_ANYONE:
         return other_agent(uniform(s.settings[0].seed, TARGET, sender, number), sender, agents)
     return (sender + 1) % agents

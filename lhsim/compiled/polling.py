@@ -5,6 +5,7 @@ from __future__ import annotations
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import (
     DELIVERED,
+    after_the_limit,
     connect,
     courier,
     end,
@@ -40,7 +41,7 @@ from lhsim.compiled.state import (
     WRITE_CPU,
     State,
 )
-from lhsim.compiled.stations import write, write_again
+from lhsim.compiled.stations import write
 from lhsim.rules import grown, jittered
 from lhsim.streams import Purpose, uniform
 
@@ -50,17 +51,16 @@ JITTER = int(Purpose.SLEEP)
 @inlined
 def carry(s: State, entity: int, phase: int) -> int:
     """Return the phase of a message's courier that comes after one that is over."""
+    if len(s.options) > 0:
+        phase = after_the_limit(s, entity, phase)
     if phase == CREATED:
         return MESSAGE_UP
     if phase == MESSAGE_UP:
         return PARSE_MESSAGE
     if phase == PARSE_MESSAGE:
         return WRITE_CPU
-    if phase == WRITE_CPU:
-        s.counts[0].writes += 1
-        return write(s, entity, 0)
-    if phase == LOCKED:
-        return write_again(s, entity)
+    if phase in (WRITE_CPU, LOCKED):
+        return write(s, entity, phase)
     if phase == WRITE:
         return ACKNOWLEDGE
     if len(s.options) > 0 and phase == ALARM:

@@ -10,6 +10,7 @@ from lhsim._jit import inlined
 from lhsim.compiled.ledger import (
     DELIVERED,
     REJECTED,
+    after_the_limit,
     connect,
     content,
     courier,
@@ -43,6 +44,7 @@ from lhsim.compiled.state import (
     SENT,
     SESSION,
     START,
+    STORED,
     STRANGER,
     UNPARKED,
     VALIDATE,
@@ -51,7 +53,7 @@ from lhsim.compiled.state import (
     WRITE_CPU,
     State,
 )
-from lhsim.compiled.stations import loop_of, write, write_again
+from lhsim.compiled.stations import loop_of, write
 from lhsim.metrics.account import Outcome
 
 DROPPED = int(Outcome.DROPPED)
@@ -61,6 +63,8 @@ LOST = int(Outcome.LOST)
 @inlined
 def carry(s: State, entity: int, phase: int) -> int:
     """Return the phase of a message's courier, or content, that comes after one that is over."""
+    if len(s.options) > 0:
+        phase = _with_options(s, entity, phase)
     if phase == CREATED:
         return MESSAGE_UP
     if phase == MESSAGE_UP:
@@ -69,11 +73,8 @@ def carry(s: State, entity: int, phase: int) -> int:
         return VALIDATE
     if phase == VALIDATE:
         return WRITE_CPU
-    if phase == WRITE_CPU:
-        s.counts[0].writes += 1
-        return write(s, entity, 0)
-    if phase == LOCKED:
-        return write_again(s, entity)
+    if phase in (WRITE_CPU, LOCKED):
+        return write(s, entity, phase)
     place = message_of(s, entity)
     if phase == WRITE and _crosses(s, place):
         return RELAY
@@ -108,6 +109,23 @@ def attend(s: State, agent: int, phase: int) -> int:
         return RECONNECT if settings.reconnects else DONE
     receiver.attempt += 1  # RECONNECT
     return REQUEST_UP
+
+
+@inlined
+def _with_options(s: State, entity: int, phase: int) -> int:
+    """Do what options add to the end of a phase; return the phase that is over then."""
+    if phase == WRITE:
+        _hand_over_copies(s, message_of(s, entity))
+    return WRITE if phase == STORED else after_the_limit(s, entity, phase)
+
+
+@inlined
+def _hand_over_copies(s: State, place: int) -> None:
+    """Let the other messages of a broadcast go on by themselves, now that they are stored."""
+    copy = s.messages[place].connection
+    while copy >= 0:
+        soon(s, content(s, copy), STORED)
+        copy = s.messages[copy].connection
 
 
 @inlined

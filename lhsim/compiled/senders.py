@@ -7,18 +7,19 @@ for, one of four things, in the two lowest bits.
 from __future__ import annotations
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import create
+from lhsim.compiled.ledger import dispatch
 from lhsim.compiled.queue import insert, schedule
 from lhsim.compiled.state import (
     FIRST_GAP,
     MESSAGE_GAP,
+    NOBODY,
     NOWHERE,
     PAUSE,
     START,
     State,
 )
-from lhsim.compiled.stations import value
-from lhsim.rules import start_time
+from lhsim.compiled.stations import slowed, value
+from lhsim.rules import start_time, time_to_next
 
 STARTS, GAP, ENDS, PAUSES = 0, 1, 2, 3  # what a sender waits for
 MOST_MESSAGES = 1 << 29  # of a sender, whose number has 29 bits
@@ -34,10 +35,17 @@ def start(s: State) -> None:
         )
         events[2 * agent].phase = START
         _first(s, 2 * agent, at)
-        if settings.pairs == 0 or agent % 2 == 0:
+        if _sends(s, agent):
             sender = 2 * settings.agents + agent
             events[sender].phase = STARTS
             _first(s, sender, at)
+
+
+@inlined
+def _sends(s: State, agent: int) -> bool:
+    settings = s.settings[0]
+    inside = settings.first_sender <= agent < settings.end_of_senders
+    return inside and (agent - settings.first_sender) % settings.sender_step == 0
 
 
 @inlined
@@ -56,11 +64,14 @@ def _send_on_schedule(s: State, entity: int) -> None:
     if event.phase & 3 == STARTS:
         stage = s.stages[FIRST_GAP]
     else:
-        create(s, sender, number)
+        dispatch(s, sender, number)
         number += 1
         stage = s.stages[MESSAGE_GAP]
     event.phase = number << 2 | GAP
-    schedule(s, entity, value(s, stage, sender, number), stage.lane)
+    gap = value(s, stage, sender, number)
+    if len(s.options) > 0 and s.schedule.shape[1] > 0:
+        gap = time_to_next(s.queue[0].now, gap, s.schedule)
+    schedule(s, entity, gap, stage.lane)
 
 
 @inlined
@@ -71,14 +82,22 @@ def _send_in_turn(s: State, entity: int) -> None:
         stage = s.stages[PAUSE]
         if stage.where != NOWHERE:
             event.phase = number << 2 | PAUSES
-            schedule(s, entity, value(s, stage, sender, number), stage.lane)
+            _pause(s, entity, value(s, stage, sender, number), stage.lane)
             return
         waits_for = PAUSES
     if waits_for == PAUSES:
         number += 1
     if number != s.settings[0].messages:
-        create(s, sender, number)
+        dispatch(s, sender, number)
         event.phase = number << 2 | ENDS  # no event until `lhsim.compiled.ledger.end`
+
+
+@inlined
+def _pause(s: State, entity: int, usual: float, lane: int) -> None:
+    delay = usual
+    if len(s.options) > 0:
+        delay = slowed(s, entity - 2 * s.settings[0].agents, usual)
+    schedule(s, entity, delay, lane if delay == usual else NOBODY)
 
 
 @inlined

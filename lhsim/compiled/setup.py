@@ -56,7 +56,9 @@ from lhsim.compiled.state import (
     STATION,
     TARGETS_LOOP,
     THINK,
+    TO_ALL,
     TO_ANYONE,
+    TO_HUB,
     TO_NEXT,
     VALIDATE,
     WAIT,
@@ -70,8 +72,8 @@ from lhsim.distributions.table import CELLS
 from lhsim.metrics.account import BATCHES
 from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import Closed, Collection, PollingServer, PushServer, System
-from lhsim.models.workload import START_KINDS, OpenTraffic
-from lhsim.rules import pauses, slopes
+from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise
+from lhsim.rules import LOSSES, pauses, slopes
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
@@ -88,6 +90,10 @@ OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDG
                PUSH_DOWN}  # fmt: skip
 # Of phases that are not called after it.
 PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, LOOK_UP: int(Purpose.LOOK_UP)}
+OF_SLOW_AGENTS = {MESSAGE_UP, REQUEST_UP, ANSWER_DOWN, PUSH_DOWN, THINK}
+TARGETS = {
+    "ring": TO_NEXT, "pair": TO_NEXT, "random": TO_ANYONE, "hub": TO_HUB, "broadcast": TO_ALL
+}  # fmt: skip
 
 Passage = tuple[int, "Distribution | None"]  # where a phase passes, and for how long
 
@@ -96,6 +102,7 @@ def state_of(
     system: System, agents: int, seed: int, window: Window, *, keep_messages: bool
 ) -> State:
     """Return the state of a system at time 0, before its agents have started."""
+    traffic = system.workload.traffic
     settings = _settings(system, agents, seed, window, keep=keep_messages)
     queue = np.zeros(1, QUEUE)
     queue["soon"] = NOBODY
@@ -125,6 +132,8 @@ def state_of(
         latency=np.zeros(BATCHES),
         records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
         pollers=np.zeros(agents if system.polling and has_options(system) else 0, POLLER),
+        schedule=traffic.schedule if isinstance(traffic, Piecewise) else np.zeros((3, 0)),
+        buckets=np.zeros(agents if system.server.rate_limit is not None else 0),
         address=0,
     )
     state = with_events(state, events, agents)
@@ -136,7 +145,16 @@ def state_of(
 
 def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
-    return system.store.busy_timeout is not None or _has_options(system.polling)
+    workload, store, server = system.workload, system.store, system.server
+    return (
+        workload.topology in {"hub", "broadcast"}
+        or isinstance(workload.traffic, Piecewise)
+        or workload.slow is not None
+        or system.network.loss > 0
+        or store.busy_timeout is not None
+        or server.rate_limit is not None
+        or _has_options(system.polling)
+    )
 
 
 def _has_options(server: PollingServer | None) -> bool:
@@ -177,6 +195,8 @@ def stages_of(system: System) -> dict[int, Passage]:
     if isinstance(traffic, OpenTraffic):
         stages[FIRST_GAP] = (ON_THE_WAY, traffic.first_gap)
         stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.gap)
+    elif isinstance(traffic, Piecewise):
+        stages[FIRST_GAP] = stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.expected)
     elif isinstance(traffic, Closed):
         stages[PAUSE] = (ON_THE_WAY, traffic.pause)
     if system.polling is not None:
@@ -224,12 +244,16 @@ def _settings(
     workload, memory, server = system.workload, system.memory, system.server
     traffic, polling, push = workload.traffic, system.polling, system.push
     warmth, collection = system.cpu.warmth, system.cpu.collection
+    slow, network = workload.slow, system.network
     values = {
         "seed": seed,
         "agents": agents,
         "loops": system.cpu.workers,
-        "topology": TO_ANYONE if workload.topology == "random" else TO_NEXT,
-        "pairs": workload.topology == "pair",
+        "topology": TARGETS[workload.topology],
+        "first_sender": workload.senders(agents).start,
+        "end_of_senders": workload.senders(agents).stop,
+        "sender_step": workload.senders(agents).step,
+        "copies": workload.copies(agents),
         "start_kind": START_KINDS[workload.start],
         "start_over": workload.start_over,
         "polls": polling is not None,
@@ -251,6 +275,12 @@ def _settings(
         "resident": memory.baseline + memory.per_agent * agents,
         "per_connection": memory.per_connection,
         "per_event": memory.per_event,
+        "slow_share": slow.share if slow else 0.0,
+        "slow_factor": slow.factor if slow else 1.0,
+        "loss": network.loss,
+        "retransmission_timeout": network.retransmission_timeout,
+        "token_interval": 1 / server.rate_limit.rate if server.rate_limit else 0.0,
+        "token_burst": server.rate_limit.burst if server.rate_limit else 1,
         "keep": keep,
         **_sleeps(polling),
     }
@@ -325,11 +355,14 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
     lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays
     for phase, (where, distribution) in stages_of(system).items():
         stage = stages[phase : phase + 1]
-        stage["purpose"] = PURPOSES.get(phase, phase)
+        purpose = PURPOSES.get(phase, phase)
+        stage["purpose"], stage["slows"] = purpose, purpose in OF_SLOW_AGENTS
+        losses = LOSSES.get(purpose, 0) if system.network.loss > 0 else 0
+        stage["losses"] = losses
         cells = None if distribution is None else distribution.table().cells
         if cells is None or not cells.any():
-            scans = phase == QUERY and system.store.scan > 0
-            stage["where"], stage["constant"] = where if scans else NOWHERE, True
+            takes_time = losses or (phase == QUERY and system.store.scan > 0)
+            stage["where"], stage["constant"] = where if takes_time else NOWHERE, True
             continue
         stage["where"] = where
         if (cells == (cells[0, 0], 0.0)).all():

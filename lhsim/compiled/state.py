@@ -62,9 +62,10 @@ UNPARKED = 38  # nothing: the content is pushed, now that its target is connecte
 SENT = 39  # nothing: the content travels down
 FIRST_GAP = 40  # from the start of a sender to its first message
 LOCKED = 41  # of a writer that has found the database locked
-LOOK_UP = 61
+STORED = 50  # nothing: the content of a broadcast's copy is handed over
 ALARM = 60  # the sleep of a request that a write may end before
-PHASES = 70
+LOOK_UP = 61
+PHASES = 90
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -76,7 +77,7 @@ POOL = 4  # the database connections
 WRITER = 5  # the writer of the database
 
 # Topologies and policies.
-TO_NEXT, TO_ANYONE = 0, 1
+TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL = 0, 1, 2, 3
 REJECT, WAIT = 0, 1
 
 # What an agent is to the push server.
@@ -117,7 +118,7 @@ MESSAGE = np.dtype(
         ("sender", "i4"),
         ("number", "i4"),  # of its sender
         ("target", "i4"),
-        ("connection", "i4"),  # push: its target's connection attempt
+        ("connection", "i4"),  # push: its target's connection attempt; before: see `dispatch`
         ("alive", "i4"),  # entities that have not ended
         ("pending", "i4"),  # whether it has no outcome yet
         ("row", "i8"),  # in the records of all messages
@@ -162,6 +163,8 @@ STAGE = np.dtype(
         ("cells", "i4"),  # of the quantile table
         ("lane", "i4"),  # of a constant delay
         ("constant", "i4"),  # whether it is one
+        ("slows", "i4"),  # whether it is longer for a slow agent
+        ("losses", "i4"),  # purpose of the draws of lost packets; 0: there are none
         ("value", "f8"),  # of a constant
     ],
     align=True,
@@ -199,7 +202,10 @@ SETTINGS = np.dtype(
         ("agents", "i8"),
         ("loops", "i8"),
         ("topology", "i8"),
-        ("pairs", "i8"),  # whether only every other agent sends
+        ("first_sender", "i8"),  # the agents that send: a range
+        ("end_of_senders", "i8"),
+        ("sender_step", "i8"),
+        ("copies", "i8"),  # messages that an agent creates at a time
         ("start_kind", "i8"),
         ("start_over", "f8"),
         ("polls", "i8"),  # whether the server is a polling server
@@ -221,6 +227,12 @@ SETTINGS = np.dtype(
         ("resident", "f8"),  # memory that does not change [B]
         ("per_connection", "f8"),
         ("per_event", "f8"),
+        ("slow_share", "f8"),  # of the agents
+        ("slow_factor", "f8"),
+        ("loss", "f8"),
+        ("retransmission_timeout", "f8"),
+        ("token_interval", "f8"),
+        ("token_burst", "f8"),
         ("keep", "i8"),  # whether each message gets a record
         ("interval", "f8"),  # polling
         ("jitter", "f8"),
@@ -236,8 +248,8 @@ COUNTS = np.dtype(
     [
         *((name, "i8") for name in (
             "created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
-            "sent", "attempts", "refused", "cohort_created", "connections", "peak_connections",
-            "events", "cache_hits",
+            "sent", "attempts", "refused", "limited", "cache_hits", "cohort_created",
+            "connections", "peak_connections", "events",
         )),
         ("log", "i8"),  # events in the store, those at the start included
         ("peak_memory", "f8"),
@@ -253,6 +265,7 @@ COUNTS = np.dtype(
         ("used", "i4"),  # message places that have been used at all
         ("line", "i4"),  # push: agents that wait for a place
         ("line_tail", "i4"),
+        ("awaited", "i8"),  # closed loop, broadcast: messages whose end the sender waits for
     ],
     align=True,
 )  # fmt: skip
@@ -295,6 +308,8 @@ class State(NamedTuple):
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
     pollers: Records  # by agent; none where no option needs them
+    schedule: Any  # of `lhsim.rules.rate_schedule`, of shape (3, pieces + 1)
+    buckets: Any  # when the token bucket of each agent is full again; empty without a rate limit
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
@@ -331,6 +346,8 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[17, 0], BATCHES, np.float64),
         view(memory[18, 0], memory[18, 1], RECORD),
         view(memory[19, 0], memory[19, 1], POLLER),
+        view(memory[20, 0], (3, memory[20, 1] // 3), np.float64),
+        view(memory[21, 0], memory[21, 1], np.float64),
         memory[3, 0],
         options,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import REJECTED, commit, end, message_of
+from lhsim.compiled.ledger import commit, content, message_of, reject
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
@@ -24,13 +24,24 @@ from lhsim.compiled.state import (
     OWN_LOOP,
     PLACES,
     POOL,
+    PUSH_DOWN,
     QUERY,
     TARGETS_LOOP,
     WRITE,
     Record,
     State,
 )
-from lhsim.rules import busy_delay, draw, first_pause, idle_cost, part_inside, stretched
+from lhsim.rules import (
+    busy_delay,
+    draw,
+    first_pause,
+    idle_cost,
+    part_inside,
+    retransmission_delay,
+    slowness,
+    stretched,
+)
+from lhsim.streams import uniform
 
 
 @inlined
@@ -45,7 +56,11 @@ def begin(s: State, entity: int, phase: int) -> bool:
         return False
     s.events[entity].phase = phase
     if stage.where == ON_THE_WAY:
-        schedule(s, entity, _value(s, entity, stage), stage.lane)
+        delay = _value(s, entity, stage)
+        if len(s.options) > 0:
+            _set_out(s, entity, stage, delay)
+        else:
+            schedule(s, entity, delay, stage.lane)
         return True
     number = _station(s, entity, stage.where)
     station = s.stations[number]
@@ -57,33 +72,29 @@ def begin(s: State, entity: int, phase: int) -> bool:
 
 
 @inlined
-def write(s: State, entity: int, tries: int) -> int:
-    """Return the phase of a courier that is to write, and has found the database locked before."""
+def write(s: State, entity: int, phase: int) -> int:
+    """Return the phase of a courier that is to write now, or has found the database locked."""
+    if phase != LOCKED:
+        s.counts[0].writes += 1
     if len(s.options) == 0 or s.settings[0].busy_timeout < 0 or s.stages[WRITE].where == NOWHERE:
         return WRITE
     if s.stations[s.settings[0].loops + 1].busy == 0:
         return WRITE
     s.counts[0].locked += 1
     place = message_of(s, entity)
-    message = s.messages[place]
-    slept = 0.0 if tries == 0 else message.stored
-    delay = busy_delay(tries, slept, s.settings[0].busy_timeout)
+    # The event of its content, which does not happen before it is stored, has room for both.
+    so_far = s.events[content(s, place)]
+    if phase != LOCKED:
+        so_far.time, so_far.order = 0.0, 0
+    delay = busy_delay(so_far.order, so_far.time, s.settings[0].busy_timeout)
     if delay < 0:
-        message.stored = float("nan")
-        end(s, place, REJECTED)
+        reject(s, place)
         return ACKNOWLEDGE
-    # Until it is stored, and connected to its target, these have room for what is known so far.
-    message.stored = slept + delay
-    message.connection = tries + 1
+    so_far.time += delay
+    so_far.order += 1
     s.events[entity].phase = LOCKED
     schedule(s, entity, delay, NOBODY)
     return DONE
-
-
-@inlined
-def write_again(s: State, entity: int) -> int:
-    """Return the phase of a courier that has slept because the database was locked."""
-    return write(s, entity, s.messages[message_of(s, entity)].connection)
 
 
 @inlined
@@ -105,6 +116,36 @@ def complete(s: State, entity: int) -> None:
         station.head = s.events[head].next
         station.waiting -= 1
         _start(s, number, head)
+
+
+@inlined
+def _set_out(s: State, entity: int, stage: Record, delay: float) -> None:
+    """Let an entity be on its way, for longer where its agent is slow or a packet is lost."""
+    if entity < 2 * s.settings[0].agents:
+        agent, index = entity >> 1, s.receivers[entity >> 1].attempt
+        whose = agent
+    else:
+        message = s.messages[message_of(s, entity)]
+        agent, index = message.sender, message.number
+        whose = message.target if stage.purpose == PUSH_DOWN else agent
+    usual = delay
+    if stage.slows:
+        delay = slowed(s, whose, delay)
+    if stage.losses > 0:
+        settings = s.settings[0]
+        u = uniform(settings.seed, stage.losses, agent, index)
+        delay += retransmission_delay(u, settings.loss, settings.retransmission_timeout)
+    # In a lane, all have the same delay.
+    schedule(s, entity, delay, stage.lane if delay == usual else NOBODY)
+
+
+@inlined
+def slowed(s: State, agent: int, delay: float) -> float:
+    """Return how long something takes an agent that takes others `delay` [s]."""
+    settings = s.settings[0]
+    if settings.slow_share == 0:
+        return delay
+    return delay * slowness(settings.slow_share, settings.slow_factor, agent, settings.seed)
 
 
 @inlined

@@ -36,7 +36,7 @@ def lower_bound(system: System, agents: int) -> float | None:
         return None
     if system.polling is not None:
         return _polling(system, system.polling, agents)
-    return _push(system, rate)
+    return _push(system, rate, system.workload.copies(agents))
 
 
 def _polling(system: System, server: PollingServer, agents: int) -> float:
@@ -49,27 +49,33 @@ def _polling(system: System, server: PollingServer, agents: int) -> float:
     return sent + polling_delay(cycle, 0.0) + cpu.query.mean + read + answered
 
 
-def _push(system: System, rate: float) -> float:
+def _push(system: System, rate: float, copies: int) -> float:
     cpu, store, network = system.cpu, system.store, system.network
-    if push_load(system, rate) >= 1:
+    if push_load(system, rate, copies) >= 1:
         return math.inf
     on_loop = cpu.parse_message.mean + cpu.validate.mean + cpu.write.mean + cpu.send.mean
     return network.up.mean + on_loop + store.write.mean + network.down.mean
 
 
-def push_load(system: System, rate: float) -> float:
-    """Return the utilisation of a push system's busiest station at `rate` messages a second."""
+def push_load(system: System, rate: float, copies: int) -> float:
+    """Return the utilisation of a push system's busiest station at `rate` messages a second.
+
+    So many `copies` of them come to the server as one, and leave it one by one.
+    """
     cpu, store = system.cpu, system.store
-    parts = (cpu.parse_message, cpu.validate, cpu.write, cpu.send, cpu.acknowledge)
+    coming = sum(p.mean / copies for p in (cpu.parse_message, cpu.validate, cpu.write))
+    on_loop = coming + cpu.send.mean + cpu.acknowledge.mean / copies
     writers = 1 if store.single_writer else store.connections
-    return rate * max(sum(p.mean for p in parts) / cpu.workers, store.write.mean / writers)
+    return rate * max(on_loop / cpu.workers, store.write.mean / copies / writers)
 
 
 def polling_load(system: System, server: PollingServer, agents: int, rate: float) -> float:
     """Return the utilisation of a polling system's loops while no query waits."""
     cpu = system.cpu
-    parts = (cpu.parse_message, cpu.write, cpu.acknowledge, cpu.respond, cpu.parse_request)
-    messages = rate * sum(part.mean for part in parts)
+    coming = (cpu.parse_message, cpu.write, cpu.acknowledge)
+    copies = system.workload.copies(agents)
+    on_loop = sum(p.mean for p in coming) / copies + cpu.respond.mean + cpu.parse_request.mean
+    messages = rate * on_loop
     return (agents / server.interval * cpu.query.mean + messages) / cpu.workers
 
 
@@ -88,7 +94,7 @@ def settling_time(system: System, agents: int) -> float:
         load = polling_load(system, system.polling, agents, rate)
     else:
         first = cpu.connect.mean
-        load = push_load(system, rate)
+        load = push_load(system, rate, system.workload.copies(agents))
     work = agents * first / cpu.workers
     if load < SATURATION:
         return work / (1 - load)

@@ -21,7 +21,7 @@ from lhsim.experiments.output import Source, check_folder, source, versions, wri
 from lhsim.experiments.sweep import Sweep, check_names
 from lhsim.library import load_system
 from lhsim.models import System, Workload
-from lhsim.models.workload import Closed, Periodic, Poisson
+from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson
 from lhsim.report.text import duration, three_digits
 
 FIRST = ("system", "architecture", "agents", "servers", "replications", "p50_latency_ms",
@@ -118,6 +118,8 @@ def describe(workload: Workload) -> str:
             "messages without end" if traffic.messages is None else f"{traffic.messages} messages"
         )
         pace = f"closed loop of {count}"
+    elif isinstance(traffic, Piecewise):
+        pace = f"bursts around {traffic.rate_per_agent:g} msg/s an agent"
     else:
         pace = traffic.name
     return f"{workload.topology}, {pace}"

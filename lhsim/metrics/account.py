@@ -51,6 +51,7 @@ class Counters:
     sent: int  # push: messages on an open connection
     attempts: int  # push: to connect
     refused: int  # requests or attempts, by the limit of connections
+    limited: int  # messages rejected by the rate limit
     cache_hits: int = 0  # polling: cycles that the cache has spared a query
 
     @property

@@ -5,13 +5,14 @@ same module are its processes.
 """
 
 from lhsim.models.cpu import Collection, Cpu, Stalls, Warmth
+from lhsim.models.limits import RateLimit
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
 from lhsim.models.polling import Cache, Growth, PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.system import Calibration, Provenance, System
-from lhsim.models.workload import Closed, Periodic, Poisson, Workload
+from lhsim.models.workload import Closed, Periodic, Piece, Piecewise, Poisson, Slow, Workload
 
 __all__ = [
     "Cache",
@@ -24,10 +25,14 @@ __all__ = [
     "Memory",
     "Network",
     "Periodic",
+    "Piece",
+    "Piecewise",
     "Poisson",
     "PollingServer",
     "Provenance",
     "PushServer",
+    "RateLimit",
+    "Slow",
     "Stalls",
     "System",
     "Warmth",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 from lhsim.errors import InputError
-from lhsim.models.workload import START_KINDS, Closed, OpenTraffic, Workload
-from lhsim.rules import other_agent, start_time
+from lhsim.models.ledger import Countdown
+from lhsim.models.workload import START_KINDS, Closed, OpenTraffic, Piecewise, Workload
+from lhsim.rules import other_agent, start_time, time_to_next
 from lhsim.streams import Purpose, uniform
 
 if TYPE_CHECKING:
+    from simpy.events import Event
+
     from lhsim.distributions import Distribution
     from lhsim.models.bridge import Bridge, Steps
     from lhsim.models.ledger import Message
@@ -22,7 +26,7 @@ def check_count(workload: Workload, agents: object) -> int:
         raise InputError(f"{agents!r} is out of range", key="agents", allowed="a whole number >= 1")
     if workload.topology == "pair" and agents % 2:
         raise InputError(f"{agents} do not pair up", key="agents", allowed="an even number")
-    if workload.topology == "random" and agents == 1:
+    if workload.topology in {"random", "hub", "broadcast"} and agents == 1:
         raise InputError("1 has no other to send to", key="agents", allowed="a whole number >= 2")
     return agents
 
@@ -54,6 +58,10 @@ class Senders:
             self.life = self.send_on_schedule
             self._first_gap = _gap(bridge, traffic.first_gap)
             self._gap = _gap(bridge, traffic.gap)
+        elif isinstance(traffic, Piecewise):
+            self.life = self.send_at_a_rate
+            self._schedule = traffic.schedule
+            self._expected = _gap(bridge, traffic.expected)
 
     def send_on_schedule(self, agent: int, start: float) -> Steps:
         """Send at the times of the traffic, whatever has become of the messages before."""
@@ -66,6 +74,15 @@ class Senders:
             number += 1
             yield env.timeout(self._gap.draw(agent, number))
 
+    def send_at_a_rate(self, agent: int, start: float) -> Steps:
+        """Send at the times of a rate that changes, whatever has become of the messages before."""
+        env = self._bridge.env
+        yield env.timeout(start)
+        for number in count():
+            expected = self._expected.draw(agent, number)
+            yield env.timeout(time_to_next(env.now, expected, self._schedule))
+            self._send(agent, number)
+
     def send_in_turn(self, agent: int, start: float) -> Steps:
         """Send a message, wait for its end, pause, and send the next."""
         env = self._bridge.env
@@ -73,17 +90,30 @@ class Senders:
         number = 0
         while number != self._messages:
             message = self._send(agent, number)
-            message.ended = env.event()
-            yield message.ended
-            yield from self._bridge.delay(self._pause, agent, number)
+            yield self._end_of(message)
+            yield from self._bridge.think(agent, self._pause, number)
             number += 1
 
     def _send(self, agent: int, number: int) -> Message:
         bridge = self._bridge
-        target = _target(bridge, agent, number)
-        message = bridge.ledger.create(agent, number, target, bridge.env.now)
+        copies = bridge.system.workload.copies(bridge.agents)
+        message, *others = [self._create(agent, number * copies + copy) for copy in range(copies)]
+        message.copies = tuple(others)
         bridge.env.process(bridge.server.carry(message))
         return message
+
+    def _create(self, agent: int, number: int) -> Message:
+        bridge = self._bridge
+        target = _target(bridge, agent, number)
+        return bridge.ledger.create(agent, number, target, bridge.env.now)
+
+    def _end_of(self, message: Message) -> Event:
+        """Return the event that a message has ended, with all that were sent together with it."""
+        end = self._bridge.env.event()
+        last = Countdown(len(message.together), end)
+        for one in message.together:
+            one.ended = last
+        return end
 
 
 def _gap(bridge: Bridge, distribution: Distribution) -> Stage:
@@ -93,7 +123,12 @@ def _gap(bridge: Bridge, distribution: Distribution) -> Stage:
 
 
 def _target(bridge: Bridge, agent: int, number: int) -> int:
-    if bridge.system.workload.topology == "random":
+    topology = bridge.system.workload.topology
+    if topology == "hub":
+        return 0
+    if topology == "broadcast":
+        return 1 + number % (bridge.agents - 1)
+    if topology == "random":
         u = uniform(bridge.seed, int(Purpose.TARGET), agent, number)
         return other_agent(u, agent, bridge.agents)
     return (agent + 1) % bridge.agents  # ring; and pair, where only even agents send

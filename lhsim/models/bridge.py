@@ -16,9 +16,11 @@ from lhsim.metrics.account import Outcome, Window
 from lhsim.models import agent as agents_of
 from lhsim.models.cpu import Loop, StallTimeline
 from lhsim.models.ledger import Ledger, Message
+from lhsim.models.limits import Buckets
 from lhsim.models.memory import MemoryUse
-from lhsim.models.stage import Stage, stage
+from lhsim.models.stage import Route, Stage, stage
 from lhsim.models.store import Store
+from lhsim.rules import slowness
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
@@ -47,9 +49,13 @@ class Bridge:
         self.parse_message = self.stage(system.cpu.parse_message, Purpose.PARSE_MESSAGE)
         self.write_cpu = self.stage(system.cpu.write, Purpose.WRITE_CPU)
         self.acknowledge = self.stage(system.cpu.acknowledge, Purpose.ACKNOWLEDGE)
-        self.message_up = self.stage(system.network.up, Purpose.MESSAGE_UP)
-        self.request_up = self.stage(system.network.up, Purpose.REQUEST_UP)
-        self.answer_down = self.stage(system.network.down, Purpose.ANSWER_DOWN)
+        self.message_up = Route(system.network.up, Purpose.MESSAGE_UP, system.network, seed)
+        self.request_up = Route(system.network.up, Purpose.REQUEST_UP, system.network, seed)
+        self.answer_down = Route(system.network.down, Purpose.ANSWER_DOWN, system.network, seed)
+        self.slowness = self._slowness()
+        limit = system.server.rate_limit
+        self._buckets = None if limit is None else Buckets(limit)
+        self.limited = 0
         self.server = system.server.serve(self)
         agents_of.start(self)
 
@@ -62,6 +68,16 @@ class Bridge:
         if stage is not None:
             yield self.env.timeout(stage.draw(entity, index))
 
+    def think(self, agent: int, stage: Stage | None, index: int) -> Steps:
+        """Let an agent take its time."""
+        if stage is not None:
+            yield self.env.timeout(stage.draw(agent, index) * self.slowness.get(agent, 1.0))
+
+    def travel(self, agent: int, route: Route, entity: int, index: int) -> Steps:
+        """Let a packet pass the network between `agent` and the server."""
+        if route.takes_time:
+            yield self.env.timeout(route.delay(entity, index, self.slowness.get(agent, 1.0)))
+
     def compute(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
         """Work on the loop that serves `agent`."""
         if stage is not None:
@@ -69,8 +85,17 @@ class Bridge:
 
     def receive(self, message: Message) -> Steps:
         """Bring a message to the server, which parses it."""
-        yield from self.delay(self.message_up, message.sender, message.number)
-        yield from self.compute(message.sender, self.parse_message, message.sender, message.number)
+        sender, number = message.sender, message.number
+        yield from self.travel(sender, self.message_up, sender, number)
+        yield from self.compute(sender, self.parse_message, sender, number)
+
+    def admit(self, message: Message) -> bool:
+        """Return whether the rate limit lets a message in; reject it where it does not."""
+        if self._buckets is None or self._buckets.take(message.sender, self.env.now):
+            return True
+        self.limited += len(message.together)
+        self.reject(message)
+        return False
 
     def write(
         self, message: Message, visible: Callable[[Message], None]
@@ -78,8 +103,13 @@ class Bridge:
         """Store a message, or reject it; return whether it is stored."""
         stored = yield from self.store.write(message, visible)
         if not stored:
-            self.ledger.end(message, Outcome.REJECTED, self.env.now)
+            self.reject(message)
         return stored
+
+    def reject(self, message: Message) -> None:
+        """Let a message end, and all that were sent with it, before it is stored."""
+        for one in message.together:
+            self.ledger.end(one, Outcome.REJECTED, self.env.now)
 
     def loop(self, agent: int) -> Loop:
         """Return the event loop that serves an agent."""
@@ -89,6 +119,17 @@ class Bridge:
         """Return the stations by name, all loops as ``cpu 0``, ``cpu 1``, ..."""
         loops = {f"cpu {number}": loop for number, loop in enumerate(self.loops)}
         return {**loops, **self.store.stations}
+
+    def _slowness(self) -> dict[int, float]:
+        """Return by what the delays of the slow agents are multiplied."""
+        slow = self.system.workload.slow
+        if slow is None:
+            return {}
+        return {
+            agent: slow.factor
+            for agent in range(self.agents)
+            if slowness(slow.share, slow.factor, agent, self.seed) != 1.0
+        }
 
     def _start_loops(self, window: Window, measured: tuple[float, float]) -> list[Loop]:
         cpu = self.system.cpu

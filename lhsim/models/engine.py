@@ -54,6 +54,7 @@ class SimpyEngine:
             sent=push.sent if push else 0,
             attempts=push.attempts if push else 0,
             refused=bridge.server.refused,
+            limited=bridge.limited,
         )
 
     def state(self) -> State:

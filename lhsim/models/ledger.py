@@ -20,7 +20,9 @@ from lhsim.rules import batch
 class Message:
     """One message on its way; times in seconds, NaN until they are known."""
 
-    __slots__ = ("created", "delivered", "ended", "number", "outcome", "sender", "stored", "target")
+    __slots__ = (
+        "copies", "created", "delivered", "ended", "number", "outcome", "sender", "stored", "target"
+    )  # fmt: skip
 
     def __init__(self, sender: int, number: int, target: int, created: float) -> None:
         self.sender = sender
@@ -30,7 +32,27 @@ class Message:
         self.stored = np.nan
         self.delivered = np.nan
         self.outcome = Outcome.PENDING
-        self.ended: Event | None = None  # where the sender waits for the end
+        self.copies: tuple[Message, ...] = ()  # broadcast: to the other targets
+        self.ended: Countdown | None = None  # where the sender waits for the end
+
+    @property
+    def together(self) -> tuple[Message, ...]:
+        """All messages that were sent with this one, which brings them to the server."""
+        return (self, *self.copies)
+
+
+class Countdown:
+    """An event that happens when so many messages have ended."""
+
+    def __init__(self, messages: int, event: Event) -> None:
+        self._left = messages
+        self._event = event
+
+    def count(self) -> None:
+        """Count the end of one message."""
+        self._left -= 1
+        if self._left == 0:
+            self._event.succeed()
 
 
 @frozen
@@ -99,7 +121,7 @@ class Ledger:
             if among >= 0:
                 self._measure(message, among)
         if message.ended is not None:
-            message.ended.succeed()
+            message.ended.count()
 
     def check_conservation(self) -> None:
         """Raise InvariantError unless each message created has ended once or is pending."""

@@ -1,11 +1,17 @@
-"""The network between the agents and the server: a delay each way, without a queue."""
+"""The network between the agents and the server: a delay each way, without a queue.
+
+Jitter is a delay that is random: `up` and `down` are distributions. A lost packet is sent again, as
+TCP does: loss costs time, and never a message.
+"""
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
+from lhsim.checks import positive, within
 from lhsim.distributions import Distribution
 from lhsim.models.workload import ZERO
+from lhsim.units import Seconds
 
 
 @frozen
@@ -14,3 +20,6 @@ class Network:
 
     up: Distribution = ZERO  # from an agent to the server [s]
     down: Distribution = ZERO  # from the server to an agent [s]
+    loss: float = field(default=0.0, validator=within(0, 0.5))  # probability, of each transmission
+    # After which a lost packet is sent again, twice as long each time [s].
+    retransmission_timeout: Seconds = field(default=0.2, validator=positive)

@@ -28,6 +28,7 @@ from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
+from lhsim.models.limits import RateLimit
 from lhsim.models.workload import ZERO
 from lhsim.rules import grown, jittered
 from lhsim.streams import Purpose, uniform
@@ -78,6 +79,8 @@ class PollingServer:
             problem = f"{self.growth.longest!r} is shorter than the interval"
             raise InputError(problem, key="growth.longest", allowed=f"at least {self.interval!r} s")
 
+    rate_limit: RateLimit | None = None  # of the messages that an agent sends
+
     def serve(self, bridge: Bridge) -> Polling:
         """Return this server's processes on a bridge."""
         return Polling(self, bridge)
@@ -111,6 +114,8 @@ class Polling:
         """Store a message (`POST /event/store`): from its sender to the mailbox of its target."""
         bridge, sender, number = self.bridge, message.sender, message.number
         yield from bridge.receive(message)
+        if not bridge.admit(message):
+            return
         yield from bridge.compute(sender, bridge.write_cpu, sender, number)
         yield from bridge.write(message, self._post)
         yield from bridge.compute(sender, bridge.acknowledge, sender, number)
@@ -121,19 +126,19 @@ class Polling:
         yield self.env.timeout(start)
         cycles = count()
         for request in count():
-            yield from bridge.delay(bridge.request_up, agent, request)
+            yield from bridge.travel(agent, bridge.request_up, agent, request)
             if not self._accept():
-                yield from bridge.delay(bridge.answer_down, agent, request)
+                yield from bridge.travel(agent, bridge.answer_down, agent, request)
                 yield self.env.timeout(self.server.backoff)
                 continue
             messages = yield from self.wait_for_messages(agent, request, cycles)
             yield from bridge.compute(agent, self._respond, agent, request)
             bridge.memory.disconnect()
-            yield from bridge.delay(bridge.answer_down, agent, request)
+            yield from bridge.travel(agent, bridge.answer_down, agent, request)
             if messages:
                 for message in messages:
                     bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-                yield from bridge.delay(self._think, agent, request)
+                yield from bridge.think(agent, self._think, request)
 
     def wait_for_messages(
         self, agent: int, request: int, cycles: Iterator[int]
@@ -203,12 +208,13 @@ class Polling:
         return True
 
     def _post(self, message: Message) -> None:
-        self._mailboxes.setdefault(message.target, deque()).append(message)
+        for one in message.together:
+            self._mailboxes.setdefault(one.target, deque()).append(one)
+            if self.server.wake_on_write:
+                self._wake(one.target)
+            if self.server.cache is not None and self.server.cache.invalidate:
+                self._empty_since.pop(one.target, None)
         self.bridge.memory.store()
-        if self.server.wake_on_write:
-            self._wake(message.target)
-        if self.server.cache is not None and self.server.cache.invalidate:
-            self._empty_since.pop(message.target, None)
 
     def _take(self, agent: int) -> Found:
         mailbox = self._mailboxes.get(agent)

@@ -18,6 +18,8 @@ from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
+from lhsim.models.limits import RateLimit
+from lhsim.models.stage import Route
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class PushServer:
     session: Distribution | None = field(default=None, validator=lasting)
     # From its end or a refusal to the next try [s]; None: the agent does not come back.
     reconnect: Distribution | None = field(default=None, validator=lasting)
+    rate_limit: RateLimit | None = None  # of the messages that an agent sends
 
     def __attrs_post_init__(self) -> None:
         if self.session is not None and self.reconnect is None:
@@ -78,7 +81,8 @@ class Push:
         self._connect = bridge.stage(cpu.connect, Purpose.CONNECT)
         self._relay = bridge.stage(cpu.relay, Purpose.RELAY)
         self._send = bridge.stage(cpu.send, Purpose.SEND)
-        self._push_down = bridge.stage(bridge.system.network.down, Purpose.PUSH_DOWN)
+        network = bridge.system.network
+        self._push_down = Route(network.down, Purpose.PUSH_DOWN, network, bridge.seed)
         self._session = bridge.stage(server.session, Purpose.SESSION)
         self._reconnect = bridge.stage(server.reconnect, Purpose.RECONNECT)
         self._connections: dict[int, Connection] = {}  # by agent
@@ -94,14 +98,23 @@ class Push:
         """Take a message from its sender to its target's connection."""
         bridge, sender, number = self.bridge, message.sender, message.number
         yield from bridge.receive(message)
+        if not bridge.admit(message):
+            return
         yield from bridge.compute(sender, self._validate, sender, number)
         yield from bridge.compute(sender, bridge.write_cpu, sender, number)
         stored = yield from bridge.write(message, self._stored)
         if stored:
-            if bridge.loop(sender) is not bridge.loop(message.target):
-                yield from bridge.compute(message.target, self._relay, sender, number)
-            yield from self.push(message)
+            for copy in message.copies:
+                self.env.process(self.hand_over(copy))
+            yield from self.hand_over(message)
         yield from bridge.compute(sender, bridge.acknowledge, sender, number)
+
+    def hand_over(self, message: Message) -> Steps:
+        """Hand a stored message to its target's loop, which sends it."""
+        bridge, sender, target = self.bridge, message.sender, message.target
+        if bridge.loop(sender) is not bridge.loop(target):
+            yield from bridge.compute(target, self._relay, sender, message.number)
+        yield from self.push(message)
 
     def push(self, message: Message) -> Steps:
         """Send a stored message over its target's connection, or do as the overflow policy says."""
@@ -122,7 +135,7 @@ class Push:
         bridge = self.bridge
         yield self.env.timeout(start)
         for attempt in count():
-            yield from bridge.delay(bridge.request_up, agent, attempt)
+            yield from bridge.travel(agent, bridge.request_up, agent, attempt)
             self.attempts += 1
             if self._full and self.server.overflow == "reject":
                 self._refuse(agent)
@@ -183,9 +196,10 @@ class Push:
             self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
 
     def _travel(self, message: Message) -> Steps:
-        yield from self.bridge.delay(self._push_down, message.sender, message.number)
+        sender, number = message.sender, message.number
+        yield from self.bridge.travel(message.target, self._push_down, sender, number)
         self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
 
-    def _stored(self, _message: Message) -> None:
-        self.created += 1
+    def _stored(self, message: Message) -> None:
+        self.created += len(message.together)
         self.bridge.memory.store()

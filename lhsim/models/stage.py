@@ -7,8 +7,9 @@ from array import array
 import numpy as np
 
 from lhsim.distributions import Distribution
-from lhsim.rules import draw_block
-from lhsim.streams import Purpose
+from lhsim.models.network import Network
+from lhsim.rules import LOSSES, draw_block, retransmission_delay
+from lhsim.streams import Purpose, uniform
 
 BLOCK = 16  # draws of an entity that are made at a time: a call from Python costs more than a draw
 
@@ -47,3 +48,29 @@ def stage(distribution: Distribution | None, purpose: Purpose, seed: int) -> Sta
     if distribution is None or distribution.table().is_zero:
         return None
     return Stage(distribution, purpose, seed)
+
+
+class Route:
+    """A way through the network: a random delay, and perhaps losses."""
+
+    def __init__(
+        self, distribution: Distribution, purpose: Purpose, network: Network, seed: int
+    ) -> None:
+        self._stage = stage(distribution, purpose, seed)
+        self._loss = network.loss
+        self._timeout = network.retransmission_timeout
+        self._losses = LOSSES[purpose]
+        self._seed = seed
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether a packet may have a delay."""
+        return self._stage is not None or self._loss > 0
+
+    def delay(self, entity: int, index: int, slowness: float) -> float:
+        """Return the delay of a packet, retransmissions included [s]."""
+        delay = 0.0 if self._stage is None else self._stage.draw(entity, index) * slowness
+        if self._loss > 0:
+            u = uniform(self._seed, self._losses, entity, index)
+            delay += retransmission_delay(u, self._loss, self._timeout)
+        return delay

@@ -125,6 +125,7 @@ class Store:
         return cost + self._scan * self.events
 
     def _commit(self, message: Message, visible: Callable[[Message], None]) -> None:
-        message.stored = self._env.now
+        for one in message.together:
+            one.stored = self._env.now
         self.events += 1
         visible(message)

@@ -6,18 +6,23 @@ Descriptions only; the processes are in `lhsim.models.agent`.
 from __future__ import annotations
 
 import abc
+import math
 from typing import ClassVar, Literal
 
+import numpy as np
 from attrs import Factory, field, frozen
+from numpy.typing import NDArray
 
-from lhsim.checks import non_negative, one_of, positive, whole, within
+from lhsim.checks import at_least, non_negative, one_of, positive, whole, within
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
-from lhsim.rules import RAMP, RANDOM, TOGETHER
+from lhsim.errors import InputError
+from lhsim.rules import RAMP, RANDOM, TOGETHER, rate_schedule
 from lhsim.units import PerSecond, Seconds
 
 ZERO = Deterministic(0.0)
 
-Topology = Literal["ring", "pair", "random"]
+TOPOLOGIES = ("ring", "pair", "random", "hub", "broadcast")
+Topology = Literal["ring", "pair", "random", "hub", "broadcast"]
 Start = Literal["random", "together", "ramp"]
 START_KINDS = {"together": TOGETHER, "ramp": RAMP, "random": RANDOM}
 
@@ -100,6 +105,48 @@ class Periodic(OpenTraffic):
         return Uniform(period * (1 - self.jitter), period * (1 + self.jitter))
 
 
+@frozen
+class Piece:
+    """A time in which messages come at one rate."""
+
+    duration: Seconds = field(validator=positive)  # [s]
+    rate: PerSecond = field(validator=non_negative)  # messages of an agent [1/s]
+
+
+@frozen(slots=False)
+class Piecewise(Traffic):
+    """Bursts: a Poisson process whose rate is constant in pieces of time, the same for all agents.
+
+    The pieces begin at time 0, whenever an agent starts, and repeat for ever.
+    """
+
+    name: ClassVar[str] = "piecewise"
+
+    pieces: tuple[Piece, ...]
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 < sum(piece.duration * piece.rate for piece in self.pieces) < math.inf:
+            allowed = "at least one piece, and one with a rate > 0"
+            raise InputError("has no finite mean rate > 0", key="pieces", allowed=allowed)
+
+    @property
+    def rate_per_agent(self) -> float:
+        """The mean rate [1/s]."""
+        expected = math.fsum(piece.duration * piece.rate for piece in self.pieces)
+        return expected / math.fsum(piece.duration for piece in self.pieces)
+
+    @property
+    def schedule(self) -> NDArray[np.float64]:
+        """The pieces as `lhsim.rules.time_to_next` has them."""
+        durations, rates = zip(*((p.duration, p.rate) for p in self.pieces), strict=True)
+        return rate_schedule(np.array(durations, float), np.array(rates, float))
+
+    @property
+    def expected(self) -> Distribution:
+        """Messages that are expected from one to the next; the schedule makes a time of them."""
+        return Exponential(1.0)
+
+
 @frozen(slots=False)
 class Closed(Traffic):
     """A closed loop: each message is created a pause after the one before it has ended."""
@@ -116,30 +163,49 @@ class Closed(Traffic):
 
 
 @frozen
+class Slow:
+    """Slow agents: some, at random, take longer than the others."""
+
+    share: float = field(validator=within(0, 1))  # of the agents, each with this probability
+    factor: float = field(validator=at_least(1))  # times their think time, pause, network delays
+
+
+@frozen
 class Workload:
     """N agents, their traffic and how they begin.
 
     ``ring``: agent i sends to agent i + 1. ``pair``: agent 2i sends to agent 2i + 1, which only
-    receives. ``random``: each message goes to one of the other agents, all equally likely.
+    receives. ``random``: each message goes to one of the other agents, all equally likely. ``hub``:
+    all others send to agent 0, which only receives. ``broadcast``: agent 0 sends to all others at
+    once, which only receive: one request to the server, and a message for each of them.
 
     Constant sleeps that start together stay clumped, so it matters how agents start: ``random``
     at independent uniform times in [0, `start_over`), ``ramp`` evenly over it, ``together`` at 0.
     """
 
-    topology: Topology = field(default="ring", validator=one_of(("ring", "pair", "random")))
+    topology: Topology = field(default="ring", validator=one_of(TOPOLOGIES))
     traffic: Traffic = Factory(Poisson)
     think: Distribution = ZERO  # from the receipt of messages to the next request for some [s]
     start: Start = field(default="random", validator=one_of(("random", "together", "ramp")))
     start_over: Seconds = field(default=1.0, validator=non_negative)  # time in which they start [s]
+    slow: Slow | None = None
 
     def offered_load(self, agents: int) -> float | None:
         """Return the messages that `agents` agents offer [1/s]; None for a closed loop."""
         rate = self.traffic.rate_per_agent
-        return None if rate is None else rate * len(self.senders(agents))
+        return None if rate is None else rate * len(self.senders(agents)) * self.copies(agents)
 
     def senders(self, agents: int) -> range:
         """Return the agents that send."""
-        return range(0, agents, 2) if self.topology == "pair" else range(agents)
+        if self.topology == "pair":
+            return range(0, agents, 2)
+        if self.topology == "hub":
+            return range(1, agents)
+        return range(1) if self.topology == "broadcast" else range(agents)
+
+    def copies(self, agents: int) -> int:
+        """Return how many messages an agent creates at a time, one for each of its targets."""
+        return agents - 1 if self.topology == "broadcast" else 1
 
     @property
     def started_by(self) -> float:

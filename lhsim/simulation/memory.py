@@ -42,13 +42,14 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
     """Return the memory that a run takes [B] while its system keeps up with its messages."""
     traffic = system.workload.traffic
     rate = system.offered_load(agents)
+    copies = system.workload.copies(agents)
     if isinstance(traffic, Closed):
-        on_their_way = float(len(system.workload.senders(agents)))
+        on_their_way = float(len(system.workload.senders(agents)) * copies)
         kept = on_their_way * (traffic.messages or 0)
     else:
         assert rate is not None, "open traffic has a rate"
         delay = system.polling.interval / 2 if system.polling else 0.0
-        on_their_way = rate * min(delay, duration)
+        on_their_way = max(rate * min(delay, duration), copies)
         kept = rate * duration
     needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers
     if system.polling is not None and system.polling.wake_on_write:

@@ -93,8 +93,9 @@ class Run:
         traffic = self._system.workload.traffic
         if not isinstance(traffic, Closed) or traffic.messages is None:
             return False
-        senders = len(self._system.workload.senders(self._agents))
-        return self._now.created == senders * traffic.messages and self._now.open == 0
+        workload = self._system.workload
+        at_a_time = len(workload.senders(self._agents)) * workload.copies(self._agents)
+        return self._now.created == at_a_time * traffic.messages and self._now.open == 0
 
     def _stop(self, at: float) -> None:
         start, cohort_end = min(at, self._window.start), min(at, self._window.cohort_end)

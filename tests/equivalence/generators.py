@@ -31,9 +31,13 @@ from lhsim.models import (
     Memory,
     Network,
     Periodic,
+    Piece,
+    Piecewise,
     Poisson,
     PollingServer,
     PushServer,
+    RateLimit,
+    Slow,
     Stalls,
     System,
     Warmth,
@@ -110,24 +114,51 @@ def traffic(mood, agents):
     closed = st.builds(Closed, st.one_of(st.none(), whole(1, 6)), long(mood))
     return st.one_of(
         closed,
+        bursts(rates),
         closed if mood == "grid" else st.builds(Poisson, rates),
         st.builds(Poisson, rates),
         st.builds(Periodic, rates, st.sampled_from([0.0, 0.0, 0.25, 1.0])),
     )
 
 
+def bursts(rates):
+    return rates.flatmap(
+        lambda rate: st.sampled_from(
+            (
+                Piecewise((Piece(8 * TICK, rate), Piece(4 * TICK, 0.0), Piece(TICK, rate / 3))),
+                Piecewise((Piece(0.3, 0.0), Piece(0.1, rate))),
+                Piecewise((Piece(0.1, rate), Piece(0.7, 2.0), Piece(100.0, 0.0))),
+                Piecewise((Piece(1e-3, rate),)),
+            )
+        )
+    )
+
+
 def workload(mood, agents):
     return {
-        "topology": st.sampled_from(("ring", "random", "pair")),
+        "topology": st.sampled_from(("ring", "random", "pair", "hub", "broadcast")),
         "traffic": traffic(mood, agents),
         "think": long(mood),
         "start": st.sampled_from(("together", "random", "ramp")),
         "start_over": st.sampled_from((0.0, 0.5, 1.0, 0.3)),
+        "slow": often(None, built(Slow, mood)),
+    }
+
+
+def slow(_mood, _agents):
+    return {
+        "share": st.sampled_from((0.5, 0.2, 1.0, 0.0)),
+        "factor": st.sampled_from((2.0, 1.0, 7.3)),
     }
 
 
 def network(mood, _agents):
-    return {"up": long(mood), "down": long(mood)}
+    return {
+        "up": long(mood),
+        "down": long(mood),
+        "loss": st.sampled_from((0.0, 0.0, 0.0, 0.05, 0.5)),
+        "retransmission_timeout": st.sampled_from((TICK, 4 * TICK, 0.2, 100.0)),
+    }
 
 
 def cpu(mood, _agents):
@@ -193,6 +224,7 @@ def polling(mood, agents):
         "growth": often(None, built(Growth, mood)),
         "wake_on_write": st.booleans(),
         "cache": often(None, built(Cache, mood)),
+        "rate_limit": often(None, built(RateLimit, mood)),
     }
 
 
@@ -211,6 +243,10 @@ def growth(_mood, _agents):
     }
 
 
+def rate_limit(_mood, _agents):
+    return {"rate": st.sampled_from((1 / TICK, 4.0, 3.3, 0.1)), "burst": whole(1, 5)}
+
+
 def push(mood, agents):
     return {
         "connections": often(None, whole(1, max(1, agents // 2))),
@@ -218,6 +254,7 @@ def push(mood, agents):
         "outbound": often(None, whole(1, 3)),
         "session": often(None, long(mood, zeros=0)),
         "reconnect": st.one_of(st.none(), long(mood, zeros=0), long(mood, zeros=0)),
+        "rate_limit": st.one_of(st.none(), st.none(), built(RateLimit, mood)),
     }
 
 
@@ -233,6 +270,7 @@ def memory(_mood, _agents):
 
 FIELDS = {
     Workload: workload,
+    Slow: slow,
     Network: network,
     Cpu: cpu,
     Warmth: warmth,
@@ -243,6 +281,7 @@ FIELDS = {
     Growth: growth,
     Cache: cache,
     PushServer: push,
+    RateLimit: rate_limit,
     Memory: memory,
 }
 
@@ -306,7 +345,7 @@ def cases(draw, server, moods=MOODS, many=False, **focus):
 def _suitable(topology, agents):
     if topology == "pair":
         return agents + agents % 2
-    return max(agents, 2) if topology == "random" else agents
+    return agents if topology == "ring" else max(agents, 2)
 
 
 def _finite(system, agents):
@@ -315,7 +354,9 @@ def _finite(system, agents):
     if not isinstance(closed, Closed) or closed.messages is not None:
         return system
     cycle = closed.pause.mean + system.network.up.mean + system.cpu.parse_message.mean
-    if cycle + system.store.write.mean >= TICK * agents / 12:
+    if system.server.rate_limit is None:
+        cycle += system.store.write.mean  # which a rejected message does not have
+    if cycle >= TICK * agents / 12:
         return system
     traffic = attrs.evolve(closed, messages=20)
     return attrs.evolve(system, workload=attrs.evolve(system.workload, traffic=traffic))
@@ -323,7 +364,10 @@ def _finite(system, agents):
 
 def _steps(system, agents):
     """Return roughly how many steps of processes a second of a run takes at most."""
-    rate = system.workload.traffic.rate_per_agent or 1 / TICK / 8
+    traffic = system.workload.traffic
+    rate = traffic.rate_per_agent or 1 / TICK / 8
+    if isinstance(traffic, Piecewise):
+        rate = max(piece.rate for piece in traffic.pieces)
     server = system.server
     if system.polling is not None:
         own = 5 / min(server.interval, server.backoff)
@@ -361,9 +405,31 @@ def _slow_store(mood):
     }
 
 
+def _broadcasts(mood):
+    closed = st.builds(Closed, st.one_of(st.none(), whole(2, 6)), long(mood))
+    return {
+        "topology": st.just("broadcast"),
+        "traffic": st.one_of(closed, closed, st.builds(Poisson, st.just(8.0))),
+        "think": short(mood),
+    }
+
+
+def _half_are_slow(mood):
+    return {
+        "topology": st.sampled_from(("hub", "ring", "random")),
+        "slow": built(Slow, mood, share=st.just(0.5)),
+    }
+
+
+def _lossy(mood):
+    rarely_long = st.sampled_from((TICK, 4 * TICK, 0.2))
+    return {"loss": st.sampled_from((0.05, 0.5)), "retransmission_timeout": rarely_long}
+
+
 def _busy(mood):
     """Most messages that there can be."""
-    return {"traffic": st.builds(Poisson, st.just(64.0)), "think": short(mood)}
+    rate = st.just(64.0)
+    return {"traffic": st.one_of(st.builds(Poisson, rate), bursts(rate)), "think": short(mood)}
 
 
 # What the tests draw from, each worth a test of its own: a failure then names its area.
@@ -402,6 +468,12 @@ AREAS = {
         },
     ),
     "polling, store": cases(PollingServer, store=_slow_store),
+    "polling, broadcasts": cases(
+        PollingServer,
+        workload=_broadcasts,
+        polling=lambda _: {"interval": st.sampled_from((TICK, 4 * TICK)), "connections": st.none()},
+    ),
+    "polling, network": cases(PollingServer, workload=_half_are_slow, network=_lossy),
     "push": cases(PushServer),
     "push, many agents": cases(PushServer, many=True),
     "push, events at one instant": cases(PushServer, moods=("grid",), workload=_together),
@@ -421,5 +493,7 @@ AREAS = {
     ),
     "push, processor": cases(PushServer, cpu=_all_of_the_processor),
     "push, relays": cases(PushServer, cpu=_relays),
+    "push, network": cases(PushServer, workload=_half_are_slow, network=_lossy),
+    "push, broadcasts": cases(PushServer, workload=_broadcasts),
     "push, store": cases(PushServer, store=_slow_store),
 }  # fmt: skip

@@ -39,6 +39,13 @@ BOTH = {
     "agent that sends to itself": 1,
     "closed loop to its end": 2,
     "periodic": 4,
+    "bursts": 4,
+    "slow agent among others": 13,
+    "lost packet": 18,
+    "rate limit": 10,
+    "hub": 6,
+    "broadcast": 6,
+    "closed loop of broadcasts": 1,
 }
 OF = {
     "polling": BOTH
@@ -231,6 +238,13 @@ def _in_the_end(bridge, case):
         "agent that sends to itself": any(m.sender == m.target and m.stored > 0 for m in messages),
         "closed loop to its end": len(messages) > 0 and _all_have_ended(bridge, system),
         "periodic": system.workload.traffic.name == "periodic" and len(messages) > 0,
+        "slow agent among others": 0 < len(bridge.slowness) < bridge.agents,
+        "lost packet": system.network.loss > 0.1 and len(messages) > 0,
+        "rate limit": bridge.limited > 0 and outcomes[Outcome.DELIVERED] > 0,
+        "bursts": system.workload.traffic.name == "piecewise" and len(messages) > 1,
+        "hub": system.workload.topology == "hub" and outcomes[Outcome.DELIVERED] > 1,
+        "broadcast": any(len(m.copies) > 1 and m.stored > 0 for m in messages),
+        "closed loop of broadcasts": _second_broadcast_in_turn(system, messages),
     }
     server = bridge.server
     own = {"refused": server.refused > 0}
@@ -255,9 +269,14 @@ def _in_the_end(bridge, case):
     return both | own
 
 
+def _second_broadcast_in_turn(system, messages):
+    broadcasts = [message for message in messages if len(message.copies) > 1]
+    return system.workload.traffic.name == "closed" and len(broadcasts) > 1
+
+
 def _all_have_ended(bridge, system):
     most = getattr(system.workload.traffic, "messages", None)
-    senders = len(system.workload.senders(bridge.agents))
+    senders = len(system.workload.senders(bridge.agents)) * system.workload.copies(bridge.agents)
     return most is not None and bridge.ledger.created == senders * most and not bridge.ledger.open
 
 
@@ -267,5 +286,6 @@ def test_traffic_is_of_each_kind():
     assert {kind.name for kind in kinds if hasattr(kind, "name")} == {
         "poisson",
         "periodic",
+        "piecewise",
         "closed",
     }

@@ -9,6 +9,7 @@ import itertools
 import math
 
 import attrs
+import numpy as np
 import pytest
 from comparison import CANDIDATE, REFERENCE, Case, differences
 from generators import LONG_RANDOM, SHORT_RANDOM, TICK
@@ -28,15 +29,21 @@ from lhsim.models import (
     Memory,
     Network,
     Periodic,
+    Piece,
+    Piecewise,
     Poisson,
     PollingServer,
     PushServer,
+    RateLimit,
+    Slow,
     Stalls,
     System,
     Warmth,
     Workload,
     agent,
     ledger,
+    limits,
+    stage,
 )
 from lhsim.models import polling as polling_module
 from lhsim.models import store as store_module
@@ -46,11 +53,11 @@ from lhsim.models.ledger import Ledger
 from lhsim.models.memory import MemoryUse
 from lhsim.models.polling import Polling
 from lhsim.models.push import Connection, Push
-from lhsim.models.stage import Stage
+from lhsim.models.stage import Route, Stage
 from lhsim.models.station import Service, Station
 from lhsim.models.store import Store
 from lhsim.rules import RAMP, grown
-from lhsim.streams import Purpose
+from lhsim.streams import Purpose, uniform
 
 HALF, ONE, TWO = (Deterministic(ticks * TICK) for ticks in (0.5, 1, 2))
 NAMES = (
@@ -99,6 +106,12 @@ ALL_THE_SAME = {
 }
 FAST = Workload(traffic=Poisson(32.0), think=Exponential(TICK), start="ramp")
 SHORT_SESSIONS = {"session": Exponential(8 * TICK), "reconnect": Exponential(4 * TICK)}
+
+SLOW = {
+    "workload": Workload(traffic=Closed(None, ONE), think=TWO, slow=Slow(0.5, 3.0)),
+    "network": Network(ONE, LONG_RANDOM[0], loss=0.3, retransmission_timeout=TICK),
+}
+BURSTS = Piecewise((Piece(8 * TICK, 2.0), Piece(4 * TICK, 0.0), Piece(2 * TICK, 40.0)))
 
 CASES = [
     Case(polling("random", **RANDOM), 6, duration=4.0),
@@ -222,6 +235,42 @@ CASES = [
         ),
         3,
         duration=10.0,
+    ),
+    Case(push("bursts", workload=Workload(traffic=BURSTS)), 4, duration=4.0),
+    Case(
+        polling(
+            "rate limit",
+            workload=Workload(traffic=Closed(None, ONE), start="together"),
+            cpu=Cpu(parse_message=Exponential(TICK), acknowledge=ONE),
+            polling=PollingServer(interval=TICK, rate_limit=RateLimit(8.0, 2)),
+        ),
+        4,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "rate limit",
+            workload=Workload(traffic=Periodic(32.0), start="together"),
+            cpu=Cpu(validate=HALF, acknowledge=HALF),
+            push=PushServer(rate_limit=RateLimit(8.0, 2)),
+        ),
+        3,
+        duration=4.0,
+    ),
+    *(
+        Case(server("slow", **RANDOM | SLOW, **extra), 6, duration=4.0)
+        for server, extra in ((polling, {}), (push, {"push": PushServer(**SHORT_SESSIONS)}))
+    ),
+    Case(polling("hub", workload=Workload("hub", Poisson(8.0))), 4, duration=2.0),
+    Case(
+        push(
+            "broadcast",
+            workload=Workload("broadcast", Closed(None, ONE)),
+            network=Network(LONG_RANDOM[1], LONG_RANDOM[2]),
+            cpu=Cpu(workers=2, send=SHORT_RANDOM[7], relay=SHORT_RANDOM[8]),
+        ),
+        5,
+        duration=4.0,
     ),
 ]
 
@@ -356,19 +405,19 @@ def a_connection_is_held_until_the_answer_is_there(patch):
         yield self.env.timeout(start)
         queries = itertools.count()
         for request in itertools.count():
-            yield from bridge.delay(bridge.request_up, agent, request)
+            yield from bridge.travel(agent, bridge.request_up, agent, request)
             if not self._accept():
-                yield from bridge.delay(bridge.answer_down, agent, request)
+                yield from bridge.travel(agent, bridge.answer_down, agent, request)
                 yield self.env.timeout(self.server.backoff)
                 continue
             messages = yield from self.wait_for_messages(agent, request, queries)
             yield from bridge.compute(agent, self._respond, agent, request)
-            yield from bridge.delay(bridge.answer_down, agent, request)
+            yield from bridge.travel(agent, bridge.answer_down, agent, request)
             bridge.memory.disconnect()
             if messages:
                 for message in messages:
                     bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-                yield from bridge.delay(self._think, agent, request)
+                yield from bridge.think(agent, self._think, request)
 
     patch.setattr(Polling, "attend", attend)
 
@@ -792,6 +841,158 @@ def a_message_goes_to_the_agent_before(patch):
     patch.setattr(agent, "_target", target)
 
 
+def the_centre_of_a_hub_is_the_last_agent(patch):
+    original = agent._target
+
+    def target(bridge, who, number):
+        hub = bridge.system.workload.topology == "hub"
+        return bridge.agents - 1 if hub else original(bridge, who, number)
+
+    patch.setattr(agent, "_target", target)
+
+
+def a_broadcast_goes_to_the_last_agent_first(patch):
+    original = agent._target
+
+    def target(bridge, who, number):
+        broadcast = bridge.system.workload.topology == "broadcast"
+        first = original(bridge, who, number)
+        return bridge.agents - first if broadcast else first
+
+    patch.setattr(agent, "_target", target)
+
+
+def the_next_broadcast_waits_for_the_first_delivery(patch):
+    original = ledger.Countdown.__init__
+    patch.setattr(
+        ledger.Countdown, "__init__", lambda self, _messages, event: original(self, 1, event)
+    )
+
+
+def a_broadcast_leaves_only_when_its_first_message_has_left(patch):
+    def carry(self, message):
+        bridge, sender, number = self.bridge, message.sender, message.number
+        yield from bridge.receive(message)
+        yield from bridge.compute(sender, self._validate, sender, number)
+        yield from bridge.compute(sender, bridge.write_cpu, sender, number)
+        yield from bridge.store.write(message, self._stored)
+        yield from self.hand_over(message)
+        for copy in message.copies:
+            self.env.process(self.hand_over(copy))
+        yield from bridge.compute(sender, bridge.acknowledge, sender, number)
+
+    patch.setattr(Push, "carry", carry)
+
+
+def bursts_begin_with_their_agent(patch):
+    def send_at_a_rate(self, who, start):
+        env = self._bridge.env
+        yield env.timeout(start)
+        for number in itertools.count():
+            expected = self._expected.draw(who, number)
+            yield env.timeout(agent.time_to_next(env.now - start, expected, self._schedule))
+            self._send(who, number)
+
+    patch.setattr(agent.Senders, "send_at_a_rate", send_at_a_rate)
+
+
+def the_rate_stays_what_it_was_at_the_last_message(patch):
+    def time_to_next(now, expected, schedule):
+        ends = np.cumsum(schedule[0, :-1])
+        rate = schedule[1, np.searchsorted(ends, now % ends[-1], side="right")]
+        return float(expected / rate) if rate > 0 else 4 * TICK
+
+    patch.setattr(agent, "time_to_next", time_to_next)
+
+
+def a_slow_agent_pauses_like_others(patch):
+    def think(self, who, stage, index):
+        if stage is not None:
+            yield self.env.timeout(stage.draw(who, index))
+
+    patch.setattr(Bridge, "think", think)
+
+
+def a_push_to_a_slow_agent_takes_as_long_as_one_from_it(patch):
+    original = Bridge.travel
+
+    def travel(self, who, route, entity, index):
+        return original(self, entity, route, entity, index)
+
+    patch.setattr(Bridge, "travel", travel)
+
+
+def the_first_agents_are_slow(patch):
+    original = Bridge._slowness
+
+    def slowness(self):
+        return dict(enumerate(original(self).values()))
+
+    patch.setattr(Bridge, "_slowness", slowness)
+
+
+def a_slow_agent_takes_longer_for_a_retransmission(patch):
+    original = Route.delay
+
+    def delay(self, entity, index, slowness):
+        return original(self, entity, index, 1.0) * slowness
+
+    patch.setattr(Route, "delay", delay)
+
+
+def the_timeout_of_a_retransmission_stays_the_same(patch):
+    def retransmission_delay(u, loss, timeout):
+        delay = 0.0
+        while u < loss:
+            u, delay = u / loss, delay + timeout
+        return delay
+
+    patch.setattr(stage, "retransmission_delay", retransmission_delay)
+
+
+def a_bucket_holds_one_token_more(patch):
+    original = limits.take_token
+    patch.setattr(
+        limits, "take_token", lambda now, full, every, burst: original(now, full, every, burst + 1)
+    )
+
+
+def a_bucket_is_empty_at_first(patch):
+    original = limits.Buckets.__init__
+
+    def init(self, limit):
+        original(self, limit)
+        self._full_at = dict.fromkeys(range(100), limit.burst / limit.rate)
+
+    patch.setattr(limits.Buckets, "__init__", init)
+
+
+def a_rejected_message_takes_a_token_too(patch):
+    def take(self, who, now):
+        full_at = max(self._full_at.get(who, 0.0), now)
+        self._full_at[who] = full_at + self._interval
+        return full_at <= now + (self._burst - 1) * self._interval
+
+    patch.setattr(limits.Buckets, "take", take)
+
+
+def all_agents_share_a_bucket(patch):
+    original = limits.Buckets.take
+    patch.setattr(limits.Buckets, "take", lambda self, _who, now: original(self, 0, now))
+
+
+def a_rejected_message_is_acknowledged(patch):
+    original = Push.carry
+
+    def carry(self, message):
+        yield from original(self, message)
+        if message.outcome is Outcome.REJECTED and np.isnan(message.stored):
+            bridge, sender = self.bridge, message.sender
+            yield from bridge.compute(sender, bridge.acknowledge, sender, message.number)
+
+    patch.setattr(Push, "carry", carry)
+
+
 def the_last_agent_of_a_ramp_starts_at_its_end(patch):
     original = agent.start_time
 
@@ -915,6 +1116,22 @@ SLIPS = [
     in_pairs_the_odd_agents_send,
     a_random_target_is_that_of_the_next_message,
     a_message_goes_to_the_agent_before,
+    the_centre_of_a_hub_is_the_last_agent,
+    a_broadcast_goes_to_the_last_agent_first,
+    the_next_broadcast_waits_for_the_first_delivery,
+    a_broadcast_leaves_only_when_its_first_message_has_left,
+    bursts_begin_with_their_agent,
+    the_rate_stays_what_it_was_at_the_last_message,
+    a_slow_agent_pauses_like_others,
+    a_push_to_a_slow_agent_takes_as_long_as_one_from_it,
+    the_first_agents_are_slow,
+    a_slow_agent_takes_longer_for_a_retransmission,
+    the_timeout_of_a_retransmission_stays_the_same,
+    a_bucket_holds_one_token_more,
+    a_bucket_is_empty_at_first,
+    a_rejected_message_takes_a_token_too,
+    all_agents_share_a_bucket,
+    a_rejected_message_is_acknowledged,
     the_last_agent_of_a_ramp_starts_at_its_end,
     the_start_of_an_agent_is_that_of_the_next,
     the_first_gap_is_like_the_others,
@@ -924,6 +1141,12 @@ SLIPS = [
     a_stored_message_takes_no_memory,
     the_last_end_of_a_message_is_that_of_the_one_before,
 ]
+LOSSES = [
+    Purpose.LOSS_MESSAGE_UP,
+    Purpose.LOSS_REQUEST_UP,
+    Purpose.LOSS_ANSWER_DOWN,
+    Purpose.LOSS_PUSH_DOWN,
+]
 NO_STAGES = {
     Purpose.REPLICATION,
     Purpose.START,
@@ -931,6 +1154,8 @@ NO_STAGES = {
     Purpose.STALL_GAP,
     Purpose.STALL_LENGTH,
     Purpose.SLEEP,
+    Purpose.SLOW,
+    *LOSSES,
 }
 
 
@@ -949,6 +1174,14 @@ def test_a_draw_at_the_address_of_the_next_is_found(purpose):
         return original(self, entity, index + (self._purpose == purpose))
 
     assert found(lambda patch: patch.setattr(Stage, "draw", next_draw)) != []
+
+
+@pytest.mark.parametrize("purpose", LOSSES, ids=lambda p: p.name)
+def test_losses_at_the_address_of_the_next_are_found(purpose):
+    def next_uniform(seed, losses, entity, index):
+        return uniform(seed, losses, entity, index + (losses == purpose))
+
+    assert found(lambda patch: patch.setattr(stage, "uniform", next_uniform)) != []
 
 
 def test_stalls_drawn_from_another_host_are_found():

@@ -19,9 +19,14 @@ from lhsim.rules import (
     other_agent,
     part_inside,
     pauses,
+    rate_schedule,
+    retransmission_delay,
     slopes,
+    slowness,
     start_time,
     stretched,
+    take_token,
+    time_to_next,
 )
 from lhsim.streams import uniform
 
@@ -53,6 +58,83 @@ def test_a_random_target_is_another_agent(u, agents, data):
 def test_every_other_agent_is_equally_likely():
     targets = [other_agent((i + 0.5) / 400, 2, 5) for i in range(400)]
     assert {t: targets.count(t) for t in set(targets)} == {0: 100, 1: 100, 3: 100, 4: 100}
+
+
+SCHEDULE = rate_schedule(np.array([2.0, 1.0, 1.0]), np.array([1.0, 0.0, 4.0]))  # 6 in 4 s
+
+
+@pytest.mark.parametrize(
+    ("now", "expected", "time"),
+    [
+        (0.0, 0.5, 0.5),
+        (1.5, 0.5, 1.5),  # all of the first piece is used up: the next one has no messages
+        (1.5, 1.5, 1.75),
+        (2.5, 0.0, 0.5),
+        (3.5, 2.5, 1.0),  # 2 in what is left of the third piece, 0.5 in the first
+        (1.0, 6.0, 4.0),  # a period
+        (402.5, 62.0, 41.0),  # ten of them first
+    ],
+)
+def test_the_time_to_the_next_message_by_hand(now, expected, time):
+    assert time_to_next(now, expected, SCHEDULE) == pytest.approx(time)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 5), st.floats(0, 5)), min_size=1, max_size=5).filter(
+        lambda pieces: any(rate > 0.1 for _, rate in pieces)
+    ),
+    st.floats(0, 100),
+    st.floats(0, 50),
+)
+def test_so_many_messages_are_expected_until_then(pieces, now, expected):
+    durations, rates = (np.array(column) for column in zip(*pieces, strict=True))
+    time = time_to_next(now, expected, rate_schedule(durations, rates))
+    ends = np.append(0.0, np.cumsum(durations))
+    cumulative = np.append(0.0, np.cumsum(durations * rates))
+
+    def until(when):
+        periods, rest = divmod(when, ends[-1])
+        return periods * cumulative[-1] + np.interp(rest, ends, cumulative)
+
+    assert time >= 0
+    assert until(now + time) - until(now) == pytest.approx(expected, abs=1e-9 * max(1, now + time))
+
+
+@pytest.mark.parametrize(
+    ("u", "delay"),
+    [(0.99, 0.0), (0.25, 0.0), (0.2499, 1.0), (0.0625, 1.0), (0.0624, 3.0), (0.015, 7.0)],
+)
+def test_a_lost_packet_is_sent_again_after_a_timeout_that_doubles(u, delay):
+    """Lost once with probability 1/4, twice with 1/16, three times with 1/64."""
+    assert retransmission_delay(u, 0.25, 1.0) == delay
+
+
+def test_the_timeout_of_a_retransmission_has_a_limit():
+    six_losses = 1.5**-1 * 0.5**6
+    assert retransmission_delay(six_losses, 0.5, 20.0) == 20.0 + 40.0 + 4 * 60.0
+    assert retransmission_delay(0.3, 0.5, 100.0) == 100.0
+    assert retransmission_delay(0.2, 0.5, 100.0) == 200.0  # it begins beyond the limit
+    assert np.isfinite(retransmission_delay(0.0, 0.5, 1.0))
+
+
+def test_a_share_of_the_agents_is_slow():
+    times = [slowness(0.3, 4.0, agent, 9) for agent in range(1000)]
+    assert set(times) == {1.0, 4.0}
+    assert times.count(4.0) == pytest.approx(300, abs=4 * (1000 * 0.3 * 0.7) ** 0.5)
+    assert {slowness(0.0, 4.0, agent, 9) for agent in range(100)} == {1.0}
+    assert {slowness(1.0, 4.0, agent, 9) for agent in range(100)} == {4.0}
+
+
+@given(st.lists(st.integers(0, 12), max_size=60), st.integers(1, 5), st.integers(1, 9))
+def test_a_token_bucket_is_one_that_counts_its_tokens(gaps, burst, interval):
+    """Whole numbers, so that the naive one adds up fractions of tokens without an error."""
+    now, full_at, parts = 0, 0.0, burst * interval
+    for gap in gaps:
+        now, parts = now + gap, min(parts + gap, burst * interval)
+        after = take_token(float(now), full_at, float(interval), float(burst))
+        assert (after >= 0) == (parts >= interval)
+        if after >= 0:
+            full_at, parts = after, parts - interval
 
 
 @given(st.floats(0, 10))

@@ -1,0 +1,41 @@
+"""Limits on the rate of messages: a token bucket for each agent.
+
+It is kept as the time at which it will be full again, the theoretical arrival time of the generic
+cell rate algorithm (ITU-T I.371, annex A): one number an agent, and no sum of small refills.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from lhsim.checks import positive, whole
+from lhsim.rules import take_token
+from lhsim.units import PerSecond
+
+
+@frozen
+class RateLimit:
+    """A token bucket for each agent: what it sends takes a token, and is rejected without one.
+
+    By the time t a bucket has given floor(burst + rate t) tokens at most.
+    """
+
+    rate: PerSecond = field(validator=positive)  # tokens that a bucket gets [1/s]
+    burst: int = field(validator=whole(1))  # tokens that it holds at most, and at first
+
+
+class Buckets:
+    """The buckets of all agents."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._interval = 1 / limit.rate
+        self._burst = float(limit.burst)
+        self._full_at: dict[int, float] = {}  # by agent [s]
+
+    def take(self, agent: int, now: float) -> bool:
+        """Take a token of an agent, and return whether there was one."""
+        full_at = take_token(now, self._full_at.get(agent, 0.0), self._interval, self._burst)
+        if full_at < 0:
+            return False
+        self._full_at[agent] = full_at
+        return True
