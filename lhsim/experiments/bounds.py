@@ -31,7 +31,7 @@ def lower_bound(system: System, agents: int) -> float | None:
 
     None for a closed loop, whose messages do not come at random times.
     """
-    rate = system.offered_load(agents)
+    rate = admitted_load(system, agents)
     if rate is None:
         return None
     if system.polling is not None:
@@ -55,6 +55,14 @@ def _push(system: System, rate: float, copies: int) -> float:
         return math.inf
     on_loop = cpu.parse_message.mean + cpu.validate.mean + cpu.write.mean + cpu.send.mean
     return network.up.mean + on_loop + store.write.mean + network.down.mean
+
+
+def admitted_load(system: System, agents: int) -> float | None:
+    """Return the messages that a rate limit lets in of those offered, in the long run [1/s]."""
+    rate, limit, workload = system.offered_load(agents), system.server.rate_limit, system.workload
+    if rate is None or limit is None:
+        return rate
+    return min(rate, limit.rate * len(workload.senders(agents)) * workload.copies(agents))
 
 
 def push_load(system: System, rate: float, copies: int) -> float:
@@ -87,7 +95,7 @@ def settling_time(system: System, agents: int) -> float:
     W / (1 - rho). Where the station saturates anyway, messages wait behind the start, W, which is
     then not waited for if it takes more than `MOST_WAITING` of them.
     """
-    rate = system.offered_load(agents) or 0.0
+    rate = admitted_load(system, agents) or 0.0
     cpu = system.cpu
     if system.polling is not None:
         first = cpu.parse_request.mean + cpu.query.mean

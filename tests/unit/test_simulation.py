@@ -287,7 +287,7 @@ systems = st.builds(
     server=servers,
     workload=st.builds(
         Workload,
-        topology=st.sampled_from(["ring", "pair", "random"]),
+        topology=st.sampled_from(["ring", "pair", "random", "hub", "broadcast"]),
         traffic=traffic,
         think=costs,
         start=st.sampled_from(["random", "together", "ramp"]),
@@ -432,7 +432,9 @@ def test_bad_arguments_are_refused_in_one_line(options, key):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("topology", "agents"), [("pair", 3), ("random", 1)])
+@pytest.mark.parametrize(
+    ("topology", "agents"), [("pair", 3), ("random", 1), ("hub", 1), ("broadcast", 1)]
+)
 def test_a_topology_refuses_numbers_of_agents_that_it_cannot_have(topology, agents):
     with pytest.raises(lhsim.InputError, match="agents"):
         run(attrs.evolve(POLLING, workload=Workload(topology=topology)), agents)
