@@ -70,6 +70,7 @@ class Purpose(IntEnum):
     COLLECTION = 26  # loop, garbage collection
     SLEEP = 35  # agent, cycle: the jitter of the sleep after it
     LOOK_UP = 36  # agent, cycle
+    PRIORITY = 37  # sender, message number
 
 
 @jit

@@ -292,6 +292,8 @@ class State(NamedTuple):
     histogram: Any  # of shape (BATCHES, BUCKETS)
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
+    boxes: Any  # by agent and priority: last messages of mailboxes; none where there is one alone
+    priorities: Any  # `lhsim.rules.bounds`, of shape (priorities,); none where there is one alone
     pollers: Records  # by agent; none where no option needs them
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
@@ -328,7 +330,9 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[16, 0], (BATCHES, BUCKETS), np.int64),
         view(memory[17, 0], BATCHES, np.float64),
         view(memory[18, 0], memory[18, 1], RECORD),
-        view(memory[19, 0], memory[19, 1], POLLER),
+        view(memory[19, 0], memory[19, 1], np.int32),
+        view(memory[20, 0], memory[20, 1], np.float64),
+        view(memory[21, 0], memory[21, 1], POLLER),
         memory[3, 0],
         options,
     )

@@ -192,6 +192,7 @@ def polling(mood, agents):
         "growth": often(None, built(Growth, mood)),
         "wake_on_write": st.booleans(),
         "cache": often(None, built(Cache, mood)),
+        "priorities": st.sampled_from(((), (), (1.0,), (0.1, 0.9), (0.5, 0.0, 0.25, 0.25))),
     }
 
 
@@ -391,6 +392,15 @@ AREAS = {
         PollingServer,
         polling=lambda mood: {
             "interval": st.sampled_from((TICK, 2 * TICK)), "cache": built(Cache, mood)
+        },
+    ),
+    "polling, priorities": cases(
+        PollingServer,
+        workload=_busy,
+        polling=lambda _: {
+            "limit": whole(1, 3),
+            "interval": st.just(8 * TICK),
+            "priorities": st.sampled_from(((0.1, 0.9), (0.5, 0.0, 0.25, 0.25))),
         },
     ),
     "polling, store": cases(PollingServer, store=_slow_store),

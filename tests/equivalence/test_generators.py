@@ -50,6 +50,7 @@ OF = {
         "jitter": 20,
         "sleep that has grown": 8,
         "longest sleep": 4,
+        "message that overtakes another": 8,
         "cache hit": 20,
         "cache entry that a write removes": 15,
         "cache entry that hides a message": 8,
@@ -238,6 +239,7 @@ def _in_the_end(bridge, case):
             "full answer": system.polling.limit > 1 and system.polling.limit in answers,
             "several messages at once": any(answer > 1 for answer in answers),
             "cache hit": server.cache_hits > 0,
+            "message that overtakes another": _overtakes(messages),
             "found nothing": server.wasted_cycles > 0,
         }
     else:
@@ -249,6 +251,16 @@ def _in_the_end(bridge, case):
             "relay": crossed and not system.cpu.relay.table().is_zero,
         }
     return both | own
+
+
+def _overtakes(messages):
+    latest = {}
+    for message in sorted((m for m in messages if m.stored >= 0), key=lambda m: m.stored):
+        delivered = message.delivered if message.delivered >= 0 else np.inf
+        if delivered < latest.setdefault(message.target, delivered):
+            return True
+        latest[message.target] = delivered
+    return False
 
 
 def _all_have_ended(bridge, system):
