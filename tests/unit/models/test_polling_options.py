@@ -26,6 +26,7 @@ from lhsim.models import (
 )
 from lhsim.simulation import simulate
 from lhsim.streams import Purpose, uniform
+from lhsim.theory import polling_delay
 
 SEED = 5
 
@@ -83,6 +84,14 @@ def test_jitter_spreads_pollers_that_start_together(engine):
 
     assert instants(0.0) <= 100
     assert instants(0.1) > 500
+
+
+def test_a_jittered_poll_has_the_delay_of_renewal_theory():
+    # Z is uniform on (0, 2), of variance 1/3. The interval covers in all but 1 of 1000 cases.
+    result = run(busy(interval=1.0, jitter=1.0), "compiled", 500)
+    low, high = result.latency.mean_interval(0.999)
+    assert low < polling_delay(1.0, 0.0, 0.0, 1 / 3) < high
+    assert high - low < 0.05
 
 
 # The growth of the interval
