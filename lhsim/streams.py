@@ -56,8 +56,8 @@ class Purpose(IntEnum):
     VALIDATE = 12  # sender, message number
     WRITE_CPU = 13  # sender, message number
     WRITE = 14  # sender, message number
-    QUERY_CPU = 15  # agent, query
-    QUERY = 16  # agent, query
+    QUERY_CPU = 15  # agent, cycle
+    QUERY = 16  # agent, cycle
     RESPOND = 17  # agent, wait request
     ACKNOWLEDGE = 18  # sender, message number
     CONNECT = 19  # agent, connection attempt

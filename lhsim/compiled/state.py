@@ -103,7 +103,7 @@ RECEIVER = np.dtype(
 # attempt: wait request or connection attempt, from 0 on
 # mailbox: last message of a circular list, that is stored, or that waits for a connection
 # since:   polling: when the wait request was parsed
-# query:   polling: from 0 on
+# query:   polling: cycle, from 0 on
 # found:   polling: messages in the answer
 # queued:  push: messages in the outbound queue
 # status:  push: whether the agent is known and connected
