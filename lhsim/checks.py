@@ -13,6 +13,8 @@ from typing import Any
 
 from lhsim.errors import InputError, unknown_name
 
+ROUNDING = 1e-9  # of a sum of parts
+
 Validator = Callable[[Any, Any, Any], None]
 
 
@@ -59,6 +61,16 @@ def lasting(_instance: object, attribute: Any, value: Any) -> None:
     """Accept distributions that are not always 0, without which a model would go round for ever."""
     if value is not None and not value.mean > 0:
         raise InputError("is always 0", key=attribute.name, allowed="a mean > 0 s")
+
+
+def shares(_instance: object, attribute: Any, value: Any) -> None:
+    """Accept parts of a whole: numbers >= 0 whose sum is 1, or none at all."""
+    if not value:
+        return
+    numeric = all(isinstance(part, int | float) and part >= 0 for part in value)
+    if not numeric or abs(sum(value) - 1) > ROUNDING:
+        problem = f"{list(value)!r} are no parts of a whole"
+        raise InputError(problem, key=attribute.name, allowed="numbers >= 0 whose sum is 1")
 
 
 def one_of(choices: Iterable[str]) -> Validator:

@@ -6,6 +6,8 @@ a service by pauses, the choice of a target. None uses a logarithm or a power, n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,7 @@ LOSSES = {
     int(Purpose.ANSWER_DOWN): int(Purpose.LOSS_ANSWER_DOWN),
     int(Purpose.PUSH_DOWN): int(Purpose.LOSS_PUSH_DOWN),
 }
+PRIORITY = int(Purpose.PRIORITY)
 STALL_GAP, STALL_LENGTH = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
 
 
@@ -232,6 +235,22 @@ def jittered(interval: float, jitter: float, u: float) -> float:
 def grown(interval: float, factor: float, longest: float) -> float:
     """Return the interval after an empty cycle, backed off [s]."""
     return min(interval * factor, longest)
+
+
+def bounds(shares: Sequence[float]) -> FloatArray:
+    """Return the upper bounds of the draws of each priority, for `priority`."""
+    upper = np.cumsum(np.array(shares, np.float64))
+    upper[-1:] = 1.0  # whatever the rounding says
+    return upper
+
+
+@jit
+def priority(seed: int, sender: int, number: int, upper: FloatArray) -> int:
+    """Return the priority of a message, from 0, the highest, on."""
+    u, level = uniform(seed, PRIORITY, sender, number), 0
+    while u >= upper[level]:
+        level += 1
+    return level
 
 
 @jit

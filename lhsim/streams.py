@@ -56,8 +56,8 @@ class Purpose(IntEnum):
     VALIDATE = 12  # sender, message number
     WRITE_CPU = 13  # sender, message number
     WRITE = 14  # sender, message number
-    QUERY_CPU = 15  # agent, query
-    QUERY = 16  # agent, query
+    QUERY_CPU = 15  # agent, cycle
+    QUERY = 16  # agent, cycle
     RESPOND = 17  # agent, wait request
     ACKNOWLEDGE = 18  # sender, message number
     CONNECT = 19  # agent, connection attempt
@@ -75,6 +75,7 @@ class Purpose(IntEnum):
     LOSS_PUSH_DOWN = 31  # sender, message number
     SLEEP = 35  # agent, cycle: the jitter of the sleep after it
     LOOK_UP = 36  # agent, cycle
+    PRIORITY = 37  # sender, message number
 
 
 @jit

@@ -22,7 +22,7 @@ from lhsim.compiled.state import (
 from lhsim.distributions.table import look_up
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import record
-from lhsim.rules import batch, other_agent, take_token
+from lhsim.rules import batch, other_agent, priority, take_token
 from lhsim.streams import Purpose, uniform
 
 TARGET = int(Purpose.TARGET)
@@ -175,7 +175,10 @@ def _show(s: State, place: int) -> None:
     if s.settings[0].keep:
         s.records[message.row].stored = s.queue[0].now
     if s.settings[0].polls:
-        post(s, s.receivers[message.target], place)
+        if len(s.options) > 0 and len(s.priorities) > 0:
+            _file(s, place)
+        else:
+            post(s, s.receivers[message.target], place)
         if len(s.options) > 0 and s.settings[0].wakes:
             _wake(s, message.target)
         if len(s.options) > 0 and s.settings[0].invalidates:
@@ -226,14 +229,46 @@ def release(s: State, place: int) -> None:
 
 @inlined
 def post(s: State, receiver: Record, place: int) -> None:
-    """Put a message at the end of an agent's mailbox, a circular list known by its last."""
-    last = receiver.mailbox
+    """Put a message at the end of an agent's mailbox."""
+    _append(s, receiver.mailbox, place)
+    receiver.mailbox = place
+
+
+@inlined
+def _append(s: State, last: int, place: int) -> None:
+    """Put a message at the end of a mailbox, a circular list known by its last."""
     if last < 0:
         s.events[content(s, place)].next = place
     else:
         s.events[content(s, place)].next = s.events[content(s, last)].next
         s.events[content(s, last)].next = place
-    receiver.mailbox = place
+
+
+@inlined
+def _file(s: State, place: int) -> None:
+    """Put a message at the end of the mailbox of its target and its priority."""
+    message, upper = s.messages[place], s.priorities
+    level = priority(s.settings[0].seed, message.sender, message.number, upper)
+    box = len(upper) * message.target + level
+    _append(s, s.boxes[box], place)
+    s.boxes[box] = place
+
+
+@inlined
+def collect(s: State, agent: int) -> int:
+    """Move what an answer holds into an agent's mailbox, by priority; return how many these are."""
+    levels, found = len(s.priorities), 0
+    for box in range(levels * agent, levels * (agent + 1)):
+        while s.boxes[box] >= 0 and found < s.settings[0].limit:
+            last = s.boxes[box]
+            first = s.events[content(s, last)].next
+            if first == last:
+                s.boxes[box] = NOBODY
+            else:
+                s.events[content(s, last)].next = s.events[content(s, first)].next
+            post(s, s.receivers[agent], first)
+            found += 1
+    return found
 
 
 @inlined

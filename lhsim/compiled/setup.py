@@ -73,7 +73,7 @@ from lhsim.metrics.account import BATCHES
 from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import Closed, Collection, PollingServer, PushServer, System
 from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise
-from lhsim.rules import LOSSES, pauses, slopes
+from lhsim.rules import LOSSES, bounds, pauses, slopes
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def state_of(
     queue["days_per_second"] = _first_days_per_second(system, agents)
     stations = _stations(system)
     stages = _tabulate(system, stations)
+    priorities = _priorities(system.polling)
     # Memory that is all zeros takes none until it is written to.
     events = np.zeros(3 * agents + PLACES * (agents + FEWEST_MESSAGES), EVENT)
     state = State(
@@ -131,6 +132,8 @@ def state_of(
         histogram=np.zeros((BATCHES, BUCKETS), np.int64),
         latency=np.zeros(BATCHES),
         records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
+        boxes=np.full(agents * len(priorities), NOBODY, np.int32),
+        priorities=priorities,
         pollers=np.zeros(agents if system.polling and has_options(system) else 0, POLLER),
         schedule=traffic.schedule if isinstance(traffic, Piecewise) else np.zeros((3, 0)),
         buckets=np.zeros(agents if system.server.rate_limit is not None else 0),
@@ -165,7 +168,13 @@ def _has_options(server: PollingServer | None) -> bool:
         or server.growth is not None
         or server.wake_on_write
         or server.cache is not None
+        or len(server.priorities) > 1
     )
+
+
+def _priorities(server: PollingServer | None) -> NDArray[np.float64]:
+    several = server is not None and len(server.priorities) > 1
+    return bounds(server.priorities if server is not None and several else ())
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:

@@ -105,7 +105,7 @@ RECEIVER = np.dtype(
 # attempt: wait request or connection attempt, from 0 on
 # mailbox: last message of a circular list, that is stored, or that waits for a connection
 # since:   polling: when the wait request was parsed
-# query:   polling: from 0 on
+# query:   polling: cycle, from 0 on
 # found:   polling: messages in the answer
 # queued:  push: messages in the outbound queue
 # status:  push: whether the agent is known and connected
@@ -307,6 +307,8 @@ class State(NamedTuple):
     histogram: Any  # of shape (BATCHES, BUCKETS)
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
+    boxes: Any  # by agent and priority: last messages of mailboxes; none where there is one alone
+    priorities: Any  # `lhsim.rules.bounds`, of shape (priorities,); none where there is one alone
     pollers: Records  # by agent; none where no option needs them
     schedule: Any  # of `lhsim.rules.rate_schedule`, of shape (3, pieces + 1)
     buckets: Any  # when the token bucket of each agent is full again; empty without a rate limit
@@ -345,9 +347,11 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[16, 0], (BATCHES, BUCKETS), np.int64),
         view(memory[17, 0], BATCHES, np.float64),
         view(memory[18, 0], memory[18, 1], RECORD),
-        view(memory[19, 0], memory[19, 1], POLLER),
-        view(memory[20, 0], (3, memory[20, 1] // 3), np.float64),
-        view(memory[21, 0], memory[21, 1], np.float64),
+        view(memory[19, 0], memory[19, 1], np.int32),
+        view(memory[20, 0], memory[20, 1], np.float64),
+        view(memory[21, 0], memory[21, 1], POLLER),
+        view(memory[22, 0], (3, memory[22, 1] // 3), np.float64),
+        view(memory[23, 0], memory[23, 1], np.float64),
         memory[3, 0],
         options,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import commit, content, message_of, reject
+from lhsim.compiled.ledger import collect, commit, content, message_of, reject
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
@@ -244,6 +244,8 @@ def _work(s: State, loop: Record, number: int, demand: float) -> float:
 def _read(s: State, entity: int) -> None:
     """Let a query see what is in the mailbox as its service begins, up to the limit."""
     receiver = s.receivers[entity >> 1]
+    if len(s.options) > 0 and len(s.priorities) > 0:
+        collect(s, entity >> 1)
     found, last = 0, receiver.mailbox
     if last >= 0:
         base = 3 * s.settings[0].agents + 1

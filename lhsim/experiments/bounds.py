@@ -43,10 +43,14 @@ def _polling(system: System, server: PollingServer, agents: int) -> float:
     cpu, store, network = system.cpu, system.store, system.network
     read = store.query.mean + store.scan * store.events
     busiest = max(cpu.query.mean / cpu.workers, read / store.connections)  # D [s]
-    cycle = max(server.interval, agents * busiest)
+    # With a cache the busiest station has fewer queries than cycles.
+    least = 0.0 if server.cache is not None else agents * busiest
+    waiting = polling_delay(max(server.interval, least), 0.0)
+    if server.wake_on_write:
+        waiting = 0.0
     sent = network.up.mean + cpu.parse_message.mean + cpu.write.mean + store.write.mean
     answered = cpu.respond.mean + network.down.mean
-    return sent + polling_delay(cycle, 0.0) + cpu.query.mean + read + answered
+    return sent + waiting + cpu.query.mean + read + answered
 
 
 def _push(system: System, rate: float, copies: int) -> float:

@@ -62,14 +62,15 @@ def model_events(cell: Cell) -> int:
 
     Open traffic creates as many messages as its rate says, and each is delivered at most once. An
     agent that polls queries once an interval and once more after each message, and sleeps as
-    often. What a closed loop does is not known beforehand, and is left out.
+    often; a message that wakes it adds one more of both. What a closed loop does is not known
+    beforehand, and is left out.
     """
     rate = cell.system.offered_load(cell.agents) or 0.0
     messages = rate * cell.duration
     polling = cell.system.polling
     if polling is None:
         return round(2 * messages)
-    sleeps = cell.agents * cell.duration / polling.interval
+    sleeps = cell.agents * cell.duration / polling.interval + messages * polling.wake_on_write
     return round(3 * messages + 2 * sleeps)
 
 

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from lhsim.checks import at_least, non_negative, positive, whole, within
+from lhsim.checks import at_least, non_negative, positive, shares, whole, within
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
 from lhsim.models.limits import RateLimit
 from lhsim.models.workload import ZERO
-from lhsim.rules import grown, jittered
+from lhsim.rules import bounds, grown, jittered, priority
 from lhsim.streams import Purpose, uniform
 from lhsim.units import Seconds
 
@@ -73,6 +73,8 @@ class PollingServer:
     growth: Growth | None = None  # of the sleeps of a request, the first of which is `interval`
     wake_on_write: bool = False  # whether a message for the agent ends its request's sleep
     cache: Cache | None = None
+    # Parts of the messages that have each priority, the highest first; none: all have the same.
+    priorities: tuple[float, ...] = field(default=(), validator=shares)
 
     def __attrs_post_init__(self) -> None:
         if self.growth is not None and self.growth.longest < self.interval:
@@ -100,6 +102,9 @@ class Polling:
         look_up = server.cache.look_up if server.cache is not None else None
         self._look_up = bridge.stage(look_up, Purpose.LOOK_UP)
         self._think = bridge.stage(bridge.system.workload.think, Purpose.THINK)
+        self._priorities = bounds(server.priorities)
+        self._levels = len(server.priorities) or 1
+        # By agent and priority: `_levels` numbers for each agent.
         self._mailboxes: dict[int, deque[Message]] = {}
         self._asleep: dict[int, Event] = {}  # by agent: the end of its request's sleep
         self._empty_since: dict[int, float] = {}  # by agent: a snapshot that held nothing [s]
@@ -209,7 +214,8 @@ class Polling:
 
     def _post(self, message: Message) -> None:
         for one in message.together:
-            self._mailboxes.setdefault(one.target, deque()).append(one)
+            box = self._levels * one.target + self._level(one)
+            self._mailboxes.setdefault(box, deque()).append(one)
             if self.server.wake_on_write:
                 self._wake(one.target)
             if self.server.cache is not None and self.server.cache.invalidate:
@@ -217,9 +223,16 @@ class Polling:
         self.bridge.memory.store()
 
     def _take(self, agent: int) -> Found:
-        mailbox = self._mailboxes.get(agent)
-        if not mailbox:
-            if self.server.cache is not None:
-                self._empty_since[agent] = self.env.now
-            return []
-        return [mailbox.popleft() for _ in range(min(len(mailbox), self.server.limit))]
+        found: Found = []
+        for box in range(self._levels * agent, self._levels * (agent + 1)):
+            mailbox = self._mailboxes.get(box)
+            while mailbox and len(found) < self.server.limit:
+                found.append(mailbox.popleft())
+        if not found and self.server.cache is not None:
+            self._empty_since[agent] = self.env.now
+        return found
+
+    def _level(self, message: Message) -> int:
+        if self._levels == 1:
+            return 0
+        return priority(self.bridge.seed, message.sender, message.number, self._priorities)

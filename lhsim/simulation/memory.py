@@ -53,6 +53,6 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
         kept = rate * duration
     needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers
     if system.polling is not None and system.polling.wake_on_write:
-        on_their_way += agents  # their alarms
+        on_their_way += agents  # their requests' alarms
     needed += PER_MESSAGE[engine] * on_their_way
     return needed + PER_RECORD[engine] * kept * keep

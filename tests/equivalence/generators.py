@@ -225,6 +225,7 @@ def polling(mood, agents):
         "wake_on_write": st.booleans(),
         "cache": often(None, built(Cache, mood)),
         "rate_limit": often(None, built(RateLimit, mood)),
+        "priorities": st.sampled_from(((), (), (1.0,), (0.1, 0.9), (0.5, 0.0, 0.25, 0.25))),
     }
 
 
@@ -300,8 +301,7 @@ def _push_server(session, reconnect, **others):
 
 
 def _store(single_writer, busy_timeout, **others):
-    if busy_timeout is not None:
-        single_writer = True
+    busy_timeout = busy_timeout if single_writer else None
     return EventStore(single_writer=single_writer, busy_timeout=busy_timeout, **others)
 
 
@@ -465,6 +465,15 @@ AREAS = {
         PollingServer,
         polling=lambda mood: {
             "interval": st.sampled_from((TICK, 2 * TICK)), "cache": built(Cache, mood)
+        },
+    ),
+    "polling, priorities": cases(
+        PollingServer,
+        workload=_busy,
+        polling=lambda _: {
+            "limit": whole(1, 3),
+            "interval": st.just(8 * TICK),
+            "priorities": st.sampled_from(((0.1, 0.9), (0.5, 0.0, 0.25, 0.25))),
         },
     ),
     "polling, store": cases(PollingServer, store=_slow_store),

@@ -15,7 +15,7 @@ from lhsim.models.bridge import Bridge
 from lhsim.models.station import Service
 from lhsim.models.workload import Traffic
 
-SAMPLE = 16  # cases of each area
+SAMPLE = 20  # cases of each area
 TIES = 10  # in a run: instants with several events
 LOOKS = 40  # at the state of a run
 
@@ -59,6 +59,7 @@ OF = {
         "jitter": 20,
         "sleep that has grown": 8,
         "longest sleep": 4,
+        "message that overtakes another": 8,
         "cache hit": 20,
         "cache entry that a write removes": 15,
         "cache entry that hides a message": 8,
@@ -256,6 +257,7 @@ def _in_the_end(bridge, case):
             "full answer": system.polling.limit > 1 and system.polling.limit in answers,
             "several messages at once": any(answer > 1 for answer in answers),
             "cache hit": server.cache_hits > 0,
+            "message that overtakes another": _overtakes(messages),
             "found nothing": server.wasted_cycles > 0,
         }
     else:
@@ -272,6 +274,16 @@ def _in_the_end(bridge, case):
 def _second_broadcast_in_turn(system, messages):
     broadcasts = [message for message in messages if len(message.copies) > 1]
     return system.workload.traffic.name == "closed" and len(broadcasts) > 1
+
+
+def _overtakes(messages):
+    latest = {}
+    for message in sorted((m for m in messages if m.stored >= 0), key=lambda m: m.stored):
+        delivered = message.delivered if message.delivered >= 0 else np.inf
+        if delivered < latest.setdefault(message.target, delivered):
+            return True
+        latest[message.target] = delivered
+    return False
 
 
 def _all_have_ended(bridge, system):

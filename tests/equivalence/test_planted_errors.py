@@ -182,6 +182,16 @@ CASES = [
     ),
     Case(
         polling(
+            "priorities",
+            workload=Workload(traffic=Poisson(32.0), topology="random"),
+            store=EventStore(HALF, HALF),
+            polling=PollingServer(interval=8 * TICK, limit=2, priorities=(0.25, 0.25, 0.5)),
+        ),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        polling(
             "wake-up calls",
             **TIED | {"workload": Workload(traffic=Closed(None, TWO), start="together")},
             polling=PollingServer(interval=32 * TICK, wake_on_write=True),
@@ -819,6 +829,22 @@ def no_write_removes_a_cache_entry(patch):
     patch.setattr(Polling, "_post", post)
 
 
+def the_lowest_priority_comes_first(patch):
+    original = Polling._level
+    patch.setattr(
+        Polling, "_level", lambda self, message: self._levels - 1 - original(self, message)
+    )
+
+
+def the_priority_of_a_message_is_that_of_the_next(patch):
+    original = polling_module.priority
+
+    def level(seed, sender, number, upper):
+        return original(seed, sender, number + 1, upper)
+
+    patch.setattr(polling_module, "priority", level)
+
+
 # Agents
 
 
@@ -1086,6 +1112,8 @@ SLIPS = [
     a_cache_entry_of_the_age_of_its_ttl_is_too_old,
     a_cache_entry_is_as_old_as_the_answer,
     no_write_removes_a_cache_entry,
+    the_lowest_priority_comes_first,
+    the_priority_of_a_message_is_that_of_the_next,
     a_connection_is_held_until_the_answer_is_there,
     an_answer_holds_what_is_stored_when_its_query_ends,
     a_message_is_visible_from_the_start_of_its_write,
@@ -1156,6 +1184,7 @@ NO_STAGES = {
     Purpose.SLEEP,
     Purpose.SLOW,
     *LOSSES,
+    Purpose.PRIORITY,
 }
 
 

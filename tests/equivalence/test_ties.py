@@ -13,10 +13,12 @@ from generators import SAMPLED, TICK
 
 from lhsim.distributions import Deterministic
 from lhsim.models import (
+    Cache,
     Closed,
     Collection,
     Cpu,
     EventStore,
+    Growth,
     Network,
     Periodic,
     PollingServer,
@@ -44,6 +46,20 @@ SERVERS = {
     "polling, an interval of several ticks": PollingServer(interval=4 * TICK, timeout=3 * TICK),
     "polling, limits": PollingServer(
         interval=2 * TICK, timeout=2 * TICK, limit=1, connections=2, backoff=TICK
+    ),
+    "polling, woken": PollingServer(interval=4 * TICK, timeout=16 * TICK, wake_on_write=True),
+    "polling, woken, grown": PollingServer(
+        interval=TICK, growth=Growth(2.0, 8 * TICK), wake_on_write=True, limit=1
+    ),
+    "polling, cache": PollingServer(
+        interval=TICK, timeout=8 * TICK, cache=Cache(2 * TICK, look_up=ONE), wake_on_write=True
+    ),
+    "polling, stale cache, priorities": PollingServer(
+        interval=TICK,
+        limit=1,
+        cache=Cache(4 * TICK, invalidate=False),
+        wake_on_write=True,
+        priorities=(0.5, 0.5),
     ),
     "push": PushServer(),
     "push, reject": PushServer(

@@ -14,7 +14,7 @@ from lhsim.experiments.levels import Horizon, cells, model_events, seeds, why_no
 from lhsim.experiments.specification import load_scaling
 from lhsim.experiments.sweep import plan, sweep
 from lhsim.library import load_system
-from lhsim.models import System
+from lhsim.models import Cache, Growth, System
 from lhsim.planning import ScaleOut
 
 
@@ -193,6 +193,28 @@ def test_no_run_of_polling_beats_the_lower_bound(agents):
     assert high >= bound
     if agents < 900:  # and without a queue it is nearly reached
         assert low < 1.05 * bound
+
+
+@pytest.mark.parametrize("agents", [100, 2000])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"jitter": 1.0},
+        {"growth": Growth(2.0, 4.0)},
+        {"wake_on_write": True},
+        {"cache": Cache(5.0)},
+        {"cache": Cache(5.0, invalidate=False), "wake_on_write": True},
+        {"priorities": (0.1, 0.9)},
+    ],
+    ids=str,
+)
+def test_no_option_of_polling_beats_the_lower_bound(options, agents):
+    polling = evolve(POLLING.polling, **options)
+    changed = evolve(POLLING, polling=polling)
+    result = lhsim.simulate(changed, agents=agents, duration=60.0, seed=2)
+    assert result.latency.mean_interval(0.999)[1] >= lower_bound(changed, agents)
+    # As many sleeps as fit on average; random ones may be some more.
+    assert result.model_events <= 1.02 * model_events(Cell(changed, agents, 60.0, 2, "compiled"))
 
 
 def test_no_run_of_push_beats_the_lower_bound():

@@ -4,6 +4,8 @@ In the examples agent 0 sends and agent 1 receives, both start at 0, and only wh
 time: a write, most of all, so that a message is stored at a known time. Both engines run them.
 """
 
+import itertools
+
 import attrs
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from lhsim.models import (
     Closed,
     EventStore,
     Growth,
+    Network,
+    Periodic,
     Poisson,
     PollingServer,
     System,
@@ -22,6 +26,7 @@ from lhsim.models import (
 )
 from lhsim.simulation import simulate
 from lhsim.streams import Purpose, uniform
+from lhsim.theory import polling_delay
 
 SEED = 5
 
@@ -79,6 +84,14 @@ def test_jitter_spreads_pollers_that_start_together(engine):
 
     assert instants(0.0) <= 100
     assert instants(0.1) > 500
+
+
+def test_a_jittered_poll_has_the_delay_of_renewal_theory():
+    # Z is uniform on (0, 2), of variance 1/3. The interval covers in all but 1 of 1000 cases.
+    result = run(busy(interval=1.0, jitter=1.0), "compiled", 500)
+    low, high = result.latency.mean_interval(0.999)
+    assert low < polling_delay(1.0, 0.0, 0.0, 1 / 3) < high
+    assert high - low < 0.05
 
 
 # The growth of the interval
@@ -228,3 +241,51 @@ def test_without_invalidation_the_cache_costs_latency(engine):
     )
     assert fresh.latency.mean == pytest.approx(0.25, abs=0.05)
     assert stale.latency.mean > 1.5
+
+
+# Priorities
+
+
+def urgent(number, share):
+    """Return whether a message of agent 0 is of the higher one of two priorities."""
+    return uniform(SEED, int(Purpose.PRIORITY), 0, number) < share
+
+
+@engines
+def test_priorities_by_hand(engine):
+    # One message a second is created from the phase of agent 0 on, and stored at once. Agent 1
+    # queries at 0, 10, 20, ... and again after each answer, which holds two messages: so those of
+    # one period are delivered in pairs at one instant, as are answers that cost no time. With an
+    # answer that takes 1 s, pair after pair comes 1 s later: the urgent ones first.
+    workload = Workload(topology="pair", traffic=Periodic(1.0), start="together")
+    server = PollingServer(interval=10.0, limit=2, priorities=(0.25, 0.75))
+    system = one_way(
+        server, write=0.0, workload=workload, network=Network(down=Deterministic(0.125))
+    )
+    result = run(system, engine, duration=10.99)
+    phase = uniform(SEED, int(Purpose.MESSAGE_GAP), 0, 0)
+    stored = phase + np.arange(len(result.records["stored"]))
+    assert result.records["stored"] == pytest.approx(stored)
+    waiting = [number for number in range(len(stored)) if stored[number] < 10.0]
+    waiting.sort(key=lambda number: (not urgent(number, 0.25), number))
+    assert any(later < earlier for earlier, later in itertools.pairwise(waiting))
+    first, second = waiting[:2], waiting[2:4]
+    assert result.records["delivered"][first].tolist() == [10.125, 10.125]
+    assert result.records["delivered"][second].tolist() == [10.25, 10.25]
+
+
+@engines
+def test_urgent_messages_wait_less_where_many_wait(engine):
+    workload = Workload(topology="pair", traffic=Poisson(9.0), start="together")
+    server = PollingServer(interval=1.0, limit=1, priorities=(0.1, 0.9))
+    system = one_way(server, 0.0, workload=workload, network=Network(down=Deterministic(0.1)))
+    records = run(system, engine, duration=200.0).records
+    latency = records["delivered"] - records["created"]
+    first = np.array([urgent(number, 0.1) for number in records["number"]])
+    assert np.nanmean(latency[first]) < np.nanmean(latency[~first]) / 1.5
+
+
+@pytest.mark.parametrize("priorities", [(0.5, 0.4), (1.5, -0.5), (float("nan"), 1.0), ("a",)])
+def test_shares_that_are_no_parts_of_a_whole_are_refused(priorities):
+    with pytest.raises(InputError, match=r"priorities.*numbers >= 0 whose sum is 1"):
+        PollingServer(priorities=priorities)
