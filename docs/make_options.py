@@ -1,0 +1,109 @@
+"""Writes docs/options.md: every key of a model file, from the classes that describe a system.
+
+::
+
+    python docs/make_options.py > docs/options.md
+
+The text is the comment that stands with a field; `tests/unit/test_docs.py` keeps the page current.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Iterator
+
+import attrs
+
+from lhsim import models
+from lhsim.distributions import Distribution
+from lhsim.models.workload import Traffic
+
+HEAD = """\
+# Every option of a system
+
+The keys of a model file, and the fields of the classes in `lhsim.models`; `--set KEY=VALUE` takes
+the same names. Written by `python docs/make_options.py` from the code. Both engines cover every
+one of them: `tests/equivalence` draws systems with any combination and holds one engine against the
+other, to the bit; a field that it does not draw makes it fail. [`models.md`](models.md) has the rules.
+"""
+LEFT_OUT = {"calibration"}  # says where figures come from, and changes nothing
+PARTS = {name: cls for name, cls in vars(models).items() if attrs.has(cls)}
+
+
+def page() -> str:
+    """Return the page."""
+    lines = [HEAD]
+    hints = typing.get_type_hints(models.System)
+    for field in attrs.fields(models.System):
+        cls = _described(hints[field.name])
+        if cls is not None and field.name not in LEFT_OUT:
+            lines += [f"## {field.name}", "", *_table(cls, field.name), ""]
+    lines += ["## Traffic", "", "`workload.traffic` is one of these, by its `kind`.", ""]
+    for kind in sorted(
+        Traffic.__subclasses__() + _grandchildren(Traffic), key=lambda k: k.__name__
+    ):
+        if attrs.has(kind):
+            lines += [f"### {kind.name}", "", *_table(kind, "workload.traffic"), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _table(cls: type, path: str) -> list[str]:
+    return ["| key | default | |", "|---|---|---|", *_rows(cls, path)]
+
+
+def _rows(cls: type, path: str) -> Iterator[str]:
+    comments, hints = _comments(cls), typing.get_type_hints(cls)
+    for field in attrs.fields(cls):
+        key = f"{path}.{field.name}"
+        yield f"| `{key}` | {_default(field)} | {comments.get(field.name, '')} |"
+        inner = _described(hints[field.name])
+        if inner is not None:
+            yield from _rows(inner, key)
+
+
+def _described(hint: object) -> type | None:
+    """Return the class of the description that a field holds, if it holds one."""
+    for kind in (hint, *typing.get_args(hint)):
+        for one in (kind, *typing.get_args(kind)):
+            if isinstance(one, type) and one.__name__ in PARTS and attrs.has(one):
+                return one
+    return None
+
+
+def _comments(cls: type) -> dict[str, str]:
+    """Return what stands as a comment behind a field, or in lines of their own before it."""
+    found: dict[str, str] = {}
+    before: list[str] = []
+    for line in inspect.getsource(cls).splitlines():
+        field = re.match(r"    (\w+): [^#]*(?:# (.*))?$", line)
+        if line.strip().startswith("# "):
+            before.append(line.strip()[2:])
+        elif field:
+            found[field[1]] = " ".join([*before, field[2] or ""]).strip().replace("|", "\\|")
+            before = []
+        elif not line.strip():
+            before = []
+    return found
+
+
+def _default(field: attrs.Attribute) -> str:
+    default = field.default
+    if default is attrs.NOTHING:
+        return "required"
+    if isinstance(default, attrs.Factory):
+        return ""
+    if default is None:
+        return "none"
+    if isinstance(default, Distribution):
+        return f"{default.mean:g}"
+    return f"`{str(default).lower()}`" if isinstance(default, bool | str) else f"{default}"
+
+
+def _grandchildren(cls: type) -> list[type]:
+    return [two for one in cls.__subclasses__() for two in one.__subclasses__()]
+
+
+if __name__ == "__main__":
+    print(page(), end="")
