@@ -26,7 +26,7 @@ HEAD = """\
 The keys of a model file, and the fields of the classes in `lhsim.models`; `--set KEY=VALUE` takes
 the same names. Written by `python docs/make_options.py` from the code. Both engines cover every
 one of them: `tests/equivalence` draws systems with any combination and holds one engine against the
-other, to the bit; a field that it does not draw makes it fail. [`models.md`](models.md) has the rules.
+other, to the bit; a field that it does not draw makes it fail. The rules: [`models.md`](models.md).
 """
 LEFT_OUT = {"calibration"}  # says where figures come from, and changes nothing
 PARTS = {name: cls for name, cls in vars(models).items() if attrs.has(cls)}
@@ -41,11 +41,9 @@ def page() -> str:
         if cls is not None and field.name not in LEFT_OUT:
             lines += [f"## {field.name}", "", *_table(cls, field.name), ""]
     lines += ["## Traffic", "", "`workload.traffic` is one of these, by its `kind`.", ""]
-    for kind in sorted(
-        Traffic.__subclasses__() + _grandchildren(Traffic), key=lambda k: k.__name__
-    ):
-        if attrs.has(kind):
-            lines += [f"### {kind.name}", "", *_table(kind, "workload.traffic"), ""]
+    kinds = [kind for kind in _subclasses(Traffic) if attrs.has(kind)]
+    for kind in sorted(kinds, key=lambda kind: kind.name):
+        lines += [f"### {kind.name}", "", *_table(kind, "workload.traffic"), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -57,8 +55,9 @@ def _rows(cls: type, path: str) -> Iterator[str]:
     comments, hints = _comments(cls), typing.get_type_hints(cls)
     for field in attrs.fields(cls):
         key = f"{path}.{field.name}"
-        yield f"| `{key}` | {_default(field)} | {comments.get(field.name, '')} |"
         inner = _described(hints[field.name])
+        text = comments.get(field.name) or _said_by(hints[field.name], inner)
+        yield f"| `{key}` | {_default(field)} | {text} |"
         if inner is not None:
             yield from _rows(inner, key)
 
@@ -70,6 +69,13 @@ def _described(hint: object) -> type | None:
             if isinstance(one, type) and one.__name__ in PARTS and attrs.has(one):
                 return one
     return None
+
+
+def _said_by(hint: object, inner: type | None) -> str:
+    """Return what the type of a field says about it."""
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(f"`{choice}`" for choice in typing.get_args(hint))
+    return (inner.__doc__ or "").partition("\n")[0] if inner is not None else ""
 
 
 def _comments(cls: type) -> dict[str, str]:
@@ -101,8 +107,10 @@ def _default(field: attrs.Attribute) -> str:
     return f"`{str(default).lower()}`" if isinstance(default, bool | str) else f"{default}"
 
 
-def _grandchildren(cls: type) -> list[type]:
-    return [two for one in cls.__subclasses__() for two in one.__subclasses__()]
+def _subclasses(cls: type) -> Iterator[type]:
+    for one in cls.__subclasses__():
+        yield one
+        yield from _subclasses(one)
 
 
 if __name__ == "__main__":

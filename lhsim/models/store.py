@@ -42,7 +42,7 @@ class EventStore:
     query: Distribution = ZERO  # service time of a query [s]
     write: Distribution = ZERO  # service time of a write [s]
     connections: int = field(default=10, validator=whole(1))  # queries served at a time
-    single_writer: bool = False
+    single_writer: bool = False  # whether writes take turns of their own
     # What a writer sleeps in all before it gives up, and its message is rejected [s]; None: a line.
     busy_timeout: Seconds | None = field(default=None, validator=positive)
     scan: Seconds = field(default=0.0, validator=non_negative)  # more per query and event kept [s]

@@ -184,7 +184,7 @@ class Workload:
     """
 
     topology: Topology = field(default="ring", validator=one_of(TOPOLOGIES))
-    traffic: Traffic = Factory(Poisson)
+    traffic: Traffic = Factory(Poisson)  # when an agent sends
     think: Distribution = ZERO  # from the receipt of messages to the next request for some [s]
     start: Start = field(default="random", validator=one_of(("random", "together", "ramp")))
     start_over: Seconds = field(default=1.0, validator=non_negative)  # time in which they start [s]
