@@ -69,6 +69,7 @@ from lhsim.compiled.state import (
 )
 from lhsim.distributions import Deterministic
 from lhsim.distributions.table import CELLS
+from lhsim.errors import InputError
 from lhsim.metrics.account import BATCHES
 from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import Closed, Collection, PollingServer, PushServer, System
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
     from lhsim.metrics.account import Window
 
 NO_LIMIT = -1
-MOST = 2**31 - 1
+MOST = 2**31 - 1  # that an entity's number, and others like it, can be
 FEWEST_MESSAGES = 4096
 AT_ONCE = 0.0  # the delay of the first lane
 
@@ -110,8 +111,13 @@ def state_of(
     stations = _stations(system)
     stages = _tabulate(system, stations)
     priorities = _priorities(system.polling)
+    places = 3 * agents + PLACES * (agents + FEWEST_MESSAGES)
+    if places > MOST:
+        most = MOST // (3 + PLACES) - FEWEST_MESSAGES
+        allowed = f"at most {most:,} with the compiled engine"
+        raise InputError(f"{agents:,} are too many", key="agents", allowed=allowed)
     # Memory that is all zeros takes none until it is written to.
-    events = np.zeros(3 * agents + PLACES * (agents + FEWEST_MESSAGES), EVENT)
+    events = np.zeros(places, EVENT)
     state = State(
         settings=settings,
         counts=_counts(system, settings),

@@ -50,6 +50,12 @@ def test_kept_messages_count(system):
     assert kept - plain == pytest.approx(memory.PER_RECORD["compiled"] * messages)
 
 
+def test_more_agents_than_the_compiled_engine_can_number_are_refused(free):
+    free(1e15)
+    with pytest.raises(InputError, match=r"agents: 300,000,000 are too many; allowed: at most 214"):
+        lhsim.simulate(POLLING, agents=300_000_000, engine="compiled")
+
+
 def test_a_backlog_without_room_ends_the_run(monkeypatch):
     monkeypatch.setattr("lhsim.compiled.engine.free_memory", lambda: 1000.0)
     busy = System(
