@@ -88,6 +88,21 @@ def idle_cost(
 
 
 @jit
+def backed_off(multiple: float, factor: float, cap: float) -> float:
+    """Return by what a time to the next try is multiplied after one more refusal in a row.
+
+    `multiple` is that before it, 1 at first: after the k-th refusal it is factor**k, up to `cap`.
+    """
+    return min(multiple * factor, cap)
+
+
+@jit
+def heartbeat_index(attempt: int, number: int) -> int:
+    """Return the index of the draw of a heartbeat of the connection that an attempt has made."""
+    return attempt << 32 | number
+
+
+@jit
 def first_pause(now: float, ends: FloatArray, known: int) -> int:
     """Return the index of the first pause that ends after `now`.
 

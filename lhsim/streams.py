@@ -68,6 +68,7 @@ class Purpose(IntEnum):
     STALL_GAP = 24  # host, stall
     STALL_LENGTH = 25  # host, stall
     COLLECTION = 26  # loop, garbage collection
+    HEARTBEAT = 43  # agent, connection attempt * 2**32 + heartbeat of its connection
 
 
 @jit

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lhsim._machine import free_memory
 from lhsim.compiled import kernel, setup
+from lhsim.compiled.ledger import SPARE
 from lhsim.compiled.senders import MOST_MESSAGES
 from lhsim.compiled.state import EVENT, PLACES, RECORD, addresses
 from lhsim.errors import InvariantError, LhsimError
@@ -74,14 +75,22 @@ class CompiledEngine:
                 f"{counts['created'] - counts['outcomes'].sum():,} messages are on their way at "
                 f"{self._state.queue['now'][0]:g} s, and there is no memory for more"
             )
-        if counts["free"] < 0 and counts["used"] == len(state.messages):
+        if self._is_full():
             more = PLACES * len(state.messages)
             events = np.concatenate([state.events, np.zeros(more, EVENT)])
             heap = np.concatenate([state.heap, np.zeros(more, np.int32)])
-            self._state = setup.with_events(state, events, self._agents)._replace(heap=heap)
+            links = np.concatenate([state.links, np.zeros_like(state.links)])
+            state = setup.with_events(state, events, self._agents)
+            self._state = state._replace(heap=heap, links=links)
         if state.settings["keep"][0] and counts["created"] == len(state.records):
             records = np.concatenate([state.records, np.zeros_like(state.records)])
             self._state = self._state._replace(records=records)
+
+    def _is_full(self) -> bool:
+        counts, places = self._state.counts[0], len(self._state.messages)
+        if setup.has_options(self._system):
+            return bool(counts["used"] + SPARE > places)
+        return bool(counts["free"] < 0 and counts["used"] == places)
 
     def _check_numbers(self) -> None:
         """Raise LhsimError before a number of a message, or of a query, does not fit."""

@@ -13,6 +13,7 @@ from lhsim.streams import Purpose, uniform
 
 TARGET = int(Purpose.TARGET)
 DELIVERED = int(Outcome.DELIVERED)
+SPARE = 4  # places of messages that an event may take, with options: a message, and timers
 
 
 @inlined
@@ -35,9 +36,11 @@ def content(s: State, message: int) -> int:
 
 @inlined
 def has_room(s: State) -> bool:
-    """Return whether one more message can be created."""
+    """Return whether one more message can be created, and one connection have its timers."""
     counts = s.counts[0]
     fits = counts.free >= 0 or counts.used < len(s.messages)
+    if len(s.options) > 0:
+        fits = counts.used + SPARE <= len(s.messages)
     return fits and (s.settings[0].keep == 0 or counts.created < len(s.records))
 
 
@@ -45,12 +48,7 @@ def has_room(s: State) -> bool:
 def create(s: State, sender: int, number: int) -> int:
     """Create a message, whose courier sets out as soon as its sender has gone on; return it."""
     counts, settings, now = s.counts[0], s.settings[0], s.queue[0].now
-    place = counts.free
-    if place >= 0:
-        counts.free = s.events[courier(s, place)].next
-    else:
-        place = counts.used
-        counts.used += 1
+    place = take_place(s)
     message = s.messages[place]
     message.sender = sender
     message.number = number
@@ -71,6 +69,37 @@ def create(s: State, sender: int, number: int) -> int:
 
 
 @inlined
+def take_place(s: State) -> int:
+    """Return a place for a message that is not in use."""
+    counts = s.counts[0]
+    place = counts.free
+    if place >= 0:
+        counts.free = s.events[courier(s, place)].next
+    else:
+        place = counts.used
+        counts.used += 1
+    return place
+
+
+@inlined
+def timer(s: State, agent: int) -> int:
+    """Return the courier of no message, which can wait for something of a connection's own.
+
+    An agent has one event, but what it waits for may be overtaken and still be due. Such a timer
+    takes the place of a message until it is released.
+    """
+    place = take_place(s)
+    message = s.messages[place]
+    message.sender = agent
+    message.number = 0
+    message.target = agent
+    message.connection = s.receivers[agent].attempt
+    message.alive = 1
+    message.pending = 0
+    return courier(s, place)
+
+
+@inlined
 def commit(s: State, place: int) -> None:
     """Make a message visible in the store: it is in its target's mailbox, or ready to be sent."""
     message, counts = s.messages[place], s.counts[0]
@@ -88,7 +117,14 @@ def commit(s: State, place: int) -> None:
 
 @inlined
 def end(s: State, place: int, outcome: int) -> None:
-    """Record how a message ended, and wake the sender that waits for it."""
+    """Record how a message ended on its own, and wake the sender that waits for it."""
+    close(s, place, outcome)
+    release(s, place)
+
+
+@inlined
+def close(s: State, place: int, outcome: int) -> None:
+    """Record how a message ended, while its content is still somewhere, to no avail."""
     message, counts, settings, now = s.messages[place], s.counts[0], s.settings[0], s.queue[0].now
     message.pending = 0
     counts.outcomes[outcome] += 1
@@ -104,7 +140,6 @@ def end(s: State, place: int, outcome: int) -> None:
             s.records[message.row].delivered = now
     if settings.closed:
         schedule(s, 2 * settings.agents + message.sender, 0.0, 0)
-    release(s, place)
 
 
 @inlined

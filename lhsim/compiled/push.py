@@ -9,6 +9,7 @@ from __future__ import annotations
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import (
     DELIVERED,
+    close,
     connect,
     content,
     courier,
@@ -18,19 +19,29 @@ from lhsim.compiled.ledger import (
     post,
     release,
     take,
+    timer,
 )
 from lhsim.compiled.queue import schedule, soon
 from lhsim.compiled.state import (
     A_PLACE,
+    A_ROOM,
     ACKNOWLEDGE,
+    BEAT,
+    BEATING,
+    BEATS,
+    BLOCK,
     CONNECT,
     CONNECTED,
     CREATED,
+    DISCONNECT,
     DONE,
+    DROP_NEW,
+    HEARTBEAT,
     KNOWN,
     MESSAGE_UP,
     NOBODY,
     NOWHERE,
+    OF_OPTIONS,
     PARSE_MESSAGE,
     PUSH_DOWN,
     RECONNECT,
@@ -41,7 +52,10 @@ from lhsim.compiled.state import (
     SENT,
     SESSION,
     START,
+    STAYING,
     STRANGER,
+    THROWN,
+    THROWN_OUT,
     UNPARKED,
     VALIDATE,
     WAIT,
@@ -49,8 +63,9 @@ from lhsim.compiled.state import (
     WRITE_CPU,
     State,
 )
-from lhsim.compiled.stations import loop_of
+from lhsim.compiled.stations import begin, is_open, loop_of, value
 from lhsim.metrics.account import Outcome
+from lhsim.rules import backed_off, heartbeat_index
 
 REJECTED = int(Outcome.REJECTED)
 DROPPED = int(Outcome.DROPPED)
@@ -72,6 +87,8 @@ def carry(s: State, entity: int, phase: int) -> int:
         s.counts[0].writes += 1
         return WRITE
     place = message_of(s, entity)
+    if len(s.options) > 0 and (phase >= OF_OPTIONS or phase == HEARTBEAT):
+        return _go_on_with_option(s, entity, place, phase)
     if phase == WRITE and _crosses(s, place):
         return RELAY
     if phase in (WRITE, RELAY, UNPARKED):
@@ -99,10 +116,17 @@ def attend(s: State, agent: int, phase: int) -> int:
         return CONNECT
     if phase == CONNECT:
         _open(s, agent)
-        return SESSION if s.stages[SESSION].where != NOWHERE else DONE
+        if s.stages[SESSION].where == NOWHERE:
+            return DONE
+        if len(s.options) > 0 and settings.outbound_policy == DISCONNECT:
+            _stay(s, agent)
+            return DONE
+        return SESSION
     if phase == SESSION:
         _leave(s, agent)
         return RECONNECT if settings.reconnects else DONE
+    if len(s.options) > 0 and phase == THROWN_OUT:
+        return RECONNECT
     receiver.attempt += 1  # RECONNECT
     return REQUEST_UP
 
@@ -119,25 +143,45 @@ def _push(s: State, entity: int, place: int) -> int:
     message, settings = s.messages[place], s.settings[0]
     target = s.receivers[message.target]
     if target.status != CONNECTED:
-        if settings.overflow == WAIT or target.status == STRANGER:
-            post(s, target, place)
-        else:
-            end(s, place, REJECTED)
+        _miss(s, place)
         return _after_push(s, entity, place)
+    message.connection = target.attempt
     if target.queued == settings.outbound:
+        if len(s.options) > 0 and settings.outbound_policy != DROP_NEW:
+            return _overflow(s, entity, place)
         end(s, place, DROPPED)
         return _after_push(s, entity, place)
     target.queued += 1
-    message.connection = target.attempt
+    return _queue(s, place)
+
+
+@inlined
+def _miss(s: State, place: int) -> None:
+    target = s.receivers[s.messages[place].target]
+    if s.settings[0].overflow == WAIT or target.status == STRANGER:
+        post(s, target, place)
+    else:
+        end(s, place, REJECTED)
+
+
+@inlined
+def _queue(s: State, place: int) -> int:
+    """Let a message that has its place in an outbound queue be sent."""
+    if len(s.options) > 0 and len(s.links) > 0:
+        s.links[place] = NOBODY
+        if s.stages[SEND].where != NOWHERE:
+            _line_up_to_be_sent(s, place)
     return SEND
 
 
 @inlined
 def _sent(s: State, entity: int, place: int) -> int:
     message = s.messages[place]
-    target = s.receivers[message.target]
-    if target.status == CONNECTED and target.attempt == message.connection:
-        target.queued -= 1
+    if len(s.options) > 0 and len(s.links) > 0 and s.links[place] == THROWN:
+        release(s, place)
+        return _after_push(s, entity, place)
+    if is_open(s, message):
+        _free_place(s, message.target)
         s.counts[0].sent += 1
         soon(s, content(s, place), SENT)
     elif s.settings[0].overflow == WAIT:
@@ -180,6 +224,9 @@ def _refuse(s: State, agent: int) -> None:
     receiver = s.receivers[agent]
     s.counts[0].refused += 1
     receiver.status = KNOWN
+    if len(s.options) > 0 and s.settings[0].backoff > 0:
+        client, settings = s.clients[agent], s.settings[0]
+        client.multiple = backed_off(client.multiple, settings.backoff, settings.backoff_cap)
     while receiver.mailbox >= 0:
         end(s, take(s, receiver), REJECTED)
 
@@ -189,6 +236,8 @@ def _open(s: State, agent: int) -> None:
     receiver = s.receivers[agent]
     receiver.status = CONNECTED
     receiver.queued = 0
+    if len(s.options) > 0 and len(s.clients) > 0:
+        _begin_connection(s, agent)
     while receiver.mailbox >= 0:
         soon(s, content(s, take(s, receiver)), UNPARKED)
 
@@ -197,9 +246,132 @@ def _open(s: State, agent: int) -> None:
 def _leave(s: State, agent: int) -> None:
     counts = s.counts[0]
     s.receivers[agent].status = KNOWN
+    if len(s.options) > 0 and s.settings[0].outbound_policy == BLOCK:
+        while s.clients[agent].blocked >= 0:
+            _wake_blocked(s, agent)
     if counts.line < 0:
         counts.connections -= 1
         return
     entity = counts.line
     counts.line = s.events[entity].next
     schedule(s, entity, 0.0, 0)
+
+
+# Options: the code below is compiled for systems with some of them alone.
+
+
+@inlined
+def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
+    """Return the phase of a message or a timer that comes after one of an option."""
+    message = s.messages[place]
+    if phase == A_ROOM:
+        return _queue(s, place) if is_open(s, message) else _push(s, entity, place)
+    if phase == BEATS:
+        return BEATING
+    if phase == BEATING:
+        return _beat(s, place)
+    if phase == BEAT:
+        return HEARTBEAT
+    if phase == STAYING and is_open(s, message):
+        _leave(s, message.target)
+        begin(s, 2 * message.target, RECONNECT)
+    release(s, place)
+    return DONE
+
+
+@inlined
+def _begin_connection(s: State, agent: int) -> None:
+    client = s.clients[agent]
+    client.multiple = 1.0
+    client.oldest = NOBODY
+    if s.settings[0].heartbeat:
+        soon(s, timer(s, agent), BEATS)
+
+
+@inlined
+def _stay(s: State, agent: int) -> None:
+    """Let a session begin that the server may end earlier: the agent then does not wait for it."""
+    entity, stage = timer(s, agent), s.stages[SESSION]
+    s.events[entity].phase = STAYING
+    schedule(s, entity, value(s, stage, agent, s.receivers[agent].attempt), stage.lane)
+
+
+@inlined
+def _beat(s: State, place: int) -> int:
+    """Send a heartbeat, unless the last one is not over yet, and wait for the next."""
+    message = s.messages[place]
+    if not is_open(s, message):
+        release(s, place)
+        return DONE
+    if message.alive == 1:
+        message.alive = 2
+        index = heartbeat_index(message.connection, message.number)
+        message.costs[0] = value(s, s.stages[HEARTBEAT], message.sender, index)
+        soon(s, content(s, place), BEAT)
+    message.number += 1
+    return BEATING
+
+
+@inlined
+def _overflow(s: State, entity: int, place: int) -> int:
+    """Do as the outbound policy says with a message for which there is no place."""
+    policy, agent = s.settings[0].outbound_policy, s.messages[place].target
+    if policy == BLOCK:
+        _line_up_for_room(s, agent, entity)
+        return DONE
+    if policy == DISCONNECT:
+        _leave(s, agent)
+        soon(s, 2 * agent, THROWN_OUT)
+        _miss(s, place)
+        return _after_push(s, entity, place)
+    oldest = s.clients[agent].oldest
+    if oldest < 0:
+        end(s, place, DROPPED)
+        return _after_push(s, entity, place)
+    s.clients[agent].oldest = s.links[oldest]
+    s.links[oldest] = THROWN
+    close(s, oldest, DROPPED)
+    return _queue(s, place)
+
+
+@inlined
+def _line_up_to_be_sent(s: State, place: int) -> None:
+    client = s.clients[s.messages[place].target]
+    if client.oldest < 0:
+        client.oldest = place
+    else:
+        s.links[client.newest] = place
+    client.newest = place
+
+
+@inlined
+def _line_up_for_room(s: State, agent: int, entity: int) -> None:
+    client, event = s.clients[agent], s.events[entity]
+    event.phase = A_ROOM
+    if client.blocked < 0:
+        event.next = entity
+    else:
+        event.next = s.events[client.blocked].next
+        s.events[client.blocked].next = entity
+    client.blocked = entity
+
+
+@inlined
+def _free_place(s: State, agent: int) -> None:
+    """Hand the place of a message that was sent to the courier that has waited longest."""
+    if len(s.options) > 0 and len(s.clients) > 0 and s.clients[agent].blocked >= 0:
+        _wake_blocked(s, agent)
+    else:
+        s.receivers[agent].queued -= 1
+
+
+@inlined
+def _wake_blocked(s: State, agent: int) -> None:
+    client = s.clients[agent]
+    last = client.blocked
+    first = s.events[last].next
+    if first == last:
+        client.blocked = NOBODY
+    else:
+        s.events[last].next = s.events[first].next
+    schedule(s, first, 0.0, 0)

@@ -14,11 +14,16 @@ from lhsim.compiled.state import (
     ACKNOWLEDGE,
     ANSWER_DOWN,
     BACKOFF,
+    BEATING,
+    CLIENT,
     COLLECTION,
     CONNECT,
     COUNTS,
+    DROP_NEW,
+    DROP_OLDEST,
     EVENT,
     FIRST_GAP,
+    HEARTBEAT,
     LANE,
     MESSAGE,
     MESSAGE_GAP,
@@ -75,6 +80,7 @@ if TYPE_CHECKING:
     from lhsim.distributions import Distribution
     from lhsim.metrics.account import Window
 
+OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")  # by their numbers
 NO_LIMIT = -1
 MOST = 2**31 - 1
 FEWEST_MESSAGES = 4096
@@ -120,16 +126,35 @@ def state_of(
         histogram=np.zeros((BATCHES, BUCKETS), np.int64),
         latency=np.zeros(BATCHES),
         records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
+        clients=_clients(system, agents),
+        links=np.zeros(0, np.int32),
         address=0,
     )
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
+    if settings["outbound_policy"][0] == DROP_OLDEST:
+        state = state._replace(links=np.zeros(len(state.messages), np.int32))
     return state
 
 
 def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
-    return False
+    return system.push is not None and _extended(system.push)
+
+
+def _extended(server: PushServer) -> bool:
+    return (
+        server.outbound_policy != "drop_new"
+        or server.backoff is not None
+        or server.heartbeat is not None
+    )
+
+
+def _clients(system: System, agents: int) -> NDArray[np.void]:
+    clients = np.zeros(agents if system.push and _extended(system.push) else 0, CLIENT)
+    clients["multiple"] = 1.0
+    clients["blocked"] = clients["oldest"] = NOBODY
+    return clients
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -186,7 +211,7 @@ def _polling(system: System, server: PollingServer) -> dict[int, Passage]:
 
 def _push(system: System, server: PushServer) -> dict[int, Passage]:
     cpu, network = system.cpu, system.network
-    return {
+    stages: dict[int, Passage] = {
         VALIDATE: (OWN_LOOP, cpu.validate),
         RELAY: (TARGETS_LOOP, cpu.relay),
         SEND: (TARGETS_LOOP, cpu.send),
@@ -195,6 +220,10 @@ def _push(system: System, server: PushServer) -> dict[int, Passage]:
         SESSION: (ON_THE_WAY, server.session),
         RECONNECT: (ON_THE_WAY, server.reconnect),
     }
+    if server.heartbeat is not None:
+        stages[BEATING] = (ON_THE_WAY, Deterministic(server.heartbeat))
+        stages[HEARTBEAT] = (OWN_LOOP, cpu.heartbeat)
+    return stages
 
 
 def _settings(
@@ -220,6 +249,12 @@ def _settings(
         "overflow": WAIT if push and push.overflow == "wait" else REJECT,
         "outbound": _or_none(push.outbound if push else None),
         "reconnects": push is not None and push.reconnect is not None,
+        "outbound_policy": OUTBOUND_POLICIES.index(push.outbound_policy) if push else DROP_NEW,
+        "backoff": push.backoff or 0.0 if push else 0.0,
+        "backoff_cap": push.backoff_cap if push else 1.0,
+        "heartbeat": push is not None
+        and push.heartbeat is not None
+        and not system.cpu.heartbeat.table().is_zero,
         "scan": system.store.scan,
         "warmth_memory": warmth.memory if warmth else 1.0,
         "collect_every": _every(collection),
@@ -311,7 +346,8 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
 
 def _wakes(system: System) -> bool:
     """Return whether anything in a system happens at once, because something else has happened."""
-    waits = system.push is not None and system.push.overflow == "wait"
+    push = system.push
+    waits = push is not None and (push.overflow == "wait" or push.outbound_policy == "block")
     return waits or isinstance(system.workload.traffic, Closed)
 
 

@@ -51,6 +51,7 @@ RELAY = int(Purpose.RELAY)
 SESSION = int(Purpose.SESSION)
 RECONNECT = int(Purpose.RECONNECT)
 COLLECTION = int(Purpose.COLLECTION)
+HEARTBEAT = int(Purpose.HEARTBEAT)
 SLEEP = 32  # between two queries
 BACKOFF = 33  # after a refusal
 REFUSED = 34  # the answer that refuses a request, on its way down
@@ -60,7 +61,15 @@ CREATED = 37  # nothing: the courier sets out
 UNPARKED = 38  # nothing: the content is pushed, now that its target is connected
 SENT = 39  # nothing: the content travels down
 FIRST_GAP = 40  # from the start of a sender to its first message
-PHASES = 41
+# Options of the push server, from the first of their phases on.
+OF_OPTIONS = 70
+A_ROOM = 70  # in an outbound queue that is full
+THROWN_OUT = 71  # nothing: the agent comes back after the server has closed its connection
+STAYING = 72  # its session, where the server may end it earlier: it is then the wait of a timer
+BEATING = 73  # the time between two heartbeats, of a timer
+BEATS = 74  # nothing: a timer of heartbeats starts
+BEAT = 75  # nothing: a heartbeat sets out
+PHASES = 86
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -74,6 +83,7 @@ WRITER = 5  # the writer of the database
 # Topologies and policies.
 TO_NEXT, TO_ANYONE = 0, 1
 REJECT, WAIT = 0, 1
+DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3
 
 # What an agent is to the push server.
 STRANGER, KNOWN, CONNECTED = 0, 1, 2
@@ -196,6 +206,10 @@ SETTINGS = np.dtype(
         ("overflow", "i8"),
         ("outbound", "i8"),  # -1: no limit
         ("reconnects", "i8"),  # whether agents come back
+        ("outbound_policy", "i8"),
+        ("backoff", "f8"),  # 0: none
+        ("backoff_cap", "f8"),
+        ("heartbeat", "i8"),  # whether there are heartbeats that cost something
         ("scan", "f8"),
         ("warmth_memory", "f8"),
         ("collect_every", "i8"),  # 0: never
@@ -243,6 +257,17 @@ RECORD = np.dtype(
         ("outcome", "i8"),
     ]
 )
+# What options of the push server add to an agent, and so to its connection.
+CLIENT = np.dtype(
+    [
+        ("multiple", "f8"),  # of its time to the next try
+        ("blocked", "i4"),  # last entity of a circular list that waits for room in its queue
+        ("oldest", "i4"),  # message in its outbound queue that is not being sent yet
+        ("newest", "i4"),
+    ],
+    align=True,
+)
+THROWN = -2  # of a link: the message was dropped while it was queued
 
 Record: TypeAlias = Any  # one of the records above
 Records: TypeAlias = Any  # an array of them
@@ -270,6 +295,8 @@ class State(NamedTuple):
     histogram: Any  # of shape (BATCHES, BUCKETS)
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
+    clients: Records  # by agent; empty without options of the push server
+    links: Any  # by message: the next one in an outbound queue; empty unless the oldest is dropped
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
@@ -305,6 +332,8 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[16, 0], (BATCHES, BUCKETS), np.int64),
         view(memory[17, 0], BATCHES, np.float64),
         view(memory[18, 0], memory[18, 1], RECORD),
+        view(memory[19, 0], memory[19, 1], CLIENT),
+        view(memory[20, 0], memory[20, 1], np.int32),
         memory[3, 0],
         options,
     )

@@ -15,6 +15,8 @@ from lhsim.compiled.ledger import commit, message_of
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
     COLLECTION,
+    CONNECTED,
+    DROP_OLDEST,
     NOBODY,
     NOWHERE,
     ON_THE_WAY,
@@ -22,7 +24,10 @@ from lhsim.compiled.state import (
     PLACES,
     POOL,
     QUERY,
+    RECONNECT,
+    SEND,
     TARGETS_LOOP,
+    THROWN,
     WRITE,
     Record,
     State,
@@ -42,6 +47,10 @@ def begin(s: State, entity: int, phase: int) -> bool:
         return False
     s.events[entity].phase = phase
     if stage.where == ON_THE_WAY:
+        if len(s.options) > 0 and phase == RECONNECT and s.settings[0].backoff > 0:
+            multiple = s.clients[entity >> 1].multiple
+            schedule(s, entity, _value(s, entity, stage) * multiple, NOBODY)
+            return True
         schedule(s, entity, _value(s, entity, stage), stage.lane)
         return True
     number = _station(s, entity, stage.where)
@@ -134,6 +143,8 @@ def _start(s: State, number: int, entity: int) -> None:
     duration = _value(s, entity, s.stages[phase])
     if phase == QUERY and settings.scan > 0:
         duration += settings.scan * s.counts[0].log
+    if len(s.options) > 0 and phase == SEND and settings.outbound_policy == DROP_OLDEST:
+        duration = _leave_queue(s, message_of(s, entity), duration)
     if number < settings.loops:
         duration = _work(s, station, number, duration)
     if now >= settings.start and now + duration <= settings.end:
@@ -143,6 +154,24 @@ def _start(s: State, number: int, entity: int) -> None:
     if phase == QUERY:
         _read(s, entity)
     schedule(s, entity, duration, station.lane)
+
+
+@inlined
+def _leave_queue(s: State, place: int, cost: float) -> float:
+    """Let a queued message be sent now, as the oldest of its queue, and return what it costs."""
+    if s.links[place] == THROWN:
+        return 0.0
+    message = s.messages[place]
+    if is_open(s, message):
+        s.clients[message.target].oldest = s.links[place]
+    return cost
+
+
+@inlined
+def is_open(s: State, message: Record) -> bool:
+    """Return whether the connection is still there over which a message is being sent."""
+    target = s.receivers[message.target]
+    return target.status == CONNECTED and target.attempt == message.connection
 
 
 @inlined

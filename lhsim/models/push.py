@@ -8,17 +8,20 @@ the store, and the loop and the outbound queue of its target's connection.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
-from lhsim.checks import lasting, one_of, whole
+from lhsim.checks import at_least, lasting, one_of, positive, whole
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
+from lhsim.rules import backed_off, heartbeat_index
 from lhsim.streams import Purpose
+from lhsim.units import Seconds
 
 if TYPE_CHECKING:
     from simpy.events import Event
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from lhsim.models.bridge import Bridge, Steps
 
 Overflow = Literal["reject", "wait"]
+OutboundPolicy = Literal["drop_new", "drop_oldest", "block", "disconnect"]
+OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")
 
 
 @frozen
@@ -35,21 +40,39 @@ class PushServer:
     Beyond `connections`, an agent is refused (``reject``) or waits in line for a place (``wait``).
     A message to an agent that is not connected is rejected or waits for it likewise; one to an
     agent that has not come for the first time yet waits, as it would be no fault of the server.
+
+    A message that finds `outbound` of them in its connection's queue is dropped (``drop_new``),
+    takes the place of the oldest that is not being sent yet (``drop_oldest``), waits for a place
+    (``block``), or makes the server close the connection (``disconnect``).
     """
 
     connections: int | None = field(default=None, validator=whole(1))  # open at a time
     overflow: Overflow = field(default="reject", validator=one_of(("reject", "wait")))
     outbound: int | None = field(default=None, validator=whole(1))  # messages queued a connection
+    outbound_policy: OutboundPolicy = field(default="drop_new", validator=one_of(OUTBOUND_POLICIES))
     # How long a connection lasts [s]; None: for ever.
     session: Distribution | None = field(default=None, validator=lasting)
     # From its end or a refusal to the next try [s]; None: the agent does not come back.
     reconnect: Distribution | None = field(default=None, validator=lasting)
+    # On `reconnect`, once for each refusal in a row; None: it stays the same.
+    backoff: float | None = field(default=None, validator=at_least(1))
+    backoff_cap: float = field(default=64.0, validator=at_least(1))  # of all these factors together
+    # From one heartbeat of a connection to the next [s]; None: there are none.
+    heartbeat: Seconds | None = field(default=None, validator=positive)
 
     def __attrs_post_init__(self) -> None:
-        if self.session is not None and self.reconnect is None:
-            raise InputError(
-                "is missing", key="reconnect", allowed="a distribution where there is a session"
-            )
+        needs = {
+            "there is a session": self.session is not None,
+            "there is a backoff": self.backoff is not None,
+            "outbound_policy is disconnect": self.outbound_policy == "disconnect",
+        }
+        for why, is_so in needs.items():
+            if is_so and self.reconnect is None:
+                allowed = f"a distribution where {why}"
+                raise InputError("is missing", key="reconnect", allowed=allowed)
+        if self.outbound_policy != "drop_new" and self.outbound is None:
+            allowed = f"a whole number where outbound_policy is {self.outbound_policy}"
+            raise InputError("is missing", key="outbound", allowed=allowed)
 
     def serve(self, bridge: Bridge) -> Push:
         """Return this server's processes on a bridge."""
@@ -59,11 +82,16 @@ class PushServer:
 class Connection:
     """One agent's connection and its outbound queue."""
 
-    __slots__ = ("open", "queued")
+    __slots__ = ("attempt", "beating", "blocked", "open", "queued", "unsent")
 
-    def __init__(self) -> None:
+    def __init__(self, attempt: int = 0) -> None:
+        self.attempt = attempt  # of its agent
         self.open = True
         self.queued = 0  # messages that are not sent yet
+        # Both from the first on: a deque takes more memory than all the rest of a connection.
+        self.unsent: deque[Message] | None = None  # to drop the oldest: those not being sent
+        self.blocked: deque[Event] | None = None  # couriers that wait for a place in the queue
+        self.beating = False  # whether a heartbeat is not over yet
 
 
 class Push:
@@ -81,6 +109,9 @@ class Push:
         self._push_down = bridge.stage(bridge.system.network.down, Purpose.PUSH_DOWN)
         self._session = bridge.stage(server.session, Purpose.SESSION)
         self._reconnect = bridge.stage(server.reconnect, Purpose.RECONNECT)
+        self._heartbeat = bridge.stage(
+            cpu.heartbeat if server.heartbeat else None, Purpose.HEARTBEAT
+        )
         self._connections: dict[int, Connection] = {}  # by agent
         self._known: set[int] = set()  # agents that have come, whether they were let in or not
         self._parked: dict[int, list[Message]] = {}  # by agent: stored messages that wait for it
@@ -104,36 +135,48 @@ class Push:
 
     def push(self, message: Message) -> Steps:
         """Send a stored message over its target's connection, or do as the overflow policy says."""
-        bridge, agent = self.bridge, message.target
-        connection = self._connections.get(agent)
+        connection = self._connections.get(message.target)
         if connection is None:
             self._miss(message)
         elif connection.queued == self.server.outbound:
-            bridge.ledger.end(message, Outcome.DROPPED, self.env.now)
+            yield from self._overflow(message, connection)
         else:
             connection.queued += 1
-            yield from bridge.compute(agent, self._send, message.sender, message.number)
-            connection.queued -= 1
-            yield from self._sent(message, connection)
+            yield from self._send_queued(message, connection)
 
     def attend(self, agent: int, start: float) -> Steps:
         """Keep an agent connected: come, stay for a session, and come back."""
-        bridge = self.bridge
         yield self.env.timeout(start)
-        for attempt in count():
+        yield from self._come(agent, 0)
+
+    def _come(self, agent: int, first: int) -> Steps:
+        """Connect, from attempt `first` on, until the agent does not come back."""
+        bridge, server, multiple = self.bridge, self.server, 1.0
+        for attempt in count(first):
             yield from bridge.delay(bridge.request_up, agent, attempt)
             self.attempts += 1
-            if self._full and self.server.overflow == "reject":
+            if self._full and server.overflow == "reject":
                 self._refuse(agent)
+                if server.backoff is not None:
+                    multiple = backed_off(multiple, server.backoff, server.backoff_cap)
             else:
                 yield from self._enter(agent, attempt)
+                multiple = 1.0
                 if self._session is None:
                     return
+                connection = self._connections[agent]
                 yield self.env.timeout(self._session.draw(agent, attempt))
+                if not connection.open:
+                    return  # the server has closed it, and `_come_back` goes on
                 self._leave(agent)
-            if self.server.reconnect is None:
+            if self._reconnect is None:
                 return
-            yield from bridge.delay(self._reconnect, agent, attempt)
+            yield self.env.timeout(self._reconnect.draw(agent, attempt) * multiple)
+
+    def _come_back(self, agent: int, attempt: int) -> Steps:
+        """Connect again after the server has closed the connection that an attempt had made."""
+        yield from self.bridge.delay(self._reconnect, agent, attempt)
+        yield from self._come(agent, attempt + 1)
 
     @property
     def _full(self) -> bool:
@@ -149,9 +192,27 @@ class Push:
             self.bridge.memory.connect()
         yield from self.bridge.compute(agent, self._connect, agent, attempt)
         self._known.add(agent)
-        self._connections[agent] = Connection()
+        connection = self._connections[agent] = Connection(attempt)
+        if self._heartbeat is not None:
+            self.env.process(self._keep_alive(agent, connection))
         for message in self._parked.pop(agent, ()):
             self.env.process(self.push(message))
+
+    def _keep_alive(self, agent: int, connection: Connection) -> Steps:
+        """Send heartbeats at equal distances; one that is due during another is left out."""
+        assert self.server.heartbeat is not None
+        for number in count():
+            yield self.env.timeout(self.server.heartbeat)
+            if not connection.open:
+                return
+            if not connection.beating:
+                connection.beating = True
+                self.env.process(self._beat(agent, connection, number))
+
+    def _beat(self, agent: int, connection: Connection, number: int) -> Steps:
+        index = heartbeat_index(connection.attempt, number)
+        yield from self.bridge.compute(agent, self._heartbeat, agent, index)
+        connection.beating = False
 
     def _refuse(self, agent: int) -> None:
         self.refused += 1
@@ -160,11 +221,64 @@ class Push:
             self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
 
     def _leave(self, agent: int) -> None:
-        self._connections.pop(agent).open = False
+        connection = self._connections.pop(agent)
+        connection.open = False
+        while connection.blocked:
+            connection.blocked.popleft().succeed()
         if self._line:
             self._line.popleft().succeed()
         else:
             self.bridge.memory.disconnect()
+
+    def _overflow(self, message: Message, connection: Connection) -> Steps:
+        """Do as the outbound policy says with a message for which there is no place."""
+        policy, ledger, now = self.server.outbound_policy, self.bridge.ledger, self.env.now
+        if policy == "block":
+            place = self.env.event()
+            connection.blocked = connection.blocked or deque()
+            connection.blocked.append(place)
+            yield place  # handed on by the message that was sent, or the connection has closed
+            if connection.open:
+                yield from self._send_queued(message, connection)
+            else:
+                yield from self.push(message)
+        elif policy == "disconnect":
+            self._leave(message.target)
+            self.env.process(self._come_back(message.target, connection.attempt))
+            self._miss(message)
+        elif policy == "drop_oldest" and connection.unsent:
+            ledger.end(connection.unsent.popleft(), Outcome.DROPPED, now)
+            yield from self._send_queued(message, connection)
+        else:
+            ledger.end(message, Outcome.DROPPED, now)
+
+    def _send_queued(self, message: Message, connection: Connection) -> Steps:
+        """Send a message that has its place in the outbound queue."""
+        if self.server.outbound_policy == "drop_oldest" and self._send is not None:
+            connection.unsent = connection.unsent or deque()
+            connection.unsent.append(message)
+            cost = partial(self._cost, message, connection)
+            yield self.bridge.loop(message.target).serve(cost)
+            if message.outcome is Outcome.DROPPED:
+                return
+        else:
+            yield from self.bridge.compute(
+                message.target, self._send, message.sender, message.number
+            )
+        if connection.blocked:
+            connection.blocked.popleft().succeed()
+        else:
+            connection.queued -= 1
+        yield from self._sent(message, connection)
+
+    def _cost(self, message: Message, connection: Connection) -> float:
+        """Return what the loop pays for a message whose turn it is: nothing if it was dropped."""
+        assert self._send is not None
+        assert connection.unsent is not None
+        if message.outcome is Outcome.DROPPED:
+            return 0.0
+        connection.unsent.popleft()  # the services of one connection begin in their order
+        return self._send.draw(message.sender, message.number)
 
     def _sent(self, message: Message, connection: Connection) -> Steps:
         if connection.open:

@@ -37,6 +37,7 @@ from lhsim.models import (
     Warmth,
     Workload,
 )
+from lhsim.models.push import OUTBOUND_POLICIES
 from lhsim.models.workload import ZERO
 
 TICK = 1 / 64  # [s]; sums of ticks are exact
@@ -133,7 +134,7 @@ def cpu(mood, _agents):
         name: short(mood)
         for name in (
             "parse_message", "parse_request", "validate", "write", "query", "respond",
-            "acknowledge", "connect", "send", "relay",
+            "acknowledge", "connect", "send", "relay", "heartbeat",
         )
     }  # fmt: skip
     return {
@@ -194,8 +195,12 @@ def push(mood, agents):
         "connections": often(None, whole(1, max(1, agents // 2))),
         "overflow": st.sampled_from(("reject", "wait")),
         "outbound": often(None, whole(1, 3)),
+        "outbound_policy": st.sampled_from(OUTBOUND_POLICIES),
         "session": often(None, long(mood, zeros=0)),
         "reconnect": st.one_of(st.none(), long(mood, zeros=0), long(mood, zeros=0)),
+        "backoff": often(None, st.sampled_from((1.0, 1.5, 2.0))),
+        "backoff_cap": st.sampled_from((1.0, 3.0, 64.0)),
+        "heartbeat": often(None, st.sampled_from((TICK, 4 * TICK, 0.1))),
     }
 
 
@@ -229,10 +234,16 @@ def built(cls, mood, agents=1, **fixed):
     return st.builds(make, **FIELDS[cls](mood, agents) | fixed)
 
 
-def _push_server(session, reconnect, **others):
-    if session is not None and reconnect is None:
-        reconnect = session
-    return PushServer(session=session, reconnect=reconnect, **others)
+def _push_server(**fields):
+    """Return a server: what other fields need is added, or what lacks it is left out."""
+    if fields["reconnect"] is None:
+        fields["reconnect"] = fields["session"]
+    if fields["reconnect"] is None:
+        fields["backoff"] = None
+    without_room = fields["outbound"] is None
+    if without_room or (fields["reconnect"] is None and fields["outbound_policy"] == "disconnect"):
+        fields["outbound_policy"] = "drop_new"
+    return PushServer(**fields)
 
 
 @st.composite
@@ -294,6 +305,8 @@ def _steps(system, agents):
         own = 0.0
     else:
         own = 5 / (server.reconnect.mean + (server.session.mean if server.session else 0.0))
+    if system.push is not None and server.heartbeat is not None:
+        own += 3 / server.heartbeat
     return agents * (10 * rate + own)
 
 
@@ -351,6 +364,31 @@ AREAS = {
         workload=_busy,
         cpu=lambda mood: {"send": short(mood, zeros=0)},
         push=lambda _: {"outbound": whole(1, 3), "connections": st.none()},
+    ),
+    "push, full outbound queues": cases(
+        PushServer,
+        workload=_busy,
+        network=lambda mood: {"up": long(mood), "down": st.just(ZERO)},
+        cpu=lambda mood: {"send": short(mood, zeros=0)},
+        push=lambda mood: {
+            "outbound": whole(1, 3),
+            "outbound_policy": st.sampled_from(OUTBOUND_POLICIES[1:]),
+            "connections": st.none(),
+            "session": st.one_of(st.none(), long(mood, zeros=0)),
+            "reconnect": long(mood, zeros=0),
+        },
+    ),
+    "push, refusals and heartbeats": cases(
+        PushServer,
+        cpu=lambda mood: {"heartbeat": short(mood, zeros=0)},
+        push=lambda mood: {
+            "connections": whole(1, 2),
+            "overflow": st.just("reject"),
+            "session": long(mood, zeros=0),
+            "reconnect": long(mood, zeros=0),
+            "backoff": st.sampled_from((1.5, 2.0)),
+            "heartbeat": st.sampled_from((TICK, 4 * TICK, 0.1)),
+        },
     ),
     "push, sessions": cases(
         PushServer,

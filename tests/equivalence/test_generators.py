@@ -59,6 +59,14 @@ OF = {
         "agent that comes back": 13,
         "relay": 6,
         "several messages in an outbound queue": 10,
+        "an older message dropped": 3,
+        "blocked courier": 3,
+        "blocked courier whose connection closes": 1,
+        "connection closed by the server": 3,
+        "session of a connection that the server has closed": 1,
+        "second refusal in a row": 3,
+        "heartbeat": 10,
+        "heartbeat left out": 1,
     },
 }
 
@@ -112,6 +120,8 @@ def happened(case):
     window = Window(warmup, case.duration - drain, case.duration)
     bridge = Bridge(system, case.agents, case.seed, window, keep_messages=True)
     due, seen = _watch(bridge.env), set()
+    if system.push is not None:
+        _watch_push(bridge.server, seen)
     for time in np.linspace(0.0, case.duration, LOOKS + 1)[1:]:
         bridge.env.run(until=float(time))
         seen |= {what for what, is_so in _now(bridge).items() if is_so}
@@ -137,6 +147,54 @@ def _watch(env):
     return due
 
 
+def _watch_push(server, seen):
+    """Let the names of what options do be added to `seen` as they happen."""
+    _watch_connections(server, seen)
+    _watch_refusals(server, seen)
+
+
+def _watch_connections(server, seen):
+    overflow, leave, beat = server._overflow, server._leave, server._beat
+    policy, beats = server.server.outbound_policy, Counter()
+
+    def watched_overflow(message, connection):
+        if policy == "drop_oldest" and connection.unsent:
+            seen.add("an older message dropped")
+        if policy == "disconnect":
+            seen.add("connection closed by the server")
+            if server._session is not None:
+                seen.add("session of a connection that the server has closed")
+        yield from overflow(message, connection)
+
+    def watched_leave(agent):
+        if server._connections[agent].blocked:
+            seen.add("blocked courier whose connection closes")
+        leave(agent)
+
+    def watched_beat(agent, connection, number):
+        seen.add("heartbeat left out" if number > beats[connection] else "heartbeat")
+        beats[connection] = number + 1
+        yield from beat(agent, connection, number)
+
+    server._overflow, server._leave, server._beat = watched_overflow, watched_leave, watched_beat
+
+
+def _watch_refusals(server, seen):
+    refuse, enter, in_a_row = server._refuse, server._enter, Counter()
+
+    def watched_refuse(agent):
+        in_a_row[agent] += 1
+        if in_a_row[agent] == 2 and server.server.backoff is not None:
+            seen.add("second refusal in a row")
+        refuse(agent)
+
+    def watched_enter(agent, attempt):
+        in_a_row[agent] = 0
+        yield from enter(agent, attempt)
+
+    server._refuse, server._enter = watched_refuse, watched_enter
+
+
 def _now(bridge):
     store = bridge.store
     server = bridge.server
@@ -151,6 +209,7 @@ def _now(bridge):
             "parked": any(server._parked.values()),
             "agents that wait in line": bool(server._line),
             "several messages in an outbound queue": any(queued > 1 for queued in queues),
+            "blocked courier": any(c.blocked for c in server._connections.values()),
         }
     return state
 

@@ -33,6 +33,7 @@ from lhsim.models import (
     agent,
     ledger,
 )
+from lhsim.models import push as push_models
 from lhsim.models.bridge import Bridge
 from lhsim.models.cpu import Loop, StallTimeline
 from lhsim.models.ledger import Ledger
@@ -163,6 +164,41 @@ CASES = [
         duration=10.0,
     ),
 ]
+
+FULL = {
+    "workload": FAST,
+    "network": Network(HALF, ONE),
+    "cpu": Cpu(send=Exponential(TICK), acknowledge=Exponential(TICK / 8)),
+}
+CASES += [
+    Case(
+        push(
+            f"full, {policy}",
+            **FULL,
+            push=PushServer(
+                outbound=3, outbound_policy=policy, overflow=overflow, **SHORT_SESSIONS
+            ),
+        ),
+        4,
+        duration=2.0,
+    )
+    for policy, overflow in (
+        ("drop_oldest", "wait"), ("block", "reject"), ("block", "wait"), ("disconnect", "reject")
+    )
+]  # fmt: skip
+CASES.append(
+    Case(
+        push(
+            "backoff and heartbeats",
+            cpu=Cpu(heartbeat=Exponential(4 * TICK), workers=2),
+            push=PushServer(
+                connections=2, backoff=1.5, backoff_cap=3.0, heartbeat=2 * TICK, **SHORT_SESSIONS
+            ),
+        ),
+        5,
+        duration=4.0,
+    )
+)
 
 
 @functools.cache
@@ -578,6 +614,122 @@ def a_message_is_acknowledged_before_it_is_pushed(patch):
     patch.setattr(Push, "carry", carrying("acknowledge first"))
 
 
+def the_newest_that_waits_is_dropped(patch):
+    original = Push._overflow
+
+    def overflow(self, message, connection):
+        if connection.unsent:
+            connection.unsent.rotate(1)
+        return original(self, message, connection)
+
+    patch.setattr(Push, "_overflow", overflow)
+    patch.setattr(Push, "_cost", cost_of_any)
+
+
+def cost_of_any(self, message, connection):
+    if message.outcome is Outcome.DROPPED:
+        return 0.0
+    if message in connection.unsent:
+        connection.unsent.remove(message)
+    return self._send.draw(message.sender, message.number)
+
+
+def a_dropped_message_is_sent_all_the_same(patch):
+    def cost(self, message, connection):
+        cost_of_any(self, message, connection)
+        return self._send.draw(message.sender, message.number)
+
+    patch.setattr(Push, "_cost", cost)
+
+
+def the_last_that_is_blocked_goes_on_first(patch):
+    original = Push._overflow
+
+    def overflow(self, message, connection):
+        steps = original(self, message, connection)
+        for event in steps:
+            if connection.blocked:
+                connection.blocked.rotate(1)
+            yield event
+
+    patch.setattr(Push, "_overflow", overflow)
+
+
+def who_is_blocked_takes_no_place_over(patch):
+    original = Push._send_queued
+
+    def send_queued(self, message, connection):
+        if connection.blocked:
+            connection.queued -= 1
+        return original(self, message, connection)
+
+    patch.setattr(Push, "_send_queued", send_queued)
+
+
+def who_is_blocked_waits_for_the_next_message_when_the_connection_closes(patch):
+    def leave(self, agent):
+        self._connections.pop(agent).open = False
+        if self._line:
+            self._line.popleft().succeed()
+        else:
+            self.bridge.memory.disconnect()
+
+    patch.setattr(Push, "_leave", leave)
+
+
+def the_message_that_closes_a_connection_is_dropped(patch):
+    original = Push._overflow
+
+    def overflow(self, message, connection):
+        if self.server.outbound_policy != "disconnect":
+            yield from original(self, message, connection)
+            return
+        self._leave(message.target)
+        self.env.process(self._come_back(message.target, connection.attempt))
+        self.bridge.ledger.end(message, Outcome.DROPPED, self.env.now)
+
+    patch.setattr(Push, "_overflow", overflow)
+
+
+def an_agent_whose_connection_was_closed_does_not_come_back(patch):
+    patch.setattr(Push, "_come_back", lambda self, *_: self.bridge.delay(None, 0, 0))
+
+
+def the_first_refusal_changes_nothing(patch):
+    original = push_models.backed_off
+
+    def backed_off(multiple, factor, cap):
+        return original(multiple, factor, cap) / factor
+
+    patch.setattr(push_models, "backed_off", backed_off)
+
+
+def there_is_no_end_to_the_backoff(patch):
+    patch.setattr(push_models, "backed_off", lambda multiple, factor, _cap: multiple * factor)
+
+
+def heartbeats_go_on_when_the_connection_has_closed(patch):
+    original = Push._leave
+
+    def leave(self, agent):
+        connection = self._connections[agent]
+        original(self, agent)
+        if self._heartbeat is not None:
+            self.env.process(self._keep_alive(agent, Connection(connection.attempt)))
+
+    patch.setattr(Push, "_leave", leave)
+
+
+def no_heartbeat_is_left_out(patch):
+    original = Push._beat
+
+    def beat(self, agent, connection, number):
+        connection.beating = False
+        yield from original(self, agent, connection, number)
+
+    patch.setattr(Push, "_beat", beat)
+
+
 # Agents
 
 
@@ -708,6 +860,17 @@ SLIPS = [
     an_agent_is_connected_before_its_accept,
     the_loop_of_the_sender_pays_the_relay,
     a_message_is_acknowledged_before_it_is_pushed,
+    the_newest_that_waits_is_dropped,
+    a_dropped_message_is_sent_all_the_same,
+    the_last_that_is_blocked_goes_on_first,
+    who_is_blocked_takes_no_place_over,
+    who_is_blocked_waits_for_the_next_message_when_the_connection_closes,
+    the_message_that_closes_a_connection_is_dropped,
+    an_agent_whose_connection_was_closed_does_not_come_back,
+    the_first_refusal_changes_nothing,
+    there_is_no_end_to_the_backoff,
+    heartbeats_go_on_when_the_connection_has_closed,
+    no_heartbeat_is_left_out,
     in_pairs_the_odd_agents_send,
     a_random_target_is_that_of_the_next_message,
     a_message_goes_to_the_agent_before,

@@ -8,9 +8,9 @@ import pytest
 from harness import check
 
 from lhsim.distributions import Deterministic, Exponential, Hyperexponential, Lognormal
+from lhsim.metrics.account import Window
 from lhsim.models import Poisson, PushServer, System, Workload
 from lhsim.models.bridge import Bridge
-from lhsim.metrics.account import Window
 from lhsim.simulation import simulate
 from lhsim.theory import engset, erlang_b
 

@@ -1,0 +1,221 @@
+"""Options of the push server: small examples with known times, worked out by hand, on each engine.
+
+Agent 0 sends to agent 1 every 0.1 s, from a random phase on, from which the times here count.
+"""
+
+import pytest
+
+from lhsim import simulate
+from lhsim.distributions import Deterministic
+from lhsim.errors import InputError
+from lhsim.models import Cpu, Periodic, PushServer, System, Workload
+
+ENGINES = pytest.mark.parametrize("engine", ["simpy", "compiled"])
+WORKLOAD = Workload(topology="pair", traffic=Periodic(10.0), start="together")
+SEND = 0.26  # [s]: a message is sent while two or three others come
+
+
+def run(engine, *, agents=2, duration=2.0, workload=WORKLOAD, cpu=None, **options):
+    system = System(
+        name="example",
+        workload=workload,
+        cpu=cpu or Cpu(send=Deterministic(SEND)),
+        push=PushServer(**options),
+    )
+    return simulate(
+        system,
+        agents=agents,
+        duration=duration,
+        warmup=0.0,
+        drain=0.0,
+        engine=engine,
+        keep_messages=True,
+    )
+
+
+def messages(result):
+    """Return the outcomes of the first eight messages, and when some of them were delivered."""
+    table = result.messages.head(8)
+    delivered = table.delivered - table.created[0]
+    return list(table.outcome), [round(float(time), 9) for time in delivered.dropna()]
+
+
+# Full outbound queues. Two places: one for the message that is being sent.
+
+
+@ENGINES
+def test_by_default_a_new_message_is_dropped(engine):
+    # 1 waits for 0, so 2 is dropped; at 0.26 it is 1's turn, and 3 waits; 4 and 5 are dropped.
+    outcomes, delivered = messages(run(engine, outbound=2))
+    assert outcomes == [
+        "delivered", "delivered", "dropped", "delivered", "dropped", "dropped", "delivered",
+        "dropped",
+    ]  # fmt: skip
+    assert delivered == [0.26, 0.52, 0.78, 1.04]
+
+
+@ENGINES
+def test_the_oldest_that_waits_is_dropped(engine):
+    # 1 waits for 0 and gives its place to 2; 3 waits for 2 and gives it to 4, and 4 to 5.
+    outcomes, delivered = messages(run(engine, outbound=2, outbound_policy="drop_oldest"))
+    assert outcomes == [
+        "delivered", "dropped", "delivered", "dropped", "dropped", "delivered", "dropped",
+        "delivered",
+    ]  # fmt: skip
+    assert delivered == [0.26, 0.52, 0.78, 1.04]
+
+
+@ENGINES
+def test_a_message_that_is_being_sent_is_not_dropped(engine):
+    # With one place, the only message in the queue is the one that is being sent.
+    one = run(engine, outbound=1, outbound_policy="drop_oldest")
+    assert messages(one) == messages(run(engine, outbound=1))
+
+
+@ENGINES
+def test_a_dropped_message_costs_nothing(engine):
+    result = run(engine, outbound=2, outbound_policy="drop_oldest")
+    # From the first message on the loop sends one after the other, and nothing else.
+    idle = result.messages.created[0]
+    assert result.utilization["cpu"] == pytest.approx((2.0 + 0.1 - idle) / 2.0, abs=0.1)
+    assert result.metrics.websocket_events_sent == int((2.0 - idle) / SEND)
+
+
+@ENGINES
+def test_couriers_wait_for_a_place_in_their_turn(engine):
+    outcomes, delivered = messages(run(engine, outbound=2, outbound_policy="block", duration=3.0))
+    assert outcomes == ["delivered"] * 8
+    assert delivered == [0.26, 0.52, 0.78, 1.04, 1.3, 1.56, 1.82, 2.08]
+
+
+@ENGINES
+@pytest.mark.parametrize("overflow", ["reject", "wait"])
+def test_couriers_that_wait_for_a_place_go_on_when_the_connection_closes(engine, overflow):
+    # At 0.75 - phase the connection closes; 3 and later wait for a place, and 1 and 2 have one.
+    result = run(
+        engine,
+        outbound=2,
+        outbound_policy="block",
+        overflow=overflow,
+        session=Deterministic(0.75),
+        reconnect=Deterministic(10.0),
+        duration=3.0,
+    )
+    outcomes = list(result.messages.outcome)
+    phase = result.messages.created[0]
+    sent = int((0.75 - phase) / SEND)
+    if overflow == "reject":
+        assert outcomes[: sent + 3] == ["delivered"] * sent + ["lost"] * 2 + ["rejected"]
+        assert set(outcomes[sent + 2 :]) == {"rejected"}
+    else:
+        assert outcomes[:sent] == ["delivered"] * sent
+        assert set(outcomes[sent:]) == {"pending"}
+
+
+@ENGINES
+def test_the_connection_is_closed_when_its_queue_is_full(engine):
+    # 2 finds it full at 0.2 and is rejected, 0 and 1 are sent in vain until 0.52, 3 finds nobody.
+    # The agent is back at 0.35: 4 and 5 are queued, 6 finds it full at 0.6; back at 0.75.
+    result = run(
+        engine, outbound=2, outbound_policy="disconnect", reconnect=Deterministic(0.15)
+    )  # fmt: skip
+    outcomes, delivered = messages(result)
+    assert outcomes == ["lost", "lost", "rejected", "rejected"] * 2
+    assert delivered == []
+
+
+@ENGINES
+def test_the_session_of_a_closed_connection_does_not_end_the_next(engine):
+    # Connections begin at 0, phase + 0.35, + 0.75, + 1.15, ... and the first session would end
+    # at 0.9, within the third connection: that one still ends because its queue is full. Only
+    # agent 0, to whom nobody sends, has a whole session, and comes back at 1.05.
+    options = {"outbound": 2, "outbound_policy": "disconnect", "reconnect": Deterministic(0.15)}
+    closed = run(engine, **options)
+    too = run(engine, **options, session=Deterministic(0.9))
+    assert list(too.messages.outcome) == list(closed.messages.outcome)
+    assert too.counters.attempts == closed.counters.attempts + 1
+
+
+# Refusals in a row
+
+
+def attempts(result):
+    return result.counters.attempts, result.counters.refused
+
+
+@ENGINES
+def test_an_agent_that_is_refused_again_and_again_comes_less_and_less_often(engine):
+    # One of the two is in for good; the other comes at 0, 0.2, 0.6, 1.0 and 1.4: the factors are
+    # 2, 4, and then 4, the most. Without, it comes 15 times up to 1.45.
+    options = {"connections": 1, "reconnect": Deterministic(0.1), "duration": 1.45}
+    assert attempts(run(engine, **options)) == (1 + 15, 15)
+    assert attempts(run(engine, **options, backoff=2.0, backoff_cap=4.0)) == (1 + 5, 5)
+
+
+@ENGINES
+def test_a_success_ends_the_row_of_refusals(engine):
+    # Agent 0: in at 0, out at 0.57; refused at 0.67 and 0.87; in at 1.27, out at 1.84; at 1.94.
+    # Agent 1: refused at 0.05 and 0.25; in at 0.65, out at 1.22; refused at 1.32 and 1.52; 1.92.
+    result = run(
+        engine,
+        workload=Workload(traffic=Periodic(10.0), start="ramp", start_over=0.1),
+        connections=1,
+        session=Deterministic(0.57),
+        reconnect=Deterministic(0.1),
+        backoff=2.0,
+    )
+    assert attempts(result) == (5 + 6, 3 + 4)
+
+
+# Heartbeats
+
+
+@ENGINES
+def test_each_connection_costs_a_heartbeat_at_equal_distances(engine):
+    # Two connections from 0 on, and heartbeats at 0.3, 0.6, ..., 2.7.
+    cpu = Cpu(heartbeat=Deterministic(0.05))
+    result = run(engine, cpu=cpu, heartbeat=0.3, duration=2.9)
+    assert result.utilization["cpu"] == pytest.approx(2 * 9 * 0.05 / 2.9, rel=1e-9)
+    assert run(engine, cpu=cpu, duration=2.9).utilization["cpu"] == 0.0
+
+
+@ENGINES
+def test_a_heartbeat_that_is_due_during_another_is_left_out(engine):
+    # From 0.1 to 0.35, 0.4 to 0.65 and 0.7 to 0.95: those at 0.2, 0.3, 0.5, ... are left out.
+    workload = Workload(traffic=Periodic(1.0), start="together")
+    cpu = Cpu(heartbeat=Deterministic(0.25))
+    result = run(engine, agents=1, workload=workload, cpu=cpu, heartbeat=0.1, duration=1.0)
+    assert result.utilization["cpu"] == pytest.approx(0.75, rel=1e-9)
+
+
+@ENGINES
+def test_heartbeats_end_with_their_connection(engine):
+    # Of each agent, those at 0.3, 0.6 and 0.9; the one at 1.2 finds the connection closed.
+    result = run(
+        engine,
+        cpu=Cpu(heartbeat=Deterministic(0.05)),
+        heartbeat=0.3,
+        session=Deterministic(1.0),
+        reconnect=Deterministic(5.0),
+    )
+    assert result.utilization["cpu"] == pytest.approx(2 * 3 * 0.05 / 2.0, rel=1e-9)
+
+
+# Input
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"outbound": 2, "outbound_policy": "drop_all"}, "outbound_policy"),
+        ({"outbound_policy": "block"}, "outbound"),
+        ({"outbound": 2, "outbound_policy": "disconnect"}, "reconnect"),
+        ({"backoff": 0.5, "reconnect": Deterministic(1.0)}, "backoff"),
+        ({"backoff": 2.0}, "reconnect"),
+        ({"backoff_cap": 0.0}, "backoff_cap"),
+        ({"heartbeat": 0.0}, "heartbeat"),
+    ],
+)
+def test_what_is_out_of_range_is_named(options, key):
+    with pytest.raises(InputError, match=key):
+        PushServer(**options)
