@@ -52,7 +52,8 @@ class Purpose(IntEnum):
     ANSWER_DOWN = 8  # agent, wait request or connection attempt
     PUSH_DOWN = 9  # sender, message number
     PARSE_MESSAGE = 10  # sender, message number
-    PARSE_REQUEST = 11  # agent, wait request
+    PARSE_REQUEST = 11  # agent, wait request; push: poll of an agent that was refused, numbered
+    # together with its connection attempts, and so QUERY_CPU, QUERY and RESPOND
     VALIDATE = 12  # sender, message number
     WRITE_CPU = 13  # sender, message number
     WRITE = 14  # sender, message number

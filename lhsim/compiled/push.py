@@ -26,6 +26,7 @@ from lhsim.compiled.state import (
     A_PLACE,
     A_ROOM,
     ACKNOWLEDGE,
+    ANSWER_DOWN,
     BEAT,
     BEATING,
     BEATS,
@@ -36,18 +37,25 @@ from lhsim.compiled.state import (
     DISCONNECT,
     DONE,
     DROP_NEW,
+    FALLBACK,
     HEARTBEAT,
     KNOWN,
     MESSAGE_UP,
+    NAP,
     NOBODY,
     NOWHERE,
     OF_OPTIONS,
     PARSE_MESSAGE,
+    PARSE_REQUEST,
+    POLL_UP,
     PUSH_DOWN,
+    QUERY,
+    QUERY_CPU,
     RECONNECT,
     REJECT,
     RELAY,
     REQUEST_UP,
+    RESPOND,
     SEND,
     SENT,
     SESSION,
@@ -125,8 +133,8 @@ def attend(s: State, agent: int, phase: int) -> int:
     if phase == SESSION:
         _leave(s, agent)
         return RECONNECT if settings.reconnects else DONE
-    if len(s.options) > 0 and phase == THROWN_OUT:
-        return RECONNECT
+    if len(s.options) > 0 and phase != RECONNECT:
+        return _attend_with_option(s, agent, phase)
     receiver.attempt += 1  # RECONNECT
     return REQUEST_UP
 
@@ -158,7 +166,7 @@ def _push(s: State, entity: int, place: int) -> int:
 @inlined
 def _miss(s: State, place: int) -> None:
     target = s.receivers[s.messages[place].target]
-    if s.settings[0].overflow == WAIT or target.status == STRANGER:
+    if s.settings[0].overflow != REJECT or target.status == STRANGER:
         post(s, target, place)
     else:
         end(s, place, REJECTED)
@@ -184,7 +192,7 @@ def _sent(s: State, entity: int, place: int) -> int:
         _free_place(s, message.target)
         s.counts[0].sent += 1
         soon(s, content(s, place), SENT)
-    elif s.settings[0].overflow == WAIT:
+    elif s.settings[0].overflow != REJECT:
         return _push(s, entity, place)
     else:
         end(s, place, LOST)
@@ -205,8 +213,10 @@ def _come(s: State, agent: int) -> int:
     if not is_full(s):
         connect(s)
         return CONNECT
-    if settings.overflow == REJECT:
+    if settings.overflow != WAIT:
         _refuse(s, agent)
+        if len(s.options) > 0 and settings.overflow == FALLBACK:
+            return _fall_back(s, agent)
         return RECONNECT if settings.reconnects else DONE
     entity = 2 * agent
     s.events[entity].phase = A_PLACE
@@ -227,8 +237,9 @@ def _refuse(s: State, agent: int) -> None:
     if len(s.options) > 0 and s.settings[0].backoff > 0:
         client, settings = s.clients[agent], s.settings[0]
         client.multiple = backed_off(client.multiple, settings.backoff, settings.backoff_cap)
-    while receiver.mailbox >= 0:
-        end(s, take(s, receiver), REJECTED)
+    if s.settings[0].overflow == REJECT:
+        while receiver.mailbox >= 0:
+            end(s, take(s, receiver), REJECTED)
 
 
 @inlined
@@ -277,6 +288,54 @@ def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
         begin(s, 2 * message.target, RECONNECT)
     release(s, place)
     return DONE
+
+
+@inlined
+def _attend_with_option(s: State, agent: int, phase: int) -> int:
+    """Return the phase of an agent that polls, or comes back, that comes after one of an option."""
+    receiver, counts = s.receivers[agent], s.counts[0]
+    if phase == THROWN_OUT:
+        return RECONNECT
+    if phase == NAP:
+        receiver.attempt += 1
+        return REQUEST_UP if s.queue[0].now >= s.clients[agent].until else POLL_UP
+    if phase == POLL_UP:
+        return PARSE_REQUEST
+    if phase == PARSE_REQUEST:
+        counts.cycles += 1
+        return QUERY_CPU
+    if phase == QUERY_CPU:
+        counts.queries += 1
+        return QUERY
+    if phase == QUERY:
+        if s.clients[agent].found < 0:
+            counts.wasted += 1
+        return RESPOND
+    if phase == RESPOND:
+        return ANSWER_DOWN
+    _receive(s, agent)
+    return NAP
+
+
+@inlined
+def _fall_back(s: State, agent: int) -> int:
+    """Let an agent poll, until it is time to try to connect again."""
+    client, stage = s.clients[agent], s.stages[RECONNECT]
+    client.until = float("inf")
+    if s.settings[0].reconnects:
+        wait = value(s, stage, agent, s.receivers[agent].attempt) * client.multiple
+        client.until = s.queue[0].now + wait
+    return NAP
+
+
+@inlined
+def _receive(s: State, agent: int) -> None:
+    """Deliver what was in an agent's mailbox when its poll was answered."""
+    last = s.clients[agent].found
+    message = NOBODY
+    while message != last:
+        message = take(s, s.receivers[agent])
+        end(s, message, DELIVERED)
 
 
 @inlined

@@ -28,6 +28,7 @@ from lhsim.compiled.state import (
     MESSAGE,
     MESSAGE_GAP,
     MESSAGE_UP,
+    NAP,
     NOBODY,
     NOWHERE,
     ON_THE_WAY,
@@ -37,6 +38,7 @@ from lhsim.compiled.state import (
     PAUSE,
     PHASES,
     PLACES,
+    POLL_UP,
     POOL,
     PUSH_DOWN,
     QUERY,
@@ -62,7 +64,6 @@ from lhsim.compiled.state import (
     TO_ANYONE,
     TO_NEXT,
     VALIDATE,
-    WAIT,
     WRITE,
     WRITE_CPU,
     WRITER,
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from lhsim.distributions import Distribution
     from lhsim.metrics.account import Window
 
+OVERFLOWS = ("reject", "wait", "fallback")  # by their numbers
 OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")  # by their numbers
 NO_LIMIT = -1
 MOST = 2**31 - 1
@@ -89,7 +91,8 @@ AT_ONCE = 0.0  # the delay of the first lane
 # Stages of a message, all drawn when it is created.
 OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDGE, SEND, RELAY,
                PUSH_DOWN}  # fmt: skip
-PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP}  # of phases that are not called after it
+# Of phases that are not called after it.
+PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, POLL_UP: REQUEST_UP}
 
 Passage = tuple[int, "Distribution | None"]  # where a phase passes, and for how long
 
@@ -147,6 +150,7 @@ def _extended(server: PushServer) -> bool:
         server.outbound_policy != "drop_new"
         or server.backoff is not None
         or server.heartbeat is not None
+        or server.overflow == "fallback"
     )
 
 
@@ -223,6 +227,17 @@ def _push(system: System, server: PushServer) -> dict[int, Passage]:
     if server.heartbeat is not None:
         stages[BEATING] = (ON_THE_WAY, Deterministic(server.heartbeat))
         stages[HEARTBEAT] = (OWN_LOOP, cpu.heartbeat)
+    if server.overflow == "fallback":
+        assert server.fallback_interval is not None
+        stages |= {
+            NAP: (ON_THE_WAY, Deterministic(server.fallback_interval)),
+            POLL_UP: (ON_THE_WAY, network.up),
+            PARSE_REQUEST: (OWN_LOOP, cpu.parse_request),
+            QUERY_CPU: (OWN_LOOP, cpu.query),
+            QUERY: (POOL, system.store.query),
+            RESPOND: (OWN_LOOP, cpu.respond),
+            ANSWER_DOWN: (ON_THE_WAY, network.down),
+        }
     return stages
 
 
@@ -246,7 +261,7 @@ def _settings(
         "connections": _or_none(server.connections),
         "timeout": polling.timeout if polling else math.inf,
         "limit": _or_none(polling.limit if polling else None),
-        "overflow": WAIT if push and push.overflow == "wait" else REJECT,
+        "overflow": OVERFLOWS.index(push.overflow) if push else REJECT,
         "outbound": _or_none(push.outbound if push else None),
         "reconnects": push is not None and push.reconnect is not None,
         "outbound_policy": OUTBOUND_POLICIES.index(push.outbound_policy) if push else DROP_NEW,
@@ -314,7 +329,7 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
     """Return the stages of a system; some stations get a lane."""
     stages = np.zeros(PHASES, STAGE)
     stages["lane"] = NOBODY
-    stages["by_query"][[QUERY, QUERY_CPU]] = 1
+    stages["by_query"][[QUERY, QUERY_CPU]] = system.polling is not None
     tables: list[NDArray[np.float64]] = []
     slots: list[tuple[int, int]] = []
     lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays

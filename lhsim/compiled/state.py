@@ -69,6 +69,8 @@ STAYING = 72  # its session, where the server may end it earlier: it is then the
 BEATING = 73  # the time between two heartbeats, of a timer
 BEATS = 74  # nothing: a timer of heartbeats starts
 BEAT = 75  # nothing: a heartbeat sets out
+NAP = 76  # of an agent that was refused, to its next poll
+POLL_UP = 77  # its poll, on its way up
 PHASES = 86
 DONE = -1  # the entity waits for nothing any more
 
@@ -82,7 +84,7 @@ WRITER = 5  # the writer of the database
 
 # Topologies and policies.
 TO_NEXT, TO_ANYONE = 0, 1
-REJECT, WAIT = 0, 1
+REJECT, WAIT, FALLBACK = 0, 1, 2
 DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3
 
 # What an agent is to the push server.
@@ -261,9 +263,11 @@ RECORD = np.dtype(
 CLIENT = np.dtype(
     [
         ("multiple", "f8"),  # of its time to the next try
+        ("until", "f8"),  # when it next tries to connect, if it was refused and polls
         ("blocked", "i4"),  # last entity of a circular list that waits for room in its queue
         ("oldest", "i4"),  # message in its outbound queue that is not being sent yet
         ("newest", "i4"),
+        ("found", "i4"),  # last message that its poll brings it, up to which the mailbox is its
     ],
     align=True,
 )

@@ -199,6 +199,9 @@ def _work(s: State, loop: Record, number: int, demand: float) -> float:
 def _read(s: State, entity: int) -> None:
     """Let a query see what is in the mailbox as its service begins, up to the limit."""
     receiver = s.receivers[entity >> 1]
+    if len(s.options) > 0 and s.settings[0].polls == 0:
+        s.clients[entity >> 1].found = receiver.mailbox
+        return
     found, last = 0, receiver.mailbox
     if last >= 0:
         base = 3 * s.settings[0].agents + 1

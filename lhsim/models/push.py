@@ -7,7 +7,9 @@ the store, and the loop and the outbound queue of its target's connection.
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Literal
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
     from lhsim.models.bridge import Bridge, Steps
 
-Overflow = Literal["reject", "wait"]
+Overflow = Literal["reject", "wait", "fallback"]
+OVERFLOWS = ("reject", "wait", "fallback")
 OutboundPolicy = Literal["drop_new", "drop_oldest", "block", "disconnect"]
 OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")
 
@@ -37,9 +40,10 @@ OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")
 class PushServer:
     """How the push server keeps its connections.
 
-    Beyond `connections`, an agent is refused (``reject``) or waits in line for a place (``wait``).
-    A message to an agent that is not connected is rejected or waits for it likewise; one to an
-    agent that has not come for the first time yet waits, as it would be no fault of the server.
+    Beyond `connections`, an agent is refused (``reject``), waits in line for a place (``wait``), or
+    polls until it tries again (``fallback``). A message to an agent that is not connected is
+    rejected, or waits until it connects or polls; one to an agent that has not come for the first
+    time yet always waits, as it would be no fault of the server.
 
     A message that finds `outbound` of them in its connection's queue is dropped (``drop_new``),
     takes the place of the oldest that is not being sent yet (``drop_oldest``), waits for a place
@@ -47,7 +51,9 @@ class PushServer:
     """
 
     connections: int | None = field(default=None, validator=whole(1))  # open at a time
-    overflow: Overflow = field(default="reject", validator=one_of(("reject", "wait")))
+    overflow: Overflow = field(default="reject", validator=one_of(OVERFLOWS))
+    # With fallback: from the end of a poll of an agent that was refused to its next [s].
+    fallback_interval: Seconds | None = field(default=None, validator=positive)
     outbound: int | None = field(default=None, validator=whole(1))  # messages queued a connection
     outbound_policy: OutboundPolicy = field(default="drop_new", validator=one_of(OUTBOUND_POLICIES))
     # How long a connection lasts [s]; None: for ever.
@@ -70,6 +76,9 @@ class PushServer:
             if is_so and self.reconnect is None:
                 allowed = f"a distribution where {why}"
                 raise InputError("is missing", key="reconnect", allowed=allowed)
+        if self.overflow == "fallback" and self.fallback_interval is None:
+            allowed = "a number of seconds where overflow is fallback"
+            raise InputError("is missing", key="fallback_interval", allowed=allowed)
         if self.outbound_policy != "drop_new" and self.outbound is None:
             allowed = f"a whole number where outbound_policy is {self.outbound_policy}"
             raise InputError("is missing", key="outbound", allowed=allowed)
@@ -112,6 +121,9 @@ class Push:
         self._heartbeat = bridge.stage(
             cpu.heartbeat if server.heartbeat else None, Purpose.HEARTBEAT
         )
+        self._parse_request = bridge.stage(cpu.parse_request, Purpose.PARSE_REQUEST)
+        self._query_cpu = bridge.stage(cpu.query, Purpose.QUERY_CPU)
+        self._respond = bridge.stage(cpu.respond, Purpose.RESPOND)
         self._connections: dict[int, Connection] = {}  # by agent
         self._known: set[int] = set()  # agents that have come, whether they were let in or not
         self._parked: dict[int, list[Message]] = {}  # by agent: stored messages that wait for it
@@ -120,6 +132,8 @@ class Push:
         self.sent = 0
         self.attempts = 0
         self.refused = 0
+        self.cycles = 0  # polls of agents that were refused
+        self.wasted_cycles = 0
 
     def carry(self, message: Message) -> Steps:
         """Take a message from its sender to its target's connection."""
@@ -152,13 +166,17 @@ class Push:
     def _come(self, agent: int, first: int) -> Steps:
         """Connect, from attempt `first` on, until the agent does not come back."""
         bridge, server, multiple = self.bridge, self.server, 1.0
-        for attempt in count(first):
+        numbers = count(first)
+        for attempt in numbers:
             yield from bridge.delay(bridge.request_up, agent, attempt)
             self.attempts += 1
-            if self._full and server.overflow == "reject":
+            if self._full and server.overflow != "wait":
                 self._refuse(agent)
                 if server.backoff is not None:
                     multiple = backed_off(multiple, server.backoff, server.backoff_cap)
+                if server.overflow == "fallback":
+                    yield from self._fall_back(agent, attempt, multiple, numbers)
+                    continue
             else:
                 yield from self._enter(agent, attempt)
                 multiple = 1.0
@@ -172,6 +190,36 @@ class Push:
             if self._reconnect is None:
                 return
             yield self.env.timeout(self._reconnect.draw(agent, attempt) * multiple)
+
+    def _fall_back(
+        self, agent: int, attempt: int, multiple: float, numbers: Iterator[int]
+    ) -> Steps:
+        """Poll, until it is time to try to connect again."""
+        assert self.server.fallback_interval is not None
+        until = math.inf
+        if self._reconnect is not None:
+            until = self.env.now + self._reconnect.draw(agent, attempt) * multiple
+        while True:
+            yield self.env.timeout(self.server.fallback_interval)
+            if self.env.now >= until:
+                return
+            yield from self._poll(agent, next(numbers))
+
+    def _poll(self, agent: int, request: int) -> Steps:
+        """Ask once for the messages that wait for an agent, and receive all of them."""
+        bridge = self.bridge
+        yield from bridge.delay(bridge.request_up, agent, request)
+        yield from bridge.compute(agent, self._parse_request, agent, request)
+        self.cycles += 1
+        yield from bridge.compute(agent, self._query_cpu, agent, request)
+        take = partial(self._parked.pop, agent, ())
+        messages: Iterable[Message] = yield from bridge.store.query(agent, request, take)
+        if not messages:
+            self.wasted_cycles += 1
+        yield from bridge.compute(agent, self._respond, agent, request)
+        yield from bridge.delay(bridge.answer_down, agent, request)
+        for message in messages:
+            bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
 
     def _come_back(self, agent: int, attempt: int) -> Steps:
         """Connect again after the server has closed the connection that an attempt had made."""
@@ -217,8 +265,9 @@ class Push:
     def _refuse(self, agent: int) -> None:
         self.refused += 1
         self._known.add(agent)
-        for message in self._parked.pop(agent, ()):
-            self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
+        if self.server.overflow == "reject":
+            for message in self._parked.pop(agent, ()):
+                self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
 
     def _leave(self, agent: int) -> None:
         connection = self._connections.pop(agent)
@@ -284,13 +333,13 @@ class Push:
         if connection.open:
             self.sent += 1
             self.env.process(self._travel(message))
-        elif self.server.overflow == "wait":
-            yield from self.push(message)
-        else:
+        elif self.server.overflow == "reject":
             self.bridge.ledger.end(message, Outcome.LOST, self.env.now)
+        else:
+            yield from self.push(message)
 
     def _miss(self, message: Message) -> None:
-        if self.server.overflow == "wait" or message.target not in self._known:
+        if self.server.overflow != "reject" or message.target not in self._known:
             self._parked.setdefault(message.target, []).append(message)
         else:
             self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)

@@ -37,7 +37,7 @@ from lhsim.models import (
     Warmth,
     Workload,
 )
-from lhsim.models.push import OUTBOUND_POLICIES
+from lhsim.models.push import OUTBOUND_POLICIES, OVERFLOWS
 from lhsim.models.workload import ZERO
 
 TICK = 1 / 64  # [s]; sums of ticks are exact
@@ -193,7 +193,8 @@ def polling(_mood, agents):
 def push(mood, agents):
     return {
         "connections": often(None, whole(1, max(1, agents // 2))),
-        "overflow": st.sampled_from(("reject", "wait")),
+        "overflow": st.sampled_from(OVERFLOWS),
+        "fallback_interval": st.sampled_from((TICK, 4 * TICK, 0.1)),
         "outbound": often(None, whole(1, 3)),
         "outbound_policy": st.sampled_from(OUTBOUND_POLICIES),
         "session": often(None, long(mood, zeros=0)),
@@ -307,6 +308,8 @@ def _steps(system, agents):
         own = 5 / (server.reconnect.mean + (server.session.mean if server.session else 0.0))
     if system.push is not None and server.heartbeat is not None:
         own += 3 / server.heartbeat
+    if system.push is not None and server.overflow == "fallback" and server.connections is not None:
+        own += 7 / server.fallback_interval
     return agents * (10 * rate + own)
 
 
@@ -388,6 +391,16 @@ AREAS = {
             "reconnect": long(mood, zeros=0),
             "backoff": st.sampled_from((1.5, 2.0)),
             "heartbeat": st.sampled_from((TICK, 4 * TICK, 0.1)),
+        },
+    ),
+    "push, fallback": cases(
+        PushServer,
+        store=_slow_store,
+        push=lambda mood: {
+            "connections": whole(1, 2),
+            "overflow": st.just("fallback"),
+            "session": often(None, long(mood, zeros=0)),
+            "reconnect": st.one_of(st.none(), long(mood, zeros=0)),
         },
     ),
     "push, sessions": cases(

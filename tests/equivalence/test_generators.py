@@ -67,6 +67,9 @@ OF = {
         "second refusal in a row": 3,
         "heartbeat": 10,
         "heartbeat left out": 1,
+        "poll of an agent that was refused": 5,
+        "delivery by such a poll": 5,
+        "connection after such polls": 3,
     },
 }
 
@@ -151,6 +154,7 @@ def _watch_push(server, seen):
     """Let the names of what options do be added to `seen` as they happen."""
     _watch_connections(server, seen)
     _watch_refusals(server, seen)
+    _watch_polls(server, seen)
 
 
 def _watch_connections(server, seen):
@@ -193,6 +197,25 @@ def _watch_refusals(server, seen):
         yield from enter(agent, attempt)
 
     server._refuse, server._enter = watched_refuse, watched_enter
+
+
+def _watch_polls(server, seen):
+    poll, enter, polled = server._poll, server._enter, set()
+
+    def watched_poll(agent, request):
+        seen.add("poll of an agent that was refused")
+        polled.add(agent)
+        yield from poll(agent, request)
+        kept, now = server.bridge.ledger.kept, server.env.now
+        if any(message.target == agent and message.delivered == now for message in kept):
+            seen.add("delivery by such a poll")
+
+    def watched_enter(agent, attempt):
+        if agent in polled:
+            seen.add("connection after such polls")
+        yield from enter(agent, attempt)
+
+    server._poll, server._enter = watched_poll, watched_enter
 
 
 def _now(bridge):

@@ -199,6 +199,19 @@ CASES.append(
         duration=4.0,
     )
 )
+CASES.append(
+    Case(
+        push(
+            "fallback",
+            **RANDOM,
+            push=PushServer(
+                connections=2, overflow="fallback", fallback_interval=4 * TICK, **SHORT_SESSIONS
+            ),
+        ),
+        6,
+        duration=4.0,
+    )
+)
 
 
 @functools.cache
@@ -730,6 +743,49 @@ def no_heartbeat_is_left_out(patch):
     patch.setattr(Push, "_beat", beat)
 
 
+def falling_back(*, until=None, numbered_anew=False):
+    def fall_back(self, agent, attempt, multiple, numbers):
+        wait = until if until is not None else self._reconnect.draw(agent, attempt) * multiple
+        end = self.env.now + wait
+        polls = itertools.count(attempt + 1) if numbered_anew else numbers
+        while True:
+            yield self.env.timeout(self.server.fallback_interval)
+            if self.env.now >= end:
+                return
+            yield from self._poll(agent, next(polls))
+
+    return fall_back
+
+
+def an_agent_that_polls_never_tries_to_connect_again(patch):
+    patch.setattr(Push, "_fall_back", falling_back(until=1e9))
+
+
+def polls_and_attempts_are_numbered_apart(patch):
+    patch.setattr(Push, "_fall_back", falling_back(numbered_anew=True))
+
+
+def what_waits_for_an_agent_that_polls_is_rejected(patch):
+    def refuse(self, agent):
+        self.refused += 1
+        self._known.add(agent)
+        for message in self._parked.pop(agent, ()):
+            self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
+
+    patch.setattr(Push, "_refuse", refuse)
+
+
+def a_poll_takes_one_connection(patch):
+    original = Push._poll
+
+    def poll(self, agent, request):
+        self.bridge.memory.connect()
+        yield from original(self, agent, request)
+        self.bridge.memory.disconnect()
+
+    patch.setattr(Push, "_poll", poll)
+
+
 # Agents
 
 
@@ -871,6 +927,10 @@ SLIPS = [
     there_is_no_end_to_the_backoff,
     heartbeats_go_on_when_the_connection_has_closed,
     no_heartbeat_is_left_out,
+    an_agent_that_polls_never_tries_to_connect_again,
+    polls_and_attempts_are_numbered_apart,
+    what_waits_for_an_agent_that_polls_is_rejected,
+    a_poll_takes_one_connection,
     in_pairs_the_odd_agents_send,
     a_random_target_is_that_of_the_next_message,
     a_message_goes_to_the_agent_before,

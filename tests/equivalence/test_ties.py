@@ -53,6 +53,23 @@ SERVERS = {
         connections=2, overflow="wait", outbound=2, session=ONE, reconnect=ONE
     ),
 }
+SERVERS |= {
+    f"push, {policy}, {overflow}": PushServer(
+        connections=2,
+        overflow=overflow,
+        outbound=1,
+        outbound_policy=policy,
+        session=FOUR,
+        reconnect=TWO,
+        backoff=2.0,
+        backoff_cap=2.0,
+        heartbeat=2 * TICK,
+        fallback_interval=TICK,
+    )
+    for policy, overflow in (
+        ("drop_oldest", "reject"), ("block", "fallback"), ("disconnect", "wait")
+    )
+}  # fmt: skip
 AGENTS = (2, 3, 8)
 
 
@@ -61,7 +78,7 @@ def system(server, costs, workers=1, single_writer=False, **workload):
     has_end = 5 if costs == "none" else None  # the others cost at least a tick a message
     stages = (
         "parse_message", "parse_request", "validate", "write", "query", "respond", "acknowledge",
-        "connect", "send", "relay",
+        "connect", "send", "relay", "heartbeat",
     )  # fmt: skip
     description = SERVERS[server]
     name = "polling" if isinstance(description, PollingServer) else "push"

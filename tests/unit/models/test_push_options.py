@@ -3,23 +3,26 @@
 Agent 0 sends to agent 1 every 0.1 s, from a random phase on, from which the times here count.
 """
 
+import math
+
 import pytest
 
 from lhsim import simulate
 from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
-from lhsim.models import Cpu, Periodic, PushServer, System, Workload
+from lhsim.models import Cpu, EventStore, Periodic, PushServer, System, Workload
 
 ENGINES = pytest.mark.parametrize("engine", ["simpy", "compiled"])
 WORKLOAD = Workload(topology="pair", traffic=Periodic(10.0), start="together")
 SEND = 0.26  # [s]: a message is sent while two or three others come
 
 
-def run(engine, *, agents=2, duration=2.0, workload=WORKLOAD, cpu=None, **options):
+def run(engine, *, agents=2, duration=2.0, workload=WORKLOAD, cpu=None, store=None, **options):
     system = System(
         name="example",
         workload=workload,
         cpu=cpu or Cpu(send=Deterministic(SEND)),
+        store=store or EventStore(),
         push=PushServer(**options),
     )
     return simulate(
@@ -201,6 +204,66 @@ def test_heartbeats_end_with_their_connection(engine):
     assert result.utilization["cpu"] == pytest.approx(2 * 3 * 0.05 / 2.0, rel=1e-9)
 
 
+# Polls of agents that were refused
+
+
+POLLED = {
+    "cpu": Cpu(
+        parse_request=Deterministic(0.01),
+        query=Deterministic(0.02),
+        respond=Deterministic(0.03),
+    ),
+    "store": EventStore(query=Deterministic(0.04)),
+    "connections": 1,
+    "overflow": "fallback",
+    "fallback_interval": 0.3,
+}
+
+
+def next_time(created, times):
+    """Return when a message is delivered that has to be there at one of `times`, given by pairs."""
+    return next((delivered for stored, delivered in times if created <= stored), math.nan)
+
+
+@ENGINES
+def test_an_agent_that_is_refused_polls(engine):
+    # Agent 1 is refused at 0. Its polls begin at 0.3, 0.7, 1.1, ...; each reads what is stored
+    # 0.03 later, and brings it after 0.1.
+    result = run(engine, **POLLED)
+    polls = [(0.33 + 0.4 * k, 0.4 + 0.4 * k) for k in range(4)]
+    expected = [next_time(created, polls) for created in result.messages.created]
+    delivered = list(result.messages.delivered)
+    assert delivered == pytest.approx(expected, rel=1e-12, nan_ok=True)
+    assert set(result.messages.outcome) == {"delivered", "pending"}
+    assert attempts(result) == (2, 1)
+    counters = result.counters
+    assert (counters.cycles, counters.queries, counters.wasted, counters.sent) == (5, 5, 0, 0)
+    assert result.utilization["cpu"] == pytest.approx(5 * 0.06 / 2.0, rel=1e-9)
+
+
+@ENGINES
+def test_an_agent_that_polls_tries_to_connect_again(engine):
+    # At 1.1 the nap is over, and the time to the next try, 1.0, has passed; and again at 2.2.
+    again = run(engine, **POLLED, reconnect=Deterministic(1.0))
+    assert attempts(again) == (3, 2)
+    assert again.counters.cycles == 4  # from 0.3, 0.7, 1.4 and 1.8
+    # After 0.4 s each: at 0.7 and 1.4. With a factor of 2: at 1.1, and then not before 2.7.
+    often = {**POLLED, "reconnect": Deterministic(0.4)}
+    assert attempts(run(engine, **often)) == (1 + 3, 3)
+    assert attempts(run(engine, **often, backoff=2.0)) == (1 + 2, 2)
+
+
+@ENGINES
+def test_an_agent_that_has_polled_connects(engine):
+    # Agent 0 leaves at 0.9, agent 1 connects at 1.1, and finds there what has come since 0.73.
+    result = run(engine, **POLLED, session=Deterministic(0.9), reconnect=Deterministic(1.0))
+    polls = [(0.33, 0.4), (0.73, 0.8), (1.1, 1.1)]
+    created = [time for time in result.messages.created if time < 2.0]
+    expected = [time if time > 1.1 else next_time(time, polls) for time in created]
+    assert list(result.messages.delivered) == pytest.approx(expected, rel=1e-12)
+    assert result.counters.sent == sum(time > 0.73 for time in created)
+
+
 # Input
 
 
@@ -214,6 +277,8 @@ def test_heartbeats_end_with_their_connection(engine):
         ({"backoff": 2.0}, "reconnect"),
         ({"backoff_cap": 0.0}, "backoff_cap"),
         ({"heartbeat": 0.0}, "heartbeat"),
+        ({"overflow": "fallback"}, "fallback_interval"),
+        ({"fallback_interval": 0.0}, "fallback_interval"),
     ],
 )
 def test_what_is_out_of_range_is_named(options, key):
