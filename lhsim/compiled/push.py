@@ -21,7 +21,7 @@ from lhsim.compiled.ledger import (
     take,
     timer,
 )
-from lhsim.compiled.queue import schedule, soon
+from lhsim.compiled.queue import insert, schedule, soon
 from lhsim.compiled.state import (
     A_PLACE,
     A_ROOM,
@@ -38,8 +38,10 @@ from lhsim.compiled.state import (
     DONE,
     DROP_NEW,
     FALLBACK,
+    FLUSHED,
     HEARTBEAT,
     KNOWN,
+    LINGER,
     MESSAGE_UP,
     NAP,
     NOBODY,
@@ -160,7 +162,7 @@ def _push(s: State, entity: int, place: int) -> int:
         end(s, place, DROPPED)
         return _after_push(s, entity, place)
     target.queued += 1
-    return _queue(s, place)
+    return _queue(s, entity, place)
 
 
 @inlined
@@ -173,10 +175,13 @@ def _miss(s: State, place: int) -> None:
 
 
 @inlined
-def _queue(s: State, place: int) -> int:
+def _queue(s: State, entity: int, place: int) -> int:
     """Let a message that has its place in an outbound queue be sent."""
     if len(s.options) > 0 and len(s.links) > 0:
         s.links[place] = NOBODY
+        if s.settings[0].batch > 0:
+            _collect(s, place)
+            return _after_push(s, entity, place)
         if s.stages[SEND].where != NOWHERE:
             _line_up_to_be_sent(s, place)
     return SEND
@@ -185,9 +190,13 @@ def _queue(s: State, place: int) -> int:
 @inlined
 def _sent(s: State, entity: int, place: int) -> int:
     message = s.messages[place]
-    if len(s.options) > 0 and len(s.links) > 0 and s.links[place] == THROWN:
-        release(s, place)
-        return _after_push(s, entity, place)
+    if len(s.options) > 0 and len(s.links) > 0:
+        if s.settings[0].batch > 0:
+            _batch_sent(s, place)
+            return DONE
+        if s.links[place] == THROWN:
+            release(s, place)
+            return _after_push(s, entity, place)
     if is_open(s, message):
         _free_place(s, message.target)
         s.counts[0].sent += 1
@@ -260,6 +269,8 @@ def _leave(s: State, agent: int) -> None:
     if len(s.options) > 0 and s.settings[0].outbound_policy == BLOCK:
         while s.clients[agent].blocked >= 0:
             _wake_blocked(s, agent)
+    if len(s.options) > 0 and s.settings[0].batch > 0:
+        _give_back(s, agent)
     if counts.line < 0:
         counts.connections -= 1
         return
@@ -276,7 +287,11 @@ def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
     """Return the phase of a message or a timer that comes after one of an option."""
     message = s.messages[place]
     if phase == A_ROOM:
-        return _queue(s, place) if is_open(s, message) else _push(s, entity, place)
+        return _queue(s, entity, place) if is_open(s, message) else _push(s, entity, place)
+    if phase == FLUSHED:
+        return SEND
+    if phase == LINGER:
+        return _lingered(s, entity, place)
     if phase == BEATS:
         return BEATING
     if phase == BEATING:
@@ -388,9 +403,113 @@ def _overflow(s: State, entity: int, place: int) -> int:
         end(s, place, DROPPED)
         return _after_push(s, entity, place)
     s.clients[agent].oldest = s.links[oldest]
+    if s.settings[0].batch > 0:
+        end(s, oldest, DROPPED)
+        s.links[place] = NOBODY
+        _line_up_to_be_sent(s, place)  # in the place of the other: the batch is as old as it was
+        return _after_push(s, entity, place)
     s.links[oldest] = THROWN
     close(s, oldest, DROPPED)
-    return _queue(s, place)
+    return _queue(s, entity, place)
+
+
+@inlined
+def _collect(s: State, place: int) -> None:
+    """Put a message into the batch of its connection, which goes out when it is full."""
+    agent = s.messages[place].target
+    client = s.clients[agent]
+    if client.collected == 0:
+        _wait_for_more(s, agent)
+    _line_up_to_be_sent(s, place)
+    client.collected += 1
+    if client.collected == s.settings[0].batch:
+        _flush(s, agent)
+
+
+@inlined
+def _wait_for_more(s: State, agent: int) -> None:
+    """Let a batch linger.
+
+    A batch that is full before leaves its timer behind. But a later batch never has to go out
+    before an earlier one, so one timer for an agent is enough: when it comes, and another batch is
+    being collected by then, it is put off to the time, and the order, of that one.
+    """
+    client, queue = s.clients[agent], s.queue[0]
+    client.due = queue.now + s.settings[0].linger
+    client.due_order = queue.order
+    queue.order += 1
+    if client.timer < 0:
+        client.timer = timer(s, agent)
+        _put_off(s, agent)
+
+
+@inlined
+def _put_off(s: State, agent: int) -> None:
+    client = s.clients[agent]
+    event = s.events[client.timer]
+    event.phase = LINGER
+    event.time = client.due
+    event.order = client.due_order
+    insert(s, client.timer)
+
+
+@inlined
+def _lingered(s: State, entity: int, place: int) -> int:
+    agent = s.messages[place].target
+    client = s.clients[agent]
+    if client.collected > 0 and client.due_order != s.events[entity].order:
+        _put_off(s, agent)
+        return DONE
+    if client.collected > 0:
+        _flush(s, agent)
+    client.timer = NOBODY
+    release(s, place)
+    return DONE
+
+
+@inlined
+def _flush(s: State, agent: int) -> None:
+    client = s.clients[agent]
+    soon(s, content(s, client.oldest), FLUSHED)
+    client.oldest = NOBODY
+    client.collected = 0
+
+
+@inlined
+def _batch_sent(s: State, first: int) -> None:
+    """Let the messages of a batch travel, or give them up where their connection has closed."""
+    still_open = is_open(s, s.messages[first])
+    place = first
+    while place >= 0:
+        after = s.links[place]
+        if still_open:
+            _free_place(s, s.messages[place].target)
+            s.counts[0].sent += 1
+            soon(s, content(s, place), SENT)
+        else:
+            _give_up(s, place)
+        place = after
+
+
+@inlined
+def _give_back(s: State, agent: int) -> None:
+    """Let the batch go that is being collected for a connection which closes."""
+    client = s.clients[agent]
+    place = client.oldest
+    client.oldest = NOBODY
+    client.collected = 0
+    while place >= 0:
+        after = s.links[place]
+        _give_up(s, place)
+        place = after
+
+
+@inlined
+def _give_up(s: State, place: int) -> None:
+    if s.settings[0].overflow == REJECT:
+        end(s, place, LOST)
+    else:
+        soon(s, content(s, place), UNPARKED)
 
 
 @inlined

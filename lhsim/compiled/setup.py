@@ -135,7 +135,7 @@ def state_of(
     )
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
-    if settings["outbound_policy"][0] == DROP_OLDEST:
+    if settings["outbound_policy"][0] == DROP_OLDEST or settings["batch"][0] > 0:
         state = state._replace(links=np.zeros(len(state.messages), np.int32))
     return state
 
@@ -151,13 +151,14 @@ def _extended(server: PushServer) -> bool:
         or server.backoff is not None
         or server.heartbeat is not None
         or server.overflow == "fallback"
+        or server.batch_size is not None
     )
 
 
 def _clients(system: System, agents: int) -> NDArray[np.void]:
     clients = np.zeros(agents if system.push and _extended(system.push) else 0, CLIENT)
     clients["multiple"] = 1.0
-    clients["blocked"] = clients["oldest"] = NOBODY
+    clients["blocked"] = clients["oldest"] = clients["timer"] = NOBODY
     return clients
 
 
@@ -265,6 +266,8 @@ def _settings(
         "outbound": _or_none(push.outbound if push else None),
         "reconnects": push is not None and push.reconnect is not None,
         "outbound_policy": OUTBOUND_POLICIES.index(push.outbound_policy) if push else DROP_NEW,
+        "batch": min(push.batch_size or 0, MOST) if push else 0,
+        "linger": push.linger or 0.0 if push else 0.0,
         "backoff": push.backoff or 0.0 if push else 0.0,
         "backoff_cap": push.backoff_cap if push else 1.0,
         "heartbeat": push is not None

@@ -71,6 +71,8 @@ BEATS = 74  # nothing: a timer of heartbeats starts
 BEAT = 75  # nothing: a heartbeat sets out
 NAP = 76  # of an agent that was refused, to its next poll
 POLL_UP = 77  # its poll, on its way up
+LINGER = 78  # of a timer: for the batch of its connection that is being collected
+FLUSHED = 79  # nothing: a batch is sent, by the content of its first message
 PHASES = 86
 DONE = -1  # the entity waits for nothing any more
 
@@ -209,6 +211,8 @@ SETTINGS = np.dtype(
         ("outbound", "i8"),  # -1: no limit
         ("reconnects", "i8"),  # whether agents come back
         ("outbound_policy", "i8"),
+        ("batch", "i8"),  # messages in a batch; 0: there are none
+        ("linger", "f8"),
         ("backoff", "f8"),  # 0: none
         ("backoff_cap", "f8"),
         ("heartbeat", "i8"),  # whether there are heartbeats that cost something
@@ -265,8 +269,12 @@ CLIENT = np.dtype(
         ("multiple", "f8"),  # of its time to the next try
         ("until", "f8"),  # when it next tries to connect, if it was refused and polls
         ("blocked", "i4"),  # last entity of a circular list that waits for room in its queue
-        ("oldest", "i4"),  # message in its outbound queue that is not being sent yet
+        ("oldest", "i4"),  # message in its outbound queue, or batch, that is not being sent yet
         ("newest", "i4"),
+        ("collected", "i4"),  # messages in the batch that is being collected; 0: there is none
+        ("timer", "i4"),  # entity whose event comes when the batch has lingered, or earlier
+        ("due", "f8"),  # when that is
+        ("due_order", "i8"),  # of the event, had it a timer of its own
         ("found", "i4"),  # last message that its poll brings it, up to which the mailbox is its
     ],
     align=True,
@@ -300,7 +308,7 @@ class State(NamedTuple):
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
     clients: Records  # by agent; empty without options of the push server
-    links: Any  # by message: the next one in an outbound queue; empty unless the oldest is dropped
+    links: Any  # by message: the next in an outbound queue or batch; empty where nobody asks for it
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 

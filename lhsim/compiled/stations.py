@@ -143,7 +143,7 @@ def _start(s: State, number: int, entity: int) -> None:
     duration = _value(s, entity, s.stages[phase])
     if phase == QUERY and settings.scan > 0:
         duration += settings.scan * s.counts[0].log
-    if len(s.options) > 0 and phase == SEND and settings.outbound_policy == DROP_OLDEST:
+    if len(s.options) > 0 and phase == SEND and _may_be_dropped(s):
         duration = _leave_queue(s, message_of(s, entity), duration)
     if number < settings.loops:
         duration = _work(s, station, number, duration)
@@ -154,6 +154,12 @@ def _start(s: State, number: int, entity: int) -> None:
     if phase == QUERY:
         _read(s, entity)
     schedule(s, entity, duration, station.lane)
+
+
+@inlined
+def _may_be_dropped(s: State) -> bool:
+    """Return whether a message may be dropped while it waits for its turn on the loop."""
+    return s.settings[0].outbound_policy == DROP_OLDEST and s.settings[0].batch == 0
 
 
 @inlined

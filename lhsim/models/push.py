@@ -56,6 +56,10 @@ class PushServer:
     fallback_interval: Seconds | None = field(default=None, validator=positive)
     outbound: int | None = field(default=None, validator=whole(1))  # messages queued a connection
     outbound_policy: OutboundPolicy = field(default="drop_new", validator=one_of(OUTBOUND_POLICIES))
+    # Messages for one connection that are sent in one go, once there are so many, or `linger` after
+    # the first of them [s]. None: each is sent on its own.
+    batch_size: int | None = field(default=None, validator=whole(1))
+    linger: Seconds | None = field(default=None, validator=positive)
     # How long a connection lasts [s]; None: for ever.
     session: Distribution | None = field(default=None, validator=lasting)
     # From its end or a refusal to the next try [s]; None: the agent does not come back.
@@ -79,6 +83,9 @@ class PushServer:
         if self.overflow == "fallback" and self.fallback_interval is None:
             allowed = "a number of seconds where overflow is fallback"
             raise InputError("is missing", key="fallback_interval", allowed=allowed)
+        for key, other in (("batch_size", "linger"), ("linger", "batch_size")):
+            if getattr(self, key) is None and getattr(self, other) is not None:
+                raise InputError("is missing", key=key, allowed=f"a number where {other} is given")
         if self.outbound_policy != "drop_new" and self.outbound is None:
             allowed = f"a whole number where outbound_policy is {self.outbound_policy}"
             raise InputError("is missing", key="outbound", allowed=allowed)
@@ -98,7 +105,9 @@ class Connection:
         self.open = True
         self.queued = 0  # messages that are not sent yet
         # Both from the first on: a deque takes more memory than all the rest of a connection.
-        self.unsent: deque[Message] | None = None  # to drop the oldest: those not being sent
+        # To drop the oldest: the messages that are not being sent. With batches: the one that is
+        # being collected.
+        self.unsent: deque[Message] | None = None
         self.blocked: deque[Event] | None = None  # couriers that wait for a place in the queue
         self.beating = False  # whether a heartbeat is not over yet
 
@@ -274,6 +283,8 @@ class Push:
         connection.open = False
         while connection.blocked:
             connection.blocked.popleft().succeed()
+        if self.server.batch_size is not None:
+            self._give_back(connection)
         if self._line:
             self._line.popleft().succeed()
         else:
@@ -303,6 +314,9 @@ class Push:
 
     def _send_queued(self, message: Message, connection: Connection) -> Steps:
         """Send a message that has its place in the outbound queue."""
+        if self.server.batch_size is not None:
+            self._collect(message, connection)
+            return
         if self.server.outbound_policy == "drop_oldest" and self._send is not None:
             connection.unsent = connection.unsent or deque()
             connection.unsent.append(message)
@@ -314,11 +328,58 @@ class Push:
             yield from self.bridge.compute(
                 message.target, self._send, message.sender, message.number
             )
+        self._free_place(connection)
+        yield from self._sent(message, connection)
+
+    def _free_place(self, connection: Connection) -> None:
+        """Hand the place of a message that was sent to the courier that has waited longest."""
         if connection.blocked:
             connection.blocked.popleft().succeed()
         else:
             connection.queued -= 1
-        yield from self._sent(message, connection)
+
+    def _collect(self, message: Message, connection: Connection) -> None:
+        """Put a message into the batch of its connection, which goes out when it is full."""
+        if connection.unsent is None:
+            assert self.server.linger is not None
+            batch = connection.unsent = deque()
+            timeout = self.env.timeout(self.server.linger)
+            timeout.callbacks.append(partial(self._lingered, connection, batch))
+        connection.unsent.append(message)
+        if len(connection.unsent) == self.server.batch_size:
+            self._flush(connection)
+
+    def _lingered(self, connection: Connection, batch: deque[Message], _timeout: Event) -> None:
+        if connection.unsent is batch:  # else it was full before, or its connection has closed
+            self._flush(connection)
+
+    def _flush(self, connection: Connection) -> None:
+        batch, connection.unsent = connection.unsent, None
+        assert batch is not None
+        self.env.process(self._send_batch(batch, connection))
+
+    def _send_batch(self, batch: deque[Message], connection: Connection) -> Steps:
+        """Send a batch, at the cost of its first message."""
+        first = batch[0]
+        yield from self.bridge.compute(first.target, self._send, first.sender, first.number)
+        for message in batch:
+            self._free_place(connection)
+            if connection.open:
+                yield from self._sent(message, connection)
+            else:
+                self._give_up(message)
+
+    def _give_back(self, connection: Connection) -> None:
+        """Let the batch go that is being collected for a connection which closes."""
+        batch, connection.unsent = connection.unsent, None
+        for message in batch or ():
+            self._give_up(message)
+
+    def _give_up(self, message: Message) -> None:
+        if self.server.overflow == "reject":
+            self.bridge.ledger.end(message, Outcome.LOST, self.env.now)
+        else:
+            self.env.process(self.push(message))
 
     def _cost(self, message: Message, connection: Connection) -> float:
         """Return what the loop pays for a message whose turn it is: nothing if it was dropped."""

@@ -197,6 +197,8 @@ def push(mood, agents):
         "fallback_interval": st.sampled_from((TICK, 4 * TICK, 0.1)),
         "outbound": often(None, whole(1, 3)),
         "outbound_policy": st.sampled_from(OUTBOUND_POLICIES),
+        "batch_size": often(None, whole(1, 4)),
+        "linger": st.sampled_from((TICK / 4, TICK, 4 * TICK, 0.1)),
         "session": often(None, long(mood, zeros=0)),
         "reconnect": st.one_of(st.none(), long(mood, zeros=0), long(mood, zeros=0)),
         "backoff": often(None, st.sampled_from((1.0, 1.5, 2.0))),
@@ -241,6 +243,8 @@ def _push_server(**fields):
         fields["reconnect"] = fields["session"]
     if fields["reconnect"] is None:
         fields["backoff"] = None
+    if fields["batch_size"] is None:
+        fields["linger"] = None
     without_room = fields["outbound"] is None
     if without_room or (fields["reconnect"] is None and fields["outbound_policy"] == "disconnect"):
         fields["outbound_policy"] = "drop_new"
@@ -391,6 +395,18 @@ AREAS = {
             "reconnect": long(mood, zeros=0),
             "backoff": st.sampled_from((1.5, 2.0)),
             "heartbeat": st.sampled_from((TICK, 4 * TICK, 0.1)),
+        },
+    ),
+    "push, batches": cases(
+        PushServer,
+        workload=_busy,
+        cpu=lambda mood: {"send": short(mood, zeros=0)},
+        push=lambda mood: {
+            "batch_size": whole(2, 4),
+            "connections": st.none(),
+            "outbound": often(None, whole(2, 6)),
+            "session": often(None, long(mood, zeros=0)),
+            "reconnect": long(mood, zeros=0),
         },
     ),
     "push, fallback": cases(

@@ -67,6 +67,11 @@ OF = {
         "second refusal in a row": 3,
         "heartbeat": 10,
         "heartbeat left out": 1,
+        "full batch": 5,
+        "batch that has lingered": 5,
+        "batch of several that is not full": 3,
+        "batch whose connection closes": 1,
+        "batch that loses its oldest": 1,
         "poll of an agent that was refused": 5,
         "delivery by such a poll": 5,
         "connection after such polls": 3,
@@ -155,6 +160,7 @@ def _watch_push(server, seen):
     _watch_connections(server, seen)
     _watch_refusals(server, seen)
     _watch_polls(server, seen)
+    _watch_batches(server, seen)
 
 
 def _watch_connections(server, seen):
@@ -163,7 +169,8 @@ def _watch_connections(server, seen):
 
     def watched_overflow(message, connection):
         if policy == "drop_oldest" and connection.unsent:
-            seen.add("an older message dropped")
+            in_batch = server.server.batch_size is not None
+            seen.add("batch that loses its oldest" if in_batch else "an older message dropped")
         if policy == "disconnect":
             seen.add("connection closed by the server")
             if server._session is not None:
@@ -173,6 +180,8 @@ def _watch_connections(server, seen):
     def watched_leave(agent):
         if server._connections[agent].blocked:
             seen.add("blocked courier whose connection closes")
+        if server.server.batch_size is not None and server._connections[agent].unsent:
+            seen.add("batch whose connection closes")
         leave(agent)
 
     def watched_beat(agent, connection, number):
@@ -216,6 +225,20 @@ def _watch_polls(server, seen):
         yield from enter(agent, attempt)
 
     server._poll, server._enter = watched_poll, watched_enter
+
+
+def _watch_batches(server, seen):
+    flush = server._flush
+
+    def watched_flush(connection):
+        size = len(connection.unsent)
+        full = size == server.server.batch_size
+        seen.add("full batch" if full else "batch that has lingered")
+        if size > 1 and not full:
+            seen.add("batch of several that is not full")
+        flush(connection)
+
+    server._flush = watched_flush
 
 
 def _now(bridge):

@@ -6,6 +6,7 @@ fixed list of systems. An engine that is wrong in the same way would be found li
 
 import functools
 import itertools
+from collections import deque
 
 import attrs
 import pytest
@@ -212,6 +213,25 @@ CASES.append(
         duration=4.0,
     )
 )
+CASES += [
+    Case(
+        push(
+            f"batches, {policy}, {overflow}",
+            **FULL,
+            push=PushServer(
+                outbound=5,
+                outbound_policy=policy,
+                overflow=overflow,
+                batch_size=3,
+                linger=4 * TICK,
+                **SHORT_SESSIONS,
+            ),
+        ),
+        4,
+        duration=2.0,
+    )
+    for policy, overflow in (("drop_new", "reject"), ("drop_oldest", "wait"))
+]
 
 
 @functools.cache
@@ -786,6 +806,65 @@ def a_poll_takes_one_connection(patch):
     patch.setattr(Push, "_poll", poll)
 
 
+def a_batch_costs_what_its_last_message_does(patch):
+    def send_batch(self, batch, connection):
+        batch.rotate(1)
+        last = batch[0]
+        batch.rotate(-1)
+        yield from self.bridge.compute(last.target, self._send, last.sender, last.number)
+        for message in batch:
+            self._free_place(connection)
+            yield from self._sent(message, connection)
+
+    patch.setattr(Push, "_send_batch", send_batch)
+
+
+def a_batch_lingers_from_its_last_message_on(patch):
+    original = Push._collect
+
+    def collect(self, message, connection):
+        batch = connection.unsent
+        if batch is not None and len(batch) < self.server.batch_size - 1:
+            connection.unsent = None
+            original(self, message, connection)
+            connection.unsent.extendleft(reversed(batch))
+        else:
+            original(self, message, connection)
+
+    patch.setattr(Push, "_collect", collect)
+
+
+def the_linger_of_a_full_batch_ends_the_next(patch):
+    def lingered(self, connection, _batch, _timeout):
+        if connection.unsent:
+            self._flush(connection)
+
+    patch.setattr(Push, "_lingered", lingered)
+
+
+def the_batch_of_a_connection_that_closes_is_sent_in_vain(patch):
+    def give_back(self, connection):
+        if connection.unsent is not None:
+            self._flush(connection)
+
+    patch.setattr(Push, "_give_back", give_back)
+
+
+def a_batch_holds_one_message_more(patch):
+    def collect(self, message, connection):
+        if connection.unsent is not None and len(connection.unsent) == self.server.batch_size:
+            connection.unsent.append(message)
+            self._flush(connection)
+        elif connection.unsent is not None:
+            connection.unsent.append(message)
+        else:
+            batch = connection.unsent = deque([message])
+            timeout = self.env.timeout(self.server.linger)
+            timeout.callbacks.append(functools.partial(self._lingered, connection, batch))
+
+    patch.setattr(Push, "_collect", collect)
+
+
 # Agents
 
 
@@ -931,6 +1010,11 @@ SLIPS = [
     polls_and_attempts_are_numbered_apart,
     what_waits_for_an_agent_that_polls_is_rejected,
     a_poll_takes_one_connection,
+    a_batch_costs_what_its_last_message_does,
+    a_batch_lingers_from_its_last_message_on,
+    the_linger_of_a_full_batch_ends_the_next,
+    the_batch_of_a_connection_that_closes_is_sent_in_vain,
+    a_batch_holds_one_message_more,
     in_pairs_the_odd_agents_send,
     a_random_target_is_that_of_the_next_message,
     a_message_goes_to_the_agent_before,

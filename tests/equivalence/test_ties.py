@@ -65,6 +65,7 @@ SERVERS |= {
         backoff_cap=2.0,
         heartbeat=2 * TICK,
         fallback_interval=TICK,
+        **({"batch_size": 2, "linger": TICK} if overflow == "wait" else {}),
     )
     for policy, overflow in (
         ("drop_oldest", "reject"), ("block", "fallback"), ("disconnect", "wait")

@@ -264,6 +264,79 @@ def test_an_agent_that_has_polled_connects(engine):
     assert result.counters.sent == sum(time > 0.73 for time in created)
 
 
+# Batches
+
+
+QUICK = Cpu(send=Deterministic(0.02))
+
+
+@ENGINES
+def test_a_full_batch_is_sent_in_one_go(engine):
+    # 2 comes at 0.2 and completes the first batch, 5 at 0.5 the second.
+    result = run(engine, cpu=QUICK, batch_size=3, linger=5.0)
+    assert messages(result)[1] == [0.22] * 3 + [0.52] * 3 + [0.82] * 2
+    each = run(engine, cpu=QUICK)
+    assert result.utilization["cpu"] < 0.4 * each.utilization["cpu"]
+    assert result.metrics.websocket_events_sent == 18
+
+
+@ENGINES
+def test_a_batch_that_does_not_fill_is_sent_after_its_linger(engine):
+    # From 0 to 0.25, from 0.3 to 0.55, from 0.6 to 0.85.
+    result = run(engine, cpu=QUICK, batch_size=10, linger=0.25)
+    assert messages(result)[1] == [0.27] * 3 + [0.57] * 3 + [0.87] * 2
+
+
+@ENGINES
+def test_the_linger_of_a_batch_that_was_full_before_does_not_end_the_next(engine):
+    # At 0.25 it would find 2, which has waited for 3 since 0.2.
+    result = run(engine, cpu=QUICK, batch_size=2, linger=0.25)
+    assert messages(result)[1] == [0.12] * 2 + [0.32] * 2 + [0.52] * 2 + [0.72] * 2
+
+
+@ENGINES
+def test_a_full_queue_drops_the_oldest_of_the_batch_that_is_collected(engine):
+    # 2 takes the place of 0, 3 that of 1, 4 that of 2; at 0.45 the batch goes out: 3 and 4.
+    result = run(
+        engine, cpu=QUICK, outbound=2, outbound_policy="drop_oldest", batch_size=5, linger=0.45
+    )  # fmt: skip
+    outcomes, delivered = messages(result)
+    assert outcomes == ["dropped"] * 3 + ["delivered"] * 2 + ["dropped"] * 3
+    assert delivered == [0.47] * 2
+
+
+@ENGINES
+@pytest.mark.parametrize("overflow", ["reject", "wait"])
+def test_the_batch_of_a_connection_that_closes_is_not_sent(engine, overflow):
+    # Connected until 0.3, and from 0.7 to 1.0: never for as long as a batch lingers.
+    result = run(
+        engine,
+        cpu=QUICK,
+        batch_size=100,
+        linger=0.5,
+        overflow=overflow,
+        session=Deterministic(0.3),
+        reconnect=Deterministic(0.4),
+        duration=1.0,
+    )
+    assert result.utilization["cpu"] == 0.0
+    created, outcomes = result.messages.created, result.messages.outcome
+    if overflow == "wait":
+        assert set(outcomes) == {"pending"}
+    else:
+        assert set(outcomes[created < 0.3]) == {"lost"}
+        assert set(outcomes[(created >= 0.3) & (created < 0.7)]) == {"rejected"}
+
+
+@ENGINES
+def test_the_sender_is_answered_as_soon_as_its_message_is_in_a_batch(engine):
+    # The answer costs 0.01 at the creation; the batch goes out with the third message.
+    cpu = Cpu(send=Deterministic(0.02), acknowledge=Deterministic(0.01))
+    result = run(engine, cpu=cpu, batch_size=3, linger=5.0)
+    # The answer to 2 begins before the batch is sent.
+    assert messages(result)[1] == [0.23] * 3 + [0.53] * 3 + [0.83] * 2
+
+
 # Input
 
 
@@ -277,6 +350,10 @@ def test_an_agent_that_has_polled_connects(engine):
         ({"backoff": 2.0}, "reconnect"),
         ({"backoff_cap": 0.0}, "backoff_cap"),
         ({"heartbeat": 0.0}, "heartbeat"),
+        ({"batch_size": 2}, "linger"),
+        ({"linger": 1.0}, "batch_size"),
+        ({"batch_size": 0, "linger": 1.0}, "batch_size"),
+        ({"batch_size": 2, "linger": 0.0}, "linger"),
         ({"overflow": "fallback"}, "fallback_interval"),
         ({"fallback_interval": 0.0}, "fallback_interval"),
     ],
