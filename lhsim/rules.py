@@ -17,6 +17,7 @@ FloatArray = NDArray[np.float64]
 
 TOGETHER, RAMP, RANDOM = 0, 1, 2  # how agents start
 AT_START = int(Purpose.START)
+NO_ANSWER, ACCEPT, DECLINE_OR_CANCEL = 0, 1, 2  # to an elicitation
 STALL_GAP, STALL_LENGTH = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
 
 
@@ -94,6 +95,14 @@ def backed_off(multiple: float, factor: float, cap: float) -> float:
     `multiple` is that before it, 1 at first: after the k-th refusal it is factor**k, up to `cap`.
     """
     return min(multiple * factor, cap)
+
+
+@jit
+def answer(u: float, accept: float, decline: float, cancel: float) -> int:
+    """Return how the target of an elicitation answers, by a uniform draw `u` and the shares."""
+    if u < accept:
+        return ACCEPT
+    return DECLINE_OR_CANCEL if u < accept + decline + cancel else NO_ANSWER
 
 
 @jit

@@ -70,6 +70,11 @@ class Purpose(IntEnum):
     STALL_LENGTH = 25  # host, stall
     COLLECTION = 26  # loop, garbage collection
     HEARTBEAT = 43  # agent, connection attempt * 2**32 + heartbeat of its connection
+    ANSWER = 44  # sender, message number: whether and how its target answers
+    ANSWER_THINK = 45  # sender, message number
+    ANSWER_UP = 46  # sender, message number
+    PARSE_ANSWER = 47  # sender, message number
+    VALIDATE_ANSWER = 48  # sender, message number
 
 
 @jit

@@ -81,7 +81,8 @@ class CompiledEngine:
             heap = np.concatenate([state.heap, np.zeros(more, np.int32)])
             links = np.concatenate([state.links, np.zeros_like(state.links)])
             state = setup.with_events(state, events, self._agents)
-            self._state = state._replace(heap=heap, links=links)
+            reached = np.concatenate([state.reached, np.zeros_like(state.reached)])
+            self._state = state._replace(heap=heap, links=links, reached=reached)
         if state.settings["keep"][0] and counts["created"] == len(state.records):
             records = np.concatenate([state.records, np.zeros_like(state.records)])
             self._state = self._state._replace(records=records)
@@ -119,7 +120,7 @@ class CompiledEngine:
         """Return what has been counted so far."""
         counts = self._state.counts[0]
         names = ("created", "queries", "writes", "cycles", "wasted", "timeouts", "stored", "sent",
-                 "attempts", "refused")  # fmt: skip
+                 "attempts", "answered", "refused")  # fmt: skip
         return Counters(
             delivered=int(counts["outcomes"][Outcome.DELIVERED]),
             ended=int(counts["outcomes"].sum()),

@@ -126,6 +126,11 @@ def end(s: State, place: int, outcome: int) -> None:
 def close(s: State, place: int, outcome: int) -> None:
     """Record how a message ended, while its content is still somewhere, to no avail."""
     message, counts, settings, now = s.messages[place], s.counts[0], s.settings[0], s.queue[0].now
+    if len(s.options) > 0 and message.pending == 0:
+        return  # it has expired, and was carried on in vain
+    delivered = now
+    if len(s.options) > 0 and settings.elicits:
+        delivered = s.reached[place]
     message.pending = 0
     counts.outcomes[outcome] += 1
     counts.last_end = now
@@ -133,11 +138,11 @@ def close(s: State, place: int, outcome: int) -> None:
     if among >= 0:
         counts.cohort[outcome] += 1
         if outcome == DELIVERED:
-            _measure(s, message, among)
+            _measure(s, message, among, delivered)
     if settings.keep:
         s.records[message.row].outcome = outcome
         if outcome == DELIVERED:
-            s.records[message.row].delivered = now
+            s.records[message.row].delivered = delivered
     if settings.closed:
         schedule(s, 2 * settings.agents + message.sender, 0.0, 0)
 
@@ -219,13 +224,13 @@ def _draw_costs(s: State, message: Record) -> None:
 
 
 @inlined
-def _measure(s: State, message: Record, among: int) -> None:
-    counts, now = s.counts[0], s.queue[0].now
-    latency = now - message.created
+def _measure(s: State, message: Record, among: int, delivered: float) -> None:
+    counts = s.counts[0]
+    latency = delivered - message.created
     record(s.histogram, among, latency)
     s.latency[among] += latency
     counts.to_store += message.stored - message.created
-    counts.from_store += now - message.stored
+    counts.from_store += delivered - message.stored
     counts.shortest = min(counts.shortest, latency)
     counts.longest = max(counts.longest, latency)
 

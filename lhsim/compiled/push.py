@@ -27,6 +27,8 @@ from lhsim.compiled.state import (
     A_ROOM,
     ACKNOWLEDGE,
     ANSWER_DOWN,
+    ANSWER_THINK,
+    ANSWER_UP,
     BEAT,
     BEATING,
     BEATS,
@@ -37,6 +39,7 @@ from lhsim.compiled.state import (
     DISCONNECT,
     DONE,
     DROP_NEW,
+    EXPIRY,
     FALLBACK,
     FLUSHED,
     HEARTBEAT,
@@ -47,12 +50,14 @@ from lhsim.compiled.state import (
     NOBODY,
     NOWHERE,
     OF_OPTIONS,
+    PARSE_ANSWER,
     PARSE_MESSAGE,
     PARSE_REQUEST,
     POLL_UP,
     PUSH_DOWN,
     QUERY,
     QUERY_CPU,
+    REACHED,
     RECONNECT,
     REJECT,
     RELAY,
@@ -68,6 +73,7 @@ from lhsim.compiled.state import (
     THROWN_OUT,
     UNPARKED,
     VALIDATE,
+    VALIDATE_ANSWER,
     WAIT,
     WRITE,
     WRITE_CPU,
@@ -75,11 +81,14 @@ from lhsim.compiled.state import (
 )
 from lhsim.compiled.stations import begin, is_open, loop_of, value
 from lhsim.metrics.account import Outcome
-from lhsim.rules import backed_off, heartbeat_index
+from lhsim.rules import ACCEPT, NO_ANSWER, answer, backed_off, heartbeat_index
+from lhsim.streams import Purpose, uniform
 
 REJECTED = int(Outcome.REJECTED)
 DROPPED = int(Outcome.DROPPED)
 LOST = int(Outcome.LOST)
+EXPIRED = int(Outcome.EXPIRED)
+ANSWER = int(Purpose.ANSWER)
 
 
 @inlined
@@ -97,7 +106,7 @@ def carry(s: State, entity: int, phase: int) -> int:
         s.counts[0].writes += 1
         return WRITE
     place = message_of(s, entity)
-    if len(s.options) > 0 and (phase >= OF_OPTIONS or phase == HEARTBEAT):
+    if len(s.options) > 0 and _is_of_option(s, phase):
         return _go_on_with_option(s, entity, place, phase)
     if phase == WRITE and _crosses(s, place):
         return RELAY
@@ -283,11 +292,27 @@ def _leave(s: State, agent: int) -> None:
 
 
 @inlined
+def _is_of_option(s: State, phase: int) -> bool:
+    """Return whether an option says what comes after a phase."""
+    if phase in (PUSH_DOWN, ACKNOWLEDGE):
+        return s.settings[0].elicits > 0
+    return phase >= OF_OPTIONS or HEARTBEAT <= phase <= VALIDATE_ANSWER
+
+
+@inlined
 def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
     """Return the phase of a message or a timer that comes after one of an option."""
     message = s.messages[place]
     if phase == A_ROOM:
         return _queue(s, entity, place) if is_open(s, message) else _push(s, entity, place)
+    if phase == EXPIRY:
+        close(s, place, EXPIRED)
+    if phase in (PUSH_DOWN, REACHED):
+        return _reach(s, place)
+    if phase == ACKNOWLEDGE:
+        return _expire(s, entity, place)
+    if ANSWER_THINK <= phase <= VALIDATE_ANSWER:
+        return _answer(s, place, phase)
     if phase == FLUSHED:
         return SEND
     if phase == LINGER:
@@ -301,6 +326,52 @@ def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
     if phase == STAYING and is_open(s, message):
         _leave(s, message.target)
         begin(s, 2 * message.target, RECONNECT)
+    release(s, place)
+    return DONE
+
+
+@inlined
+def _reach(s: State, place: int) -> int:
+    """Let the target of a message answer, whether that has expired by now or not."""
+    s.reached[place] = s.queue[0].now
+    if _how(s, place) == NO_ANSWER:
+        release(s, place)
+        return DONE
+    return ANSWER_THINK
+
+
+@inlined
+def _answer(s: State, place: int, phase: int) -> int:
+    """Return the phase of an answer that comes after one that is over."""
+    if phase == ANSWER_THINK:
+        return ANSWER_UP
+    if phase == ANSWER_UP:
+        return PARSE_ANSWER
+    if phase == PARSE_ANSWER and _how(s, place) == ACCEPT:
+        return VALIDATE_ANSWER
+    s.counts[0].answered += s.messages[place].pending
+    end(s, place, DELIVERED)
+    return DONE
+
+
+@inlined
+def _how(s: State, place: int) -> int:
+    """Return how the target of a message answers; a draw by address is the same each time."""
+    message, settings = s.messages[place], s.settings[0]
+    u = uniform(settings.seed, ANSWER, message.sender, message.number)
+    return answer(u, settings.accept, settings.decline, settings.cancel)
+
+
+@inlined
+def _expire(s: State, entity: int, place: int) -> int:
+    """Let a message end at its deadline, unless it has ended before."""
+    message, now = s.messages[place], s.queue[0].now
+    deadline = message.stored + s.settings[0].answer_timeout
+    if message.pending and now < deadline:
+        s.events[entity].phase = EXPIRY
+        schedule(s, entity, deadline - now, NOBODY)
+        return DONE
+    close(s, place, EXPIRED)
     release(s, place)
     return DONE
 
@@ -350,7 +421,10 @@ def _receive(s: State, agent: int) -> None:
     message = NOBODY
     while message != last:
         message = take(s, s.receivers[agent])
-        end(s, message, DELIVERED)
+        if s.settings[0].elicits:
+            soon(s, content(s, message), REACHED)
+        else:
+            end(s, message, DELIVERED)
 
 
 @inlined

@@ -13,6 +13,8 @@ from lhsim.compiled.queue import DAYS, MOST_LANES, YEARS
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
     ANSWER_DOWN,
+    ANSWER_THINK,
+    ANSWER_UP,
     BACKOFF,
     BEATING,
     CLIENT,
@@ -33,6 +35,7 @@ from lhsim.compiled.state import (
     NOWHERE,
     ON_THE_WAY,
     OWN_LOOP,
+    PARSE_ANSWER,
     PARSE_MESSAGE,
     PARSE_REQUEST,
     PAUSE,
@@ -64,6 +67,7 @@ from lhsim.compiled.state import (
     TO_ANYONE,
     TO_NEXT,
     VALIDATE,
+    VALIDATE_ANSWER,
     WRITE,
     WRITE_CPU,
     WRITER,
@@ -131,12 +135,15 @@ def state_of(
         records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
         clients=_clients(system, agents),
         links=np.zeros(0, np.int32),
+        reached=np.zeros(0),
         address=0,
     )
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
     if settings["outbound_policy"][0] == DROP_OLDEST or settings["batch"][0] > 0:
         state = state._replace(links=np.zeros(len(state.messages), np.int32))
+    if settings["elicits"][0]:
+        state = state._replace(reached=np.zeros(len(state.messages)))
     return state
 
 
@@ -152,6 +159,7 @@ def _extended(server: PushServer) -> bool:
         or server.heartbeat is not None
         or server.overflow == "fallback"
         or server.batch_size is not None
+        or server.elicitation is not None
     )
 
 
@@ -228,6 +236,13 @@ def _push(system: System, server: PushServer) -> dict[int, Passage]:
     if server.heartbeat is not None:
         stages[BEATING] = (ON_THE_WAY, Deterministic(server.heartbeat))
         stages[HEARTBEAT] = (OWN_LOOP, cpu.heartbeat)
+    if server.elicitation is not None:
+        stages |= {
+            ANSWER_THINK: (ON_THE_WAY, server.elicitation.think),
+            ANSWER_UP: (ON_THE_WAY, network.up),
+            PARSE_ANSWER: (TARGETS_LOOP, cpu.parse_message),
+            VALIDATE_ANSWER: (TARGETS_LOOP, cpu.validate),
+        }
     if server.overflow == "fallback":
         assert server.fallback_interval is not None
         stages |= {
@@ -247,6 +262,7 @@ def _settings(
 ) -> NDArray[np.void]:
     workload, memory, server = system.workload, system.memory, system.server
     traffic, polling, push = workload.traffic, system.polling, system.push
+    elicitation = push.elicitation if push else None
     warmth, collection = system.cpu.warmth, system.cpu.collection
     values = {
         "seed": seed,
@@ -266,6 +282,11 @@ def _settings(
         "outbound": _or_none(push.outbound if push else None),
         "reconnects": push is not None and push.reconnect is not None,
         "outbound_policy": OUTBOUND_POLICIES.index(push.outbound_policy) if push else DROP_NEW,
+        "elicits": elicitation is not None,
+        "answer_timeout": elicitation.timeout if elicitation else math.inf,
+        "accept": elicitation.accept if elicitation else 0.0,
+        "decline": elicitation.decline if elicitation else 0.0,
+        "cancel": elicitation.cancel if elicitation else 0.0,
         "batch": min(push.batch_size or 0, MOST) if push else 0,
         "linger": push.linger or 0.0 if push else 0.0,
         "backoff": push.backoff or 0.0 if push else 0.0,

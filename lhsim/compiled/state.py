@@ -52,6 +52,10 @@ SESSION = int(Purpose.SESSION)
 RECONNECT = int(Purpose.RECONNECT)
 COLLECTION = int(Purpose.COLLECTION)
 HEARTBEAT = int(Purpose.HEARTBEAT)
+ANSWER_THINK = int(Purpose.ANSWER_THINK)
+ANSWER_UP = int(Purpose.ANSWER_UP)
+PARSE_ANSWER = int(Purpose.PARSE_ANSWER)
+VALIDATE_ANSWER = int(Purpose.VALIDATE_ANSWER)
 SLEEP = 32  # between two queries
 BACKOFF = 33  # after a refusal
 REFUSED = 34  # the answer that refuses a request, on its way down
@@ -73,6 +77,8 @@ NAP = 76  # of an agent that was refused, to its next poll
 POLL_UP = 77  # its poll, on its way up
 LINGER = 78  # of a timer: for the batch of its connection that is being collected
 FLUSHED = 79  # nothing: a batch is sent, by the content of its first message
+EXPIRY = 80  # of a courier, whose sender has been answered: for the answer of the target
+REACHED = 81  # nothing: a message that a poll has brought is answered
 PHASES = 86
 DONE = -1  # the entity waits for nothing any more
 
@@ -211,6 +217,11 @@ SETTINGS = np.dtype(
         ("outbound", "i8"),  # -1: no limit
         ("reconnects", "i8"),  # whether agents come back
         ("outbound_policy", "i8"),
+        ("elicits", "i8"),  # whether a message is answered by its target
+        ("answer_timeout", "f8"),
+        ("accept", "f8"),
+        ("decline", "f8"),
+        ("cancel", "f8"),
         ("batch", "i8"),  # messages in a batch; 0: there are none
         ("linger", "f8"),
         ("backoff", "f8"),  # 0: none
@@ -233,7 +244,8 @@ COUNTS = np.dtype(
     [
         *((name, "i8") for name in (
             "created", "queries", "writes", "cycles", "wasted", "timeouts", "stored", "sent",
-            "attempts", "refused", "cohort_created", "connections", "peak_connections", "events",
+            "attempts", "answered", "refused", "cohort_created", "connections", "peak_connections",
+            "events",
         )),
         ("log", "i8"),  # events in the store, those at the start included
         ("peak_memory", "f8"),
@@ -309,6 +321,7 @@ class State(NamedTuple):
     records: Records
     clients: Records  # by agent; empty without options of the push server
     links: Any  # by message: the next in an outbound queue or batch; empty where nobody asks for it
+    reached: Any  # by message: when it reached its target; empty unless that answers
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
@@ -346,6 +359,7 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[18, 0], memory[18, 1], RECORD),
         view(memory[19, 0], memory[19, 1], CLIENT),
         view(memory[20, 0], memory[20, 1], np.int32),
+        view(memory[21, 0], memory[21, 1], np.float64),
         memory[3, 0],
         options,
     )

@@ -14,6 +14,7 @@ from lhsim._jit import inlined
 from lhsim.compiled.ledger import commit, message_of
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
+    ANSWER_THINK,
     COLLECTION,
     CONNECTED,
     DROP_OLDEST,
@@ -28,6 +29,7 @@ from lhsim.compiled.state import (
     SEND,
     TARGETS_LOOP,
     THROWN,
+    VALIDATE_ANSWER,
     WRITE,
     Record,
     State,
@@ -99,7 +101,10 @@ def _value(s: State, entity: int, stage: Record) -> float:
         return value(s, stage, entity >> 1, index)
     if stage.constant:
         return stage.value
-    return s.messages[message_of(s, entity)].costs[stage.slot]
+    message = s.messages[message_of(s, entity)]
+    if len(s.options) > 0 and ANSWER_THINK <= stage.purpose <= VALIDATE_ANSWER:
+        return value(s, stage, message.sender, message.number)
+    return message.costs[stage.slot]
 
 
 @inlined

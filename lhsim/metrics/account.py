@@ -49,6 +49,7 @@ class Counters:
     stored: int  # push: messages that became visible
     sent: int  # push: messages on an open connection
     attempts: int  # push: to connect
+    answered: int  # push: elicitations, in time
     refused: int  # requests or attempts, by the limit of connections
 
     @property

@@ -8,7 +8,7 @@ from lhsim.models.cpu import Collection, Cpu, Stalls, Warmth
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
 from lhsim.models.polling import PollingServer
-from lhsim.models.push import PushServer
+from lhsim.models.push import Elicitation, PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.system import Calibration, Provenance, System
 from lhsim.models.workload import Closed, Periodic, Poisson, Workload
@@ -18,6 +18,7 @@ __all__ = [
     "Closed",
     "Collection",
     "Cpu",
+    "Elicitation",
     "EventStore",
     "Memory",
     "Network",

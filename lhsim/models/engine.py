@@ -50,6 +50,7 @@ class SimpyEngine:
             stored=push.created if push else 0,
             sent=push.sent if push else 0,
             attempts=push.attempts if push else 0,
+            answered=push.answered if push else 0,
             refused=bridge.server.refused,
         )
 

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
-from lhsim.checks import at_least, lasting, one_of, positive, whole
+from lhsim.checks import at_least, lasting, one_of, positive, whole, within
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
-from lhsim.rules import backed_off, heartbeat_index
-from lhsim.streams import Purpose
+from lhsim.models.workload import ZERO
+from lhsim.rules import ACCEPT, NO_ANSWER, answer, backed_off, heartbeat_index
+from lhsim.streams import Purpose, uniform
 from lhsim.units import Seconds
 
 if TYPE_CHECKING:
@@ -34,6 +35,27 @@ Overflow = Literal["reject", "wait", "fallback"]
 OVERFLOWS = ("reject", "wait", "fallback")
 OutboundPolicy = Literal["drop_new", "drop_oldest", "block", "disconnect"]
 OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")
+
+
+@frozen
+class Elicitation:
+    """Each message asks its target for an answer: an MCP elicitation.
+
+    The target accepts, declines, cancels, or does not answer at all: that is what the shares leave
+    of 1. The server parses an answer, and validates it where the target accepts. A message is
+    delivered once its answer is there; `timeout` after it was stored it has expired.
+    """
+
+    timeout: Seconds = field(default=30.0, validator=positive)  # from the store on [s]
+    think: Distribution = ZERO  # of the target, before it answers [s]
+    accept: float = field(default=1.0, validator=within(0, 1))  # share of the messages
+    decline: float = field(default=0.0, validator=within(0, 1))  # share
+    cancel: float = field(default=0.0, validator=within(0, 1))  # share
+
+    def __attrs_post_init__(self) -> None:
+        if self.accept + self.decline + self.cancel > 1 + 1e-9:
+            allowed = "at most 1 together with decline and cancel"
+            raise InputError(f"{self.accept:g} is too much", key="accept", allowed=allowed)
 
 
 @frozen
@@ -69,6 +91,7 @@ class PushServer:
     backoff_cap: float = field(default=64.0, validator=at_least(1))  # of all these factors together
     # From one heartbeat of a connection to the next [s]; None: there are none.
     heartbeat: Seconds | None = field(default=None, validator=positive)
+    elicitation: Elicitation | None = None  # None: a message is delivered when it has arrived
 
     def __attrs_post_init__(self) -> None:
         needs = {
@@ -133,6 +156,11 @@ class Push:
         self._parse_request = bridge.stage(cpu.parse_request, Purpose.PARSE_REQUEST)
         self._query_cpu = bridge.stage(cpu.query, Purpose.QUERY_CPU)
         self._respond = bridge.stage(cpu.respond, Purpose.RESPOND)
+        think = server.elicitation.think if server.elicitation else None
+        self._answer_think = bridge.stage(think, Purpose.ANSWER_THINK)
+        self._answer_up = bridge.stage(bridge.system.network.up, Purpose.ANSWER_UP)
+        self._parse_answer = bridge.stage(cpu.parse_message, Purpose.PARSE_ANSWER)
+        self._validate_answer = bridge.stage(cpu.validate, Purpose.VALIDATE_ANSWER)
         self._connections: dict[int, Connection] = {}  # by agent
         self._known: set[int] = set()  # agents that have come, whether they were let in or not
         self._parked: dict[int, list[Message]] = {}  # by agent: stored messages that wait for it
@@ -143,6 +171,7 @@ class Push:
         self.refused = 0
         self.cycles = 0  # polls of agents that were refused
         self.wasted_cycles = 0
+        self.answered = 0
 
     def carry(self, message: Message) -> Steps:
         """Take a message from its sender to its target's connection."""
@@ -155,6 +184,8 @@ class Push:
             yield from bridge.compute(message.target, self._relay, sender, number)
         yield from self.push(message)
         yield from bridge.compute(sender, bridge.acknowledge, sender, number)
+        if self.server.elicitation is not None:
+            yield from self._expire(message, message.stored + self.server.elicitation.timeout)
 
     def push(self, message: Message) -> Steps:
         """Send a stored message over its target's connection, or do as the overflow policy says."""
@@ -228,7 +259,10 @@ class Push:
         yield from bridge.compute(agent, self._respond, agent, request)
         yield from bridge.delay(bridge.answer_down, agent, request)
         for message in messages:
-            bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+            if self.server.elicitation is None:
+                bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+            else:
+                self.env.process(self._answer(message, self.server.elicitation))
 
     def _come_back(self, agent: int, attempt: int) -> Steps:
         """Connect again after the server has closed the connection that an attempt had made."""
@@ -276,7 +310,7 @@ class Push:
         self._known.add(agent)
         if self.server.overflow == "reject":
             for message in self._parked.pop(agent, ()):
-                self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
+                self._end(message, Outcome.REJECTED)
 
     def _leave(self, agent: int) -> None:
         connection = self._connections.pop(agent)
@@ -292,7 +326,7 @@ class Push:
 
     def _overflow(self, message: Message, connection: Connection) -> Steps:
         """Do as the outbound policy says with a message for which there is no place."""
-        policy, ledger, now = self.server.outbound_policy, self.bridge.ledger, self.env.now
+        policy = self.server.outbound_policy
         if policy == "block":
             place = self.env.event()
             connection.blocked = connection.blocked or deque()
@@ -307,10 +341,10 @@ class Push:
             self.env.process(self._come_back(message.target, connection.attempt))
             self._miss(message)
         elif policy == "drop_oldest" and connection.unsent:
-            ledger.end(connection.unsent.popleft(), Outcome.DROPPED, now)
+            self._end(connection.unsent.popleft(), Outcome.DROPPED)
             yield from self._send_queued(message, connection)
         else:
-            ledger.end(message, Outcome.DROPPED, now)
+            self._end(message, Outcome.DROPPED)
 
     def _send_queued(self, message: Message, connection: Connection) -> Steps:
         """Send a message that has its place in the outbound queue."""
@@ -321,8 +355,9 @@ class Push:
             connection.unsent = connection.unsent or deque()
             connection.unsent.append(message)
             cost = partial(self._cost, message, connection)
-            yield self.bridge.loop(message.target).serve(cost)
-            if message.outcome is Outcome.DROPPED:
+            begin = partial(self._begin_to_send, message, connection)
+            may_be_sent: bool = yield self.bridge.loop(message.target).serve(cost, begin)
+            if not may_be_sent:
                 return
         else:
             yield from self.bridge.compute(
@@ -377,25 +412,30 @@ class Push:
 
     def _give_up(self, message: Message) -> None:
         if self.server.overflow == "reject":
-            self.bridge.ledger.end(message, Outcome.LOST, self.env.now)
+            self._end(message, Outcome.LOST)
         else:
             self.env.process(self.push(message))
 
     def _cost(self, message: Message, connection: Connection) -> float:
         """Return what the loop pays for a message whose turn it is: nothing if it was dropped."""
         assert self._send is not None
-        assert connection.unsent is not None
-        if message.outcome is Outcome.DROPPED:
-            return 0.0
-        connection.unsent.popleft()  # the services of one connection begin in their order
-        return self._send.draw(message.sender, message.number)
+        dropped = not connection.unsent or connection.unsent[0] is not message
+        return 0.0 if dropped else self._send.draw(message.sender, message.number)
+
+    def _begin_to_send(self, message: Message, connection: Connection) -> bool:
+        """Return whether a message whose turn it is may be sent: it was not dropped before."""
+        # The services of one connection begin in the order of its queue.
+        if not connection.unsent or connection.unsent[0] is not message:
+            return False
+        connection.unsent.popleft()
+        return True
 
     def _sent(self, message: Message, connection: Connection) -> Steps:
         if connection.open:
             self.sent += 1
             self.env.process(self._travel(message))
         elif self.server.overflow == "reject":
-            self.bridge.ledger.end(message, Outcome.LOST, self.env.now)
+            self._end(message, Outcome.LOST)
         else:
             yield from self.push(message)
 
@@ -403,11 +443,42 @@ class Push:
         if self.server.overflow != "reject" or message.target not in self._known:
             self._parked.setdefault(message.target, []).append(message)
         else:
-            self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
+            self._end(message, Outcome.REJECTED)
 
     def _travel(self, message: Message) -> Steps:
         yield from self.bridge.delay(self._push_down, message.sender, message.number)
-        self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+        if self.server.elicitation is None:
+            self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+        else:
+            yield from self._answer(message, self.server.elicitation)
+
+    def _answer(self, message: Message, elicitation: Elicitation) -> Steps:
+        """Let the target of a message answer, whether that has expired by now or not."""
+        bridge, sender, number = self.bridge, message.sender, message.number
+        message.reached = self.env.now
+        u = uniform(bridge.seed, int(Purpose.ANSWER), sender, number)
+        how = answer(u, elicitation.accept, elicitation.decline, elicitation.cancel)
+        if how == NO_ANSWER:
+            return
+        yield from bridge.delay(self._answer_think, sender, number)
+        yield from bridge.delay(self._answer_up, sender, number)
+        yield from bridge.compute(message.target, self._parse_answer, sender, number)
+        if how == ACCEPT:
+            yield from bridge.compute(message.target, self._validate_answer, sender, number)
+        if message.outcome is Outcome.PENDING:
+            self.answered += 1
+            self._end(message, Outcome.DELIVERED)
+
+    def _expire(self, message: Message, deadline: float) -> Steps:
+        """Let a message end at its deadline, unless it has ended before."""
+        if message.outcome is Outcome.PENDING and self.env.now < deadline:
+            yield self.env.timeout(deadline - self.env.now)
+        self._end(message, Outcome.EXPIRED)
+
+    def _end(self, message: Message, outcome: Outcome) -> None:
+        # What has expired is carried on in vain, and has no second end.
+        if self.server.elicitation is None or message.outcome is Outcome.PENDING:
+            self.bridge.ledger.end(message, outcome, self.env.now)
 
     def _stored(self, _message: Message) -> None:
         self.created += 1

@@ -25,6 +25,7 @@ from lhsim.models import (
     Closed,
     Collection,
     Cpu,
+    Elicitation,
     EventStore,
     Memory,
     Network,
@@ -204,6 +205,18 @@ def push(mood, agents):
         "backoff": often(None, st.sampled_from((1.0, 1.5, 2.0))),
         "backoff_cap": st.sampled_from((1.0, 3.0, 64.0)),
         "heartbeat": often(None, st.sampled_from((TICK, 4 * TICK, 0.1))),
+        "elicitation": often(None, built(Elicitation, mood)),
+    }
+
+
+def elicitation(mood, _agents):
+    shares = (0.0, 0.125, 0.25, 0.3)
+    return {
+        "timeout": st.sampled_from((TICK, 4 * TICK, 32 * TICK, 0.3, 30.0)),
+        "think": long(mood),
+        "accept": st.sampled_from((*shares, 0.4)),
+        "decline": st.sampled_from(shares),
+        "cancel": st.sampled_from(shares),
     }
 
 
@@ -227,6 +240,7 @@ FIELDS = {
     EventStore: store,
     PollingServer: polling,
     PushServer: push,
+    Elicitation: elicitation,
     Memory: memory,
 }
 
@@ -409,12 +423,24 @@ AREAS = {
             "reconnect": long(mood, zeros=0),
         },
     ),
+    "push, elicitation": cases(
+        PushServer,
+        cpu=lambda mood: {"validate": short(mood, zeros=0)},
+        push=lambda mood: {
+            "elicitation": built(Elicitation, mood),
+            "overflow": st.sampled_from(("wait", "fallback")),
+            "session": often(None, long(mood, zeros=0)),
+            "reconnect": long(mood, zeros=0),
+        },
+    ),
     "push, fallback": cases(
         PushServer,
+        workload=_busy,
         store=_slow_store,
         push=lambda mood: {
             "connections": whole(1, 2),
             "overflow": st.just("fallback"),
+            "fallback_interval": st.sampled_from((TICK, 4 * TICK)),
             "session": often(None, long(mood, zeros=0)),
             "reconnect": st.one_of(st.none(), long(mood, zeros=0)),
         },

@@ -67,6 +67,9 @@ OF = {
         "second refusal in a row": 3,
         "heartbeat": 10,
         "heartbeat left out": 1,
+        "answer in time": 10,
+        "answer too late": 5,
+        "elicitation expired": 10,
         "full batch": 5,
         "batch that has lingered": 5,
         "batch of several that is not full": 3,
@@ -161,6 +164,7 @@ def _watch_push(server, seen):
     _watch_refusals(server, seen)
     _watch_polls(server, seen)
     _watch_batches(server, seen)
+    _watch_answers(server, seen)
 
 
 def _watch_connections(server, seen):
@@ -239,6 +243,25 @@ def _watch_batches(server, seen):
         flush(connection)
 
     server._flush = watched_flush
+
+
+def _watch_answers(server, seen):
+    reply, end = server._answer, server._end
+
+    def watched_answer(message, elicitation):
+        before = server.answered
+        yield from reply(message, elicitation)
+        if server.answered > before:
+            seen.add("answer in time")
+        elif message.outcome is Outcome.EXPIRED:
+            seen.add("answer too late")
+
+    def watched_end(message, outcome):
+        end(message, outcome)
+        if message.outcome is Outcome.EXPIRED:
+            seen.add("elicitation expired")
+
+    server._answer, server._end = watched_answer, watched_end
 
 
 def _now(bridge):

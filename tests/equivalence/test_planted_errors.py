@@ -20,6 +20,7 @@ from lhsim.models import (
     Closed,
     Collection,
     Cpu,
+    Elicitation,
     EventStore,
     Memory,
     Network,
@@ -44,7 +45,7 @@ from lhsim.models.push import Connection, Push
 from lhsim.models.stage import Stage
 from lhsim.models.station import Service, Station
 from lhsim.models.store import Store
-from lhsim.rules import RAMP
+from lhsim.rules import ACCEPT, NO_ANSWER, RAMP
 from lhsim.streams import Purpose
 
 HALF, ONE, TWO = (Deterministic(ticks * TICK) for ticks in (0.5, 1, 2))
@@ -232,6 +233,21 @@ CASES += [
     )
     for policy, overflow in (("drop_new", "reject"), ("drop_oldest", "wait"))
 ]
+CASES.append(
+    Case(
+        push(
+            "elicitation",
+            **RANDOM,
+            push=PushServer(
+                overflow="wait",
+                elicitation=Elicitation(20 * TICK, LONG_RANDOM[3], 0.5, 0.2, 0.1),
+                **SHORT_SESSIONS,
+            ),
+        ),
+        6,
+        duration=4.0,
+    )
+)
 
 
 @functools.cache
@@ -656,20 +672,10 @@ def the_newest_that_waits_is_dropped(patch):
         return original(self, message, connection)
 
     patch.setattr(Push, "_overflow", overflow)
-    patch.setattr(Push, "_cost", cost_of_any)
-
-
-def cost_of_any(self, message, connection):
-    if message.outcome is Outcome.DROPPED:
-        return 0.0
-    if message in connection.unsent:
-        connection.unsent.remove(message)
-    return self._send.draw(message.sender, message.number)
 
 
 def a_dropped_message_is_sent_all_the_same(patch):
-    def cost(self, message, connection):
-        cost_of_any(self, message, connection)
+    def cost(self, message, _connection):
         return self._send.draw(message.sender, message.number)
 
     patch.setattr(Push, "_cost", cost)
@@ -865,6 +871,52 @@ def a_batch_holds_one_message_more(patch):
     patch.setattr(Push, "_collect", collect)
 
 
+def the_timeout_of_an_elicitation_counts_from_the_creation(patch):
+    original = Push._expire
+
+    def expire(self, message, deadline):
+        return original(self, message, deadline - message.stored + message.created)
+
+    patch.setattr(Push, "_expire", expire)
+
+
+def a_message_is_delivered_when_its_answer_is(patch):
+    original = Push._end
+
+    def end(self, message, outcome):
+        message.reached = None
+        original(self, message, outcome)
+
+    patch.setattr(Push, "_end", end)
+
+
+def who_declines_does_not_answer(patch):
+    original = push_models.answer
+
+    def answer(u, accept, decline, cancel):
+        how = original(u, accept, decline, cancel)
+        return how if how == ACCEPT else NO_ANSWER
+
+    patch.setattr(push_models, "answer", answer)
+
+
+def an_answer_that_declines_is_validated(patch):
+    def answer(u, accept, decline, cancel):
+        return ACCEPT if u < accept + decline + cancel else NO_ANSWER
+
+    patch.setattr(push_models, "answer", answer)
+
+
+def what_has_expired_is_not_answered(patch):
+    original = Push._answer
+
+    def answer(self, message, elicitation):
+        if message.outcome is Outcome.PENDING:
+            yield from original(self, message, elicitation)
+
+    patch.setattr(Push, "_answer", answer)
+
+
 # Agents
 
 
@@ -1015,6 +1067,11 @@ SLIPS = [
     the_linger_of_a_full_batch_ends_the_next,
     the_batch_of_a_connection_that_closes_is_sent_in_vain,
     a_batch_holds_one_message_more,
+    the_timeout_of_an_elicitation_counts_from_the_creation,
+    a_message_is_delivered_when_its_answer_is,
+    who_declines_does_not_answer,
+    an_answer_that_declines_is_validated,
+    what_has_expired_is_not_answered,
     in_pairs_the_odd_agents_send,
     a_random_target_is_that_of_the_next_message,
     a_message_goes_to_the_agent_before,
@@ -1031,6 +1088,7 @@ NO_STAGES = {
     Purpose.REPLICATION,
     Purpose.START,
     Purpose.TARGET,
+    Purpose.ANSWER,
     Purpose.STALL_GAP,
     Purpose.STALL_LENGTH,
 }

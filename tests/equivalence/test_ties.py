@@ -16,6 +16,7 @@ from lhsim.models import (
     Closed,
     Collection,
     Cpu,
+    Elicitation,
     EventStore,
     Network,
     Periodic,
@@ -66,6 +67,7 @@ SERVERS |= {
         heartbeat=2 * TICK,
         fallback_interval=TICK,
         **({"batch_size": 2, "linger": TICK} if overflow == "wait" else {}),
+        elicitation=Elicitation(4 * TICK, TWO, 0.5, 0.25) if overflow == "fallback" else None,
     )
     for policy, overflow in (
         ("drop_oldest", "reject"), ("block", "fallback"), ("disconnect", "wait")

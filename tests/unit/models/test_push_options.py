@@ -10,7 +10,16 @@ import pytest
 from lhsim import simulate
 from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
-from lhsim.models import Cpu, EventStore, Periodic, PushServer, System, Workload
+from lhsim.models import (
+    Closed,
+    Cpu,
+    Elicitation,
+    EventStore,
+    Periodic,
+    PushServer,
+    System,
+    Workload,
+)
 
 ENGINES = pytest.mark.parametrize("engine", ["simpy", "compiled"])
 WORKLOAD = Workload(topology="pair", traffic=Periodic(10.0), start="together")
@@ -337,6 +346,84 @@ def test_the_sender_is_answered_as_soon_as_its_message_is_in_a_batch(engine):
     assert messages(result)[1] == [0.23] * 3 + [0.53] * 3 + [0.83] * 2
 
 
+# Elicitation: message and answer cost the loop 0.01 to parse and 0.02 to validate, the target
+# thinks for 0.15. So a message created at t is stored, and at its target, at t + 0.03; its answer
+# is at the server at t + 0.18, and taken at t + 0.21.
+
+
+def elicit(engine, traffic=None, **options):
+    """Run with so few messages that none meets another."""
+    others = {name: options.pop(name) for name in ("connections", "overflow") if name in options}
+    return run(
+        engine,
+        workload=Workload(
+            topology="pair", traffic=traffic or Periodic(2.0), start="together"
+        ),
+        cpu=Cpu(parse_message=Deterministic(0.01), validate=Deterministic(0.02)),
+        elicitation=Elicitation(think=Deterministic(0.15), **options),
+        duration=2.0,
+        **others,
+    )  # fmt: skip
+
+
+def ended(result, outcome):
+    """Return whether the messages that had time enough had this one outcome."""
+    early = result.messages.created < 1.5
+    return set(result.messages.outcome[early]) == {outcome}
+
+
+@ENGINES
+def test_a_message_is_delivered_once_it_is_answered(engine):
+    result = elicit(engine)
+    table = result.messages[result.messages.created < 1.5]
+    assert ended(result, "delivered")
+    assert list(table.delivered - table.created) == pytest.approx([0.03] * len(table), rel=1e-9)
+    assert result.metrics.elicitation_responses_received == sum(result.messages.created < 1.79)
+
+
+@ENGINES
+def test_the_sender_of_a_closed_loop_waits_for_the_answer(engine):
+    result = elicit(engine, traffic=Closed(5))
+    assert list(result.messages.created) == pytest.approx([0.0, 0.21, 0.42, 0.63, 0.84], abs=1e-9)
+    assert result.utilization["cpu"] == pytest.approx(5 * 0.06 / result.horizon, rel=1e-9)
+
+
+@ENGINES
+@pytest.mark.parametrize("share", ["decline", "cancel"])
+def test_who_does_not_accept_sends_nothing_to_validate(engine, share):
+    result = elicit(engine, traffic=Closed(5), accept=0.0, **{share: 1.0})
+    assert list(result.messages.created) == pytest.approx([0.0, 0.19, 0.38, 0.57, 0.76], abs=1e-9)
+    assert result.metrics.elicitation_responses_received == 5
+
+
+@ENGINES
+def test_an_answer_within_the_timeout_is_in_time(engine):
+    assert ended(elicit(engine, timeout=0.181), "delivered")
+
+
+@ENGINES
+def test_an_answer_after_the_timeout_is_too_late(engine):
+    # The next message of the closed loop is created when the one before has expired.
+    result = elicit(engine, traffic=Closed(4), timeout=0.17)
+    assert list(result.messages.outcome) == ["expired"] * 4
+    # The answers come all the same, 0.01 s before the next message, which then waits for 0.02 s.
+    assert list(result.messages.created) == pytest.approx([0.0, 0.2, 0.41, 0.62], abs=0.021)
+    assert result.metrics.elicitation_responses_received == 0
+
+
+@ENGINES
+def test_without_an_answer_a_message_expires(engine):
+    result = elicit(engine, traffic=Closed(4), accept=0.0, timeout=0.3)
+    assert list(result.messages.outcome) == ["expired"] * 4
+    assert list(result.messages.created) == pytest.approx([0.0, 0.33, 0.66, 0.99], abs=1e-9)
+
+
+@ENGINES
+def test_a_message_that_waits_for_its_target_expires(engine):
+    # Agent 1 waits in line for ever.
+    assert ended(elicit(engine, timeout=0.2, connections=1, overflow="wait"), "expired")
+
+
 # Input
 
 
@@ -350,6 +437,9 @@ def test_the_sender_is_answered_as_soon_as_its_message_is_in_a_batch(engine):
         ({"backoff": 2.0}, "reconnect"),
         ({"backoff_cap": 0.0}, "backoff_cap"),
         ({"heartbeat": 0.0}, "heartbeat"),
+        ({"elicitation": {"timeout": 0.0}}, "timeout"),
+        ({"elicitation": {"accept": 1.5}}, "accept"),
+        ({"elicitation": {"accept": 0.5, "decline": 0.4, "cancel": 0.2}}, "accept"),
         ({"batch_size": 2}, "linger"),
         ({"linger": 1.0}, "batch_size"),
         ({"batch_size": 0, "linger": 1.0}, "batch_size"),
@@ -359,5 +449,6 @@ def test_the_sender_is_answered_as_soon_as_its_message_is_in_a_batch(engine):
     ],
 )
 def test_what_is_out_of_range_is_named(options, key):
+    elicitation = options.pop("elicitation", None)
     with pytest.raises(InputError, match=key):
-        PushServer(**options)
+        PushServer(**options, elicitation=elicitation and Elicitation(**elicitation))
