@@ -29,8 +29,10 @@ LOSSES = {
     int(Purpose.REQUEST_UP): int(Purpose.LOSS_REQUEST_UP),
     int(Purpose.ANSWER_DOWN): int(Purpose.LOSS_ANSWER_DOWN),
     int(Purpose.PUSH_DOWN): int(Purpose.LOSS_PUSH_DOWN),
+    int(Purpose.ANSWER_UP): int(Purpose.LOSS_ANSWER_UP),
 }
 PRIORITY = int(Purpose.PRIORITY)
+NO_ANSWER, ACCEPT, DECLINE_OR_CANCEL = 0, 1, 2  # to an elicitation
 STALL_GAP, STALL_LENGTH = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
 
 
@@ -168,6 +170,29 @@ def idle_cost(
     chill = max(chill, idle_excess(gap, curve))
     cost = demand * (1.0 + chill)
     return cost, chill * memory / (memory + cost)
+
+
+@jit
+def backed_off(multiple: float, factor: float, cap: float) -> float:
+    """Return by what a time to the next try is multiplied after one more refusal in a row.
+
+    `multiple` is that before it, 1 at first: after the k-th refusal it is factor**k, up to `cap`.
+    """
+    return min(multiple * factor, cap)
+
+
+@jit
+def answer(u: float, accept: float, decline: float, cancel: float) -> int:
+    """Return how the target of an elicitation answers, by a uniform draw `u` and the shares."""
+    if u < accept:
+        return ACCEPT
+    return DECLINE_OR_CANCEL if u < accept + decline + cancel else NO_ANSWER
+
+
+@jit
+def heartbeat_index(attempt: int, number: int) -> int:
+    """Return the index of the draw of a heartbeat of the connection that an attempt has made."""
+    return attempt << 32 | number
 
 
 @jit

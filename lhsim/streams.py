@@ -52,7 +52,8 @@ class Purpose(IntEnum):
     ANSWER_DOWN = 8  # agent, wait request or connection attempt
     PUSH_DOWN = 9  # sender, message number
     PARSE_MESSAGE = 10  # sender, message number
-    PARSE_REQUEST = 11  # agent, wait request
+    PARSE_REQUEST = 11  # agent, wait request; push: poll of an agent that was refused, numbered
+    # together with its connection attempts, and so QUERY_CPU, QUERY and RESPOND
     VALIDATE = 12  # sender, message number
     WRITE_CPU = 13  # sender, message number
     WRITE = 14  # sender, message number
@@ -76,6 +77,13 @@ class Purpose(IntEnum):
     SLEEP = 35  # agent, cycle: the jitter of the sleep after it
     LOOK_UP = 36  # agent, cycle
     PRIORITY = 37  # sender, message number
+    HEARTBEAT = 43  # agent, connection attempt * 2**32 + heartbeat of its connection
+    ANSWER = 44  # sender, message number: whether and how its target answers
+    ANSWER_THINK = 45  # sender, message number
+    ANSWER_UP = 46  # sender, message number
+    PARSE_ANSWER = 47  # sender, message number
+    VALIDATE_ANSWER = 48  # sender, message number
+    LOSS_ANSWER_UP = 49  # sender, message number
 
 
 @jit

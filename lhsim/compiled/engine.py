@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lhsim._machine import free_memory
 from lhsim.compiled import kernel, setup
+from lhsim.compiled.ledger import places_for
 from lhsim.compiled.senders import MOST_MESSAGES
 from lhsim.compiled.state import EVENT, PLACES, RECORD, addresses
 from lhsim.errors import InvariantError, LhsimError
@@ -76,15 +77,23 @@ class CompiledEngine:
                 f"{self._state.queue['now'][0]:g} s, and there is no memory for more"
             )
         copies = int(state.settings["copies"][0])
-        free = counts["free"] >= 0 and copies == 1
-        if not free and counts["used"] + copies > len(state.messages):
+        if self._is_full(copies):
             more = PLACES * len(state.messages)
             events = np.concatenate([state.events, np.zeros(more, EVENT)])
             heap = np.concatenate([state.heap, np.zeros(more, np.int32)])
-            self._state = setup.with_events(state, events, self._agents)._replace(heap=heap)
+            links = np.concatenate([state.links, np.zeros_like(state.links)])
+            reached = np.concatenate([state.reached, np.zeros_like(state.reached)])
+            state = setup.with_events(state, events, self._agents)
+            self._state = state._replace(heap=heap, links=links, reached=reached)
         if state.settings["keep"][0] and counts["created"] + copies > len(state.records):
             records = np.concatenate([state.records, np.zeros_like(state.records)])
             self._state = self._state._replace(records=records)
+
+    def _is_full(self, copies: int) -> bool:
+        counts, places = self._state.counts[0], len(self._state.messages)
+        if setup.has_options(self._system):
+            return bool(counts["used"] + places_for(copies) > places)
+        return bool(counts["free"] < 0 and counts["used"] == places)
 
     def _check_numbers(self) -> None:
         """Raise LhsimError before a number of a message, or of a query, does not fit."""
@@ -114,7 +123,7 @@ class CompiledEngine:
         """Return what has been counted so far."""
         counts = self._state.counts[0]
         names = ("created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
-                 "sent", "attempts", "refused", "limited", "cache_hits")  # fmt: skip
+                 "sent", "attempts", "answered", "refused", "limited", "cache_hits")  # fmt: skip
         return Counters(
             delivered=int(counts["outcomes"][Outcome.DELIVERED]),
             ended=int(counts["outcomes"].sum()),

@@ -28,6 +28,7 @@ from lhsim.streams import Purpose, uniform
 TARGET = int(Purpose.TARGET)
 DELIVERED = int(Outcome.DELIVERED)
 REJECTED = int(Outcome.REJECTED)
+SPARE = 4  # places of messages: for the timers of a connection, and one more
 
 
 @inlined
@@ -50,10 +51,22 @@ def content(s: State, message: int) -> int:
 
 @inlined
 def has_room(s: State) -> bool:
-    """Return whether an agent can send once more."""
-    counts, copies = s.counts[0], _copies(s)
-    fits = (counts.free >= 0 and copies == 1) or counts.used + copies <= len(s.messages)
+    """Return whether an agent can send once more, and connections have their timers."""
+    counts, copies, places = s.counts[0], _copies(s), len(s.messages)
+    fits = counts.free >= 0 or counts.used < places
+    if len(s.options) > 0:  # only what has not been used yet is sure to be enough
+        fits = counts.used + places_for(copies) <= places
     return fits and (s.settings[0].keep == 0 or counts.created + copies <= len(s.records))
+
+
+@inlined
+def places_for(copies: int) -> int:
+    """Return how many places of messages one event may take, with options.
+
+    They are those of the messages that are sent together, of a timer at the target of each, and
+    of the timers of one connection.
+    """
+    return 2 * copies + SPARE
 
 
 @inlined
@@ -153,6 +166,24 @@ def reject(s: State, place: int) -> int:
 
 
 @inlined
+def timer(s: State, agent: int) -> int:
+    """Return the courier of no message, which can wait for something of a connection's own.
+
+    An agent has one event, but what it waits for may be overtaken and still be due. Such a timer
+    takes the place of a message until it is released.
+    """
+    place = new_place(s)
+    message = s.messages[place]
+    message.sender = agent
+    message.number = 0
+    message.target = agent
+    message.connection = s.receivers[agent].attempt
+    message.alive = 1
+    message.pending = 0
+    return courier(s, place)
+
+
+@inlined
 def commit(s: State, place: int) -> None:
     """Make what a courier brings visible in the store, where it is one event."""
     counts = s.counts[0]
@@ -189,8 +220,20 @@ def _show(s: State, place: int) -> None:
 
 @inlined
 def end(s: State, place: int, outcome: int) -> None:
-    """Record how a message ended, and wake the sender that waits for it."""
+    """Record how a message ended on its own, and wake the sender that waits for it."""
+    close(s, place, outcome)
+    release(s, place)
+
+
+@inlined
+def close(s: State, place: int, outcome: int) -> None:
+    """Record how a message ended, while its content is still somewhere, to no avail."""
     message, counts, settings, now = s.messages[place], s.counts[0], s.settings[0], s.queue[0].now
+    if len(s.options) > 0 and message.pending == 0:
+        return  # it has expired, and was carried on in vain
+    delivered = now
+    if len(s.options) > 0 and settings.elicits:
+        delivered = s.reached[place]
     message.pending = 0
     counts.outcomes[outcome] += 1
     counts.last_end = now
@@ -198,14 +241,13 @@ def end(s: State, place: int, outcome: int) -> None:
     if among >= 0:
         counts.cohort[outcome] += 1
         if outcome == DELIVERED:
-            _measure(s, message, among)
+            _measure(s, message, among, delivered)
     if settings.keep:
         s.records[message.row].outcome = outcome
         if outcome == DELIVERED:
-            s.records[message.row].delivered = now
+            s.records[message.row].delivered = delivered
     if settings.closed and _was_last(s):
         schedule(s, 2 * settings.agents + message.sender, 0.0, 0)
-    release(s, place)
 
 
 @inlined
@@ -342,13 +384,13 @@ def _draw_costs(s: State, message: Record) -> None:
 
 
 @inlined
-def _measure(s: State, message: Record, among: int) -> None:
-    counts, now = s.counts[0], s.queue[0].now
-    latency = now - message.created
+def _measure(s: State, message: Record, among: int, delivered: float) -> None:
+    counts = s.counts[0]
+    latency = delivered - message.created
     record(s.histogram, among, latency)
     s.latency[among] += latency
     counts.to_store += message.stored - message.created
-    counts.from_store += now - message.stored
+    counts.from_store += delivered - message.stored
     counts.shortest = min(counts.shortest, latency)
     counts.longest = max(counts.longest, latency)
 

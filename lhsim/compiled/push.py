@@ -11,6 +11,7 @@ from lhsim.compiled.ledger import (
     DELIVERED,
     REJECTED,
     after_the_limit,
+    close,
     connect,
     content,
     courier,
@@ -20,44 +21,77 @@ from lhsim.compiled.ledger import (
     post,
     release,
     take,
+    timer,
 )
-from lhsim.compiled.queue import schedule, soon
+from lhsim.compiled.queue import insert, schedule, soon
 from lhsim.compiled.state import (
     A_PLACE,
+    A_ROOM,
     ACKNOWLEDGE,
+    ANSWER_DOWN,
+    ANSWER_THINK,
+    ANSWER_UP,
+    BEAT,
+    BEATING,
+    BEATS,
+    BLOCK,
     CONNECT,
     CONNECTED,
     CREATED,
+    DISCONNECT,
     DONE,
+    DROP_NEW,
+    EXPIRY,
+    FALLBACK,
+    FLUSHED,
+    HEARTBEAT,
     KNOWN,
+    LINGER,
     LOCKED,
     MESSAGE_UP,
+    NAP,
     NOBODY,
     NOWHERE,
+    OF_OPTIONS,
+    PARSE_ANSWER,
     PARSE_MESSAGE,
+    PARSE_REQUEST,
+    POLL_UP,
     PUSH_DOWN,
+    QUERY,
+    QUERY_CPU,
+    REACHED,
     RECONNECT,
     REJECT,
     RELAY,
     REQUEST_UP,
+    RESPOND,
     SEND,
     SENT,
     SESSION,
     START,
+    STAYING,
     STORED,
     STRANGER,
+    THROWN,
+    THROWN_OUT,
     UNPARKED,
     VALIDATE,
+    VALIDATE_ANSWER,
     WAIT,
     WRITE,
     WRITE_CPU,
     State,
 )
-from lhsim.compiled.stations import loop_of, write
+from lhsim.compiled.stations import begin, is_open, loop_of, value, write
 from lhsim.metrics.account import Outcome
+from lhsim.rules import ACCEPT, NO_ANSWER, answer, backed_off, heartbeat_index
+from lhsim.streams import Purpose, uniform
 
 DROPPED = int(Outcome.DROPPED)
 LOST = int(Outcome.LOST)
+EXPIRED = int(Outcome.EXPIRED)
+ANSWER = int(Purpose.ANSWER)
 
 
 @inlined
@@ -76,6 +110,8 @@ def carry(s: State, entity: int, phase: int) -> int:
     if phase in (WRITE_CPU, LOCKED):
         return write(s, entity, phase)
     place = message_of(s, entity)
+    if len(s.options) > 0 and _is_of_option(s, phase):
+        return _go_on_with_option(s, entity, place, phase)
     if phase == WRITE and _crosses(s, place):
         return RELAY
     if phase in (WRITE, RELAY, UNPARKED):
@@ -84,6 +120,11 @@ def carry(s: State, entity: int, phase: int) -> int:
         return _sent(s, entity, place)
     if phase == SENT:
         return PUSH_DOWN
+    return _finish(s, place, phase)
+
+
+@inlined
+def _finish(s: State, place: int, phase: int) -> int:
     if phase == PUSH_DOWN:
         end(s, place, DELIVERED)
     else:  # ACKNOWLEDGE
@@ -103,10 +144,17 @@ def attend(s: State, agent: int, phase: int) -> int:
         return CONNECT
     if phase == CONNECT:
         _open(s, agent)
-        return SESSION if s.stages[SESSION].where != NOWHERE else DONE
+        if s.stages[SESSION].where == NOWHERE:
+            return DONE
+        if len(s.options) > 0 and settings.outbound_policy == DISCONNECT:
+            _stay(s, agent)
+            return DONE
+        return SESSION
     if phase == SESSION:
         _leave(s, agent)
         return RECONNECT if settings.reconnects else DONE
+    if len(s.options) > 0 and phase != RECONNECT:
+        return _attend_with_option(s, agent, phase)
     receiver.attempt += 1  # RECONNECT
     return REQUEST_UP
 
@@ -121,10 +169,16 @@ def _with_options(s: State, entity: int, phase: int) -> int:
 
 @inlined
 def _hand_over_copies(s: State, place: int) -> None:
-    """Let the other messages of a broadcast go on by themselves, now that they are stored."""
+    """Let the other messages of a broadcast go on by themselves, now that they are stored.
+
+    Their couriers have nobody to answer: they wait for the answers of their targets at once.
+    """
     copy = s.messages[place].connection
     while copy >= 0:
         soon(s, content(s, copy), STORED)
+        if s.settings[0].elicits:
+            s.messages[copy].alive = 2
+            soon(s, courier(s, copy), ACKNOWLEDGE)
         copy = s.messages[copy].connection
 
 
@@ -140,28 +194,55 @@ def _push(s: State, entity: int, place: int) -> int:
     message, settings = s.messages[place], s.settings[0]
     target = s.receivers[message.target]
     if target.status != CONNECTED:
-        if settings.overflow == WAIT or target.status == STRANGER:
-            post(s, target, place)
-        else:
-            end(s, place, REJECTED)
+        _miss(s, place)
         return _after_push(s, entity, place)
+    message.connection = target.attempt
     if target.queued == settings.outbound:
+        if len(s.options) > 0 and settings.outbound_policy != DROP_NEW:
+            return _overflow(s, entity, place)
         end(s, place, DROPPED)
         return _after_push(s, entity, place)
     target.queued += 1
-    message.connection = target.attempt
+    return _queue(s, entity, place)
+
+
+@inlined
+def _miss(s: State, place: int) -> None:
+    target = s.receivers[s.messages[place].target]
+    if s.settings[0].overflow != REJECT or target.status == STRANGER:
+        post(s, target, place)
+    else:
+        end(s, place, REJECTED)
+
+
+@inlined
+def _queue(s: State, entity: int, place: int) -> int:
+    """Let a message that has its place in an outbound queue be sent."""
+    if len(s.options) > 0 and len(s.links) > 0:
+        s.links[place] = NOBODY
+        if s.settings[0].batch > 0:
+            _collect(s, place)
+            return _after_push(s, entity, place)
+        if s.stages[SEND].where != NOWHERE:
+            _line_up_to_be_sent(s, place)
     return SEND
 
 
 @inlined
 def _sent(s: State, entity: int, place: int) -> int:
     message = s.messages[place]
-    target = s.receivers[message.target]
-    if target.status == CONNECTED and target.attempt == message.connection:
-        target.queued -= 1
+    if len(s.options) > 0 and len(s.links) > 0:
+        if s.settings[0].batch > 0:
+            _batch_sent(s, place)
+            return DONE
+        if s.links[place] == THROWN:
+            release(s, place)
+            return _after_push(s, entity, place)
+    if is_open(s, message):
+        _free_place(s, message.target)
         s.counts[0].sent += 1
         soon(s, content(s, place), SENT)
-    elif s.settings[0].overflow == WAIT:
+    elif s.settings[0].overflow != REJECT:
         return _push(s, entity, place)
     else:
         end(s, place, LOST)
@@ -182,8 +263,10 @@ def _come(s: State, agent: int) -> int:
     if not is_full(s):
         connect(s)
         return CONNECT
-    if settings.overflow == REJECT:
+    if settings.overflow != WAIT:
         _refuse(s, agent)
+        if len(s.options) > 0 and settings.overflow == FALLBACK:
+            return _fall_back(s, agent)
         return RECONNECT if settings.reconnects else DONE
     entity = 2 * agent
     s.events[entity].phase = A_PLACE
@@ -201,8 +284,12 @@ def _refuse(s: State, agent: int) -> None:
     receiver = s.receivers[agent]
     s.counts[0].refused += 1
     receiver.status = KNOWN
-    while receiver.mailbox >= 0:
-        end(s, take(s, receiver), REJECTED)
+    if len(s.options) > 0 and s.settings[0].backoff > 0:
+        client, settings = s.clients[agent], s.settings[0]
+        client.multiple = backed_off(client.multiple, settings.backoff, settings.backoff_cap)
+    if s.settings[0].overflow == REJECT:
+        while receiver.mailbox >= 0:
+            end(s, take(s, receiver), REJECTED)
 
 
 @inlined
@@ -210,6 +297,8 @@ def _open(s: State, agent: int) -> None:
     receiver = s.receivers[agent]
     receiver.status = CONNECTED
     receiver.queued = 0
+    if len(s.options) > 0 and len(s.clients) > 0:
+        _begin_connection(s, agent)
     while receiver.mailbox >= 0:
         soon(s, content(s, take(s, receiver)), UNPARKED)
 
@@ -218,9 +307,355 @@ def _open(s: State, agent: int) -> None:
 def _leave(s: State, agent: int) -> None:
     counts = s.counts[0]
     s.receivers[agent].status = KNOWN
+    if len(s.options) > 0 and s.settings[0].outbound_policy == BLOCK:
+        while s.clients[agent].blocked >= 0:
+            _wake_blocked(s, agent)
+    if len(s.options) > 0 and s.settings[0].batch > 0:
+        _give_back(s, agent)
     if counts.line < 0:
         counts.connections -= 1
         return
     entity = counts.line
     counts.line = s.events[entity].next
     schedule(s, entity, 0.0, 0)
+
+
+# Options: the code below is compiled for systems with some of them alone.
+
+
+@inlined
+def _is_of_option(s: State, phase: int) -> bool:
+    """Return whether an option says what comes after a phase."""
+    if phase in (PUSH_DOWN, ACKNOWLEDGE):
+        return s.settings[0].elicits > 0
+    return phase >= OF_OPTIONS or HEARTBEAT <= phase <= VALIDATE_ANSWER
+
+
+@inlined
+def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
+    """Return the phase of a message or a timer that comes after one of an option."""
+    message = s.messages[place]
+    if phase == A_ROOM:
+        return _queue(s, entity, place) if is_open(s, message) else _push(s, entity, place)
+    if phase == EXPIRY:
+        close(s, place, EXPIRED)
+    if phase in (PUSH_DOWN, REACHED):
+        return _reach(s, place)
+    if phase == ACKNOWLEDGE:
+        return _expire(s, entity, place)
+    if ANSWER_THINK <= phase <= VALIDATE_ANSWER:
+        return _answer(s, place, phase)
+    if phase == FLUSHED:
+        return SEND
+    if phase == LINGER:
+        return _lingered(s, entity, place)
+    if phase == BEATS:
+        return BEATING
+    if phase == BEATING:
+        return _beat(s, place)
+    if phase == BEAT:
+        return HEARTBEAT
+    if phase == STAYING and is_open(s, message):
+        _leave(s, message.target)
+        begin(s, 2 * message.target, RECONNECT)
+    release(s, place)
+    return DONE
+
+
+@inlined
+def _reach(s: State, place: int) -> int:
+    """Let the target of a message answer, whether that has expired by now or not."""
+    s.reached[place] = s.queue[0].now
+    if _how(s, place) == NO_ANSWER:
+        release(s, place)
+        return DONE
+    return ANSWER_THINK
+
+
+@inlined
+def _answer(s: State, place: int, phase: int) -> int:
+    """Return the phase of an answer that comes after one that is over."""
+    if phase == ANSWER_THINK:
+        return ANSWER_UP
+    if phase == ANSWER_UP:
+        return PARSE_ANSWER
+    if phase == PARSE_ANSWER and _how(s, place) == ACCEPT:
+        return VALIDATE_ANSWER
+    s.counts[0].answered += s.messages[place].pending
+    end(s, place, DELIVERED)
+    return DONE
+
+
+@inlined
+def _how(s: State, place: int) -> int:
+    """Return how the target of a message answers; a draw by address is the same each time."""
+    message, settings = s.messages[place], s.settings[0]
+    u = uniform(settings.seed, ANSWER, message.sender, message.number)
+    return answer(u, settings.accept, settings.decline, settings.cancel)
+
+
+@inlined
+def _expire(s: State, entity: int, place: int) -> int:
+    """Let a message end at its deadline, unless it has ended before."""
+    message, now = s.messages[place], s.queue[0].now
+    deadline = message.stored + s.settings[0].answer_timeout
+    if message.pending and now < deadline:
+        s.events[entity].phase = EXPIRY
+        schedule(s, entity, deadline - now, NOBODY)
+        return DONE
+    close(s, place, EXPIRED)
+    release(s, place)
+    return DONE
+
+
+@inlined
+def _attend_with_option(s: State, agent: int, phase: int) -> int:
+    """Return the phase of an agent that polls, or comes back, that comes after one of an option."""
+    receiver, counts = s.receivers[agent], s.counts[0]
+    if phase == THROWN_OUT:
+        return RECONNECT
+    if phase == NAP:
+        receiver.attempt += 1
+        return REQUEST_UP if s.queue[0].now >= s.clients[agent].until else POLL_UP
+    if phase == POLL_UP:
+        return PARSE_REQUEST
+    if phase == PARSE_REQUEST:
+        counts.cycles += 1
+        return QUERY_CPU
+    if phase == QUERY_CPU:
+        counts.queries += 1
+        return QUERY
+    if phase == QUERY:
+        if s.clients[agent].found < 0:
+            counts.wasted += 1
+        return RESPOND
+    if phase == RESPOND:
+        return ANSWER_DOWN
+    _receive(s, agent)
+    return NAP
+
+
+@inlined
+def _fall_back(s: State, agent: int) -> int:
+    """Let an agent poll, until it is time to try to connect again."""
+    client, stage = s.clients[agent], s.stages[RECONNECT]
+    client.until = float("inf")
+    if s.settings[0].reconnects:
+        wait = value(s, stage, agent, s.receivers[agent].attempt) * client.multiple
+        client.until = s.queue[0].now + wait
+    return NAP
+
+
+@inlined
+def _receive(s: State, agent: int) -> None:
+    """Deliver what was in an agent's mailbox when its poll was answered."""
+    last = s.clients[agent].found
+    message = NOBODY
+    while message != last:
+        message = take(s, s.receivers[agent])
+        if s.settings[0].elicits:
+            soon(s, content(s, message), REACHED)
+        else:
+            end(s, message, DELIVERED)
+
+
+@inlined
+def _begin_connection(s: State, agent: int) -> None:
+    client = s.clients[agent]
+    client.multiple = 1.0
+    client.oldest = NOBODY
+    if s.settings[0].heartbeat:
+        soon(s, timer(s, agent), BEATS)
+
+
+@inlined
+def _stay(s: State, agent: int) -> None:
+    """Let a session begin that the server may end earlier: the agent then does not wait for it."""
+    entity, stage = timer(s, agent), s.stages[SESSION]
+    s.events[entity].phase = STAYING
+    schedule(s, entity, value(s, stage, agent, s.receivers[agent].attempt), stage.lane)
+
+
+@inlined
+def _beat(s: State, place: int) -> int:
+    """Send a heartbeat, unless the last one is not over yet, and wait for the next."""
+    message = s.messages[place]
+    if not is_open(s, message):
+        release(s, place)
+        return DONE
+    if message.alive == 1:
+        message.alive = 2
+        index = heartbeat_index(message.connection, message.number)
+        message.costs[0] = value(s, s.stages[HEARTBEAT], message.sender, index)
+        soon(s, content(s, place), BEAT)
+    message.number += 1
+    return BEATING
+
+
+@inlined
+def _overflow(s: State, entity: int, place: int) -> int:
+    """Do as the outbound policy says with a message for which there is no place."""
+    policy, agent = s.settings[0].outbound_policy, s.messages[place].target
+    if policy == BLOCK:
+        _line_up_for_room(s, agent, entity)
+        return DONE
+    if policy == DISCONNECT:
+        _leave(s, agent)
+        soon(s, 2 * agent, THROWN_OUT)
+        _miss(s, place)
+        return _after_push(s, entity, place)
+    oldest = s.clients[agent].oldest
+    if oldest < 0:
+        end(s, place, DROPPED)
+        return _after_push(s, entity, place)
+    s.clients[agent].oldest = s.links[oldest]
+    if s.settings[0].batch > 0:
+        end(s, oldest, DROPPED)
+        s.links[place] = NOBODY
+        _line_up_to_be_sent(s, place)  # in the place of the other: the batch is as old as it was
+        return _after_push(s, entity, place)
+    s.links[oldest] = THROWN
+    close(s, oldest, DROPPED)
+    return _queue(s, entity, place)
+
+
+@inlined
+def _collect(s: State, place: int) -> None:
+    """Put a message into the batch of its connection, which goes out when it is full."""
+    agent = s.messages[place].target
+    client = s.clients[agent]
+    if client.collected == 0:
+        _wait_for_more(s, agent)
+    _line_up_to_be_sent(s, place)
+    client.collected += 1
+    if client.collected == s.settings[0].batch:
+        _flush(s, agent)
+
+
+@inlined
+def _wait_for_more(s: State, agent: int) -> None:
+    """Let a batch linger.
+
+    A batch that is full before leaves its timer behind. But a later batch never has to go out
+    before an earlier one, so one timer for an agent is enough: when it comes, and another batch is
+    being collected by then, it is put off to the time, and the order, of that one.
+    """
+    client, queue = s.clients[agent], s.queue[0]
+    client.due = queue.now + s.settings[0].linger
+    client.due_order = queue.order
+    queue.order += 1
+    if client.timer < 0:
+        client.timer = timer(s, agent)
+        _put_off(s, agent)
+
+
+@inlined
+def _put_off(s: State, agent: int) -> None:
+    client = s.clients[agent]
+    event = s.events[client.timer]
+    event.phase = LINGER
+    event.time = client.due
+    event.order = client.due_order
+    insert(s, client.timer)
+
+
+@inlined
+def _lingered(s: State, entity: int, place: int) -> int:
+    agent = s.messages[place].target
+    client = s.clients[agent]
+    if client.collected > 0 and client.due_order != s.events[entity].order:
+        _put_off(s, agent)
+        return DONE
+    if client.collected > 0:
+        _flush(s, agent)
+    client.timer = NOBODY
+    release(s, place)
+    return DONE
+
+
+@inlined
+def _flush(s: State, agent: int) -> None:
+    client = s.clients[agent]
+    soon(s, content(s, client.oldest), FLUSHED)
+    client.oldest = NOBODY
+    client.collected = 0
+
+
+@inlined
+def _batch_sent(s: State, first: int) -> None:
+    """Let the messages of a batch travel, or give them up where their connection has closed."""
+    still_open = is_open(s, s.messages[first])
+    place = first
+    while place >= 0:
+        after = s.links[place]
+        if still_open:
+            _free_place(s, s.messages[place].target)
+            s.counts[0].sent += 1
+            soon(s, content(s, place), SENT)
+        else:
+            _give_up(s, place)
+        place = after
+
+
+@inlined
+def _give_back(s: State, agent: int) -> None:
+    """Let the batch go that is being collected for a connection which closes."""
+    client = s.clients[agent]
+    place = client.oldest
+    client.oldest = NOBODY
+    client.collected = 0
+    while place >= 0:
+        after = s.links[place]
+        _give_up(s, place)
+        place = after
+
+
+@inlined
+def _give_up(s: State, place: int) -> None:
+    if s.settings[0].overflow == REJECT:
+        end(s, place, LOST)
+    else:
+        soon(s, content(s, place), UNPARKED)
+
+
+@inlined
+def _line_up_to_be_sent(s: State, place: int) -> None:
+    client = s.clients[s.messages[place].target]
+    if client.oldest < 0:
+        client.oldest = place
+    else:
+        s.links[client.newest] = place
+    client.newest = place
+
+
+@inlined
+def _line_up_for_room(s: State, agent: int, entity: int) -> None:
+    client, event = s.clients[agent], s.events[entity]
+    event.phase = A_ROOM
+    if client.blocked < 0:
+        event.next = entity
+    else:
+        event.next = s.events[client.blocked].next
+        s.events[client.blocked].next = entity
+    client.blocked = entity
+
+
+@inlined
+def _free_place(s: State, agent: int) -> None:
+    """Hand the place of a message that was sent to the courier that has waited longest."""
+    if len(s.options) > 0 and len(s.clients) > 0 and s.clients[agent].blocked >= 0:
+        _wake_blocked(s, agent)
+    else:
+        s.receivers[agent].queued -= 1
+
+
+@inlined
+def _wake_blocked(s: State, agent: int) -> None:
+    client = s.clients[agent]
+    last = client.blocked
+    first = s.events[last].next
+    if first == last:
+        client.blocked = NOBODY
+    else:
+        s.events[last].next = s.events[first].next
+    schedule(s, first, 0.0, 0)

@@ -13,26 +13,36 @@ from lhsim.compiled.queue import DAYS, MOST_LANES, YEARS
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
     ANSWER_DOWN,
+    ANSWER_THINK,
+    ANSWER_UP,
     BACKOFF,
+    BEATING,
+    CLIENT,
     COLLECTION,
     CONNECT,
     COUNTS,
+    DROP_NEW,
+    DROP_OLDEST,
     EVENT,
     FIRST_GAP,
+    HEARTBEAT,
     LANE,
     LOOK_UP,
     MESSAGE,
     MESSAGE_GAP,
     MESSAGE_UP,
+    NAP,
     NOBODY,
     NOWHERE,
     ON_THE_WAY,
     OWN_LOOP,
+    PARSE_ANSWER,
     PARSE_MESSAGE,
     PARSE_REQUEST,
     PAUSE,
     PHASES,
     PLACES,
+    POLL_UP,
     POLLER,
     POOL,
     PUSH_DOWN,
@@ -61,7 +71,7 @@ from lhsim.compiled.state import (
     TO_HUB,
     TO_NEXT,
     VALIDATE,
-    WAIT,
+    VALIDATE_ANSWER,
     WRITE,
     WRITE_CPU,
     WRITER,
@@ -81,6 +91,8 @@ if TYPE_CHECKING:
     from lhsim.distributions import Distribution
     from lhsim.metrics.account import Window
 
+OVERFLOWS = ("reject", "wait", "fallback")  # by their numbers
+OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")  # by their numbers
 NO_LIMIT = -1
 MOST = 2**31 - 1  # that an entity's number, and others like it, can be
 FEWEST_MESSAGES = 4096
@@ -90,8 +102,9 @@ AT_ONCE = 0.0  # the delay of the first lane
 OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDGE, SEND, RELAY,
                PUSH_DOWN}  # fmt: skip
 # Of phases that are not called after it.
-PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, LOOK_UP: int(Purpose.LOOK_UP)}
-OF_SLOW_AGENTS = {MESSAGE_UP, REQUEST_UP, ANSWER_DOWN, PUSH_DOWN, THINK}
+PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, LOOK_UP: int(Purpose.LOOK_UP),
+            POLL_UP: REQUEST_UP}  # fmt: skip
+OF_SLOW_AGENTS = {MESSAGE_UP, REQUEST_UP, ANSWER_DOWN, PUSH_DOWN, THINK, ANSWER_THINK, ANSWER_UP}
 TARGETS = {
     "ring": TO_NEXT, "pair": TO_NEXT, "random": TO_ANYONE, "hub": TO_HUB, "broadcast": TO_ALL
 }  # fmt: skip
@@ -143,12 +156,19 @@ def state_of(
         pollers=np.zeros(agents if system.polling and has_options(system) else 0, POLLER),
         schedule=traffic.schedule if isinstance(traffic, Piecewise) else np.zeros((3, 0)),
         buckets=np.zeros(agents if system.server.rate_limit is not None else 0),
+        clients=_clients(system, agents),
+        links=np.zeros(0, np.int32),
+        reached=np.zeros(0),
         address=0,
     )
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
     state.pollers["alarm"] = NOBODY
     state.pollers["empty_since"] = -np.inf
+    if settings["outbound_policy"][0] == DROP_OLDEST or settings["batch"][0] > 0:
+        state = state._replace(links=np.zeros(len(state.messages), np.int32))
+    if settings["elicits"][0]:
+        state = state._replace(reached=np.zeros(len(state.messages)))
     return state
 
 
@@ -162,13 +182,12 @@ def has_options(system: System) -> bool:
         or system.network.loss > 0
         or store.busy_timeout is not None
         or server.rate_limit is not None
-        or _has_options(system.polling)
+        or (system.polling is not None and _polls_otherwise(system.polling))
+        or (system.push is not None and _extended(system.push))
     )
 
 
-def _has_options(server: PollingServer | None) -> bool:
-    if server is None:
-        return False
+def _polls_otherwise(server: PollingServer) -> bool:
     return (
         server.jitter > 0
         or server.growth is not None
@@ -181,6 +200,24 @@ def _has_options(server: PollingServer | None) -> bool:
 def _priorities(server: PollingServer | None) -> NDArray[np.float64]:
     several = server is not None and len(server.priorities) > 1
     return bounds(server.priorities if server is not None and several else ())
+
+
+def _extended(server: PushServer) -> bool:
+    return (
+        server.outbound_policy != "drop_new"
+        or server.backoff is not None
+        or server.heartbeat is not None
+        or server.overflow == "fallback"
+        or server.batch_size is not None
+        or server.elicitation is not None
+    )
+
+
+def _clients(system: System, agents: int) -> NDArray[np.void]:
+    clients = np.zeros(agents if system.push and _extended(system.push) else 0, CLIENT)
+    clients["multiple"] = 1.0
+    clients["blocked"] = clients["oldest"] = clients["timer"] = NOBODY
+    return clients
 
 
 def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
@@ -242,7 +279,7 @@ def _polling(system: System, server: PollingServer) -> dict[int, Passage]:
 
 def _push(system: System, server: PushServer) -> dict[int, Passage]:
     cpu, network = system.cpu, system.network
-    return {
+    stages: dict[int, Passage] = {
         VALIDATE: (OWN_LOOP, cpu.validate),
         RELAY: (TARGETS_LOOP, cpu.relay),
         SEND: (TARGETS_LOOP, cpu.send),
@@ -251,6 +288,28 @@ def _push(system: System, server: PushServer) -> dict[int, Passage]:
         SESSION: (ON_THE_WAY, server.session),
         RECONNECT: (ON_THE_WAY, server.reconnect),
     }
+    if server.heartbeat is not None:
+        stages[BEATING] = (ON_THE_WAY, Deterministic(server.heartbeat))
+        stages[HEARTBEAT] = (OWN_LOOP, cpu.heartbeat)
+    if server.elicitation is not None:
+        stages |= {
+            ANSWER_THINK: (ON_THE_WAY, server.elicitation.think),
+            ANSWER_UP: (ON_THE_WAY, network.up),
+            PARSE_ANSWER: (TARGETS_LOOP, cpu.parse_message),
+            VALIDATE_ANSWER: (TARGETS_LOOP, cpu.validate),
+        }
+    if server.overflow == "fallback":
+        assert server.fallback_interval is not None
+        stages |= {
+            NAP: (ON_THE_WAY, Deterministic(server.fallback_interval)),
+            POLL_UP: (ON_THE_WAY, network.up),
+            PARSE_REQUEST: (OWN_LOOP, cpu.parse_request),
+            QUERY_CPU: (OWN_LOOP, cpu.query),
+            QUERY: (POOL, system.store.query),
+            RESPOND: (OWN_LOOP, cpu.respond),
+            ANSWER_DOWN: (ON_THE_WAY, network.down),
+        }
+    return stages
 
 
 def _settings(
@@ -258,6 +317,7 @@ def _settings(
 ) -> NDArray[np.void]:
     workload, memory, server = system.workload, system.memory, system.server
     traffic, polling, push = workload.traffic, system.polling, system.push
+    elicitation = push.elicitation if push else None
     warmth, collection = system.cpu.warmth, system.cpu.collection
     slow, network = workload.slow, system.network
     values = {
@@ -277,9 +337,22 @@ def _settings(
         "connections": _or_none(server.connections),
         "timeout": polling.timeout if polling else math.inf,
         "limit": _or_none(polling.limit if polling else None),
-        "overflow": WAIT if push and push.overflow == "wait" else REJECT,
+        "overflow": OVERFLOWS.index(push.overflow) if push else REJECT,
         "outbound": _or_none(push.outbound if push else None),
         "reconnects": push is not None and push.reconnect is not None,
+        "outbound_policy": OUTBOUND_POLICIES.index(push.outbound_policy) if push else DROP_NEW,
+        "elicits": elicitation is not None,
+        "answer_timeout": elicitation.timeout if elicitation else math.inf,
+        "accept": elicitation.accept if elicitation else 0.0,
+        "decline": elicitation.decline if elicitation else 0.0,
+        "cancel": elicitation.cancel if elicitation else 0.0,
+        "batch": min(push.batch_size or 0, MOST) if push else 0,
+        "linger": push.linger or 0.0 if push else 0.0,
+        "backoff": push.backoff or 0.0 if push else 0.0,
+        "backoff_cap": push.backoff_cap if push else 1.0,
+        "heartbeat": push is not None
+        and push.heartbeat is not None
+        and not system.cpu.heartbeat.table().is_zero,
         "scan": system.store.scan,
         "busy_timeout": _or_none(system.store.busy_timeout),
         "warmth_memory": warmth.memory if warmth else 1.0,
@@ -364,7 +437,7 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
     """Return the stages of a system; some stations get a lane."""
     stages = np.zeros(PHASES, STAGE)
     stages["lane"] = NOBODY
-    stages["by_query"][[QUERY, QUERY_CPU, LOOK_UP]] = 1
+    stages["by_query"][[QUERY, QUERY_CPU, LOOK_UP]] = system.polling is not None
     tables: list[NDArray[np.float64]] = []
     slots: list[tuple[int, int]] = []
     lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays
@@ -399,8 +472,9 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
 
 def _wakes(system: System) -> bool:
     """Return whether anything in a system happens at once, because something else has happened."""
-    waits = system.push is not None and system.push.overflow == "wait"
-    wakes = system.polling is not None and system.polling.wake_on_write
+    push, polling = system.push, system.polling
+    waits = push is not None and (push.overflow == "wait" or push.outbound_policy == "block")
+    wakes = polling is not None and polling.wake_on_write
     return waits or wakes or isinstance(system.workload.traffic, Closed)
 
 

@@ -52,6 +52,11 @@ RELAY = int(Purpose.RELAY)
 SESSION = int(Purpose.SESSION)
 RECONNECT = int(Purpose.RECONNECT)
 COLLECTION = int(Purpose.COLLECTION)
+HEARTBEAT = int(Purpose.HEARTBEAT)
+ANSWER_THINK = int(Purpose.ANSWER_THINK)
+ANSWER_UP = int(Purpose.ANSWER_UP)
+PARSE_ANSWER = int(Purpose.PARSE_ANSWER)
+VALIDATE_ANSWER = int(Purpose.VALIDATE_ANSWER)
 SLEEP = 32  # between two queries
 BACKOFF = 33  # after a refusal
 REFUSED = 34  # the answer that refuses a request, on its way down
@@ -65,6 +70,20 @@ LOCKED = 41  # of a writer that has found the database locked
 STORED = 50  # nothing: the content of a broadcast's copy is handed over
 ALARM = 60  # the sleep of a request that a write may end before
 LOOK_UP = 61
+# Options of the push server, from the first of their phases on.
+OF_OPTIONS = 70
+A_ROOM = 70  # in an outbound queue that is full
+THROWN_OUT = 71  # nothing: the agent comes back after the server has closed its connection
+STAYING = 72  # its session, where the server may end it earlier: it is then the wait of a timer
+BEATING = 73  # the time between two heartbeats, of a timer
+BEATS = 74  # nothing: a timer of heartbeats starts
+BEAT = 75  # nothing: a heartbeat sets out
+NAP = 76  # of an agent that was refused, to its next poll
+POLL_UP = 77  # its poll, on its way up
+LINGER = 78  # of a timer: for the batch of its connection that is being collected
+FLUSHED = 79  # nothing: a batch is sent, by the content of its first message
+EXPIRY = 80  # of a courier, whose sender has been answered: for the answer of the target
+REACHED = 81  # nothing: a message that a poll has brought is answered
 PHASES = 90
 DONE = -1  # the entity waits for nothing any more
 
@@ -78,7 +97,8 @@ WRITER = 5  # the writer of the database
 
 # Topologies and policies.
 TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL = 0, 1, 2, 3
-REJECT, WAIT = 0, 1
+REJECT, WAIT, FALLBACK = 0, 1, 2
+DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3
 
 # What an agent is to the push server.
 STRANGER, KNOWN, CONNECTED = 0, 1, 2
@@ -217,6 +237,17 @@ SETTINGS = np.dtype(
         ("overflow", "i8"),
         ("outbound", "i8"),  # -1: no limit
         ("reconnects", "i8"),  # whether agents come back
+        ("outbound_policy", "i8"),
+        ("elicits", "i8"),  # whether a message is answered by its target
+        ("answer_timeout", "f8"),
+        ("accept", "f8"),
+        ("decline", "f8"),
+        ("cancel", "f8"),
+        ("batch", "i8"),  # messages in a batch; 0: there are none
+        ("linger", "f8"),
+        ("backoff", "f8"),  # 0: none
+        ("backoff_cap", "f8"),
+        ("heartbeat", "i8"),  # whether there are heartbeats that cost something
         ("scan", "f8"),
         ("busy_timeout", "f8"),  # -1: none
         ("warmth_memory", "f8"),
@@ -248,7 +279,7 @@ COUNTS = np.dtype(
     [
         *((name, "i8") for name in (
             "created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
-            "sent", "attempts", "refused", "limited", "cache_hits", "cohort_created",
+            "sent", "attempts", "answered", "refused", "limited", "cache_hits", "cohort_created",
             "connections", "peak_connections", "events",
         )),
         ("log", "i8"),  # events in the store, those at the start included
@@ -280,6 +311,23 @@ RECORD = np.dtype(
         ("outcome", "i8"),
     ]
 )
+# What options of the push server add to an agent, and so to its connection.
+CLIENT = np.dtype(
+    [
+        ("multiple", "f8"),  # of its time to the next try
+        ("until", "f8"),  # when it next tries to connect, if it was refused and polls
+        ("blocked", "i4"),  # last entity of a circular list that waits for room in its queue
+        ("oldest", "i4"),  # message in its outbound queue, or batch, that is not being sent yet
+        ("newest", "i4"),
+        ("collected", "i4"),  # messages in the batch that is being collected; 0: there is none
+        ("timer", "i4"),  # entity whose event comes when the batch has lingered, or earlier
+        ("due", "f8"),  # when that is
+        ("due_order", "i8"),  # of the event, had it a timer of its own
+        ("found", "i4"),  # last message that its poll brings it, up to which the mailbox is its
+    ],
+    align=True,
+)
+THROWN = -2  # of a link: the message was dropped while it was queued
 
 Record: TypeAlias = Any  # one of the records above
 Records: TypeAlias = Any  # an array of them
@@ -312,6 +360,9 @@ class State(NamedTuple):
     pollers: Records  # by agent; none where no option needs them
     schedule: Any  # of `lhsim.rules.rate_schedule`, of shape (3, pieces + 1)
     buckets: Any  # when the token bucket of each agent is full again; empty without a rate limit
+    clients: Records  # by agent; empty without options of the push server
+    links: Any  # by message: the next in an outbound queue or batch; empty where nobody asks for it
+    reached: Any  # by message: when it reached its target; empty unless that answers
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
@@ -352,6 +403,9 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[21, 0], memory[21, 1], POLLER),
         view(memory[22, 0], (3, memory[22, 1] // 3), np.float64),
         view(memory[23, 0], memory[23, 1], np.float64),
+        view(memory[24, 0], memory[24, 1], CLIENT),
+        view(memory[25, 0], memory[25, 1], np.int32),
+        view(memory[26, 0], memory[26, 1], np.float64),
         memory[3, 0],
         options,
     )

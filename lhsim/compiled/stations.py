@@ -15,8 +15,12 @@ from lhsim.compiled.ledger import collect, commit, content, message_of, reject
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
+    ANSWER_THINK,
+    ANSWER_UP,
     COLLECTION,
+    CONNECTED,
     DONE,
+    DROP_OLDEST,
     LOCKED,
     NOBODY,
     NOWHERE,
@@ -26,7 +30,11 @@ from lhsim.compiled.state import (
     POOL,
     PUSH_DOWN,
     QUERY,
+    RECONNECT,
+    SEND,
     TARGETS_LOOP,
+    THROWN,
+    VALIDATE_ANSWER,
     WRITE,
     Record,
     State,
@@ -57,7 +65,9 @@ def begin(s: State, entity: int, phase: int) -> bool:
     s.events[entity].phase = phase
     if stage.where == ON_THE_WAY:
         delay = _value(s, entity, stage)
-        if len(s.options) > 0:
+        if len(s.options) > 0 and phase == RECONNECT and s.settings[0].backoff > 0:
+            schedule(s, entity, delay * s.clients[entity >> 1].multiple, NOBODY)
+        elif len(s.options) > 0:
             _set_out(s, entity, stage, delay)
         else:
             schedule(s, entity, delay, stage.lane)
@@ -127,7 +137,8 @@ def _set_out(s: State, entity: int, stage: Record, delay: float) -> None:
     else:
         message = s.messages[message_of(s, entity)]
         agent, index = message.sender, message.number
-        whose = message.target if stage.purpose == PUSH_DOWN else agent
+        of_target = stage.purpose in (PUSH_DOWN, ANSWER_THINK, ANSWER_UP)
+        whose = message.target if of_target else agent
     usual = delay
     if stage.slows:
         delay = slowed(s, whose, delay)
@@ -164,7 +175,10 @@ def _value(s: State, entity: int, stage: Record) -> float:
         return value(s, stage, entity >> 1, index)
     if stage.constant:
         return stage.value
-    return s.messages[message_of(s, entity)].costs[stage.slot]
+    message = s.messages[message_of(s, entity)]
+    if len(s.options) > 0 and ANSWER_THINK <= stage.purpose <= VALIDATE_ANSWER:
+        return value(s, stage, message.sender, message.number)
+    return message.costs[stage.slot]
 
 
 @inlined
@@ -208,6 +222,8 @@ def _start(s: State, number: int, entity: int) -> None:
     duration = _value(s, entity, s.stages[phase])
     if phase == QUERY and settings.scan > 0:
         duration += settings.scan * s.counts[0].log
+    if len(s.options) > 0 and phase == SEND and _may_be_dropped(s):
+        duration = _leave_queue(s, message_of(s, entity), duration)
     if number < settings.loops:
         duration = _work(s, station, number, duration)
     if now >= settings.start and now + duration <= settings.end:
@@ -217,6 +233,30 @@ def _start(s: State, number: int, entity: int) -> None:
     if phase == QUERY:
         _read(s, entity)
     schedule(s, entity, duration, station.lane)
+
+
+@inlined
+def _may_be_dropped(s: State) -> bool:
+    """Return whether a message may be dropped while it waits for its turn on the loop."""
+    return s.settings[0].outbound_policy == DROP_OLDEST and s.settings[0].batch == 0
+
+
+@inlined
+def _leave_queue(s: State, place: int, cost: float) -> float:
+    """Let a queued message be sent now, as the oldest of its queue, and return what it costs."""
+    if s.links[place] == THROWN:
+        return 0.0
+    message = s.messages[place]
+    if is_open(s, message):
+        s.clients[message.target].oldest = s.links[place]
+    return cost
+
+
+@inlined
+def is_open(s: State, message: Record) -> bool:
+    """Return whether the connection is still there over which a message is being sent."""
+    target = s.receivers[message.target]
+    return target.status == CONNECTED and target.attempt == message.connection
 
 
 @inlined
@@ -244,6 +284,9 @@ def _work(s: State, loop: Record, number: int, demand: float) -> float:
 def _read(s: State, entity: int) -> None:
     """Let a query see what is in the mailbox as its service begins, up to the limit."""
     receiver = s.receivers[entity >> 1]
+    if len(s.options) > 0 and s.settings[0].polls == 0:
+        s.clients[entity >> 1].found = receiver.mailbox
+        return
     if len(s.options) > 0 and len(s.priorities) > 0:
         collect(s, entity >> 1)
     found, last = 0, receiver.mailbox

@@ -50,6 +50,7 @@ class Counters:
     stored: int  # push: messages that became visible
     sent: int  # push: messages on an open connection
     attempts: int  # push: to connect
+    answered: int  # push: elicitations, in time
     refused: int  # requests or attempts, by the limit of connections
     limited: int  # messages rejected by the rate limit
     cache_hits: int = 0  # polling: cycles that the cache has spared a query

@@ -39,6 +39,6 @@ class AgentCommunicationMetrics:
     wasted_poll_cycles: int  # cycles that found nothing
     # Push
     elicitation_requests_created: int
-    elicitation_responses_received: int  # 0: the models push, and ask for no answer yet
+    elicitation_responses_received: int  # in time; 0 without `push.elicitation`
     schema_validation_time_ms: float  # mean cost of one validation
     websocket_events_sent: int

@@ -9,7 +9,7 @@ from lhsim.models.limits import RateLimit
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
 from lhsim.models.polling import Cache, Growth, PollingServer
-from lhsim.models.push import PushServer
+from lhsim.models.push import Elicitation, PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.system import Calibration, Provenance, System
 from lhsim.models.workload import Closed, Periodic, Piece, Piecewise, Poisson, Slow, Workload
@@ -20,6 +20,7 @@ __all__ = [
     "Closed",
     "Collection",
     "Cpu",
+    "Elicitation",
     "EventStore",
     "Growth",
     "Memory",

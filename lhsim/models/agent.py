@@ -91,7 +91,7 @@ class Senders:
         while number != self._messages:
             message = self._send(agent, number)
             yield self._end_of(message)
-            yield from self._bridge.think(agent, self._pause, number)
+            yield from self._bridge.think(agent, self._pause, agent, number)
             number += 1
 
     def _send(self, agent: int, number: int) -> Message:

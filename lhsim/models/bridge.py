@@ -68,10 +68,10 @@ class Bridge:
         if stage is not None:
             yield self.env.timeout(stage.draw(entity, index))
 
-    def think(self, agent: int, stage: Stage | None, index: int) -> Steps:
+    def think(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
         """Let an agent take its time."""
         if stage is not None:
-            yield self.env.timeout(stage.draw(agent, index) * self.slowness.get(agent, 1.0))
+            yield self.env.timeout(stage.draw(entity, index) * self.slowness.get(agent, 1.0))
 
     def travel(self, agent: int, route: Route, entity: int, index: int) -> Steps:
         """Let a packet pass the network between `agent` and the server."""

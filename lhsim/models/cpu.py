@@ -88,6 +88,7 @@ class Cpu:
     connect: Distribution = ZERO  # accept a push connection [s]
     send: Distribution = ZERO  # serialise and send a pushed message [s]
     relay: Distribution = ZERO  # take over a message from the loop of its sender [s]
+    heartbeat: Distribution = ZERO  # keep a push connection alive, once a `push.heartbeat` [s]
     warmth: Warmth | None = None
     collection: Collection | None = None
     stalls: Stalls | None = None

@@ -21,7 +21,8 @@ class Message:
     """One message on its way; times in seconds, NaN until they are known."""
 
     __slots__ = (
-        "copies", "created", "delivered", "ended", "number", "outcome", "sender", "stored", "target"
+        "copies", "created", "delivered", "ended", "number", "outcome", "reached", "sender",
+        "stored", "target",
     )  # fmt: skip
 
     def __init__(self, sender: int, number: int, target: int, created: float) -> None:
@@ -31,6 +32,7 @@ class Message:
         self.created = created  # when the sender meant to send it
         self.stored = np.nan
         self.delivered = np.nan
+        self.reached: float | None = None  # its target, where it is not delivered by that alone
         self.outcome = Outcome.PENDING
         self.copies: tuple[Message, ...] = ()  # broadcast: to the other targets
         self.ended: Countdown | None = None  # where the sender waits for the end
@@ -117,7 +119,7 @@ class Ledger:
         if among >= 0:
             self.cohort[outcome] += 1
         if outcome is Outcome.DELIVERED:
-            message.delivered = now
+            message.delivered = now if message.reached is None else message.reached
             if among >= 0:
                 self._measure(message, among)
         if message.ended is not None:

@@ -143,7 +143,7 @@ class Polling:
             if messages:
                 for message in messages:
                     bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-                yield from bridge.think(agent, self._think, request)
+                yield from bridge.think(agent, self._think, agent, request)
 
     def wait_for_messages(
         self, agent: int, request: int, cycles: Iterator[int]

@@ -7,52 +7,114 @@ the store, and the loop and the outbound queue of its target's connection.
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
-from lhsim.checks import lasting, one_of, whole
+from lhsim.checks import at_least, lasting, one_of, positive, whole, within
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
 from lhsim.models.limits import RateLimit
 from lhsim.models.stage import Route
-from lhsim.streams import Purpose
+from lhsim.models.workload import ZERO
+from lhsim.rules import ACCEPT, NO_ANSWER, answer, backed_off, heartbeat_index
+from lhsim.streams import Purpose, uniform
+from lhsim.units import Seconds
 
 if TYPE_CHECKING:
     from simpy.events import Event
 
     from lhsim.models.bridge import Bridge, Steps
 
-Overflow = Literal["reject", "wait"]
+Overflow = Literal["reject", "wait", "fallback"]
+OVERFLOWS = ("reject", "wait", "fallback")
+OutboundPolicy = Literal["drop_new", "drop_oldest", "block", "disconnect"]
+OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")
+
+
+@frozen
+class Elicitation:
+    """Each message asks its target for an answer: an MCP elicitation.
+
+    The target accepts, declines, cancels, or does not answer at all: that is what the shares leave
+    of 1. The server parses an answer, and validates it where the target accepts. A message is
+    delivered once its answer is there; `timeout` after it was stored it has expired.
+    """
+
+    timeout: Seconds = field(default=30.0, validator=positive)  # from the store on [s]
+    think: Distribution = ZERO  # of the target, before it answers [s]
+    accept: float = field(default=1.0, validator=within(0, 1))  # share of the messages
+    decline: float = field(default=0.0, validator=within(0, 1))  # share
+    cancel: float = field(default=0.0, validator=within(0, 1))  # share
+
+    def __attrs_post_init__(self) -> None:
+        if self.accept + self.decline + self.cancel > 1 + 1e-9:
+            allowed = "at most 1 together with decline and cancel"
+            raise InputError(f"{self.accept:g} is too much", key="accept", allowed=allowed)
 
 
 @frozen
 class PushServer:
     """How the push server keeps its connections.
 
-    Beyond `connections`, an agent is refused (``reject``) or waits in line for a place (``wait``).
-    A message to an agent that is not connected is rejected or waits for it likewise; one to an
-    agent that has not come for the first time yet waits, as it would be no fault of the server.
+    Beyond `connections`, an agent is refused (``reject``), waits in line for a place (``wait``), or
+    polls until it tries again (``fallback``). A message to an agent that is not connected is
+    rejected, or waits until it connects or polls; one to an agent that has not come for the first
+    time yet always waits, as it would be no fault of the server.
+
+    A message that finds `outbound` of them in its connection's queue is dropped (``drop_new``),
+    takes the place of the oldest that is not being sent yet (``drop_oldest``), waits for a place
+    (``block``), or makes the server close the connection (``disconnect``).
     """
 
     connections: int | None = field(default=None, validator=whole(1))  # open at a time
-    overflow: Overflow = field(default="reject", validator=one_of(("reject", "wait")))
+    overflow: Overflow = field(default="reject", validator=one_of(OVERFLOWS))
+    # With fallback: from the end of a poll of an agent that was refused to its next [s].
+    fallback_interval: Seconds | None = field(default=None, validator=positive)
     outbound: int | None = field(default=None, validator=whole(1))  # messages queued a connection
+    outbound_policy: OutboundPolicy = field(default="drop_new", validator=one_of(OUTBOUND_POLICIES))
+    # Messages for one connection that are sent in one go, once there are so many, or `linger` after
+    # the first of them [s]. None: each is sent on its own.
+    batch_size: int | None = field(default=None, validator=whole(1))
+    linger: Seconds | None = field(default=None, validator=positive)
     # How long a connection lasts [s]; None: for ever.
     session: Distribution | None = field(default=None, validator=lasting)
     # From its end or a refusal to the next try [s]; None: the agent does not come back.
     reconnect: Distribution | None = field(default=None, validator=lasting)
+    # On `reconnect`, once for each refusal in a row; None: it stays the same.
+    backoff: float | None = field(default=None, validator=at_least(1))
+    backoff_cap: float = field(default=64.0, validator=at_least(1))  # of all these factors together
+    # From one heartbeat of a connection to the next [s]; None: there are none.
+    heartbeat: Seconds | None = field(default=None, validator=positive)
+    elicitation: Elicitation | None = None  # None: a message is delivered when it has arrived
     rate_limit: RateLimit | None = None  # of the messages that an agent sends
 
     def __attrs_post_init__(self) -> None:
-        if self.session is not None and self.reconnect is None:
-            raise InputError(
-                "is missing", key="reconnect", allowed="a distribution where there is a session"
-            )
+        needs = {
+            "there is a session": self.session is not None,
+            "there is a backoff": self.backoff is not None,
+            "outbound_policy is disconnect": self.outbound_policy == "disconnect",
+        }
+        for why, is_so in needs.items():
+            if is_so and self.reconnect is None:
+                allowed = f"a distribution where {why}"
+                raise InputError("is missing", key="reconnect", allowed=allowed)
+        if self.overflow == "fallback" and self.fallback_interval is None:
+            allowed = "a number of seconds where overflow is fallback"
+            raise InputError("is missing", key="fallback_interval", allowed=allowed)
+        for key, other in (("batch_size", "linger"), ("linger", "batch_size")):
+            if getattr(self, key) is None and getattr(self, other) is not None:
+                raise InputError("is missing", key=key, allowed=f"a number where {other} is given")
+        if self.outbound_policy != "drop_new" and self.outbound is None:
+            allowed = f"a whole number where outbound_policy is {self.outbound_policy}"
+            raise InputError("is missing", key="outbound", allowed=allowed)
 
     def serve(self, bridge: Bridge) -> Push:
         """Return this server's processes on a bridge."""
@@ -62,11 +124,18 @@ class PushServer:
 class Connection:
     """One agent's connection and its outbound queue."""
 
-    __slots__ = ("open", "queued")
+    __slots__ = ("attempt", "beating", "blocked", "open", "queued", "unsent")
 
-    def __init__(self) -> None:
+    def __init__(self, attempt: int = 0) -> None:
+        self.attempt = attempt  # of its agent
         self.open = True
         self.queued = 0  # messages that are not sent yet
+        # Both from the first on: a deque takes more memory than all the rest of a connection.
+        # To drop the oldest: the messages that are not being sent. With batches: the one that is
+        # being collected.
+        self.unsent: deque[Message] | None = None
+        self.blocked: deque[Event] | None = None  # couriers that wait for a place in the queue
+        self.beating = False  # whether a heartbeat is not over yet
 
 
 class Push:
@@ -85,6 +154,17 @@ class Push:
         self._push_down = Route(network.down, Purpose.PUSH_DOWN, network, bridge.seed)
         self._session = bridge.stage(server.session, Purpose.SESSION)
         self._reconnect = bridge.stage(server.reconnect, Purpose.RECONNECT)
+        self._heartbeat = bridge.stage(
+            cpu.heartbeat if server.heartbeat else None, Purpose.HEARTBEAT
+        )
+        self._parse_request = bridge.stage(cpu.parse_request, Purpose.PARSE_REQUEST)
+        self._query_cpu = bridge.stage(cpu.query, Purpose.QUERY_CPU)
+        self._respond = bridge.stage(cpu.respond, Purpose.RESPOND)
+        think = server.elicitation.think if server.elicitation else None
+        self._answer_think = bridge.stage(think, Purpose.ANSWER_THINK)
+        self._answer_up = Route(network.up, Purpose.ANSWER_UP, network, bridge.seed)
+        self._parse_answer = bridge.stage(cpu.parse_message, Purpose.PARSE_ANSWER)
+        self._validate_answer = bridge.stage(cpu.validate, Purpose.VALIDATE_ANSWER)
         self._connections: dict[int, Connection] = {}  # by agent
         self._known: set[int] = set()  # agents that have come, whether they were let in or not
         self._parked: dict[int, list[Message]] = {}  # by agent: stored messages that wait for it
@@ -93,6 +173,9 @@ class Push:
         self.sent = 0
         self.attempts = 0
         self.refused = 0
+        self.cycles = 0  # polls of agents that were refused
+        self.wasted_cycles = 0
+        self.answered = 0
 
     def carry(self, message: Message) -> Steps:
         """Take a message from its sender to its target's connection."""
@@ -106,8 +189,12 @@ class Push:
         if stored:
             for copy in message.copies:
                 self.env.process(self.hand_over(copy))
+                if self.server.elicitation is not None:
+                    self.env.process(self._expire(copy, self._deadline(copy)))
             yield from self.hand_over(message)
         yield from bridge.compute(sender, bridge.acknowledge, sender, number)
+        if self.server.elicitation is not None:
+            yield from self._expire(message, self._deadline(message))
 
     def hand_over(self, message: Message) -> Steps:
         """Hand a stored message to its target's loop, which sends it."""
@@ -118,36 +205,85 @@ class Push:
 
     def push(self, message: Message) -> Steps:
         """Send a stored message over its target's connection, or do as the overflow policy says."""
-        bridge, agent = self.bridge, message.target
-        connection = self._connections.get(agent)
+        connection = self._connections.get(message.target)
         if connection is None:
             self._miss(message)
         elif connection.queued == self.server.outbound:
-            bridge.ledger.end(message, Outcome.DROPPED, self.env.now)
+            yield from self._overflow(message, connection)
         else:
             connection.queued += 1
-            yield from bridge.compute(agent, self._send, message.sender, message.number)
-            connection.queued -= 1
-            yield from self._sent(message, connection)
+            yield from self._send_queued(message, connection)
 
     def attend(self, agent: int, start: float) -> Steps:
         """Keep an agent connected: come, stay for a session, and come back."""
-        bridge = self.bridge
         yield self.env.timeout(start)
-        for attempt in count():
+        yield from self._come(agent, 0)
+
+    def _come(self, agent: int, first: int) -> Steps:
+        """Connect, from attempt `first` on, until the agent does not come back."""
+        bridge, server, multiple = self.bridge, self.server, 1.0
+        numbers = count(first)
+        for attempt in numbers:
             yield from bridge.travel(agent, bridge.request_up, agent, attempt)
             self.attempts += 1
-            if self._full and self.server.overflow == "reject":
+            if self._full and server.overflow != "wait":
                 self._refuse(agent)
+                if server.backoff is not None:
+                    multiple = backed_off(multiple, server.backoff, server.backoff_cap)
+                if server.overflow == "fallback":
+                    yield from self._fall_back(agent, attempt, multiple, numbers)
+                    continue
             else:
                 yield from self._enter(agent, attempt)
+                multiple = 1.0
                 if self._session is None:
                     return
+                connection = self._connections[agent]
                 yield self.env.timeout(self._session.draw(agent, attempt))
+                if not connection.open:
+                    return  # the server has closed it, and `_come_back` goes on
                 self._leave(agent)
-            if self.server.reconnect is None:
+            if self._reconnect is None:
                 return
-            yield from bridge.delay(self._reconnect, agent, attempt)
+            yield self.env.timeout(self._reconnect.draw(agent, attempt) * multiple)
+
+    def _fall_back(
+        self, agent: int, attempt: int, multiple: float, numbers: Iterator[int]
+    ) -> Steps:
+        """Poll, until it is time to try to connect again."""
+        assert self.server.fallback_interval is not None
+        until = math.inf
+        if self._reconnect is not None:
+            until = self.env.now + self._reconnect.draw(agent, attempt) * multiple
+        while True:
+            yield self.env.timeout(self.server.fallback_interval)
+            if self.env.now >= until:
+                return
+            yield from self._poll(agent, next(numbers))
+
+    def _poll(self, agent: int, request: int) -> Steps:
+        """Ask once for the messages that wait for an agent, and receive all of them."""
+        bridge = self.bridge
+        yield from bridge.travel(agent, bridge.request_up, agent, request)
+        yield from bridge.compute(agent, self._parse_request, agent, request)
+        self.cycles += 1
+        yield from bridge.compute(agent, self._query_cpu, agent, request)
+        take = partial(self._parked.pop, agent, ())
+        messages: Iterable[Message] = yield from bridge.store.query(agent, request, take)
+        if not messages:
+            self.wasted_cycles += 1
+        yield from bridge.compute(agent, self._respond, agent, request)
+        yield from bridge.travel(agent, bridge.answer_down, agent, request)
+        for message in messages:
+            if self.server.elicitation is None:
+                bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+            else:
+                self.env.process(self._answer(message, self.server.elicitation))
+
+    def _come_back(self, agent: int, attempt: int) -> Steps:
+        """Connect again after the server has closed the connection that an attempt had made."""
+        yield from self.bridge.delay(self._reconnect, agent, attempt)
+        yield from self._come(agent, attempt + 1)
 
     @property
     def _full(self) -> bool:
@@ -163,42 +299,208 @@ class Push:
             self.bridge.memory.connect()
         yield from self.bridge.compute(agent, self._connect, agent, attempt)
         self._known.add(agent)
-        self._connections[agent] = Connection()
+        connection = self._connections[agent] = Connection(attempt)
+        if self._heartbeat is not None:
+            self.env.process(self._keep_alive(agent, connection))
         for message in self._parked.pop(agent, ()):
             self.env.process(self.push(message))
+
+    def _keep_alive(self, agent: int, connection: Connection) -> Steps:
+        """Send heartbeats at equal distances; one that is due during another is left out."""
+        assert self.server.heartbeat is not None
+        for number in count():
+            yield self.env.timeout(self.server.heartbeat)
+            if not connection.open:
+                return
+            if not connection.beating:
+                connection.beating = True
+                self.env.process(self._beat(agent, connection, number))
+
+    def _beat(self, agent: int, connection: Connection, number: int) -> Steps:
+        index = heartbeat_index(connection.attempt, number)
+        yield from self.bridge.compute(agent, self._heartbeat, agent, index)
+        connection.beating = False
 
     def _refuse(self, agent: int) -> None:
         self.refused += 1
         self._known.add(agent)
-        for message in self._parked.pop(agent, ()):
-            self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
+        if self.server.overflow == "reject":
+            for message in self._parked.pop(agent, ()):
+                self._end(message, Outcome.REJECTED)
 
     def _leave(self, agent: int) -> None:
-        self._connections.pop(agent).open = False
+        connection = self._connections.pop(agent)
+        connection.open = False
+        while connection.blocked:
+            connection.blocked.popleft().succeed()
+        if self.server.batch_size is not None:
+            self._give_back(connection)
         if self._line:
             self._line.popleft().succeed()
         else:
             self.bridge.memory.disconnect()
 
+    def _overflow(self, message: Message, connection: Connection) -> Steps:
+        """Do as the outbound policy says with a message for which there is no place."""
+        policy = self.server.outbound_policy
+        if policy == "block":
+            place = self.env.event()
+            connection.blocked = connection.blocked or deque()
+            connection.blocked.append(place)
+            yield place  # handed on by the message that was sent, or the connection has closed
+            if connection.open:
+                yield from self._send_queued(message, connection)
+            else:
+                yield from self.push(message)
+        elif policy == "disconnect":
+            self._leave(message.target)
+            self.env.process(self._come_back(message.target, connection.attempt))
+            self._miss(message)
+        elif policy == "drop_oldest" and connection.unsent:
+            self._end(connection.unsent.popleft(), Outcome.DROPPED)
+            yield from self._send_queued(message, connection)
+        else:
+            self._end(message, Outcome.DROPPED)
+
+    def _send_queued(self, message: Message, connection: Connection) -> Steps:
+        """Send a message that has its place in the outbound queue."""
+        if self.server.batch_size is not None:
+            self._collect(message, connection)
+            return
+        if self.server.outbound_policy == "drop_oldest" and self._send is not None:
+            connection.unsent = connection.unsent or deque()
+            connection.unsent.append(message)
+            cost = partial(self._cost, message, connection)
+            begin = partial(self._begin_to_send, message, connection)
+            may_be_sent: bool = yield self.bridge.loop(message.target).serve(cost, begin)
+            if not may_be_sent:
+                return
+        else:
+            yield from self.bridge.compute(
+                message.target, self._send, message.sender, message.number
+            )
+        self._free_place(connection)
+        yield from self._sent(message, connection)
+
+    def _free_place(self, connection: Connection) -> None:
+        """Hand the place of a message that was sent to the courier that has waited longest."""
+        if connection.blocked:
+            connection.blocked.popleft().succeed()
+        else:
+            connection.queued -= 1
+
+    def _collect(self, message: Message, connection: Connection) -> None:
+        """Put a message into the batch of its connection, which goes out when it is full."""
+        if connection.unsent is None:
+            assert self.server.linger is not None
+            batch = connection.unsent = deque()
+            timeout = self.env.timeout(self.server.linger)
+            timeout.callbacks.append(partial(self._lingered, connection, batch))
+        connection.unsent.append(message)
+        if len(connection.unsent) == self.server.batch_size:
+            self._flush(connection)
+
+    def _lingered(self, connection: Connection, batch: deque[Message], _timeout: Event) -> None:
+        if connection.unsent is batch:  # else it was full before, or its connection has closed
+            self._flush(connection)
+
+    def _flush(self, connection: Connection) -> None:
+        batch, connection.unsent = connection.unsent, None
+        assert batch is not None
+        self.env.process(self._send_batch(batch, connection))
+
+    def _send_batch(self, batch: deque[Message], connection: Connection) -> Steps:
+        """Send a batch, at the cost of its first message."""
+        first = batch[0]
+        yield from self.bridge.compute(first.target, self._send, first.sender, first.number)
+        for message in batch:
+            self._free_place(connection)
+            if connection.open:
+                yield from self._sent(message, connection)
+            else:
+                self._give_up(message)
+
+    def _give_back(self, connection: Connection) -> None:
+        """Let the batch go that is being collected for a connection which closes."""
+        batch, connection.unsent = connection.unsent, None
+        for message in batch or ():
+            self._give_up(message)
+
+    def _give_up(self, message: Message) -> None:
+        if self.server.overflow == "reject":
+            self._end(message, Outcome.LOST)
+        else:
+            self.env.process(self.push(message))
+
+    def _cost(self, message: Message, connection: Connection) -> float:
+        """Return what the loop pays for a message whose turn it is: nothing if it was dropped."""
+        assert self._send is not None
+        dropped = not connection.unsent or connection.unsent[0] is not message
+        return 0.0 if dropped else self._send.draw(message.sender, message.number)
+
+    def _begin_to_send(self, message: Message, connection: Connection) -> bool:
+        """Return whether a message whose turn it is may be sent: it was not dropped before."""
+        # The services of one connection begin in the order of its queue.
+        if not connection.unsent or connection.unsent[0] is not message:
+            return False
+        connection.unsent.popleft()
+        return True
+
     def _sent(self, message: Message, connection: Connection) -> Steps:
         if connection.open:
             self.sent += 1
             self.env.process(self._travel(message))
-        elif self.server.overflow == "wait":
-            yield from self.push(message)
+        elif self.server.overflow == "reject":
+            self._end(message, Outcome.LOST)
         else:
-            self.bridge.ledger.end(message, Outcome.LOST, self.env.now)
+            yield from self.push(message)
 
     def _miss(self, message: Message) -> None:
-        if self.server.overflow == "wait" or message.target not in self._known:
+        if self.server.overflow != "reject" or message.target not in self._known:
             self._parked.setdefault(message.target, []).append(message)
         else:
-            self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
+            self._end(message, Outcome.REJECTED)
 
     def _travel(self, message: Message) -> Steps:
         sender, number = message.sender, message.number
         yield from self.bridge.travel(message.target, self._push_down, sender, number)
-        self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+        if self.server.elicitation is None:
+            self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+        else:
+            yield from self._answer(message, self.server.elicitation)
+
+    def _answer(self, message: Message, elicitation: Elicitation) -> Steps:
+        """Let the target of a message answer, whether that has expired by now or not."""
+        bridge, target = self.bridge, message.target
+        sender, number = message.sender, message.number
+        message.reached = self.env.now
+        u = uniform(bridge.seed, int(Purpose.ANSWER), sender, number)
+        how = answer(u, elicitation.accept, elicitation.decline, elicitation.cancel)
+        if how == NO_ANSWER:
+            return
+        yield from bridge.think(target, self._answer_think, sender, number)
+        yield from bridge.travel(target, self._answer_up, sender, number)
+        yield from bridge.compute(target, self._parse_answer, sender, number)
+        if how == ACCEPT:
+            yield from bridge.compute(target, self._validate_answer, sender, number)
+        if message.outcome is Outcome.PENDING:
+            self.answered += 1
+            self._end(message, Outcome.DELIVERED)
+
+    def _deadline(self, message: Message) -> float:
+        assert self.server.elicitation is not None
+        return message.stored + self.server.elicitation.timeout
+
+    def _expire(self, message: Message, deadline: float) -> Steps:
+        """Let a message end at its deadline, unless it has ended before."""
+        if message.outcome is Outcome.PENDING and self.env.now < deadline:
+            yield self.env.timeout(deadline - self.env.now)
+        self._end(message, Outcome.EXPIRED)
+
+    def _end(self, message: Message, outcome: Outcome) -> None:
+        # What has expired is carried on in vain, and has no second end.
+        if self.server.elicitation is None or message.outcome is Outcome.PENDING:
+            self.bridge.ledger.end(message, outcome, self.env.now)
 
     def _stored(self, message: Message) -> None:
         self.created += len(message.together)

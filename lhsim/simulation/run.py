@@ -233,7 +233,7 @@ class Run:
             timeout_events=now.timeouts - begin.timeouts,
             wasted_poll_cycles=now.wasted - begin.wasted,
             elicitation_requests_created=now.stored - begin.stored,
-            elicitation_responses_received=0,
+            elicitation_responses_received=now.answered - begin.answered,
             schema_validation_time_ms=validation * MS,
             websocket_events_sent=now.sent - begin.sent,
         )

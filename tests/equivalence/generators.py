@@ -26,6 +26,7 @@ from lhsim.models import (
     Closed,
     Collection,
     Cpu,
+    Elicitation,
     EventStore,
     Growth,
     Memory,
@@ -43,6 +44,7 @@ from lhsim.models import (
     Warmth,
     Workload,
 )
+from lhsim.models.push import OUTBOUND_POLICIES, OVERFLOWS
 from lhsim.models.workload import ZERO
 
 TICK = 1 / 64  # [s]; sums of ticks are exact
@@ -166,7 +168,7 @@ def cpu(mood, _agents):
         name: short(mood)
         for name in (
             "parse_message", "parse_request", "validate", "write", "query", "respond",
-            "acknowledge", "connect", "send", "relay",
+            "acknowledge", "connect", "send", "relay", "heartbeat",
         )
     }  # fmt: skip
     return {
@@ -251,11 +253,30 @@ def rate_limit(_mood, _agents):
 def push(mood, agents):
     return {
         "connections": often(None, whole(1, max(1, agents // 2))),
-        "overflow": st.sampled_from(("reject", "wait")),
+        "overflow": st.sampled_from(OVERFLOWS),
+        "fallback_interval": st.sampled_from((TICK, 4 * TICK, 0.1)),
         "outbound": often(None, whole(1, 3)),
+        "outbound_policy": st.sampled_from(OUTBOUND_POLICIES),
+        "batch_size": often(None, whole(1, 4)),
+        "linger": st.sampled_from((TICK / 4, TICK, 4 * TICK, 0.1)),
         "session": often(None, long(mood, zeros=0)),
         "reconnect": st.one_of(st.none(), long(mood, zeros=0), long(mood, zeros=0)),
         "rate_limit": st.one_of(st.none(), st.none(), built(RateLimit, mood)),
+        "backoff": often(None, st.sampled_from((1.0, 1.5, 2.0))),
+        "backoff_cap": st.sampled_from((1.0, 3.0, 64.0)),
+        "heartbeat": often(None, st.sampled_from((TICK, 4 * TICK, 0.1))),
+        "elicitation": often(None, built(Elicitation, mood)),
+    }
+
+
+def elicitation(mood, _agents):
+    shares = (0.0, 0.125, 0.25, 0.3)
+    return {
+        "timeout": st.sampled_from((TICK, 4 * TICK, 32 * TICK, 0.3, 30.0)),
+        "think": long(mood),
+        "accept": st.sampled_from((*shares, 0.4)),
+        "decline": st.sampled_from(shares),
+        "cancel": st.sampled_from(shares),
     }
 
 
@@ -283,6 +304,7 @@ FIELDS = {
     Cache: cache,
     PushServer: push,
     RateLimit: rate_limit,
+    Elicitation: elicitation,
     Memory: memory,
 }
 
@@ -294,10 +316,18 @@ def built(cls, mood, agents=1, **fixed):
     return st.builds(make, **FIELDS[cls](mood, agents) | fixed)
 
 
-def _push_server(session, reconnect, **others):
-    if session is not None and reconnect is None:
-        reconnect = session
-    return PushServer(session=session, reconnect=reconnect, **others)
+def _push_server(**fields):
+    """Return a server: what other fields need is added, or what lacks it is left out."""
+    if fields["reconnect"] is None:
+        fields["reconnect"] = fields["session"]
+    if fields["reconnect"] is None:
+        fields["backoff"] = None
+    if fields["batch_size"] is None:
+        fields["linger"] = None
+    without_room = fields["outbound"] is None
+    if without_room or (fields["reconnect"] is None and fields["outbound_policy"] == "disconnect"):
+        fields["outbound_policy"] = "drop_new"
+    return PushServer(**fields)
 
 
 def _store(single_writer, busy_timeout, **others):
@@ -375,6 +405,10 @@ def _steps(system, agents):
         own = 0.0
     else:
         own = 5 / (server.reconnect.mean + (server.session.mean if server.session else 0.0))
+    if system.push is not None and server.heartbeat is not None:
+        own += 3 / server.heartbeat
+    if system.push is not None and server.overflow == "fallback" and server.connections is not None:
+        own += 7 / server.fallback_interval
     return agents * (10 * rate + own)
 
 
@@ -491,6 +525,65 @@ AREAS = {
         workload=_busy,
         cpu=lambda mood: {"send": short(mood, zeros=0)},
         push=lambda _: {"outbound": whole(1, 3), "connections": st.none()},
+    ),
+    "push, full outbound queues": cases(
+        PushServer,
+        workload=_busy,
+        network=lambda mood: {"up": long(mood), "down": st.just(ZERO)},
+        cpu=lambda mood: {"send": short(mood, zeros=0)},
+        push=lambda mood: {
+            "outbound": whole(1, 3),
+            "outbound_policy": st.sampled_from(OUTBOUND_POLICIES[1:]),
+            "connections": st.none(),
+            "session": st.one_of(st.none(), long(mood, zeros=0)),
+            "reconnect": long(mood, zeros=0),
+        },
+    ),
+    "push, refusals and heartbeats": cases(
+        PushServer,
+        cpu=lambda mood: {"heartbeat": short(mood, zeros=0)},
+        push=lambda mood: {
+            "connections": whole(1, 2),
+            "overflow": st.just("reject"),
+            "session": long(mood, zeros=0),
+            "reconnect": long(mood, zeros=0),
+            "backoff": st.sampled_from((1.5, 2.0)),
+            "heartbeat": st.sampled_from((TICK, 4 * TICK, 0.1)),
+        },
+    ),
+    "push, batches": cases(
+        PushServer,
+        workload=_busy,
+        cpu=lambda mood: {"send": short(mood, zeros=0)},
+        push=lambda mood: {
+            "batch_size": whole(2, 4),
+            "connections": st.none(),
+            "outbound": often(None, whole(2, 6)),
+            "session": often(None, long(mood, zeros=0)),
+            "reconnect": long(mood, zeros=0),
+        },
+    ),
+    "push, elicitation": cases(
+        PushServer,
+        cpu=lambda mood: {"validate": short(mood, zeros=0)},
+        push=lambda mood: {
+            "elicitation": built(Elicitation, mood),
+            "overflow": st.sampled_from(("wait", "fallback")),
+            "session": often(None, long(mood, zeros=0)),
+            "reconnect": long(mood, zeros=0),
+        },
+    ),
+    "push, fallback": cases(
+        PushServer,
+        workload=_busy,
+        store=_slow_store,
+        push=lambda mood: {
+            "connections": whole(1, 2),
+            "overflow": st.just("fallback"),
+            "fallback_interval": st.sampled_from((TICK, 4 * TICK)),
+            "session": often(None, long(mood, zeros=0)),
+            "reconnect": st.one_of(st.none(), long(mood, zeros=0)),
+        },
     ),
     "push, sessions": cases(
         PushServer,

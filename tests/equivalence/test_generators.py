@@ -78,6 +78,25 @@ OF = {
         "agent that comes back": 13,
         "relay": 6,
         "several messages in an outbound queue": 10,
+        "an older message dropped": 3,
+        "blocked courier": 3,
+        "blocked courier whose connection closes": 1,
+        "connection closed by the server": 3,
+        "session of a connection that the server has closed": 1,
+        "second refusal in a row": 3,
+        "heartbeat": 10,
+        "heartbeat left out": 1,
+        "answer in time": 10,
+        "answer too late": 5,
+        "elicitation expired": 10,
+        "full batch": 5,
+        "batch that has lingered": 5,
+        "batch of several that is not full": 3,
+        "batch whose connection closes": 1,
+        "batch that loses its oldest": 1,
+        "poll of an agent that was refused": 5,
+        "delivery by such a poll": 5,
+        "connection after such polls": 3,
     },
 }
 
@@ -133,6 +152,8 @@ def happened(case):
     due, seen = _watch(bridge.env), set()
     if system.polling is not None:
         _watch_sleeps(bridge.server, seen)
+    if system.push is not None:
+        _watch_push(bridge.server, seen)
     for time in np.linspace(0.0, case.duration, LOOKS + 1)[1:]:
         bridge.env.run(until=float(time))
         seen |= {what for what, is_so in _now(bridge).items() if is_so}
@@ -195,6 +216,112 @@ def _watch_sleeps(server, seen):
     server._post = posted
 
 
+def _watch_push(server, seen):
+    """Let the names of what options do be added to `seen` as they happen."""
+    _watch_connections(server, seen)
+    _watch_refusals(server, seen)
+    _watch_polls(server, seen)
+    _watch_batches(server, seen)
+    _watch_answers(server, seen)
+
+
+def _watch_connections(server, seen):
+    overflow, leave, beat = server._overflow, server._leave, server._beat
+    policy, beats = server.server.outbound_policy, Counter()
+
+    def watched_overflow(message, connection):
+        if policy == "drop_oldest" and connection.unsent:
+            in_batch = server.server.batch_size is not None
+            seen.add("batch that loses its oldest" if in_batch else "an older message dropped")
+        if policy == "disconnect":
+            seen.add("connection closed by the server")
+            if server._session is not None:
+                seen.add("session of a connection that the server has closed")
+        yield from overflow(message, connection)
+
+    def watched_leave(agent):
+        if server._connections[agent].blocked:
+            seen.add("blocked courier whose connection closes")
+        if server.server.batch_size is not None and server._connections[agent].unsent:
+            seen.add("batch whose connection closes")
+        leave(agent)
+
+    def watched_beat(agent, connection, number):
+        seen.add("heartbeat left out" if number > beats[connection] else "heartbeat")
+        beats[connection] = number + 1
+        yield from beat(agent, connection, number)
+
+    server._overflow, server._leave, server._beat = watched_overflow, watched_leave, watched_beat
+
+
+def _watch_refusals(server, seen):
+    refuse, enter, in_a_row = server._refuse, server._enter, Counter()
+
+    def watched_refuse(agent):
+        in_a_row[agent] += 1
+        if in_a_row[agent] == 2 and server.server.backoff is not None:
+            seen.add("second refusal in a row")
+        refuse(agent)
+
+    def watched_enter(agent, attempt):
+        in_a_row[agent] = 0
+        yield from enter(agent, attempt)
+
+    server._refuse, server._enter = watched_refuse, watched_enter
+
+
+def _watch_polls(server, seen):
+    poll, enter, polled = server._poll, server._enter, set()
+
+    def watched_poll(agent, request):
+        seen.add("poll of an agent that was refused")
+        polled.add(agent)
+        yield from poll(agent, request)
+        kept, now = server.bridge.ledger.kept, server.env.now
+        if any(message.target == agent and message.delivered == now for message in kept):
+            seen.add("delivery by such a poll")
+
+    def watched_enter(agent, attempt):
+        if agent in polled:
+            seen.add("connection after such polls")
+        yield from enter(agent, attempt)
+
+    server._poll, server._enter = watched_poll, watched_enter
+
+
+def _watch_batches(server, seen):
+    flush = server._flush
+
+    def watched_flush(connection):
+        size = len(connection.unsent)
+        full = size == server.server.batch_size
+        seen.add("full batch" if full else "batch that has lingered")
+        if size > 1 and not full:
+            seen.add("batch of several that is not full")
+        flush(connection)
+
+    server._flush = watched_flush
+
+
+def _watch_answers(server, seen):
+    reply, end = server._answer, server._end
+
+    def watched_answer(message, elicitation):
+        before = server.answered
+        yield from reply(message, elicitation)
+        if server.answered > before:
+            seen.add("answer in time")
+        elif message.outcome is Outcome.EXPIRED:
+            seen.add("answer too late")
+
+    def watched_end(message, outcome):
+        end(message, outcome)
+        if message.outcome is Outcome.EXPIRED:
+            seen.add("elicitation expired")
+
+    server._answer, server._end = watched_answer, watched_end
+
+
 def _now(bridge):
     store = bridge.store
     server = bridge.server
@@ -209,6 +336,7 @@ def _now(bridge):
             "parked": any(server._parked.values()),
             "agents that wait in line": bool(server._line),
             "several messages in an outbound queue": any(queued > 1 for queued in queues),
+            "blocked courier": any(c.blocked for c in server._connections.values()),
         }
     return state
 

@@ -7,6 +7,7 @@ fixed list of systems. An engine that is wrong in the same way would be found li
 import functools
 import itertools
 import math
+from collections import deque
 
 import attrs
 import numpy as np
@@ -24,6 +25,7 @@ from lhsim.models import (
     Closed,
     Collection,
     Cpu,
+    Elicitation,
     EventStore,
     Growth,
     Memory,
@@ -46,6 +48,7 @@ from lhsim.models import (
     stage,
 )
 from lhsim.models import polling as polling_module
+from lhsim.models import push as push_models
 from lhsim.models import store as store_module
 from lhsim.models.bridge import Bridge
 from lhsim.models.cpu import Loop, StallTimeline
@@ -56,7 +59,7 @@ from lhsim.models.push import Connection, Push
 from lhsim.models.stage import Route, Stage
 from lhsim.models.station import Service, Station
 from lhsim.models.store import Store
-from lhsim.rules import RAMP, grown
+from lhsim.rules import ACCEPT, NO_ANSWER, RAMP, grown
 from lhsim.streams import Purpose, uniform
 
 HALF, ONE, TWO = (Deterministic(ticks * TICK) for ticks in (0.5, 1, 2))
@@ -284,6 +287,121 @@ CASES = [
     ),
 ]
 
+FULL = {
+    "workload": FAST,
+    "network": Network(HALF, ONE),
+    "cpu": Cpu(send=Exponential(TICK), acknowledge=Exponential(TICK / 8)),
+}
+CASES += [
+    Case(
+        push(
+            f"full, {policy}",
+            **FULL,
+            push=PushServer(
+                outbound=3, outbound_policy=policy, overflow=overflow, **SHORT_SESSIONS
+            ),
+        ),
+        4,
+        duration=2.0,
+    )
+    for policy, overflow in (
+        ("drop_oldest", "wait"), ("block", "reject"), ("block", "wait"), ("disconnect", "reject")
+    )
+]  # fmt: skip
+CASES.append(
+    Case(
+        push(
+            "backoff and heartbeats",
+            cpu=Cpu(heartbeat=Exponential(4 * TICK), workers=2),
+            push=PushServer(
+                connections=2, backoff=1.5, backoff_cap=3.0, heartbeat=2 * TICK, **SHORT_SESSIONS
+            ),
+        ),
+        5,
+        duration=4.0,
+    )
+)
+CASES.append(
+    Case(
+        push(
+            "fallback",
+            **RANDOM,
+            push=PushServer(
+                connections=2, overflow="fallback", fallback_interval=4 * TICK, **SHORT_SESSIONS
+            ),
+        ),
+        6,
+        duration=4.0,
+    )
+)
+CASES += [
+    Case(
+        push(
+            f"batches, {policy}, {overflow}",
+            **FULL,
+            push=PushServer(
+                outbound=5,
+                outbound_policy=policy,
+                overflow=overflow,
+                batch_size=3,
+                linger=4 * TICK,
+                **SHORT_SESSIONS,
+            ),
+        ),
+        4,
+        duration=2.0,
+    )
+    for policy, overflow in (("drop_new", "reject"), ("drop_oldest", "wait"))
+]
+CASES.append(
+    Case(
+        push(
+            "elicitation",
+            **RANDOM,
+            push=PushServer(
+                overflow="wait",
+                elicitation=Elicitation(20 * TICK, LONG_RANDOM[3], 0.5, 0.2, 0.1),
+                **SHORT_SESSIONS,
+            ),
+        ),
+        6,
+        duration=4.0,
+    )
+)
+CASES += [
+    Case(
+        push(
+            "elicitation by broadcast, slow agents and losses",
+            workload=Workload("broadcast", Poisson(4.0), slow=Slow(0.5, 3.0)),
+            network=Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.2, retransmission_timeout=TICK),
+            cpu=Cpu(workers=2, send=SHORT_RANDOM[7], parse_message=SHORT_RANDOM[8]),
+            push=PushServer(elicitation=Elicitation(32 * TICK, LONG_RANDOM[3], 0.5, 0.2, 0.1)),
+        ),
+        5,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "broadcast, batches and fallback, slow agents and losses",
+            workload=Workload("broadcast", Poisson(16.0), slow=Slow(0.5, 3.0)),
+            network=Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.2, retransmission_timeout=TICK),
+            cpu=Cpu(workers=2, send=SHORT_RANDOM[7], relay=SHORT_RANDOM[8]),
+            push=PushServer(
+                connections=3,
+                overflow="fallback",
+                fallback_interval=4 * TICK,
+                outbound=4,
+                outbound_policy="block",
+                batch_size=3,
+                linger=4 * TICK,
+                **SHORT_SESSIONS,
+            ),
+        ),
+        6,
+        duration=4.0,
+    ),
+]
+
 
 @functools.cache
 def right(case):
@@ -427,7 +545,7 @@ def a_connection_is_held_until_the_answer_is_there(patch):
             if messages:
                 for message in messages:
                     bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-                yield from bridge.think(agent, self._think, request)
+                yield from bridge.think(agent, self._think, agent, request)
 
     patch.setattr(Polling, "attend", attend)
 
@@ -845,6 +963,295 @@ def the_priority_of_a_message_is_that_of_the_next(patch):
     patch.setattr(polling_module, "priority", level)
 
 
+# Options of the push server
+
+
+def the_newest_that_waits_is_dropped(patch):
+    original = Push._overflow
+
+    def overflow(self, message, connection):
+        if connection.unsent:
+            connection.unsent.rotate(1)
+        return original(self, message, connection)
+
+    patch.setattr(Push, "_overflow", overflow)
+
+
+def a_dropped_message_is_sent_all_the_same(patch):
+    def cost(self, message, _connection):
+        return self._send.draw(message.sender, message.number)
+
+    patch.setattr(Push, "_cost", cost)
+
+
+def the_last_that_is_blocked_goes_on_first(patch):
+    original = Push._overflow
+
+    def overflow(self, message, connection):
+        steps = original(self, message, connection)
+        for event in steps:
+            if connection.blocked:
+                connection.blocked.rotate(1)
+            yield event
+
+    patch.setattr(Push, "_overflow", overflow)
+
+
+def who_is_blocked_takes_no_place_over(patch):
+    original = Push._send_queued
+
+    def send_queued(self, message, connection):
+        if connection.blocked:
+            connection.queued -= 1
+        return original(self, message, connection)
+
+    patch.setattr(Push, "_send_queued", send_queued)
+
+
+def who_is_blocked_waits_for_the_next_message_when_the_connection_closes(patch):
+    def leave(self, agent):
+        self._connections.pop(agent).open = False
+        if self._line:
+            self._line.popleft().succeed()
+        else:
+            self.bridge.memory.disconnect()
+
+    patch.setattr(Push, "_leave", leave)
+
+
+def the_message_that_closes_a_connection_is_dropped(patch):
+    original = Push._overflow
+
+    def overflow(self, message, connection):
+        if self.server.outbound_policy != "disconnect":
+            yield from original(self, message, connection)
+            return
+        self._leave(message.target)
+        self.env.process(self._come_back(message.target, connection.attempt))
+        self.bridge.ledger.end(message, Outcome.DROPPED, self.env.now)
+
+    patch.setattr(Push, "_overflow", overflow)
+
+
+def an_agent_whose_connection_was_closed_does_not_come_back(patch):
+    patch.setattr(Push, "_come_back", lambda self, *_: self.bridge.delay(None, 0, 0))
+
+
+def the_first_refusal_changes_nothing(patch):
+    original = push_models.backed_off
+
+    def backed_off(multiple, factor, cap):
+        return original(multiple, factor, cap) / factor
+
+    patch.setattr(push_models, "backed_off", backed_off)
+
+
+def there_is_no_end_to_the_backoff(patch):
+    patch.setattr(push_models, "backed_off", lambda multiple, factor, _cap: multiple * factor)
+
+
+def heartbeats_go_on_when_the_connection_has_closed(patch):
+    original = Push._leave
+
+    def leave(self, agent):
+        connection = self._connections[agent]
+        original(self, agent)
+        if self._heartbeat is not None:
+            self.env.process(self._keep_alive(agent, Connection(connection.attempt)))
+
+    patch.setattr(Push, "_leave", leave)
+
+
+def no_heartbeat_is_left_out(patch):
+    original = Push._beat
+
+    def beat(self, agent, connection, number):
+        connection.beating = False
+        yield from original(self, agent, connection, number)
+
+    patch.setattr(Push, "_beat", beat)
+
+
+def falling_back(*, until=None, numbered_anew=False):
+    def fall_back(self, agent, attempt, multiple, numbers):
+        wait = until if until is not None else self._reconnect.draw(agent, attempt) * multiple
+        end = self.env.now + wait
+        polls = itertools.count(attempt + 1) if numbered_anew else numbers
+        while True:
+            yield self.env.timeout(self.server.fallback_interval)
+            if self.env.now >= end:
+                return
+            yield from self._poll(agent, next(polls))
+
+    return fall_back
+
+
+def an_agent_that_polls_never_tries_to_connect_again(patch):
+    patch.setattr(Push, "_fall_back", falling_back(until=1e9))
+
+
+def polls_and_attempts_are_numbered_apart(patch):
+    patch.setattr(Push, "_fall_back", falling_back(numbered_anew=True))
+
+
+def what_waits_for_an_agent_that_polls_is_rejected(patch):
+    def refuse(self, agent):
+        self.refused += 1
+        self._known.add(agent)
+        for message in self._parked.pop(agent, ()):
+            self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
+
+    patch.setattr(Push, "_refuse", refuse)
+
+
+def a_poll_takes_one_connection(patch):
+    original = Push._poll
+
+    def poll(self, agent, request):
+        self.bridge.memory.connect()
+        yield from original(self, agent, request)
+        self.bridge.memory.disconnect()
+
+    patch.setattr(Push, "_poll", poll)
+
+
+def a_batch_costs_what_its_last_message_does(patch):
+    def send_batch(self, batch, connection):
+        batch.rotate(1)
+        last = batch[0]
+        batch.rotate(-1)
+        yield from self.bridge.compute(last.target, self._send, last.sender, last.number)
+        for message in batch:
+            self._free_place(connection)
+            yield from self._sent(message, connection)
+
+    patch.setattr(Push, "_send_batch", send_batch)
+
+
+def a_batch_lingers_from_its_last_message_on(patch):
+    original = Push._collect
+
+    def collect(self, message, connection):
+        batch = connection.unsent
+        if batch is not None and len(batch) < self.server.batch_size - 1:
+            connection.unsent = None
+            original(self, message, connection)
+            connection.unsent.extendleft(reversed(batch))
+        else:
+            original(self, message, connection)
+
+    patch.setattr(Push, "_collect", collect)
+
+
+def the_linger_of_a_full_batch_ends_the_next(patch):
+    def lingered(self, connection, _batch, _timeout):
+        if connection.unsent:
+            self._flush(connection)
+
+    patch.setattr(Push, "_lingered", lingered)
+
+
+def the_batch_of_a_connection_that_closes_is_sent_in_vain(patch):
+    def give_back(self, connection):
+        if connection.unsent is not None:
+            self._flush(connection)
+
+    patch.setattr(Push, "_give_back", give_back)
+
+
+def a_batch_holds_one_message_more(patch):
+    def collect(self, message, connection):
+        if connection.unsent is not None and len(connection.unsent) == self.server.batch_size:
+            connection.unsent.append(message)
+            self._flush(connection)
+        elif connection.unsent is not None:
+            connection.unsent.append(message)
+        else:
+            batch = connection.unsent = deque([message])
+            timeout = self.env.timeout(self.server.linger)
+            timeout.callbacks.append(functools.partial(self._lingered, connection, batch))
+
+    patch.setattr(Push, "_collect", collect)
+
+
+def the_timeout_of_an_elicitation_counts_from_the_creation(patch):
+    original = Push._expire
+
+    def expire(self, message, deadline):
+        return original(self, message, deadline - message.stored + message.created)
+
+    patch.setattr(Push, "_expire", expire)
+
+
+def only_the_first_of_a_broadcast_expires(patch):
+    original = Push._expire
+
+    def expire(self, message, deadline):
+        if message.copies:
+            yield from original(self, message, deadline)
+
+    patch.setattr(Push, "_expire", expire)
+
+
+def an_answer_takes_a_slow_target_no_longer(patch):
+    original = Bridge.travel
+
+    def travel(self, who, route, entity, index):
+        answers = route is getattr(self.server, "_answer_up", None)
+        return original(self, entity if answers else who, route, entity, index)
+
+    patch.setattr(Bridge, "travel", travel)
+
+
+def the_answer_to_a_slow_agent_takes_as_long_as_others(patch):
+    original = Bridge.travel
+
+    def travel(self, who, route, entity, index):
+        if route is self.answer_down and isinstance(self.server, Push):
+            yield self.env.timeout(route.delay(entity, index, 1.0))
+        else:
+            yield from original(self, who, route, entity, index)
+
+    patch.setattr(Bridge, "travel", travel)
+
+
+def a_message_is_delivered_when_its_answer_is(patch):
+    original = Push._end
+
+    def end(self, message, outcome):
+        message.reached = None
+        original(self, message, outcome)
+
+    patch.setattr(Push, "_end", end)
+
+
+def who_declines_does_not_answer(patch):
+    original = push_models.answer
+
+    def answer(u, accept, decline, cancel):
+        how = original(u, accept, decline, cancel)
+        return how if how == ACCEPT else NO_ANSWER
+
+    patch.setattr(push_models, "answer", answer)
+
+
+def an_answer_that_declines_is_validated(patch):
+    def answer(u, accept, decline, cancel):
+        return ACCEPT if u < accept + decline + cancel else NO_ANSWER
+
+    patch.setattr(push_models, "answer", answer)
+
+
+def what_has_expired_is_not_answered(patch):
+    original = Push._answer
+
+    def answer(self, message, elicitation):
+        if message.outcome is Outcome.PENDING:
+            yield from original(self, message, elicitation)
+
+    patch.setattr(Push, "_answer", answer)
+
+
 # Agents
 
 
@@ -932,9 +1339,9 @@ def the_rate_stays_what_it_was_at_the_last_message(patch):
 
 
 def a_slow_agent_pauses_like_others(patch):
-    def think(self, who, stage, index):
+    def think(self, _who, stage, entity, index):
         if stage is not None:
-            yield self.env.timeout(stage.draw(who, index))
+            yield self.env.timeout(stage.draw(entity, index))
 
     patch.setattr(Bridge, "think", think)
 
@@ -1141,6 +1548,34 @@ SLIPS = [
     an_agent_is_connected_before_its_accept,
     the_loop_of_the_sender_pays_the_relay,
     a_message_is_acknowledged_before_it_is_pushed,
+    the_newest_that_waits_is_dropped,
+    a_dropped_message_is_sent_all_the_same,
+    the_last_that_is_blocked_goes_on_first,
+    who_is_blocked_takes_no_place_over,
+    who_is_blocked_waits_for_the_next_message_when_the_connection_closes,
+    the_message_that_closes_a_connection_is_dropped,
+    an_agent_whose_connection_was_closed_does_not_come_back,
+    the_first_refusal_changes_nothing,
+    there_is_no_end_to_the_backoff,
+    heartbeats_go_on_when_the_connection_has_closed,
+    no_heartbeat_is_left_out,
+    an_agent_that_polls_never_tries_to_connect_again,
+    polls_and_attempts_are_numbered_apart,
+    what_waits_for_an_agent_that_polls_is_rejected,
+    a_poll_takes_one_connection,
+    a_batch_costs_what_its_last_message_does,
+    a_batch_lingers_from_its_last_message_on,
+    the_linger_of_a_full_batch_ends_the_next,
+    the_batch_of_a_connection_that_closes_is_sent_in_vain,
+    a_batch_holds_one_message_more,
+    the_timeout_of_an_elicitation_counts_from_the_creation,
+    a_message_is_delivered_when_its_answer_is,
+    who_declines_does_not_answer,
+    an_answer_that_declines_is_validated,
+    what_has_expired_is_not_answered,
+    only_the_first_of_a_broadcast_expires,
+    an_answer_takes_a_slow_target_no_longer,
+    the_answer_to_a_slow_agent_takes_as_long_as_others,
     in_pairs_the_odd_agents_send,
     a_random_target_is_that_of_the_next_message,
     a_message_goes_to_the_agent_before,
@@ -1174,11 +1609,13 @@ LOSSES = [
     Purpose.LOSS_REQUEST_UP,
     Purpose.LOSS_ANSWER_DOWN,
     Purpose.LOSS_PUSH_DOWN,
+    Purpose.LOSS_ANSWER_UP,
 ]
 NO_STAGES = {
     Purpose.REPLICATION,
     Purpose.START,
     Purpose.TARGET,
+    Purpose.ANSWER,
     Purpose.STALL_GAP,
     Purpose.STALL_LENGTH,
     Purpose.SLEEP,

@@ -17,6 +17,7 @@ from lhsim.models import (
     Closed,
     Collection,
     Cpu,
+    Elicitation,
     EventStore,
     Growth,
     Network,
@@ -69,6 +70,25 @@ SERVERS = {
         connections=2, overflow="wait", outbound=2, session=ONE, reconnect=ONE
     ),
 }
+SERVERS |= {
+    f"push, {policy}, {overflow}": PushServer(
+        connections=2,
+        overflow=overflow,
+        outbound=1,
+        outbound_policy=policy,
+        session=FOUR,
+        reconnect=TWO,
+        backoff=2.0,
+        backoff_cap=2.0,
+        heartbeat=2 * TICK,
+        fallback_interval=TICK,
+        **({"batch_size": 2, "linger": TICK} if overflow == "wait" else {}),
+        elicitation=Elicitation(4 * TICK, TWO, 0.5, 0.25) if overflow == "fallback" else None,
+    )
+    for policy, overflow in (
+        ("drop_oldest", "reject"), ("block", "fallback"), ("disconnect", "wait")
+    )
+}  # fmt: skip
 AGENTS = (2, 3, 8)
 
 
@@ -77,7 +97,7 @@ def system(server, costs, workers=1, single_writer=False, **workload):
     has_end = 5 if costs == "none" else None  # the others cost at least a tick a message
     stages = (
         "parse_message", "parse_request", "validate", "write", "query", "respond", "acknowledge",
-        "connect", "send", "relay",
+        "connect", "send", "relay", "heartbeat",
     )  # fmt: skip
     description = SERVERS[server]
     name = "polling" if isinstance(description, PollingServer) else "push"
