@@ -4,7 +4,7 @@ import pytest
 
 import lhsim
 from lhsim.errors import InputError, LhsimError
-from lhsim.models import Closed, Poisson, PollingServer, PushServer, System, Workload
+from lhsim.models import Closed, Elicitation, Poisson, PollingServer, PushServer, System, Workload
 from lhsim.simulation import memory
 
 POLLING = System("polling", workload=Workload(traffic=Poisson(0.1)), polling=PollingServer())
@@ -48,6 +48,15 @@ def test_kept_messages_count(system):
     kept = memory.estimate(system, 100, 60.0, "compiled", keep=True)
     messages = 600 if system is POLLING else 1000
     assert kept - plain == pytest.approx(memory.PER_RECORD["compiled"] * messages)
+
+
+def test_a_message_that_may_be_answered_is_kept_for_its_timeout():
+    plain, asking = (
+        System("push", workload=Workload(traffic=Poisson(1.0)), push=PushServer(elicitation=asks))
+        for asks in (None, Elicitation(timeout=20.0))
+    )
+    estimates = [memory.estimate(s, 100, 60.0, "compiled", keep=False) for s in (plain, asking)]
+    assert estimates[1] - estimates[0] == memory.PER_MESSAGE["compiled"] * 100 * 20
 
 
 def test_a_backlog_without_room_ends_the_run(monkeypatch):
