@@ -71,7 +71,8 @@ class CompiledEngine:
         """Double the room for messages on their way, or for records, whichever is full."""
         state, counts = self._state, self._state.counts[0]
         more_memory = state.events.nbytes + state.heap.nbytes + state.records.nbytes
-        if more_memory > free_memory():
+        too_many = len(state.events) + PLACES * len(state.messages) > setup.MOST
+        if too_many or more_memory > free_memory():
             raise LhsimError(
                 f"{counts['created'] - counts['outcomes'].sum():,} messages are on their way at "
                 f"{self._state.queue['now'][0]:g} s, and there is no memory for more"

@@ -49,6 +49,8 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
     else:
         assert rate is not None, "open traffic has a rate"
         delay = system.polling.interval / 2 if system.polling else 0.0
+        if system.push is not None and system.push.elicitation is not None:
+            delay = system.push.elicitation.timeout  # for which a message is kept, answered or not
         on_their_way = max(rate * min(delay, duration), copies)
         kept = rate * duration
     needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers

@@ -4,7 +4,7 @@ import pytest
 
 import lhsim
 from lhsim.errors import InputError, LhsimError
-from lhsim.models import Closed, Poisson, PollingServer, PushServer, System, Workload
+from lhsim.models import Closed, Elicitation, Poisson, PollingServer, PushServer, System, Workload
 from lhsim.simulation import memory
 
 POLLING = System("polling", workload=Workload(traffic=Poisson(0.1)), polling=PollingServer())
@@ -54,6 +54,16 @@ def test_more_agents_than_the_compiled_engine_can_number_are_refused(free):
     free(1e15)
     with pytest.raises(InputError, match=r"agents: 300,000,000 are too many; allowed: at most 214"):
         lhsim.simulate(POLLING, agents=300_000_000, engine="compiled")
+
+
+def test_a_message_that_may_be_answered_is_kept_for_its_timeout():
+    plain, asking = (
+        System("push", workload=Workload(traffic=Poisson(1.0)), push=PushServer(elicitation=asks))
+        for asks in (None, Elicitation(timeout=20.0))
+    )
+    estimates = [memory.estimate(s, 100, 60.0, "compiled", keep=False) for s in (plain, asking)]
+    # Without, one message on its way is the least that is counted.
+    assert estimates[1] - estimates[0] == memory.PER_MESSAGE["compiled"] * (100 * 20 - 1)
 
 
 def test_a_backlog_without_room_ends_the_run(monkeypatch):
