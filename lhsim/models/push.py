@@ -83,9 +83,8 @@ class PushServer:
     # Messages for one connection that are sent in one go, once there are so many, or `linger` after
     # the first of them [s]. None: each is sent on its own.
     batch_size: int | None = field(default=None, validator=whole(1))
-    linger: Seconds | None = field(
-        default=None, validator=positive
-    )  # of a batch's first message [s]
+    # How long the first message of a batch waits for more [s].
+    linger: Seconds | None = field(default=None, validator=positive)
     # How long a connection lasts [s]; None: for ever.
     session: Distribution | None = field(default=None, validator=lasting)
     # From its end or a refusal to the next try [s]; None: the agent does not come back.
