@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from lhsim._machine import free_memory
 from lhsim.compiled import kernel, setup
-from lhsim.compiled.ledger import places_for
 from lhsim.compiled.senders import MOST_MESSAGES
 from lhsim.compiled.state import EVENT, PLACES, RECORD, addresses
 from lhsim.errors import InvariantError, LhsimError
@@ -59,6 +58,8 @@ class CompiledEngine:
                 break
             if why == kernel.NO_ROOM:
                 self._make_room()
+            elif why == kernel.NO_RECORDS:
+                self._make_records()
             self._check_numbers()
             standing_still = standing_still + 1 if self._state.queue["now"][0] == now else 0
             if standing_still == LONGEST_STANDSTILL:
@@ -68,33 +69,35 @@ class CompiledEngine:
         self._now = border
 
     def _make_room(self) -> None:
-        """Double the room for messages on their way, or for records, whichever is full."""
-        state, counts = self._state, self._state.counts[0]
-        more_memory = state.events.nbytes + state.heap.nbytes + state.records.nbytes
-        too_many = len(state.events) + PLACES * len(state.messages) > setup.MOST
-        if too_many or more_memory > free_memory():
-            raise LhsimError(
-                f"{counts['created'] - counts['outcomes'].sum():,} messages are on their way at "
-                f"{self._state.queue['now'][0]:g} s, and there is no memory for more"
-            )
-        copies = int(state.settings["copies"][0])
-        if self._is_full(copies):
-            more = PLACES * len(state.messages)
-            events = np.concatenate([state.events, np.zeros(more, EVENT)])
-            heap = np.concatenate([state.heap, np.zeros(more, np.int32)])
-            links = np.concatenate([state.links, np.zeros_like(state.links)])
-            reached = np.concatenate([state.reached, np.zeros_like(state.reached)])
-            state = setup.with_events(state, events, self._agents)
-            self._state = state._replace(heap=heap, links=links, reached=reached)
-        if state.settings["keep"][0] and counts["created"] + copies > len(state.records):
-            records = np.concatenate([state.records, np.zeros_like(state.records)])
-            self._state = self._state._replace(records=records)
+        """Double the room for messages on their way."""
+        state, more = self._state, PLACES * len(self._state.messages)
+        self._check_memory(state.events.nbytes + state.heap.nbytes)
+        if len(state.events) + more > setup.MOST:
+            raise self._no_memory()
+        events = np.concatenate([state.events, np.zeros(more, EVENT)])
+        heap = np.concatenate([state.heap, np.zeros(more, np.int32)])
+        links = np.concatenate([state.links, np.zeros_like(state.links)])
+        reached = np.concatenate([state.reached, np.zeros_like(state.reached)])
+        state = setup.with_events(state, events, self._agents)
+        self._state = state._replace(heap=heap, links=links, reached=reached)
 
-    def _is_full(self, copies: int) -> bool:
-        counts, places = self._state.counts[0], len(self._state.messages)
-        if setup.has_options(self._system):
-            return bool(counts["used"] + places_for(copies) > places)
-        return bool(counts["free"] < 0 and counts["used"] == places)
+    def _make_records(self) -> None:
+        """Double the room for the records of all messages."""
+        records = self._state.records
+        self._check_memory(records.nbytes)
+        self._state = self._state._replace(
+            records=np.concatenate([records, np.zeros_like(records)])
+        )
+
+    def _check_memory(self, more: int) -> None:
+        if more > free_memory():
+            raise self._no_memory()
+
+    def _no_memory(self) -> LhsimError:
+        return LhsimError(
+            f"{self.counters().open:,} messages are on their way at "
+            f"{self._state.queue['now'][0]:g} s, and there is no memory for more"
+        )
 
     def _check_numbers(self) -> None:
         """Raise LhsimError before a number of a message, or of a query, does not fit."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from lhsim._jit import inlined, jit
 from lhsim.compiled import polling, push
-from lhsim.compiled.ledger import has_room
+from lhsim.compiled.ledger import has_records, has_room
 from lhsim.compiled.queue import next_event, next_soon, retune
 from lhsim.compiled.senders import send, start
 from lhsim.compiled.state import DONE, NOBODY, State, attach
@@ -27,7 +27,7 @@ NONE, SOME = (), (True,)
 
 PATIENCE = 2.0  # before the user is told why nothing happens [s]
 
-REACHED, NO_ROOM, PAUSED = 0, 1, 2  # why a kernel came back
+REACHED, NO_ROOM, NO_RECORDS, PAUSED = 0, 1, 2, 3  # why a kernel came back
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,8 @@ def _run(s: State, until: float, most: int, attend: Protocol, carry: Protocol) -
     for _ in range(most):
         if not has_room(s):
             return NO_ROOM
+        if not has_records(s):
+            return NO_RECORDS
         entity = next_event(s, until)
         if entity == NOBODY:
             return REACHED

@@ -52,15 +52,20 @@ def content(s: State, message: int) -> int:
 @inlined
 def has_room(s: State) -> bool:
     """Return whether an agent can send once more, and connections have their timers."""
-    counts, copies, places = s.counts[0], _copies(s), len(s.messages)
-    fits = counts.free >= 0 or counts.used < places
+    counts, places = s.counts[0], len(s.messages)
     if len(s.options) > 0:  # only what has not been used yet is sure to be enough
-        fits = counts.used + places_for(copies) <= places
-    return fits and (s.settings[0].keep == 0 or counts.created + copies <= len(s.records))
+        return counts.used + _places_for(_copies(s)) <= places
+    return counts.free >= 0 or counts.used < places
 
 
 @inlined
-def places_for(copies: int) -> int:
+def has_records(s: State) -> bool:
+    """Return whether what an agent sends next can be recorded, where it has to be."""
+    return s.settings[0].keep == 0 or s.counts[0].created + _copies(s) <= len(s.records)
+
+
+@inlined
+def _places_for(copies: int) -> int:
     """Return how many places of messages one event may take, with options.
 
     They are those of the messages that are sent together, of a timer at the target of each, and
@@ -167,7 +172,7 @@ def reject(s: State, place: int) -> int:
 
 @inlined
 def timer(s: State, agent: int) -> int:
-    """Return the courier of no message, which can wait for something of a connection's own.
+    """Return the courier of no message, which can wait for something beside an agent's own event.
 
     An agent has one event, but what it waits for may be overtaken and still be due. Such a timer
     takes the place of a message until it is released.
@@ -187,7 +192,6 @@ def timer(s: State, agent: int) -> int:
 def commit(s: State, place: int) -> None:
     """Make what a courier brings visible in the store, where it is one event."""
     counts = s.counts[0]
-    counts.log += 1
     _show(s, place)
     if len(s.options) > 0:
         place = s.messages[place].connection
@@ -287,6 +291,22 @@ def _append(s: State, last: int, place: int) -> None:
 
 
 @inlined
+def _first(s: State, last: int) -> int:
+    """Return the first message of a mailbox that is not empty."""
+    return s.events[content(s, last)].next
+
+
+@inlined
+def _without_first(s: State, last: int) -> int:
+    """Remove the first message of a mailbox, and return its last one, or NOBODY."""
+    first = _first(s, last)
+    if first == last:
+        return NOBODY
+    s.events[content(s, last)].next = s.events[content(s, first)].next
+    return last
+
+
+@inlined
 def _file(s: State, place: int) -> None:
     """Put a message at the end of the mailbox of its target and its priority."""
     message, upper = s.messages[place], s.priorities
@@ -297,31 +317,22 @@ def _file(s: State, place: int) -> None:
 
 
 @inlined
-def collect(s: State, agent: int) -> int:
-    """Move what an answer holds into an agent's mailbox, by priority; return how many these are."""
+def collect(s: State, agent: int) -> None:
+    """Move what an answer holds into an agent's mailbox, by priority."""
     levels, found = len(s.priorities), 0
     for box in range(levels * agent, levels * (agent + 1)):
         while s.boxes[box] >= 0 and found < s.settings[0].limit:
-            last = s.boxes[box]
-            first = s.events[content(s, last)].next
-            if first == last:
-                s.boxes[box] = NOBODY
-            else:
-                s.events[content(s, last)].next = s.events[content(s, first)].next
+            first = _first(s, s.boxes[box])
+            s.boxes[box] = _without_first(s, s.boxes[box])
             post(s, s.receivers[agent], first)
             found += 1
-    return found
 
 
 @inlined
 def take(s: State, receiver: Record) -> int:
     """Return the first message of an agent's mailbox, which is not empty, and remove it."""
-    last = receiver.mailbox
-    first = s.events[content(s, last)].next
-    if first == last:
-        receiver.mailbox = NOBODY
-    else:
-        s.events[content(s, last)].next = s.events[content(s, first)].next
+    first = _first(s, receiver.mailbox)
+    receiver.mailbox = _without_first(s, receiver.mailbox)
     return first
 
 

@@ -7,13 +7,12 @@ from lhsim.compiled.ledger import (
     DELIVERED,
     after_the_limit,
     connect,
-    courier,
     end,
     is_full,
     message_of,
-    new_place,
     release,
     take,
+    timer,
 )
 from lhsim.compiled.queue import schedule, soon
 from lhsim.compiled.state import (
@@ -64,7 +63,7 @@ def carry(s: State, entity: int, phase: int) -> int:
     if phase == WRITE:
         return ACKNOWLEDGE
     if len(s.options) > 0 and phase == ALARM:
-        _ring(s, message_of(s, entity))
+        _ring(s, entity)
     release(s, message_of(s, entity))
     return DONE
 
@@ -174,19 +173,15 @@ def _sleep(s: State, agent: int) -> int:
 @inlined
 def _set_alarm(s: State, agent: int, time: float) -> None:
     """Let an alarm end the sleep of an agent's request, unless a write does it before."""
-    place = new_place(s)
-    alarm = s.messages[place]
-    alarm.sender = agent
-    alarm.pending = 0
-    alarm.alive = 1
-    s.pollers[agent].alarm = place
-    s.events[courier(s, place)].phase = ALARM
-    schedule(s, courier(s, place), time, s.stages[SLEEP].lane)
+    alarm = timer(s, agent)
+    s.pollers[agent].alarm = alarm
+    s.events[alarm].phase = ALARM
+    schedule(s, alarm, time, s.stages[SLEEP].lane)
 
 
 @inlined
-def _ring(s: State, place: int) -> None:
-    agent = s.messages[place].sender
-    if s.pollers[agent].alarm == place:
+def _ring(s: State, alarm: int) -> None:
+    agent = s.messages[message_of(s, alarm)].sender
+    if s.pollers[agent].alarm == alarm:
         s.pollers[agent].alarm = NOBODY
         soon(s, 2 * agent, SLEEP)

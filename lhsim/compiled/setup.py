@@ -406,7 +406,7 @@ def _every(collection: Collection | None) -> int:
 
 def _counts(system: System, settings: NDArray[np.void]) -> NDArray[np.void]:
     counts = np.zeros(1, COUNTS)
-    counts["events"] = counts["log"] = system.store.events
+    counts["events"] = system.store.events
     counts["peak_memory"] = settings["resident"] + settings["per_event"] * system.store.events
     counts["shortest"], counts["longest"] = np.inf, -np.inf
     counts["free"] = counts["line"] = NOBODY

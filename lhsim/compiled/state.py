@@ -5,12 +5,12 @@ two entities, and the receiving side of an agent have more to say and take sever
 
     2 a          agent a's receiving side; its record takes the places 2 a and 2 a + 1
     2 N + a      agent a's sending side
-    3 N + 4 m    message m's courier, which brings it to the server and waits for the answer
-    3 N + 4 m + 1  its content, on its own once it is stored; the record takes the 4 places
+    3 N + 7 m    message m's courier, which brings it to the server and waits for the answer
+    3 N + 7 m + 1  its content, on its own once it is stored; the record takes the 7 places
 
 A message's place is used again when both have ended, so the memory follows the messages on their
-way and not all that there were. An alarm, which may go off when its agent is long awake, takes the
-place of a message, too: its entity is the courier, and its agent the sender.
+way and not all that there were. A timer, which may go off when nobody waits for it any more, takes
+the place of a message, too (`lhsim.compiled.ledger.timer`).
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ PLACES = MESSAGE.itemsize // PLACE_SIZE  # that a message takes
 POLLER = np.dtype(
     [
         ("interval", "f8"),  # of the next sleep, before its jitter
-        ("alarm", "i4"),  # place of the alarm that ends its sleep; none where it is awake
+        ("alarm", "i4"),  # the timer that ends its sleep; none where it is awake
         ("empty_since", "f8"),  # snapshot that held no message; -inf: the cache knows of none
         ("written", "i4"),  # whether a message for the agent was stored since its cycle began
     ],
@@ -280,9 +280,9 @@ COUNTS = np.dtype(
         *((name, "i8") for name in (
             "created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
             "sent", "attempts", "answered", "refused", "limited", "cache_hits", "cohort_created",
-            "connections", "peak_connections", "events",
+            "connections", "peak_connections",
         )),
-        ("log", "i8"),  # events in the store, those at the start included
+        ("events", "i8"),  # in the store, those at the start included
         ("peak_memory", "f8"),
         ("to_store", "f8"),
         ("from_store", "f8"),

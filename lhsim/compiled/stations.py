@@ -221,7 +221,7 @@ def _start(s: State, number: int, entity: int) -> None:
     phase = s.events[entity].phase
     duration = _value(s, entity, s.stages[phase])
     if phase == QUERY and settings.scan > 0:
-        duration += settings.scan * s.counts[0].log
+        duration += settings.scan * s.counts[0].events
     if len(s.options) > 0 and phase == SEND and _may_be_dropped(s):
         duration = _leave_queue(s, message_of(s, entity), duration)
     if number < settings.loops:

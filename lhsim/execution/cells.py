@@ -68,8 +68,9 @@ def compile_once(cells: Iterable[Cell]) -> None:
     """Let the engines of cells be compiled here, so that workers find them in Numba's cache."""
     from lhsim.simulation import simulate  # noqa: PLC0415
 
-    kinds = {(cell.system.architecture, cell.engine): cell for cell in cells}
-    for cell in kinds.values():
+    # A system's options decide which kernel it needs, and those of one name have the same.
+    different = {(cell.system.name, cell.engine): cell for cell in cells}
+    for cell in different.values():
         simulate(cell.system, agents=2, duration=1e-9, engine=cell.engine)
 
 

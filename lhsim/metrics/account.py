@@ -53,7 +53,7 @@ class Counters:
     answered: int  # push: elicitations, in time
     refused: int  # requests or attempts, by the limit of connections
     limited: int  # messages rejected by the rate limit
-    cache_hits: int = 0  # polling: cycles that the cache has spared a query
+    cache_hits: int  # polling: cycles that the cache has spared a query
 
     @property
     def open(self) -> int:

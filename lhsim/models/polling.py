@@ -75,13 +75,12 @@ class PollingServer:
     cache: Cache | None = None
     # Parts of the messages that have each priority, the highest first; none: all have the same.
     priorities: tuple[float, ...] = field(default=(), validator=shares)
+    rate_limit: RateLimit | None = None  # of the messages that an agent sends
 
     def __attrs_post_init__(self) -> None:
         if self.growth is not None and self.growth.longest < self.interval:
             problem = f"{self.growth.longest!r} is shorter than the interval"
             raise InputError(problem, key="growth.longest", allowed=f"at least {self.interval!r} s")
-
-    rate_limit: RateLimit | None = None  # of the messages that an agent sends
 
     def serve(self, bridge: Bridge) -> Polling:
         """Return this server's processes on a bridge."""

@@ -11,7 +11,7 @@ from lhsim.models.workload import Closed
 if TYPE_CHECKING:
     from lhsim.models.system import System
 
-# What an engine takes [B]: `python benchmarks/engines.py` measures the first on this machine.
+# What an engine takes [B]; `benchmarks/one_run.py` prints the peak of a run.
 PER_AGENT = {"simpy": 5_000, "compiled": 100}
 PER_MESSAGE = {"simpy": 2_000, "compiled": 180}  # on its way
 PER_LOOP = {"simpy": 2_000, "compiled": 64}

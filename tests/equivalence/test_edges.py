@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lhsim.compiled import engine, setup
 from lhsim.distributions import Deterministic, Exponential
+from lhsim.metrics.account import Window
 from lhsim.models import (
     Cpu,
     EventStore,
@@ -95,6 +96,16 @@ def test_more_messages_on_their_way_than_there_is_room_for_at_first(system):
     case = Case(attrs.evolve(system, workload=workload, cpu=cpu), 25, duration=1.5)
     check(case)
     assert case.run(CANDIDATE).outcomes["pending"] > setup.FEWEST_MESSAGES
+
+
+@SERVERS
+def test_memory_follows_the_messages_on_their_way_and_not_all_that_there_were(system):
+    running = engine.CompiledEngine(system, 10, 1, Window(0.0, 500.0, 500.0), keep_messages=False)
+    running.advance(50.0)
+    before = int(running._state.counts["used"][0])
+    running.advance(500.0)
+    assert running.counters().created > 39_000
+    assert running._state.counts["used"][0] < 2 * before < 400
 
 
 @SERVERS
