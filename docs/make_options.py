@@ -18,17 +18,21 @@ import attrs
 
 from lhsim import models
 from lhsim.distributions import Distribution
+from lhsim.models.faults import Fault
 from lhsim.models.workload import Traffic
+from lhsim.simulation.engines import ONLY_WITH_SIMPY
 
 HEAD = """\
 # Every option of a system
 
 The keys of a model file, and the fields of the classes in `lhsim.models`; `--set KEY=VALUE` takes
 the same names. Written by `python docs/make_options.py` from the code. Both engines cover every
-one of them: `tests/equivalence` draws systems with any combination and holds one engine against the
-other, to the bit; a field that it does not draw makes it fail. The rules: [`models.md`](models.md).
+one of them but those that are marked "SimPy alone": `tests/equivalence` draws systems with any
+combination and holds one engine against the other, to the bit; a field that it does not draw makes
+it fail. The rules: [`models.md`](models.md).
 """
-LEFT_OUT = {"calibration"}  # says where figures come from, and changes nothing
+LEFT_OUT = {"calibration", "faults"}  # changes nothing, has a chapter of its own
+ALONE = "**SimPy alone.**"
 PARTS = {name: cls for name, cls in vars(models).items() if attrs.has(cls)}
 
 
@@ -44,6 +48,17 @@ def page() -> str:
     kinds = [kind for kind in _subclasses(Traffic) if attrs.has(kind)]
     for kind in sorted(kinds, key=lambda kind: kind.name):
         lines += [f"### {kind.name}", "", *_table(kind, "workload.traffic"), ""]
+    lines += ["## Faults", "", "Each of the list `faults` is one of these, by its `kind`.", ""]
+    for fault in sorted(_subclasses(Fault), key=lambda kind: kind.name):
+        mark = f" {ALONE}" if f"faults.{fault.name}" in ONLY_WITH_SIMPY else ""
+        lines += [
+            f"### {fault.name}",
+            "",
+            f"{fault.__doc__}{mark}",
+            "",
+            *_table(fault, "faults"),
+            "",
+        ]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -57,7 +72,8 @@ def _rows(cls: type, path: str) -> Iterator[str]:
         key = f"{path}.{field.name}"
         inner = _described(hints[field.name])
         text = comments.get(field.name) or _said_by(hints[field.name], inner)
-        yield f"| `{key}` | {_default(field)} | {text} |"
+        mark = f" {ALONE}" if key in ONLY_WITH_SIMPY else ""
+        yield f"| `{key}` | {_default(field)} | {text}{mark} |"
         if inner is not None:
             yield from _rows(inner, key)
 

@@ -30,6 +30,7 @@ LOSSES = {
     int(Purpose.ANSWER_DOWN): int(Purpose.LOSS_ANSWER_DOWN),
     int(Purpose.PUSH_DOWN): int(Purpose.LOSS_PUSH_DOWN),
     int(Purpose.ANSWER_UP): int(Purpose.LOSS_ANSWER_UP),
+    int(Purpose.REPLY_DOWN): int(Purpose.LOSS_REPLY_DOWN),
 }
 PRIORITY = int(Purpose.PRIORITY)
 NO_ANSWER, ACCEPT, DECLINE_OR_CANCEL = 0, 1, 2  # to an elicitation
@@ -195,6 +196,22 @@ def heartbeat_index(attempt: int, number: int) -> int:
     return attempt << 32 | number
 
 
+def attempt_index(number: int, attempt: int) -> int:
+    """Return the index of the draws of an attempt, from 0 on, to send a message."""
+    return attempt << 32 | number
+
+
+def back_off(first: float, factor: float, longest: float, failures: int) -> float:
+    """Return how long a client waits after so many failures of one request, before its jitter [s].
+
+    `first` [s] after the first, and `factor` times as long after each further one, up to `longest`.
+    """
+    wait = min(first, longest)
+    for _ in range(failures - 1):
+        wait = grown(wait, factor, longest)
+    return wait
+
+
 @jit
 def first_pause(now: float, ends: FloatArray, known: int) -> int:
     """Return the index of the first pause that ends after `now`.
@@ -220,6 +237,23 @@ def stretched(now: float, demand: float, starts: FloatArray, ends: FloatArray, f
             break
         duration += ends[k] - max(starts[k], now)
     return duration
+
+
+def with_stalls(starts: FloatArray, ends: FloatArray, stalls: FloatArray) -> FloatArray:
+    """Return pauses and set stalls as pauses in order and disjoint, of shape (2, pauses) [s].
+
+    `stalls` are starts and ends, of shape (2, stalls), in any order; they may overlap.
+    """
+    pauses = np.column_stack([np.array([starts, ends]), stalls])
+    if stalls.shape[1] == 0:
+        return pauses
+    united: list[list[float]] = []
+    for start, end in sorted(map(tuple, pauses.T.tolist())):
+        if united and start <= united[-1][1]:
+            united[-1][1] = max(united[-1][1], end)
+        else:
+            united.append([start, end])
+    return np.ascontiguousarray(np.array(united).T)
 
 
 @jit

@@ -31,7 +31,7 @@ FLOORS = (
     {"experiments", "testing"},
 )
 # The descriptions of systems: a process is no business of the other engine.
-DESCRIPTIONS = {"lhsim.models", "lhsim.models.workload"}
+DESCRIPTIONS = {"lhsim.models", "lhsim.models.faults", "lhsim.models.workload"}
 ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}
 HELD_TO_LESS = {
     "theory": {"errors", "checks"},  # an oracle shares nothing with what it is held against

@@ -83,8 +83,9 @@ from lhsim.errors import InputError
 from lhsim.metrics.account import BATCHES
 from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import Closed, Collection, PollingServer, PushServer, System
+from lhsim.models.faults import stalls
 from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise
-from lhsim.rules import LOSSES, bounds, pauses, slopes
+from lhsim.rules import LOSSES, bounds, pauses, slopes, with_stalls
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def state_of(
         clients=_clients(system, agents),
         links=np.zeros(0, np.int32),
         reached=np.zeros(0),
+        stalls=with_stalls(np.zeros(0), np.zeros(0), stalls(system.faults, "store")),
         address=0,
     )
     state = with_events(state, events, agents)
@@ -181,6 +183,7 @@ def has_options(system: System) -> bool:
         or workload.slow is not None
         or system.network.loss > 0
         or store.busy_timeout is not None
+        or stalls(system.faults, "store").size > 0
         or server.rate_limit is not None
         or (system.polling is not None and _polls_otherwise(system.polling))
         or (system.push is not None and _extended(system.push))
@@ -503,11 +506,11 @@ def _warmth(system: System) -> NDArray[np.float64]:
 
 
 def _pauses(system: System, seed: int, window: Window) -> NDArray[np.float64]:
-    stalls = system.cpu.stalls
-    if stalls is None:
-        return np.zeros((2, 0))
-    cells = stalls.gap.table().cells, stalls.length.table().cells
-    return np.array(pauses(*cells, seed, 0, window.end))
+    host, starts, ends = system.cpu.stalls, np.zeros(0), np.zeros(0)
+    if host is not None:
+        cells = host.gap.table().cells, host.length.table().cells
+        starts, ends = pauses(*cells, seed, 0, window.end)
+    return with_stalls(starts, ends, stalls(system.faults, "cpu"))
 
 
 def _first_days_per_second(system: System, agents: int) -> float:

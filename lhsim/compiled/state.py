@@ -292,6 +292,7 @@ COUNTS = np.dtype(
         ("outcomes", "i8", (len(Outcome),)),
         ("cohort", "i8", (len(Outcome),)),
         ("first_pause", "i8"),  # that has not ended
+        ("first_stall", "i8"),  # of the store, that has not ended
         ("free", "i4"),  # message places used before, as a list
         ("used", "i4"),  # message places that have been used at all
         ("line", "i4"),  # push: agents that wait for a place
@@ -363,6 +364,7 @@ class State(NamedTuple):
     clients: Records  # by agent; empty without options of the push server
     links: Any  # by message: the next in an outbound queue or batch; empty where nobody asks for it
     reached: Any  # by message: when it reached its target; empty unless that answers
+    stalls: Any  # of the store: starts and ends, of shape (2, stalls)
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
@@ -406,6 +408,7 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[24, 0], memory[24, 1], CLIENT),
         view(memory[25, 0], memory[25, 1], np.int32),
         view(memory[26, 0], memory[26, 1], np.float64),
+        view(memory[27, 0], (2, memory[27, 1] // 2), np.float64),
         memory[3, 0],
         options,
     )

@@ -226,6 +226,9 @@ def _start(s: State, number: int, entity: int) -> None:
         duration = _leave_queue(s, message_of(s, entity), duration)
     if number < settings.loops:
         duration = _work(s, station, number, duration)
+    elif len(s.options) > 0 and s.stalls.shape[1] > 0:
+        s.counts[0].first_stall = first_pause(now, s.stalls[1], s.counts[0].first_stall)
+        duration = stretched(now, duration, s.stalls[0], s.stalls[1], s.counts[0].first_stall)
     if now >= settings.start and now + duration <= settings.end:
         station.busy_time += duration
     else:

@@ -54,6 +54,9 @@ class Counters:
     refused: int  # requests or attempts, by the limit of connections
     limited: int  # messages rejected by the rate limit
     cache_hits: int  # polling: cycles that the cache has spared a query
+    retries: int = 0  # attempts to send a message beyond the first
+    duplicates: int = 0  # deliveries of messages beyond the first
+    given_up: int = 0  # requests and attempts, by clients after their timeout
 
     @property
     def open(self) -> int:

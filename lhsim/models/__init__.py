@@ -5,6 +5,7 @@ same module are its processes.
 """
 
 from lhsim.models.cpu import Collection, Cpu, Stalls, Warmth
+from lhsim.models.faults import Disconnect, Fault, Outage, Stall
 from lhsim.models.limits import RateLimit
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
@@ -12,7 +13,7 @@ from lhsim.models.polling import Cache, Growth, PollingServer
 from lhsim.models.push import Elicitation, PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.system import Calibration, Provenance, System
-from lhsim.models.workload import Closed, Periodic, Piece, Piecewise, Poisson, Slow, Workload
+from lhsim.models.workload import Closed, Periodic, Piece, Piecewise, Poisson, Retry, Slow, Workload
 
 __all__ = [
     "Cache",
@@ -20,11 +21,14 @@ __all__ = [
     "Closed",
     "Collection",
     "Cpu",
+    "Disconnect",
     "Elicitation",
     "EventStore",
+    "Fault",
     "Growth",
     "Memory",
     "Network",
+    "Outage",
     "Periodic",
     "Piece",
     "Piecewise",
@@ -33,7 +37,9 @@ __all__ = [
     "Provenance",
     "PushServer",
     "RateLimit",
+    "Retry",
     "Slow",
+    "Stall",
     "Stalls",
     "System",
     "Warmth",

@@ -6,6 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from lhsim.errors import InputError
+from lhsim.models.clients import Retries
 from lhsim.models.ledger import Countdown
 from lhsim.models.workload import START_KINDS, Closed, OpenTraffic, Piecewise, Workload
 from lhsim.rules import other_agent, start_time, time_to_next
@@ -31,8 +32,8 @@ def check_count(workload: Workload, agents: object) -> int:
     return agents
 
 
-def start(bridge: Bridge) -> None:
-    """Start each agent: its receiving side, then its sending side."""
+def start(bridge: Bridge) -> Senders:
+    """Start each agent: its receiving side, then its sending side; return the latter of all."""
     workload = bridge.system.workload
     senders = set(workload.senders(bridge.agents))
     send = Senders(bridge)
@@ -42,6 +43,7 @@ def start(bridge: Bridge) -> None:
         bridge.env.process(bridge.server.attend(agent, at))
         if agent in senders:
             bridge.env.process(send.life(agent, at))
+    return send
 
 
 class Senders:
@@ -49,6 +51,8 @@ class Senders:
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
+        retry = bridge.system.workload.retry
+        self.retries = None if retry is None else Retries(retry, bridge)
         traffic = bridge.system.workload.traffic
         if isinstance(traffic, Closed):
             self.life = self.send_in_turn
@@ -99,7 +103,8 @@ class Senders:
         copies = bridge.system.workload.copies(bridge.agents)
         message, *others = [self._create(agent, number * copies + copy) for copy in range(copies)]
         message.copies = tuple(others)
-        bridge.env.process(bridge.server.carry(message))
+        how = bridge.server.carry if self.retries is None else self.retries.send
+        bridge.env.process(how(message))
         return message
 
     def _create(self, agent: int, number: int) -> Message:

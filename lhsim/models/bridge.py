@@ -14,7 +14,11 @@ from simpy.events import Event
 
 from lhsim.metrics.account import Outcome, Window
 from lhsim.models import agent as agents_of
-from lhsim.models.cpu import Loop, StallTimeline
+from lhsim.models import pauses
+from lhsim.models.clients import Failed, Reply
+from lhsim.models.cpu import Loop
+from lhsim.models.faults import cuts
+from lhsim.models.incidents import happen
 from lhsim.models.ledger import Ledger, Message
 from lhsim.models.limits import Buckets
 from lhsim.models.memory import MemoryUse
@@ -43,21 +47,33 @@ class Bridge:
         self.seed = seed
         self.ledger = Ledger(window, keep_messages=keep_messages)
         measured = (window.start, window.end)
-        self.store = Store(self.env, system.store, seed, measured)
+        stalls = pauses.of_component(system, "store", seed, window.end)
+        self.store = Store(self.env, system.store, seed, measured, stalls)
         self.loops = self._start_loops(window, measured)
         self.memory = MemoryUse(system.memory, agents, system.store.events)
         self.parse_message = self.stage(system.cpu.parse_message, Purpose.PARSE_MESSAGE)
         self.write_cpu = self.stage(system.cpu.write, Purpose.WRITE_CPU)
-        self.acknowledge = self.stage(system.cpu.acknowledge, Purpose.ACKNOWLEDGE)
+        self._acknowledge = self.stage(system.cpu.acknowledge, Purpose.ACKNOWLEDGE)
         self.message_up = Route(system.network.up, Purpose.MESSAGE_UP, system.network, seed)
         self.request_up = Route(system.network.up, Purpose.REQUEST_UP, system.network, seed)
         self.answer_down = Route(system.network.down, Purpose.ANSWER_DOWN, system.network, seed)
+        self._reply_down = Route(system.network.down, Purpose.REPLY_DOWN, system.network, seed)
         self.slowness = self._slowness()
         limit = system.server.rate_limit
         self._buckets = None if limit is None else Buckets(limit)
         self.limited = 0
+        self.waiting: dict[Reply, None] = {}  # what clients wait for who may give up, oldest first
+        self.given_up = 0
+        self.outages = 0  # that last
         self.server = system.server.serve(self)
-        agents_of.start(self)
+        self.senders = agents_of.start(self)
+        for number, fault in enumerate(cuts(system.faults)):
+            self.env.process(happen(self, number, fault))
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether nobody reaches the server now."""
+        return self.outages > 0
 
     def stage(self, distribution: Distribution | None, purpose: Purpose) -> Stage | None:
         """Return a random cost of this run, or None where it is always 0."""
@@ -83,19 +99,42 @@ class Bridge:
         if stage is not None:
             yield self.loop(agent).serve(stage.draw(entity, index))
 
-    def receive(self, message: Message) -> Steps:
-        """Bring a message to the server, which parses it."""
+    def receive(self, message: Message) -> Generator[Event, Any, bool]:
+        """Bring a message to the server, which parses it; return whether it is let in."""
         sender, number = message.sender, message.number
         yield from self.travel(sender, self.message_up, sender, number)
+        if self.unreachable:
+            self.refuse(message)
+            return False
         yield from self.compute(sender, self.parse_message, sender, number)
+        return self.admit(message)
 
     def admit(self, message: Message) -> bool:
         """Return whether the rate limit lets a message in; reject it where it does not."""
         if self._buckets is None or self._buckets.take(message.sender, self.env.now):
             return True
         self.limited += len(message.together)
-        self.reject(message)
+        self.refuse(message)
         return False
+
+    def acknowledge(self, message: Message, *, stored: bool) -> Steps:
+        """Answer the sender of a message, which is stored or not."""
+        sender, number = message.sender, message.number
+        yield from self.compute(sender, self._acknowledge, sender, number)
+        self._reply(message, None if stored else Failed.REFUSED)
+
+    def refuse(self, message: Message) -> None:
+        """Reject a message, and let its sender know, at no cost to the server."""
+        self.reject(message)
+        self._reply(message, Failed.REFUSED)
+
+    def _reply(self, message: Message, answer: Failed | None) -> None:
+        if message.reply is not None:
+            self.env.process(self._bring_reply(message, message.reply, answer))
+
+    def _bring_reply(self, message: Message, reply: Reply, answer: Failed | None) -> Steps:
+        yield from self.travel(message.sender, self._reply_down, message.sender, message.number)
+        reply.give(answer)
 
     def write(
         self, message: Message, visible: Callable[[Message], None]
@@ -133,7 +172,7 @@ class Bridge:
 
     def _start_loops(self, window: Window, measured: tuple[float, float]) -> list[Loop]:
         cpu = self.system.cpu
-        stalls = StallTimeline(cpu.stalls, self.seed, window.end) if cpu.stalls else None
+        stalls = pauses.of_component(self.system, "cpu", self.seed, window.end)
         cost = cpu.collection.cost if cpu.collection else None
         collection = self.stage(cost, Purpose.COLLECTION)
         return [

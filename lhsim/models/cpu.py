@@ -17,12 +17,13 @@ from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.models.station import Service, Station
 from lhsim.models.workload import ZERO
-from lhsim.rules import first_pause, idle_cost, pauses, slopes, stretched
+from lhsim.rules import idle_cost, slopes
 from lhsim.units import Seconds
 
 if TYPE_CHECKING:
     from simpy import Environment
 
+    from lhsim.models.pauses import Pauses
     from lhsim.models.stage import Stage
 
 
@@ -94,20 +95,6 @@ class Cpu:
     stalls: Stalls | None = None
 
 
-class StallTimeline:
-    """The stalls of one host up to a horizon, drawn by address."""
-
-    def __init__(self, stalls: Stalls, seed: int, horizon: float, host: int = 0) -> None:
-        gap, length = stalls.gap.table().cells, stalls.length.table().cells
-        self.starts, self.ends = pauses(gap, length, seed, host, horizon)
-        self._first = 0  # of those that have not ended
-
-    def stretch(self, now: float, demand: float) -> float:
-        """Return how long a service of `demand` [s] takes that begins at `now`; never go back."""
-        self._first = first_pause(now, self.ends, self._first)
-        return stretched(now, demand, self.starts, self.ends, self._first)
-
-
 class Loop(Station):
     """One event loop: a station of one server that cools while idle and pauses with its host."""
 
@@ -117,14 +104,13 @@ class Loop(Station):
         number: int,
         cpu: Cpu,
         measured: tuple[float, float],
-        stalls: StallTimeline | None,
+        stalls: Pauses | None,
         collection: Stage | None,
     ) -> None:
-        super().__init__(env, 1, measured)
+        super().__init__(env, 1, measured, stalls)
         self._number = number
         self._every = cpu.collection.every if cpu.collection else 0
         self._collection = collection
-        self._stalls = stalls
         self._warmth = cpu.warmth
         if cpu.warmth:
             self._curve = slopes(np.array(cpu.warmth.gaps), np.array(cpu.warmth.excess))
@@ -136,12 +122,9 @@ class Loop(Station):
     def duration(self, demand: float) -> float:
         """Return how long an operation of base cost `demand` that begins now takes [s]."""
         cost = self._cost(demand)
-        now = self.env.now
-        stalls = self._stalls
-        taken = cost if stalls is None else stalls.stretch(now, cost)
-        if self._measured_from <= now < self._measured_to:
+        if self._measured_from <= self.env.now < self._measured_to:
             self.work_time += cost
-        return taken
+        return super().duration(cost)
 
     def _cost(self, demand: float) -> float:
         cost = demand

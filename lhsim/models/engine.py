@@ -56,6 +56,9 @@ class SimpyEngine:
             answered=push.answered if push else 0,
             refused=bridge.server.refused,
             limited=bridge.limited,
+            retries=bridge.senders.retries.count if bridge.senders.retries else 0,
+            duplicates=ledger.duplicates,
+            given_up=bridge.given_up,
         )
 
     def state(self) -> State:

@@ -7,6 +7,8 @@ followed until it ends; they stream into a histogram: memory does not grow with 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from attrs import field, frozen
 from simpy.events import Event
@@ -14,15 +16,18 @@ from simpy.events import Event
 from lhsim.errors import InvariantError
 from lhsim.metrics.account import BATCHES, Outcome, Window
 from lhsim.metrics.histogram import BUCKETS, Counts, record
-from lhsim.rules import batch
+from lhsim.rules import attempt_index, batch
+
+if TYPE_CHECKING:
+    from lhsim.models.clients import Reply
 
 
 class Message:
     """One message on its way; times in seconds, NaN until they are known."""
 
     __slots__ = (
-        "copies", "created", "delivered", "ended", "number", "outcome", "reached", "sender",
-        "stored", "target",
+        "attempts", "copies", "created", "delivered", "ended", "number", "original", "outcome",
+        "reached", "reply", "sender", "stored", "target",
     )  # fmt: skip
 
     def __init__(self, sender: int, number: int, target: int, created: float) -> None:
@@ -36,11 +41,32 @@ class Message:
         self.outcome = Outcome.PENDING
         self.copies: tuple[Message, ...] = ()  # broadcast: to the other targets
         self.ended: Countdown | None = None  # where the sender waits for the end
+        self.original: Message | None = None  # of an attempt at a message
+        self.attempts: Attempts | None = None  # at a message that its sender sends again
+        self.reply: Reply | None = None  # where its sender waits for an answer
 
     @property
     def together(self) -> tuple[Message, ...]:
         """All messages that were sent with this one, which brings them to the server."""
         return (self, *self.copies)
+
+    def attempt(self, number: int) -> Message:
+        """Return attempt `number`, from 0 on, to send this message: a message of its own."""
+        index = attempt_index(self.number, number)
+        attempt = Message(self.sender, index, self.target, self.created)
+        attempt.original = self
+        self.attempts = self.attempts or Attempts()
+        self.attempts.open += 1
+        return attempt
+
+
+class Attempts:
+    """The attempts at one message: the first that is delivered counts, else the last that fails."""
+
+    def __init__(self) -> None:
+        self.open = 0  # those that have not ended
+        self.given_up = False  # whether there are no further ones
+        self.outcome = Outcome.PENDING  # of the last that has ended
 
 
 class Countdown:
@@ -81,6 +107,7 @@ class Ledger:
         self.shortest = np.inf
         self.longest = -np.inf
         self.last_end = 0.0
+        self.duplicates = 0  # deliveries of a message that had ended before
         self.kept: list[Message] | None = [] if keep_messages else None
 
     @property
@@ -111,6 +138,9 @@ class Ledger:
             name = f"message {message.number} of agent {message.sender}"
             raise InvariantError(f"{name} ended twice: {message.outcome.name}, {outcome.name}")
         message.outcome = outcome
+        if message.original is not None:
+            self._end_attempt(message, message.original, now)
+            return
         del self.open[message]
         self.outcomes[outcome] += 1
         self.last_end = now
@@ -124,6 +154,29 @@ class Ledger:
                 self._measure(message, among)
         if message.ended is not None:
             message.ended.count()
+
+    def give_up(self, message: Message, now: float) -> None:
+        """Say that a message is not sent again: it has failed when all attempts at it have."""
+        assert message.attempts is not None
+        message.attempts.given_up = True
+        self._end_original(message, message.attempts, now)
+
+    def _end_attempt(self, attempt: Message, original: Message, now: float) -> None:
+        attempts = original.attempts
+        assert attempts is not None
+        attempts.open -= 1
+        attempts.outcome = attempt.outcome
+        if attempt.outcome is Outcome.DELIVERED and original.outcome is not Outcome.PENDING:
+            self.duplicates += 1
+        if original.outcome is Outcome.PENDING:
+            original.stored, original.reached = attempt.stored, attempt.reached
+            self._end_original(original, attempts, now)
+
+    def _end_original(self, message: Message, attempts: Attempts, now: float) -> None:
+        delivered = attempts.outcome is Outcome.DELIVERED
+        failed = attempts.given_up and attempts.open == 0
+        if message.outcome is Outcome.PENDING and (delivered or failed):
+            self.end(message, attempts.outcome, now)
 
     def check_conservation(self) -> None:
         """Raise InvariantError unless each message created has ended once or is pending."""

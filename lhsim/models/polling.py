@@ -15,7 +15,7 @@ and `Polling.wait_for_messages` below is that loop. The timeout is looked at aft
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from itertools import count
 from math import inf
@@ -27,6 +27,7 @@ from lhsim.checks import at_least, non_negative, positive, shares, whole, within
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
+from lhsim.models.faults import cuts
 from lhsim.models.ledger import Message
 from lhsim.models.limits import RateLimit
 from lhsim.models.workload import ZERO
@@ -76,6 +77,8 @@ class PollingServer:
     # Parts of the messages that have each priority, the highest first; none: all have the same.
     priorities: tuple[float, ...] = field(default=(), validator=shares)
     rate_limit: RateLimit | None = None  # of the messages that an agent sends
+    # After which an agent gives a request up, and asks again after `backoff` [s]; None: never.
+    client_timeout: Seconds | None = field(default=None, validator=positive)
 
     def __attrs_post_init__(self) -> None:
         if self.growth is not None and self.growth.longest < self.interval:
@@ -84,7 +87,11 @@ class PollingServer:
 
     def serve(self, bridge: Bridge) -> Polling:
         """Return this server's processes on a bridge."""
-        return Polling(self, bridge)
+        if self.client_timeout is None and not cuts(bridge.system.faults):
+            return Polling(self, bridge)
+        from lhsim.models.impatient import ImpatientPolling  # noqa: PLC0415 - derived from Polling
+
+        return ImpatientPolling(self, bridge)
 
 
 class Polling:
@@ -117,12 +124,12 @@ class Polling:
     def carry(self, message: Message) -> Steps:
         """Store a message (`POST /event/store`): from its sender to the mailbox of its target."""
         bridge, sender, number = self.bridge, message.sender, message.number
-        yield from bridge.receive(message)
-        if not bridge.admit(message):
+        let_in = yield from bridge.receive(message)
+        if not let_in:
             return
         yield from bridge.compute(sender, bridge.write_cpu, sender, number)
-        yield from bridge.write(message, self._post)
-        yield from bridge.compute(sender, bridge.acknowledge, sender, number)
+        stored = yield from bridge.write(message, self._post)
+        yield from bridge.acknowledge(message, stored=stored)
 
     def attend(self, agent: int, start: float) -> Steps:
         """Receive, for ever: ask for messages, take what comes, think, ask again."""
@@ -144,6 +151,9 @@ class Polling:
                     bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
                 yield from bridge.think(agent, self._think, agent, request)
 
+    def cut(self, _is_hit: Callable[[int], bool]) -> None:
+        """Cut connections: those of an agent are its requests, whose handlers do not notice."""
+
     def wait_for_messages(
         self, agent: int, request: int, cycles: Iterator[int]
     ) -> Generator[Event, Any, Found]:
@@ -157,7 +167,7 @@ class Polling:
             if messages:
                 return messages
             self.wasted_cycles += 1
-            yield from self._sleep(agent, self._jittered(agent, cycle, interval))
+            yield from self._sleep(agent, cycle, self._jittered(agent, cycle, interval))
             if growth is not None:
                 interval = grown(interval, growth.factor, growth.longest)
         self.timeouts += 1
@@ -179,7 +189,7 @@ class Polling:
         cache = self.server.cache
         return cache is not None and self.env.now - self._empty_since.get(agent, -inf) <= cache.ttl
 
-    def _sleep(self, agent: int, time: float) -> Steps:
+    def _sleep(self, agent: int, _cycle: int, time: float) -> Steps:
         if not self.server.wake_on_write:
             yield self.env.timeout(time)
         elif agent not in self._written:
@@ -192,10 +202,13 @@ class Polling:
         self._written.add(agent)
         alarm = self._asleep.pop(agent, None)
         if alarm is not None:
-            # No event can be taken back: the alarm goes off in vain, with nobody waiting for it.
-            awake = self.env.event()
-            awake.callbacks, alarm.callbacks = alarm.callbacks, []
-            awake.succeed()
+            self._end_sleep(alarm)
+
+    def _end_sleep(self, alarm: Event) -> None:
+        # No event can be taken back: the alarm goes off in vain, with nobody waiting for it.
+        awake = self.env.event()
+        awake.callbacks, alarm.callbacks = alarm.callbacks, []
+        awake.succeed()
 
     def _jittered(self, agent: int, cycle: int, interval: float) -> float:
         jitter = self.server.jitter
@@ -213,13 +226,16 @@ class Polling:
 
     def _post(self, message: Message) -> None:
         for one in message.together:
-            box = self._levels * one.target + self._level(one)
-            self._mailboxes.setdefault(box, deque()).append(one)
+            self._mailbox(one).append(one)
             if self.server.wake_on_write:
                 self._wake(one.target)
             if self.server.cache is not None and self.server.cache.invalidate:
                 self._empty_since.pop(one.target, None)
         self.bridge.memory.store()
+
+    def _mailbox(self, message: Message) -> deque[Message]:
+        box = self._levels * message.target + self._level(message)
+        return self._mailboxes.setdefault(box, deque())
 
     def _take(self, agent: int) -> Found:
         found: Found = []
@@ -234,4 +250,5 @@ class Polling:
     def _level(self, message: Message) -> int:
         if self._levels == 1:
             return 0
-        return priority(self.bridge.seed, message.sender, message.number, self._priorities)
+        number = (message.original or message).number
+        return priority(self.bridge.seed, message.sender, number, self._priorities)

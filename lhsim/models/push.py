@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
@@ -181,8 +181,8 @@ class Push:
     def carry(self, message: Message) -> Steps:
         """Take a message from its sender to its target's connection."""
         bridge, sender, number = self.bridge, message.sender, message.number
-        yield from bridge.receive(message)
-        if not bridge.admit(message):
+        let_in = yield from bridge.receive(message)
+        if not let_in:
             return
         yield from bridge.compute(sender, self._validate, sender, number)
         yield from bridge.compute(sender, bridge.write_cpu, sender, number)
@@ -193,7 +193,7 @@ class Push:
                 if self.server.elicitation is not None:
                     self.env.process(self._expire(copy, self._deadline(copy)))
             yield from self.hand_over(message)
-        yield from bridge.compute(sender, bridge.acknowledge, sender, number)
+        yield from bridge.acknowledge(message, stored=stored)
         if self.server.elicitation is not None:
             yield from self._expire(message, self._deadline(message))
 
@@ -227,7 +227,10 @@ class Push:
         for attempt in numbers:
             yield from bridge.travel(agent, bridge.request_up, agent, attempt)
             self.attempts += 1
-            if self._full and server.overflow != "wait":
+            let_in = not self.bridge.unreachable and (not self._full or server.overflow == "wait")
+            if let_in:
+                let_in = yield from self._enter(agent, attempt)
+            if not let_in:
                 self._refuse(agent)
                 if server.backoff is not None:
                     multiple = backed_off(multiple, server.backoff, server.backoff_cap)
@@ -235,7 +238,6 @@ class Push:
                     yield from self._fall_back(agent, attempt, multiple, numbers)
                     continue
             else:
-                yield from self._enter(agent, attempt)
                 multiple = 1.0
                 if self._session is None:
                     return
@@ -266,6 +268,9 @@ class Push:
         """Ask once for the messages that wait for an agent, and receive all of them."""
         bridge = self.bridge
         yield from bridge.travel(agent, bridge.request_up, agent, request)
+        if bridge.unreachable:
+            yield from bridge.travel(agent, bridge.answer_down, agent, request)
+            return
         yield from bridge.compute(agent, self._parse_request, agent, request)
         self.cycles += 1
         yield from bridge.compute(agent, self._query_cpu, agent, request)
@@ -281,6 +286,18 @@ class Push:
             else:
                 self.env.process(self._answer(message, self.server.elicitation))
 
+    def cut(self, is_hit: Callable[[int], bool]) -> None:
+        """Cut the connections of the agents that are hit, who try again after `reconnect`.
+
+        While nobody reaches the server, those that wait in line for a place are refused, too.
+        """
+        while self.bridge.unreachable and self._line:
+            self._line.popleft().succeed(False)
+        for agent in [one for one in self._connections if is_hit(one)]:
+            connection = self._connections[agent]
+            self._leave(agent)
+            self.env.process(self._come_back(agent, connection.attempt))
+
     def _come_back(self, agent: int, attempt: int) -> Steps:
         """Connect again after the server has closed the connection that an attempt had made."""
         yield from self.bridge.delay(self._reconnect, agent, attempt)
@@ -291,11 +308,14 @@ class Push:
         limit = self.server.connections
         return limit is not None and self.bridge.memory.connections >= limit
 
-    def _enter(self, agent: int, attempt: int) -> Steps:
+    def _enter(self, agent: int, attempt: int) -> Generator[Event, Any, bool]:
+        """Let an agent in, once there is a place; return whether it came to that."""
         if self._full:
             place = self.env.event()
             self._line.append(place)
-            yield place  # handed on by the agent that leaves
+            got_it: bool = yield place  # handed on by the agent that leaves
+            if not got_it:
+                return False
         else:
             self.bridge.memory.connect()
         yield from self.bridge.compute(agent, self._connect, agent, attempt)
@@ -305,6 +325,7 @@ class Push:
             self.env.process(self._keep_alive(agent, connection))
         for message in self._parked.pop(agent, ()):
             self.env.process(self.push(message))
+        return True
 
     def _keep_alive(self, agent: int, connection: Connection) -> Steps:
         """Send heartbeats at equal distances; one that is due during another is left out."""
@@ -337,7 +358,7 @@ class Push:
         if self.server.batch_size is not None:
             self._give_back(connection)
         if self._line:
-            self._line.popleft().succeed()
+            self._line.popleft().succeed(True)
         else:
             self.bridge.memory.disconnect()
 
@@ -481,6 +502,8 @@ class Push:
             return
         yield from bridge.think(target, self._answer_think, sender, number)
         yield from bridge.travel(target, self._answer_up, sender, number)
+        if bridge.unreachable:
+            return
         yield from bridge.compute(target, self._parse_answer, sender, number)
         if how == ACCEPT:
             yield from bridge.compute(target, self._validate_answer, sender, number)

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simpy import Environment
 from simpy.events import NORMAL, Event
 
 from lhsim.rules import part_inside
+
+if TYPE_CHECKING:
+    from lhsim.models.pauses import Pauses
 
 # A time [s], or what gives it when the service begins, where it depends on the state by then.
 Demand: TypeAlias = float | Callable[[], float]
@@ -53,15 +56,24 @@ class Station:
         How many services run at a time.
     measured
         The window [from, to) in which its busy time counts [s].
+    stalls
+        When it stands still; None: never.
     """
 
-    def __init__(self, env: Environment, servers: int, measured: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        servers: int,
+        measured: tuple[float, float],
+        stalls: Pauses | None = None,
+    ) -> None:
         self.env = env
         self.servers = servers
         self.busy = 0
         self.waiting: deque[Service] = deque()
         self.busy_time = 0.0  # server-seconds inside the measured window
         self._measured_from, self._measured_to = measured
+        self._stalls = stalls
 
     def serve(
         self,
@@ -82,7 +94,7 @@ class Station:
 
     def duration(self, demand: float) -> float:
         """Return how long a service of `demand` that begins now keeps its server [s]."""
-        return demand
+        return demand if self._stalls is None else self._stalls.stretch(self.env.now, demand)
 
     def complete(self, service: Service) -> None:
         """End a service: its effect, then the start of the next; its owner continues after."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from lhsim.models.ledger import Message
+    from lhsim.models.pauses import Pauses
 
 T = TypeVar("T")
 
@@ -58,15 +59,20 @@ class Store:
     """The running event store."""
 
     def __init__(
-        self, env: Environment, store: EventStore, seed: int, measured: tuple[float, float]
+        self,
+        env: Environment,
+        store: EventStore,
+        seed: int,
+        measured: tuple[float, float],
+        stalls: Pauses | None = None,
     ) -> None:
         self._env = env
         self._scan = store.scan
         self._busy_timeout = store.busy_timeout
         self._query = stage(store.query, Purpose.QUERY, seed)
         self._write = stage(store.write, Purpose.WRITE, seed)
-        self.pool = Station(env, store.connections, measured)
-        self.writer = Station(env, 1, measured) if store.single_writer else self.pool
+        self.pool = Station(env, store.connections, measured, stalls)
+        self.writer = Station(env, 1, measured, stalls) if store.single_writer else self.pool
         self.events = store.events  # in the log
         self.queries = 0
         self.writes = 0

@@ -7,6 +7,7 @@ from attrs import Factory, field, frozen
 from lhsim.checks import whole
 from lhsim.errors import InputError
 from lhsim.models.cpu import Cpu
+from lhsim.models.faults import Fault, cuts
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
 from lhsim.models.polling import PollingServer
@@ -68,12 +69,16 @@ class System:
     polling: PollingServer | None = None
     push: PushServer | None = None
     memory: Memory = Factory(Memory)
+    faults: tuple[Fault, ...] = ()
     calibration: Calibration | None = None
 
     def __attrs_post_init__(self) -> None:
         if (self.polling is None) == (self.push is None):
             problem = "is missing" if self.polling is None else "stands beside push"
             raise InputError(problem, key="polling", allowed="exactly one of polling and push")
+        if cuts(self.faults) and self.push is not None and self.push.reconnect is None:
+            allowed = "a distribution where a fault cuts connections"
+            raise InputError("is missing", key="push.reconnect", allowed=allowed)
 
     @property
     def server(self) -> PollingServer | PushServer:

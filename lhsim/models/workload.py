@@ -171,6 +171,25 @@ class Slow:
 
 
 @frozen
+class Retry:
+    """How an agent tries again to send a message.
+
+    An attempt has failed `timeout` after it was sent, when the server refuses it, or when its
+    connection is cut. After the k-th failure the agent waits for `backoff` factor^(k-1), at most
+    `longest`, jittered, and sends the message again, up to so many `attempts`.
+    """
+
+    timeout: Seconds = field(default=10.0, validator=positive)  # of an attempt [s]
+    attempts: int = field(default=4, validator=whole(1))  # at a message, the first included
+    backoff: Seconds = field(default=0.5, validator=non_negative)  # after the first failure [s]
+    factor: float = field(default=1.0, validator=at_least(1))  # of a back-off to the one before it
+    longest: Seconds = field(default=60.0, validator=non_negative)  # back-off, unjittered [s]
+    jitter: float = field(default=0.0, validator=within(0, 1))  # part of a back-off, either way
+    # Further attempts that each message of an agent pays for, saved up to 10; None: all there are.
+    budget: float | None = field(default=None, validator=non_negative)
+
+
+@frozen
 class Workload:
     """N agents, their traffic and how they begin.
 
@@ -189,6 +208,7 @@ class Workload:
     start: Start = field(default="random", validator=one_of(("random", "together", "ramp")))
     start_over: Seconds = field(default=1.0, validator=non_negative)  # time in which they start [s]
     slow: Slow | None = None
+    retry: Retry | None = None  # of what an agent sends; None: it is sent once
 
     def offered_load(self, agents: int) -> float | None:
         """Return the messages that `agents` agents offer [1/s]; None for a closed loop."""

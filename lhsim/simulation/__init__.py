@@ -76,7 +76,7 @@ def simulate(
     system = _system(system)
     check_count(system.workload, agents)
     check_seed(seed)
-    name, reason = engines.choose(engine)
+    name, reason = engines.choose(engine, system)
     window = _window(system, duration, warmup, drain)
     memory.check(system, agents, duration, name, keep=keep_messages)
     with engines.rare_garbage_collection():

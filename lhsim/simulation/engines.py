@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lhsim.errors import unknown_name
+from lhsim.errors import InputError, unknown_name
+from lhsim.models.faults import Disconnect, Fault, Outage
 
 if TYPE_CHECKING:
     from lhsim.metrics.account import Window
@@ -17,19 +18,47 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "simpy", "compiled")
 
 
-def choose(asked: str) -> tuple[str, str]:
-    """Return the name of the engine that runs, and why, for what was asked for.
+def _has(kind: type[Fault]) -> Callable[[System], bool]:
+    return lambda system: any(isinstance(fault, kind) for fault in system.faults)
+
+
+# The options that the compiled engine does not cover, and whether a system uses them. With these a
+# client has several requests under way, of which it has given up all but the last; in the compiled
+# engine an agent has one place for its request.
+ONLY_WITH_SIMPY: Mapping[str, Callable[[System], bool]] = {
+    "workload.retry": lambda system: system.workload.retry is not None,
+    "polling.client_timeout": lambda system: (
+        system.polling is not None and system.polling.client_timeout is not None
+    ),
+    "faults.outage": _has(Outage),
+    "faults.disconnect": _has(Disconnect),
+}
+
+
+def only_with_simpy(system: System) -> tuple[str, ...]:
+    """Return the options that a system uses and the compiled engine does not cover."""
+    return tuple(path for path, is_used in ONLY_WITH_SIMPY.items() if is_used(system))
+
+
+def choose(asked: str, system: System) -> tuple[str, str]:
+    """Return the name of the engine that runs a system, and why, for what was asked for.
 
     Raises
     ------
     InputError
-        When there is no such engine.
+        When there is no such engine, or it does not cover the system.
     """
     if asked not in ENGINES:
         raise unknown_name("engine", str(asked), ENGINES, key="engine")
-    if asked == "auto":
-        return "compiled", "the fastest engine, and it covers the whole system"
-    return asked, "it was asked for"
+    missing = ", ".join(only_with_simpy(system))
+    if asked == "compiled" and missing:
+        problem = f"the compiled engine does not cover {missing}"
+        raise InputError(problem, key="engine", allowed="auto, simpy")
+    if asked != "auto":
+        return asked, "it was asked for"
+    if missing:
+        return "simpy", f"the compiled engine does not cover {missing}"
+    return "compiled", "the fastest engine, and it covers the whole system"
 
 
 def start(

@@ -230,13 +230,18 @@ class Run:
             connection_count=account.peak_connections,
             polling_cycles_total=now.cycles - begin.cycles,
             database_queries_total=now.queries - begin.queries,
-            timeout_events=now.timeouts - begin.timeouts,
+            timeout_events=_timeouts(now) - _timeouts(begin),
             wasted_poll_cycles=now.wasted - begin.wasted,
             elicitation_requests_created=now.stored - begin.stored,
             elicitation_responses_received=now.answered - begin.answered,
             schema_validation_time_ms=validation * MS,
             websocket_events_sent=now.sent - begin.sent,
         )
+
+
+def _timeouts(counters: Counters) -> int:
+    """Return the requests that ended by a timeout, whether the server's or the client's."""
+    return counters.timeouts + counters.given_up
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:

@@ -39,6 +39,7 @@ from lhsim.models import (
     PushServer,
     RateLimit,
     Slow,
+    Stall,
     Stalls,
     System,
     Warmth,
@@ -290,6 +291,14 @@ def memory(_mood, _agents):
     }
 
 
+def stalls_at_set_times():
+    """Return a few stalls, which may overlap or touch."""
+    times = st.sampled_from((0.0, 3 * TICK, 4 * TICK, 0.25, 0.3, 0.5))
+    lengths = st.sampled_from((TICK / 4, TICK, 0.05, 0.25))
+    one = st.builds(Stall, st.sampled_from(("cpu", "store", "store")), times, lengths)
+    return often((), st.lists(one, min_size=1, max_size=3).map(tuple))
+
+
 FIELDS = {
     Workload: workload,
     Slow: slow,
@@ -357,7 +366,8 @@ def cases(draw, server, moods=MOODS, many=False, **focus):
         part: draw(built(cls, mood, agents, **focus[part](mood) if part in focus else {}))
         for part, cls in parts.items()
     }
-    system = _finite(System(name=name, **built_parts), agents)
+    faults = draw(stalls_at_set_times())
+    system = _finite(System(name=name, **built_parts, faults=faults), agents)
     share = draw(st.sampled_from((None, 0.0, 0.125, 0.5)))
     duration = min(draw(st.sampled_from((SAMPLED, 2.0, 3.0))), STEPS / _steps(system, agents))
     return Case(

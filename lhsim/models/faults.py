@@ -1,0 +1,72 @@
+"""What goes wrong at a time that is known beforehand: the triggers of an experiment on failure.
+
+Random stalls of the host are a part of `lhsim.models.Cpu`, and lost packets of
+`lhsim.models.Network`: they belong to the system. A fault is what is done to it. Descriptions only;
+the processes are in `lhsim.models.pauses` and `lhsim.models.incidents`.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable
+from typing import ClassVar, Literal
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from lhsim.checks import non_negative, one_of, positive, within
+from lhsim.units import Seconds
+
+Component = Literal["cpu", "store"]
+COMPONENTS = ("cpu", "store")
+
+
+class Fault(abc.ABC):
+    """Something that goes wrong at a set time."""
+
+    tag: ClassVar[str] = "kind"
+    name: ClassVar[str]
+
+
+@frozen(slots=False)
+class Stall(Fault):
+    """A component stands still, and then goes on with what it was doing."""
+
+    name: ClassVar[str] = "stall"
+
+    component: Component = field(validator=one_of(COMPONENTS))  # all its stations
+    at: Seconds = field(validator=non_negative)  # [s]
+    duration: Seconds = field(validator=positive)  # [s]
+
+
+@frozen(slots=False)
+class Outage(Fault):
+    """Nobody reaches the server for a time: connections are cut, and what comes is refused."""
+
+    name: ClassVar[str] = "outage"
+
+    at: Seconds = field(validator=non_negative)  # [s]
+    duration: Seconds = field(validator=positive)  # [s]
+
+
+@frozen(slots=False)
+class Disconnect(Fault):
+    """Many connections are cut at once."""
+
+    name: ClassVar[str] = "disconnect"
+
+    at: Seconds = field(validator=non_negative)  # [s]
+    share: float = field(default=1.0, validator=within(0, 1))  # each with this probability
+
+
+def stalls(faults: Iterable[Fault], component: Component) -> NDArray[np.float64]:
+    """Return when a component stands still: starts and ends [s], of shape (2, stalls)."""
+    found = [fault for fault in faults if isinstance(fault, Stall) and fault.component == component]
+    return np.array([[one.at, one.at + one.duration] for one in found]).reshape(-1, 2).T
+
+
+def cuts(faults: Iterable[Fault]) -> tuple[Outage | Disconnect, ...]:
+    """Return the faults that cut connections, in the order of their times."""
+    found = [fault for fault in faults if isinstance(fault, Outage | Disconnect)]
+    return tuple(sorted(found, key=lambda fault: fault.at))
