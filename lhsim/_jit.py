@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 F = TypeVar("F", bound=Callable[..., object])
 
 _HOW: Any = {"nogil": True, "error_model": "numpy"}
+INLINED: Any = {**_HOW, "forceinline": True}  # how `inlined` compiles
 
 
 def jit(function: F) -> F:
@@ -35,7 +36,15 @@ def inlined(function: F) -> F:
 
     It is not kept on disk: Numba would not notice when something changes that it calls.
     """
-    return cast(F, numba.njit(function, forceinline=True, **_HOW))
+    return cast(F, numba.njit(function, **INLINED))
+
+
+def alone(function: F) -> F:
+    """Compile `function` as code of its own, which the functions that call it share.
+
+    It is not kept on disk but with those that call it.
+    """
+    return cast(F, numba.njit(function, **_HOW))
 
 
 @intrinsic

@@ -18,12 +18,8 @@ from lhsim.compiled import polling, push
 from lhsim.compiled.ledger import has_records, has_room
 from lhsim.compiled.queue import next_event, next_soon, retune
 from lhsim.compiled.senders import send, start
-from lhsim.compiled.state import DONE, NOBODY, State, attach
+from lhsim.compiled.state import DONE, NOBODY, NONE, SOME, State, attach
 from lhsim.compiled.stations import begin, complete
-
-# Whether a system has options that few have: a part of the type of `State`, so that the code for
-# them is not even there in the kernels that need none of it.
-NONE, SOME = (), (True,)
 
 PATIENCE = 2.0  # before the user is told why nothing happens [s]
 
@@ -86,32 +82,32 @@ def _kernels(sources: str) -> tuple[Any, Any, dict[tuple[str, bool], Any]]:
     @jit
     def start_agents(memory: Any) -> None:
         _ = sources
-        start(attach(memory, NONE))
+        start(attach(memory.ctypes.data, NONE))
 
     @jit
     def retune_calendar(memory: Any, days_per_second: float) -> None:
         _ = sources
-        retune(attach(memory, NONE), days_per_second)
+        retune(attach(memory.ctypes.data, NONE), days_per_second)
 
     @jit
     def run_polling(memory: Any, until: float, most: int) -> int:
         _ = sources
-        return _run(attach(memory, NONE), until, most, polling.attend, polling.carry)
+        return _run(attach(memory.ctypes.data, NONE), until, most, polling.attend, polling.carry)
 
     @jit
     def run_push(memory: Any, until: float, most: int) -> int:
         _ = sources
-        return _run(attach(memory, NONE), until, most, push.attend, push.carry)
+        return _run(attach(memory.ctypes.data, NONE), until, most, push.attend, push.carry)
 
     @jit
     def run_polling_with_options(memory: Any, until: float, most: int) -> int:
         _ = sources
-        return _run(attach(memory, SOME), until, most, polling.attend, polling.carry)
+        return _run(attach(memory.ctypes.data, SOME), until, most, polling.attend, polling.carry)
 
     @jit
     def run_push_with_options(memory: Any, until: float, most: int) -> int:
         _ = sources
-        return _run(attach(memory, SOME), until, most, push.attend, push.carry)
+        return _run(attach(memory.ctypes.data, SOME), until, most, push.attend, push.carry)
 
     runs = {
         ("polling", False): run_polling,

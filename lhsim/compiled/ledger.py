@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lhsim._jit import inlined
+from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import fetch, schedule, soon
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
@@ -87,7 +88,7 @@ def new_place(s: State) -> int:
     return place
 
 
-@inlined
+@outlined
 def dispatch(s: State, sender: int, number: int) -> None:
     """Create what an agent sends at a time; its courier sets out when the sender has gone on.
 
@@ -158,7 +159,7 @@ def after_the_limit(s: State, entity: int, phase: int) -> int:
     return ACKNOWLEDGE
 
 
-@inlined
+@outlined
 def reject(s: State, place: int) -> int:
     """Reject what a courier brings, one or all messages of a broadcast; return how many."""
     rejected = 0
@@ -170,7 +171,7 @@ def reject(s: State, place: int) -> int:
     return rejected
 
 
-@inlined
+@outlined
 def timer(s: State, agent: int) -> int:
     """Return the courier of no message, which can wait for something beside an agent's own event.
 
@@ -188,7 +189,7 @@ def timer(s: State, agent: int) -> int:
     return courier(s, place)
 
 
-@inlined
+@outlined
 def commit(s: State, place: int) -> None:
     """Make what a courier brings visible in the store, where it is one event."""
     counts = s.counts[0]
@@ -229,7 +230,7 @@ def end(s: State, place: int, outcome: int) -> None:
     release(s, place)
 
 
-@inlined
+@outlined
 def close(s: State, place: int, outcome: int) -> None:
     """Record how a message ended, while its content is still somewhere, to no avail."""
     message, counts, settings, now = s.messages[place], s.counts[0], s.settings[0], s.queue[0].now

@@ -14,6 +14,7 @@ from lhsim.compiled.ledger import (
     take,
     timer,
 )
+from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import schedule, soon
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
@@ -139,7 +140,7 @@ def _answer(s: State, agent: int) -> int:
     return SLEEP
 
 
-@inlined
+@outlined
 def _receive(s: State, agent: int) -> int:
     receiver = s.receivers[agent]
     if receiver.found == 0:
@@ -151,7 +152,7 @@ def _receive(s: State, agent: int) -> int:
     return THINK
 
 
-@inlined
+@outlined
 def _sleep(s: State, agent: int) -> int:
     """Let an agent's request sleep after an empty cycle, for a time that is its own."""
     settings, poller = s.settings[0], s.pollers[agent]

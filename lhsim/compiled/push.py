@@ -23,6 +23,7 @@ from lhsim.compiled.ledger import (
     take,
     timer,
 )
+from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import insert, schedule, soon
 from lhsim.compiled.state import (
     A_PLACE,
@@ -35,12 +36,14 @@ from lhsim.compiled.state import (
     BEATING,
     BEATS,
     BLOCK,
+    BY_REPLY,
     CONNECT,
     CONNECTED,
     CREATED,
     DISCONNECT,
     DONE,
     DROP_NEW,
+    EXPIRES,
     EXPIRY,
     FALLBACK,
     FLUSHED,
@@ -112,6 +115,8 @@ def carry(s: State, entity: int, phase: int) -> int:
     place = message_of(s, entity)
     if len(s.options) > 0 and _is_of_option(s, phase):
         return _go_on_with_option(s, entity, place, phase)
+    if len(s.options) > 0 and phase == WRITE and s.settings[0].elicits == BY_REPLY:
+        return ACKNOWLEDGE
     if phase == WRITE and _crosses(s, place):
         return RELAY
     if phase in (WRITE, RELAY, UNPARKED):
@@ -137,7 +142,8 @@ def attend(s: State, agent: int, phase: int) -> int:
     """Return the phase of an agent's connection that comes after one that is over."""
     receiver, settings = s.receivers[agent], s.settings[0]
     if phase == START:
-        return REQUEST_UP
+        by_reply = len(s.options) > 0 and settings.elicits == BY_REPLY
+        return DONE if by_reply else REQUEST_UP
     if phase == REQUEST_UP:
         return _come(s, agent)
     if phase == A_PLACE:
@@ -162,7 +168,7 @@ def attend(s: State, agent: int, phase: int) -> int:
 @inlined
 def _with_options(s: State, entity: int, phase: int) -> int:
     """Do what options add to the end of a phase; return the phase that is over then."""
-    if phase == WRITE:
+    if phase == WRITE and s.settings[0].elicits != BY_REPLY:
         _hand_over_copies(s, message_of(s, entity))
     return WRITE if phase == STORED else after_the_limit(s, entity, phase)
 
@@ -188,7 +194,7 @@ def _crosses(s: State, place: int) -> bool:
     return loop_of(s, message.sender) != loop_of(s, message.target)
 
 
-@inlined
+@outlined
 def _push(s: State, entity: int, place: int) -> int:
     """Send a stored message over its target's connection, or do as the overflow policy says."""
     message, settings = s.messages[place], s.settings[0]
@@ -228,7 +234,7 @@ def _queue(s: State, entity: int, place: int) -> int:
     return SEND
 
 
-@inlined
+@outlined
 def _sent(s: State, entity: int, place: int) -> int:
     message = s.messages[place]
     if len(s.options) > 0 and len(s.links) > 0:
@@ -255,7 +261,7 @@ def _after_push(s: State, entity: int, place: int) -> int:
     return ACKNOWLEDGE if entity == courier(s, place) else DONE
 
 
-@inlined
+@outlined
 def _come(s: State, agent: int) -> int:
     """Let an agent in, refuse it, or let it wait for a place."""
     counts, settings = s.counts[0], s.settings[0]
@@ -292,7 +298,7 @@ def _refuse(s: State, agent: int) -> None:
             end(s, take(s, receiver), REJECTED)
 
 
-@inlined
+@outlined
 def _open(s: State, agent: int) -> None:
     receiver = s.receivers[agent]
     receiver.status = CONNECTED
@@ -303,7 +309,7 @@ def _open(s: State, agent: int) -> None:
         soon(s, content(s, take(s, receiver)), UNPARKED)
 
 
-@inlined
+@outlined
 def _leave(s: State, agent: int) -> None:
     counts = s.counts[0]
     s.receivers[agent].status = KNOWN
@@ -331,7 +337,7 @@ def _is_of_option(s: State, phase: int) -> bool:
     return phase >= OF_OPTIONS or HEARTBEAT <= phase <= VALIDATE_ANSWER
 
 
-@inlined
+@outlined
 def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
     """Return the phase of a message or a timer that comes after one of an option."""
     message = s.messages[place]
@@ -341,7 +347,9 @@ def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
         close(s, place, EXPIRED)
     if phase in (PUSH_DOWN, REACHED):
         return _reach(s, place)
-    if phase == ACKNOWLEDGE:
+    if phase == ACKNOWLEDGE and s.settings[0].elicits == BY_REPLY and message.pending:
+        _reply_with_request(s, place)
+    if phase in (ACKNOWLEDGE, EXPIRES):
         return _expire(s, entity, place)
     if ANSWER_THINK <= phase <= VALIDATE_ANSWER:
         return _answer(s, place, phase)
@@ -360,6 +368,20 @@ def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
         begin(s, 2 * message.target, RECONNECT)
     release(s, place)
     return DONE
+
+
+@inlined
+def _reply_with_request(s: State, first: int) -> None:
+    """Let the reply to a sender carry the request, which its client answers by a new call."""
+    place = first
+    while place >= 0:
+        soon(s, content(s, place), SENT)
+        place = s.messages[place].connection
+    copy = s.messages[first].connection
+    while copy >= 0:
+        s.messages[copy].alive = 2
+        soon(s, courier(s, copy), EXPIRES)
+        copy = s.messages[copy].connection
 
 
 @inlined
@@ -408,7 +430,7 @@ def _expire(s: State, entity: int, place: int) -> int:
     return DONE
 
 
-@inlined
+@outlined
 def _attend_with_option(s: State, agent: int, phase: int) -> int:
     """Return the phase of an agent that polls, or comes back, that comes after one of an option."""
     receiver, counts = s.receivers[agent], s.counts[0]
@@ -492,7 +514,7 @@ def _beat(s: State, place: int) -> int:
     return BEATING
 
 
-@inlined
+@outlined
 def _overflow(s: State, entity: int, place: int) -> int:
     """Do as the outbound policy says with a message for which there is no place."""
     policy, agent = s.settings[0].outbound_policy, s.messages[place].target
@@ -610,7 +632,7 @@ def _give_back(s: State, agent: int) -> None:
         place = after
 
 
-@inlined
+@outlined
 def _give_up(s: State, place: int) -> None:
     if s.settings[0].overflow == REJECT:
         end(s, place, LOST)

@@ -16,6 +16,7 @@ than the logarithm of its size.
 from __future__ import annotations
 
 from lhsim._jit import inlined, prefetch
+from lhsim.compiled.outlining import outlined
 from lhsim.compiled.state import NOBODY, PLACE_SIZE, Record, State
 
 YEAR_BITS = 14
@@ -26,7 +27,7 @@ MOST_LANES = 8  # each is looked at for each event
 LOOK_AHEAD = 4  # events, or days
 
 
-@inlined
+@outlined
 def schedule(s: State, entity: int, delay: float, lane: int) -> None:
     """Let an entity's event happen after `delay` [s]; `lane` is -1 for the calendar."""
     queue, event = s.queue[0], s.events[entity]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import dispatch
+from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import insert, schedule
 from lhsim.compiled.state import (
     FIRST_GAP,
@@ -48,7 +49,7 @@ def _sends(s: State, agent: int) -> bool:
     return inside and (agent - settings.first_sender) % settings.sender_step == 0
 
 
-@inlined
+@outlined
 def send(s: State, entity: int) -> None:
     """Let a sender go on: send its message, and wait for the time of the next, or for its end."""
     if s.settings[0].closed:

@@ -94,6 +94,7 @@ if TYPE_CHECKING:
 
 OVERFLOWS = ("reject", "wait", "fallback")  # by their numbers
 OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")  # by their numbers
+ASKINGS = (None, "push", "reply")  # by their numbers
 NO_LIMIT = -1
 MOST = 2**31 - 1  # that an entity's number, and others like it, can be
 FEWEST_MESSAGES = 4096
@@ -162,6 +163,7 @@ def state_of(
         reached=np.zeros(0),
         stalls=with_stalls(np.zeros(0), np.zeros(0), stalls(system.faults, "store")),
         address=0,
+        table=0,
     )
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
@@ -295,11 +297,12 @@ def _push(system: System, server: PushServer) -> dict[int, Passage]:
         stages[BEATING] = (ON_THE_WAY, Deterministic(server.heartbeat))
         stages[HEARTBEAT] = (OWN_LOOP, cpu.heartbeat)
     if server.elicitation is not None:
+        loop = TARGETS_LOOP if server.elicitation.asks_by == "push" else OWN_LOOP
         stages |= {
             ANSWER_THINK: (ON_THE_WAY, server.elicitation.think),
             ANSWER_UP: (ON_THE_WAY, network.up),
-            PARSE_ANSWER: (TARGETS_LOOP, cpu.parse_message),
-            VALIDATE_ANSWER: (TARGETS_LOOP, cpu.validate),
+            PARSE_ANSWER: (loop, cpu.parse_message),
+            VALIDATE_ANSWER: (loop, cpu.validate),
         }
     if server.overflow == "fallback":
         assert server.fallback_interval is not None
@@ -344,7 +347,7 @@ def _settings(
         "outbound": _or_none(push.outbound if push else None),
         "reconnects": push is not None and push.reconnect is not None,
         "outbound_policy": OUTBOUND_POLICIES.index(push.outbound_policy) if push else DROP_NEW,
-        "elicits": elicitation is not None,
+        "elicits": ASKINGS.index(elicitation.asks_by if elicitation else None),
         "answer_timeout": elicitation.timeout if elicitation else math.inf,
         "accept": elicitation.accept if elicitation else 0.0,
         "decline": elicitation.decline if elicitation else 0.0,

@@ -84,6 +84,7 @@ LINGER = 78  # of a timer: for the batch of its connection that is being collect
 FLUSHED = 79  # nothing: a batch is sent, by the content of its first message
 EXPIRY = 80  # of a courier, whose sender has been answered: for the answer of the target
 REACHED = 81  # nothing: a message that a poll has brought is answered
+EXPIRES = 82  # nothing: a courier has answered nobody, and waits for the answer of the target
 PHASES = 90
 DONE = -1  # the entity waits for nothing any more
 
@@ -99,6 +100,7 @@ WRITER = 5  # the writer of the database
 TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL = 0, 1, 2, 3
 REJECT, WAIT, FALLBACK = 0, 1, 2
 DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3
+NEVER, BY_PUSH, BY_REPLY = 0, 1, 2
 
 # What an agent is to the push server.
 STRANGER, KNOWN, CONNECTED = 0, 1, 2
@@ -238,7 +240,7 @@ SETTINGS = np.dtype(
         ("outbound", "i8"),  # -1: no limit
         ("reconnects", "i8"),  # whether agents come back
         ("outbound_policy", "i8"),
-        ("elicits", "i8"),  # whether a message is answered by its target
+        ("elicits", "i8"),  # whether a message is answered, and how the request gets there
         ("answer_timeout", "f8"),
         ("accept", "f8"),
         ("decline", "f8"),
@@ -366,10 +368,15 @@ class State(NamedTuple):
     reached: Any  # by message: when it reached its target; empty unless that answers
     stalls: Any  # of the store: starts and ends, of shape (2, stalls)
     address: Any  # of `events`
+    table: Any  # address of the `addresses`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
 
-ARRAYS = len(State._fields) - 2  # the fields before `address`
+ARRAYS = len(State._fields) - 3  # the fields before `address`
+
+# Whether a system has options that few have: a part of the type of `State`, so that the code for
+# them is not even there in the kernels that need none of it.
+NONE, SOME = (), (True,)
 
 
 def addresses(state: State) -> NDArray[np.int64]:
@@ -378,8 +385,9 @@ def addresses(state: State) -> NDArray[np.int64]:
 
 
 @inlined
-def attach(memory: Any, options: Any) -> State:
-    """Return the state at `addresses`."""
+def attach(table: int, options: Any) -> State:
+    """Return the state whose `addresses` are at an address."""
+    memory = view(table, (ARRAYS, 2), np.int64)
     return State(
         view(memory[0, 0], 1, SETTINGS),
         view(memory[1, 0], 1, COUNTS),
@@ -410,5 +418,6 @@ def attach(memory: Any, options: Any) -> State:
         view(memory[26, 0], memory[26, 1], np.float64),
         view(memory[27, 0], (2, memory[27, 1] // 2), np.float64),
         memory[3, 0],
+        table,
         options,
     )

@@ -12,11 +12,13 @@ import numpy as np
 
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import collect, commit, content, message_of, reject
+from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
     ANSWER_THINK,
     ANSWER_UP,
+    BY_REPLY,
     COLLECTION,
     CONNECTED,
     DONE,
@@ -52,7 +54,7 @@ from lhsim.rules import (
 from lhsim.streams import uniform
 
 
-@inlined
+@outlined
 def begin(s: State, entity: int, phase: int) -> bool:
     """Let a phase begin; return whether it takes an event, else it is over at once."""
     stage = s.stages[phase]
@@ -81,7 +83,7 @@ def begin(s: State, entity: int, phase: int) -> bool:
     return True
 
 
-@inlined
+@outlined
 def write(s: State, entity: int, phase: int) -> int:
     """Return the phase of a courier that is to write now, or has found the database locked."""
     if phase != LOCKED:
@@ -137,8 +139,9 @@ def _set_out(s: State, entity: int, stage: Record, delay: float) -> None:
     else:
         message = s.messages[message_of(s, entity)]
         agent, index = message.sender, message.number
-        of_target = stage.purpose in (PUSH_DOWN, ANSWER_THINK, ANSWER_UP)
-        whose = message.target if of_target else agent
+        of_asked = stage.purpose in (PUSH_DOWN, ANSWER_THINK, ANSWER_UP)
+        by_reply = s.settings[0].elicits == BY_REPLY
+        whose = message.target if of_asked and not by_reply else agent
     usual = delay
     if stage.slows:
         delay = slowed(s, whose, delay)
@@ -214,7 +217,7 @@ def _line_up(s: State, station: Record, entity: int) -> None:
     station.waiting += 1
 
 
-@inlined
+@outlined
 def _start(s: State, number: int, entity: int) -> None:
     station, settings, now = s.stations[number], s.settings[0], s.queue[0].now
     station.busy += 1

@@ -57,8 +57,14 @@ def _push(system: System, rate: float, copies: int) -> float:
     cpu, store, network = system.cpu, system.store, system.network
     if push_load(system, rate, copies) >= 1:
         return math.inf
-    on_loop = cpu.parse_message.mean + cpu.validate.mean + cpu.write.mean + cpu.send.mean
+    on_loop = cpu.parse_message.mean + cpu.validate.mean + cpu.write.mean
+    on_loop += cpu.acknowledge.mean if _asks_by_reply(system) else cpu.send.mean
     return network.up.mean + on_loop + store.write.mean + network.down.mean
+
+
+def _asks_by_reply(system: System) -> bool:
+    """Return whether a push system asks in its replies, and so has no connections."""
+    return system.push is not None and system.push.asks_by_reply
 
 
 def admitted_load(system: System, agents: int) -> float | None:
@@ -76,7 +82,8 @@ def push_load(system: System, rate: float, copies: int) -> float:
     """
     cpu, store = system.cpu, system.store
     coming = sum(p.mean / copies for p in (cpu.parse_message, cpu.validate, cpu.write))
-    on_loop = coming + cpu.send.mean + cpu.acknowledge.mean / copies
+    going = 0.0 if _asks_by_reply(system) else cpu.send.mean
+    on_loop = coming + going + cpu.acknowledge.mean / copies
     writers = 1 if store.single_writer else store.connections
     return rate * max(on_loop / cpu.workers, store.write.mean / copies / writers)
 
@@ -105,7 +112,7 @@ def settling_time(system: System, agents: int) -> float:
         first = cpu.parse_request.mean + cpu.query.mean
         load = polling_load(system, system.polling, agents, rate)
     else:
-        first = cpu.connect.mean
+        first = 0.0 if _asks_by_reply(system) else cpu.connect.mean
         load = push_load(system, rate, system.workload.copies(agents))
     work = agents * first / cpu.workers
     if load < SATURATION:

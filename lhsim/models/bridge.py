@@ -18,6 +18,7 @@ from lhsim.models import pauses
 from lhsim.models.clients import Failed, Reply
 from lhsim.models.cpu import Loop
 from lhsim.models.faults import cuts
+from lhsim.models.impatient import ImpatientPolling
 from lhsim.models.incidents import happen
 from lhsim.models.ledger import Ledger, Message
 from lhsim.models.limits import Buckets
@@ -29,6 +30,8 @@ from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
+    from lhsim.models.polling import Polling
+    from lhsim.models.push import Push
     from lhsim.models.station import Station
     from lhsim.models.system import System
 
@@ -65,7 +68,7 @@ class Bridge:
         self.waiting: dict[Reply, None] = {}  # what clients wait for who may give up, oldest first
         self.given_up = 0
         self.outages = 0  # that last
-        self.server = system.server.serve(self)
+        self.server = self._serve()
         self.senders = agents_of.start(self)
         for number, fault in enumerate(cuts(system.faults)):
             self.env.process(happen(self, number, fault))
@@ -158,6 +161,12 @@ class Bridge:
         """Return the stations by name, all loops as ``cpu 0``, ``cpu 1``, ..."""
         loops = {f"cpu {number}": loop for number, loop in enumerate(self.loops)}
         return {**loops, **self.store.stations}
+
+    def _serve(self) -> Polling | Push:
+        polling, faults = self.system.polling, self.system.faults
+        if polling is not None and (polling.client_timeout is not None or cuts(faults)):
+            return ImpatientPolling(polling, self)
+        return self.system.server.serve(self)
 
     def _slowness(self) -> dict[int, float]:
         """Return by what the delays of the slow agents are multiplied."""

@@ -27,7 +27,6 @@ from lhsim.checks import at_least, non_negative, positive, shares, whole, within
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome
-from lhsim.models.faults import cuts
 from lhsim.models.ledger import Message
 from lhsim.models.limits import RateLimit
 from lhsim.models.workload import ZERO
@@ -87,11 +86,7 @@ class PollingServer:
 
     def serve(self, bridge: Bridge) -> Polling:
         """Return this server's processes on a bridge."""
-        if self.client_timeout is None and not cuts(bridge.system.faults):
-            return Polling(self, bridge)
-        from lhsim.models.impatient import ImpatientPolling  # noqa: PLC0415 - derived from Polling
-
-        return ImpatientPolling(self, bridge)
+        return Polling(self, bridge)
 
 
 class Polling:

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from lhsim.checks import at_least, lasting, one_of, positive, whole, within
 from lhsim.distributions import Distribution
@@ -37,6 +37,12 @@ Overflow = Literal["reject", "wait", "fallback"]
 OVERFLOWS = ("reject", "wait", "fallback")
 OutboundPolicy = Literal["drop_new", "drop_oldest", "block", "disconnect"]
 OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")
+Asking = Literal["push", "reply"]
+ASKINGS = ("push", "reply")
+OF_CONNECTIONS = (
+    "connections", "overflow", "fallback_interval", "outbound", "outbound_policy", "batch_size",
+    "linger", "session", "reconnect", "backoff", "heartbeat",
+)  # fmt: skip
 
 
 @frozen
@@ -46,6 +52,10 @@ class Elicitation:
     The target accepts, declines, cancels, or does not answer at all: that is what the shares leave
     of 1. The server parses an answer, and validates it where the target accepts. A message is
     delivered once its answer is there; `timeout` after it was stored it has expired.
+
+    With `asks_by` ``push`` the request goes over the target's connection (MCP up to the
+    specification of 2025-11-25). With ``reply`` (from that of 2026-07-28 on) there are none: the
+    reply to the call of the sender carries the request, and its own client answers by a new call.
     """
 
     timeout: Seconds = field(default=30.0, validator=positive)  # from the store on [s]
@@ -53,6 +63,7 @@ class Elicitation:
     accept: float = field(default=1.0, validator=within(0, 1))  # share of the messages
     decline: float = field(default=0.0, validator=within(0, 1))  # share
     cancel: float = field(default=0.0, validator=within(0, 1))  # share
+    asks_by: Asking = field(default="push", validator=one_of(ASKINGS))
 
     def __attrs_post_init__(self) -> None:
         if self.accept + self.decline + self.cancel > 1 + 1e-9:
@@ -116,6 +127,21 @@ class PushServer:
         if self.outbound_policy != "drop_new" and self.outbound is None:
             allowed = f"a whole number where outbound_policy is {self.outbound_policy}"
             raise InputError("is missing", key="outbound", allowed=allowed)
+
+        if self.asks_by_reply:
+            self._refuse_options_of_connections()
+
+    def _refuse_options_of_connections(self) -> None:
+        for key in OF_CONNECTIONS:
+            if getattr(self, key) != getattr(fields(PushServer), key).default:
+                problem = "is of no use without connections"
+                allowed = "to leave it out where elicitation.asks_by is reply"
+                raise InputError(problem, key=key, allowed=allowed)
+
+    @property
+    def asks_by_reply(self) -> bool:
+        """Whether it elicits by its replies, and so has no connections."""
+        return self.elicitation is not None and self.elicitation.asks_by == "reply"
 
     def serve(self, bridge: Bridge) -> Push:
         """Return this server's processes on a bridge."""
@@ -187,6 +213,9 @@ class Push:
         yield from bridge.compute(sender, self._validate, sender, number)
         yield from bridge.compute(sender, bridge.write_cpu, sender, number)
         stored = yield from bridge.write(message, self._stored)
+        if stored and self.server.asks_by_reply:
+            yield from self._reply_with_request(message)
+            return
         if stored:
             for copy in message.copies:
                 self.env.process(self.hand_over(copy))
@@ -196,6 +225,19 @@ class Push:
         yield from bridge.acknowledge(message, stored=stored)
         if self.server.elicitation is not None:
             yield from self._expire(message, self._deadline(message))
+
+    def _reply_with_request(self, message: Message) -> Steps:
+        """Let the reply to a sender carry the request, which its client answers by a new call."""
+        yield from self.bridge.acknowledge(message, stored=True)
+        for one in message.together:
+            self.env.process(self._travel(one))
+        for copy in message.copies:
+            self.env.process(self._expire(copy, self._deadline(copy)))
+        yield from self._expire(message, self._deadline(message))
+
+    def _asked(self, message: Message) -> int:
+        """Return the agent that a message goes to."""
+        return message.sender if self.server.asks_by_reply else message.target
 
     def hand_over(self, message: Message) -> Steps:
         """Hand a stored message to its target's loop, which sends it."""
@@ -218,7 +260,8 @@ class Push:
     def attend(self, agent: int, start: float) -> Steps:
         """Keep an agent connected: come, stay for a session, and come back."""
         yield self.env.timeout(start)
-        yield from self._come(agent, 0)
+        if not self.server.asks_by_reply:
+            yield from self._come(agent, 0)
 
     def _come(self, agent: int, first: int) -> Steps:
         """Connect, from attempt `first` on, until the agent does not come back."""
@@ -485,7 +528,7 @@ class Push:
 
     def _travel(self, message: Message) -> Steps:
         sender, number = message.sender, message.number
-        yield from self.bridge.travel(message.target, self._push_down, sender, number)
+        yield from self.bridge.travel(self._asked(message), self._push_down, sender, number)
         if self.server.elicitation is None:
             self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
         else:
@@ -493,7 +536,7 @@ class Push:
 
     def _answer(self, message: Message, elicitation: Elicitation) -> Steps:
         """Let the target of a message answer, whether that has expired by now or not."""
-        bridge, target = self.bridge, message.target
+        bridge, target = self.bridge, self._asked(message)
         sender, number = message.sender, message.number
         message.reached = self.env.now
         u = uniform(bridge.seed, int(Purpose.ANSWER), sender, number)

@@ -76,7 +76,9 @@ class System:
         if (self.polling is None) == (self.push is None):
             problem = "is missing" if self.polling is None else "stands beside push"
             raise InputError(problem, key="polling", allowed="exactly one of polling and push")
-        if cuts(self.faults) and self.push is not None and self.push.reconnect is None:
+        push = self.push
+        comes_back = push is None or push.reconnect is not None or push.asks_by_reply
+        if cuts(self.faults) and not comes_back:
             allowed = "a distribution where a fault cuts connections"
             raise InputError("is missing", key="push.reconnect", allowed=allowed)
 

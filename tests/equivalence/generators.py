@@ -273,6 +273,7 @@ def push(mood, agents):
 def elicitation(mood, _agents):
     shares = (0.0, 0.125, 0.25, 0.3)
     return {
+        "asks_by": st.sampled_from(("push", "push", "reply")),
         "timeout": st.sampled_from((TICK, 4 * TICK, 32 * TICK, 0.3, 30.0)),
         "think": long(mood),
         "accept": st.sampled_from((*shares, 0.4)),
@@ -327,6 +328,9 @@ def built(cls, mood, agents=1, **fixed):
 
 def _push_server(**fields):
     """Return a server: what other fields need is added, or what lacks it is left out."""
+    elicitation = fields["elicitation"]
+    if elicitation is not None and elicitation.asks_by == "reply":
+        return PushServer(elicitation=elicitation, rate_limit=fields["rate_limit"])
     if fields["reconnect"] is None:
         fields["reconnect"] = fields["session"]
     if fields["reconnect"] is None:
@@ -577,11 +581,17 @@ AREAS = {
         PushServer,
         cpu=lambda mood: {"validate": short(mood, zeros=0)},
         push=lambda mood: {
-            "elicitation": built(Elicitation, mood),
+            "elicitation": built(Elicitation, mood, asks_by=st.just("push")),
             "overflow": st.sampled_from(("wait", "fallback")),
             "session": often(None, long(mood, zeros=0)),
             "reconnect": long(mood, zeros=0),
         },
+    ),
+    "push, elicitation by replies": cases(
+        PushServer,
+        workload=lambda _: {"topology": st.sampled_from(("ring", "hub", "broadcast"))},
+        cpu=lambda mood: {"validate": short(mood, zeros=0), "workers": whole(1, 2)},
+        push=lambda mood: {"elicitation": built(Elicitation, mood, asks_by=st.just("reply"))},
     ),
     "push, fallback": cases(
         PushServer,

@@ -402,6 +402,20 @@ CASES += [
     ),
     Case(
         push(
+            "elicitation by replies to a broadcast, slow agents",
+            workload=Workload("broadcast", Poisson(4.0), slow=Slow(0.5, 3.0)),
+            network=Network(LONG_RANDOM[1], LONG_RANDOM[2]),
+            cpu=Cpu(workers=2, acknowledge=SHORT_RANDOM[7], parse_message=SHORT_RANDOM[8]),
+            push=PushServer(
+                elicitation=Elicitation(32 * TICK, LONG_RANDOM[3], 0.5, 0.2, 0.1, "reply")
+            ),
+        ),
+        5,
+        duration=4.0,
+        seed=3,
+    ),
+    Case(
+        push(
             "broadcast, batches and fallback, slow agents and losses",
             workload=Workload("broadcast", Poisson(16.0), slow=Slow(0.5, 3.0)),
             network=Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.2, retransmission_timeout=TICK),
@@ -655,8 +669,8 @@ def the_last_come_is_first_served(patch):
 def a_station_has_one_server_more(patch):
     original = Station.__init__
 
-    def init(self, env, servers, measured):
-        original(self, env, servers + 1, measured)
+    def init(self, env, servers, *others):
+        original(self, env, servers + 1, *others)
 
     patch.setattr(Station, "__init__", init)
 
@@ -1293,6 +1307,32 @@ def what_has_expired_is_not_answered(patch):
 # Agents
 
 
+def a_request_travels_before_its_reply_is_paid(patch):
+    def reply_with_request(self, message):
+        for one in message.together:
+            self.env.process(self._travel(one))
+        yield from self.bridge.acknowledge(message, stored=True)
+        for copy in message.copies:
+            self.env.process(self._expire(copy, self._deadline(copy)))
+        yield from self._expire(message, self._deadline(message))
+
+    patch.setattr(Push, "_reply_with_request", reply_with_request)
+
+
+def the_target_answers_what_a_reply_has_asked(patch):
+    patch.setattr(Push, "_asked", lambda self, message: message.target)
+
+
+def the_copies_of_a_request_in_a_reply_never_expire(patch):
+    def reply_with_request(self, message):
+        yield from self.bridge.acknowledge(message, stored=True)
+        for one in message.together:
+            self.env.process(self._travel(one))
+        yield from self._expire(message, self._deadline(message))
+
+    patch.setattr(Push, "_reply_with_request", reply_with_request)
+
+
 def in_pairs_the_odd_agents_send(patch):
     def senders(self, agents):
         return range(1, agents, 2) if self.topology == "pair" else range(agents)
@@ -1615,6 +1655,9 @@ SLIPS = [
     only_the_first_of_a_broadcast_expires,
     an_answer_takes_a_slow_target_no_longer,
     the_answer_to_a_slow_agent_takes_as_long_as_others,
+    a_request_travels_before_its_reply_is_paid,
+    the_target_answers_what_a_reply_has_asked,
+    the_copies_of_a_request_in_a_reply_never_expire,
     in_pairs_the_odd_agents_send,
     a_random_target_is_that_of_the_next_message,
     a_message_goes_to_the_agent_before,

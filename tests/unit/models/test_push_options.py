@@ -15,6 +15,7 @@ from lhsim.models import (
     Cpu,
     Elicitation,
     EventStore,
+    Network,
     Periodic,
     PushServer,
     System,
@@ -424,6 +425,37 @@ def test_a_message_that_waits_for_its_target_expires(engine):
     assert ended(elicit(engine, timeout=0.2, connections=1, overflow="wait"), "expired")
 
 
+@ENGINES
+def test_a_reply_carries_the_request_to_the_sender_itself(engine):
+    """Up 0.2 s, parsed, validated and stored by 0.23, the reply paid by 0.28, there at 0.38 s.
+
+    Then 0.15 s of thought, 0.2 s up, and 0.03 s on the loop: the call is answered at 0.76 s.
+    """
+    ms = {name: Deterministic(value / 1000) for name, value in (
+        ("parse_message", 10), ("validate", 20), ("acknowledge", 50), ("connect", 70), ("send", 90)
+    )}  # fmt: skip
+    system = System(
+        name="example",
+        workload=Workload("pair", Closed(3), start="together"),
+        network=Network(up=Deterministic(0.2), down=Deterministic(0.1)),
+        cpu=Cpu(**ms),
+        push=PushServer(elicitation=Elicitation(think=Deterministic(0.15), asks_by="reply")),
+    )
+    result = simulate(system, agents=2, duration=9.0, warmup=0.0, engine=engine, keep_messages=True)
+    assert list(result.messages.created) == pytest.approx([0.0, 0.76, 1.52])
+    assert list(result.messages.delivered - result.messages.created) == pytest.approx([0.38] * 3)
+    assert result.utilization["cpu"] * result.horizon == pytest.approx(3 * 0.11)
+    assert result.counters.attempts == result.metrics.connection_count == 0
+    assert result.metrics.elicitation_responses_received == 3
+
+
+@ENGINES
+def test_a_request_in_a_reply_expires_like_any_other(engine):
+    result = elicit(engine, traffic=Closed(4), accept=0.0, timeout=0.3, asks_by="reply")
+    assert list(result.messages.outcome) == ["expired"] * 4
+    assert list(result.messages.created) == pytest.approx([0.0, 0.33, 0.66, 0.99], abs=1e-9)
+
+
 # Input
 
 
@@ -446,6 +478,9 @@ def test_a_message_that_waits_for_its_target_expires(engine):
         ({"batch_size": 2, "linger": 0.0}, "linger"),
         ({"overflow": "fallback"}, "fallback_interval"),
         ({"fallback_interval": 0.0}, "fallback_interval"),
+        ({"elicitation": {"asks_by": "mail"}}, "asks_by"),
+        ({"elicitation": {"asks_by": "reply"}, "outbound": 3}, "outbound"),
+        ({"elicitation": {"asks_by": "reply"}, "overflow": "wait"}, "overflow"),
     ],
 )
 def test_what_is_out_of_range_is_named(options, key):
