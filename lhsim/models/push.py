@@ -79,9 +79,8 @@ class PushServer:
     connected, refused or polls, is then said of the client.
     """
 
-    agents_per_connection: int = field(
-        default=1, validator=whole(1)
-    )  # agents that share a connection
+    # Agents that share a connection: so many in a row.
+    agents_per_connection: int = field(default=1, validator=whole(1))
     connections: int | None = field(default=None, validator=whole(1))  # open at a time
     overflow: Overflow = field(default="reject", validator=one_of(OVERFLOWS))
     # With fallback: from the end of a poll of an agent that was refused to its next [s].

@@ -152,10 +152,11 @@ def test_messages_are_the_same_whoever_shares_a_connection(engine):
         for shared_by in (1, 3)
     ]
     for column in ("sender", "number", "target", "created", "stored"):
-        assert list(tables[0][column]) == list(tables[1][column])
+        assert tables[0][column].equals(tables[1][column])  # NaN, where one is not stored yet
     delays = [table.delivered - table.stored for table in tables]
     late = tables[0].created > 1.1  # when all have come
-    assert list(delays[0][late]) == list(delays[1][late])
+    assert delays[0][late].count() > 30
+    assert delays[0][late].equals(delays[1][late])
 
 
 # Loops
