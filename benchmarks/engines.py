@@ -100,7 +100,9 @@ def contenders() -> dict[str, Contender]:
         "simpy": program("one_run.py", "yardstick", "simpy", few),
         "compiled": compiled("yardstick", few),
         "polling": compiled("polling", few),
+        "polling_options": compiled("polling_options", few),
         "push": compiled("push", few),
+        "push_options": compiled("push_options", few),
         "polling_timed": compiled("polling", few, timed=True),
         "push_timed": compiled("push", few, timed=True),
         "compiled_large": steady(compiled("yardstick", many)),
@@ -203,6 +205,7 @@ def figures(rates: Rates, memory: dict[str, float]) -> dict[str, Any]:
         "growth_10k_to_1m": max(growth[name] for name in names),
         "growth_10k_to_1m_by_system": growth,
         "growth_10k_to_1m_c": ratio(rates, "c", "c_large"),
+        **{f"options_cost_{name}": ratio(rates, name, f"{name}_options") for name in names},
         "bytes_per_agent": max(memory.values()),
         "bytes_per_agent_by_system": memory,
         "ns_per_event": 1e9 / statistics.median(rates["compiled"]),
@@ -226,6 +229,8 @@ MEANINGS = {
     "speedup_vs_ciw": "compiled over Ciw with 100 customers",
     "growth_10k_to_1m": "full systems: time per event, 1,000,000 agents",
     "growth_10k_to_1m_c": "the same of polling.c",
+    "options_cost_polling": "time per event in the kernel with options",
+    "options_cost_push": "the same of push",
     "bytes_per_agent": "peak memory of an agent: the larger",
 }
 

@@ -7,7 +7,7 @@ from attrs import evolve
 
 import lhsim
 from lhsim.distributions import Exponential
-from lhsim.models import EventStore, Poisson, PollingServer, System, Workload
+from lhsim.models import EventStore, Poisson, PollingServer, Slow, System, Workload
 
 AGENTS = 10_000  # for which yardstick.QUERY and WORKERS are meant
 SERVERS = {"polling": 5, "push": 1}  # for so many: busy for about 60 % of the time
@@ -35,8 +35,19 @@ def full(name: str, agents: int = AGENTS) -> System:
     )
 
 
+def with_idle_option(name: str, agents: int = AGENTS) -> System:
+    """Return the same system with an option that never acts: no agent is slow.
+
+    It draws nothing and changes nothing, but takes the kernel that has the code of all options.
+    """
+    system = full(name, agents)
+    return evolve(system, workload=evolve(system.workload, slow=Slow(share=0.0, factor=1.0)))
+
+
 SYSTEMS = {
     "yardstick": yardsticks,
     "polling": lambda agents: full("polling", agents),
     "push": lambda agents: full("push", agents),
+    "polling_options": lambda agents: with_idle_option("polling", agents),
+    "push_options": lambda agents: with_idle_option("push", agents),
 }

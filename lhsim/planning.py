@@ -42,6 +42,8 @@ def scaled_out(system: System, servers: int) -> System:
     - It is one system with one event store: any agent reaches any other. Agent i is on loop i mod
       workers, and a pushed message whose target is on another loop costs that loop `cpu.relay`.
       Where this is 0, as in the default systems, scaling out is as good as it can be.
+    - Agents that share a connection are on one loop: that of connection i is loop i mod workers.
+      With fewer connections than loops some of the loops have nothing to do.
     - A store with a `single_writer` stays one writer, whatever stands in front of it.
     - Stalls still stop all loops at once, as those of one host do.
     - The calibration is that of one server, so that results beyond its range are extrapolated.

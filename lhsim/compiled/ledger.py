@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lhsim._jit import inlined
@@ -48,6 +50,16 @@ def courier(s: State, message: int) -> int:
 def content(s: State, message: int) -> int:
     """Return the entity that a message is on its own."""
     return courier(s, message) + 1
+
+
+@inlined
+def client_of(s: State, agent: int) -> int:
+    """Return the client of an agent: the first of those that share its connection."""
+    client: Any = agent
+    if len(s.options) > 0 and s.settings[0].agents_per_connection > 1:
+        several = np.uint32(s.settings[0].agents_per_connection)
+        client = agent - np.int64(np.uint32(agent) % several)  # faster than 64 bits
+    return client
 
 
 @inlined
@@ -129,7 +141,7 @@ def _create(s: State, sender: int, number: int) -> int:
     message.sender = sender
     message.number = number
     message.target = _target(s, sender, number)
-    fetch(s, 2 * message.target)
+    fetch(s, 2 * client_of(s, message.target))
     message.created = now
     message.alive = 2
     message.pending = 1

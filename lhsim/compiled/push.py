@@ -1,7 +1,8 @@
-"""What a message and an agent of the push server do next; see `lhsim.models.push`.
+"""What a message and a client of the push server do next; see `lhsim.models.push`.
 
-A connection is known by the attempt that its agent made it with. When a message was sent over one
-that its agent has left, or has come back from, that connection is closed.
+A client is known by the first of its agents, and its connection by the attempt that made it. When a
+message was sent over one that its client has left, or has come back from, that connection is
+closed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from lhsim.compiled.ledger import (
     DELIVERED,
     REJECTED,
     after_the_limit,
+    client_of,
     close,
     connect,
     content,
@@ -198,7 +200,7 @@ def _crosses(s: State, place: int) -> bool:
 def _push(s: State, entity: int, place: int) -> int:
     """Send a stored message over its target's connection, or do as the overflow policy says."""
     message, settings = s.messages[place], s.settings[0]
-    target = s.receivers[message.target]
+    target = s.receivers[_client(s, place)]
     if target.status != CONNECTED:
         _miss(s, place)
         return _after_push(s, entity, place)
@@ -213,8 +215,14 @@ def _push(s: State, entity: int, place: int) -> int:
 
 
 @inlined
+def _client(s: State, place: int) -> int:
+    """Return the client that a message is for."""
+    return client_of(s, s.messages[place].target)
+
+
+@inlined
 def _miss(s: State, place: int) -> None:
-    target = s.receivers[s.messages[place].target]
+    target = s.receivers[_client(s, place)]
     if s.settings[0].overflow != REJECT or target.status == STRANGER:
         post(s, target, place)
     else:
@@ -245,7 +253,7 @@ def _sent(s: State, entity: int, place: int) -> int:
             release(s, place)
             return _after_push(s, entity, place)
     if is_open(s, message):
-        _free_place(s, message.target)
+        _free_place(s, _client(s, place))
         s.counts[0].sent += 1
         soon(s, content(s, place), SENT)
     elif s.settings[0].overflow != REJECT:
@@ -517,7 +525,7 @@ def _beat(s: State, place: int) -> int:
 @outlined
 def _overflow(s: State, entity: int, place: int) -> int:
     """Do as the outbound policy says with a message for which there is no place."""
-    policy, agent = s.settings[0].outbound_policy, s.messages[place].target
+    policy, agent = s.settings[0].outbound_policy, _client(s, place)
     if policy == BLOCK:
         _line_up_for_room(s, agent, entity)
         return DONE
@@ -544,7 +552,7 @@ def _overflow(s: State, entity: int, place: int) -> int:
 @inlined
 def _collect(s: State, place: int) -> None:
     """Put a message into the batch of its connection, which goes out when it is full."""
-    agent = s.messages[place].target
+    agent = _client(s, place)
     client = s.clients[agent]
     if client.collected == 0:
         _wait_for_more(s, agent)
@@ -559,7 +567,7 @@ def _wait_for_more(s: State, agent: int) -> None:
     """Let a batch linger.
 
     A batch that is full before leaves its timer behind. But a later batch never has to go out
-    before an earlier one, so one timer for an agent is enough: when it comes, and another batch is
+    before an earlier one, so one timer for a client is enough: when it comes, and another batch is
     being collected by then, it is put off to the time, and the order, of that one.
     """
     client, queue = s.clients[agent], s.queue[0]
@@ -611,7 +619,7 @@ def _batch_sent(s: State, first: int) -> None:
     while place >= 0:
         after = s.links[place]
         if still_open:
-            _free_place(s, s.messages[place].target)
+            _free_place(s, _client(s, place))
             s.counts[0].sent += 1
             soon(s, content(s, place), SENT)
         else:
@@ -642,7 +650,7 @@ def _give_up(s: State, place: int) -> None:
 
 @inlined
 def _line_up_to_be_sent(s: State, place: int) -> None:
-    client = s.clients[s.messages[place].target]
+    client = s.clients[_client(s, place)]
     if client.oldest < 0:
         client.oldest = place
     else:

@@ -28,18 +28,37 @@ MOST_MESSAGES = 1 << 29  # of a sender, whose number has 29 bits
 
 @inlined
 def start(s: State) -> None:
-    """Let each agent start: its receiving side, and then its sending side."""
+    """Let each agent start: its receiving side, and then its sending side.
+
+    Agents that share a connection have one receiving side, that of the first of them, which starts
+    as soon as one of them does.
+    """
     settings, events = s.settings[0], s.events
     for agent in range(settings.agents):
-        at = start_time(
-            settings.start_kind, settings.start_over, agent, settings.agents, settings.seed
-        )
-        events[2 * agent].phase = START
-        _first(s, 2 * agent, at)
+        if agent % settings.agents_per_connection == 0:
+            events[2 * agent].phase = START
+            _first(s, 2 * agent, _earliest_start(s, agent))
         if _sends(s, agent):
             sender = 2 * settings.agents + agent
             events[sender].phase = STARTS
-            _first(s, sender, at)
+            _first(s, sender, _start(s, agent))
+
+
+@inlined
+def _earliest_start(s: State, client: int) -> float:
+    """Return when the first of the agents starts that share a connection [s]."""
+    settings, earliest = s.settings[0], _start(s, client)
+    for agent in range(client + 1, min(client + settings.agents_per_connection, settings.agents)):
+        earliest = min(earliest, _start(s, agent))
+    return earliest
+
+
+@inlined
+def _start(s: State, agent: int) -> float:
+    settings = s.settings[0]
+    return start_time(
+        settings.start_kind, settings.start_over, agent, settings.agents, settings.seed
+    )
 
 
 @inlined

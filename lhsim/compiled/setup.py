@@ -189,6 +189,7 @@ def has_options(system: System) -> bool:
         or server.rate_limit is not None
         or (system.polling is not None and _polls_otherwise(system.polling))
         or (system.push is not None and _extended(system.push))
+        or (system.push is not None and system.push.agents_per_connection > 1)
     )
 
 
@@ -329,6 +330,7 @@ def _settings(
     values = {
         "seed": seed,
         "agents": agents,
+        "agents_per_connection": min(push.agents_per_connection, MOST) if push else 1,
         "loops": system.cpu.workers,
         "topology": TARGETS[workload.topology],
         "first_sender": workload.senders(agents).start,

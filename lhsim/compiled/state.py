@@ -3,7 +3,8 @@
 Entities have numbers. Each has an event in one array of records of 24 bytes; a message, which has
 two entities, and the receiving side of an agent have more to say and take several of its places ::
 
-    2 a          agent a's receiving side; its record takes the places 2 a and 2 a + 1
+    2 a          agent a's receiving side; its record takes the places 2 a and 2 a + 1; where
+                 several agents share a connection, the first of them has it for all
     2 N + a      agent a's sending side
     3 N + 7 m    message m's courier, which brings it to the server and waits for the answer
     3 N + 7 m + 1  its content, on its own once it is stored; the record takes the 7 places
@@ -102,7 +103,7 @@ REJECT, WAIT, FALLBACK = 0, 1, 2
 DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3
 NEVER, BY_PUSH, BY_REPLY = 0, 1, 2
 
-# What an agent is to the push server.
+# What a client is to the push server.
 STRANGER, KNOWN, CONNECTED = 0, 1, 2
 
 # A record's name is the field's comment; times in seconds, numbers of entities as int32.
@@ -222,6 +223,7 @@ SETTINGS = np.dtype(
     [
         ("seed", "i8"),
         ("agents", "i8"),
+        ("agents_per_connection", "i8"),
         ("loops", "i8"),
         ("topology", "i8"),
         ("first_sender", "i8"),  # the agents that send: a range
@@ -297,7 +299,7 @@ COUNTS = np.dtype(
         ("first_stall", "i8"),  # of the store, that has not ended
         ("free", "i4"),  # message places used before, as a list
         ("used", "i4"),  # message places that have been used at all
-        ("line", "i4"),  # push: agents that wait for a place
+        ("line", "i4"),  # push: clients that wait for a place
         ("line_tail", "i4"),
         ("awaited", "i8"),  # closed loop, broadcast: messages whose end the sender waits for
     ],
@@ -314,7 +316,7 @@ RECORD = np.dtype(
         ("outcome", "i8"),
     ]
 )
-# What options of the push server add to an agent, and so to its connection.
+# What options of the push server add to a client, and so to its connection.
 CLIENT = np.dtype(
     [
         ("multiple", "f8"),  # of its time to the next try
@@ -363,7 +365,7 @@ class State(NamedTuple):
     pollers: Records  # by agent; none where no option needs them
     schedule: Any  # of `lhsim.rules.rate_schedule`, of shape (3, pieces + 1)
     buckets: Any  # when the token bucket of each agent is full again; empty without a rate limit
-    clients: Records  # by agent; empty without options of the push server
+    clients: Records  # by their first agents; empty without options of the push server
     links: Any  # by message: the next in an outbound queue or batch; empty where nobody asks for it
     reached: Any  # by message: when it reached its target; empty unless that answers
     stalls: Any  # of the store: starts and ends, of shape (2, stalls)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import collect, commit, content, message_of, reject
+from lhsim.compiled.ledger import client_of, collect, commit, content, message_of, reject
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
@@ -186,8 +186,11 @@ def _value(s: State, entity: int, stage: Record) -> float:
 
 @inlined
 def loop_of(s: State, agent: int) -> int:
-    """Return the loop that serves an agent."""
-    loop: Any = np.int64(np.uint32(agent) % np.uint32(s.settings[0].loops))  # faster than 64 bits
+    """Return the loop that serves an agent, and all that share its connection."""
+    number: Any = np.uint32(agent)  # faster than 64 bits
+    if len(s.options) > 0 and s.settings[0].agents_per_connection > 1:
+        number = np.uint32(number // np.uint32(s.settings[0].agents_per_connection))
+    loop: Any = np.int64(number % np.uint32(s.settings[0].loops))
     return loop
 
 
@@ -254,14 +257,14 @@ def _leave_queue(s: State, place: int, cost: float) -> float:
         return 0.0
     message = s.messages[place]
     if is_open(s, message):
-        s.clients[message.target].oldest = s.links[place]
+        s.clients[client_of(s, message.target)].oldest = s.links[place]
     return cost
 
 
 @inlined
 def is_open(s: State, message: Record) -> bool:
     """Return whether the connection is still there over which a message is being sent."""
-    target = s.receivers[message.target]
+    target = s.receivers[client_of(s, message.target)]
     return target.status == CONNECTED and target.attempt == message.connection
 
 

@@ -101,20 +101,23 @@ def polling_load(system: System, server: PollingServer, agents: int, rate: float
 def settling_time(system: System, agents: int) -> float:
     """Return how long it takes to work off the start of all agents [s].
 
-    Everybody connects, or asks for the first time, at nearly the same time. That work W leaves a
-    queue, while messages go on to use a share rho of the busiest station: it is gone after
-    W / (1 - rho). Where the station saturates anyway, messages wait behind the start, W, which is
-    then not waited for if it takes more than `MOST_WAITING` of them.
+    Everybody connects, or asks for the first time, at nearly the same time; agents that share a
+    connection connect once. That work W leaves a queue, while messages go on to use a share rho of
+    the busiest station: it is gone after W / (1 - rho). Where the station saturates anyway,
+    messages wait behind the start, W, which is then not waited for if it takes more than
+    `MOST_WAITING` of them.
     """
     rate = admitted_load(system, agents) or 0.0
     cpu = system.cpu
     if system.polling is not None:
-        first = cpu.parse_request.mean + cpu.query.mean
+        first = agents * (cpu.parse_request.mean + cpu.query.mean)
         load = polling_load(system, system.polling, agents, rate)
     else:
-        first = 0.0 if _asks_by_reply(system) else cpu.connect.mean
+        assert system.push is not None
+        clients = 0 if system.push.asks_by_reply else system.push.clients(agents)
+        first = clients * cpu.connect.mean
         load = push_load(system, rate, system.workload.copies(agents))
-    work = agents * first / cpu.workers
+    work = first / cpu.workers
     if load < SATURATION:
         return work / (1 - load)
     return work if rate * work <= MOST_WAITING else 0.0

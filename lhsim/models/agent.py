@@ -33,14 +33,23 @@ def check_count(workload: Workload, agents: object) -> int:
 
 
 def start(bridge: Bridge) -> Senders:
-    """Start each agent: its receiving side, then its sending side; return the latter of all."""
+    """Start each agent: its receiving side, then its sending side; return the latter of all.
+
+    Agents that share a connection have one receiving side, that of the first of them, which starts
+    as soon as one of them does.
+    """
     workload = bridge.system.workload
     senders = set(workload.senders(bridge.agents))
     send = Senders(bridge)
     how = START_KINDS[workload.start]
-    for agent in range(bridge.agents):
-        at = start_time(how, workload.start_over, agent, bridge.agents, bridge.seed)
-        bridge.env.process(bridge.server.attend(agent, at))
+    starts = [
+        start_time(how, workload.start_over, agent, bridge.agents, bridge.seed)
+        for agent in range(bridge.agents)
+    ]
+    for agent, at in enumerate(starts):
+        if bridge.client(agent) == agent:
+            earliest = min(starts[agent : agent + bridge.agents_per_connection])
+            bridge.env.process(bridge.server.attend(agent, earliest))
         if agent in senders:
             bridge.env.process(send.life(agent, at))
     return send

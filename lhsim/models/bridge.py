@@ -48,6 +48,7 @@ class Bridge:
         self.system = system
         self.agents = agents
         self.seed = seed
+        self.agents_per_connection = system.push.agents_per_connection if system.push else 1
         self.ledger = Ledger(window, keep_messages=keep_messages)
         measured = (window.start, window.end)
         stalls = pauses.of_component(system, "store", seed, window.end)
@@ -153,9 +154,13 @@ class Bridge:
         for one in message.together:
             self.ledger.end(one, Outcome.REJECTED, self.env.now)
 
+    def client(self, agent: int) -> int:
+        """Return the client of an agent: the first of those that share its connection."""
+        return agent - agent % self.agents_per_connection
+
     def loop(self, agent: int) -> Loop:
-        """Return the event loop that serves an agent."""
-        return self.loops[agent % len(self.loops)]
+        """Return the event loop that serves an agent, and all that share its connection."""
+        return self.loops[agent // self.agents_per_connection % len(self.loops)]
 
     def stations(self) -> dict[str, Station]:
         """Return the stations by name, all loops as ``cpu 0``, ``cpu 1``, ..."""

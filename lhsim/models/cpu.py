@@ -75,7 +75,8 @@ class Stalls:
 class Cpu:
     """Event loops and what each operation costs them; agent i is served by loop i mod `workers`.
 
-    An operation that costs nothing takes no event.
+    Where agents share a connection, it is connection i, with all of its agents. An operation that
+    costs nothing takes no event.
     """
 
     workers: int = field(default=1, validator=whole(1))  # loops, one server each

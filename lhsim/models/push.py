@@ -2,7 +2,8 @@
 
 An agent connects (WebSocket, SSE or a streamable HTTP response) and keeps its connection, or comes
 back after it has ended. A message passes its sender's loop, which validates it against its schema,
-the store, and the loop and the outbound queue of its target's connection.
+the store, and the loop and the outbound queue of its target's connection. Several agents may share
+one connection, which the first of them then keeps for all.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ Asking = Literal["push", "reply"]
 ASKINGS = ("push", "reply")
 OF_CONNECTIONS = (
     "connections", "overflow", "fallback_interval", "outbound", "outbound_policy", "batch_size",
-    "linger", "session", "reconnect", "backoff", "heartbeat",
+    "linger", "session", "reconnect", "backoff", "heartbeat", "agents_per_connection",
 )  # fmt: skip
 
 
@@ -83,8 +84,14 @@ class PushServer:
     A message that finds `outbound` of them in its connection's queue is dropped (``drop_new``),
     takes the place of the oldest that is not being sent yet (``drop_oldest``), waits for a place
     (``block``), or makes the server close the connection (``disconnect``).
+
+    Multiplexing: each `agents_per_connection` agents in a row, and what is left of them at the end,
+    are one client with one connection. Whatever is said of a connection, and of an agent that is
+    connected, refused or polls, is then said of the client.
     """
 
+    # Agents that share a connection: so many in a row.
+    agents_per_connection: int = field(default=1, validator=whole(1))
     connections: int | None = field(default=None, validator=whole(1))  # open at a time
     overflow: Overflow = field(default="reject", validator=one_of(OVERFLOWS))
     # With fallback: from the end of a poll of an agent that was refused to its next [s].
@@ -143,18 +150,22 @@ class PushServer:
         """Whether it elicits by its replies, and so has no connections."""
         return self.elicitation is not None and self.elicitation.asks_by == "reply"
 
+    def clients(self, agents: int) -> int:
+        """Return how many clients, each with one connection, so many agents are."""
+        return -(-agents // self.agents_per_connection)
+
     def serve(self, bridge: Bridge) -> Push:
         """Return this server's processes on a bridge."""
         return Push(self, bridge)
 
 
 class Connection:
-    """One agent's connection and its outbound queue."""
+    """The connection of one client and its outbound queue."""
 
     __slots__ = ("attempt", "beating", "blocked", "open", "queued", "unsent")
 
     def __init__(self, attempt: int = 0) -> None:
-        self.attempt = attempt  # of its agent
+        self.attempt = attempt  # of its client
         self.open = True
         self.queued = 0  # messages that are not sent yet
         # Both from the first on: a deque takes more memory than all the rest of a connection.
@@ -166,7 +177,11 @@ class Connection:
 
 
 class Push:
-    """The processes of the push server."""
+    """The processes of the push server.
+
+    A client is known by the first of its agents: that is who comes, polls and leaves below, and
+    whose draws these steps take.
+    """
 
     def __init__(self, server: PushServer, bridge: Bridge) -> None:
         self.server = server
@@ -192,10 +207,10 @@ class Push:
         self._answer_up = Route(network.up, Purpose.ANSWER_UP, network, bridge.seed)
         self._parse_answer = bridge.stage(cpu.parse_message, Purpose.PARSE_ANSWER)
         self._validate_answer = bridge.stage(cpu.validate, Purpose.VALIDATE_ANSWER)
-        self._connections: dict[int, Connection] = {}  # by agent
-        self._known: set[int] = set()  # agents that have come, whether they were let in or not
-        self._parked: dict[int, list[Message]] = {}  # by agent: stored messages that wait for it
-        self._line: deque[Event] = deque()  # agents that wait for a place
+        self._connections: dict[int, Connection] = {}  # by client
+        self._known: set[int] = set()  # clients that have come, whether they were let in or not
+        self._parked: dict[int, list[Message]] = {}  # by client: stored messages that wait for it
+        self._line: deque[Event] = deque()  # clients that wait for a place
         self.created = 0
         self.sent = 0
         self.attempts = 0
@@ -248,7 +263,7 @@ class Push:
 
     def push(self, message: Message) -> Steps:
         """Send a stored message over its target's connection, or do as the overflow policy says."""
-        connection = self._connections.get(message.target)
+        connection = self._connections.get(self.bridge.client(message.target))
         if connection is None:
             self._miss(message)
         elif connection.queued == self.server.outbound:
@@ -258,7 +273,7 @@ class Push:
             yield from self._send_queued(message, connection)
 
     def attend(self, agent: int, start: float) -> Steps:
-        """Keep an agent connected: come, stay for a session, and come back."""
+        """Keep a client connected: come, stay for a session, and come back."""
         yield self.env.timeout(start)
         if not self.server.asks_by_reply:
             yield from self._come(agent, 0)
@@ -418,8 +433,9 @@ class Push:
             else:
                 yield from self.push(message)
         elif policy == "disconnect":
-            self._leave(message.target)
-            self.env.process(self._come_back(message.target, connection.attempt))
+            client = self.bridge.client(message.target)
+            self._leave(client)
+            self.env.process(self._come_back(client, connection.attempt))
             self._miss(message)
         elif policy == "drop_oldest" and connection.unsent:
             self._end(connection.unsent.popleft(), Outcome.DROPPED)
@@ -521,8 +537,9 @@ class Push:
             yield from self.push(message)
 
     def _miss(self, message: Message) -> None:
-        if self.server.overflow != "reject" or message.target not in self._known:
-            self._parked.setdefault(message.target, []).append(message)
+        client = self.bridge.client(message.target)
+        if self.server.overflow != "reject" or client not in self._known:
+            self._parked.setdefault(client, []).append(message)
         else:
             self._end(message, Outcome.REJECTED)
 

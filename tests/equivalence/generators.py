@@ -253,6 +253,7 @@ def rate_limit(_mood, _agents):
 
 def push(mood, agents):
     return {
+        "agents_per_connection": st.sampled_from((1, 1, 1, 2, 3, 5, 100)),
         "connections": often(None, whole(1, max(1, agents // 2))),
         "overflow": st.sampled_from(OVERFLOWS),
         "fallback_interval": st.sampled_from((TICK, 4 * TICK, 0.1)),
@@ -573,6 +574,18 @@ AREAS = {
             "batch_size": whole(2, 4),
             "connections": st.none(),
             "outbound": often(None, whole(2, 6)),
+            "session": often(None, long(mood, zeros=0)),
+            "reconnect": long(mood, zeros=0),
+        },
+    ),
+    "push, shared connections": cases(
+        PushServer,
+        workload=_busy,
+        cpu=lambda mood: {"workers": whole(1, 3), "send": short(mood, zeros=0)},
+        push=lambda mood: {
+            "agents_per_connection": st.sampled_from((2, 2, 3, 4, 8)),
+            "connections": st.one_of(st.none(), whole(1, 2)),
+            "batch_size": st.one_of(st.none(), whole(2, 4)),
             "session": often(None, long(mood, zeros=0)),
             "reconnect": long(mood, zeros=0),
         },

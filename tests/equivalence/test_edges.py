@@ -159,6 +159,27 @@ def test_whole_numbers_in_a_table_of_warmth(system):
     check(Case(attrs.evolve(system, cpu=cpu), 4))
 
 
+@pytest.mark.parametrize("several", [1, 2, 5, 9, 10, 11, 2**31, 2**63])
+@pytest.mark.parametrize("topology", ["ring", "pair", "random", "hub", "broadcast"])
+def test_any_number_of_agents_shares_a_connection(topology, several):
+    cpu = attrs.evolve(PUSH.cpu, workers=3, relay=SHORT, connect=SHORT, parse_message=SHORT)
+    server = PushServer(
+        agents_per_connection=several, session=Exponential(8 * TICK), reconnect=Exponential(TICK)
+    )
+    workload = Workload(topology, Poisson(16.0 if topology != "broadcast" else 4.0))
+    shared = attrs.evolve(PUSH, push=server, cpu=cpu, workload=workload)
+    check(Case(shared, 10, duration=1.0))
+
+
+@pytest.mark.parametrize("several", [10, 11, 1000])
+def test_more_agents_than_there_are_share_the_connection_of_all(several):
+    one, all_of_them = (
+        Case(attrs.evolve(PUSH, push=PushServer(agents_per_connection=number)), 10)
+        for number in (several, 10)
+    )
+    assert differences(one.run(), all_of_them.run()) == []
+
+
 def test_whole_numbers_of_seconds():
     server = PollingServer(interval=1, timeout=2, backoff=1, connections=2)
     system = attrs.evolve(POLLING, polling=server)

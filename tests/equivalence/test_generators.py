@@ -13,7 +13,8 @@ from lhsim.metrics.account import Outcome, Window
 from lhsim.models import Calibration, Provenance, Retry, System, Workload
 from lhsim.models.bridge import Bridge
 from lhsim.models.station import Service
-from lhsim.models.workload import Traffic
+from lhsim.models.workload import START_KINDS, Traffic
+from lhsim.rules import start_time
 from lhsim.simulation.engines import ONLY_WITH_SIMPY
 
 SAMPLE = 20  # cases of each area
@@ -99,6 +100,12 @@ OF = {
         "poll of an agent that was refused": 5,
         "delivery by such a poll": 5,
         "connection after such polls": 3,
+        "connection of several agents": 20,
+        "connection of fewer agents, the last": 8,
+        "batch for several agents": 5,
+        "poll for several agents": 3,
+        "client that comes before its first agent": 4,
+        "message that stays on the loop of its client": 6,
     },
 }
 
@@ -292,15 +299,22 @@ def _watch_refusals(server, seen):
 
 
 def _watch_polls(server, seen):
-    poll, enter, polled = server._poll, server._enter, set()
+    poll, enter, polled, client = server._poll, server._enter, set(), server.bridge.client
 
     def watched_poll(agent, request):
         seen.add("poll of an agent that was refused")
         polled.add(agent)
         yield from poll(agent, request)
         kept, now = server.bridge.ledger.kept, server.env.now
-        if any(message.target == agent and message.delivered == now for message in kept):
+        brought = {
+            message.target
+            for message in kept
+            if client(message.target) == agent and message.delivered == now
+        }
+        if brought:
             seen.add("delivery by such a poll")
+        if len(brought) > 1:
+            seen.add("poll for several agents")
 
     def watched_enter(agent, attempt):
         if agent in polled:
@@ -319,6 +333,8 @@ def _watch_batches(server, seen):
         seen.add("full batch" if full else "batch that has lingered")
         if size > 1 and not full:
             seen.add("batch of several that is not full")
+        if len({message.target for message in connection.unsent}) > 1:
+            seen.add("batch for several agents")
         flush(connection)
 
     server._flush = watched_flush
@@ -414,10 +430,39 @@ def _in_the_end(bridge, case):
             "rejected": outcomes[Outcome.REJECTED] > 0,
             "dropped": outcomes[Outcome.DROPPED] > 0,
             "lost": outcomes[Outcome.LOST] > 0,
-            "agent that comes back": server.attempts > case.agents,
+            "agent that comes back": server.attempts > len(_clients(bridge)),
             "relay": crossed and not system.cpu.relay.table().is_zero,
+            **_sharing(bridge, messages),
         }
     return both | own
+
+
+def _clients(bridge):
+    return range(0, bridge.agents, bridge.agents_per_connection)
+
+
+def _sharing(bridge, messages):
+    several, server = bridge.agents_per_connection, bridge.server
+    workload, starts = bridge.system.workload, {}
+    for agent in range(bridge.agents):
+        how = START_KINDS[workload.start]
+        at = start_time(how, workload.start_over, agent, bridge.agents, bridge.seed)
+        starts.setdefault(bridge.client(agent), []).append(at)
+    return {
+        "connection of several agents": server.sent > 0 and 1 < several < bridge.agents,
+        "connection of fewer agents, the last": server.sent > 0
+        and 0 < bridge.agents % several < bridge.agents,
+        "client that comes before its first agent": any(
+            min(times) < times[0] for times in starts.values()
+        ),
+        "message that stays on the loop of its client": len(_clients(bridge)) > 1
+        and len(bridge.loops) > 1
+        and any(
+            m.sender != m.target and bridge.client(m.sender) == bridge.client(m.target)
+            for m in messages
+            if m.stored >= 0
+        ),
+    }
 
 
 def _second_broadcast_in_turn(system, messages):

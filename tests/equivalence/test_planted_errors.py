@@ -62,7 +62,8 @@ from lhsim.models.push import Connection, Push
 from lhsim.models.stage import Route, Stage
 from lhsim.models.station import Service, Station
 from lhsim.models.store import Store
-from lhsim.rules import ACCEPT, NO_ANSWER, RAMP, grown
+from lhsim.models.workload import START_KINDS
+from lhsim.rules import ACCEPT, NO_ANSWER, RAMP, grown, start_time
 from lhsim.streams import Purpose, uniform
 
 HALF, ONE, TWO = (Deterministic(ticks * TICK) for ticks in (0.5, 1, 2))
@@ -433,6 +434,51 @@ CASES += [
         ),
         6,
         duration=4.0,
+    ),
+]
+CASES += [
+    Case(
+        push(
+            "shared connections",
+            **RANDOM | {"workload": Workload("random", Poisson(8.0), slow=Slow(0.5, 3.0))},
+            push=PushServer(agents_per_connection=2, **SHORT_SESSIONS),
+        ),
+        7,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "shared connections, fallback and batches",
+            **RANDOM | {"workload": Workload("random", Poisson(16.0), slow=Slow(0.5, 3.0))},
+            push=PushServer(
+                connections=2,
+                overflow="fallback",
+                fallback_interval=4 * TICK,
+                outbound=4,
+                outbound_policy="block",
+                batch_size=3,
+                linger=4 * TICK,
+                heartbeat=4 * TICK,
+                agents_per_connection=3,
+                **SHORT_SESSIONS,
+            ),
+        ),
+        8,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "shared connections, closed by the server",
+            **FULL,
+            push=PushServer(
+                outbound=2,
+                outbound_policy="disconnect",
+                agents_per_connection=3,
+                **SHORT_SESSIONS,
+            ),
+        ),
+        5,
+        duration=2.0,
     ),
 ]
 
@@ -894,6 +940,150 @@ def the_loop_of_the_sender_pays_the_relay(patch):
 
 def a_message_is_acknowledged_before_it_is_pushed(patch):
     patch.setattr(Push, "carry", carrying("acknowledge first"))
+
+
+# Connections that agents share
+
+
+def a_client_comes_when_its_first_agent_starts(patch):
+    coming(patch, lambda starts: starts[0])
+
+
+def a_client_comes_when_its_last_agent_starts(patch):
+    coming(patch, max)
+
+
+def coming(patch, earliest):
+    """Let a client come at a time out of those at which its agents start."""
+    original = Push.attend
+
+    def attend(self, client, _start):
+        bridge, workload = self.bridge, self.bridge.system.workload
+        how, end = START_KINDS[workload.start], client + bridge.agents_per_connection
+        starts = [
+            start_time(how, workload.start_over, who, bridge.agents, bridge.seed)
+            for who in range(client, min(end, bridge.agents))
+        ]
+        yield from original(self, client, earliest(starts))
+
+    patch.setattr(Push, "attend", attend)
+
+
+def the_agents_of_a_client_are_on_different_loops(patch):
+    patch.setattr(Bridge, "loop", lambda self, agent: self.loops[agent % len(self.loops)])
+
+
+def a_client_is_on_the_loop_of_its_first_agent(patch):
+    def loop(self, agent):
+        return self.loops[self.client(agent) % len(self.loops)]
+
+    patch.setattr(Bridge, "loop", loop)
+
+
+def the_last_client_has_as_many_agents_as_the_others(patch):
+    """The agents that are too few join the client before them."""
+
+    def client(self, agent):
+        several = self.agents_per_connection
+        whole = max(1, self.agents // several)
+        return min(agent // several, whole - 1) * several
+
+    patch.setattr(Bridge, "client", client)
+
+
+def a_client_draws_by_its_own_number(patch):
+    original = Bridge.compute
+
+    def compute(self, agent, stage, entity, index):
+        if stage is getattr(self.server, "_connect", None):
+            entity //= self.agents_per_connection
+        yield from original(self, agent, stage, entity, index)
+
+    patch.setattr(Bridge, "compute", compute)
+
+
+def a_client_is_as_slow_as_its_last_agent(patch):
+    original = Bridge.travel
+
+    def travel(self, who, route, entity, index):
+        if route in (self.request_up, self.answer_down):
+            who = min(who + self.agents_per_connection, self.agents) - 1
+        yield from original(self, who, route, entity, index)
+
+    patch.setattr(Bridge, "travel", travel)
+
+
+def a_message_is_as_late_as_the_client_is_slow(patch):
+    original = Bridge.travel
+
+    def travel(self, who, route, entity, index):
+        if route is getattr(self.server, "_push_down", None):
+            who = self.client(who)
+        yield from original(self, who, route, entity, index)
+
+    patch.setattr(Bridge, "travel", travel)
+
+
+def a_poll_brings_the_messages_of_the_first_agent(patch):
+    original = Push._poll
+
+    def poll(self, client, request):
+        parked = self._parked.get(client, [])
+        self._parked[client] = [message for message in parked if message.target == client]
+        yield from original(self, client, request)
+        others = [message for message in parked if message.target != client]
+        self._parked.setdefault(client, []).extend(others)
+
+    patch.setattr(Push, "_poll", poll)
+
+
+def each_agent_has_a_batch_of_its_own(patch):
+    """A message to another agent than the last one's lets the batch go out before."""
+    original = Push._collect
+
+    def collect(self, message, connection):
+        if connection.unsent and connection.unsent[-1].target != message.target:
+            self._flush(connection)
+        original(self, message, connection)
+
+    patch.setattr(Push, "_collect", collect)
+
+
+def a_shared_queue_has_places_for_each_agent(patch):
+    def push(self, message):
+        most, several = self.server.outbound, self.bridge.agents_per_connection
+        connection = self._connections.get(self.bridge.client(message.target))
+        if connection is None:
+            self._miss(message)
+        elif most is not None and connection.queued == most * several:
+            yield from self._overflow(message, connection)
+        else:
+            connection.queued += 1
+            yield from self._send_queued(message, connection)
+
+    patch.setattr(Push, "push", push)
+
+
+def an_agent_of_a_client_that_has_come_may_be_a_stranger(patch):
+    def miss(self, message):
+        client = self.bridge.client(message.target)
+        if self.server.overflow != "reject" or message.target not in self._known:
+            self._parked.setdefault(client, []).append(message)
+        else:
+            self.bridge.ledger.end(message, Outcome.REJECTED, self.env.now)
+
+    patch.setattr(Push, "_miss", miss)
+
+
+def each_agent_of_a_client_is_a_connection(patch):
+    original = Push._enter
+
+    def enter(self, client, attempt):
+        yield from original(self, client, attempt)
+        memory, several = self.bridge.memory, self.bridge.agents_per_connection
+        memory.peak_connections = max(memory.peak_connections, memory.connections * several)
+
+    patch.setattr(Push, "_enter", enter)
 
 
 # Options of the polling server
@@ -1627,6 +1817,19 @@ SLIPS = [
     an_agent_is_connected_before_its_accept,
     the_loop_of_the_sender_pays_the_relay,
     a_message_is_acknowledged_before_it_is_pushed,
+    a_client_comes_when_its_first_agent_starts,
+    a_client_comes_when_its_last_agent_starts,
+    the_agents_of_a_client_are_on_different_loops,
+    a_client_is_on_the_loop_of_its_first_agent,
+    the_last_client_has_as_many_agents_as_the_others,
+    a_client_draws_by_its_own_number,
+    a_client_is_as_slow_as_its_last_agent,
+    a_message_is_as_late_as_the_client_is_slow,
+    a_poll_brings_the_messages_of_the_first_agent,
+    each_agent_has_a_batch_of_its_own,
+    a_shared_queue_has_places_for_each_agent,
+    an_agent_of_a_client_that_has_come_may_be_a_stranger,
+    each_agent_of_a_client_is_a_connection,
     the_newest_that_waits_is_dropped,
     a_dropped_message_is_sent_all_the_same,
     the_last_that_is_blocked_goes_on_first,

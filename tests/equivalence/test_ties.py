@@ -89,6 +89,17 @@ SERVERS |= {
         ("drop_oldest", "reject"), ("block", "fallback"), ("disconnect", "wait")
     )
 }  # fmt: skip
+SERVERS |= {
+    f"{server}, shared connections": attrs.evolve(
+        SERVERS[server], agents_per_connection=several, connections=connections
+    )
+    for server, several, connections in (
+        ("push", 2, None),
+        ("push, drop_oldest, reject", 3, 2),
+        ("push, block, fallback", 2, 1),
+        ("push, disconnect, wait", 3, 1),
+    )
+}
 AGENTS = (2, 3, 8)
 
 

@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 import lhsim
+from lhsim.compiled.setup import has_options
 from lhsim.distributions import Exponential
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -35,3 +36,21 @@ def test_c_program_equals_lhsim(programs: dict[str, ModuleType], engine: str, qu
     )
     assert result.metrics.timeout_events > 0
     assert plain_c.differences(plain_c.run(system, 100, 20.0, seed=7), result) == []
+
+
+@pytest.mark.parametrize("name", ["polling", "push"])
+def test_an_option_that_never_acts_takes_the_other_kernel_and_changes_nothing(
+    programs: dict[str, ModuleType], name: str
+) -> None:
+    systems = programs["systems"]
+    plain, forced = (systems.SYSTEMS[key](40) for key in (name, f"{name}_options"))
+    assert not has_options(plain)
+    assert has_options(forced)
+    results = [
+        lhsim.simulate(system, agents=40, duration=5.0, engine="compiled")
+        for system in (plain, forced)
+    ]
+    assert results[0].model_events > 0
+    assert results[0].counters == results[1].counters
+    assert results[0].latency.mean == results[1].latency.mean
+    assert results[0].utilization == results[1].utilization

@@ -1,6 +1,7 @@
 """Lower bounds of the mean latency where not each message comes to the server, or gets in."""
 
 import pytest
+from attrs import evolve
 
 import lhsim
 from lhsim.distributions import Deterministic
@@ -40,3 +41,12 @@ def test_what_a_rate_limit_rejects_loads_no_one():
     result = lhsim.simulate(limited, agents=10, duration=60.0)
     assert not result.overloaded
     assert result.latency.mean > lower_bound(limited, 10)
+
+
+@pytest.mark.parametrize(("shared_by", "connections"), [(1, 100), (8, 13), (1000, 1)])
+def test_agents_that_share_a_connection_connect_once(shared_by, connections):
+    """The loop accepts `connections` clients in 10 ms each, beside 200 messages/s of 2 ms each."""
+    shared = system("ring", 2.0, agents_per_connection=shared_by)
+    cpu = evolve(shared.cpu, connect=Deterministic(0.01))
+    slow = evolve(shared, cpu=cpu, store=EventStore())
+    assert settling_time(slow, 100) == pytest.approx(connections * 0.01 / (1 - 0.4))
