@@ -45,7 +45,7 @@ class Bridge:
         measured = (window.start, window.end)
         self.store = Store(self.env, system.store, seed, measured)
         self.loops = self._start_loops(window, measured)
-        self.memory = MemoryUse(system.memory, agents, system.store.events)
+        self.memory = MemoryUse(system.memory, agents, self.store.log)
         self.parse_message = self.stage(system.cpu.parse_message, Purpose.PARSE_MESSAGE)
         self.write_cpu = self.stage(system.cpu.write, Purpose.WRITE_CPU)
         self.acknowledge = self.stage(system.cpu.acknowledge, Purpose.ACKNOWLEDGE)

@@ -38,6 +38,7 @@ from lhsim.models import (
     PollingServer,
     PushServer,
     RateLimit,
+    Retention,
     Slow,
     Stalls,
     System,
@@ -212,6 +213,17 @@ def store(mood, _agents):
         "busy_timeout": st.sampled_from((None, None, 0.0005, TICK, 0.2)),
         "scan": st.sampled_from((0.0, 0.0, TICK / 1024, 1e-5)),
         "events": st.sampled_from((0, 0, 1, 100)),
+        "batch_size": st.one_of(st.none(), st.none(), whole(1, 4)),
+        "linger": st.sampled_from((TICK / 4, TICK, 4 * TICK, 0.1)),
+        "write_more": st.sampled_from((0.0, TICK / 16, TICK, 1e-4)),
+        "retention": st.one_of(st.none(), st.none(), built(Retention, mood)),
+    }
+
+
+def retention(_mood, _agents):
+    return {
+        "count": st.sampled_from((None, 1, 2, 5, 50)),
+        "age": st.sampled_from((TICK, 2 * TICK, 8 * TICK, 0.3, 60.0)),
     }
 
 
@@ -299,6 +311,7 @@ FIELDS = {
     Collection: collection,
     Stalls: stalls,
     EventStore: store,
+    Retention: retention,
     PollingServer: polling,
     Growth: growth,
     Cache: cache,
@@ -330,9 +343,12 @@ def _push_server(**fields):
     return PushServer(**fields)
 
 
-def _store(single_writer, busy_timeout, **others):
-    busy_timeout = busy_timeout if single_writer else None
-    return EventStore(single_writer=single_writer, busy_timeout=busy_timeout, **others)
+def _store(**fields):
+    if not fields["single_writer"]:
+        fields["busy_timeout"] = None
+    if fields["batch_size"] is None:
+        fields["linger"], fields["write_more"] = None, 0.0
+    return EventStore(**fields)
 
 
 def _polling_server(interval, growth, **others):
@@ -439,6 +455,28 @@ def _slow_store(mood):
     }
 
 
+def _batches(mood):
+    return {
+        "write": short(mood),
+        "batch_size": whole(2, 6),
+        "connections": whole(1, 2),
+        "busy_timeout": st.sampled_from((None, 0.0005, TICK)),
+    }
+
+
+def _short_memory(mood):
+    return {
+        "write": short(mood),
+        "events": st.sampled_from((0, 3, 100)),
+        "retention": built(
+            Retention,
+            mood,
+            count=st.sampled_from((None, 1, 3, 10)),
+            age=st.sampled_from((TICK, 2 * TICK, 8 * TICK, 0.3)),
+        ),
+    }
+
+
 def _broadcasts(mood):
     closed = st.builds(Closed, st.one_of(st.none(), whole(2, 6)), long(mood))
     return {
@@ -511,6 +549,15 @@ AREAS = {
         },
     ),
     "polling, store": cases(PollingServer, store=_slow_store),
+    "polling, batches of writes": cases(PollingServer, workload=_busy, store=_batches),
+    "polling, retention": cases(
+        PollingServer,
+        workload=_busy,
+        store=_short_memory,
+        polling=lambda _: {
+            "limit": whole(1, 3), "interval": st.sampled_from((TICK, 8 * TICK, 0.1))
+        },
+    ),
     "polling, broadcasts": cases(
         PollingServer,
         workload=_broadcasts,
@@ -598,4 +645,15 @@ AREAS = {
     "push, network": cases(PushServer, workload=_half_are_slow, network=_lossy),
     "push, broadcasts": cases(PushServer, workload=_broadcasts),
     "push, store": cases(PushServer, store=_slow_store),
+    "push, batches of writes": cases(PushServer, workload=_busy, store=_batches),
+    "push, retention": cases(
+        PushServer,
+        store=_short_memory,
+        push=lambda mood: {
+            "connections": whole(1, 3),
+            "overflow": st.sampled_from(("wait", "fallback")),
+            "session": often(None, long(mood, zeros=0)),
+            "reconnect": long(mood, zeros=0),
+        },
+    ),
 }  # fmt: skip
