@@ -95,7 +95,12 @@ class CompiledEngine:
     def _make_log(self) -> None:
         """Double the room for the times of the commits that are kept."""
         old, counts = self._state.log, self._state.counts[0]
-        self._check_memory(2 * old.nbytes)
+        if 2 * old.nbytes > free_memory():
+            now = self._state.queue["now"][0]
+            raise LhsimError(
+                f"the store keeps {counts['events']:,} events at {now:g} s, and there is no memory "
+                "for more"
+            )
         log = np.zeros(2 * len(old))
         first = max(counts["removed"], self._state.settings["first_events"][0])
         kept = np.arange(first, counts["removed"] + counts["events"])

@@ -28,9 +28,8 @@ class Retention:
     """
 
     count: int | None = field(default=None, validator=whole(1))  # the newest so many; None: all
-    age: Seconds | None = field(
-        default=None, validator=positive
-    )  # younger than this [s]; None: all
+    # Those that are younger [s]; None: all.
+    age: Seconds | None = field(default=None, validator=positive)
 
     def __attrs_post_init__(self) -> None:
         if self.count is None and self.age is None:
@@ -38,7 +37,7 @@ class Retention:
 
 
 class Log:
-    """The events that have been committed, and of which of them are kept.
+    """The events that have been committed, and which of them are kept.
 
     Nothing happens when an event gets too old: it is removed when somebody looks.
     """

@@ -183,9 +183,8 @@ class Store:
 
     def _write_batch(self, batch: Batch) -> Generator[Event, Any, None]:
         """Write a batch in one transaction, and let all of its couriers go on at once."""
-        committed = yield from self._transact(
-            self._cost(batch), partial(_commit_all, batch.commits)
-        )
+        commit = partial(_commit_all, batch.commits)
+        committed = yield from self._transact(self._cost(batch), commit)
         # As a process that starts: when this one is done, and before any event that is due.
         batch.written._ok, batch.written._value = True, committed
         self._env.schedule(batch.written, URGENT)

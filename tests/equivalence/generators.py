@@ -213,17 +213,17 @@ def store(mood, _agents):
         "busy_timeout": st.sampled_from((None, None, 0.0005, TICK, 0.2)),
         "scan": st.sampled_from((0.0, 0.0, TICK / 1024, 1e-5)),
         "events": st.sampled_from((0, 0, 1, 100)),
-        "batch_size": st.one_of(st.none(), st.none(), whole(1, 4)),
+        "batch_size": st.one_of(st.none(), st.none(), st.none(), whole(1, 4)),
         "linger": st.sampled_from((TICK / 4, TICK, 4 * TICK, 0.1)),
         "write_more": st.sampled_from((0.0, TICK / 16, TICK, 1e-4)),
-        "retention": st.one_of(st.none(), st.none(), built(Retention, mood)),
+        "retention": st.one_of(st.none(), st.none(), st.none(), built(Retention, mood)),
     }
 
 
 def retention(_mood, _agents):
     return {
         "count": st.sampled_from((None, 1, 2, 5, 50)),
-        "age": st.sampled_from((TICK, 2 * TICK, 8 * TICK, 0.3, 60.0)),
+        "age": st.sampled_from((None, TICK, 2 * TICK, 8 * TICK, 0.3, 60.0)),
     }
 
 
@@ -324,7 +324,12 @@ FIELDS = {
 
 def built(cls, mood, agents=1, **fixed):
     """Return instances of a class of the description, some fields `fixed` to other strategies."""
-    checked = {PushServer: _push_server, PollingServer: _polling_server, EventStore: _store}
+    checked = {
+        PushServer: _push_server,
+        PollingServer: _polling_server,
+        EventStore: _store,
+        Retention: _retention,
+    }
     make = checked.get(cls, cls)
     return st.builds(make, **FIELDS[cls](mood, agents) | fixed)
 
@@ -349,6 +354,10 @@ def _store(**fields):
     if fields["batch_size"] is None:
         fields["linger"], fields["write_more"] = None, 0.0
     return EventStore(**fields)
+
+
+def _retention(count, age):
+    return Retention(count, TICK if count is None and age is None else age)
 
 
 def _polling_server(interval, growth, **others):
@@ -459,6 +468,7 @@ def _batches(mood):
     return {
         "write": short(mood),
         "batch_size": whole(2, 6),
+        "write_more": st.sampled_from((0.0, 0.0, TICK / 16)),
         "connections": whole(1, 2),
         "busy_timeout": st.sampled_from((None, 0.0005, TICK)),
     }
@@ -472,7 +482,7 @@ def _short_memory(mood):
             Retention,
             mood,
             count=st.sampled_from((None, 1, 3, 10)),
-            age=st.sampled_from((TICK, 2 * TICK, 8 * TICK, 0.3)),
+            age=st.sampled_from((None, TICK, 2 * TICK, 8 * TICK, 0.3)),
         ),
     }
 
