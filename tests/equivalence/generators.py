@@ -470,7 +470,8 @@ def _batches(mood):
         "batch_size": whole(2, 6),
         "write_more": st.sampled_from((0.0, 0.0, TICK / 16)),
         "connections": whole(1, 2),
-        "busy_timeout": st.sampled_from((None, 0.0005, TICK)),
+        "single_writer": st.sampled_from((True, True, False)),
+        "busy_timeout": st.sampled_from((None, 0.0005, 0.0005, TICK)),
     }
 
 
@@ -592,8 +593,9 @@ AREAS = {
             "outbound": whole(1, 3),
             "outbound_policy": st.sampled_from(OUTBOUND_POLICIES[1:]),
             "connections": st.none(),
-            "session": st.one_of(st.none(), long(mood, zeros=0)),
+            "session": st.one_of(st.none(), long(mood, zeros=0), long(mood, zeros=0)),
             "reconnect": long(mood, zeros=0),
+            "rate_limit": st.none(),
         },
     ),
     "push, refusals and heartbeats": cases(
