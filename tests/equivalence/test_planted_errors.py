@@ -425,9 +425,27 @@ CASES += [
         (polling, "random", RANDOM, {"single_writer": True, "busy_timeout": 2 * TICK}),
         (push, "random", RANDOM, {}),
         (push, "tied", TIED, {}),
-        (polling, "all the same", ALL_THE_SAME, {"single_writer": True, "busy_timeout": 0.5}),
+        (polling, "all the same", ALL_THE_SAME, {"single_writer": True}),
     )
 ]
+CASES.append(
+    Case(
+        push(
+            "batches of writes that give up",
+            workload=Workload(traffic=Closed(None, LONG_RANDOM[0]), start="together"),
+            cpu=Cpu(acknowledge=HALF),
+            store=EventStore(
+                write=LONG_RANDOM[0],
+                single_writer=True,
+                busy_timeout=TICK,
+                batch_size=3,
+                linger=TICK,
+            ),
+        ),
+        8,
+        duration=2.0,
+    )
+)
 FORGETFUL = {"events": 20, "scan": 1e-4}
 CASES += [
     Case(
@@ -443,15 +461,15 @@ CASES += [
     )
     for name, retention, options in (
         ("by count", Retention(count=12), {}),
-        ("by age", Retention(age=24 * TICK), {"priorities": (0.5, 0.5)}),
+        ("by age", Retention(age=12 * TICK), {"priorities": (0.5, 0.5)}),
     )
 ]
 CASES += [
     Case(
         polling(
             "retention, priorities in a closed loop",
-            workload=Workload("hub", Closed(None, ONE), start="together"),
-            store=EventStore(write=HALF, retention=Retention(age=6 * TICK)),
+            workload=Workload("hub", Closed(None, LONG_RANDOM[0]), think=TWO),
+            store=EventStore(write=HALF, retention=Retention(age=8 * TICK)),
             polling=PollingServer(interval=8 * TICK, limit=1, priorities=(0.5, 0.5)),
         ),
         6,
