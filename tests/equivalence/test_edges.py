@@ -107,9 +107,11 @@ def test_more_messages_on_their_way_than_there_is_room_for_at_first(system):
 def test_more_events_with_an_age_than_there_is_room_for_at_first(system, batch):
     workload = Workload(traffic=Poisson(100.0))
     store = EventStore(SHORT, retention=Retention(age=1.0), events=50, **batch)
-    case = Case(attrs.evolve(system, workload=workload, store=store), 25, duration=2.5)
+    gauge = Memory(per_event=1.0)
+    parts = {"workload": workload, "store": store, "memory": gauge}
+    case = Case(attrs.evolve(system, **parts), 25, duration=2.5)
     check(case)
-    assert case.run(CANDIDATE).counters.created > 5 * setup.FEWEST_EVENTS
+    assert case.run(CANDIDATE).samples["memory_b"].max() > 2 * setup.FEWEST_EVENTS
 
 
 def test_a_batch_of_writes_may_open_a_batch_for_each_of_its_targets():
