@@ -271,6 +271,12 @@ def busy_delay(tries: int, slept: float, timeout: float) -> float:
 
 
 @jit
+def is_past(committed: float, age: float, now: float) -> bool:
+    """Return whether an event is too old to be kept, which it is from that very `age` on [s]."""
+    return committed + age <= now
+
+
+@jit
 def part_inside(begin: float, end: float, low: float, high: float) -> float:
     """Return how much of the time from `begin` to `end` lies in [low, high] [s]."""
     return max(0.0, min(end, high) - max(begin, low))

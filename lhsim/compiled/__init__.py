@@ -3,8 +3,10 @@
 ============ ==========================================================================
 `state`      what is in memory: records of agents, messages, stations, and their phases
 `queue`      which event is next
-`stations`   delays and services: how a phase begins, and how a service ends
+`log`        the events that the store keeps
 `ledger`     messages: how they come and how they end
+`store`      writes, alone or in batches, and what has expired in the store
+`stations`   delays and services: how a phase begins, and how a service ends
 `senders`    the sending side of the agents
 `polling`    what a message and an agent of the polling server do next
 `push`       what a message and an agent of the push server do next

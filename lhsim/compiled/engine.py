@@ -60,6 +60,8 @@ class CompiledEngine:
                 self._make_room()
             elif why == kernel.NO_RECORDS:
                 self._make_records()
+            elif why == kernel.NO_LOG:
+                self._make_log()
             self._check_numbers()
             standing_still = standing_still + 1 if self._state.queue["now"][0] == now else 0
             if standing_still == LONGEST_STANDSTILL:
@@ -78,8 +80,9 @@ class CompiledEngine:
         heap = np.concatenate([state.heap, np.zeros(more, np.int32)])
         links = np.concatenate([state.links, np.zeros_like(state.links)])
         reached = np.concatenate([state.reached, np.zeros_like(state.reached)])
+        sequence = np.concatenate([state.sequence, np.zeros_like(state.sequence)])
         state = setup.with_events(state, events, self._agents)
-        self._state = state._replace(heap=heap, links=links, reached=reached)
+        self._state = state._replace(heap=heap, links=links, reached=reached, sequence=sequence)
 
     def _make_records(self) -> None:
         """Double the room for the records of all messages."""
@@ -88,6 +91,21 @@ class CompiledEngine:
         self._state = self._state._replace(
             records=np.concatenate([records, np.zeros_like(records)])
         )
+
+    def _make_log(self) -> None:
+        """Double the room for the times of the commits that are kept."""
+        old, counts = self._state.log, self._state.counts[0]
+        if 2 * old.nbytes > free_memory():
+            now = self._state.queue["now"][0]
+            raise LhsimError(
+                f"the store keeps {counts['events']:,} events at {now:g} s, and there is no memory "
+                "for more"
+            )
+        log = np.zeros(2 * len(old))
+        first = max(counts["removed"], self._state.settings["first_events"][0])
+        kept = np.arange(first, counts["removed"] + counts["events"])
+        log[kept & (len(log) - 1)] = old[kept & (len(old) - 1)]
+        self._state = self._state._replace(log=log)
 
     def _check_memory(self, more: int) -> None:
         if more > free_memory():

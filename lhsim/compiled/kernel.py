@@ -16,6 +16,7 @@ from typing import Any
 from lhsim._jit import inlined, jit
 from lhsim.compiled import polling, push
 from lhsim.compiled.ledger import has_records, has_room
+from lhsim.compiled.log import forget, has_log
 from lhsim.compiled.queue import next_event, next_soon, retune
 from lhsim.compiled.senders import send, start
 from lhsim.compiled.state import DONE, NOBODY, NONE, SOME, State, attach
@@ -23,7 +24,7 @@ from lhsim.compiled.stations import begin, complete
 
 PATIENCE = 2.0  # before the user is told why nothing happens [s]
 
-REACHED, NO_ROOM, NO_RECORDS, PAUSED = 0, 1, 2, 3  # why a kernel came back
+REACHED, NO_ROOM, NO_RECORDS, NO_LOG, PAUSED = 0, 1, 2, 3, 4  # why a kernel came back
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +52,12 @@ def _run(s: State, until: float, most: int, attend: Protocol, carry: Protocol) -
             return NO_ROOM
         if not has_records(s):
             return NO_RECORDS
+        if len(s.options) > 0 and not has_log(s):
+            return NO_LOG
         entity = next_event(s, until)
         if entity == NOBODY:
+            if len(s.options) > 0:
+                forget(s, until)  # for the state of the system by then
             return REACHED
         if 2 * s.settings[0].agents <= entity < 3 * s.settings[0].agents:
             send(s, entity)

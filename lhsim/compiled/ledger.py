@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lhsim._jit import inlined
+from lhsim.compiled.log import forget, next_in_log
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import fetch, schedule, soon
 from lhsim.compiled.state import (
@@ -31,7 +32,6 @@ from lhsim.streams import Purpose, uniform
 TARGET = int(Purpose.TARGET)
 DELIVERED = int(Outcome.DELIVERED)
 REJECTED = int(Outcome.REJECTED)
-SPARE = 4  # places of messages: for the timers of a connection, and one more
 
 
 @inlined
@@ -67,7 +67,7 @@ def has_room(s: State) -> bool:
     """Return whether an agent can send once more, and connections have their timers."""
     counts, places = s.counts[0], len(s.messages)
     if len(s.options) > 0:  # only what has not been used yet is sure to be enough
-        return counts.used + _places_for(_copies(s)) <= places
+        return counts.used + s.settings[0].places <= places
     return counts.free >= 0 or counts.used < places
 
 
@@ -75,16 +75,6 @@ def has_room(s: State) -> bool:
 def has_records(s: State) -> bool:
     """Return whether what an agent sends next can be recorded, where it has to be."""
     return s.settings[0].keep == 0 or s.counts[0].created + _copies(s) <= len(s.records)
-
-
-@inlined
-def _places_for(copies: int) -> int:
-    """Return how many places of messages one event may take, with options.
-
-    They are those of the messages that are sent together, of a timer at the target of each, and
-    of the timers of one connection.
-    """
-    return 2 * copies + SPARE
 
 
 @inlined
@@ -201,25 +191,13 @@ def timer(s: State, agent: int) -> int:
     return courier(s, place)
 
 
-@outlined
-def commit(s: State, place: int) -> None:
-    """Make what a courier brings visible in the store, where it is one event."""
-    counts = s.counts[0]
-    _show(s, place)
-    if len(s.options) > 0:
-        place = s.messages[place].connection
-        while place >= 0:
-            _show(s, place)
-            place = s.messages[place].connection
-    counts.events += 1
-    counts.peak_memory = max(counts.peak_memory, memory_in_use(s))
-
-
 @inlined
-def _show(s: State, place: int) -> None:
+def show(s: State, place: int) -> None:
     """Let a stored message be in its target's mailbox, or ready to be sent."""
     message = s.messages[place]
     message.stored = s.queue[0].now
+    if len(s.options) > 0 and len(s.sequence) > 0:
+        s.sequence[place] = next_in_log(s)
     if s.settings[0].keep:
         s.records[message.row].stored = s.queue[0].now
     if s.settings[0].polls:
@@ -304,15 +282,15 @@ def _append(s: State, last: int, place: int) -> None:
 
 
 @inlined
-def _first(s: State, last: int) -> int:
+def first_of(s: State, last: int) -> int:
     """Return the first message of a mailbox that is not empty."""
     return s.events[content(s, last)].next
 
 
 @inlined
-def _without_first(s: State, last: int) -> int:
+def without_first(s: State, last: int) -> int:
     """Remove the first message of a mailbox, and return its last one, or NOBODY."""
-    first = _first(s, last)
+    first = first_of(s, last)
     if first == last:
         return NOBODY
     s.events[content(s, last)].next = s.events[content(s, first)].next
@@ -335,8 +313,8 @@ def collect(s: State, agent: int) -> None:
     levels, found = len(s.priorities), 0
     for box in range(levels * agent, levels * (agent + 1)):
         while s.boxes[box] >= 0 and found < s.settings[0].limit:
-            first = _first(s, s.boxes[box])
-            s.boxes[box] = _without_first(s, s.boxes[box])
+            first = first_of(s, s.boxes[box])
+            s.boxes[box] = without_first(s, s.boxes[box])
             post(s, s.receivers[agent], first)
             found += 1
 
@@ -344,8 +322,8 @@ def collect(s: State, agent: int) -> None:
 @inlined
 def take(s: State, receiver: Record) -> int:
     """Return the first message of an agent's mailbox, which is not empty, and remove it."""
-    first = _first(s, receiver.mailbox)
-    receiver.mailbox = _without_first(s, receiver.mailbox)
+    first = first_of(s, receiver.mailbox)
+    receiver.mailbox = without_first(s, receiver.mailbox)
     return first
 
 
@@ -363,6 +341,8 @@ def connect(s: State) -> None:
     counts = s.counts[0]
     counts.connections += 1
     counts.peak_connections = max(counts.peak_connections, counts.connections)
+    if len(s.options) > 0:
+        forget(s, s.queue[0].now)
     counts.peak_memory = max(counts.peak_memory, memory_in_use(s))
 
 

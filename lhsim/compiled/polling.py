@@ -21,6 +21,8 @@ from lhsim.compiled.state import (
     ALARM,
     ANSWER_DOWN,
     BACKOFF,
+    COLLECTED,
+    COMMITTED,
     CREATED,
     DONE,
     LOCKED,
@@ -41,7 +43,7 @@ from lhsim.compiled.state import (
     WRITE_CPU,
     State,
 )
-from lhsim.compiled.stations import write
+from lhsim.compiled.store import go_on_with_batch, is_of_batch, write
 from lhsim.rules import grown, jittered
 from lhsim.streams import Purpose, uniform
 
@@ -52,6 +54,8 @@ JITTER = int(Purpose.SLEEP)
 def carry(s: State, entity: int, phase: int) -> int:
     """Return the phase of a message's courier that comes after one that is over."""
     if len(s.options) > 0:
+        if is_of_batch(s, phase):
+            return go_on_with_batch(s, entity, phase)
         phase = after_the_limit(s, entity, phase)
     if phase == CREATED:
         return MESSAGE_UP
@@ -59,9 +63,9 @@ def carry(s: State, entity: int, phase: int) -> int:
         return PARSE_MESSAGE
     if phase == PARSE_MESSAGE:
         return WRITE_CPU
-    if phase in (WRITE_CPU, LOCKED):
+    if phase == WRITE_CPU or (len(s.options) > 0 and phase in (LOCKED, COLLECTED)):
         return write(s, entity, phase)
-    if phase == WRITE:
+    if phase == WRITE or (len(s.options) > 0 and phase == COMMITTED):
         return ACKNOWLEDGE
     if len(s.options) > 0 and phase == ALARM:
         _ring(s, entity)

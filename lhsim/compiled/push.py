@@ -39,6 +39,8 @@ from lhsim.compiled.state import (
     BEATS,
     BLOCK,
     BY_REPLY,
+    COLLECTED,
+    COMMITTED,
     CONNECT,
     CONNECTED,
     CREATED,
@@ -88,7 +90,8 @@ from lhsim.compiled.state import (
     WRITE_CPU,
     State,
 )
-from lhsim.compiled.stations import begin, is_open, loop_of, value, write
+from lhsim.compiled.stations import begin, is_open, loop_of, value
+from lhsim.compiled.store import expire, go_on_with_batch, is_of_batch, write
 from lhsim.metrics.account import Outcome
 from lhsim.rules import ACCEPT, NO_ANSWER, answer, backed_off, heartbeat_index
 from lhsim.streams import Purpose, uniform
@@ -103,6 +106,8 @@ ANSWER = int(Purpose.ANSWER)
 def carry(s: State, entity: int, phase: int) -> int:
     """Return the phase of a message's courier, or content, that comes after one that is over."""
     if len(s.options) > 0:
+        if is_of_batch(s, phase):
+            return go_on_with_batch(s, entity, phase)
         phase = _with_options(s, entity, phase)
     if phase == CREATED:
         return MESSAGE_UP
@@ -112,7 +117,7 @@ def carry(s: State, entity: int, phase: int) -> int:
         return VALIDATE
     if phase == VALIDATE:
         return WRITE_CPU
-    if phase in (WRITE_CPU, LOCKED):
+    if phase == WRITE_CPU or (len(s.options) > 0 and phase in (LOCKED, COLLECTED)):
         return write(s, entity, phase)
     place = message_of(s, entity)
     if len(s.options) > 0 and _is_of_option(s, phase):
@@ -170,9 +175,9 @@ def attend(s: State, agent: int, phase: int) -> int:
 @inlined
 def _with_options(s: State, entity: int, phase: int) -> int:
     """Do what options add to the end of a phase; return the phase that is over then."""
-    if phase == WRITE and s.settings[0].elicits != BY_REPLY:
+    if phase in (WRITE, COMMITTED) and s.settings[0].elicits != BY_REPLY:
         _hand_over_copies(s, message_of(s, entity))
-    return WRITE if phase == STORED else after_the_limit(s, entity, phase)
+    return WRITE if phase in (STORED, COMMITTED) else after_the_limit(s, entity, phase)
 
 
 @inlined
@@ -313,6 +318,8 @@ def _open(s: State, agent: int) -> None:
     receiver.queued = 0
     if len(s.options) > 0 and len(s.clients) > 0:
         _begin_connection(s, agent)
+    if len(s.options) > 0:
+        expire(s, agent)
     while receiver.mailbox >= 0:
         soon(s, content(s, take(s, receiver)), UNPARKED)
 

@@ -74,6 +74,7 @@ from lhsim.compiled.state import (
     VALIDATE_ANSWER,
     WRITE,
     WRITE_CPU,
+    WRITE_LINGER,
     WRITER,
     State,
 )
@@ -82,7 +83,7 @@ from lhsim.distributions.table import CELLS
 from lhsim.errors import InputError
 from lhsim.metrics.account import BATCHES
 from lhsim.metrics.histogram import BUCKETS
-from lhsim.models import Closed, Collection, PollingServer, PushServer, System
+from lhsim.models import Closed, Collection, EventStore, PollingServer, PushServer, System
 from lhsim.models.faults import stalls
 from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise
 from lhsim.rules import LOSSES, bounds, pauses, slopes, with_stalls
@@ -97,7 +98,10 @@ OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")  # by the
 ASKINGS = (None, "push", "reply")  # by their numbers
 NO_LIMIT = -1
 MOST = 2**31 - 1  # that an entity's number, and others like it, can be
+MOST_EVENTS = 2**62
 FEWEST_MESSAGES = 4096
+FEWEST_EVENTS = 1024  # whose times of commit have room; a power of two
+SPARE = 4  # places of messages: for the timers of a connection, and one more
 AT_ONCE = 0.0  # the delay of the first lane
 
 # Stages of a message, all drawn when it is created.
@@ -162,6 +166,8 @@ def state_of(
         links=np.zeros(0, np.int32),
         reached=np.zeros(0),
         stalls=with_stalls(np.zeros(0), np.zeros(0), stalls(system.faults, "store")),
+        sequence=np.zeros(0, np.int64),
+        log=_log(system),
         address=0,
         table=0,
     )
@@ -173,6 +179,8 @@ def state_of(
         state = state._replace(links=np.zeros(len(state.messages), np.int32))
     if settings["elicits"][0]:
         state = state._replace(reached=np.zeros(len(state.messages)))
+    if system.store.retention is not None:
+        state = state._replace(sequence=np.zeros(len(state.messages), np.int64))
     return state
 
 
@@ -186,6 +194,8 @@ def has_options(system: System) -> bool:
         or system.network.loss > 0
         or store.busy_timeout is not None
         or stalls(system.faults, "store").size > 0
+        or store.batch_size is not None
+        or store.retention is not None
         or server.rate_limit is not None
         or (system.polling is not None and _polls_otherwise(system.polling))
         or (system.push is not None and _extended(system.push))
@@ -247,6 +257,8 @@ def stages_of(system: System) -> dict[int, Passage]:
         WRITE: (WRITER if store.single_writer else POOL, store.write),
         ACKNOWLEDGE: (OWN_LOOP, cpu.acknowledge),
     }
+    if store.linger is not None:
+        stages[WRITE_LINGER] = (ON_THE_WAY, Deterministic(store.linger))
     if cpu.collection is not None:
         stages[COLLECTION] = (ON_THE_WAY, cpu.collection.cost)
     traffic = system.workload.traffic
@@ -378,6 +390,8 @@ def _settings(
         "token_interval": 1 / server.rate_limit.rate if server.rate_limit else 0.0,
         "token_burst": server.rate_limit.burst if server.rate_limit else 1,
         "keep": keep,
+        **_log_keeping(system.store),
+        **_writes(system, agents),
         **_sleeps(polling),
     }
     settings = np.zeros(1, SETTINGS)
@@ -403,6 +417,38 @@ def _sleeps(server: PollingServer | None) -> dict[str, float]:
     }
 
 
+def _writes(system: System, agents: int) -> dict[str, float]:
+    """Return what a batch of writes is, and how many places of messages one event may take.
+
+    They are those of the messages that are sent together, of a timer at each target of those that
+    are stored together, of a timer of a batch, and of the timers of one connection.
+    """
+    store, copies = system.store, system.workload.copies(agents)
+    batch = min(store.batch_size or 0, MOST)
+    return {
+        "write_batch": batch,
+        "write_linger": store.linger or 0.0,
+        "write_more": store.write_more,
+        "places": copies + min(agents, max(batch, 1) * copies) + (batch > 0) + SPARE,
+    }
+
+
+def _log_keeping(store: EventStore) -> dict[str, float]:
+    retention = store.retention
+    count = retention.count if retention else None
+    age = retention.age if retention else None
+    return {
+        "first_events": store.events if count is None else min(store.events, count),
+        "keep_count": NO_LIMIT if count is None else min(count, MOST_EVENTS),
+        "keep_age": math.inf if age is None else age,
+    }
+
+
+def _log(system: System) -> NDArray[np.float64]:
+    retention = system.store.retention
+    return np.zeros(0 if retention is None or retention.age is None else FEWEST_EVENTS)
+
+
 def _or_none(limit: float | None) -> float:
     # Nothing ever counts up to a limit beyond the range of a number.
     return NO_LIMIT if limit is None else min(limit, MOST)
@@ -414,10 +460,10 @@ def _every(collection: Collection | None) -> int:
 
 def _counts(system: System, settings: NDArray[np.void]) -> NDArray[np.void]:
     counts = np.zeros(1, COUNTS)
-    counts["events"] = system.store.events
-    counts["peak_memory"] = settings["resident"] + settings["per_event"] * system.store.events
+    counts["events"] = settings["first_events"]
+    counts["peak_memory"] = settings["resident"] + settings["per_event"] * settings["first_events"]
     counts["shortest"], counts["longest"] = np.inf, -np.inf
-    counts["free"] = counts["line"] = NOBODY
+    counts["free"] = counts["line"] = counts["lingers"] = NOBODY
     return counts
 
 
@@ -457,7 +503,7 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
         stage["losses"] = losses
         cells = None if distribution is None else distribution.table().cells
         if cells is None or not cells.any():
-            takes_time = losses or (phase == QUERY and system.store.scan > 0)
+            takes_time = losses or _adds_up(system, phase)
             stage["where"], stage["constant"] = where if takes_time else NOWHERE, True
             continue
         stage["where"] = where
@@ -476,6 +522,12 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
             stations["lane"][number] = _lane(lanes, None)
     table = np.array(tables).reshape(len(tables), CELLS, 2)
     return Stages(stages, np.array(slots, SLOT), _empty(len(lanes)), table)
+
+
+def _adds_up(system: System, phase: int) -> bool:
+    """Return whether a phase may take time though its own cost is always 0."""
+    store = system.store
+    return (phase == QUERY and store.scan > 0) or (phase == WRITE and store.write_more > 0)
 
 
 def _wakes(system: System) -> bool:

@@ -71,6 +71,10 @@ LOCKED = 41  # of a writer that has found the database locked
 STORED = 50  # nothing: the content of a broadcast's copy is handed over
 ALARM = 60  # the sleep of a request that a write may end before
 LOOK_UP = 61
+COLLECTED = 62  # nothing: a batch is written, by the courier of its first event
+COMMITTED = 63  # nothing: a courier goes on, now that its batch is stored
+GIVEN_UP = 64  # nothing: a courier goes on, whose batch has found the database locked for too long
+WRITE_LINGER = 65  # of a timer: for the batch of writes that is being collected
 # Options of the push server, from the first of their phases on.
 OF_OPTIONS = 70
 A_ROOM = 70  # in an outbound queue that is full
@@ -269,6 +273,13 @@ SETTINGS = np.dtype(
         ("token_interval", "f8"),
         ("token_burst", "f8"),
         ("keep", "i8"),  # whether each message gets a record
+        ("places", "i8"),  # of messages that one event may take, with options
+        ("write_batch", "i8"),  # events in a batch of writes; 0: there are none
+        ("write_linger", "f8"),
+        ("write_more", "f8"),
+        ("first_events", "i8"),  # in the store at the start
+        ("keep_count", "i8"),  # newest events in the store; -1: all
+        ("keep_age", "f8"),
         ("interval", "f8"),  # polling
         ("jitter", "f8"),
         ("growth", "f8"),  # of the interval in a request; 1: none
@@ -287,6 +298,7 @@ COUNTS = np.dtype(
             "connections", "peak_connections",
         )),
         ("events", "i8"),  # in the store, those at the start included
+        ("removed", "i8"),  # events that were in the store before
         ("peak_memory", "f8"),
         ("to_store", "f8"),
         ("from_store", "f8"),
@@ -302,6 +314,10 @@ COUNTS = np.dtype(
         ("line", "i4"),  # push: clients that wait for a place
         ("line_tail", "i4"),
         ("awaited", "i8"),  # closed loop, broadcast: messages whose end the sender waits for
+        ("collected", "i8"),  # events in the batch of writes that is being collected
+        ("batch", "i4"),  # its first courier
+        ("batch_tail", "i4"),  # its last
+        ("lingers", "i4"),  # its timer
     ],
     align=True,
 )  # fmt: skip
@@ -369,6 +385,8 @@ class State(NamedTuple):
     links: Any  # by message: the next in an outbound queue or batch; empty where nobody asks for it
     reached: Any  # by message: when it reached its target; empty unless that answers
     stalls: Any  # of the store: starts and ends, of shape (2, stalls)
+    sequence: Any  # by message: number of its event in the store; empty where all events are kept
+    log: Any  # a ring of the times of commits; empty where no age matters
     address: Any  # of `events`
     table: Any  # address of the `addresses`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
@@ -419,6 +437,8 @@ def attach(table: int, options: Any) -> State:
         view(memory[25, 0], memory[25, 1], np.int32),
         view(memory[26, 0], memory[26, 1], np.float64),
         view(memory[27, 0], (2, memory[27, 1] // 2), np.float64),
+        view(memory[28, 0], memory[28, 1], np.int64),
+        view(memory[29, 0], memory[29, 1], np.float64),
         memory[3, 0],
         table,
         options,

@@ -1,7 +1,7 @@
 """Delays and services: how a phase begins, and how a service ends.
 
-The mirror image of `lhsim.models.station`, `lhsim.models.cpu` and `lhsim.models.store`. What a
-service costs is drawn by address, so it can be drawn as late as it begins.
+The mirror image of `lhsim.models.station` and `lhsim.models.cpu`. What a service costs is drawn by
+address, so it can be drawn as late as it begins.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from typing import Any
 import numpy as np
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import client_of, collect, commit, content, message_of, reject
+from lhsim.compiled.ledger import client_of, collect, message_of
+from lhsim.compiled.log import forget
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
-    ACKNOWLEDGE,
     ANSWER_THINK,
     ANSWER_UP,
     BY_REPLY,
     COLLECTION,
     CONNECTED,
-    DONE,
     DROP_OLDEST,
-    LOCKED,
     NOBODY,
     NOWHERE,
     ON_THE_WAY,
@@ -41,8 +39,8 @@ from lhsim.compiled.state import (
     Record,
     State,
 )
+from lhsim.compiled.store import commit, expire, further_events
 from lhsim.rules import (
-    busy_delay,
     draw,
     first_pause,
     idle_cost,
@@ -62,7 +60,7 @@ def begin(s: State, entity: int, phase: int) -> bool:
         if phase == QUERY:
             _read(s, entity)
         elif phase == WRITE:
-            commit(s, message_of(s, entity))
+            commit(s, entity)
         return False
     s.events[entity].phase = phase
     if stage.where == ON_THE_WAY:
@@ -83,32 +81,6 @@ def begin(s: State, entity: int, phase: int) -> bool:
     return True
 
 
-@outlined
-def write(s: State, entity: int, phase: int) -> int:
-    """Return the phase of a courier that is to write now, or has found the database locked."""
-    if phase != LOCKED:
-        s.counts[0].writes += 1
-    if len(s.options) == 0 or s.settings[0].busy_timeout < 0 or s.stages[WRITE].where == NOWHERE:
-        return WRITE
-    if s.stations[s.settings[0].loops + 1].busy == 0:
-        return WRITE
-    s.counts[0].locked += 1
-    place = message_of(s, entity)
-    # The event of its content, which does not happen before it is stored, has room for both.
-    so_far = s.events[content(s, place)]
-    if phase != LOCKED:
-        so_far.time, so_far.order = 0.0, 0
-    delay = busy_delay(so_far.order, so_far.time, s.settings[0].busy_timeout)
-    if delay < 0:
-        reject(s, place)
-        return ACKNOWLEDGE
-    so_far.time += delay
-    so_far.order += 1
-    s.events[entity].phase = LOCKED
-    schedule(s, entity, delay, NOBODY)
-    return DONE
-
-
 @inlined
 def complete(s: State, entity: int) -> None:
     """End what an entity has waited for: a service has its effect, then the next one starts."""
@@ -122,7 +94,7 @@ def complete(s: State, entity: int) -> None:
     if number < s.settings[0].loops:
         station.idle_since = s.queue[0].now
     if phase == WRITE:
-        commit(s, message_of(s, entity))
+        commit(s, entity)
     if station.waiting > 0:
         head = station.head
         station.head = s.events[head].next
@@ -227,7 +199,11 @@ def _start(s: State, number: int, entity: int) -> None:
     phase = s.events[entity].phase
     duration = _value(s, entity, s.stages[phase])
     if phase == QUERY and settings.scan > 0:
+        if len(s.options) > 0:
+            forget(s, now)
         duration += settings.scan * s.counts[0].events
+    if len(s.options) > 0 and phase == WRITE and settings.write_batch > 0:
+        duration += settings.write_more * further_events(s, entity)
     if len(s.options) > 0 and phase == SEND and _may_be_dropped(s):
         duration = _leave_queue(s, message_of(s, entity), duration)
     if number < settings.loops:
@@ -293,6 +269,8 @@ def _work(s: State, loop: Record, number: int, demand: float) -> float:
 def _read(s: State, entity: int) -> None:
     """Let a query see what is in the mailbox as its service begins, up to the limit."""
     receiver = s.receivers[entity >> 1]
+    if len(s.options) > 0:
+        expire(s, entity >> 1)
     if len(s.options) > 0 and s.settings[0].polls == 0:
         s.clients[entity >> 1].found = receiver.mailbox
         return

@@ -7,7 +7,12 @@ It takes each cost at its mean and warm, and lets nothing wait for anything but 
   is a sleep, C >= Z. By the utilisation law the N agents get at most 1 / D queries a second out
   of the busiest station, so that C >= N D (`lhsim.theory.ClosedNetwork`).
 - Push. All services on the way of a message. From the load on at which the busiest station has
-  no time left, there is no finite mean.
+  no time left, there is no finite mean. In a batch, a message takes the writer its part of the
+  cheapest batch that there can be; that it lingers is left out, as all may come at once.
+
+Where the store forgets, the mean is that of the messages that did not expire: those that had to
+wait for less. With an age A a message waits for at most that, so the mean of its wait is at least
+min(Z, A) / 2 for a shortest sleep Z; with a count, nothing is known of it.
 
 The same figures say how long a run has to warm up: `settling_time`.
 """
@@ -21,7 +26,7 @@ from lhsim.analysis.knee import SATURATION
 from lhsim.theory import polling_delay
 
 if TYPE_CHECKING:
-    from lhsim.models import PollingServer, System
+    from lhsim.models import EventStore, PollingServer, Retention, System
 
 MOST_WAITING = 100_000  # messages, each of which takes memory
 
@@ -40,17 +45,40 @@ def lower_bound(system: System, agents: int) -> float | None:
 
 
 def _polling(system: System, server: PollingServer, agents: int) -> float:
-    cpu, store, network = system.cpu, system.store, system.network
-    read = store.query.mean + store.scan * store.events
+    cpu, store = system.cpu, system.store
+    read = store.query.mean + store.scan * _least_kept(store)
     busiest = max(cpu.query.mean / cpu.workers, read / store.connections)  # D [s]
     # With a cache the busiest station has fewer queries than cycles.
     least = 0.0 if server.cache is not None else agents * busiest
     waiting = polling_delay(max(server.interval, least), 0.0)
     if server.wake_on_write:
         waiting = 0.0
-    sent = network.up.mean + cpu.parse_message.mean + cpu.write.mean + store.write.mean
-    answered = cpu.respond.mean + network.down.mean
-    return sent + waiting + cpu.query.mean + read + answered
+    if store.retention is not None:
+        return _beyond_waiting(system) + _least_wait(server, store.retention) + read
+    return _beyond_waiting(system) + waiting + cpu.query.mean + read
+
+
+def _beyond_waiting(system: System) -> float:
+    """Return what a polled message takes before its commit, and after the query that finds it."""
+    cpu, network = system.cpu, system.network
+    sent = network.up.mean + cpu.parse_message.mean + cpu.write.mean + system.store.write.mean
+    return sent + cpu.respond.mean + network.down.mean
+
+
+def _least_wait(server: PollingServer, retention: Retention) -> float:
+    """Return a lower bound of the mean time to the query of a message that it finds kept [s]."""
+    if retention.count is not None or retention.age is None or server.wake_on_write:
+        return 0.0
+    return polling_delay(min(server.interval * (1 - server.jitter), retention.age), 0.0)
+
+
+def _least_kept(store: EventStore) -> int:
+    """Return how many events the store keeps at least, whatever happens."""
+    if store.retention is None:
+        return store.events
+    if store.retention.age is not None or store.retention.count is None:
+        return 0
+    return min(store.events, store.retention.count)
 
 
 def _push(system: System, rate: float, copies: int) -> float:
@@ -85,7 +113,13 @@ def push_load(system: System, rate: float, copies: int) -> float:
     going = 0.0 if _asks_by_reply(system) else cpu.send.mean
     on_loop = coming + going + cpu.acknowledge.mean / copies
     writers = 1 if store.single_writer else store.connections
-    return rate * max(on_loop / cpu.workers, store.write.mean / copies / writers)
+    return rate * max(on_loop / cpu.workers, _write_per_event(store) / copies / writers)
+
+
+def _write_per_event(store: EventStore) -> float:
+    """Return what an event takes a writer, in a batch of the size at which that is least [s]."""
+    write, most = store.write.mean, store.batch_size or 1
+    return min(write, (write + (most - 1) * store.write_more) / most)
 
 
 def polling_load(system: System, server: PollingServer, agents: int, rate: float) -> float:

@@ -21,7 +21,7 @@ class Outcome(IntEnum):
     DELIVERED = 1
     REJECTED = 2  # refused by a limit
     DROPPED = 3  # no room in an outbound queue
-    EXPIRED = 4  # too late
+    EXPIRED = 4  # too late: by its own timeout, or the store has removed it
     LOST = 5  # its connection closed under it
 
 
@@ -42,7 +42,7 @@ class Counters:
     delivered: int
     ended: int  # messages, in whatever way
     queries: int
-    writes: int
+    writes: int  # transactions: of one event, or of a batch of them
     locked: int  # times that a writer found the database locked
     cycles: int  # polling: queries of a request, the sleeps between them not counted
     wasted: int  # polling: cycles that found nothing

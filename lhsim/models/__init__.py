@@ -7,6 +7,7 @@ same module are its processes.
 from lhsim.models.cpu import Collection, Cpu, Stalls, Warmth
 from lhsim.models.faults import Disconnect, Fault, Outage, Stall
 from lhsim.models.limits import RateLimit
+from lhsim.models.log import Retention
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
 from lhsim.models.polling import Cache, Growth, PollingServer
@@ -37,6 +38,7 @@ __all__ = [
     "Provenance",
     "PushServer",
     "RateLimit",
+    "Retention",
     "Retry",
     "Slow",
     "Stall",

@@ -54,7 +54,7 @@ class Bridge:
         stalls = pauses.of_component(system, "store", seed, window.end)
         self.store = Store(self.env, system.store, seed, measured, stalls)
         self.loops = self._start_loops(window, measured)
-        self.memory = MemoryUse(system.memory, agents, system.store.events)
+        self.memory = MemoryUse(system.memory, agents, self.store.log)
         self.parse_message = self.stage(system.cpu.parse_message, Purpose.PARSE_MESSAGE)
         self.write_cpu = self.stage(system.cpu.write, Purpose.WRITE_CPU)
         self._acknowledge = self.stage(system.cpu.acknowledge, Purpose.ACKNOWLEDGE)

@@ -75,8 +75,9 @@ class ImpatientPolling(Polling):
 
     def _deliver(self, messages: Found) -> None:
         for message in messages:
-            self._mailbox(message).remove(message)
-            self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+            if message.outcome is Outcome.PENDING:  # else a query has found it gone meanwhile
+                self._mailbox(message).remove(message)
+                self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
 
     def _look(self, agent: int, cycle: int) -> Generator[Event, Any, Found]:
         self._seen[agent, cycle] = self._writes[agent]

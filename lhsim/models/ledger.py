@@ -26,8 +26,8 @@ class Message:
     """One message on its way; times in seconds, NaN until they are known."""
 
     __slots__ = (
-        "attempts", "copies", "created", "delivered", "ended", "number", "original", "outcome",
-        "reached", "reply", "sender", "stored", "target",
+        "attempts", "copies", "created", "delivered", "ended", "event", "number", "original",
+        "outcome", "reached", "reply", "sender", "stored", "target",
     )  # fmt: skip
 
     def __init__(self, sender: int, number: int, target: int, created: float) -> None:
@@ -36,6 +36,7 @@ class Message:
         self.target = target
         self.created = created  # when the sender meant to send it
         self.stored = np.nan
+        self.event = -1  # its number in the log of the store
         self.delivered = np.nan
         self.reached: float | None = None  # its target, where it is not delivered by that alone
         self.outcome = Outcome.PENDING

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attrs import field, frozen
 
 from lhsim.checks import non_negative
 from lhsim.units import Bytes
+
+if TYPE_CHECKING:
+    from lhsim.models.log import Log
 
 
 @frozen
@@ -21,12 +26,12 @@ class Memory:
 class MemoryUse:
     """The memory in use, and its peak, as connections and events come and go."""
 
-    def __init__(self, memory: Memory, agents: int, events: int) -> None:
+    def __init__(self, memory: Memory, agents: int, log: Log) -> None:
         self._memory = memory
         self._agents = agents
         self.connections = 0
         self.peak_connections = 0
-        self.events = events
+        self._log = log
         self.peak = self.current
 
     @property
@@ -37,7 +42,7 @@ class MemoryUse:
             memory.baseline
             + memory.per_agent * self._agents
             + memory.per_connection * self.connections
-            + memory.per_event * self.events
+            + memory.per_event * self._log.kept
         )
 
     def connect(self) -> None:
@@ -51,6 +56,5 @@ class MemoryUse:
         self.connections -= 1
 
     def store(self) -> None:
-        """Count one more event."""
-        self.events += 1
+        """Take in one more event."""
         self.peak = max(self.peak, self.current)

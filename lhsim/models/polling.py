@@ -236,11 +236,18 @@ class Polling:
         found: Found = []
         for box in range(self._levels * agent, self._levels * (agent + 1)):
             mailbox = self._mailboxes.get(box)
+            if mailbox and self.bridge.store.forgets:
+                self._expire(mailbox)
             while mailbox and len(found) < self.server.limit:
                 found.append(mailbox.popleft())
         if not found and self.server.cache is not None:
             self._empty_since[agent] = self.env.now
         return found
+
+    def _expire(self, mailbox: deque[Message]) -> None:
+        """Let the messages end whose events are not kept any more: the oldest of a mailbox."""
+        while mailbox and self.bridge.store.is_gone(mailbox[0]):
+            self.bridge.ledger.end(mailbox.popleft(), Outcome.EXPIRED, self.env.now)
 
     def _level(self, message: Message) -> int:
         if self._levels == 1:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
@@ -332,8 +332,8 @@ class Push:
         yield from bridge.compute(agent, self._parse_request, agent, request)
         self.cycles += 1
         yield from bridge.compute(agent, self._query_cpu, agent, request)
-        take = partial(self._parked.pop, agent, ())
-        messages: Iterable[Message] = yield from bridge.store.query(agent, request, take)
+        take = partial(self._unpark, agent)
+        messages: list[Message] = yield from bridge.store.query(agent, request, take)
         if not messages:
             self.wasted_cycles += 1
         yield from bridge.compute(agent, self._respond, agent, request)
@@ -381,7 +381,7 @@ class Push:
         connection = self._connections[agent] = Connection(attempt)
         if self._heartbeat is not None:
             self.env.process(self._keep_alive(agent, connection))
-        for message in self._parked.pop(agent, ()):
+        for message in self._unpark(agent):
             self.env.process(self.push(message))
         return True
 
@@ -542,6 +542,16 @@ class Push:
             self._parked.setdefault(client, []).append(message)
         else:
             self._end(message, Outcome.REJECTED)
+
+    def _unpark(self, agent: int) -> list[Message]:
+        """Return what waits for an agent; what the store does not keep any more has expired."""
+        kept = []
+        for message in self._parked.pop(agent, ()):
+            if self.bridge.store.is_gone(message):
+                self._end(message, Outcome.EXPIRED)
+            else:
+                kept.append(message)
+        return kept
 
     def _travel(self, message: Message) -> Steps:
         sender, number = message.sender, message.number

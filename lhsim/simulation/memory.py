@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PER_AGENT = {"simpy": 5_000, "compiled": 100}
 PER_MESSAGE = {"simpy": 2_000, "compiled": 180}  # on its way
 PER_LOOP = {"simpy": 2_000, "compiled": 64}
+PER_EVENT = {"simpy": 32, "compiled": 24}  # that the store keeps, where it forgets them by age
 PER_RECORD = {"simpy": 500, "compiled": 120}  # of a message, with `keep_messages`
 
 
@@ -57,4 +58,18 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
     if system.polling is not None and system.polling.wake_on_write:
         on_their_way += agents  # their requests' alarms
     needed += PER_MESSAGE[engine] * on_their_way
+    needed += PER_EVENT[engine] * _timed_events(system, kept / copies, duration)
     return needed + PER_RECORD[engine] * kept * keep
+
+
+def _timed_events(system: System, written: float, duration: float) -> float:
+    """Return of how many events the store knows the age at a time; so many are written in a run.
+
+    A closed loop may write all of them within the age.
+    """
+    retention, rate = system.store.retention, written / duration
+    if retention is None or retention.age is None:
+        return 0.0
+    closed = isinstance(system.workload.traffic, Closed)
+    kept = written if closed else rate * min(retention.age, duration)
+    return kept if retention.count is None else min(kept, retention.count)

@@ -38,6 +38,7 @@ from lhsim.models import (
     PollingServer,
     PushServer,
     RateLimit,
+    Retention,
     Slow,
     Stall,
     Stalls,
@@ -213,6 +214,17 @@ def store(mood, _agents):
         "busy_timeout": st.sampled_from((None, None, 0.0005, TICK, 0.2)),
         "scan": st.sampled_from((0.0, 0.0, TICK / 1024, 1e-5)),
         "events": st.sampled_from((0, 0, 1, 100)),
+        "batch_size": st.one_of(st.none(), st.none(), st.none(), whole(1, 4)),
+        "linger": st.sampled_from((TICK / 4, TICK, 4 * TICK, 0.1)),
+        "write_more": st.sampled_from((0.0, TICK / 16, TICK, 1e-4)),
+        "retention": st.one_of(st.none(), st.none(), st.none(), built(Retention, mood)),
+    }
+
+
+def retention(_mood, _agents):
+    return {
+        "count": st.sampled_from((None, 1, 2, 5, 50)),
+        "age": st.sampled_from((None, TICK, 2 * TICK, 8 * TICK, 0.3, 60.0)),
     }
 
 
@@ -310,6 +322,7 @@ FIELDS = {
     Collection: collection,
     Stalls: stalls,
     EventStore: store,
+    Retention: retention,
     PollingServer: polling,
     Growth: growth,
     Cache: cache,
@@ -322,7 +335,12 @@ FIELDS = {
 
 def built(cls, mood, agents=1, **fixed):
     """Return instances of a class of the description, some fields `fixed` to other strategies."""
-    checked = {PushServer: _push_server, PollingServer: _polling_server, EventStore: _store}
+    checked = {
+        PushServer: _push_server,
+        PollingServer: _polling_server,
+        EventStore: _store,
+        Retention: _retention,
+    }
     make = checked.get(cls, cls)
     return st.builds(make, **FIELDS[cls](mood, agents) | fixed)
 
@@ -344,9 +362,16 @@ def _push_server(**fields):
     return PushServer(**fields)
 
 
-def _store(single_writer, busy_timeout, **others):
-    busy_timeout = busy_timeout if single_writer else None
-    return EventStore(single_writer=single_writer, busy_timeout=busy_timeout, **others)
+def _store(**fields):
+    if not fields["single_writer"]:
+        fields["busy_timeout"] = None
+    if fields["batch_size"] is None:
+        fields["linger"], fields["write_more"] = None, 0.0
+    return EventStore(**fields)
+
+
+def _retention(count, age):
+    return Retention(count, TICK if count is None and age is None else age)
 
 
 def _polling_server(interval, growth, **others):
@@ -454,6 +479,30 @@ def _slow_store(mood):
     }
 
 
+def _batches(mood):
+    return {
+        "write": short(mood),
+        "batch_size": whole(2, 6),
+        "write_more": st.sampled_from((0.0, 0.0, TICK / 16)),
+        "connections": whole(1, 2),
+        "single_writer": st.sampled_from((True, True, False)),
+        "busy_timeout": st.sampled_from((None, 0.0005, 0.0005, TICK)),
+    }
+
+
+def _short_memory(mood):
+    return {
+        "write": short(mood),
+        "events": st.sampled_from((0, 3, 100)),
+        "retention": built(
+            Retention,
+            mood,
+            count=st.sampled_from((None, 1, 3, 10)),
+            age=st.sampled_from((None, TICK, 2 * TICK, 8 * TICK, 0.3)),
+        ),
+    }
+
+
 def _broadcasts(mood):
     closed = st.builds(Closed, st.one_of(st.none(), whole(2, 6)), long(mood))
     return {
@@ -526,6 +575,15 @@ AREAS = {
         },
     ),
     "polling, store": cases(PollingServer, store=_slow_store),
+    "polling, batches of writes": cases(PollingServer, workload=_busy, store=_batches),
+    "polling, retention": cases(
+        PollingServer,
+        workload=_busy,
+        store=_short_memory,
+        polling=lambda _: {
+            "limit": whole(1, 3), "interval": st.sampled_from((TICK, 8 * TICK, 0.1))
+        },
+    ),
     "polling, broadcasts": cases(
         PollingServer,
         workload=_broadcasts,
@@ -550,8 +608,9 @@ AREAS = {
             "outbound": whole(1, 3),
             "outbound_policy": st.sampled_from(OUTBOUND_POLICIES[1:]),
             "connections": st.none(),
-            "session": st.one_of(st.none(), long(mood, zeros=0)),
+            "session": st.one_of(st.none(), long(mood, zeros=0), long(mood, zeros=0)),
             "reconnect": long(mood, zeros=0),
+            "rate_limit": st.none(),
         },
     ),
     "push, refusals and heartbeats": cases(
@@ -631,4 +690,15 @@ AREAS = {
     "push, network": cases(PushServer, workload=_half_are_slow, network=_lossy),
     "push, broadcasts": cases(PushServer, workload=_broadcasts),
     "push, store": cases(PushServer, store=_slow_store),
+    "push, batches of writes": cases(PushServer, workload=_busy, store=_batches),
+    "push, retention": cases(
+        PushServer,
+        store=_short_memory,
+        push=lambda mood: {
+            "connections": whole(1, 3),
+            "overflow": st.sampled_from(("wait", "fallback")),
+            "session": often(None, long(mood, zeros=0)),
+            "reconnect": long(mood, zeros=0),
+        },
+    ),
 }  # fmt: skip

@@ -11,6 +11,7 @@ from lhsim.compiled import engine, setup
 from lhsim.distributions import Deterministic, Exponential
 from lhsim.metrics.account import Window
 from lhsim.models import (
+    Closed,
     Cpu,
     EventStore,
     Memory,
@@ -18,6 +19,7 @@ from lhsim.models import (
     Poisson,
     PollingServer,
     PushServer,
+    Retention,
     Stalls,
     System,
     Warmth,
@@ -55,6 +57,7 @@ SERVERS = pytest.mark.parametrize("system", [POLLING, PUSH], ids=lambda system: 
         (engine, "EVENTS_AT_A_TIME", 1),
         (engine, "EVENTS_AT_A_TIME", 7),
         (setup, "FEWEST_MESSAGES", 1),
+        (setup, "FEWEST_EVENTS", 1),
         (setup, "MOST_LANES", 1),
         (setup, "_first_days_per_second", lambda *_: 1e-6),
         (setup, "_first_days_per_second", lambda *_: 1e9),
@@ -63,6 +66,7 @@ SERVERS = pytest.mark.parametrize("system", [POLLING, PUSH], ids=lambda system: 
         "one event at a time",
         "seven events at a time",
         "no room for messages at first",
+        "no room for the times of events at first",
         "one lane",
         "long days",
         "short days",
@@ -96,6 +100,29 @@ def test_more_messages_on_their_way_than_there_is_room_for_at_first(system):
     case = Case(attrs.evolve(system, workload=workload, cpu=cpu), 25, duration=1.5)
     check(case)
     assert case.run(CANDIDATE).outcomes["pending"] > setup.FEWEST_MESSAGES
+
+
+@SERVERS
+@pytest.mark.parametrize("batch", [{}, {"batch_size": 3000, "linger": 1.0}])
+def test_more_events_with_an_age_than_there_is_room_for_at_first(system, batch):
+    workload = Workload(traffic=Poisson(100.0))
+    store = EventStore(SHORT, retention=Retention(age=1.0), events=50, **batch)
+    gauge = Memory(per_event=1.0)
+    parts = {"workload": workload, "store": store, "memory": gauge}
+    case = Case(attrs.evolve(system, **parts), 25, duration=2.5)
+    check(case)
+    assert case.run(CANDIDATE).samples["memory_b"].max() > 2 * setup.FEWEST_EVENTS
+
+
+def test_a_batch_of_writes_may_open_a_batch_for_each_of_its_targets():
+    """More places of messages are taken at once than by any other event."""
+    store = EventStore(batch_size=500, linger=10.0)
+    workload = Workload(traffic=Closed(2), start="together")
+    push = PushServer(batch_size=2, linger=1.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setup, "FEWEST_MESSAGES", 1)
+        system = attrs.evolve(PUSH, workload=workload, network=Network(), store=store, push=push)
+        check(Case(system, 500, duration=20.0))
 
 
 @SERVERS
@@ -188,7 +215,9 @@ def test_whole_numbers_of_seconds():
 
 @pytest.mark.parametrize("most", [2**31, 2**63])
 def test_limits_that_are_no_limits(most):
-    store = EventStore(SHORT, SHORT, connections=most)
+    store = EventStore(SHORT, SHORT, connections=most, retention=Retention(count=most))
+    batches = EventStore(SHORT, SHORT, batch_size=most, linger=4 * TICK)
+    check(Case(attrs.evolve(POLLING, store=batches), 4))
     server = PollingServer(limit=most, connections=most)
     check(Case(attrs.evolve(POLLING, polling=server, store=store), 4))
     check(Case(attrs.evolve(PUSH, push=PushServer(connections=most, outbound=most)), 4))

@@ -38,6 +38,17 @@ BOTH = {
     "wait for the writer": 2,
     "database locked": 5,
     "writer that gives up": 2,
+    "full batch of writes": 20,
+    "batch of writes that has lingered": 20,
+    "batch of writes of several that is not full": 6,
+    "batch of writes that is committed at once": 5,
+    "batch of writes that waits": 3,
+    "batch of several writes that gives up": 1,
+    "broadcast in a batch of writes": 2,
+    "event removed by count": 10,
+    "event removed by age": 10,
+    "event of the start removed by age": 5,
+    "message expired in the store": 8,
     "growing log": 10,
     "agent that sends to itself": 1,
     "closed loop to its end": 2,
@@ -69,6 +80,7 @@ OF = {
         "sleep that a write ends": 15,
         "sleep that does not begin": 3,
         "alarm in vain": 8,
+        "cache entry of a snapshot of expired messages": 1,
     },
     "push": BOTH
     | {
@@ -106,6 +118,7 @@ OF = {
         "poll for several agents": 3,
         "client that comes before its first agent": 4,
         "message that stays on the loop of its client": 6,
+        "elicitation expired before it expired in the store": 1,
     },
 }
 
@@ -162,6 +175,8 @@ def happened(case):
     bridge = Bridge(system, case.agents, case.seed, window, keep_messages=True)
     due, seen = _watch(bridge.env), set()
     _watch_stalls(bridge.store, seen)
+    _watch_writes(bridge, seen)
+    _watch_expiry(bridge.store, seen)
     if system.polling is not None:
         _watch_sleeps(bridge.server, seen)
     if system.push is not None:
@@ -207,6 +222,48 @@ def _watch_stalls(store, seen):
     stalls.stretch = watched
 
 
+def _watch_writes(bridge, seen):
+    """Let `seen` get what happens to batches of writes."""
+    store = bridge.store
+    flush, write_batch = store._flush, store._write_batch
+
+    def watched_flush():
+        size = len(store._collected.commits)
+        full = size == store._batch_size
+        seen.add("full batch of writes" if full else "batch of writes that has lingered")
+        if size > 1 and not full:
+            seen.add("batch of writes of several that is not full")
+        if size > 1 and bridge.system.workload.topology == "broadcast":
+            seen.add("broadcast in a batch of writes")
+        flush()
+
+    def watched_write_batch(batch):
+        if store._cost(batch) is None:
+            seen.add("batch of writes that is committed at once")
+        locked = store.locked
+        yield from write_batch(batch)
+        if store.locked > locked:
+            seen.add("batch of writes that waits")
+        if not batch.written.value and len(batch.commits) > 1:
+            seen.add("batch of several writes that gives up")
+
+    store._flush, store._write_batch = watched_flush, watched_write_batch
+
+
+def _watch_expiry(store, seen):
+    is_gone = store.is_gone
+
+    def watched_is_gone(message):
+        gone = is_gone(message)
+        if gone:
+            seen.add("message expired in the store")
+            if message.outcome is Outcome.EXPIRED:
+                seen.add("elicitation expired before it expired in the store")
+        return gone
+
+    store.is_gone = watched_is_gone
+
+
 def _watch_sleeps(server, seen):
     """Let `seen` get what a sleep is like, from now on."""
     jittered, growth, asleep = server._jittered, server.server.growth, server._asleep
@@ -240,8 +297,16 @@ def _watch_sleeps(server, seen):
             seen.add("sleep that a write ends")
             alarm.callbacks.append(lambda _: seen.add("alarm in vain"))
 
-    server._jittered = watched
-    server._post = posted
+    take, ledger = server._take, server.bridge.ledger
+
+    def taken(agent):
+        open_before = ledger.backlog
+        found = take(agent)
+        if ledger.backlog < open_before and not found and server.server.cache is not None:
+            seen.add("cache entry of a snapshot of expired messages")
+        return found
+
+    server._jittered, server._post, server._take = watched, posted, taken
 
 
 def _watch_push(server, seen):
@@ -390,6 +455,7 @@ def _in_the_end(bridge, case):
         if message.stored >= 0
     )
     every = system.cpu.collection.every if system.cpu.collection else 0
+    log = bridge.store.log
     both = {
         "delivered": outcomes[Outcome.DELIVERED] > 0,
         "many deliveries at one instant": max(instants.values(), default=0) > 1,
@@ -400,7 +466,12 @@ def _in_the_end(bridge, case):
         "cold loop": system.cpu.warmth is not None and any(loop._chill > 0 for loop in loops),
         "database locked": bridge.store.locked > 0,
         "writer that gives up": bridge.store.locked > 0 and outcomes[Outcome.REJECTED] > 0,
-        "growing log": system.store.scan > 0 and bridge.store.events > system.store.events,
+        "growing log": system.store.scan > 0 and bridge.store.log.kept > system.store.events,
+        "event removed by count": log._count is not None and log.kept == log._count < log._end,
+        "event removed by age": log._age is not None and log.first > log._at_start,
+        "event of the start removed by age": log._age is not None
+        and log._count is None
+        and log.first >= log._at_start > 0,
         "agent that sends to itself": any(m.sender == m.target and m.stored > 0 for m in messages),
         "closed loop to its end": len(messages) > 0 and _all_have_ended(bridge, system),
         "periodic": system.workload.traffic.name == "periodic" and len(messages) > 0,

@@ -15,7 +15,7 @@ import pytest
 from comparison import CANDIDATE, REFERENCE, Case, differences
 from generators import LONG_RANDOM, SHORT_RANDOM, TICK
 from simpy import Environment
-from simpy.events import URGENT
+from simpy.events import NORMAL, URGENT
 
 from lhsim.distributions import Deterministic, Exponential
 from lhsim.errors import InvariantError
@@ -37,6 +37,7 @@ from lhsim.models import (
     PollingServer,
     PushServer,
     RateLimit,
+    Retention,
     Slow,
     Stall,
     Stalls,
@@ -49,12 +50,14 @@ from lhsim.models import (
     pauses,
     stage,
 )
+from lhsim.models import log as log_module
 from lhsim.models import polling as polling_module
 from lhsim.models import push as push_models
 from lhsim.models import store as store_module
 from lhsim.models.bridge import Bridge
 from lhsim.models.cpu import Loop
 from lhsim.models.ledger import Ledger
+from lhsim.models.log import Log
 from lhsim.models.memory import MemoryUse
 from lhsim.models.pauses import Pauses
 from lhsim.models.polling import Polling
@@ -483,6 +486,102 @@ CASES += [
 ]
 
 
+CASES += [
+    Case(
+        server(
+            f"batches of writes, {costs}",
+            **parts
+            | {
+                "store": attrs.evolve(
+                    parts["store"], batch_size=3, linger=2 * TICK, write_more=TICK / 8, **lock
+                )
+            },
+            **({"push": PushServer(overflow="wait", **SHORT_SESSIONS)} if server is push else {}),
+        ),
+        6,
+        duration=4.0,
+    )
+    for server, costs, parts, lock in (
+        (polling, "random", RANDOM, {"single_writer": True, "busy_timeout": 2 * TICK}),
+        (push, "random", RANDOM, {}),
+        (push, "tied", TIED, {}),
+        (polling, "all the same", ALL_THE_SAME, {"single_writer": True}),
+    )
+]
+CASES.append(
+    Case(
+        push(
+            "batches of writes that give up",
+            workload=Workload(traffic=Closed(None, LONG_RANDOM[0]), start="together"),
+            cpu=Cpu(acknowledge=HALF),
+            store=EventStore(
+                write=LONG_RANDOM[0],
+                single_writer=True,
+                busy_timeout=TICK,
+                batch_size=3,
+                linger=TICK,
+            ),
+        ),
+        8,
+        duration=2.0,
+    )
+)
+FORGETFUL = {"events": 20, "scan": 1e-4}
+CASES += [
+    Case(
+        polling(
+            f"retention, {name}",
+            workload=Workload(traffic=Poisson(16.0), topology="random"),
+            store=EventStore(HALF, HALF, retention=retention, **FORGETFUL),
+            memory=Memory(per_event=0.7),
+            polling=PollingServer(interval=16 * TICK, limit=2, **options),
+        ),
+        4,
+        duration=4.0,
+    )
+    for name, retention, options in (
+        ("by count", Retention(count=12), {}),
+        ("by age", Retention(age=12 * TICK), {"priorities": (0.5, 0.5)}),
+    )
+]
+CASES += [
+    Case(
+        polling(
+            "retention, priorities in a closed loop",
+            workload=Workload("hub", Closed(None, LONG_RANDOM[0]), think=TWO),
+            store=EventStore(write=HALF, retention=Retention(age=8 * TICK)),
+            polling=PollingServer(interval=8 * TICK, limit=1, priorities=(0.5, 0.5)),
+        ),
+        6,
+        duration=4.0,
+    ),
+    Case(
+        polling(
+            "retention on a grid",
+            workload=Workload(traffic=Closed(None, ONE), start="together"),
+            store=EventStore(write=ONE, retention=Retention(age=3 * TICK)),
+            polling=PollingServer(interval=4 * TICK),
+        ),
+        3,
+        duration=4.0,
+    ),
+    *(
+        Case(
+            push(
+                f"retention, {overflow}",
+                **RANDOM | {"store": EventStore(HALF, HALF, retention=Retention(5, 16 * TICK))},
+                push=PushServer(
+                    connections=2, overflow=overflow, fallback_interval=8 * TICK, **SHORT_SESSIONS
+                ),
+            ),
+            6,
+            duration=4.0,
+        )
+        for overflow in ("wait", "fallback")
+    ),
+]
+
+
 @functools.cache
 def right(case):
     """Return the result of the engine that is tested: it runs before anything is planted."""
@@ -532,6 +631,205 @@ def a_locked_out_writer_waits_in_line(patch):
         return True
 
     patch.setattr(Store, "_wait_for_lock", wait_for_lock)
+
+
+def a_batch_of_writes_holds_one_event_more(patch):
+    original = Store.__init__
+
+    def init(self, *arguments):
+        original(self, *arguments)
+        if self._batch_size is not None:
+            self._batch_size += 1
+
+    patch.setattr(Store, "__init__", init)
+
+
+def a_batch_of_writes_costs_what_its_last_event_does(patch):
+    original = Store._join
+
+    def join(self, message, commit):
+        if self._collected is not None:
+            self._collected.first = message
+        return original(self, message, commit)
+
+    patch.setattr(Store, "_join", join)
+
+
+def the_first_event_of_a_batch_adds_to_its_write_too(patch):
+    original = Store._cost
+
+    def cost(self, batch):
+        usual = original(self, batch)
+        return usual if usual is None else usual + self._write_more
+
+    patch.setattr(Store, "_cost", cost)
+
+
+def a_batch_of_writes_lingers_from_its_last_event_on(patch):
+    def lingered(self, batch, _timeout):
+        if self._collected is batch and self._env.now >= batch.latest + self._linger:
+            self._flush()
+
+    original = Store._join
+
+    def join(self, message, commit):
+        before = self._collected
+        written = original(self, message, commit)
+        batch = self._collected
+        if batch is not None:
+            batch.latest = self._env.now
+            if before is not None:
+                timeout = self._env.timeout(self._linger)
+                timeout.callbacks.append(functools.partial(self._lingered, batch))
+        return written
+
+    patch.setattr(Store, "_lingered", lingered)
+    patch.setattr(Store, "_join", join)
+
+
+def the_linger_of_a_full_batch_of_writes_ends_the_next(patch):
+    def lingered(self, _batch, _timeout):
+        if self._collected is not None:
+            self._flush()
+
+    patch.setattr(Store, "_lingered", lingered)
+
+
+def the_last_courier_of_a_batch_goes_on_first(patch):
+    original = Store._write_batch
+
+    def write_batch(self, batch):
+        yield from original(self, batch)
+        batch.written.callbacks.reverse()
+
+    patch.setattr(Store, "_write_batch", write_batch)
+
+
+def the_last_event_of_a_batch_is_committed_first(patch):
+    original = store_module._commit_all
+    patch.setattr(store_module, "_commit_all", lambda commits: original(commits[::-1]))
+
+
+def the_couriers_of_a_batch_go_on_after_other_events(patch):
+    patch.setattr(store_module, "URGENT", NORMAL)
+
+
+def a_batch_that_is_full_waits_for_other_events(patch):
+    original = Store._write_batch
+
+    def write_batch(self, batch):
+        yield self._env.timeout(0)
+        yield from original(self, batch)
+
+    patch.setattr(Store, "_write_batch", write_batch)
+
+
+def a_batch_that_gives_up_is_stored_all_the_same(patch):
+    original = Store._transact
+
+    def transact(self, cost, commit):
+        committed = yield from original(self, cost, commit)
+        if not committed and self._batch_size is not None:
+            commit()
+        return True
+
+    patch.setattr(Store, "_transact", transact)
+
+
+def each_event_of_a_batch_counts_as_a_write(patch):
+    original = Store._flush
+
+    def flush(self):
+        self.writes += len(self._collected.commits) - 1
+        original(self)
+
+    patch.setattr(Store, "_flush", flush)
+
+
+def an_event_of_the_very_age_is_still_kept(patch):
+    patch.setattr(log_module, "is_past", lambda committed, age, now: committed + age < now)
+
+
+def one_event_more_is_kept(patch):
+    original = Log.__init__
+
+    def init(self, *arguments):
+        original(self, *arguments)
+        if self._count is not None:
+            self._count += 1
+
+    patch.setattr(Log, "__init__", init)
+
+
+def the_events_at_the_start_have_no_age(patch):
+    original = Log.__init__
+
+    def init(self, *arguments):
+        original(self, *arguments)
+        self._times = deque([np.inf] * self._at_start)
+        self._at_start = 0
+
+    patch.setattr(Log, "__init__", init)
+
+
+def what_is_removed_is_still_scanned(patch):
+    patch.setattr(Store, "_scanned", lambda self, cost: cost + self._scan * self.log._end)
+
+
+def what_is_removed_still_takes_memory(patch):
+    def current(self):
+        memory = self._memory
+        held = memory.baseline + memory.per_agent * self._agents
+        return held + memory.per_connection * self.connections + memory.per_event * self._log._end
+
+    patch.setattr(MemoryUse, "current", property(current))
+
+
+def memory_falls_only_when_something_is_written(patch):
+    def current(self):
+        memory, log = self._memory, self._log
+        kept = log._end - log._first
+        held = memory.baseline + memory.per_agent * self._agents
+        return held + memory.per_connection * self.connections + memory.per_event * kept
+
+    patch.setattr(MemoryUse, "current", property(current))
+    patch.setattr(MemoryUse, "store", lambda self: self._log.first and None)
+
+
+def a_query_still_finds_what_is_removed(patch):
+    patch.setattr(Polling, "_expire", lambda _self, _mailbox: None)
+
+
+def an_agent_still_gets_what_is_removed(patch):
+    patch.setattr(Push, "_unpark", lambda self, agent: self._parked.pop(agent, []))
+
+
+def only_what_an_answer_has_room_for_expires(patch):
+    def take(self, agent):
+        found = []
+        for box in range(self._levels * agent, self._levels * (agent + 1)):
+            mailbox = self._mailboxes.get(box)
+            while mailbox and len(found) < self.server.limit:
+                self._expire(mailbox)
+                if mailbox:
+                    found.append(mailbox.popleft())
+        if not found and self.server.cache is not None:
+            self._empty_since[agent] = self.env.now
+        return found
+
+    patch.setattr(Polling, "_take", take)
+
+
+def what_is_removed_expires_on_its_way_to_a_connection(patch):
+    original = Push.push
+
+    def push(self, message):
+        if self.bridge.store.forgets and self.bridge.store.is_gone(message):
+            self._end(message, Outcome.EXPIRED)
+        else:
+            yield from original(self, message)
+
+    patch.setattr(Push, "push", push)
 
 
 # Polling
@@ -1752,7 +2050,12 @@ def the_end_of_the_cohort_belongs_to_it(patch):
 
 
 def a_stored_message_takes_no_memory(patch):
-    patch.setattr(MemoryUse, "store", lambda _self: None)
+    def current(self):
+        memory = self._memory
+        held = memory.baseline + memory.per_agent * self._agents
+        return held + memory.per_connection * self.connections
+
+    patch.setattr(MemoryUse, "current", property(current))
 
 
 def the_last_end_of_a_message_is_that_of_the_one_before(patch):
@@ -1771,6 +2074,27 @@ SLIPS = [
     the_sleeps_of_a_locked_out_writer_begin_with_the_second,
     a_locked_out_writer_gives_up_too_late,
     a_locked_out_writer_waits_in_line,
+    a_batch_of_writes_holds_one_event_more,
+    a_batch_of_writes_costs_what_its_last_event_does,
+    the_first_event_of_a_batch_adds_to_its_write_too,
+    a_batch_of_writes_lingers_from_its_last_event_on,
+    the_linger_of_a_full_batch_of_writes_ends_the_next,
+    the_last_courier_of_a_batch_goes_on_first,
+    the_last_event_of_a_batch_is_committed_first,
+    the_couriers_of_a_batch_go_on_after_other_events,
+    a_batch_that_is_full_waits_for_other_events,
+    a_batch_that_gives_up_is_stored_all_the_same,
+    each_event_of_a_batch_counts_as_a_write,
+    an_event_of_the_very_age_is_still_kept,
+    one_event_more_is_kept,
+    the_events_at_the_start_have_no_age,
+    what_is_removed_is_still_scanned,
+    what_is_removed_still_takes_memory,
+    memory_falls_only_when_something_is_written,
+    a_query_still_finds_what_is_removed,
+    an_agent_still_gets_what_is_removed,
+    only_what_an_answer_has_room_for_expires,
+    what_is_removed_expires_on_its_way_to_a_connection,
     an_answer_holds_one_message_more,
     the_newest_message_is_taken_first,
     one_request_more_is_held,

@@ -24,6 +24,7 @@ from lhsim.models import (
     Periodic,
     PollingServer,
     PushServer,
+    Retention,
     Stalls,
     System,
     Warmth,
@@ -167,6 +168,27 @@ def test_a_long_log_and_a_single_writer(server):
         tied = system(server, costs, workers=2, single_writer=True)
         tied = attrs.evolve(tied, store=attrs.evolve(tied.store, scan=scan, events=1))
         check(Case(tied, 5, duration=SAMPLED, warmup=0.0, drain=0.0))
+
+
+STORES = {
+    "batches": {"batch_size": 2, "linger": TICK},
+    "batches that wait for the lock": {
+        "batch_size": 3, "linger": 2 * TICK, "write_more": TICK, "busy_timeout": 0.004
+    },
+    "by age": {"retention": Retention(age=2 * TICK), "events": 3, "scan": TICK},
+    "batches, by count and age": {
+        "batch_size": 4, "linger": TICK, "retention": Retention(2, 4 * TICK), "events": 3
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("server", SERVERS)
+def test_batches_of_writes_and_a_log_that_forgets(server, store):
+    for costs, topology in itertools.product(COSTS, ("ring", "random", "broadcast")):
+        tied = system(server, costs, workers=2, single_writer=True, topology=topology)
+        tied = attrs.evolve(tied, store=attrs.evolve(tied.store, **STORES[store]))
+        check(Case(tied, 4, duration=SAMPLED, warmup=SAMPLED / 4, drain=0.0))
 
 
 @pytest.mark.parametrize("server", SERVERS)

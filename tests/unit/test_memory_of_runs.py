@@ -4,7 +4,17 @@ import pytest
 
 import lhsim
 from lhsim.errors import InputError, LhsimError
-from lhsim.models import Closed, Elicitation, Poisson, PollingServer, PushServer, System, Workload
+from lhsim.models import (
+    Closed,
+    Elicitation,
+    EventStore,
+    Poisson,
+    PollingServer,
+    PushServer,
+    Retention,
+    System,
+    Workload,
+)
 from lhsim.simulation import memory
 
 POLLING = System("polling", workload=Workload(traffic=Poisson(0.1)), polling=PollingServer())
@@ -64,6 +74,44 @@ def test_a_message_that_may_be_answered_is_kept_for_its_timeout():
     estimates = [memory.estimate(s, 100, 60.0, "compiled", keep=False) for s in (plain, asking)]
     # Without, one message on its way is the least that is counted.
     assert estimates[1] - estimates[0] == memory.PER_MESSAGE["compiled"] * (100 * 20 - 1)
+
+
+@pytest.mark.parametrize(
+    ("retention", "times"),
+    [
+        (Retention(count=50), 0),
+        (Retention(age=20.0), 100 * 20),
+        (Retention(age=90.0), 100 * 60),
+        (Retention(age=20.0, count=50), 50),
+    ],
+)
+def test_the_ages_of_events_take_memory(retention, times):
+    workload = Workload(traffic=Poisson(1.0))
+    plain, ageing = (
+        System("push", workload=workload, store=EventStore(retention=keeps), push=PushServer())
+        for keeps in (None, retention)
+    )
+    estimates = [memory.estimate(s, 100, 60.0, "compiled", keep=False) for s in (plain, ageing)]
+    assert estimates[1] - estimates[0] == memory.PER_EVENT["compiled"] * times
+
+
+def test_a_closed_loop_may_write_all_its_events_within_the_age():
+    store = EventStore(retention=Retention(age=1.0))
+    closed = System("closed", workload=CLOSED.workload, store=store, push=PushServer())
+    estimates = [memory.estimate(s, 100, 60.0, "compiled", keep=False) for s in (CLOSED, closed)]
+    assert estimates[1] - estimates[0] == pytest.approx(memory.PER_EVENT["compiled"] * 1000)
+
+
+def test_a_log_without_room_ends_the_run(monkeypatch):
+    monkeypatch.setattr("lhsim.compiled.engine.free_memory", lambda: 1000.0)
+    busy = System(
+        "busy",
+        workload=Workload(traffic=Poisson(1000.0)),
+        store=EventStore(retention=Retention(age=50.0)),
+        push=PushServer(),
+    )
+    with pytest.raises(LhsimError, match=r"the store keeps 1,02\d events at .* no memory for more"):
+        lhsim.simulate(busy, agents=10, engine="compiled")
 
 
 def test_a_backlog_without_room_ends_the_run(monkeypatch):

@@ -16,6 +16,7 @@ from lhsim.rules import (
     first_pause,
     idle_cost,
     idle_excess,
+    is_past,
     other_agent,
     part_inside,
     pauses,
@@ -229,3 +230,9 @@ def test_agents_start_together_in_a_row_or_at_random():
     assert start_time(TOGETHER, 2.0, 3, 4, 1) == 0.0
     assert start_time(RAMP, 2.0, 3, 4, 1) == 1.5
     assert start_time(RANDOM, 2.0, 3, 4, 1) == 2.0 * uniform(1, 1, 3, 0)
+
+
+def test_an_event_is_past_from_its_age_on():
+    assert not is_past(1.0, 0.5, 1.25)
+    assert is_past(1.0, 0.5, 1.5)
+    assert is_past(0.0, 0.5, 0.75)

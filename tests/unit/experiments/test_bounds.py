@@ -1,12 +1,25 @@
-"""Lower bounds of the mean latency where not each message comes to the server, or gets in."""
+"""Lower bounds of the mean latency where not each message comes to the server, or stays there."""
 
+import math
+
+import attrs
 import pytest
 from attrs import evolve
 
 import lhsim
 from lhsim.distributions import Deterministic
 from lhsim.experiments.bounds import lower_bound, push_load, settling_time
-from lhsim.models import Cpu, EventStore, Poisson, PushServer, RateLimit, System, Workload
+from lhsim.models import (
+    Cpu,
+    EventStore,
+    Poisson,
+    PollingServer,
+    PushServer,
+    RateLimit,
+    Retention,
+    System,
+    Workload,
+)
 
 MS = Deterministic(1e-3)
 
@@ -50,3 +63,42 @@ def test_agents_that_share_a_connection_connect_once(shared_by, connections):
     cpu = evolve(shared.cpu, connect=Deterministic(0.01))
     slow = evolve(shared, cpu=cpu, store=EventStore())
     assert settling_time(slow, 100) == pytest.approx(connections * 0.01 / (1 - 0.4))
+
+
+def test_a_batch_takes_the_store_less():
+    """300 messages/s: the store writes 200 alone, and 10 of a batch in 14 ms: a load of 0.42."""
+    alone = system("ring", 30.0)
+    store = attrs.evolve(alone.store, batch_size=10, linger=0.02, write_more=1e-3)
+    batched = attrs.evolve(alone, store=store, cpu=Cpu())
+    assert push_load(batched, 300.0, 1) == pytest.approx(300 * 0.0014)
+    assert lower_bound(alone, 10) == float("inf")
+    assert lower_bound(batched, 10) == pytest.approx(0.005)
+    result = lhsim.simulate(batched, agents=10, duration=60.0)
+    assert not result.overloaded
+    assert result.latency.mean > lower_bound(batched, 10)
+    # Where further events cost more than a write alone, the cheapest batch is one event.
+    dear = attrs.evolve(store, write_more=0.01)
+    assert push_load(attrs.evolve(batched, store=dear), 100.0, 1) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "retention", [Retention(age=0.2), Retention(age=2.0), Retention(count=3), Retention(20, 0.5)]
+)
+@pytest.mark.parametrize("jitter", [0.0, 0.5])
+def test_the_bound_is_that_of_the_messages_that_do_not_expire(retention, jitter):
+    forgetful = System(
+        "forgetful",
+        workload=Workload(traffic=Poisson(0.5)),
+        cpu=Cpu(query=MS, respond=MS),
+        store=EventStore(query=MS, write=MS, scan=1e-5, events=500, retention=retention),
+        polling=PollingServer(interval=1.0, jitter=jitter),
+    )
+    result = lhsim.simulate(forgetful, agents=20, duration=200.0)
+    # Waits of up to 1 s, or 1.5 s with jitter: their mean has an error of 0.4 s / sqrt(n) at most.
+    error = 0.4 / math.sqrt(result.metrics.successful_deliveries)
+    assert result.latency.mean > lower_bound(forgetful, 20) - 3 * error
+    if retention == Retention(age=0.2):
+        # All that wait for less than 0.2 s are delivered, and no others.
+        assert result.outcomes["expired"] > 0.7 * result.counters.created
+        assert lower_bound(forgetful, 20) == pytest.approx(0.103)
+        assert result.latency.mean == pytest.approx(0.105, rel=0.05)
