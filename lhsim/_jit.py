@@ -19,7 +19,10 @@ from numba.extending import intrinsic
 F = TypeVar("F", bound=Callable[..., object])
 
 _HOW: Any = {"nogil": True, "error_model": "numpy"}
-INLINED: Any = {**_HOW, "forceinline": True}  # how `inlined` compiles
+# A part of a kernel, which Python never calls: half of the compiler's time would go into the code
+# that lets it do so.
+_PART: Any = {**_HOW, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INLINED: Any = {**_PART, "forceinline": True}  # how `inlined` compiles
 
 
 def jit(function: F) -> F:
@@ -44,7 +47,7 @@ def alone(function: F) -> F:
 
     It is not kept on disk but with those that call it.
     """
-    return cast(F, numba.njit(function, **_HOW))
+    return cast(F, numba.njit(function, **_PART))
 
 
 @intrinsic
