@@ -286,7 +286,7 @@ def push(mood, agents):
 def elicitation(mood, _agents):
     shares = (0.0, 0.125, 0.25, 0.3)
     return {
-        "asks_by": st.sampled_from(("push", "push", "reply")),
+        "asks_by": st.just("push"),  # the other has an area of its own: it has no connections
         "timeout": st.sampled_from((TICK, 4 * TICK, 32 * TICK, 0.3, 30.0)),
         "think": long(mood),
         "accept": st.sampled_from((*shares, 0.4)),
@@ -381,14 +381,14 @@ def _polling_server(interval, growth, **others):
 
 
 @st.composite
-def cases(draw, server, moods=MOODS, many=False, **focus):
+def cases(draw, server, moods=MOODS, many=False, fewest=1, **focus):
     """Return cases of the server class `server`.
 
     `focus` says what some fields of a part are, given a mood; see `AREAS`. With `many`, there are
-    20 to 60 agents.
+    20 to 60 agents, else `fewest` to 12.
     """
     mood = draw(st.sampled_from(moods))
-    agents = draw(whole(20, 60) if many else whole(1, 12))
+    agents = draw(whole(20, 60) if many else whole(fewest, 12))
     name = "polling" if server is PollingServer else "push"
     parts = {"workload": Workload, "network": Network, "cpu": Cpu, "store": EventStore}
     parts |= {name: server, "memory": Memory}
@@ -481,12 +481,12 @@ def _slow_store(mood):
 
 def _batches(mood):
     return {
-        "write": short(mood),
+        "write": short(mood, zeros=0.5),
         "batch_size": whole(2, 6),
         "write_more": st.sampled_from((0.0, 0.0, TICK / 16)),
         "connections": whole(1, 2),
-        "single_writer": st.sampled_from((True, True, False)),
-        "busy_timeout": st.sampled_from((None, 0.0005, 0.0005, TICK)),
+        "single_writer": st.sampled_from((True, True, True, False)),
+        "busy_timeout": st.sampled_from((0.0005, 0.0005, TICK, None)),
     }
 
 
@@ -575,7 +575,7 @@ AREAS = {
         },
     ),
     "polling, store": cases(PollingServer, store=_slow_store),
-    "polling, batches of writes": cases(PollingServer, workload=_busy, store=_batches),
+    "polling, batches of writes": cases(PollingServer, fewest=5, workload=_busy, store=_batches),
     "polling, retention": cases(
         PollingServer,
         workload=_busy,
@@ -653,7 +653,7 @@ AREAS = {
         PushServer,
         cpu=lambda mood: {"validate": short(mood, zeros=0)},
         push=lambda mood: {
-            "elicitation": built(Elicitation, mood, asks_by=st.just("push")),
+            "elicitation": built(Elicitation, mood),
             "overflow": st.sampled_from(("wait", "fallback")),
             "session": often(None, long(mood, zeros=0)),
             "reconnect": long(mood, zeros=0),
@@ -666,15 +666,18 @@ AREAS = {
         push=lambda mood: {"elicitation": built(Elicitation, mood, asks_by=st.just("reply"))},
     ),
     "push, fallback": cases(
-        PushServer,
-        workload=_busy,
+        PushServer, fewest=5,
+        workload=lambda mood: _busy(mood) | {"topology": st.sampled_from(("random", "ring"))},
         store=_slow_store,
         push=lambda mood: {
             "connections": whole(1, 2),
             "overflow": st.just("fallback"),
-            "fallback_interval": st.sampled_from((TICK, 4 * TICK)),
-            "session": often(None, long(mood, zeros=0)),
-            "reconnect": st.one_of(st.none(), long(mood, zeros=0)),
+            "fallback_interval": st.sampled_from((TICK / 2, TICK, 4 * TICK)),
+            "session": long(mood, zeros=0),
+            "reconnect": st.one_of(st.none(), long(mood, zeros=0), long(mood, zeros=0)),
+            "agents_per_connection": st.sampled_from((3, 2, 1)),
+            "rate_limit": st.none(),
+            "elicitation": st.none(),
         },
     ),
     "push, sessions": cases(
@@ -690,7 +693,7 @@ AREAS = {
     "push, network": cases(PushServer, workload=_half_are_slow, network=_lossy),
     "push, broadcasts": cases(PushServer, workload=_broadcasts),
     "push, store": cases(PushServer, store=_slow_store),
-    "push, batches of writes": cases(PushServer, workload=_busy, store=_batches),
+    "push, batches of writes": cases(PushServer, fewest=5, workload=_busy, store=_batches),
     "push, retention": cases(
         PushServer,
         store=_short_memory,

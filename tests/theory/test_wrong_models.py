@@ -35,7 +35,7 @@ def verdicts(observe, theory, within):
 @pytest.fixture(autouse=True)
 def simpy_runs(monkeypatch):
     """Let the SimPy engine run: what is planted here are processes."""
-    monkeypatch.setattr(engines, "choose", lambda _asked: ("simpy", "its processes are wrong"))
+    monkeypatch.setattr(engines, "choose", lambda *_asked: ("simpy", "its processes are wrong"))
 
 
 def test_an_interval_that_is_too_wide_shows_nothing():
@@ -63,8 +63,8 @@ class SlowToFree(Station):
 
 
 class OneServerMore(Station):
-    def __init__(self, env, servers, measured):
-        super().__init__(env, servers + 1, measured)
+    def __init__(self, env, servers, *others):
+        super().__init__(env, servers + 1, *others)
 
 
 class Slow(Station):
