@@ -20,6 +20,7 @@ from lhsim.experiments.options import (
     BAD_INPUT,
     DONE,
     ENGINES,
+    EXECUTORS,
     FORMATS,
     INTERRUPTED,
     MAX_SEED,
@@ -101,11 +102,17 @@ def _options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 type=Parsed("TIME", parse_duration)),
         _option("--max-events", "Skip runs that may take more model events, with any engine.",
                 type=whole(1)),
-        _option("--jobs", "Processes.  [default: one a core]", type=whole(1)),
+        _option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1)),
+        _option("--executor", "Where runs happen.  [default: threads; processes for simpy]",
+                type=choice(*EXECUTORS), metavar="|".join(EXECUTORS)),
+        _option("--scheduler", "A Dask scheduler, for --executor dask.  [default: a cluster on "
+                "this machine]", metavar="ADDRESS"),
         _option("--engine", "What runs the model.", type=choice(*ENGINES),
                 metavar="|".join(ENGINES), default="auto", show_default=True),
-        _option("--output-dir", "Folder for tables, plot and manifest.", metavar="DIR",
-                default=f"results/{name}", show_default=True),
+        _option("--output-dir", "Folder for tables, plot and manifest, and for the runs, which "
+                "are not run again.", metavar="DIR", default=f"results/{name}",
+                show_default=True),
+        _option("--fresh", "Run everything again.", **flag),
         _option("--format", "Of the data on stdout.", type=choice(*FORMATS),
                 metavar="|".join(FORMATS), default="table", show_default=True),
         _option("--fail-fast", "Run nothing more after a run has failed.", **flag),
@@ -177,6 +184,9 @@ def _read(given: dict[str, Any]) -> Options:
         show_progress=not (given["no_progress"] or given["quiet"]),
         quiet=given["quiet"],
         agents_per_server=given.get("agents_per_server"),
+        executor=given["executor"],
+        scheduler=given["scheduler"],
+        fresh=given["fresh"],
     )
 
 

@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from attrs import asdict, frozen
 
 from lhsim import _resources
 from lhsim.errors import InputError
+from lhsim.execution import Runner, Store, Tally, default_kind, workers
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import Source, check_folder, source, versions, write_results
 from lhsim.experiments.sweep import Sweep, check_names
@@ -69,7 +71,27 @@ def prepare(name: str, options: Options, systems: Sequence[str], settings: Seque
     return Setup(name, options, tuple(loaded), tuple(sources), specification, started)
 
 
-def finish(setup: Setup, sweep: Sweep, table: Callable[[], str], *, plot: str | None = None) -> int:
+@contextmanager
+def running(options: Options) -> Iterator[Runner]:
+    """Yield what runs cells as the options say, and keeps them in the output folder."""
+    kind = options.executor or default_kind(options.engine)
+    with (
+        workers(options.jobs, kind, options.scheduler) as executor,
+        Store(options.output_dir, fresh=options.fresh) as store,
+    ):
+        for notice in store.notices:
+            print(f"lhsim: {notice}", file=sys.stderr)
+        yield Runner(executor, store, fail_fast=options.fail_fast)
+
+
+def finish(
+    setup: Setup,
+    sweep: Sweep,
+    table: Callable[[], str],
+    *,
+    plot: str | None = None,
+    tally: Tally | None = None,
+) -> int:
     """Write the results, show them, and return the exit code.
 
     Parameters
@@ -82,6 +104,8 @@ def finish(setup: Setup, sweep: Sweep, table: Callable[[], str], *, plot: str | 
         Makes the text for stdout when a table is asked for.
     plot
         Name of the plot, None for none.
+    tally
+        What became of the cells.
     """
     options = setup.options
     files = write_results(options.output_dir, sweep, _manifest(setup), plot=plot)
@@ -93,7 +117,7 @@ def finish(setup: Setup, sweep: Sweep, table: Callable[[], str], *, plot: str | 
     if options.output_format != "table":  # where the data has no place for it
         _say_what_was_skipped(sweep)
     if not options.quiet:
-        _say_what_happened(setup, sweep, files)
+        _say_what_happened(setup, sweep, files, tally)
     if sweep.interrupted:
         return INTERRUPTED
     return FAILED if sweep.failed else DONE
@@ -222,7 +246,9 @@ def _say_what_was_skipped(sweep: Sweep) -> None:
         print(f"lhsim: {line}", file=sys.stderr)
 
 
-def _say_what_happened(setup: Setup, sweep: Sweep, files: Sequence[str]) -> None:
+def _say_what_happened(
+    setup: Setup, sweep: Sweep, files: Sequence[str], tally: Tally | None
+) -> None:
     engines = {result.engine: result.engine_reason for result in sweep.results}
     for engine, reason in sorted(engines.items()):
         print(f"engine {engine}: {reason}", file=sys.stderr)
@@ -230,6 +256,8 @@ def _say_what_happened(setup: Setup, sweep: Sweep, files: Sequence[str]) -> None
     events = sum(result.model_events for result in sweep.results)
     size = f"{len(sweep.results)} runs, {three_digits(events / 1e6)} million model events"
     print(f"{size} in {took} with --jobs {setup.options.jobs}", file=sys.stderr)
+    if tally is not None:
+        print(f"runs: {tally.sentence()}", file=sys.stderr)
     print(f"{', '.join(files)} in {setup.options.output_dir}", file=sys.stderr)
     if sweep.interrupted:
         print("lhsim: interrupted; this is what was finished", file=sys.stderr)
