@@ -64,7 +64,7 @@ def prepare(name: str, options: Options, systems: Sequence[str], settings: Seque
     for given in chosen:
         system, its_settings = _load(given, settings, options.settings)
         loaded.append(system)
-        sources.append(source(given, _find(given), its_settings))
+        sources.append(source(given, find_system(given), its_settings))
     check_names(loaded)
     check_folder(options.output_dir)
     specification = source(name, _resources.find("experiments", name))
@@ -91,6 +91,7 @@ def finish(
     *,
     plot: str | None = None,
     tally: Tally | None = None,
+    axes: Sequence[str] = (),
 ) -> int:
     """Write the results, show them, and return the exit code.
 
@@ -106,10 +107,12 @@ def finish(
         Name of the plot, None for none.
     tally
         What became of the cells.
+    axes
+        Columns of the rows that say where a level lies, beside those that all sweeps have.
     """
     options = setup.options
     files = write_results(options.output_dir, sweep, _manifest(setup), plot=plot)
-    rows = [_ordered(row) for row in sweep.level_rows()]
+    rows = [_ordered(row, axes) for row in sweep.level_rows()]
     show(_formatted(rows, options.output_format, table))
     for run in sweep.failed:
         where = f"{run.system}, {run.agents:,} agents, seed {run.seed}"
@@ -149,7 +152,8 @@ def describe(workload: Workload) -> str:
     return f"{workload.topology}, {pace}"
 
 
-def _find(given: str) -> Path:
+def find_system(given: str) -> Path:
+    """Return the file of a system that was asked for, by name or as a path."""
     try:
         return _resources.find("models", given)
     except InputError as error:
@@ -162,9 +166,12 @@ def _load(
     given: str, settings: Sequence[str], own: Sequence[str]
 ) -> tuple[System, tuple[str, ...]]:
     """Return a system as its file, the experiment and then the user have it, and the settings."""
-    path = _find(given)
+    path = find_system(given)
     system = load_system(path)  # alone first: a mistake in the file is not one of the settings
-    all_settings = (*settings, *(one for one in own if _server(one) in {None, system.architecture}))
+    all_settings = (
+        *settings,
+        *(one for one in own if server_of(one) in {None, system.architecture}),
+    )
     try:
         return load_system(path, all_settings), all_settings
     except InputError as error:
@@ -175,20 +182,23 @@ def _load(
 
 def _check_target(setting: str, chosen: Sequence[str]) -> None:
     """Refuse a setting of a server that none of the chosen systems has."""
-    server = _server(setting)
-    if server is not None and all(load_system(_find(one)).architecture != server for one in chosen):
+    server = server_of(setting)
+    if server is not None and all(
+        load_system(find_system(one)).architecture != server for one in chosen
+    ):
         problem = f"no chosen system is one of {server}"
         raise InputError(problem, source="--set", key=setting.partition("=")[0].strip())
 
 
-def _server(setting: str) -> str | None:
+def server_of(setting: str) -> str | None:
     """Return the architecture whose server a setting changes, None for what all systems have."""
     step = setting.partition("=")[0].partition(".")[0].strip()
     return step if step in {"polling", "push"} else None
 
 
-def _ordered(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in FIRST} | dict(row)
+def _ordered(row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
+    names = (*FIRST[:2], *axes, *FIRST[2:])
+    return {name: row[name] for name in names} | dict(row)
 
 
 def _formatted(rows: list[dict[str, Any]], how: str, table: Callable[[], str]) -> str:

@@ -74,26 +74,30 @@ def _bar(title: str, cells: Sequence[Cell]) -> Iterator[Report]:
 
 def _lines(title: str, cells: Sequence[Cell]) -> Report:
     runs = count(1)
-    begun = next_line = time.monotonic()
-    total, done_work = sum(map(work, cells)), 0
+    next_line = time.monotonic()
+    begun = 0.0  # when the first was done: before it something may have been compiled
+    left = sum(map(work, cells))
+    first = left
 
     def report(cell: Cell, _result: Result | Failure) -> None:
-        nonlocal next_line, done_work
+        nonlocal next_line, begun, left, first
         done, now = next(runs), time.monotonic()
-        done_work += work(cell)
+        left -= work(cell)
+        if done == 1:
+            begun, first = now, left
         if now >= next_line:
-            left = _left(now - begun, done_work, total)
-            print(f"{title}: {_count(done, cells)} runs{left}", file=sys.stderr, flush=True)
+            rest = _time_left(now - begun, first - left, left)
+            print(f"{title}: {_count(done, cells)} runs{rest}", file=sys.stderr, flush=True)
             next_line = now + SECONDS_BETWEEN_LINES
 
     return report
 
 
-def _left(elapsed: float, done: int, total: int) -> str:
+def _time_left(elapsed: float, done: int, left: int) -> str:
     """Return how long the rest takes if it goes on like that, where anybody knows."""
-    if not 0 < done <= total:
+    if done <= 0 or left <= 0:
         return ""
-    return f", {format_duration(max(1, round(elapsed * (total - done) / done)))} left"
+    return f", {format_duration(max(1, round(elapsed * left / done)))} left"
 
 
 def _count(done: int, cells: Sequence[Cell]) -> str:
