@@ -9,8 +9,6 @@ The text is the comment that stands with a field; `tests/unit/test_docs.py` keep
 
 from __future__ import annotations
 
-import inspect
-import re
 import typing
 from collections.abc import Iterator
 
@@ -18,6 +16,7 @@ import attrs
 
 from lhsim import models
 from lhsim.distributions import Distribution
+from lhsim.experiments.schemas import comments_of
 from lhsim.models.faults import Fault
 from lhsim.models.workload import Traffic
 from lhsim.simulation.engines import ONLY_WITH_SIMPY
@@ -67,11 +66,12 @@ def _table(cls: type, path: str) -> list[str]:
 
 
 def _rows(cls: type, path: str) -> Iterator[str]:
-    comments, hints = _comments(cls), typing.get_type_hints(cls)
+    comments, hints = comments_of(cls), typing.get_type_hints(cls)
     for field in attrs.fields(cls):
         key = f"{path}.{field.name}"
         inner = _described(hints[field.name])
         text = comments.get(field.name) or _said_by(hints[field.name], inner)
+        text = text.replace("|", "\\|")
         mark = f" {ALONE}" if key in ONLY_WITH_SIMPY else ""
         yield f"| `{key}` | {_default(field)} | {text}{mark} |"
         if inner is not None:
@@ -92,22 +92,6 @@ def _said_by(hint: object, inner: type | None) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(f"`{choice}`" for choice in typing.get_args(hint))
     return (inner.__doc__ or "").partition("\n")[0] if inner is not None else ""
-
-
-def _comments(cls: type) -> dict[str, str]:
-    """Return what stands as a comment behind a field, or in lines of their own before it."""
-    found: dict[str, str] = {}
-    before: list[str] = []
-    for line in inspect.getsource(cls).splitlines():
-        field = re.match(r"    (\w+): [^#]*(?:# (.*))?$", line)
-        if line.strip().startswith("# "):
-            before.append(line.strip()[2:])
-        elif field:
-            found[field[1]] = " ".join([*before, field[2] or ""]).strip().replace("|", "\\|")
-            before = []
-        elif not line.strip():
-            before = []
-    return found
 
 
 def _default(field: attrs.Attribute) -> str:

@@ -18,7 +18,7 @@ ROUNDING = 1e-9  # of a sum of parts
 Validator = Callable[[Any, Any, Any], None]
 
 
-def _numeric(allowed: str, accepts: Callable[[float], bool]) -> Validator:
+def _numeric(allowed: str, accepts: Callable[[float], bool], **limits: float) -> Validator:
     def check(_instance: object, attribute: Any, value: Any) -> None:
         if value is None:
             return
@@ -27,22 +27,29 @@ def _numeric(allowed: str, accepts: Callable[[float], bool]) -> Validator:
         if not -sys.float_info.max <= value <= sys.float_info.max or not accepts(value):
             raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
 
+    return _with_limits(check, **limits)
+
+
+def _with_limits(check: Validator, **limits: float) -> Validator:
+    """Return a validator that carries what JSON Schema can say of it."""
+    check.limits = limits  # type: ignore[attr-defined]
     return check
 
 
-positive = _numeric("a number > 0", lambda value: value > 0)
-non_negative = _numeric("a number >= 0", lambda value: value >= 0)
+positive = _numeric("a number > 0", lambda value: value > 0, exclusiveMinimum=0)
+non_negative = _numeric("a number >= 0", lambda value: value >= 0, minimum=0)
 finite = _numeric("a finite number", lambda _value: True)
 
 
 def at_least(least: float) -> Validator:
     """Accept numbers from `least` on."""
-    return _numeric(f"a number >= {least}", lambda value: value >= least)
+    return _numeric(f"a number >= {least}", lambda value: value >= least, minimum=least)
 
 
 def within(low: float, high: float) -> Validator:
     """Accept numbers from `low` to `high`, both included."""
-    return _numeric(f"a number from {low} to {high}", lambda value: low <= value <= high)
+    allowed = f"a number from {low} to {high}"
+    return _numeric(allowed, lambda value: low <= value <= high, minimum=low, maximum=high)
 
 
 def whole(least: int) -> Validator:
@@ -54,7 +61,7 @@ def whole(least: int) -> Validator:
         allowed = f"a whole number >= {least}"
         raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
 
-    return check
+    return _with_limits(check, minimum=least)
 
 
 def lasting(_instance: object, attribute: Any, value: Any) -> None:

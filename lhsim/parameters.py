@@ -181,7 +181,20 @@ def apply_settings(
     return result
 
 
-def _put(table: dict[str, Any], steps: list[str], value: object, source: str) -> None:
+def with_value(data: Mapping[str, object], path: str, value: object) -> dict[str, Any]:
+    """Return a copy of `data` in which the key at a dotted path has a value.
+
+    Raises
+    ------
+    InputError
+        When the path leads through something that is no table.
+    """
+    result = dict(data)
+    _put(result, path.split("."), value, None)
+    return result
+
+
+def _put(table: dict[str, Any], steps: list[str], value: object, source: str | None) -> None:
     """Set the key at the path `steps`, in copies of the tables that lie on the way."""
     for depth, step in enumerate(steps[:-1], start=1):
         inner = table.get(step, {})
@@ -212,7 +225,7 @@ def _structure_variant(value: object, base: type[Any]) -> Any:
     if isinstance(value, str | int | float) and hasattr(base, "from_scalar"):
         return _from_scalar(value, base)
     table = dict(_table(value))
-    variants = _variants(base)
+    variants = variants_of(base)
     if base.tag not in table:
         raise InputError("is missing", key=base.tag, allowed=", ".join(sorted(variants)))
     name = table.pop(base.tag)
@@ -232,20 +245,20 @@ def _from_scalar(value: str | int | float, base: type[Any]) -> Any:
         raise InputError(error.problem, allowed=error.allowed) from None
 
 
-def _variants(base: type[Any]) -> dict[str, type[Any]]:
+def variants_of(base: type[Any]) -> dict[str, type[Any]]:
     """Return the variants of a family by their names, in the order of their definition."""
     found = {}
     # The subclasses include the one that attrs replaced by its double with slots: no attrs class.
     if isinstance(vars(base).get("name"), str) and "__attrs_attrs__" in vars(base):
         found[vars(base)["name"]] = base
     for subclass in base.__subclasses__():
-        found.update(_variants(subclass))
+        found.update(variants_of(subclass))
     return found
 
 
 def _build(table: Mapping[str, object], cls: type[Any], tag: str | None = None) -> Any:
     """Return the `cls` that `table` describes; each key is checked where it stands."""
-    fields = _fields(cls)
+    fields = fields_of(cls)
     values = {}
     for key, raw in table.items():
         with _at(key):
@@ -259,7 +272,7 @@ def _build(table: Mapping[str, object], cls: type[Any], tag: str | None = None) 
     return _construct(cls, values)
 
 
-def _fields(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
+def fields_of(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
     """Return the fields that a table may set, by the name of the key."""
     return {
         field.alias or field.name: field
@@ -429,7 +442,7 @@ def _show(value: object) -> str:
 def _unstructure_attrs(instance: Any) -> dict[str, Any]:
     cls = type(instance)
     table = {cls.tag: cls.name} if _is_variant(cls) else {}
-    for key, attribute in _fields(cls).items():
+    for key, attribute in fields_of(cls).items():
         value, default = getattr(instance, attribute.name), _default(attribute, instance)
         if value is None and default is not None:
             raise InputError("None cannot be written", key=key, allowed="a value")
@@ -449,7 +462,7 @@ def _default(attribute: attrs.Attribute[Any], instance: object) -> object:
 # --- the table of types --------------------------------------------------------------------------
 
 
-def _unit(kind: object) -> Unit | None:
+def unit_of(kind: object) -> Unit | None:
     """Return the unit of an annotated quantity such as `Seconds`, None for any other type."""
     metadata = kind.__metadata__ if get_origin(kind) is Annotated else ()  # type: ignore[attr-defined]
     return next((item for item in metadata if isinstance(item, Unit)), None)
@@ -464,11 +477,11 @@ def _origin_is(*origins: object) -> Any:
 
 
 def _has_unit(kind: object) -> bool:
-    return _unit(kind) is not None
+    return unit_of(kind) is not None
 
 
 def _quantity_hook(kind: object) -> Any:
-    return lambda value, _cls: _structure_quantity(value, cast(Unit, _unit(kind)))
+    return lambda value, _cls: _structure_quantity(value, cast(Unit, unit_of(kind)))
 
 
 def _make_converter() -> Converter:

@@ -1,6 +1,21 @@
-"""Runs sets of independent cells, here or in other processes."""
+"""Runs sets of independent cells, here, in other processes or on other machines, and keeps them."""
 
 from lhsim.execution.cells import Cell, Failure, compile_once, run
-from lhsim.execution.executors import execute, workers
+from lhsim.execution.executors import execute
+from lhsim.execution.pools import KINDS, default_kind, workers
+from lhsim.execution.runner import Runner, Tally
+from lhsim.execution.store import Store
 
-__all__ = ["Cell", "Failure", "compile_once", "execute", "run", "workers"]
+__all__ = [
+    "KINDS",
+    "Cell",
+    "Failure",
+    "Runner",
+    "Store",
+    "Tally",
+    "compile_once",
+    "default_kind",
+    "execute",
+    "run",
+    "workers",
+]

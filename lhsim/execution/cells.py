@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 if TYPE_CHECKING:
     from lhsim.models import System
@@ -64,12 +64,29 @@ def run(cell: Cell) -> Result:
     )
 
 
+def engine_of(cell: Cell) -> str:
+    """Return the name of the engine that runs a cell."""
+    from lhsim.simulation import engines  # noqa: PLC0415
+
+    return engines.choose(cell.engine, cell.system)[0]
+
+
+def memory_of(cell: Cell) -> float:
+    """Return the memory that a run of a cell takes [B], about."""
+    from lhsim.simulation import memory  # noqa: PLC0415
+
+    return memory.estimate(cell.system, cell.agents, cell.duration, engine_of(cell), keep=False)
+
+
 def compile_once(cells: Iterable[Cell]) -> None:
     """Let the engines of cells be compiled here, so that workers find them in Numba's cache."""
+    from lhsim.compiled.setup import has_options  # noqa: PLC0415
     from lhsim.simulation import simulate  # noqa: PLC0415
 
-    # A system's options decide which kernel it needs, and those of one name have the same.
-    different = {(cell.system.name, cell.engine): cell for cell in cells}
+    # The kernel that a system needs follows from its architecture and its options.
+    different = {
+        (cell.system.architecture, has_options(cell.system), cell.engine): cell for cell in cells
+    }
     for cell in different.values():
         simulate(cell.system, agents=2, duration=1e-9, engine=cell.engine)
 
@@ -80,3 +97,10 @@ def attempt(function: Callable[[C], R], cell: C) -> R | Failure:
         return function(cell)
     except Exception as error:  # whatever it was: one cell does not stop the others
         return Failure.of(error)
+
+
+def as_asked(cell: Cell, result: Result) -> Result:
+    """Return a result that was kept, with the reason for its engine that `cell` has."""
+    from lhsim.simulation import engines  # noqa: PLC0415
+
+    return evolve(result, engine_reason=engines.choose(cell.engine, cell.system)[1])

@@ -6,14 +6,14 @@ sorts by it gets the same output with any number of workers.
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from functools import partial
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
+from lhsim._machine import free_memory
 from lhsim.execution.cells import Failure, attempt
 
 C = TypeVar("C")
@@ -21,27 +21,8 @@ R = TypeVar("R")
 
 Done = Generator[tuple[int, R | Failure], None, None]
 
-
-@contextmanager
-def workers(jobs: int) -> Iterator[Executor | None]:
-    """Yield an executor of so many processes, or None for one: `execute` then works right here.
-
-    They are started afresh ("spawn") as they are needed, so that a script which asks for them
-    needs the usual ``if __name__ == "__main__"``. What is still running in the end is stopped.
-    """
-    if jobs == 1:
-        yield None
-        return
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupts)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.terminate()
-        pool.shutdown(wait=True)
+WAITING = 2  # cells handed to a worker at a time: none waits for its next one
+MOST_SUBMITTED = 1000  # to an executor that does not say how many workers it has
 
 
 def execute(
@@ -51,11 +32,13 @@ def execute(
     executor: Executor | None = None,
     fail_fast: bool = False,
     on_done: Callable[[int, R | Failure], None] | None = None,
+    memory: Callable[[C], float] | None = None,
 ) -> Done[R]:
     """Run each of the cells, and yield its index and its result or failure once it is done.
 
     Cells that have not begun are cancelled when the caller leaves the loop, on Ctrl-C and on
-    another exception: what was yielded until then is the caller's to keep.
+    another exception: what was yielded until then is the caller's to keep. Where a worker dies, the
+    cells that it may have died of are run again, each of them alone; who does it again has failed.
 
     Parameters
     ----------
@@ -69,8 +52,14 @@ def execute(
         Run nothing more after a failure.
     on_done
         Is called with each index and result, before it is yielded.
+    memory
+        Returns what a cell takes [B]. Only as many run at a time as fit into the memory that is
+        free in the beginning; one that does not fit at all runs alone. None: it does not matter.
     """
-    done = _in_turn(function, cells) if executor is None else _submitted(function, cells, executor)
+    if executor is None:
+        done = _in_turn(function, cells)
+    else:
+        done = _Submission(function, cells, executor, memory).outcomes()
     try:
         for index, outcome in done:
             if on_done is not None:
@@ -87,37 +76,80 @@ def _in_turn(function: Callable[[C], R], cells: Sequence[C]) -> Done[R]:
         yield index, attempt(function, cell)
 
 
-def _submitted(function: Callable[[C], R], cells: Sequence[C], executor: Executor) -> Done[R]:
-    with _interrupts_held_back():
-        futures = {
-            executor.submit(partial(attempt, function), cell): index
-            for index, cell in enumerate(cells)
-        }
+class _Submission(Generic[C, R]):
+    """Cells on their way through an executor."""
+
+    def __init__(
+        self,
+        function: Callable[[C], R],
+        cells: Sequence[C],
+        executor: Executor,
+        memory: Callable[[C], float] | None,
+    ) -> None:
+        self._run = partial(attempt, function)
+        self._cells = cells
+        self._executor = executor
+        self._memory = memory
+        self._room = free_memory() if memory is not None else 0.0
+        slots = getattr(executor, "slots", None)
+        self._most = MOST_SUBMITTED if slots is None else slots * WAITING
+        self._waiting = deque(range(len(cells)))
+        self._suspects: deque[int] = deque()  # a worker died while they ran
+        self._tried_alone: set[int] = set()
+        self._running: dict[Future[Any], int] = {}
+        self._taken: dict[int, float] = {}  # memory of what runs [B]
+        self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
+
+    def outcomes(self) -> Done[R]:
+        """Yield each index and its result or failure."""
+        try:
+            while self._waiting or self._suspects or self._running:
+                self._submit()
+                future = self._ended.get()
+                index = self._running.pop(future)
+                self._taken.pop(index, None)
+                error = _error_of(future)
+                if isinstance(error, BrokenExecutor) and self._may_be_innocent(index):
+                    self._suspects.append(index)
+                else:
+                    yield index, future.result() if error is None else Failure.of(error)
+        finally:
+            for future in self._running:
+                future.cancel()
+
+    def _submit(self) -> None:
+        while self._waiting and not self._suspects and len(self._running) < self._most:
+            index = self._waiting[0]
+            if not self._fits(index):
+                return
+            self._start(self._waiting.popleft())
+        if self._suspects and not self._running:
+            index = self._suspects.popleft()
+            self._tried_alone.add(index)
+            self._start(index)
+
+    def _fits(self, index: int) -> bool:
+        """Return whether a cell fits beside those that run, and note what it takes."""
+        if self._memory is None:
+            return True
+        needed = self._memory(self._cells[index])
+        if self._running and sum(self._taken.values()) + needed > self._room:
+            return False
+        self._taken[index] = needed
+        return True
+
+    def _start(self, index: int) -> None:
+        future = self._executor.submit(self._run, self._cells[index])
+        self._running[future] = index
+        future.add_done_callback(self._ended.put)
+
+    def _may_be_innocent(self, index: int) -> bool:
+        """Return whether a cell may not be what its worker died of, and can be run again."""
+        return getattr(self._executor, "renews", False) and index not in self._tried_alone
+
+
+def _error_of(future: Future[Any]) -> BaseException | None:
     try:
-        for future in as_completed(futures):
-            error = future.exception()  # of the executor: a worker that died
-            yield futures[future], future.result() if error is None else Failure.of(error)
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C, which reaches all processes of a terminal, to the one that started this."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment; processes started in it never see one.
-
-    A worker that is still importing has not ignored it yet, and would print a traceback.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return future.exception()
+    except CancelledError as cancelled:  # by an executor that has lost its workers
+        return cancelled

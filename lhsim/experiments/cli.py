@@ -1,4 +1,4 @@
-"""The command line: ``lhsim scaling``, ``lhsim latency``, ``lhsim list``.
+"""The command line: ``lhsim scaling``, ``lhsim latency``, ``lhsim run FILE``, ``lhsim list``.
 
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a run failed, 2 bad usage or
 bad input (one line, and nothing was written), 130 interrupted (what was finished is kept). Only
@@ -20,6 +20,7 @@ from lhsim.experiments.options import (
     BAD_INPUT,
     DONE,
     ENGINES,
+    EXECUTORS,
     FORMATS,
     INTERRUPTED,
     MAX_SEED,
@@ -83,8 +84,11 @@ def lhsim() -> None:
     """Simulate agents that exchange messages by polling or by event push."""
 
 
-def _options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that gives a command the options of an experiment."""
+def _options(folder: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command the options of an experiment.
+
+    Results go to `folder` by default, which None leaves to the command.
+    """
     several: dict[str, Any] = {"multiple": True}
     flag: dict[str, Any] = {"is_flag": True}
     declared = [
@@ -101,11 +105,17 @@ def _options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 type=Parsed("TIME", parse_duration)),
         _option("--max-events", "Skip runs that may take more model events, with any engine.",
                 type=whole(1)),
-        _option("--jobs", "Processes.  [default: one a core]", type=whole(1)),
+        _option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1)),
+        _option("--executor", "Where runs happen.  [default: threads; processes for simpy]",
+                type=choice(*EXECUTORS), metavar="|".join(EXECUTORS)),
+        _option("--scheduler", "A Dask scheduler, for --executor dask.  [default: a cluster on "
+                "this machine]", metavar="ADDRESS"),
         _option("--engine", "What runs the model.", type=choice(*ENGINES),
                 metavar="|".join(ENGINES), default="auto", show_default=True),
-        _option("--output-dir", "Folder for tables, plot and manifest.", metavar="DIR",
-                default=f"results/{name}", show_default=True),
+        _option("--output-dir", "Folder for tables, plot and manifest, and for the runs, which "
+                f"are not run again.{'' if folder else '  [default: results/NAME]'}",
+                metavar="DIR", default=folder, show_default=True),
+        _option("--fresh", "Run everything again.", **flag),
         _option("--format", "Of the data on stdout.", type=choice(*FORMATS),
                 metavar="|".join(FORMATS), default="table", show_default=True),
         _option("--fail-fast", "Run nothing more after a run has failed.", **flag),
@@ -126,7 +136,7 @@ def _option(name: str, text: str, **more: Any) -> Callable[[Callable[..., Any]],
 
 
 @lhsim.command()
-@_options("scaling")
+@_options("results/scaling")
 @_option("--agents-per-server", "Agents of each server of a scaled-out system.", type=whole(1))
 def scaling(**given: Any) -> int:
     """Latency, throughput, load and knee as the agents grow.
@@ -141,7 +151,7 @@ def scaling(**given: Any) -> int:
 
 
 @lhsim.command()
-@_options("latency")
+@_options("results/latency")
 def latency(**given: Any) -> int:
     """Latency of 100 messages of a pair that has the server to itself.
 
@@ -150,6 +160,33 @@ def latency(**given: Any) -> int:
     from lhsim.experiments.latency import run_latency  # noqa: PLC0415 - imports the models
 
     return run_latency(_read(given))
+
+
+@lhsim.command(name="run")
+@click.argument("file")
+@_options(None)
+def run_specification(file: str, **given: Any) -> int:
+    """Run a sweep over any parameters, that a FILE specifies.
+
+    FILE is a TOML file with kind = "sweep", or the NAME of one that comes with lhsim. What is not
+    shown as a default stands there. docs/sweeps.md says how it is written.
+    """
+    from lhsim.experiments.points import run_file  # noqa: PLC0415 - imports the models
+
+    given["output_dir"] = given["output_dir"] or f"results/{Path(file).stem}"
+    return run_file(_read(given), file)
+
+
+@lhsim.command()
+@click.argument("name", default="sweep")
+def schema(name: str) -> None:
+    """Print the JSON Schema of a kind of file, for editors.
+
+    NAME is "system", or an experiment: "sweep" (for lhsim run), "scaling" or "latency".
+    """
+    from lhsim.experiments.schemas import schema_text  # noqa: PLC0415 - imports the models
+
+    click.echo(schema_text(name))
 
 
 @lhsim.command(name="list")
@@ -177,6 +214,9 @@ def _read(given: dict[str, Any]) -> Options:
         show_progress=not (given["no_progress"] or given["quiet"]),
         quiet=given["quiet"],
         agents_per_server=given.get("agents_per_server"),
+        executor=given["executor"],
+        scheduler=given["scheduler"],
+        fresh=given["fresh"],
     )
 
 

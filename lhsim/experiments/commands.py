@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from attrs import asdict, frozen
 
 from lhsim import _resources
 from lhsim.errors import InputError
+from lhsim.execution import Runner, Store, Tally, default_kind, workers
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import Source, check_folder, source, versions, write_results
 from lhsim.experiments.sweep import Sweep, check_names
@@ -62,14 +64,36 @@ def prepare(name: str, options: Options, systems: Sequence[str], settings: Seque
     for given in chosen:
         system, its_settings = _load(given, settings, options.settings)
         loaded.append(system)
-        sources.append(source(given, _find(given), its_settings))
+        sources.append(source(given, find_system(given), its_settings))
     check_names(loaded)
     check_folder(options.output_dir)
     specification = source(name, _resources.find("experiments", name))
     return Setup(name, options, tuple(loaded), tuple(sources), specification, started)
 
 
-def finish(setup: Setup, sweep: Sweep, table: Callable[[], str], *, plot: str | None = None) -> int:
+@contextmanager
+def running(setup: Setup) -> Iterator[Runner]:
+    """Yield what runs cells as the options say, and keeps them in the output folder."""
+    options = setup.options
+    kind = options.executor or default_kind(options.engine, setup.systems)
+    with (
+        workers(options.jobs, kind, options.scheduler) as executor,
+        Store(options.output_dir, fresh=options.fresh) as store,
+    ):
+        for notice in store.notices:
+            print(f"lhsim: {notice}", file=sys.stderr)
+        yield Runner(executor, store, fail_fast=options.fail_fast)
+
+
+def finish(
+    setup: Setup,
+    sweep: Sweep,
+    table: Callable[[], str],
+    *,
+    plot: str | None = None,
+    tally: Tally | None = None,
+    axes: Sequence[str] = (),
+) -> int:
     """Write the results, show them, and return the exit code.
 
     Parameters
@@ -82,10 +106,14 @@ def finish(setup: Setup, sweep: Sweep, table: Callable[[], str], *, plot: str | 
         Makes the text for stdout when a table is asked for.
     plot
         Name of the plot, None for none.
+    tally
+        What became of the cells.
+    axes
+        Columns of the rows that say where a level lies, beside those that all sweeps have.
     """
     options = setup.options
     files = write_results(options.output_dir, sweep, _manifest(setup), plot=plot)
-    rows = [_ordered(row) for row in sweep.level_rows()]
+    rows = [_ordered(row, axes) for row in sweep.level_rows()]
     show(_formatted(rows, options.output_format, table))
     for run in sweep.failed:
         where = f"{run.system}, {run.agents:,} agents, seed {run.seed}"
@@ -93,7 +121,7 @@ def finish(setup: Setup, sweep: Sweep, table: Callable[[], str], *, plot: str | 
     if options.output_format != "table":  # where the data has no place for it
         _say_what_was_skipped(sweep)
     if not options.quiet:
-        _say_what_happened(setup, sweep, files)
+        _say_what_happened(setup, sweep, files, tally)
     if sweep.interrupted:
         return INTERRUPTED
     return FAILED if sweep.failed else DONE
@@ -125,7 +153,8 @@ def describe(workload: Workload) -> str:
     return f"{workload.topology}, {pace}"
 
 
-def _find(given: str) -> Path:
+def find_system(given: str) -> Path:
+    """Return the file of a system that was asked for, by name or as a path."""
     try:
         return _resources.find("models", given)
     except InputError as error:
@@ -138,9 +167,12 @@ def _load(
     given: str, settings: Sequence[str], own: Sequence[str]
 ) -> tuple[System, tuple[str, ...]]:
     """Return a system as its file, the experiment and then the user have it, and the settings."""
-    path = _find(given)
+    path = find_system(given)
     system = load_system(path)  # alone first: a mistake in the file is not one of the settings
-    all_settings = (*settings, *(one for one in own if _server(one) in {None, system.architecture}))
+    all_settings = (
+        *settings,
+        *(one for one in own if server_of(one) in {None, system.architecture}),
+    )
     try:
         return load_system(path, all_settings), all_settings
     except InputError as error:
@@ -151,20 +183,23 @@ def _load(
 
 def _check_target(setting: str, chosen: Sequence[str]) -> None:
     """Refuse a setting of a server that none of the chosen systems has."""
-    server = _server(setting)
-    if server is not None and all(load_system(_find(one)).architecture != server for one in chosen):
+    server = server_of(setting)
+    if server is not None and all(
+        load_system(find_system(one)).architecture != server for one in chosen
+    ):
         problem = f"no chosen system is one of {server}"
         raise InputError(problem, source="--set", key=setting.partition("=")[0].strip())
 
 
-def _server(setting: str) -> str | None:
+def server_of(setting: str) -> str | None:
     """Return the architecture whose server a setting changes, None for what all systems have."""
     step = setting.partition("=")[0].partition(".")[0].strip()
     return step if step in {"polling", "push"} else None
 
 
-def _ordered(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in FIRST} | dict(row)
+def _ordered(row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
+    names = (*FIRST[:2], *axes, *FIRST[2:])
+    return {name: row[name] for name in names} | dict(row)
 
 
 def _formatted(rows: list[dict[str, Any]], how: str, table: Callable[[], str]) -> str:
@@ -222,7 +257,9 @@ def _say_what_was_skipped(sweep: Sweep) -> None:
         print(f"lhsim: {line}", file=sys.stderr)
 
 
-def _say_what_happened(setup: Setup, sweep: Sweep, files: Sequence[str]) -> None:
+def _say_what_happened(
+    setup: Setup, sweep: Sweep, files: Sequence[str], tally: Tally | None
+) -> None:
     engines = {result.engine: result.engine_reason for result in sweep.results}
     for engine, reason in sorted(engines.items()):
         print(f"engine {engine}: {reason}", file=sys.stderr)
@@ -230,6 +267,8 @@ def _say_what_happened(setup: Setup, sweep: Sweep, files: Sequence[str]) -> None
     events = sum(result.model_events for result in sweep.results)
     size = f"{len(sweep.results)} runs, {three_digits(events / 1e6)} million model events"
     print(f"{size} in {took} with --jobs {setup.options.jobs}", file=sys.stderr)
+    if tally is not None:
+        print(f"runs: {tally.sentence()}", file=sys.stderr)
     print(f"{', '.join(files)} in {setup.options.output_dir}", file=sys.stderr)
     if sweep.interrupted:
         print("lhsim: interrupted; this is what was finished", file=sys.stderr)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from lhsim.analysis.knee import Knee, Level, bracket, search
-from lhsim.execution import Cell, Failure
+from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.specification import KneeSearch
-from lhsim.experiments.sweep import OnDone, Sweep, knee_level, run_all, run_record
+from lhsim.experiments.sweep import OnDone, Sweep, knee_level, run_record
 
 if TYPE_CHECKING:
     from lhsim.models import System
@@ -28,7 +27,7 @@ def find_knees(
     duration: float | None,
     engine: str,
     max_events: int,
-    executor: Executor | None,
+    runner: Runner,
     on_done: OnDone | None = None,
 ) -> tuple[dict[str, Knee], bool]:
     """Return the knee of each system, and whether Ctrl-C ended the search.
@@ -49,7 +48,7 @@ def find_knees(
             for name, agents in asked.items()
         }
         doable = {n: c for n, c in cells.items() if levels_of.why_not(c, max_events) is None}
-        outcomes, interrupted = run_all(list(doable.values()), executor, on_done=on_done)
+        outcomes, interrupted = runner.run(list(doable.values()), on_done=on_done)
         answers = dict(zip(doable, (outcomes.get(i) for i in range(len(doable))), strict=True))
         for name in list(asked):
             answer = _level(answers.get(name))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lhsim.execution import workers
 from lhsim.experiments import sweep as sweeps
-from lhsim.experiments.commands import Setup, describe, finish, prepare
+from lhsim.experiments.commands import Setup, describe, finish, prepare, running
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.progress import progress
@@ -29,11 +28,11 @@ def run_latency(options: Options) -> int:
         options.max_events or NO_LIMIT,
     )
     with (
-        progress("runs", plan.cells, shown=options.show_progress) as on_done,
-        workers(options.jobs) as executor,
+        running(setup) as runner,
+        progress("runs", runner.left(plan.cells), shown=options.show_progress) as on_done,
     ):
-        sweep = sweeps.carry_out(plan, executor, fail_fast=options.fail_fast, on_done=on_done)
-    return finish(setup, sweep, lambda: report(setup, plan, sweep))
+        sweep = sweeps.carry_out(plan, runner, on_done=on_done)
+    return finish(setup, sweep, lambda: report(setup, plan, sweep), tally=runner.tally)
 
 
 def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:

@@ -18,6 +18,7 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 FORMATS = ("table", "json", "csv")
 ENGINES = ("auto", "simpy", "compiled")
+EXECUTORS = ("serial", "threads", "processes", "dask")  # as in lhsim.execution, likewise
 
 
 @frozen
@@ -39,6 +40,9 @@ class Options:
     show_progress: bool
     quiet: bool
     agents_per_server: int | None = None  # of the scaled-out systems, where there are some
+    executor: str | None = None  # None: what is best for the engine
+    scheduler: str | None = None  # address of a Dask scheduler
+    fresh: bool = False  # forget what is in the output folder's store
 
 
 class Parsed(click.ParamType[Any]):

@@ -1,4 +1,4 @@
-"""How far a set of runs has come, as a bar with the time left, where stderr is a terminal."""
+"""How far a set of runs has come, and how long the rest will take: as a bar, or as lines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lhsim.execution import Cell, Failure
 from lhsim.experiments.levels import work
+from lhsim.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,15 +75,29 @@ def _bar(title: str, cells: Sequence[Cell]) -> Iterator[Report]:
 def _lines(title: str, cells: Sequence[Cell]) -> Report:
     runs = count(1)
     next_line = time.monotonic()
+    begun = 0.0  # when the first was done: before it something may have been compiled
+    left = sum(map(work, cells))
+    first = left
 
-    def report(_cell: Cell, _result: Result | Failure) -> None:
-        nonlocal next_line
-        done = next(runs)
-        if time.monotonic() >= next_line:
-            print(f"{title}: {_count(done, cells)} runs", file=sys.stderr, flush=True)
-            next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+    def report(cell: Cell, _result: Result | Failure) -> None:
+        nonlocal next_line, begun, left, first
+        done, now = next(runs), time.monotonic()
+        left -= work(cell)
+        if done == 1:
+            begun, first = now, left
+        if now >= next_line:
+            rest = _time_left(now - begun, first - left, left)
+            print(f"{title}: {_count(done, cells)} runs{rest}", file=sys.stderr, flush=True)
+            next_line = now + SECONDS_BETWEEN_LINES
 
     return report
+
+
+def _time_left(elapsed: float, done: int, left: int) -> str:
+    """Return how long the rest takes if it goes on like that, where anybody knows."""
+    if done <= 0 or left <= 0:
+        return ""
+    return f", {format_duration(max(1, round(elapsed * left / done)))} left"
 
 
 def _count(done: int, cells: Sequence[Cell]) -> str:

@@ -5,14 +5,21 @@ Each system is run as it is, past its knee, and scaled out in proportion to the 
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
+from functools import partial
 from textwrap import wrap
 
 from attrs import evolve
 
-from lhsim.execution import workers
+from lhsim.execution import Runner
 from lhsim.experiments import sweep as sweeps
-from lhsim.experiments.commands import Setup, describe, finish, prepare, skipped_lines
+from lhsim.experiments.commands import (
+    Setup,
+    describe,
+    finish,
+    prepare,
+    running,
+    skipped_lines,
+)
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
@@ -39,19 +46,20 @@ def run_scaling(options: Options) -> int:
         _max_events(asked, options),
         ScaleOut(options.agents_per_server) if options.agents_per_server else asked.scale_out,
     )
-    with workers(options.jobs) as executor:
-        sweep = _run(asked, setup, plan, executor)
-    return finish(setup, sweep, lambda: report(setup, plan, sweep), plot="scaling")
+    with running(setup) as runner:
+        sweep = _run(asked, setup, plan, runner)
+    text = partial(report, setup, plan, sweep)
+    return finish(setup, sweep, text, plot="scaling", tally=runner.tally)
 
 
 def _max_events(asked: Scaling, options: Options) -> int:
     return options.max_events or asked.max_events.of(options.engine)
 
 
-def _run(asked: Scaling, setup: Setup, plan: Plan, executor: Executor | None) -> Sweep:
+def _run(asked: Scaling, setup: Setup, plan: Plan, runner: Runner) -> Sweep:
     options = setup.options
-    with progress("levels", plan.cells, shown=options.show_progress) as on_done:
-        sweep = sweeps.carry_out(plan, executor, fail_fast=options.fail_fast, on_done=on_done)
+    with progress("levels", runner.left(plan.cells), shown=options.show_progress) as on_done:
+        sweep = sweeps.carry_out(plan, runner, on_done=on_done)
     if sweep.interrupted or not sweep.results or (sweep.failed and options.fail_fast):
         return sweep
     with progress("knees", (), shown=options.show_progress) as on_done:
@@ -62,7 +70,7 @@ def _run(asked: Scaling, setup: Setup, plan: Plan, executor: Executor | None) ->
             duration=options.duration,
             engine=options.engine,
             max_events=_max_events(asked, options),
-            executor=executor,
+            runner=runner,
             on_done=on_done,
         )
     return evolve(sweep, knees=knees, interrupted=interrupted)

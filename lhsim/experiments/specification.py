@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 from attrs import Factory, field, frozen
 
 from lhsim import _resources, parameters
 from lhsim.checks import positive, whole
+from lhsim.errors import InputError
+from lhsim.experiments.axes import AGENTS, Axis, Design, Factorial, flat, parse_axis
 from lhsim.planning import ScaleOut
 from lhsim.units import Seconds
 
@@ -61,6 +64,67 @@ class Latency:
     replications: int = field(default=5, validator=whole(1))
     settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     duration: Seconds = field(default=600.0, validator=positive)  # longest [s]
+
+
+_AXES = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {
+        "anyOf": [
+            {"type": "array", "minItems": 1},
+            {"type": "string", "pattern": r"^\s*(lin|log)\s.*\.\."},
+            {"type": "object"},  # the rest of a path
+        ]
+    },
+}
+
+
+@frozen
+class ParameterSweep:
+    """Systems over any of their parameters: what ``lhsim run FILE`` runs."""
+
+    kind: Literal["sweep"]
+    systems: tuple[str, ...]  # names or files
+    # values by the path of a parameter, or "agents": lists, or ranges such as "lin 0..1 x 5"
+    axes: dict[str, Any] = field(metadata={"schema": _AXES})
+    description: str = ""
+    design: Design = Factory(Factorial)  # which points of the axes' space are run
+    agents: int | None = field(default=None, validator=whole(1))  # where they are no axis
+    replications: int = field(default=5, validator=whole(1))  # of each point
+    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
+    messages: int = field(default=20_000, validator=whole(1))  # created in a measured window
+    min_duration: Seconds = field(default=20.0, validator=positive)  # of a measured window [s]
+    max_events: MaxEvents = Factory(MaxEvents)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.systems:
+            raise InputError("is empty", key="systems", allowed="at least one system")
+        parsed = self.parsed_axes
+        if not parsed:
+            raise InputError("is empty", key="axes", allowed="at least one axis")
+        if (AGENTS in parsed) == (self.agents is not None):
+            problem = "is missing" if self.agents is None else "is an axis, too"
+            raise InputError(problem, key=AGENTS, allowed="either agents = N or axes.agents")
+
+    @property
+    def parsed_axes(self) -> dict[str, Axis]:
+        """The axes, by the dotted paths of their parameters."""
+        found = {}
+        for path, value in flat(self.axes).items():
+            try:
+                found[path] = parse_axis(value)
+            except InputError as error:
+                key = f'axes."{path}"'
+                raise InputError(error.problem, key=key, allowed=error.allowed) from None
+        return found
+
+
+KINDS = {"scaling": Scaling, "latency": Latency, "sweep": ParameterSweep}
+
+
+def load_sweep(path: str | Path) -> ParameterSweep:
+    """Return the specification of a sweep over parameters, by its name or from a file."""
+    return parameters.load(_resources.find("experiments", path), ParameterSweep)
 
 
 def load_scaling(name_or_path: str | Path = "scaling") -> Scaling:

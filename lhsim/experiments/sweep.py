@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from lhsim.errors import InputError
-from lhsim.execution import Cell, Failure, compile_once, execute, run, workers
+from lhsim.execution import Cell, Failure, Runner, Store, default_kind, workers
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.levels import Horizon, Skipped
 from lhsim.experiments.specification import MaxEvents
@@ -153,7 +153,9 @@ def sweep(
     max_events: int | None = None,
     agents_per_server: int | None = None,
     jobs: int = 1,
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
+    scheduler: str | None = None,
+    folder: str | Path | None = None,
     engine: str = "auto",
     fail_fast: bool = False,
     on_done: OnDone | None = None,
@@ -182,15 +184,22 @@ def sweep(
         Run each system scaled out as well, with a server for every so many agents, wherever that is
         more than one (`lhsim.planning.scaled_out`). None: do not.
     jobs
-        Processes. More than one needs ``if __name__ == "__main__"`` in a script.
+        Runs at a time.
     executor
-        Any executor of `concurrent.futures`, instead of processes of its own.
+        ``"serial"``, ``"threads"``, ``"processes"``, ``"dask"``, or any executor of
+        `concurrent.futures`. None: threads, for the SimPy engine processes. Processes and a
+        cluster on this machine need ``if __name__ == "__main__"`` in a script.
+    scheduler
+        Address of a Dask scheduler. None: with ``"dask"``, a cluster on this machine.
+    folder
+        Each run is kept in its file ``cells.store`` as soon as it is finished, and runs that are
+        there are not run again. None: nothing is kept.
     engine
         As in `lhsim.simulate`.
     fail_fast
         Run nothing more after a run has failed.
     on_done
-        Is called with each finished run and its result.
+        Is called with each run that is finished now, and its result.
 
     Returns
     -------
@@ -207,8 +216,13 @@ def sweep(
     limit = MaxEvents().of(engine) if max_events is None else max_events
     rule = None if agents_per_server is None else ScaleOut(agents_per_server)
     prepared = plan(chosen, agents, horizon, replications, seed, engine, limit, rule)
-    with workers(1 if executor else jobs) as own:
-        return carry_out(prepared, executor or own, fail_fast=fail_fast, on_done=on_done)
+    kind = executor if isinstance(executor, str) else default_kind(engine, chosen)
+    with ExitStack() as stack:
+        if not isinstance(executor, Executor):
+            executor = stack.enter_context(workers(jobs, kind, scheduler))
+        store = None if folder is None else stack.enter_context(Store(Path(folder)))
+        runner = Runner(executor, store, fail_fast=fail_fast)
+        return carry_out(prepared, runner, on_done=on_done)
 
 
 def plan(
@@ -251,14 +265,10 @@ def _levels(
 
 
 def carry_out(
-    prepared: Plan,
-    executor: Executor | None = None,
-    *,
-    fail_fast: bool = False,
-    on_done: OnDone | None = None,
+    prepared: Plan, runner: Runner | None = None, *, on_done: OnDone | None = None
 ) -> Sweep:
     """Run a plan; after Ctrl-C with what was finished until then."""
-    outcomes, interrupted = run_all(prepared.cells, executor, fail_fast=fail_fast, on_done=on_done)
+    outcomes, interrupted = (runner or Runner()).run(prepared.cells, on_done=on_done)
     return Sweep(
         prepared.systems,
         results=tuple(one for one in outcomes.values() if not isinstance(one, Failure)),
@@ -271,30 +281,6 @@ def carry_out(
         interrupted=interrupted,
         scale_out=prepared.scale_out,
     )
-
-
-def run_all(
-    cells: Sequence[Cell],
-    executor: Executor | None,
-    *,
-    fail_fast: bool = False,
-    on_done: OnDone | None = None,
-) -> tuple[dict[int, Result | Failure], bool]:
-    """Run cells; return their results by index, in order, and whether Ctrl-C ended it."""
-    outcomes: dict[int, Result | Failure] = {}
-    running = execute(run, cells, executor=executor, fail_fast=fail_fast)
-    interrupted = False
-    try:
-        if executor is not None:
-            compile_once(cells)
-        with closing(running):
-            for index, outcome in running:
-                outcomes[index] = outcome
-                if on_done is not None:
-                    on_done(cells[index], outcome)
-    except KeyboardInterrupt:
-        interrupted = True
-    return dict(sorted(outcomes.items())), interrupted
 
 
 def knee_level(record: Mapping[str, Any]) -> Level:

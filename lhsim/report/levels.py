@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 _EXTRAPOLATED = "* extrapolated: beyond what the model was calibrated on"
 _BOUND = "> a lower bound: messages were still on their way at the end of a run"
 _BACKLOG = "backlog: overloaded; messages pile up at this rate, and no latency settles"
-_LEVELS = (
+LEVELS = (
     Column("agents"),
     Column("servers"),
     Column("p50"),
@@ -34,10 +34,10 @@ def scaling_table(rows: Sequence[Row]) -> str:
         by_system.setdefault(_title(row), []).append(row)
     overloaded = [row for row in rows if row["overloaded"]]
     tables = [
-        f"{title}\n{table(_LEVELS, [_level(row) for row in its_rows])}\n"
+        f"{title}\n{table(LEVELS, [level_line(row) for row in its_rows])}\n"
         for title, its_rows in by_system.items()
     ]
-    return "\n".join([*tables, *_legend(rows, overloaded)]).rstrip("\n")
+    return "\n".join([*tables, *legend(rows, overloaded)]).rstrip("\n")
 
 
 def latency_table(rows: Sequence[Row]) -> str:
@@ -47,7 +47,7 @@ def latency_table(rows: Sequence[Row]) -> str:
         [row["system"], *(_latency(row, f"{name}_latency_ms") for name in _LATENCIES)]
         for row in rows
     ]
-    return "\n".join([table(columns, lines) + "\n", *_legend(rows)]).rstrip("\n")
+    return "\n".join([table(columns, lines) + "\n", *legend(rows)]).rstrip("\n")
 
 
 def _title(row: Row) -> str:
@@ -55,7 +55,8 @@ def _title(row: Row) -> str:
     return str(name) if architecture in name else f"{name} ({architecture})"
 
 
-def _level(row: Row) -> list[str]:
+def level_line(row: Row) -> list[str]:
+    """Return what the table of a system says of a level: texts for `LEVELS`."""
     over = row["overloaded"]
     arrived = row["delivery_success_rate"]
     return [
@@ -74,7 +75,7 @@ def _latency(row: Row, name: str) -> str:
     return latency(row[name], at_least=name in row["lower_bounds"])
 
 
-def _legend(rows: Sequence[Row], overloaded: Sequence[Row] = ()) -> list[str]:
+def legend(rows: Sequence[Row], overloaded: Sequence[Row] = ()) -> list[str]:
     """Return what the marks in a table mean; of `overloaded` rows it shows no latencies."""
     used = [
         (_EXTRAPOLATED, any(row["extrapolated"] for row in rows)),

@@ -23,7 +23,11 @@ from lhsim.simulation.result import Result
 from lhsim.simulation.run import SAMPLES, Run
 from lhsim.streams import check_seed
 
-__all__ = ["ENGINES", "SAMPLES", "Result", "simulate"]
+__all__ = ["ENGINES", "MEANING", "SAMPLES", "Result", "simulate"]
+
+# The version of what a run means. To be raised by whoever changes a figure of an unchanged run:
+# results that were kept under another one are not used again.
+MEANING = 1
 
 
 def simulate(

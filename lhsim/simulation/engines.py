@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -74,6 +75,31 @@ def start(
     return SimpyEngine(system, agents, seed, window, keep_messages=keep_messages)
 
 
+class _Threshold:
+    """The collector's threshold while runs last, of which several may overlap in threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._before = gc.get_threshold()
+
+    def raise_it(self) -> None:
+        with self._lock:
+            if self._runs == 0:
+                self._before = gc.get_threshold()
+                gc.set_threshold(1_000_000, *self._before[1:])
+            self._runs += 1
+
+    def put_back(self) -> None:
+        with self._lock:
+            self._runs -= 1
+            if self._runs == 0:
+                gc.set_threshold(*self._before)
+
+
+_THRESHOLD = _Threshold()  # the process has one
+
+
 @contextmanager
 def rare_garbage_collection() -> Iterator[None]:
     """Let the collector look less often at the many objects of a run, nearly all of them alive.
@@ -81,9 +107,8 @@ def rare_garbage_collection() -> Iterator[None]:
     Events and processes are freed by their reference counts; at the default threshold the search
     for cycles among them takes a third of the time of a run with 10,000 agents.
     """
-    threshold = gc.get_threshold()
-    gc.set_threshold(1_000_000, *threshold[1:])
+    _THRESHOLD.raise_it()
     try:
         yield
     finally:
-        gc.set_threshold(*threshold)
+        _THRESHOLD.put_back()

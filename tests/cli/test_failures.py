@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lhsim.execution import run as run_cell
-from lhsim.experiments import cli, sweep
+from lhsim.execution import runner
+from lhsim.experiments import cli
 
 PUSH = ["scaling", "--system", "./push.toml", "--agents", "10,20", "--duration", "20"]
 SERIAL = [*PUSH, "--replications", "2", "--jobs", "1", "--format", "json"]
@@ -23,7 +24,7 @@ def break_at(monkeypatch, agents, error):
             raise error
         return run_cell(cell)
 
-    monkeypatch.setattr(sweep, "run", run)
+    monkeypatch.setattr(runner, "run", run)
 
 
 def test_a_failed_run_is_recorded_and_does_not_stop_the_others(folder, monkeypatch, capsys):
@@ -75,7 +76,7 @@ def test_ctrl_c_reaches_all_processes_and_keeps_what_was_finished(folder, enviro
     assert process.returncode == 130
     assert "Traceback" not in err
     assert [row["agents"] for row in json.loads(out)] == [2]
-    assert len(list(folder.glob("results/scaling/*"))) == 5
+    assert len(list(folder.glob("results/scaling/*"))) == 6
 
 
 def signal_group(process):

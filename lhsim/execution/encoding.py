@@ -1,0 +1,147 @@
+"""Results as bytes and back, to the bit: attrs classes of lhsim, plain values and arrays.
+
+::
+
+    zlib( length of the tree, 4 bytes | tree, as JSON | arrays, one after the other )
+
+In the tree each thing that JSON does not know is an object with one key that says what it is.
+Whole numbers most of which are 0, as in a histogram, are kept as the places and the values of the
+others. Nothing is ever executed to read one back, as it would be with pickle: a store may come
+from somebody else.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from importlib import import_module
+from math import prod
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+LENGTH = struct.Struct("<I")
+LEVEL = 1  # of the compression: the next one takes twice as long for a tenth less
+LARGE = 1000  # numbers, from which on the zeros among them are looked for
+SPARSE = 8  # of the numbers at most one in so many is not 0
+
+
+def encode(value: object) -> bytes:
+    """Return a value as bytes.
+
+    Raises
+    ------
+    TypeError
+        When it holds something that is neither plain, nor an array of numbers or texts, nor an
+        attrs class of lhsim.
+    """
+    parts: list[bytes] = []
+    tree = json.dumps(_tree(value, parts), separators=(",", ":")).encode()
+    return zlib.compress(b"".join([LENGTH.pack(len(tree)), tree, *parts]), LEVEL)
+
+
+def decode(data: bytes) -> Any:
+    """Return the value that `encode` has made these bytes of.
+
+    Raises
+    ------
+    ValueError
+        When they are not such bytes, or those of another lhsim whose classes had other fields.
+    """
+    try:
+        whole = memoryview(zlib.decompress(data))
+        begin = LENGTH.size + LENGTH.unpack_from(whole)[0]
+        return _Reader(whole[begin:]).value(json.loads(bytes(whole[LENGTH.size : begin])))
+    except (zlib.error, struct.error, TypeError, KeyError, AttributeError, ImportError) as error:
+        raise ValueError(f"is no result of this lhsim: {error}") from error
+
+
+def _tree(value: object, parts: list[bytes]) -> Any:
+    cls = type(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray):
+        return {"array": _array(value, parts)}
+    if isinstance(value, tuple):
+        return {"tuple": [_tree(item, parts) for item in value]}
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {"dict": {key: _tree(item, parts) for key, item in value.items()}}
+    if attrs.has(cls) and _is_ours(cls.__module__):
+        fields = {f.name: _tree(getattr(value, f.name), parts) for f in attrs.fields(cls)}
+        return {f"{cls.__module__}:{cls.__qualname__}": fields}
+    raise TypeError(f"{cls.__name__} cannot be kept")
+
+
+def _array(array: NDArray[Any], parts: list[bytes]) -> list[Any]:
+    """Add the bytes of an array to `parts`; return its type, its shape, and theirs."""
+    if array.dtype.kind not in "biufSU":
+        raise TypeError(f"an array of {array.dtype} cannot be kept")
+    described = [array.dtype.str, list(array.shape)]
+    if array.dtype.kind in "iu" and array.size >= LARGE:
+        places = np.flatnonzero(array != 0)  # of truth values it is several times as fast
+        if len(places) * SPARSE <= array.size:
+            steps = _smallest(np.diff(places, prepend=0))
+            values = _smallest(array.reshape(-1)[places])
+            parts += [steps.tobytes(), values.tobytes()]
+            return [*described, len(places), steps.dtype.str, values.dtype.str]
+    parts.append(array.tobytes())
+    return described
+
+
+def _smallest(values: NDArray[Any]) -> NDArray[Any]:
+    """Return whole numbers in the smallest type that holds them."""
+    if not len(values):
+        return values.astype(np.uint8)
+    return values.astype(np.result_type(*map(np.min_scalar_type, (values.min(), values.max()))))
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "lhsim"
+
+
+class _Reader:
+    """What comes after the tree, read from its beginning on."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def value(self, tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        ((kind, content),) = tree.items()
+        if kind == "array":
+            return self._array(*content)
+        if kind == "tuple":
+            return tuple(self.value(item) for item in content)
+        fields = {key: self.value(item) for key, item in content.items()}
+        return fields if kind == "dict" else _class(kind)(**fields)
+
+    def _array(self, kind: str, shape: list[int], count: int = -1, *kinds: str) -> NDArray[Any]:
+        if count < 0:
+            return self._take(kind, prod(shape)).reshape(shape)
+        steps, values = (self._take(one, count) for one in kinds)
+        array = np.zeros(prod(shape), kind)
+        array[np.cumsum(steps, dtype=np.int64)] = values
+        return array.reshape(shape)
+
+    def _take(self, kind: str, count: int) -> NDArray[Any]:
+        array = np.frombuffer(self._data, kind, count, self._at)
+        self._at += array.nbytes
+        return array.copy()
+
+
+def _class(path: str) -> Any:
+    module, _, name = path.partition(":")
+    if not _is_ours(module):
+        raise ValueError(f"{path} is no class of lhsim")
+    found = getattr(import_module(module), name)
+    if not (isinstance(found, type) and attrs.has(found)):
+        raise ValueError(f"{path} is no class of lhsim")
+    return found

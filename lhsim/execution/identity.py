@@ -1,0 +1,112 @@
+"""What tells one cell from another: the key under which its result is kept.
+
+The key is the SHA-256 of all that a result depends on: the system with every parameter, whether
+it stands in a file or is a default; agents, duration, seed, warm-up and drain; the engine that
+runs; `lhsim.simulation.MEANING`, and the fields that a result has. Two cells of one key have the
+same result, to the bit. Descriptions, and where a parameter comes from, change no result and are
+left out.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import sys
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+
+from lhsim.execution.cells import Cell, engine_of
+
+# What this lhsim is, for who has to agree with it: version, meaning and layout.
+Identity = tuple[str, int, str]
+
+
+class Keys:
+    """The keys of cells, many of which have the same system."""
+
+    def __init__(self) -> None:
+        self._systems: dict[int, tuple[object, str]] = {}  # kept alive, so that no number recurs
+
+    def __call__(self, cell: Cell) -> bytes:
+        """Return the key of a cell, of 32 bytes.
+
+        Raises
+        ------
+        TypeError
+            When the system has a part that is no attrs class and no plain value.
+        """
+        from lhsim.simulation import MEANING  # noqa: PLC0415 - imports the models
+
+        whole = [
+            *(MEANING, layout(), self._digest(cell.system)),
+            *(cell.agents, float(cell.duration), cell.seed, engine_of(cell)),
+            *(cell.warmup, cell.drain, cell.stop_when_overloaded),
+        ]
+        return hashlib.sha256(_text(whole)).digest()
+
+    def _digest(self, system: Any) -> str:
+        if id(system) not in self._systems:
+            self._systems[id(system)] = system, _digest_of_system(system)
+        return self._systems[id(system)][1]
+
+
+def own_identity() -> Identity:
+    """Return what this lhsim is."""
+    from lhsim.simulation import MEANING  # noqa: PLC0415
+
+    return str(sys.modules["lhsim"].__version__), MEANING, layout()
+
+
+@functools.cache
+def layout() -> str:
+    """Return a digest of the fields of a result, and of all classes in it."""
+    from lhsim.simulation import Result  # noqa: PLC0415
+
+    fields: dict[str, list[str]] = {}
+    _collect(Result, fields)
+    return hashlib.sha256(_text(fields)).hexdigest()
+
+
+def _collect(kind: Any, fields: dict[str, list[str]]) -> None:
+    if isinstance(kind, type) and attrs.has(kind) and kind.__qualname__ not in fields:
+        described = attrs.fields(attrs.resolve_types(kind))
+        fields[kind.__qualname__] = [field.name for field in described]
+        for field in described:
+            _collect(field.type, fields)
+    for inner in typing.get_args(kind):
+        _collect(inner, fields)
+
+
+def _digest_of_system(system: Any) -> str:
+    calibration = system.calibration
+    if calibration is not None:  # a result says when it lies beyond these, and no more
+        limits = (calibration.agents, calibration.messages_per_second)
+        calibration = type(calibration)(agents=limits[0], messages_per_second=limits[1])
+    bare = attrs.evolve(system, description="", calibration=calibration)
+    return hashlib.sha256(_text(_form(bare))).hexdigest()
+
+
+def _form(value: object) -> Any:
+    """Return a value as lists, texts and numbers; equal forms mean equal values."""
+    cls: Any = type(value)
+    if attrs.has(cls):
+        fields = {f.name: _form(getattr(value, f.name)) for f in attrs.fields(cls)}
+        return [f"{cls.__module__}.{cls.__qualname__}", fields]
+    if isinstance(value, Mapping):
+        return {"mapping": [[_form(key), _form(item)] for key, item in value.items()]}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_form(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{value!r} has no fields that say what it is, so no result can be kept for it")
+
+
+def _text(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

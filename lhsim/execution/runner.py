@@ -1,0 +1,171 @@
+"""Runs sets of cells on an executor, and keeps what they come to: `Runner`.
+
+A runner may be given one set after the other, each of which may depend on the results of those
+before it: further replications, or the next steps of a search.
+
+>>> with workers(2, "threads") as executor, Store(Path("results")) as store:  # doctest: +SKIP
+...     outcomes, interrupted = Runner(executor, store).run(cells)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, memory_of, run
+from lhsim.execution.executors import execute
+from lhsim.execution.identity import Keys
+
+if TYPE_CHECKING:
+    from lhsim.execution.store import Store
+    from lhsim.simulation import Result
+
+OnDone = Callable[[Cell, "Result | Failure"], None]
+
+
+@frozen
+class Tally:
+    """What became of the cells that a runner was given."""
+
+    done: int = 0  # run now
+    resumed: int = 0  # found in the store
+    failed: int = 0
+    left: int = 0  # not run: after Ctrl-C or a failure
+
+    def sentence(self) -> str:
+        """Return it for people."""
+        counts = [f"{self.done:,} done", f"{self.resumed:,} resumed"]
+        return ", ".join([*counts, f"{self.failed:,} failed", f"{self.left:,} left"])
+
+
+class Runner:
+    """Runs cells that are not in its store yet.
+
+    Parameters
+    ----------
+    executor
+        Any executor of `concurrent.futures`; None: cells run here, one by one.
+    store
+        Where results are kept and found again; None: nowhere.
+    fail_fast
+        Run nothing more after a failure.
+    """
+
+    def __init__(
+        self,
+        executor: Executor | None = None,
+        store: Store | None = None,
+        *,
+        fail_fast: bool = False,
+    ) -> None:
+        self._executor = executor
+        self._store = store
+        self._fail_fast = fail_fast
+        self._key = Keys()
+        self.tally = Tally()
+
+    def left(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Return those of the cells that would have to be run."""
+        store = self._store
+        if store is None:
+            return list(cells)
+        return list({key: cell for cell in cells if (key := self._key(cell)) not in store}.values())
+
+    def run(
+        self, cells: Sequence[Cell], *, on_done: OnDone | None = None
+    ) -> tuple[dict[int, Result | Failure], bool]:
+        """Run cells; return their results by index, in order, and whether Ctrl-C ended it.
+
+        Parameters
+        ----------
+        cells
+            What to run. Equal ones are run once where there is a store.
+        on_done
+            Is called with each cell that was run now, and its result.
+        """
+        outcomes: dict[int, Result | Failure] = dict(self._kept(cells))
+        resumed = len(outcomes)
+        indices = self._first_of_each(cells, outcomes)
+        interrupted = self._run(cells, indices, outcomes, on_done)
+        ran = [outcomes[index] for index in indices if index in outcomes]
+        self._share(cells, outcomes)
+        failed = sum(isinstance(one, Failure) for one in ran)
+        self._count(len(ran) - failed, resumed, failed, len(indices) - len(ran))
+        return dict(sorted(outcomes.items())), interrupted
+
+    def _run(
+        self,
+        cells: Sequence[Cell],
+        indices: Sequence[int],
+        outcomes: dict[int, Result | Failure],
+        on_done: OnDone | None,
+    ) -> bool:
+        """Run the cells of these indices into `outcomes`; return whether Ctrl-C ended it."""
+        chosen = [cells[index] for index in indices]
+        elsewhere = getattr(self._executor, "elsewhere", False)
+        running = execute(
+            run,
+            chosen,
+            executor=self._executor,
+            fail_fast=self._fail_fast,
+            memory=None if elsewhere else memory_of,
+        )
+        try:
+            if self._executor is not None and not elsewhere:
+                compile_once(chosen)
+            with closing(running):
+                for number, outcome in running:
+                    if self._store is not None:
+                        self._store.put(self._key(chosen[number]), outcome)
+                    outcomes[indices[number]] = outcome
+                    if on_done is not None:
+                        on_done(chosen[number], outcome)
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def _kept(self, cells: Sequence[Cell]) -> dict[int, Result | Failure]:
+        """Return the results that are in the store, by index."""
+        if self._store is None:
+            return {}
+        found: dict[int, Result | Failure] = {}
+        for index, cell in enumerate(cells):
+            key = self._key(cell)
+            if key in self._store:
+                kept = self._store.get(key)
+                assert kept is not None
+                assert not isinstance(kept, Failure)
+                found[index] = as_asked(cell, kept)
+        return found
+
+    def _first_of_each(
+        self, cells: Sequence[Cell], known: dict[int, Result | Failure]
+    ) -> list[int]:
+        """Return the indices of cells that are not known, of equal ones the first."""
+        indices = [index for index in range(len(cells)) if index not in known]
+        if self._store is None:
+            return indices
+        return list({self._key(cells[index]): index for index in reversed(indices)}.values())[::-1]
+
+    def _share(self, cells: Sequence[Cell], outcomes: dict[int, Result | Failure]) -> None:
+        """Give what a cell came to, to all that equal it."""
+        if self._store is None or len(outcomes) == len(cells):
+            return
+        by_key = {self._key(cells[index]): outcome for index, outcome in outcomes.items()}
+        for index, cell in enumerate(cells):
+            if index not in outcomes and self._key(cell) in by_key:
+                outcomes[index] = by_key[self._key(cell)]
+
+    def _count(self, done: int, resumed: int, failed: int, left: int) -> None:
+        so_far = self.tally
+        self.tally = evolve(
+            so_far,
+            done=so_far.done + done,
+            resumed=so_far.resumed + resumed,
+            failed=so_far.failed + failed,
+            left=so_far.left + left,
+        )

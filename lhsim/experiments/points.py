@@ -1,0 +1,288 @@
+"""Sweeps over any parameters: systems at the points of a design, as independent runs.
+
+A parameter that begins with ``polling`` or ``push`` belongs to the systems of that kind. The
+others do not have it: for them points that differ in nothing else are one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from textwrap import wrap
+from typing import Any, get_args
+
+import attrs
+from attrs import frozen
+
+from lhsim import _resources, parameters
+from lhsim.analysis.knee import Knee
+from lhsim.analysis.levels import level_rows, metric_rows
+from lhsim.errors import InputError, unknown_name
+from lhsim.execution import Cell, Failure
+from lhsim.experiments import levels as levels_of
+from lhsim.experiments.axes import AGENTS, Axis, Levels, Point
+from lhsim.experiments.commands import (
+    Setup,
+    find_system,
+    finish,
+    prepare,
+    running,
+    server_of,
+    skipped_lines,
+)
+from lhsim.experiments.levels import Horizon, Skipped
+from lhsim.experiments.options import Options
+from lhsim.experiments.progress import progress
+from lhsim.experiments.specification import KINDS, ParameterSweep, load_sweep
+from lhsim.experiments.sweep import FailedRun, Sweep, run_record
+from lhsim.models import System
+from lhsim.report.points import WIDTH, points_table
+from lhsim.simulation import Result
+from lhsim.streams import check_seed
+
+
+@frozen
+class Place:
+    """A system at a point: what one level of the sweep is."""
+
+    system: System
+    agents: int
+    values: Point  # of each axis but the agents; None where the system does not have it
+
+    @property
+    def label(self) -> str:
+        """What messages call it: the system and its values."""
+        values = [f"{path}={value}" for path, value in self.values.items() if value is not None]
+        return f"{self.system.name} ({', '.join(values)})" if values else self.system.name
+
+
+@frozen(eq=False)
+class PointSweep(Sweep):
+    """What a sweep over parameters showed: its rows have the axes as columns."""
+
+    places: tuple[Place, ...] = ()  # of each result
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a flat record per run."""
+        return [
+            run_record(result) | {"servers": 1} | place.values
+            for result, place in zip(self.results, self.places, strict=True)
+        ]
+
+    def level_rows(self) -> list[dict[str, Any]]:
+        """Return a flat record per system and point."""
+        return [row | values for values, runs in self._levels() for row in level_rows(runs)]
+
+    def metric_rows(self) -> list[dict[str, Any]]:
+        """Return a record per system, point and measure, with its interval."""
+        return [row | values for values, runs in self._levels() for row in metric_rows(runs)]
+
+    def _levels(self) -> Iterator[tuple[Point, list[dict[str, Any]]]]:
+        """Yield the values of each place with its runs, which have one after the other."""
+        groups: dict[int, list[Result]] = {}
+        places = {id(place): place for place in self.places}
+        for result, place in zip(self.results, self.places, strict=True):
+            groups.setdefault(id(place), []).append(result)
+        for number, results in groups.items():
+            yield places[number].values, [run_record(one) | {"servers": 1} for one in results]
+
+    def _knees_of_levels(self) -> dict[str, Knee]:
+        return {}  # the levels differ in more than their agents
+
+
+@frozen
+class PointPlan:
+    """What a sweep over parameters will run, and what it will not."""
+
+    cells: tuple[Cell, ...]
+    places: tuple[Place, ...]  # of each cell
+    skipped: tuple[Skipped, ...]
+    replications: int
+
+
+def run_file(options: Options, path: str) -> int:
+    """Run a specification, write and show its results, and return the exit code."""
+    _check_kind(path)
+    asked = load_sweep(path)
+    axes = _axes(asked, options)
+    setup = prepare(path, options, asked.systems, asked.settings)
+    plan = _plan(asked, setup, axes)
+    with (
+        running(setup) as runner,
+        progress("runs", runner.left(plan.cells), shown=options.show_progress) as on_done,
+    ):
+        outcomes, interrupted = runner.run(plan.cells, on_done=on_done)
+    sweep = _sweep(setup, plan, outcomes, interrupted=interrupted)
+    text = partial(report, setup, plan, sweep, list(axes))
+    return finish(setup, sweep, text, tally=runner.tally, axes=list(axes))
+
+
+def report(setup: Setup, plan: PointPlan, sweep: PointSweep, axes: Sequence[str]) -> str:
+    """Return the results as a text of at most 80 columns, where names are not too long."""
+    runs = "run" if plan.replications == 1 else "runs"
+    points = len({id(place) for place in plan.places})
+    head = f"{points:,} points, {plan.replications} {runs} each, seed {setup.options.seed}"
+    lines = [head, ""]
+    lines += [points_table(sweep.level_rows(), axes) if sweep.results else "no run was finished"]
+    lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
+    return "\n".join(lines)
+
+
+def _check_kind(path: str) -> None:
+    """Refuse a file that is no specification of a sweep, before its keys are looked at."""
+    kind = parameters.read_toml(_resources.find("experiments", path)).get("kind")
+    if kind is None:
+        others = ", ".join(sorted({*KINDS} - {"sweep"}))
+        allowed = f'"sweep"; the other experiments are commands: {others}'
+        raise InputError("is missing", source=path, key="kind", allowed=allowed)
+    if kind != "sweep":
+        raise unknown_name("kind", str(kind), ["sweep"], source=path, key="kind")
+
+
+def _axes(asked: ParameterSweep, options: Options) -> dict[str, Axis]:
+    """Return the axes; what the command line says of the agents is one of them."""
+    axes = {path: _fitting(path, axis) for path, axis in asked.parsed_axes.items()}
+    for setting in options.settings:
+        key = setting.partition("=")[0].strip()
+        for path in axes:
+            if f"{path}.".startswith(f"{key}.") or f"{key}.".startswith(f"{path}."):
+                problem = f"{path} is an axis of the sweep"
+                raise InputError(problem, source="--set", key=key, allowed="what is no axis")
+    if options.agents is not None:
+        axes[AGENTS] = Levels(options.agents)
+    elif asked.agents is not None:
+        axes[AGENTS] = Levels((asked.agents,))
+    return axes
+
+
+def _fitting(path: str, axis: Axis) -> Axis:
+    """Return an axis in whole numbers where its parameter takes no others."""
+    if path == AGENTS or _type_at(path) in (int, int | None):
+        return axis.rounded()
+    return axis
+
+
+def _type_at(path: str) -> object:
+    """Return the type of a parameter; None where that depends on the variant that is chosen."""
+    kind: Any = System
+    for step in path.split("."):
+        inner = [one for one in (kind, *get_args(kind)) if isinstance(one, type) and attrs.has(one)]
+        if not inner:
+            return None
+        fields = parameters.fields_of(inner[0])
+        if step not in fields:
+            return None  # which is refused when a system is made of it
+        kind = fields[step].type
+    return kind
+
+
+def _plan(asked: ParameterSweep, setup: Setup, axes: Mapping[str, Axis]) -> PointPlan:
+    options = setup.options
+    horizon = Horizon(asked.messages, asked.min_duration, options.duration)
+    replications = options.replications or asked.replications
+    seeds = levels_of.seeds(options.seed, replications)
+    limit = options.max_events or asked.max_events.of(options.engine)
+    cells: list[Cell] = []
+    places: list[Place] = []
+    skipped: list[Skipped] = []
+    for place in _places(asked, setup, axes):
+        level = levels_of.cells(place.system, place.agents, horizon, seeds, options.engine)
+        reason = levels_of.why_not(level[0], limit)
+        if reason is None:
+            cells += level
+            places += [place] * len(level)
+        else:
+            architecture = place.system.architecture
+            skipped.append(Skipped(place.label, architecture, place.agents, reason))
+    return PointPlan(tuple(cells), tuple(places), tuple(skipped), replications)
+
+
+def _places(asked: ParameterSweep, setup: Setup, axes: Mapping[str, Axis]) -> list[Place]:
+    """Return each system at each point, in order."""
+    name = setup.specification.given
+    architectures = {system.architecture for system in setup.systems}
+    for path in axes:
+        if server_of(path) not in {None, *architectures}:
+            problem = f"no chosen system is one of {server_of(path)}"
+            raise InputError(problem, source=name, key=f'axes."{path}"')
+    try:
+        points = asked.design.points(axes, check_seed(setup.options.seed))
+    except InputError as error:
+        key = "design" if error.key is None else f'axes."{error.key}"'
+        raise InputError(error.problem, source=name, key=key, allowed=error.allowed) from None
+    found = []
+    for number, system in enumerate(setup.systems):
+        own = [path for path in axes if server_of(path) in {None, system.architecture}]
+        seen: set[str] = set()
+        for point in points:
+            its = {path: point[path] for path in own}
+            if (text := json.dumps(its, default=str)) not in seen:
+                seen.add(text)
+                found.append(_place(setup, number, its, axes))
+    return found
+
+
+def _place(setup: Setup, number: int, point: Point, axes: Mapping[str, Axis]) -> Place:
+    """Return one of the systems with the values of a point."""
+    source, name = setup.sources[number], setup.specification.given
+    path = find_system(source.given)
+    data = parameters.apply_settings(parameters.read_toml(path), source.settings)
+    changes = {axis: value for axis, value in point.items() if axis != AGENTS}
+    try:
+        for axis, value in changes.items():
+            data = parameters.with_value(data, axis, value)
+        system = parameters.structure(data, System, source=path.name)
+    except InputError as error:
+        mine = [axis for axis in changes if f"{error.key}.".startswith(f"{axis}.")]
+        key = f'axes."{mine[0]}"' if mine else error.key
+        raise InputError(error.problem, source=name, key=key, allowed=error.allowed) from None
+    values = {
+        axis: _shown(system, axis, point[axis]) if axis in point else None
+        for axis in axes
+        if axis != AGENTS
+    }
+    agents = _count(point[AGENTS], name)
+    levels_of.check_agents(system, agents)
+    return Place(system, agents, values)
+
+
+def _count(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        problem, allowed = f"{value!r} is no number of agents", "whole numbers >= 1"
+        raise InputError(problem, source=name, key='axes."agents"', allowed=allowed)
+    return int(value)
+
+
+def _shown(system: System, path: str, given: object) -> object:
+    """Return the value of a parameter as a column has it: a number in its base unit, or a text."""
+    value: object = system
+    for step in path.split("."):
+        value = getattr(value, step, None)
+    if isinstance(value, bool | int | float | str):
+        return value
+    return given if isinstance(given, str | int | float) else json.dumps(given, default=str)
+
+
+def _sweep(
+    setup: Setup, plan: PointPlan, outcomes: Mapping[int, Result | Failure], *, interrupted: bool
+) -> PointSweep:
+    finished = {i: one for i, one in outcomes.items() if not isinstance(one, Failure)}
+    return PointSweep(
+        setup.systems,
+        results=tuple(finished.values()),
+        skipped=plan.skipped,
+        failed=tuple(
+            FailedRun(
+                plan.places[index].label,
+                plan.cells[index].system.architecture,
+                plan.cells[index].agents,
+                plan.cells[index].seed,
+                one,
+            )
+            for index, one in outcomes.items()
+            if isinstance(one, Failure)
+        ),
+        interrupted=interrupted,
+        places=tuple(plan.places[index] for index in finished),
+    )
