@@ -4,7 +4,7 @@ import pytest
 
 import lhsim
 from lhsim.distributions import Deterministic
-from lhsim.experiments.bounds import lower_bound, push_load, settling_time
+from lhsim.planning.bounds import lower_bound, push_load, settling_time
 from lhsim.models import Cpu, EventStore, Poisson, PushServer, RateLimit, System, Workload
 
 MS = Deterministic(1e-3)
