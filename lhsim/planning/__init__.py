@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from lhsim.planning.scaling_out import ScaleOut, scaled_out, scaled_out_name
 
 if TYPE_CHECKING:
-    from lhsim.planning.capacity import Capacity, capacity
-    from lhsim.planning.sensitivity import Sensitivity, sensitivity
+    from lhsim.planning.screening import Sensitivity, sensitivity
+    from lhsim.planning.search import Capacity, capacity
 
 __all__ = [
     "Capacity",
@@ -28,10 +28,10 @@ __all__ = [
 ]
 
 _HOME = {
-    "Capacity": "lhsim.planning.capacity",
-    "Sensitivity": "lhsim.planning.sensitivity",
-    "capacity": "lhsim.planning.capacity",
-    "sensitivity": "lhsim.planning.sensitivity",
+    "Capacity": "lhsim.planning.search",
+    "Sensitivity": "lhsim.planning.screening",
+    "capacity": "lhsim.planning.search",
+    "sensitivity": "lhsim.planning.screening",
 }
 
 

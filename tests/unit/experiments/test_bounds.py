@@ -4,8 +4,8 @@ import pytest
 
 import lhsim
 from lhsim.distributions import Deterministic
-from lhsim.planning.bounds import lower_bound, push_load, settling_time
 from lhsim.models import Cpu, EventStore, Poisson, PushServer, RateLimit, System, Workload
+from lhsim.planning.bounds import lower_bound, push_load, settling_time
 
 MS = Deterministic(1e-3)
 

@@ -9,13 +9,13 @@ import lhsim
 from lhsim import parameters
 from lhsim.errors import InputError
 from lhsim.execution import Cell
-from lhsim.planning.bounds import lower_bound, settling_time
 from lhsim.experiments.levels import Horizon, cells, model_events, seeds, why_not
 from lhsim.experiments.specification import load_scaling
 from lhsim.experiments.sweep import plan, sweep
 from lhsim.library import load_system
 from lhsim.models import Cache, Growth, System
 from lhsim.planning import ScaleOut
+from lhsim.planning.bounds import lower_bound, settling_time
 
 
 def system(architecture, **more):
