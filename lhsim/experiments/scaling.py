@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -20,7 +21,12 @@ from lhsim.experiments.progress import progress
 from lhsim.experiments.specification import Scaling, load_scaling
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.planning import ScaleOut
+from lhsim.planning.uncertainty import combined, knee_spread
 from lhsim.report.levels import scaling_table
+
+if TYPE_CHECKING:
+    from lhsim.analysis.knee import Knee
+    from lhsim.models import System
 
 WIDTH = 80  # of the text, in columns
 
@@ -79,9 +85,24 @@ def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
         scaling_table(sweep.level_rows()) if sweep.results else "no run was finished",
     ]
     if sweep.results:
-        lines += ["", *(f"{name}: {knee.sentence()}" for name, knee in sweep.knees.items())]
+        systems = {system.name: system for system in sweep.systems}
+        lines.append("")
+        for name, knee in sweep.knees.items():
+            lines += [f"{name}: {knee.sentence()}", *_uncertainty(systems[name], knee)]
     lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
     return "\n".join(lines)
+
+
+def _uncertainty(system: System, knee: Knee) -> list[str]:
+    """Return the range of a knee with the part of the parameters, where it has two ends."""
+    if knee.agents is None or knee.low is None or knee.high is None:
+        return []
+    found = knee_spread(system)
+    if found is None:
+        return ["  simulation only: the model file has no samples of its parameters"]
+    ends = combined(knee.agents, (knee.low, knee.high), found.around(knee.agents))
+    low, high = (float(f"{end:.3g}") for end in ends)
+    return [f"  {low:,.0f}-{high:,.0f} with the uncertainty of the parameters (95 %)"]
 
 
 def _rule(sweep: Sweep) -> list[str]:

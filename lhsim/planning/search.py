@@ -384,7 +384,8 @@ def _spread_of_last(search: _Search, executor: Executor | None) -> Spread | None
     if not pairs or calibration is None or not calibration.samples:
         return None
     value = search.estimate(*pairs[-1])[0]
-    return spread_of(search.question, value, executor)
+    kept = "below" if search.known[pairs[-1][0]].verdict == "kept" else "above"
+    return spread_of(search.question, value, kept, executor)
 
 
 def _answer(search: _Search, spread: Spread | None, checked: Evaluation | None) -> Capacity:

@@ -4,8 +4,9 @@ A model file may hold joint samples of its parameters (`Calibration.samples`), s
 bootstrap. For each sample the crossing is searched anew, with few runs, under the seeds that the
 search for the system itself has: what is left is the effect of the parameters. The ratios of these
 crossings to that of the system are taken as lognormal: their spread is that of a t distribution of
-their logarithms. The runs' part and the parameters' part are independent, and their half-widths
-on either side add up as the root of the sum of squares, on a logarithmic scale.
+their logarithms. It holds the noise of the few runs as well, so that it is too wide rather than too
+narrow. The runs' part and the parameters' part are independent, and their half-widths on either
+side add up as the root of the sum of squares, on a logarithmic scale.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from scipy.special import stdtrit
 from lhsim.errors import LhsimError
 from lhsim.execution import Failure, execute
 from lhsim.models import paths
+from lhsim.planning.bounds import saturation
 from lhsim.planning.levels import Question, evaluate
 
 if TYPE_CHECKING:
     from lhsim.models import System
 
+MOST_SEARCHES = 20  # samples for each of which a crossing is searched, the first of the file
 RUNS = (2,)  # of a level for one sample
 FARTHEST = 50.0  # ratio of a sample's crossing to that of the system, either way
 STEP = 1.1  # ratio of levels by which a crossing is bracketed
@@ -67,7 +70,9 @@ def spread(ratios: Sequence[float], confidence: float) -> Spread:
     return Spread(quantile * math.sqrt(variance), len(logs))
 
 
-def spread_of(question: Question, value: float, executor: Executor | None = None) -> Spread:
+def spread_of(
+    question: Question, value: float, kept: str, executor: Executor | None = None
+) -> Spread:
     """Return how far the samples of the parameters move the crossing at `value`.
 
     Raises
@@ -75,9 +80,9 @@ def spread_of(question: Question, value: float, executor: Executor | None = None
     LhsimError
         When a run failed, or a sample has no crossing within `FARTHEST` times the value.
     """
-    systems = [question.system, *samples_of(question.system)]
+    systems = [question.system, *samples_of(question.system)[:MOST_SEARCHES]]
     tasks = [
-        (attrs.evolve(question, system=system, looks=RUNS), value)
+        (attrs.evolve(question, system=system, looks=RUNS), value, kept)
         for system in (attrs.evolve(one, calibration=None) for one in systems)
     ]
     found: dict[int, float] = {}
@@ -89,6 +94,18 @@ def spread_of(question: Question, value: float, executor: Executor | None = None
     return spread(ratios, question.confidence)
 
 
+def knee_spread(system: System, confidence: float = 0.95) -> Spread | None:
+    """Return how far the samples of the parameters move the knee; None without any.
+
+    A search for each of them would take longer than all levels. The knee moves as the number of
+    agents does at which the busiest station saturates, by its mean costs (`bounds.saturation`).
+    """
+    base, sampled = saturation(system), [saturation(one) for one in samples_of(system)]
+    if base is None or not sampled:
+        return None
+    return spread([one / base for one in sampled if one is not None], confidence)
+
+
 def combined(
     value: float, simulation: tuple[float, float], parameters: tuple[float, float]
 ) -> tuple[float, float]:
@@ -98,46 +115,57 @@ def combined(
     return value * math.exp(-low), value * math.exp(high)
 
 
-def _crossing(task: tuple[Question, float]) -> float:
+def _crossing(task: tuple[Question, float, str]) -> float:
     return crossing_near(*task)
 
 
-def crossing_near(question: Question, value: float) -> float:
+def crossing_near(question: Question, value: float, kept: str = "below") -> float:
     """Return where the means change sides, near a value; it is no whole number in general.
+
+    A bracket is found from the value on, in the direction in which the limit has to lie, and
+    halved while one of its ends has no figure; a straight line through the ends gives one more
+    level, and another one the crossing.
 
     Raises
     ------
     LhsimError
-        When they do not within `FARTHEST` times the value, either way, or a run failed.
+        When they do not within `FARTHEST` times the value, or a run failed.
     """
-    low, high = _bracket(question, value)
-    good = _margin(question, low) > 0
-    while high / low > NARROW and (not question.is_whole or high - low > question.unit):
-        middle = _level(question, math.sqrt(low * high))
-        if not low < middle < high:
-            break
-        if (_margin(question, middle) > 0) == good:
-            low = middle
+    first = (_level(question, value), _margin(question, _level(question, value)))
+    second = _beyond(question, value, first, up=(first[1] > 0) == (kept == "below"))
+    while True:
+        straight = math.isfinite(first[1] + second[1])
+        middle = _level(question, _between(first, second))
+        if not min(first[0], second[0]) < middle < max(first[0], second[0]):
+            return _between(first, second)
+        point = (middle, _margin(question, middle))
+        if (point[1] > 0) == (first[1] > 0):
+            first = point
         else:
-            high = middle
-    a, b = _margin(question, low), _margin(question, high)
-    part = 0.5 if math.isinf(a) or math.isinf(b) else a / (a - b)
-    return low + part * (high - low)
+            second = point
+        if straight or max(first[0], second[0]) / min(first[0], second[0]) < NARROW:
+            return _between(first, second)
 
 
-def _bracket(question: Question, value: float) -> tuple[float, float]:
-    """Return two levels around the nearest change of sides."""
-    start = _level(question, value)
-    good = _margin(question, start) > 0
-    lower, upper, factor = start, start, STEP
+def _beyond(
+    question: Question, value: float, first: tuple[float, float], *, up: bool
+) -> tuple[float, float]:
+    """Return the nearest level on the other side of the limit, with its margin."""
+    factor = STEP
     while factor <= FARTHEST:
-        below, above = _level(question, value / factor), _level(question, value * factor)
-        if (_margin(question, above) > 0) != good:
-            return upper, above
-        if below < lower and (_margin(question, below) > 0) != good:
-            return below, lower
-        lower, upper, factor = min(lower, below), max(upper, above), factor**2
-    raise LhsimError(f"no crossing between {lower:g} and {upper:g}")
+        level = _level(question, value * factor if up else value / factor)
+        margin = _margin(question, level)
+        if (margin > 0) != (first[1] > 0):
+            return level, margin
+        factor **= 2
+    raise LhsimError(f"no crossing between {first[0]:g} and {level:g}")
+
+
+def _between(first: tuple[float, float], second: tuple[float, float]) -> float:
+    """Return the level at which the margin is 0, by a straight line over the logarithm."""
+    (a, room), (b, other) = first, second
+    part = room / (room - other) if math.isfinite(room + other) and room != other else 0.5
+    return a * math.exp(part * math.log(b / a))
 
 
 def _level(question: Question, value: float) -> float:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 from lhsim.report.text import Column, duration, table, three_digits
+
+WIDTH = 80  # of the text, in columns
 
 Row = Mapping[str, Any]
 _COLUMNS = (
     Column("parameter", left=True),
     Column("range"),
     Column("mu*"),
+    Column("95 %"),
     Column("sigma"),
-    Column("at low"),
-    Column("at high"),
 )
 _NOTE = (
-    "mu*: mean absolute change of the figure over the range of a parameter; 95 % in brackets\n"
-    "sigma: its standard deviation, large with interactions; at low, high: it alone is changed\n"
-    "a star behind a parameter: a factor of the whole distribution; s: range from the samples"
+    "mu*: mean absolute change of the figure over the range of a parameter\n"
+    "sigma: standard deviation of these changes, large where parameters interact\n"
+    "a star: a factor of a whole distribution; s: range from the calibration's samples"
 )
 
 
@@ -28,23 +30,23 @@ def sensitivity_tables(found: Row) -> str:
     lines = [f"{found['system']}, {found['agents']:,} agents"]
     for metric, base in found["base"].items():
         effects = [one for one in found["effects"] if one["metric"] == metric]
-        top = effects[0]["path"]
-        title = f"{metric}: {_value(metric, base)}; moved most by {top}"
-        lines += ["", title, table(_COLUMNS, [_line(metric, one) for one in effects])]
+        moving = [one for one in effects if one["mu_star"] > 0]
+        most = f"moved most by {moving[0]['path']}" if moving else "moved by nothing"
+        lines += ["", f"{metric}: {_value(metric, base)}; {most}"]
+        lines.append(table(_COLUMNS, [_line(metric, one) for one in moving]))
+        still = ", ".join(one["path"] for one in effects if one["mu_star"] == 0)
+        lines += wrap(f"no effect: {still}", WIDTH) if still else []
     return "\n".join([*lines, "", _NOTE])
 
 
 def _line(metric: str, one: Row) -> list[str]:
-    low, high = one["mu_star_interval"]
-    sure = f" ({_value(metric, low)}-{_value(metric, high)})"
     mark = " s" if one["source"] == "samples" else ""
     return [
         one["path"],
         f"{one['low']:.3g}..{one['high']:.3g}{mark}",
-        (_value(metric, one["mu_star"]) + sure).replace(" ms-", "-").replace(" s-", "-"),
+        _value(metric, one["mu_star"]),
+        "-".join(_value(metric, end).replace(" ", "") for end in one["mu_star_interval"]),
         _value(metric, one["sigma"]),
-        _value(metric, one["at_low"]),
-        _value(metric, one["at_high"]),
     ]
 
 
