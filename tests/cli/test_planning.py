@@ -83,12 +83,13 @@ class TestSensitivity:
         command = ["sensitivity", *mm1[1:], *arguments, "--output-dir", "out"]
         assert cli.run([*command, "--range", "cpu.send*=0.8..1.2", "--format", "json"]) == 0
         found = json.loads(capsys.readouterr().out)
-        first = found["effects"][0]
-        assert (first["path"], first["source"]) == ("cpu.send*", "given")
+        # A second loop halves the load, and moves more; nothing else comes near the two.
+        assert {one["path"] for one in found["effects"][:2]} == {"cpu.workers", "cpu.send*"}
+        first = next(one for one in found["effects"] if one["path"] == "cpu.send*")
+        assert first["source"] == "given"
         # ln(100) / (mu - 500) with mu = 1000 / f
         assert first["at_low"] == pytest.approx(4.605 / 750, rel=0.1)
         assert first["at_high"] == pytest.approx(4.605 / 333.3, rel=0.15)
-        assert all(one["mu_star"] <= first["mu_star"] for one in found["effects"])
         assert (folder / "out" / "sensitivity.png").stat().st_size > 10_000
 
     @pytest.mark.parametrize(
