@@ -21,7 +21,7 @@ _COLUMNS = (
 _NOTE = (
     "mu*: mean absolute change of the figure over the range of a parameter\n"
     "sigma: standard deviation of these changes, large where parameters interact\n"
-    "a star: a factor of a whole distribution; s: range from the calibration's samples"
+    "a star: factor of a whole distribution; s: range from the calibration's samples"
 )
 
 
