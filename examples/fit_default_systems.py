@@ -20,8 +20,9 @@ from __future__ import annotations
 import argparse
 import functools
 import math
+import textwrap
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,30 @@ CHECKPOINT = 1e-3  # an insert that takes longer waited for a checkpoint [s]
 STALLS = Stalls(
     gap=Exponential(1 / 12), length=Shifted(Lognormal(median=0.8e-3, sigma=1.3), by=1e-3)
 )
+
+
+SAMPLES = 40  # of the parameters, for their uncertainty
+SAMPLES_SEED = 1
+# What is resampled for a parameter.
+POLLING_SAMPLES = {
+    "cpu.parse_message*": "roundtrip_store",
+    "cpu.acknowledge*": "roundtrip_store",
+    "cpu.parse_request*": "roundtrip_wait_hit",
+    "cpu.respond*": "roundtrip_wait_hit",
+    "cpu.query*": "thread_hop",
+    "cpu.write*": "insert",
+    "network.up*": "roundtrip_wait_hit",
+    "network.down*": "roundtrip_wait_hit",
+}
+PUSH_SAMPLES = {
+    "cpu.parse_message*": "roundtrip_wait_hit",
+    "cpu.send*": "roundtrip_wait_hit",
+    "cpu.acknowledge*": "roundtrip_wait_hit",
+    "cpu.validate*": "schema_validate",
+    "cpu.write*": "insert",
+    "network.up*": "roundtrip_wait_hit",
+    "network.down*": "roundtrip_wait_hit",
+}
 
 
 @frozen
@@ -332,25 +357,32 @@ def errors(
 
 def calibrate(
     build: Callable[[Point], System], loads: Iterable[Load], observed_knee: tuple[float, float]
-) -> Point:
-    """Return the point at which the simulated figures are nearest to the live ones."""
+) -> tuple[Point, np.ndarray]:
+    """Return the point at which the simulated figures are nearest to the live ones.
+
+    And the covariance of the logarithms of its parts, in their order: the inverse of J'J, with the
+    Jacobian J of the misfits, which are in units of their errors (Gauss and Newton).
+    """
 
     def missed(logs: np.ndarray) -> list[float]:
         return errors(build(Point(*np.exp(logs).tolist())), loads, observed_knee)
 
     start = np.log([0.85, 1.0, 2e-3])
     found = least_squares(missed, start, diff_step=[0.05] * 3, xtol=5e-3, ftol=2e-3, max_nfev=12)
-    return Point(*(float(f"{value:.3g}") for value in np.exp(found.x)))
+    point = Point(*(float(f"{value:.3g}") for value in np.exp(found.x)))
+    return point, np.linalg.inv(found.jac.T @ found.jac)
 
 
 def calibrated_systems() -> tuple[System, System, dict[str, Point]]:
     """Return the two systems, with their calibration, and the points that were found."""
-    polling_point = calibrate(polling_system, POLLING_LOADS, POLLING_KNEE)
-    push_point = calibrate(relay_system, PUSH_LOADS, PUSH_KNEE)
+    polling_point, polling_covariance = calibrate(polling_system, POLLING_LOADS, POLLING_KNEE)
+    push_point, push_covariance = calibrate(relay_system, PUSH_LOADS, PUSH_KNEE)
     polling = polling_system(polling_point)
     push = with_store(relay_system(push_point), polling)
     polling = evolve(polling, calibration=polling_calibration(polling_point))
     push = evolve(push, calibration=push_calibration(push_point))
+    polling = with_samples(polling, polling_point, polling_covariance, POLLING_SAMPLES)
+    push = with_samples(push, push_point, push_covariance, PUSH_SAMPLES)
     points = {"polling": polling_point, "push": push_point}
     return rounded(polling), rounded(push), points
 
@@ -369,6 +401,42 @@ def rounded(system: System) -> System:
         key: rounded_value(item) for key, item in tomllib.loads(parameters.dumps(system)).items()
     }
     return parameters.structure(table, System, source=system.name)
+
+
+# --- uncertainty of the parameters ---------------------------------------------------------------
+
+
+def with_samples(
+    system: System, point: Point, covariance: np.ndarray, means: Mapping[str, str]
+) -> System:
+    """Return the system with joint samples of its parameters, as factors of what they are.
+
+    One sample is a point of the fit, drawn from the normal distribution of its logarithms, and a
+    bootstrap of measurements: each component is resampled, for all parameters that rest on it.
+    The cost of an operation is published as one figure, without those that it is the mean of; the
+    samples of the component that gives it its shape stand in for them. Shapes stay as they are.
+    """
+    generator = np.random.Generator(np.random.Philox(SAMPLES_SEED))
+    base = np.log([point.scale, point.a, point.gap])
+    columns: dict[str, list[float]] = {}
+    for _ in range(SAMPLES):
+        scale, a, gap = np.exp(generator.multivariate_normal(base, covariance) - base)
+        for component in dict.fromkeys(means.values()):
+            values = samples(component)
+            again = generator.choice(values, len(values)).mean() / values.mean()
+            for path in (path for path, name in means.items() if name == component):
+                factor = again if path.startswith("network") else scale * again
+                columns.setdefault(path, []).append(factor)
+        columns.setdefault("cpu.warmth.excess*", []).append(a * excess_ratio(point, gap))
+    drawn = {path: tuple(float(f"{f:.4g}") for f in column) for path, column in columns.items()}
+    assert system.calibration is not None
+    return evolve(system, calibration=evolve(system.calibration, samples=drawn))
+
+
+def excess_ratio(point: Point, gap: float) -> float:
+    """Return by which factor f at the longest gap changes when g is `gap` times as long."""
+    changed = math.log1p(LONGEST_GAP / (point.gap * gap))
+    return changed / math.log1p(LONGEST_GAP / point.gap)
 
 
 # --- provenance ----------------------------------------------------------------------------------
@@ -578,10 +646,25 @@ def report(polling: System, push: System) -> str:
     )
 
 
+def wrapped_samples(found: Mapping[str, tuple[float, ...]]) -> str:
+    """Return the samples of the parameters as TOML, many numbers to a line."""
+    lines = [
+        "\n# The k-th numbers of all lists belong together; a star: factors of what stands above.",
+        "[calibration.samples]",
+    ]
+    for path, numbers in found.items():
+        text = ", ".join(f"{number!r}" for number in numbers)
+        lines += [f'"{path}" = [', *(f"    {line}" for line in textwrap.wrap(text, 90)), "]"]
+    return "\n".join(lines) + "\n"
+
+
 def write(system: System, directory: Path) -> None:
     """Write the file of a system."""
     note = "# Written by examples/fit_default_systems.py: change that, not this file.\n\n"
-    text = note + parameters.dumps(system)
+    calibration = system.calibration
+    assert calibration is not None
+    plain = evolve(system, calibration=evolve(calibration, samples={}))
+    text = note + parameters.dumps(plain) + wrapped_samples(calibration.samples)
     (directory / f"{system.name}.toml").write_text(text, encoding="utf-8")
 
 

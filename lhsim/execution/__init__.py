@@ -1,6 +1,6 @@
 """Runs sets of independent cells, here, in other processes or on other machines, and keeps them."""
 
-from lhsim.execution.cells import Cell, Failure, compile_once, run
+from lhsim.execution.cells import Cell, Failure, compile_once, engine_of, run
 from lhsim.execution.executors import execute
 from lhsim.execution.pools import KINDS, default_kind, workers
 from lhsim.execution.runner import Runner, Tally
@@ -15,6 +15,7 @@ __all__ = [
     "Tally",
     "compile_once",
     "default_kind",
+    "engine_of",
     "execute",
     "run",
     "workers",

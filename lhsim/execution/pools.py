@@ -12,13 +12,16 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from concurrent.futures import ThreadPoolExecutor as Pool
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lhsim.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from lhsim.models import System
 
 KINDS = ("serial", "threads", "processes", "dask")
 

@@ -1,13 +1,13 @@
-"""The command line: ``lhsim scaling``, ``lhsim latency``, ``lhsim run FILE``, ``lhsim list``.
+"""The command line: ``lhsim scaling``, ``run FILE``, ``capacity``, ``sensitivity``, ``list``, ...
 
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a run failed, 2 bad usage or
-bad input (one line, and nothing was written), 130 interrupted (what was finished is kept). Only
-what a command needs is imported, and when it runs: help is quick.
+bad input (one line, and nothing was written), 3 what was to be checked does not hold, 130
+interrupted (what was finished is kept). Only what a command needs is imported, and when it runs:
+help is quick.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,10 +27,12 @@ from lhsim.experiments.options import (
     Options,
     Parsed,
     choice,
+    cores,
     parse_agents,
     parse_duration,
     whole,
 )
+from lhsim.experiments.planning_cli import capacity, sensitivity
 
 
 def main() -> None:
@@ -206,7 +208,7 @@ def _read(given: dict[str, Any]) -> Options:
         replications=given["replications"],
         duration=given["duration"],
         max_events=given["max_events"],
-        jobs=given["jobs"] or _cores(),
+        jobs=given["jobs"] or cores(),
         engine=given["engine"],
         output_dir=Path(given["output_dir"]),
         output_format=given["format"],
@@ -220,8 +222,5 @@ def _read(given: dict[str, Any]) -> Options:
     )
 
 
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+lhsim.add_command(capacity)
+lhsim.add_command(sensitivity)

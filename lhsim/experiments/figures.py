@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lhsim.analysis.plots import Curve, Line, scaling_plot
-from lhsim.experiments.bounds import lower_bound
 from lhsim.planning import scaled_out_name
+from lhsim.planning.bounds import lower_bound
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from lhsim.analysis.knee import Knee, Level, bracket, search
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.levels import Horizon
-from lhsim.experiments.specification import KneeSearch
+from lhsim.experiments.specification import KneeSearch, MaxEvents
 from lhsim.experiments.sweep import OnDone, Sweep, knee_level, run_record
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def find_knees(
     seed: int,
     duration: float | None,
     engine: str,
-    max_events: int,
+    max_events: MaxEvents,
     runner: Runner,
     on_done: OnDone | None = None,
 ) -> tuple[dict[str, Knee], bool]:

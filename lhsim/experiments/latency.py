@@ -7,11 +7,11 @@ from lhsim.experiments.commands import Setup, describe, finish, prepare, running
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.progress import progress
-from lhsim.experiments.specification import load_latency
+from lhsim.experiments.specification import MaxEvents, load_latency
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.report.levels import latency_table
 
-NO_LIMIT = 2**62  # of model events: a pair makes few
+NO_LIMIT = MaxEvents(2**62, 2**62)  # a pair makes few
 
 
 def run_latency(options: Options) -> int:
@@ -25,7 +25,7 @@ def run_latency(options: Options) -> int:
         options.replications or asked.replications,
         options.seed,
         options.engine,
-        options.max_events or NO_LIMIT,
+        NO_LIMIT.unless(options.max_events),
     )
     with (
         running(setup) as runner,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from lhsim.errors import InputError, unknown_name
 from lhsim.units import SECOND
 
 MAX_SEED = 2**63 - 1  # as in lhsim.streams, whose compiler a line of help need not wait for
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, BAD_INPUT, NOT_KEPT, INTERRUPTED = 0, 1, 2, 3, 130
 
 FORMATS = ("table", "json", "csv")
 ENGINES = ("auto", "simpy", "compiled")
@@ -105,6 +106,13 @@ def parse_duration(text: str) -> float:
     if not (math.isfinite(seconds) and seconds > 0):
         raise InputError(f"{text!r} is out of range", allowed=allowed)
     return seconds
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _whole(text: str, least: int, most: int | None, allowed: str) -> int:

@@ -182,7 +182,7 @@ def _plan(asked: ParameterSweep, setup: Setup, axes: Mapping[str, Axis]) -> Poin
     horizon = Horizon(asked.messages, asked.min_duration, options.duration)
     replications = options.replications or asked.replications
     seeds = levels_of.seeds(options.seed, replications)
-    limit = options.max_events or asked.max_events.of(options.engine)
+    limit = asked.max_events.unless(options.max_events)
     cells: list[Cell] = []
     places: list[Place] = []
     skipped: list[Skipped] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -24,10 +25,15 @@ from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.progress import progress
-from lhsim.experiments.specification import Scaling, load_scaling
+from lhsim.experiments.specification import MaxEvents, Scaling, load_scaling
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.planning import ScaleOut
+from lhsim.planning.uncertainty import combined, knee_spread
 from lhsim.report.levels import scaling_table
+
+if TYPE_CHECKING:
+    from lhsim.analysis.knee import Knee
+    from lhsim.models import System
 
 WIDTH = 80  # of the text, in columns
 
@@ -52,8 +58,8 @@ def run_scaling(options: Options) -> int:
     return finish(setup, sweep, text, plot="scaling", tally=runner.tally)
 
 
-def _max_events(asked: Scaling, options: Options) -> int:
-    return options.max_events or asked.max_events.of(options.engine)
+def _max_events(asked: Scaling, options: Options) -> MaxEvents:
+    return asked.max_events.unless(options.max_events)
 
 
 def _run(asked: Scaling, setup: Setup, plan: Plan, runner: Runner) -> Sweep:
@@ -87,9 +93,24 @@ def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
         scaling_table(sweep.level_rows()) if sweep.results else "no run was finished",
     ]
     if sweep.results:
-        lines += ["", *(f"{name}: {knee.sentence()}" for name, knee in sweep.knees.items())]
+        systems = {system.name: system for system in sweep.systems}
+        lines.append("")
+        for name, knee in sweep.knees.items():
+            lines += [f"{name}: {knee.sentence()}", *_uncertainty(systems[name], knee)]
     lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
     return "\n".join(lines)
+
+
+def _uncertainty(system: System, knee: Knee) -> list[str]:
+    """Return the range of a knee with the part of the parameters, where it has two ends."""
+    if knee.agents is None or knee.low is None or knee.high is None:
+        return []
+    found = knee_spread(system)
+    if found is None:
+        return ["  simulation only: the model file has no samples of its parameters"]
+    ends = combined(knee.agents, (knee.low, knee.high), found.around(knee.agents))
+    low, high = (float(f"{end:.3g}") for end in ends)
+    return [f"  {low:,.0f}-{high:,.0f} with the uncertainty of the parameters (95 %)"]
 
 
 def _rule(sweep: Sweep) -> list[str]:

@@ -34,8 +34,12 @@ class MaxEvents:
     compiled: int = field(default=1_000_000_000, validator=whole(1))
 
     def of(self, engine: str) -> int:
-        """Return the limit of an engine; ``"auto"`` counts as compiled."""
+        """Return the limit of an engine, by its name."""
         return self.simpy if engine == "simpy" else self.compiled
+
+    def unless(self, most: int | None) -> MaxEvents:
+        """Return these limits, or, where it is given, `most` for each engine."""
+        return self if most is None else MaxEvents(most, most)
 
 
 @frozen

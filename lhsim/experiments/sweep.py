@@ -213,7 +213,7 @@ def sweep(
     """
     chosen = _load(systems)
     horizon = Horizon(messages, min_duration, duration)
-    limit = MaxEvents().of(engine) if max_events is None else max_events
+    limit = MaxEvents().unless(max_events)
     rule = None if agents_per_server is None else ScaleOut(agents_per_server)
     prepared = plan(chosen, agents, horizon, replications, seed, engine, limit, rule)
     kind = executor if isinstance(executor, str) else default_kind(engine, chosen)
@@ -232,7 +232,7 @@ def plan(
     replications: int,
     seed: int,
     engine: str,
-    max_events: int,
+    max_events: MaxEvents,
     scale_out: ScaleOut | None = None,
 ) -> Plan:
     """Return what a sweep runs, and what is too much for its engine."""

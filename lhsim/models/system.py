@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from lhsim.checks import whole
 from lhsim.errors import InputError
+from lhsim.models import paths
 from lhsim.models.cpu import Cpu
 from lhsim.models.faults import Fault, cuts
 from lhsim.models.memory import Memory
@@ -14,6 +15,8 @@ from lhsim.models.polling import PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.workload import Workload
+
+FEWEST_SAMPLES = 10  # of the parameters: fewer say little about their spread
 
 
 @frozen
@@ -35,12 +38,19 @@ class Calibration:
     agents: tuple[float, ...] | None = None  # from, to
     messages_per_second: tuple[float, ...] | None = None  # from, to [1/s]
     parameters: dict[str, Provenance] = Factory(dict)  # by the path of the parameter
+    # Joint samples of uncertain parameters, by path: the k-th numbers of all belong together.
+    # A path with a star holds factors of what is there (`lhsim.models.paths`).
+    samples: dict[str, tuple[float, ...]] = Factory(dict)
 
     def __attrs_post_init__(self) -> None:
         for key in ("agents", "messages_per_second"):
             limits = getattr(self, key)
             if limits is not None and (len(limits) != 2 or limits[0] > limits[1]):
                 raise InputError("is no range", key=key, allowed="two numbers, from and to")
+        counts = {len(numbers) for numbers in self.samples.values()}
+        if counts and (len(counts) > 1 or min(counts) < FEWEST_SAMPLES):
+            allowed = f"lists of one length, {FEWEST_SAMPLES} or more"
+            raise InputError("are no joint samples", key="samples", allowed=allowed)
 
     def beyond(self, agents: int, rate: float | None) -> tuple[str, ...]:
         """Return why a level lies beyond the calibrated range; nothing where it does not."""
@@ -81,6 +91,20 @@ class System:
         if cuts(self.faults) and not comes_back:
             allowed = "a distribution where a fault cuts connections"
             raise InputError("is missing", key="push.reconnect", allowed=allowed)
+        self._check_samples()
+
+    def _check_samples(self) -> None:
+        """Refuse samples of what is no parameter of this system, or out of its range."""
+        if self.calibration is None or not self.calibration.samples:
+            return
+        plain = evolve(self, calibration=None)
+        for path, numbers in self.calibration.samples.items():
+            try:
+                for number in (min(numbers), max(numbers)):
+                    paths.changed(plain, path, number)
+            except InputError as error:
+                key = f"calibration.samples.{path}"
+                raise InputError(error.problem, key=key, allowed=error.allowed) from None
 
     @property
     def server(self) -> PollingServer | PushServer:

@@ -9,13 +9,13 @@ import lhsim
 from lhsim import parameters
 from lhsim.errors import InputError
 from lhsim.execution import Cell
-from lhsim.experiments.bounds import lower_bound, settling_time
 from lhsim.experiments.levels import Horizon, cells, model_events, seeds, why_not
-from lhsim.experiments.specification import load_scaling
+from lhsim.experiments.specification import MaxEvents, load_scaling
 from lhsim.experiments.sweep import plan, sweep
 from lhsim.library import load_system
 from lhsim.models import Cache, Growth, System
 from lhsim.planning import ScaleOut
+from lhsim.planning.bounds import lower_bound, settling_time
 
 
 def system(architecture, **more):
@@ -133,8 +133,7 @@ def test_the_default_experiment_skips_only_what_is_too_much_for_simpy(engine):
     asked = load_scaling()
     systems = [load_system(name, asked.settings) for name in asked.systems]
     horizon = Horizon(asked.messages, asked.min_duration)
-    limit = asked.max_events.of(engine)
-    planned = plan(systems, asked.agents, horizon, 1, 1, engine, limit, asked.scale_out)
+    planned = plan(systems, asked.agents, horizon, 1, 1, engine, asked.max_events, asked.scale_out)
     skipped = {level.agents for level in planned.skipped}
     assert skipped == ({1_000_000} if engine == "simpy" else set())
 
@@ -143,7 +142,7 @@ RULE = ScaleOut(agents_per_server=50)
 
 
 def test_a_scaled_out_level_has_its_servers_and_follows_the_levels_of_its_system():
-    planned = plan([POLLING, PUSH], [200, 20, 50], Horizon(), 1, 1, "auto", 10**9, RULE)
+    planned = plan([POLLING, PUSH], [200, 20, 50], Horizon(), 1, 1, "auto", MaxEvents(), RULE)
     assert [(cell.system.name, cell.agents, cell.system.cpu.workers) for cell in planned.cells] == [
         *(("polling", 20, 1), ("polling", 50, 1), ("polling", 200, 1)),
         ("polling, scaled out", 200, 4),

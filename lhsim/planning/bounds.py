@@ -132,6 +132,22 @@ def polling_load(system: System, server: PollingServer, agents: int, rate: float
     return (agents / server.interval * cpu.query.mean + messages) / cpu.workers
 
 
+def saturation(system: System) -> float | None:
+    """Return the agents at which the loops are busy for `SATURATION` of the time, costs warm.
+
+    None for a closed loop. It is right where the load grows in proportion to the agents.
+    """
+    some = 1000
+    rate = admitted_load(system, some)
+    if rate is None:
+        return None
+    if system.polling is not None:
+        load = polling_load(system, system.polling, some, rate)
+    else:
+        load = push_load(system, rate, system.workload.copies(some))
+    return some * SATURATION / load if load else math.inf
+
+
 def settling_time(system: System, agents: int) -> float:
     """Return how long it takes to work off the start of all agents [s].
 

@@ -8,7 +8,6 @@ from attrs import evolve
 
 import lhsim
 from lhsim.distributions import Deterministic
-from lhsim.experiments.bounds import lower_bound, push_load, settling_time
 from lhsim.models import (
     Cpu,
     EventStore,
@@ -20,6 +19,7 @@ from lhsim.models import (
     System,
     Workload,
 )
+from lhsim.planning.bounds import lower_bound, push_load, settling_time
 
 MS = Deterministic(1e-3)
 

@@ -1,0 +1,62 @@
+"""The tornado of a sensitivity analysis: a bar for each parameter, the widest on top."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_BARS = 12
+_LATENCIES = ("p", "mean")
+
+
+def tornado_plot(found: Mapping[str, Any]) -> Figure:
+    """Return a figure with a tornado for each metric.
+
+    Parameters
+    ----------
+    found
+        ``base``, a value for each metric, and ``effects``, each with ``metric``, ``path``,
+        ``at_low`` and ``at_high`` in the unit of the metric.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415 - a late import keeps others quick
+
+    metrics = list(found["base"])
+    figure = Figure(figsize=(5.5 * len(metrics), 4.8), layout="constrained")
+    for position, metric in enumerate(metrics, start=1):
+        ax = figure.add_subplot(1, len(metrics), position)
+        effects = [one for one in found["effects"] if one["metric"] == metric]
+        _tornado(ax, metric, found["base"][metric], effects)
+    figure.suptitle(f"{found['system']}, {found['agents']:,} agents: one parameter at a time")
+    return figure
+
+
+def _tornado(ax: Axes, metric: str, base: float, effects: Sequence[Mapping[str, Any]]) -> None:
+    widest = sorted(effects, key=lambda one: -_width(one, base))[:MOST_BARS][::-1]
+    scale, unit = _unit(metric)
+    for row, one in enumerate(widest):
+        for end, colour in (("at_low", "#4477aa"), ("at_high", "#ee6677")):
+            ax.barh(row, (one[end] - base) * scale, left=base * scale, color=colour, height=0.7,
+                    alpha=0.8, label=end.replace("_", " ") if row == 0 else None)  # fmt: skip
+    ax.axvline(base * scale, color="black", linewidth=0.8)
+    ax.set_yticks(range(len(widest)), [one["path"] for one in widest])
+    ax.set_xlabel(f"{metric} [{unit}]" if unit else metric)
+    ax.legend(loc="lower right")
+
+
+def _width(one: Mapping[str, Any], base: float) -> float:
+    ends = (base, one["at_low"], one["at_high"])
+    return float(max(ends) - min(ends))
+
+
+def _unit(metric: str) -> tuple[float, str]:
+    if metric == "knee":
+        return 1.0, "agents"
+    if metric == "memory":
+        return 1e-6, "MB"
+    if metric == "throughput":
+        return 1.0, "1/s"
+    return (1e3, "ms") if metric.startswith(_LATENCIES) else (1e2, "%")

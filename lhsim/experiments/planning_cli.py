@@ -1,0 +1,108 @@
+"""The commands ``lhsim capacity`` and ``lhsim sensitivity``: their options, and no more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhsim.errors import InputError
+from lhsim.experiments.options import ENGINES, MAX_SEED, Parsed, choice, cores, whole
+
+FORMATS = ("table", "json")
+SEVERAL: dict[str, Any] = {"multiple": True}
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise InputError(f"{text!r} is out of range", allowed="a number > 0")
+    return number
+
+
+def _share(text: str) -> float:
+    number = _number(text)
+    if number >= 1:
+        raise InputError(f"{text!r} is out of range", allowed="a number between 0 and 1")
+    return number
+
+
+def _option(name: str, text: str, **more: Any) -> Callable[[Callable[..., Any]], Any]:
+    return click.option(name, help=text, **more)
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that both have."""
+    declared = [
+        _option("--system", "The system, by name or file.", metavar="NAME_OR_FILE",
+                default="polling", show_default=True),
+        _option("--set", "Change a parameter, such as polling.interval=50ms; repeatable.",
+                metavar="KEY=VALUE", **SEVERAL),
+        _option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
+                show_default=True),
+        _option("--jobs", "Processes.  [default: one a core]", type=whole(1)),
+        _option("--engine", "What runs the model.", type=choice(*ENGINES),
+                metavar="|".join(ENGINES), default="auto", show_default=True),
+        _option("--format", "Of the data on stdout.", type=choice(*FORMATS),
+                metavar="|".join(FORMATS), default="table", show_default=True),
+        _option("--no-progress", "Show no progress.", is_flag=True),
+        _option("--quiet", "Say nothing but data and errors.", is_flag=True),
+    ]  # fmt: skip
+    for option in reversed(declared):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_option("--slo", "An objective, such as 'p99<1s', 'delivery>95%' or 'memory<5GB'; repeatable.",
+         metavar="OBJECTIVE", **SEVERAL)  # fmt: skip
+@_option("--vary", "What is varied: agents, or a parameter such as store.connections.",
+         metavar="KEY", default="agents", show_default=True)  # fmt: skip
+@_option("--agents", "How many there are, where a parameter is varied.", type=whole(1))
+@_option("--check", "End with exit code 3 unless so many keep the objectives.",
+         type=Parsed("N", _number))  # fmt: skip
+@_option("--most", "Agents up to which is searched.", type=whole(1), default=1_000_000,
+         show_default=True)  # fmt: skip
+@_option("--confidence", "Of the interval.", type=Parsed("C", _share), default=0.95,
+         show_default=True)  # fmt: skip
+@_common
+def capacity(**given: Any) -> int:
+    """Find the most agents that keep all objectives, or the size that holds so many.
+
+    docs/capacity.md says how it searches and what the interval means.
+    """
+    from lhsim.experiments.capacity import run_capacity  # noqa: PLC0415 - imports the models
+
+    return run_capacity(_jobs(given))
+
+
+@click.command()
+@_option("--agents", "How many there are.  [default: 1000]", type=whole(1), default=1000)
+@_option("--metric", "What moves: p50, p95, p99, mean, delivery, utilization, cpu, throughput, "
+         "memory or knee; repeatable.  [default: p99 and knee]", metavar="METRIC",
+         **SEVERAL)  # fmt: skip
+@_option("--range", "Range of a parameter; repeatable. Without one: that of the calibration's "
+         "samples, else 25 % either way.", metavar="KEY=LOW..HIGH", **SEVERAL)  # fmt: skip
+@_option("--trajectories", "Of the screening, each with a run more than there are parameters.",
+         type=whole(2), default=10, show_default=True)  # fmt: skip
+@_option("--output-dir", "Folder for the plot.", metavar="DIR", type=click.Path(path_type=Path),
+         default="results/sensitivity", show_default=True)  # fmt: skip
+@_common
+def sensitivity(**given: Any) -> int:
+    """Find which parameters move the latency and the knee: Morris screening and a tornado.
+
+    Needs SALib: pip install 'lhsim[sensitivity]'.
+    """
+    from lhsim.experiments.sensitivity import run_sensitivity  # noqa: PLC0415 - imports the models
+
+    return run_sensitivity(_jobs(given))
+
+
+def _jobs(given: dict[str, Any]) -> dict[str, Any]:
+    return given | {"jobs": given["jobs"] or cores()}

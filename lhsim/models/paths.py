@@ -1,0 +1,111 @@
+"""Single parameters of a system by their dotted path: ``polling.interval``, ``cpu.query*``.
+
+A path names a number. With a star at its end it names a factor instead, 1 in the system as it is,
+of a number, of each number of a list, or of a whole distribution, whose shape it keeps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import attrs
+
+from lhsim.distributions import Distribution, Scaled
+from lhsim.errors import InputError
+
+if TYPE_CHECKING:
+    from lhsim.models.system import System
+
+FACTOR = "*"
+
+
+def value(system: System, path: str) -> float | None:
+    """Return the number at a path, 1 for a factor; None for a limit that is not there.
+
+    Raises
+    ------
+    InputError
+        When the path leads to no number, or its factor would be of nothing that has one.
+    """
+    owner, name = _owner(system, path)
+    found = getattr(owner, name)
+    if path.endswith(FACTOR):
+        _times(found, 1.0, path)
+        return 1.0
+    number = isinstance(found, int | float) and not isinstance(found, bool)
+    if number or (found is None and _numeric(owner, name)):
+        return found  # type: ignore[no-any-return]
+    if isinstance(found, Distribution):
+        allowed = f"{path}{FACTOR}, a factor of the whole of it"
+        raise InputError("is a distribution", key=path, allowed=allowed)
+    raise InputError("is no number", key=path, allowed="the path of a number")
+
+
+def is_whole(system: System, path: str) -> bool:
+    """Return whether the parameter at a path is a whole number."""
+    owner, name = _owner(system, path)
+    return not path.endswith(FACTOR) and int in _types(owner, name)
+
+
+def changed(system: System, path: str, number: float) -> System:
+    """Return the system with another number at a path, or with what is there times a factor.
+
+    Raises
+    ------
+    InputError
+        When the path leads to no number, or the number is out of the parameter's range.
+    """
+    value(system, path)
+    steps = path.removesuffix(FACTOR).split(".")
+    try:
+        return _changed(system, steps, number, path)  # type: ignore[no-any-return]
+    except InputError as error:
+        raise InputError(error.problem, key=path, allowed=error.allowed) from None
+
+
+def _changed(owner: Any, steps: list[str], number: float, path: str) -> Any:
+    name, *rest = steps
+    inner = getattr(owner, name)
+    if rest:
+        new = _changed(inner, rest, number, path)
+    else:
+        new = _times(inner, number, path) if path.endswith(FACTOR) else number
+    return attrs.evolve(owner, **{name: new})
+
+
+def _times(found: Any, factor: float, path: str) -> Any:
+    if isinstance(found, Distribution):
+        return Scaled(found, factor)
+    if isinstance(found, tuple) and found and all(isinstance(part, float) for part in found):
+        return tuple(part * factor for part in found)
+    if isinstance(found, float):
+        return found * factor
+    allowed = "the path of a distribution, a number that is not whole, or a list of such"
+    raise InputError("has no factor", key=path, allowed=allowed)
+
+
+def _owner(system: System, path: str) -> tuple[Any, str]:
+    """Return the description that holds the parameter, and its name there."""
+    owner: Any = system
+    *way, last = path.removesuffix(FACTOR).split(".")
+    for step in way:
+        _check_step(owner, step, path)
+        owner = getattr(owner, step)
+    _check_step(owner, last, path)
+    return owner, last
+
+
+def _check_step(owner: Any, step: str, path: str) -> None:
+    known = [field.name for field in attrs.fields(type(owner))] if attrs.has(type(owner)) else []
+    if step not in known:
+        allowed = ", ".join(known) or "a parameter that the system has"
+        raise InputError(f"the system has no {step!r} there", key=path, allowed=allowed)
+
+
+def _numeric(owner: Any, name: str) -> bool:
+    return bool(_types(owner, name) & {int, float})
+
+
+def _types(owner: Any, name: str) -> set[Any]:
+    hint = attrs.fields_dict(attrs.resolve_types(type(owner)))[name].type
+    return {hint, *get_args(hint)}

@@ -1,0 +1,215 @@
+"""One level of a search: replications until it is known whether it keeps the objectives.
+
+Replications come in looks, of `LOOKS` runs in all. At each look every objective's figure is
+averaged over the runs, with Student's interval at the confidence 1 - (1 - c) / (number of looks):
+by Bonferroni's inequality the c that was asked for holds however early a level is decided. A level
+is *kept* when all intervals lie on the good side of their limits, *violated* when one lies on the
+bad side, and *undecided* when the runs are used up before that.
+
+Replication r has the same seed at all levels (common random numbers): two levels differ by what
+was changed, and a figure that the seeds make high is high at both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import frozen
+
+from lhsim.analysis.intervals import estimate
+from lhsim.errors import LhsimError
+from lhsim.execution import Cell, Failure, execute, run
+from lhsim.models import paths
+from lhsim.planning.horizons import Horizon, cells, seeds
+
+if TYPE_CHECKING:
+    from lhsim.models import System
+    from lhsim.planning.objectives import Objective
+    from lhsim.simulation import Result
+
+    OnDone = Callable[[Cell, Result | Failure], None]
+
+HORIZON = Horizon(messages=10_000, shortest=20.0)  # of each run
+LOOKS = (4, 8, 16)  # replications in all at each look
+AGENTS = "agents"
+
+
+@frozen
+class Question:
+    """What is asked of a system, and how its levels are run."""
+
+    system: System
+    objectives: tuple[Objective, ...]
+    vary: str = AGENTS  # or the path of a parameter
+    agents: int | None = None  # where another parameter is varied
+    seed: int = 1
+    confidence: float = 0.95
+    horizon: Horizon = HORIZON
+    looks: tuple[int, ...] = LOOKS
+    engine: str = "auto"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only whole numbers make sense."""
+        return self.vary == AGENTS or paths.is_whole(self.system, self.vary)
+
+    @property
+    def unit(self) -> int:
+        """What whole numbers are multiples of: agents in pairs come by two."""
+        pairs = self.vary == AGENTS and self.system.workload.topology == "pair"
+        return 2 if pairs else 1
+
+    def cells(self, value: float, replications: range) -> list[Cell]:
+        """Return runs of a level.
+
+        They end as late as it takes for each message that is still on its way to be older than
+        the longest limit. Then it is known on which side of the limit its latency is.
+        """
+        system, agents = self.system, self.agents
+        if self.vary == AGENTS:
+            agents = int(value)
+        else:
+            number = int(value) if self.is_whole else value
+            system = paths.changed(system, self.vary, number)
+        assert agents is not None
+        wanted = seeds(self.seed, replications.stop)[replications.start :]
+        made = cells(system, agents, self.horizon, wanted, self.engine)
+        return [_drained(cell, self.longest_limit) for cell in made]
+
+    @property
+    def longest_limit(self) -> float:
+        """The longest of the limits on latencies [s]."""
+        limits = [one.limit for one in self.objectives if one.of_latency]
+        return max(limits, default=0.0)
+
+
+def _drained(cell: Cell, limit: float) -> Cell:
+    if cell.drain is None or cell.drain > limit:
+        return cell
+    drain = 1.01 * limit
+    return attrs.evolve(cell, drain=drain, duration=cell.duration + drain - cell.drain)
+
+
+@frozen
+class Figure:
+    """What the runs of a level say about one objective."""
+
+    objective: str
+    value: float | None  # mean over the runs, in the base unit; None where there is none
+    interval: tuple[float | None, float | None]
+    lower_bound: bool  # in at least one run, messages still on their way leave it open
+    kept: bool | None  # None: undecided
+    margin: float  # of the mean, as a part of the limit; negative where it is not kept
+
+
+@frozen
+class Evaluation:
+    """What the runs of a level said."""
+
+    value: float  # the level
+    replications: int
+    overloaded: bool  # at least half of the runs
+    extrapolated: bool
+    figures: tuple[Figure, ...]
+
+    @property
+    def verdict(self) -> str:
+        """``"kept"``, ``"violated"`` or ``"undecided"``."""
+        if any(figure.kept is False for figure in self.figures):
+            return "violated"
+        return "kept" if all(figure.kept for figure in self.figures) else "undecided"
+
+    @property
+    def good(self) -> bool:
+        """Whether the means keep all objectives, decided or not."""
+        return all(figure.margin > 0 for figure in self.figures)
+
+
+def evaluate(
+    question: Question,
+    value: float,
+    executor: Executor | None = None,
+    on_done: OnDone | None = None,
+) -> Evaluation:
+    """Run a level until it is decided or its runs are used up.
+
+    Raises
+    ------
+    LhsimError
+        When a run failed.
+    """
+    results: list[Result] = []
+    share = (1 - question.confidence) / len(question.looks)
+    judged = Evaluation(value, 0, False, False, ())
+    for look in question.looks:
+        cells = question.cells(value, range(len(results), look))
+        results += _results(cells, executor, on_done)
+        judged = judge(question.objectives, value, results, 1 - share)
+        if judged.verdict != "undecided":
+            break
+    return judged
+
+
+def _results(
+    cells: Sequence[Cell], executor: Executor | None, on_done: OnDone | None
+) -> list[Result]:
+    found: dict[int, Result] = {}
+    for index, outcome in execute(run, cells, executor=executor, fail_fast=True):
+        if on_done is not None:
+            on_done(cells[index], outcome)
+        if isinstance(outcome, Failure):
+            raise LhsimError(f"{cells[index].agents:,} agents: a run failed: {outcome}")
+        found[index] = outcome
+    return [found[index] for index in sorted(found)]
+
+
+def judge(
+    objectives: Sequence[Objective], value: float, results: Sequence[Result], confidence: float
+) -> Evaluation:
+    """Return what runs say about the objectives, at the confidence of one look."""
+    overloaded = 2 * sum(result.overloaded for result in results) >= len(results)
+    figures = [_figure(one, results, confidence, overloaded=overloaded) for one in objectives]
+    extrapolated = any(result.extrapolated for result in results)
+    return Evaluation(value, len(results), overloaded, extrapolated, tuple(figures))
+
+
+def _figure(
+    objective: Objective, results: Sequence[Result], confidence: float, *, overloaded: bool
+) -> Figure:
+    """Return a figure with its verdict.
+
+    Where messages pile up without end, a latency, a delivery rate and the memory have no value in
+    the long run: the objective is violated. A lower bound beyond the limit violates it, and one
+    before it decides nothing and counts on the bad side.
+    """
+    figures = [objective.figure(result) for result in results]
+    found = estimate((value for value, _ in figures), confidence)
+    bounded = any(bound for _, bound in figures)
+    margin = objective.margin(found.mean)
+    kept: bool | None = False
+    if not objective.settles(overloaded=overloaded) or math.isnan(found.mean):
+        margin = -math.inf
+    else:
+        kept = _side(objective, found.low, found.high)
+        if bounded and objective.upper and kept is not False and margin > 0:
+            kept, margin = None, -math.inf
+    return Figure(objective.text, _known(found.mean), (_known(found.low), _known(found.high)),
+                  bounded, kept, margin)  # fmt: skip
+
+
+def _side(objective: Objective, low: float, high: float) -> bool | None:
+    """Return on which side of the limit an interval lies; None where it does on both."""
+    if math.isnan(low):
+        return None
+    ends = objective.margin(low), objective.margin(high)
+    if min(ends) > 0:
+        return True
+    return False if max(ends) <= 0 else None
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,371 @@
+"""Sensitivity (E11): which parameters move a figure, and the knee.
+
+Two looks at the same ranges. *Morris screening* walks through the space of all parameters, one at a
+time, from random starts: mu* is the mean of the absolute elementary effects, sigma their standard
+deviation, large where a parameter interacts or bends (Morris, 1991, *Factorial Sampling Plans for
+Preliminary Computational Experiments*; Campolongo, Cariboni and Saltelli, 2007). An effect is the
+change of the figure over the whole range of the parameter. The *tornado* takes the system as it is
+and puts one parameter after the other at the low and at the high end of its range.
+
+All runs have the same seeds: what changes is the parameter. Each distribution is one parameter, a
+factor of the whole of it, whose shape stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+from attrs import frozen
+
+from lhsim.distributions import Distribution
+from lhsim.errors import InputError, LhsimError
+from lhsim.execution import Failure, compile_once, default_kind, execute, workers
+from lhsim.models import System, paths
+from lhsim.models.agent import check_count
+from lhsim.planning.levels import Question, evaluate
+from lhsim.planning.objectives import Objective, parse_objectives
+from lhsim.planning.uncertainty import crossing_near
+from lhsim.streams import check_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KNEE = "knee"
+SHARE = 0.25  # of a parameter, either way, where nothing is known of its range
+LEVELS = 4  # of each parameter in the screening
+RESAMPLES = 200  # of the trajectories, for intervals
+REPLICATIONS = 2
+_ANY_LIMIT = {"delivery": ">50%", "utilization": "<95%", "cpu": "<95%", "throughput": ">1/s",
+              "memory": "<1GB"}  # fmt: skip
+_PARTS = ("network", "cpu", "store", "polling", "push", "memory")
+
+
+@frozen
+class Factor:
+    """A parameter and its range."""
+
+    path: str
+    low: float
+    base: float  # in the system as it is
+    high: float
+    whole: bool
+    source: str  # "samples", "assumed" or "given"
+
+
+@frozen
+class Effect:
+    """What a parameter does to a metric, over its range."""
+
+    path: str
+    metric: str
+    low: float  # end of the range of the parameter
+    high: float
+    source: str  # of the range
+    mu_star: float  # mean absolute elementary effect, in the unit of the metric
+    mu_star_interval: tuple[float, float]
+    sigma: float  # standard deviation of the elementary effects
+    sigma_interval: tuple[float, float]
+    at_low: float  # the metric with this parameter alone at an end of its range
+    at_high: float
+
+
+@frozen
+class Sensitivity:
+    """The answer of `sensitivity`."""
+
+    system: str
+    agents: int
+    trajectories: int
+    base: dict[str, float]  # the metrics of the system as it is
+    effects: tuple[Effect, ...]  # by metric, the largest mu* first
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as plain data; quantities are in base units."""
+        return attrs.asdict(self)
+
+
+@frozen
+class _Point:
+    """Values of the parameters, and what is asked there."""
+
+    system: System
+    agents: int
+    metric: str
+    seed: int
+    engine: str
+    near: float  # where a knee is to be looked for
+
+
+def sensitivity(
+    system: System | str,
+    agents: int,
+    *,
+    metrics: Sequence[str] = ("p99", KNEE),
+    ranges: Sequence[str] = (),
+    trajectories: int = 10,
+    seed: int = 1,
+    jobs: int = 1,
+    executor: Executor | None = None,
+    engine: str = "auto",
+    on_done: Callable[[], None] | None = None,
+) -> Sensitivity:
+    """Return which parameters of a system move its metrics.
+
+    Parameters
+    ----------
+    system
+        A system, or the name or file of one.
+    agents
+        How many agents there are; the knee does not depend on it.
+    metrics
+        Those of `lhsim.planning.objectives`, and ``"knee"``: the most agents with which no station
+        is busy for 95 % of the time.
+    ranges
+        ``"KEY=LOW..HIGH"``; with a star at the end of the key, of a factor. Parameters that are not
+        named range over the samples of the calibration, else over 25 % either way.
+    trajectories
+        Of the screening: each takes a run more than there are parameters.
+    seed
+        The trajectories and all runs follow from it.
+    jobs, executor
+        Processes, or what stands for them; the answer does not depend on them.
+    engine
+        As in `lhsim.simulate`.
+    on_done
+        Is called with each point that is done.
+
+    Raises
+    ------
+    InputError
+        When SALib is missing, or an argument cannot be used.
+    LhsimError
+        When a run failed.
+    """
+    _salib()
+    if not isinstance(system, System):
+        from lhsim.library import load_system  # noqa: PLC0415
+
+        system = load_system(system)
+    check_count(system.workload, agents)
+    check_seed(seed)
+    for metric in metrics:
+        if metric != KNEE:
+            _objective(metric)
+    chosen = factors(system, ranges)
+    plan = _plan(chosen, trajectories, seed)
+    plain = attrs.evolve(system, calibration=None)
+    with workers(1 if executor else jobs, default_kind(engine, [plain])) as own:
+        running = executor or own
+        effects, base = [], {}
+        for metric in metrics:
+            point = _Point(plain, agents, metric, seed, engine, float(agents))
+            if running is not None:
+                compile_once(_question(point).cells(2.0, range(1)))
+            start = _figure(point)
+            base[metric] = start
+            point = attrs.evolve(point, near=start) if metric == KNEE else point
+            values = _values(point, chosen, plan, running, on_done)
+            effects += _effects(metric, chosen, plan, values, trajectories, seed)
+    return Sensitivity(system.name, agents, trajectories, base, tuple(effects))
+
+
+def factors(system: System, ranges: Sequence[str] = ()) -> tuple[Factor, ...]:
+    """Return the numeric parameters of a system that are not 0, with their ranges.
+
+    Raises
+    ------
+    InputError
+        When a range has not the form, is empty or is none of a parameter of the system.
+    """
+    given = dict(_range(system, text) for text in ranges)
+    samples = system.calibration.samples if system.calibration else {}
+    found = {}
+    for path in dict.fromkeys([*_numbers(system), *samples, *given]):
+        if path in given:
+            low, high = given[path]
+            source = "given"
+        elif path in samples:
+            low, high = np.quantile(samples[path], [0.025, 0.975]).tolist()
+            source = "samples"
+        else:
+            middle = paths.value(system, path) or 0.0
+            low, high, source = middle * (1 - SHARE), middle * (1 + SHARE), "assumed"
+        whole = paths.is_whole(system, path)
+        if whole:
+            low, high = max(1.0, math.floor(low)), float(math.ceil(high))
+        base = paths.value(system, path)
+        found[path] = Factor(path, low, low if base is None else base, high, whole, source)
+    for factor in found.values():
+        _check_range(system, factor)
+    return tuple(found.values())
+
+
+def _check_range(system: System, factor: Factor) -> None:
+    try:
+        for end in (factor.low, factor.high):
+            paths.changed(system, factor.path, int(end) if factor.whole else end)
+    except InputError as error:
+        raise InputError(
+            error.problem, source="--range", key=factor.path, allowed=error.allowed
+        ) from None
+
+
+def _range(system: System, text: str) -> tuple[str, tuple[float, float]]:
+    path, _, ends = text.partition("=")
+    low, _, high = ends.partition("..")
+    try:
+        numbers = float(low), float(high)
+        if not (math.isfinite(sum(numbers)) and numbers[0] < numbers[1]):
+            raise ValueError
+    except ValueError:
+        allowed = "KEY=LOW..HIGH with two numbers, the lower one first"
+        raise InputError(f"{text!r} is no range", source="--range", allowed=allowed) from None
+    try:
+        paths.value(system, path.strip())
+    except InputError as error:
+        raise InputError(
+            error.problem, source="--range", key=error.key, allowed=error.allowed
+        ) from None
+    return path.strip(), numbers
+
+
+def _numbers(system: System) -> Iterator[str]:
+    """Yield the paths of what is there and not 0: numbers, and distributions as factors."""
+    for part in _PARTS:
+        owner = getattr(system, part)
+        for field in attrs.fields(type(owner)) if owner is not None else ():
+            value = getattr(owner, field.name)
+            path = f"{part}.{field.name}"
+            if isinstance(value, Distribution):
+                if value.mean > 0:
+                    yield f"{path}{paths.FACTOR}"
+            elif isinstance(value, int | float) and not isinstance(value, bool) and value:
+                yield path
+
+
+def _salib() -> tuple[Any, Any]:
+    try:
+        from SALib.analyze import morris as analysis  # noqa: PLC0415 - optional
+        from SALib.sample import morris as sampling  # noqa: PLC0415
+    except ImportError:
+        allowed = "pip install 'lhsim[sensitivity]'"
+        raise InputError("SALib, which the screening needs, is missing", allowed=allowed) from None
+    return sampling, analysis
+
+
+def _plan(chosen: Sequence[Factor], trajectories: int, seed: int) -> np.ndarray:
+    """Return the points of the screening, shape (trajectories * (parameters + 1), parameters)."""
+    sampling, _ = _salib()
+    problem = _problem(chosen)
+    return np.asarray(sampling.sample(problem, trajectories, num_levels=LEVELS, seed=seed % 2**32))
+
+
+def _problem(chosen: Sequence[Factor]) -> dict[str, Any]:
+    return {
+        "num_vars": len(chosen),
+        "names": [factor.path for factor in chosen],
+        "bounds": [[0.0, 1.0] for _ in chosen],
+    }
+
+
+def _values(
+    point: _Point,
+    chosen: Sequence[Factor],
+    plan: np.ndarray,
+    executor: Executor | None,
+    on_done: Callable[[], None] | None,
+) -> np.ndarray:
+    """Return the metric at the points of the screening, then at both ends of each parameter."""
+    points = [_at(point, chosen, row) for row in plan]
+    for factor in chosen:
+        for end in (factor.low, factor.high):
+            points.append(attrs.evolve(point, system=_with(point.system, factor, end)))
+    found = np.full(len(points), math.nan)
+    for index, outcome in execute(_figure, points, executor=executor, fail_fast=True):
+        if isinstance(outcome, Failure):
+            raise LhsimError(f"a point of the screening failed: {outcome}")
+        found[index] = outcome
+        if on_done is not None:
+            on_done()
+    return found
+
+
+def _at(point: _Point, chosen: Sequence[Factor], row: np.ndarray) -> _Point:
+    system = point.system
+    for factor, part in zip(chosen, row.tolist(), strict=True):
+        system = _with(system, factor, factor.low + part * (factor.high - factor.low))
+    return attrs.evolve(point, system=system)
+
+
+def _with(system: System, factor: Factor, value: float) -> System:
+    return paths.changed(system, factor.path, round(value) if factor.whole else value)
+
+
+def _objective(metric: str) -> Objective:
+    """Return an objective that reads the metric; its limit does not matter."""
+    return parse_objectives([metric + _ANY_LIMIT.get(metric, "<1s")])[0]
+
+
+def _question(point: _Point) -> Question:
+    objective = _objective("utilization" if point.metric == KNEE else point.metric)
+    return Question(
+        point.system, (objective,), seed=point.seed, looks=(REPLICATIONS,), engine=point.engine
+    )
+
+
+def _figure(point: _Point) -> float:
+    """Return the metric at a point: a mean over the replications, or the knee."""
+    question = _question(point)
+    if point.metric == KNEE:
+        return crossing_near(question, point.near)
+    value = evaluate(question, float(point.agents)).figures[0].value
+    if value is None:
+        raise LhsimError(f"{point.metric} has no value: no message was delivered")
+    return value
+
+
+def _effects(
+    metric: str,
+    chosen: Sequence[Factor],
+    plan: np.ndarray,
+    values: np.ndarray,
+    trajectories: int,
+    seed: int,
+) -> list[Effect]:
+    """Return the effects of all parameters, the largest first; intervals are of 95 %."""
+    screened, ends = values[: len(plan)], values[len(plan) :].reshape(-1, 2)
+    size = len(chosen) + 1
+    generator = np.random.Generator(np.random.Philox(seed))
+    mu_star, sigma = _analysed(chosen, plan, screened)
+    again = []
+    for _ in range(RESAMPLES):
+        picked = generator.integers(trajectories, size=trajectories)
+        rows = (picked[:, None] * size + np.arange(size)).ravel()
+        again.append(_analysed(chosen, plan[rows], screened[rows]))
+    low, high = np.quantile(np.array(again), [0.025, 0.975], axis=0)
+    found = [
+        Effect(
+            factor.path, metric, factor.low, factor.high, factor.source,
+            float(mu_star[i]), (float(low[0, i]), float(high[0, i])),
+            float(sigma[i]), (float(low[1, i]), float(high[1, i])),
+            float(ends[i, 0]), float(ends[i, 1]),
+        )
+        for i, factor in enumerate(chosen)
+    ]  # fmt: skip
+    return sorted(found, key=lambda effect: -effect.mu_star)
+
+
+def _analysed(
+    chosen: Sequence[Factor], plan: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mu* and sigma of each parameter."""
+    _, analysis = _salib()
+    found = analysis.analyze(
+        _problem(chosen), plan, values, num_levels=LEVELS, num_resamples=2, seed=1
+    )
+    return np.asarray(found["mu_star"]), np.asarray(found["sigma"])

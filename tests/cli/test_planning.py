@@ -1,0 +1,118 @@
+"""`lhsim capacity` and `lhsim sensitivity` as a user runs them."""
+
+from __future__ import annotations
+
+import builtins
+import json
+
+import pytest
+
+from lhsim.experiments import cli
+
+MM1 = """
+name = "mm1"
+[workload]
+start = "together"
+traffic = { kind = "poisson", rate = 1.0 }
+[cpu]
+send = { family = "exponential", mean = "1 ms" }
+[push]
+[calibration]
+agents = [1, 300]
+"""
+ANSWER = {
+    *("vary", "value", "interval", "binding_objective"),
+    *("crossings", "evaluations", "extrapolated"),
+}
+
+
+@pytest.fixture
+def mm1(folder):
+    (folder / "mm1.toml").write_text(MM1)
+    return ["capacity", "--system", "./mm1.toml", "--jobs", "1", "--quiet"]
+
+
+def test_json_has_exactly_what_is_promised(mm1, capsys):
+    assert cli.run([*mm1, "--slo", "p99<20ms", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == ANSWER
+    assert found["vary"] == "agents"
+    assert found["interval"][0] <= 769.7 <= found["interval"][1]  # 1000 - ln(100) / 20 ms
+    assert found["binding_objective"] == "p99<20ms"
+    assert found["extrapolated"] is True
+    assert {one["verdict"] for one in found["evaluations"]} >= {"kept", "violated"}
+
+
+def test_the_table_begins_with_a_sentence_and_keeps_to_80_columns(mm1, capsys):
+    assert cli.run([*mm1, "--slo", "p99<20ms", "--slo", "delivery>95%"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("p99<20ms and delivery>95%: at most ")
+    assert max(map(len, lines)) <= 80
+    assert any("simulation only" in line for line in lines)
+
+
+@pytest.mark.parametrize(("agents", "code"), [("500", 0), ("900", 3)])
+def test_a_check_decides_the_exit_code(mm1, capsys, agents, code):
+    assert cli.run([*mm1, "--slo", "p99<20ms", "--check", agents]) == code
+    assert f"check: {agents} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "--slo: there is no objective"),
+        (["--slo", "p99"], "--slo: 'p99' is no objective"),
+        (["--slo", "p99<1s", "--slo", "p99>2s"], "contradicts"),
+        (["--slo", "p99<1s", "--vary", "store.conections"], "--vary: store.conections"),
+        (["--slo", "p99<1s", "--vary", "cpu.workers"], "--agents: is missing"),
+        (["--slo", "p99<1s", "--set", "push.x=1"], "--set: push.x: unknown key"),
+        (["--slo", "p99<1s", "--confidence", "1"], "--confidence: '1' is out of range"),
+    ],
+)
+def test_bad_input_is_one_line(mm1, capsys, arguments, part):
+    assert cli.run([*mm1, *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert part in captured.err
+
+
+class TestSensitivity:
+    def test_finds_the_parameter_that_moves_the_p99(self, mm1, folder, capsys):
+        arguments = ["--agents", "500", "--metric", "p99", "--trajectories", "4"]
+        command = ["sensitivity", *mm1[1:], *arguments, "--output-dir", "out"]
+        assert cli.run([*command, "--range", "cpu.send*=0.8..1.2", "--format", "json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        # A second loop halves the load, and moves more; nothing else comes near the two.
+        assert {one["path"] for one in found["effects"][:2]} == {"cpu.workers", "cpu.send*"}
+        first = next(one for one in found["effects"] if one["path"] == "cpu.send*")
+        assert first["source"] == "given"
+        # ln(100) / (mu - 500) with mu = 1000 / f
+        assert first["at_low"] == pytest.approx(4.605 / 750, rel=0.1)
+        assert first["at_high"] == pytest.approx(4.605 / 333.3, rel=0.15)
+        assert (folder / "out" / "sensitivity.png").stat().st_size > 10_000
+
+    @pytest.mark.parametrize(
+        ("arguments", "part"),
+        [
+            (["--range", "cpu.send*=2..1"], "--range: 'cpu.send*=2..1' is no range"),
+            (["--range", "cpu.sned*=1..2"], "--range: cpu.sned*: the system has no 'sned'"),
+            (["--metric", "p98x"], "unknown metric 'p98x'"),
+        ],
+    )
+    def test_bad_input_is_one_line(self, mm1, capsys, arguments, part):
+        assert cli.run(["sensitivity", *mm1[1:], *arguments]) == 2
+        assert part in capsys.readouterr().err
+
+    def test_says_what_is_missing(self, mm1, capsys, monkeypatch):
+        real = builtins.__import__
+
+        def without(name, *more):
+            if name.startswith("SALib"):
+                raise ImportError(name)
+            return real(name, *more)
+
+        monkeypatch.setattr(builtins, "__import__", without)
+        assert cli.run(["sensitivity", *mm1[1:]]) == 2
+        assert "SALib" in (line := capsys.readouterr().err)
+        assert "pip install 'lhsim[sensitivity]'" in line
