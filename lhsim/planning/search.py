@@ -170,7 +170,7 @@ def _question(
         system = load_system(system)
     objectives = parse_objectives(slo)
     check_seed(seed)
-    choose(engine)
+    choose(engine, system)
     if not 0 < confidence < 1:
         raise InputError(f"{confidence!r} is out of range", key="confidence", allowed="in (0, 1)")
     if vary == AGENTS:
