@@ -95,10 +95,13 @@ def _array(array: NDArray[Any], parts: list[bytes]) -> list[Any]:
 
 
 def _smallest(values: NDArray[Any]) -> NDArray[Any]:
-    """Return whole numbers in the smallest type that holds them."""
-    if not len(values):
-        return values.astype(np.uint8)
-    return values.astype(np.result_type(*map(np.min_scalar_type, (values.min(), values.max()))))
+    """Return whole numbers in the smallest type that holds them; where some are < 0, as they are.
+
+    The common type of one for those and one for the greatest could be a float.
+    """
+    if not len(values) or values.min() < 0:
+        return values
+    return values.astype(np.min_scalar_type(values.max()))
 
 
 def _is_ours(module: str) -> bool:

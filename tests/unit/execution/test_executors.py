@@ -51,6 +51,25 @@ def test_a_worker_that_dies_is_a_failure_not_a_hang():
     assert found[0].kind == "BrokenProcessPool"
 
 
+def test_a_worker_that_dies_takes_nobody_with_it():
+    """Cells that were running beside the one that killed its worker are innocent."""
+    with workers(2) as executor:
+        found = dict(execute(leave, [3, 0, 1, 2, 4, 5], executor=executor))
+    assert {index: one for index, one in found.items() if index != 1} == {
+        0: 3,
+        2: 1,
+        3: 2,
+        4: 4,
+        5: 5,
+    }
+    assert found[1].kind == "BrokenProcessPool"
+
+
+def test_a_result_may_be_none():
+    with workers(2, "threads") as executor:
+        assert dict(execute(time.sleep, [0, 0], executor=executor)) == {0: None, 1: None}
+
+
 def test_any_executor_runs_cells_and_stays_open():
     with ThreadPoolExecutor(2) as executor:
         assert dict(execute(invert, [1, 2], executor=executor)) == {0: 1.0, 1: 0.5}
