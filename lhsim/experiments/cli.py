@@ -28,6 +28,8 @@ from lhsim.experiments.options import (
     choice,
     parse_agents,
     parse_duration,
+    parse_target,
+    targets_of,
     whole,
 )
 
@@ -97,6 +99,12 @@ def _options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         _option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
                 show_default=True),
         _option("--replications", "Runs of each level.", type=whole(1)),
+        _option("--precision", "Replicate each level until the 95% interval of a metric is "
+                "as narrow as this, half of it, as a part of its value: p99=5%; repeatable.",
+                metavar="METRIC=PERCENT",
+                type=Parsed("METRIC=PERCENT", parse_target), **several),
+        _option("--max-replications", "Of a level, with --precision.  [default: 50]",
+                type=whole(2)),
         _option("--duration", "Simulated time of a run, warm-up included: 60, 500ms, '2 min'.",
                 type=Parsed("TIME", parse_duration)),
         _option("--max-events", "Skip runs that may take more model events, with any engine.",
@@ -177,6 +185,8 @@ def _read(given: dict[str, Any]) -> Options:
         show_progress=not (given["no_progress"] or given["quiet"]),
         quiet=given["quiet"],
         agents_per_server=given.get("agents_per_server"),
+        precision=targets_of(given["precision"]),
+        max_replications=given["max_replications"],
     )
 
 

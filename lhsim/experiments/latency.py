@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from lhsim.execution import workers
 from lhsim.experiments import sweep as sweeps
-from lhsim.experiments.commands import Setup, describe, finish, prepare
+from lhsim.experiments.commands import (
+    Setup,
+    asked_precision,
+    carry_out,
+    describe,
+    finish,
+    precision_lines,
+    prepare,
+    replications_of,
+)
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
-from lhsim.experiments.progress import progress
 from lhsim.experiments.specification import load_latency
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.report.levels import latency_table
@@ -18,29 +26,29 @@ NO_LIMIT = 2**62  # of model events: a pair makes few
 def run_latency(options: Options) -> int:
     """Run the experiment, write and show its results, and return the exit code."""
     asked = load_latency()
+    precision = asked_precision(options)
     setup = prepare("latency", options, asked.systems, asked.settings)
+    replications = options.replications or asked.replications
+    limit = options.max_events or NO_LIMIT
     plan = sweeps.plan(
         setup.systems,
         options.agents or asked.agents,
         Horizon(duration=options.duration or asked.duration),
-        options.replications or asked.replications,
+        replications if precision is None else precision.first(replications),
         options.seed,
         options.engine,
-        options.max_events or NO_LIMIT,
+        limit,
     )
-    with (
-        progress("runs", plan.cells, shown=options.show_progress) as on_done,
-        workers(options.jobs) as executor,
-    ):
-        sweep = sweeps.carry_out(plan, executor, fail_fast=options.fail_fast, on_done=on_done)
+    with workers(options.jobs) as executor:
+        sweep = carry_out(setup, plan, precision, limit, executor, title="runs")
     return finish(setup, sweep, lambda: report(setup, plan, sweep))
 
 
 def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     """Return the results as a text."""
     workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
-    runs = "run" if plan.replications == 1 else "runs"
-    title = f"{'; '.join(workloads)}; {plan.replications} {runs}, seed {setup.options.seed}"
+    title = f"{'; '.join(workloads)}; {replications_of(plan, sweep)}, seed {setup.options.seed}"
     if not sweep.results:
         return f"{title}\n\nno run was finished"
-    return f"{title}\n\n{latency_table(sweep.level_rows())}"
+    parts = [latency_table(sweep.level_rows()), *precision_lines(sweep)]
+    return "\n".join([title, "", *parts])

@@ -10,9 +10,21 @@ from textwrap import wrap
 
 from attrs import evolve
 
+from lhsim.analysis.stopping import Precision
 from lhsim.execution import workers
 from lhsim.experiments import sweep as sweeps
-from lhsim.experiments.commands import Setup, describe, finish, prepare, skipped_lines
+from lhsim.experiments.commands import (
+    WIDTH,
+    Setup,
+    asked_precision,
+    carry_out,
+    describe,
+    finish,
+    precision_lines,
+    prepare,
+    replications_of,
+    skipped_lines,
+)
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
@@ -22,25 +34,25 @@ from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.planning import ScaleOut
 from lhsim.report.levels import scaling_table
 
-WIDTH = 80  # of the text, in columns
-
 
 def run_scaling(options: Options) -> int:
     """Run the experiment, write and show its results, and return the exit code."""
     asked = load_scaling()
+    precision = asked_precision(options)
     setup = prepare("scaling", options, asked.systems, asked.settings)
+    replications = options.replications or asked.replications
     plan = sweeps.plan(
         setup.systems,
         options.agents or asked.agents,
         Horizon(asked.messages, asked.min_duration, options.duration),
-        options.replications or asked.replications,
+        replications if precision is None else precision.first(replications),
         options.seed,
         options.engine,
         _max_events(asked, options),
         ScaleOut(options.agents_per_server) if options.agents_per_server else asked.scale_out,
     )
     with workers(options.jobs) as executor:
-        sweep = _run(asked, setup, plan, executor)
+        sweep = _run(asked, setup, plan, precision, executor)
     return finish(setup, sweep, lambda: report(setup, plan, sweep), plot="scaling")
 
 
@@ -48,10 +60,16 @@ def _max_events(asked: Scaling, options: Options) -> int:
     return options.max_events or asked.max_events.of(options.engine)
 
 
-def _run(asked: Scaling, setup: Setup, plan: Plan, executor: Executor | None) -> Sweep:
+def _run(
+    asked: Scaling,
+    setup: Setup,
+    plan: Plan,
+    precision: Precision | None,
+    executor: Executor | None,
+) -> Sweep:
     options = setup.options
-    with progress("levels", plan.cells, shown=options.show_progress) as on_done:
-        sweep = sweeps.carry_out(plan, executor, fail_fast=options.fail_fast, on_done=on_done)
+    limit = _max_events(asked, options)
+    sweep = carry_out(setup, plan, precision, limit, executor, title="levels")
     if sweep.interrupted or not sweep.results or (sweep.failed and options.fail_fast):
         return sweep
     with progress("knees", (), shown=options.show_progress) as on_done:
@@ -61,7 +79,7 @@ def _run(asked: Scaling, setup: Setup, plan: Plan, executor: Executor | None) ->
             seed=options.seed,
             duration=options.duration,
             engine=options.engine,
-            max_events=_max_events(asked, options),
+            max_events=limit,
             executor=executor,
             on_done=on_done,
         )
@@ -71,13 +89,14 @@ def _run(asked: Scaling, setup: Setup, plan: Plan, executor: Executor | None) ->
 def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
     workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
-    runs = "run" if plan.replications == 1 else "runs"
+    runs = f"{replications_of(plan, sweep)} a level"
     lines = [
-        f"{'; '.join(workloads)}; {plan.replications} {runs} a level, seed {setup.options.seed}",
+        f"{'; '.join(workloads)}; {runs}, seed {setup.options.seed}",
         *_rule(sweep),
         "",
         scaling_table(sweep.level_rows()) if sweep.results else "no run was finished",
     ]
+    lines += precision_lines(sweep)
     if sweep.results:
         lines += ["", *(f"{name}: {knee.sentence()}" for name, knee in sweep.knees.items())]
     lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]

@@ -14,7 +14,7 @@ import numpy as np
 
 from lhsim.metrics import AgentCommunicationMetrics, Latency
 from lhsim.metrics.account import Account, Counters, Outcome, State, Window
-from lhsim.models.workload import Closed
+from lhsim.models.workload import Closed, Piecewise, Traffic
 from lhsim.simulation.result import MS, Result
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ class Run:
             engine_events=self._engine.events,
             samples=self._series(),
             records=account.records,
+            steady=_steady(system.workload.traffic),
         )
 
     def _latency(self) -> Latency:
@@ -237,6 +238,13 @@ class Run:
             schema_validation_time_ms=validation * MS,
             websocket_events_sent=now.sent - begin.sent,
         )
+
+
+def _steady(traffic: Traffic) -> bool:
+    """Return whether a load goes on as it is: one that ends or changes has no steady state."""
+    if isinstance(traffic, Closed):
+        return traffic.messages is None
+    return not isinstance(traffic, Piecewise)
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
