@@ -1,10 +1,10 @@
 """Closed forms, exact recursions and bounds that a simulated system has to agree with.
 
-Open queues (`MMc`, `MG1`, `MD1`, `MGc`, `PeriodicSenders`) describe a station with an unlimited
-FIFO queue. Finite sources (`engset`, `MachineRepair`) and closed networks (`ClosedNetwork`,
-`mean_value_analysis`) describe a fixed population whose members think, ask and wait. The rest is
-about the two architectures themselves: `polling_delay` and `FixedIntervalPolling`, `batching_lag`,
-`token_bucket`, and the laws of Little and of utilisation.
+Open queues (`MMc`, `MG1`, `MD1`, `MHyper1`, `MGc`, `PeriodicSenders`) describe a station with an
+unlimited FIFO queue. Finite sources (`engset`, `MachineRepair`) and closed networks
+(`ClosedNetwork`, `mean_value_analysis`) describe a fixed population whose members think, ask and
+wait. The rest is about the two architectures themselves: `polling_delay` and
+`FixedIntervalPolling`, `batching_lag`, `token_bucket`, and the laws of Little and of utilisation.
 
 Times are in seconds, rates per second, loads in erlangs. `scv` is the squared coefficient of
 variation, variance / mean^2, of the service time. Every function and class raises `InputError`
@@ -26,7 +26,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from lhsim.checks import Validator, at_least, non_negative, positive, whole, within
+from lhsim.checks import Validator, at_least, non_negative, positive, shares, whole, within
 from lhsim.errors import InputError
 
 Vector = NDArray[np.float64]
@@ -355,6 +355,89 @@ class MD1(_OpenQueue):
 
 def _poisson_mass(mean: float, count: int) -> float:
     return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1.0))
+
+
+def _one_mean_for_each_share(_instance: object, attribute: Any, value: tuple[float, ...]) -> None:
+    if len(value) < 2 or len(set(value)) != len(value) or any(not mean > 0 for mean in value):
+        allowed = "two or more different times > 0"
+        raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
+
+
+@frozen
+class MHyper1:
+    """M/H/1: Poisson arrivals, hyperexponential service, one server, FIFO.
+
+    The service time is exponential with one of several means. Its transform is rational, and with
+    it the Pollaczek-Khinchine transform of the response time ::
+
+        R*(s) = (1 - rho) s B*(s) / (s - lambda + lambda B*(s))
+
+    whose poles are real, negative and different, one for each phase: partial fractions give a sum
+    of exponentials. Kleinrock (1975), Queueing Systems 1, sections 4.5 and 5.7.
+    """
+
+    arrival_rate: float = field(validator=positive)  # lambda [1/s]
+    weights: tuple[float, ...] = field(validator=shares)  # probability of each phase
+    means: tuple[float, ...] = field(validator=_one_mean_for_each_share)  # of each phase [s]
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.weights) != len(self.means):
+            problem = f"{len(self.weights)} weights for {len(self.means)} means"
+            raise InputError(problem, key="weights", allowed="one for each mean")
+        if self.arrival_rate * self.service_time >= 1:
+            allowed = f"a rate below {1 / self.service_time:.6g} /s"
+            raise InputError("overloads the server", key="arrival_rate", allowed=allowed)
+
+    @property
+    def service_time(self) -> float:
+        """Mean service time, E[S] [s]."""
+        return math.fsum(p * mean for p, mean in zip(self.weights, self.means, strict=True))
+
+    @property
+    def scv(self) -> float:
+        """Squared coefficient of variation of the service time."""
+        second = math.fsum(2 * p * m * m for p, m in zip(self.weights, self.means, strict=True))
+        return second / self.service_time**2 - 1
+
+    @cached_property
+    def _exponentials(self) -> tuple[Vector, Vector]:
+        """Weights and rates [1/s] of P(R > t) = sum of weight * exp(-rate t).
+
+        With N / D the service time's transform, R* = (1 - rho) N / E, E = ((s - lambda) D +
+        lambda N) / s. The residue at a root -r of E is (1 - rho) N(-r) / E'(-r).
+        """
+        rates = 1 / np.array(self.means)
+        denominator = np.poly1d(-rates, r=True)
+        numerator = sum(
+            (
+                np.poly1d(-np.delete(rates, i), r=True) * (p * rates[i])
+                for i, p in enumerate(self.weights)
+            ),
+            np.poly1d([0.0]),
+        )
+        whole = np.poly1d([1.0, -self.arrival_rate]) * denominator + self.arrival_rate * numerator
+        rest = np.poly1d(whole.coeffs[:-1])  # s = 0 is a root, as the weights add up to 1
+        poles = np.real(rest.roots)
+        idle = 1 - self.arrival_rate * self.service_time
+        residues = idle * numerator(poles) / rest.deriv()(poles)
+        return residues / -poles, -poles
+
+    @property
+    def mean_response_time(self) -> float:
+        """Mean time from arrival to the end of service [s]."""
+        weights, rates = self._exponentials
+        return float((weights / rates).sum())
+
+    def response_time_cdf(self, t: float) -> float:
+        """Return P(W + S <= t)."""
+        _require(non_negative, t=t)
+        weights, rates = self._exponentials
+        return 1 - float(weights @ np.exp(-rates * t))
+
+    def response_time_quantile(self, probability: float) -> float:
+        """Return the time [s] after which this share of the arrivals has been served."""
+        _unbounded_quantile_level(probability)
+        return _quantile(self.response_time_cdf, probability, self.service_time)
 
 
 @frozen

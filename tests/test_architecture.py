@@ -37,7 +37,7 @@ HELD_TO_LESS = {
     "theory": {"errors", "checks"},  # an oracle shares nothing with what it is held against
     "analysis": ARRAYS_ONLY,
     "metrics": ARRAYS_ONLY | {"analysis"},
-    "report": ARRAYS_ONLY,
+    "report": ARRAYS_ONLY | {"analysis"},
     "live": FLOORS[0] | {"distributions", "parameters", "metrics"},  # knows no simulation
 }
 UNITS = set[str]().union(*FLOORS)

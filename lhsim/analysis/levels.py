@@ -1,7 +1,8 @@
 """From runs to levels: the replications of a system with so many agents become one row.
 
 A run is a flat record, as `Result.row` makes it. Its measures are averaged over the replications
-of its level, except for the shortest and the longest latency, which are those of all of them.
+of its level, except for the shortest and the longest latency, which are those of all of them, and
+for quantiles where those of the messages of all replications together are given.
 """
 
 from __future__ import annotations
@@ -11,21 +12,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from lhsim.analysis import flags
 from lhsim.analysis.intervals import Estimate, estimate
 
 Record = Mapping[str, Any]
 Row = dict[str, Any]
+Estimates = Mapping[str, Estimate]  # of measures, in their units
+Pooled = Mapping[tuple[Any, ...], Estimates]  # by what identifies a level: the values of `WHO`
 
 WHO = ("system", "architecture", "agents", "servers")  # what identifies a level
 _NO_MEASURE = {
     *WHO,
     *("seed", "replication", "engine", "bottleneck", "overloaded", "extrapolated"),
-    *("duration_s", "warmup_s", "drain_s"),
+    *("duration_s", "warmup_s", "drain_s", "short_warmup"),
 }
 _EXTREMES: dict[str, Callable[[Iterable[float]], float]] = {
     "min_latency_ms": min,
     "max_latency_ms": max,
 }
+_WITH_INTERVAL = ("p50", "p95", "p99")  # columns of a level, beside the mean's
 _UNITS = {
     "_ms": "ms",
     "_mb": "MB",
@@ -36,67 +41,93 @@ _UNITS = {
 }
 
 
-def level_rows(runs: Iterable[Record]) -> list[Row]:
+def level_rows(runs: Iterable[Record], pooled: Pooled | None = None) -> list[Row]:
     """Return a row per system and number of agents, in the order in which they first appear.
 
     Counters such as ``polling_cycles_total`` are means per run. ``None`` stands for "not known",
     such as a latency where nothing was delivered. ``lower_bounds`` names the latencies that were
-    longer than the run could show.
+    longer than the run could show, and ``flags`` the measures whose interval cannot be trusted,
+    with the reasons (`lhsim.analysis.flags`).
     """
-    return [_level_row(group) for group in _grouped(runs)]
+    return [_level_row(group, _pooled(group, pooled)) for group in grouped(runs)]
 
 
-def metric_rows(runs: Iterable[Record]) -> list[Row]:
+def metric_rows(runs: Iterable[Record], pooled: Pooled | None = None) -> list[Row]:
     """Return a row per system, number of agents and measure, with its 95 % interval."""
-    return [row for group in _grouped(runs) for row in _metric_rows(group)]
+    return [row for group in grouped(runs) for row in _metric_rows(group, _pooled(group, pooled))]
 
 
-def _grouped(runs: Iterable[Record]) -> list[list[Record]]:
+def grouped(runs: Iterable[Record]) -> list[list[Record]]:
+    """Return the runs of each level, in the order in which the levels first appear."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for run in runs:
-        groups.setdefault(tuple(run[key] for key in WHO), []).append(run)
+        groups.setdefault(level_of(run), []).append(run)
     return list(groups.values())
 
 
-def _level_row(runs: Sequence[Record]) -> Row:
+def level_of(run: Record) -> tuple[Any, ...]:
+    """Return what identifies the level of a run: the values of `WHO`."""
+    return tuple(run[key] for key in WHO)
+
+
+def level_estimates(
+    runs: Sequence[Record], pooled: Estimates, names: Iterable[str]
+) -> dict[str, Estimate]:
+    """Return the estimates of some measures over the runs of one level, with all their flags."""
+    return {name: _estimate(runs, name, pooled) for name in names}
+
+
+def _pooled(runs: Sequence[Record], pooled: Pooled | None) -> Estimates:
+    return (pooled or {}).get(level_of(runs[0]), {})
+
+
+def _level_row(runs: Sequence[Record], pooled: Estimates) -> Row:
     first = runs[0]
-    measures = {name: _value(runs, name) for name in _measures(runs)}
-    mean = _estimate(runs, "mean_latency_ms")
-    duration = _estimate(runs, "horizon_s").mean
+    found = level_estimates(runs, pooled, _measures(runs))
+    duration = _estimate(runs, "horizon_s", {}).value
     return {
         **{key: first[key] for key in WHO},
         "replications": len(runs),
         "engine": ", ".join(sorted({run["engine"] for run in runs})),
-        "latency_ci95_ms": None if mean.n < 2 else [mean.low, mean.high],
-        **measures,
+        "latency_ci95_ms": _interval(found.get("mean_latency_ms")),
+        **{f"{q}_ci95_ms": _interval(found.get(f"{q}_latency_ms")) for q in _WITH_INTERVAL},
+        **{name: _value(runs, name, one) for name, one in found.items()},
         "bottleneck": _most_common(run["bottleneck"] for run in runs),
         "test_duration_seconds": duration,
         "agents_per_second": first["agents"] / duration,
-        "overloaded": 2 * sum(run["overloaded"] for run in runs) >= len(runs),
+        "overloaded": _mostly(runs, "overloaded"),
         "extrapolated": any(run["extrapolated"] for run in runs),
         "lower_bounds": _lower_bounds(runs),
+        "flags": {name: list(one.flags) for name, one in found.items() if one.flags},
     }
 
 
-def _metric_rows(runs: Sequence[Record]) -> list[Row]:
+def _metric_rows(runs: Sequence[Record], pooled: Estimates) -> list[Row]:
     who = {key: runs[0][key] for key in WHO}
     rows = []
-    for name in _measures(runs):
-        found = _estimate(runs, name)
+    for name, found in level_estimates(runs, pooled, _measures(runs)).items():
         extreme = name in _EXTREMES
         rows.append(
             {
                 **who,
                 "metric": name,
-                "statistic": _EXTREMES[name].__name__ if extreme else "mean",
-                "value": _value(runs, name),
+                "statistic": _statistic(name, pooled),
+                "value": _value(runs, name, found),
                 "ci_low": None if extreme else _known(found.low),
                 "ci_high": None if extreme else _known(found.high),
                 "n": found.n,
                 "unit": _unit(name),
+                "reliable": found.reliable,
+                "flags": ", ".join(found.flags),
             }
         )
     return rows
+
+
+def _statistic(name: str, pooled: Estimates) -> str:
+    if name in _EXTREMES:
+        return _EXTREMES[name].__name__
+    return "quantile" if name in pooled else "mean"
 
 
 def _measures(runs: Sequence[Record]) -> list[str]:
@@ -105,15 +136,40 @@ def _measures(runs: Sequence[Record]) -> list[str]:
     ]
 
 
-def _value(runs: Sequence[Record], name: str) -> float | None:
+def _value(runs: Sequence[Record], name: str, found: Estimate) -> float | None:
     if name not in _EXTREMES:
-        return _known(_estimate(runs, name).mean)
+        return _known(found.value)
     values = [run[name] for run in runs if not math.isnan(run[name])]
     return _EXTREMES[name](values) if values else None
 
 
-def _estimate(runs: Sequence[Record], name: str) -> Estimate:
-    return estimate(run.get(name) for run in runs)
+def _estimate(runs: Sequence[Record], name: str, pooled: Estimates) -> Estimate:
+    found = pooled.get(name) or estimate(run.get(name) for run in runs)
+    if name in _EXTREMES:  # they are what they are, of the runs that there are
+        return Estimate(found.value, found.low, found.high, found.n)
+    return found.flagged(*_doubts(runs, name))
+
+
+def _doubts(runs: Sequence[Record], name: str) -> list[str]:
+    """Return what speaks against a measure, as the runs of its level know it."""
+    found = [flags.SHORT_WARMUP] if _mostly(runs, "short_warmup") else []
+    if name.endswith("_latency_ms"):
+        quantile = name.removesuffix("_latency_ms")
+        # The mean of what was delivered is too low where the tail is not known.
+        bound = f"{'p99' if quantile == 'mean' else quantile}_is_lower_bound"
+        found += [flags.LOWER_BOUND] if any(run.get(bound) for run in runs) else []
+        found += [flags.OVERLOADED] if _mostly(runs, "overloaded") else []
+    return found
+
+
+def _mostly(runs: Sequence[Record], name: str) -> bool:
+    return 2 * sum(bool(run.get(name)) for run in runs) >= len(runs)
+
+
+def _interval(found: Estimate | None) -> list[float | None] | None:
+    if found is None or math.isnan(found.low):
+        return None
+    return [_known(found.low), _known(found.high)]
 
 
 def _known(value: float) -> float | None:

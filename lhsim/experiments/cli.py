@@ -30,6 +30,8 @@ from lhsim.experiments.options import (
     cores,
     parse_agents,
     parse_duration,
+    parse_target,
+    targets_of,
     whole,
 )
 from lhsim.experiments.planning_cli import capacity, sensitivity
@@ -124,7 +126,24 @@ def _options(folder: str | None) -> Callable[[Callable[..., Any]], Callable[...,
         _option("--no-progress", "Show no progress bar.", **flag),
         _option("--quiet", "Say nothing but data and errors.", **flag),
     ]  # fmt: skip
+    return _with(declared)
 
+
+def _precision() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command the options of sequential stopping."""
+    return _with([
+        _option("--precision", "Replicate each level until the 95% interval of a metric is "
+                "as narrow as this, half of it, as a part of its value: p99=5%; repeatable.",
+                metavar="METRIC=PERCENT",
+                type=Parsed("METRIC=PERCENT", parse_target), multiple=True),
+        _option("--max-replications", "Of a level, with --precision.  [default: 50]",
+                type=whole(2)),
+    ])  # fmt: skip
+
+
+def _with(
+    declared: Sequence[Callable[..., Any]],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(declared):
             command = option(command)
@@ -139,6 +158,7 @@ def _option(name: str, text: str, **more: Any) -> Callable[[Callable[..., Any]],
 
 @lhsim.command()
 @_options("results/scaling")
+@_precision()
 @_option("--agents-per-server", "Agents of each server of a scaled-out system.", type=whole(1))
 def scaling(**given: Any) -> int:
     """Latency, throughput, load and knee as the agents grow.
@@ -154,6 +174,7 @@ def scaling(**given: Any) -> int:
 
 @lhsim.command()
 @_options("results/latency")
+@_precision()
 def latency(**given: Any) -> int:
     """Latency of 100 messages of a pair that has the server to itself.
 
@@ -219,6 +240,8 @@ def _read(given: dict[str, Any]) -> Options:
         executor=given["executor"],
         scheduler=given["scheduler"],
         fresh=given["fresh"],
+        precision=targets_of(given.get("precision", ())),
+        max_replications=given.get("max_replications"),
     )
 
 

@@ -9,23 +9,31 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from attrs import asdict, frozen
 
 from lhsim import _resources
+from lhsim.analysis.stopping import REACHED, Precision
 from lhsim.errors import InputError
-from lhsim.execution import Runner, Store, Tally, default_kind, workers
+from lhsim.execution import Cell, Runner, Store, Tally, default_kind, workers
+from lhsim.experiments import precision as rounds
+from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import Source, check_folder, source, versions, write_results
-from lhsim.experiments.sweep import Sweep, check_names
+from lhsim.experiments.precision import Rounds, precision_of
+from lhsim.experiments.progress import progress
+from lhsim.experiments.specification import MaxEvents
+from lhsim.experiments.sweep import OnDone, Plan, Sweep, check_names
 from lhsim.library import load_system
 from lhsim.models import System, Workload
 from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson
 from lhsim.report.text import duration, three_digits
 
+WIDTH = 80  # of the text, in columns
 FIRST = ("system", "architecture", "agents", "servers", "replications", "p50_latency_ms",
          "p95_latency_ms", "p99_latency_ms", "max_latency_ms", "mean_latency_ms",
          "latency_ci95_ms", "messages_per_second", "delivery_success_rate", "utilization",
@@ -83,6 +91,65 @@ def running(setup: Setup) -> Iterator[Runner]:
         for notice in store.notices:
             print(f"lhsim: {notice}", file=sys.stderr)
         yield Runner(executor, store, fail_fast=options.fail_fast)
+
+
+def asked_precision(options: Options) -> Precision | None:
+    """Return the precision that was asked for on the command line, or None.
+
+    Raises
+    ------
+    InputError
+        When it cannot be.
+    """
+    return precision_of(options.precision, options.max_replications, options.replications, cli=True)
+
+
+def carry_out(
+    setup: Setup,
+    plan: Plan,
+    precision: Precision | None,
+    max_events: MaxEvents,
+    runner: Runner,
+    *,
+    title: str,
+) -> Sweep:
+    """Run a plan, or as many rounds as a precision takes, and show progress under a title."""
+    options = setup.options
+    if precision is None:
+        with progress(title, runner.left(plan.cells), shown=options.show_progress) as on_done:
+            return sweeps.carry_out(plan, runner, on_done=on_done)
+
+    def show(name: str, cells: Sequence[Cell]) -> AbstractContextManager[OnDone]:
+        left = runner.left(cells)
+        return progress(f"{title}, {name}", left, shown=options.show_progress)
+
+    how = Rounds(precision, options.seed, max_events)
+    return rounds.carry_out(plan, how, runner, fail_fast=options.fail_fast, show=show)
+
+
+def replications_of(plan: Plan, sweep: Sweep) -> str:
+    """Return how many runs a level has, in words."""
+    if sweep.precision is None:
+        return f"{plan.replications} run" + ("s" if plan.replications > 1 else "")
+    return f"{plan.replications}-{sweep.precision.most} runs"
+
+
+def precision_lines(sweep: Sweep) -> list[str]:
+    """Return what was asked of the intervals, and which levels have it, for people."""
+    precision = sweep.precision
+    if precision is None:
+        return []
+    targets = ", ".join(f"{name} to {100 * one:.3g} %" for name, one in precision.targets.items())
+    joint = f"; together at least {precision.joint_confidence:.0%}"
+    lines = [f"95 % intervals: {targets}" + (joint if len(precision.targets) > 1 else "")]
+    missed: dict[str, list[str]] = {}
+    for row in sweep.level_rows():
+        if row["precision"] != REACHED:
+            level = f"{row['system']} {row['agents']:,}"
+            missed.setdefault(row["precision"], []).append(level)
+    lines += [f"not reached ({reason}): {'; '.join(some)}" for reason, some in missed.items()]
+    folded = [part for line in lines for part in wrap(line, WIDTH)]
+    return ["", *folded] if missed else ["", *folded, "reached at every level"]
 
 
 def finish(
@@ -221,10 +288,18 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    flat = dict(row)
-    low, high = flat.pop("latency_ci95_ms") or (None, None)
-    flat["latency_ci95_low_ms"], flat["latency_ci95_high_ms"] = low, high
-    flat["lower_bounds"] = " ".join(flat["lower_bounds"])
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if name.endswith("_ci95_ms"):
+            low, high = value or (None, None)
+            what = name.removesuffix("_ms")
+            flat |= {f"{what}_low_ms": low, f"{what}_high_ms": high}
+        elif name == "flags":
+            flat[name] = "; ".join(f"{key}: {', '.join(why)}" for key, why in value.items())
+        elif name == "relative_half_widths":
+            flat |= {f"{measure}_relative_half_width": width for measure, width in value.items()}
+        else:
+            flat[name] = " ".join(value) if name == "lower_bounds" else value
     return flat
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
-from attrs import frozen
+from attrs import field, frozen
 
 from lhsim.errors import InputError, unknown_name
 from lhsim.units import SECOND
@@ -44,6 +44,8 @@ class Options:
     executor: str | None = None  # None: what is best for the engine
     scheduler: str | None = None  # address of a Dask scheduler
     fresh: bool = False  # forget what is in the output folder's store
+    precision: dict[str, float] = field(factory=dict)  # relative half-widths, by measure
+    max_replications: int | None = None  # with a precision
 
 
 class Parsed(click.ParamType[Any]):
@@ -113,6 +115,37 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def parse_target(text: str) -> tuple[str, float]:
+    """Return a measure and its relative half-width from a text such as ``"p99=5%"``."""
+    allowed = "METRIC=PERCENT, such as p99=5% or mean=0.02"
+    name, equals, width = text.partition("=")
+    number = width.strip().removesuffix("%")
+    try:
+        target = float(number) / (100 if width.strip().endswith("%") else 1)
+    except ValueError:
+        target = math.nan
+    if not equals or math.isnan(target):
+        raise InputError(f"{text[:40]!r} is no target", allowed=allowed)
+    return name.strip(), target
+
+
+def targets_of(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return targets by measure.
+
+    Raises
+    ------
+    InputError
+        When a measure is there twice.
+    """
+    targets: dict[str, float] = {}
+    for name, target in pairs:
+        if name in targets:
+            problem = f"{name} is there twice"
+            raise InputError(problem, source="--precision", allowed="one target for a metric")
+        targets[name] = target
+    return targets
 
 
 def _whole(text: str, least: int, most: int | None, allowed: str) -> int:

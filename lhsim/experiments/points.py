@@ -17,7 +17,7 @@ from attrs import frozen
 
 from lhsim import _resources, parameters
 from lhsim.analysis.knee import Knee
-from lhsim.analysis.levels import level_rows, metric_rows
+from lhsim.analysis.levels import Pooled, level_of, level_rows, metric_rows
 from lhsim.errors import InputError, unknown_name
 from lhsim.execution import Cell, Failure
 from lhsim.experiments import levels as levels_of
@@ -35,7 +35,7 @@ from lhsim.experiments.levels import Horizon, Skipped
 from lhsim.experiments.options import Options
 from lhsim.experiments.progress import progress
 from lhsim.experiments.specification import KINDS, ParameterSweep, load_sweep
-from lhsim.experiments.sweep import FailedRun, Sweep, run_record
+from lhsim.experiments.sweep import FailedRun, Sweep, pooled_quantiles, run_record
 from lhsim.models import System
 from lhsim.report.points import WIDTH, points_table
 from lhsim.simulation import Result
@@ -72,20 +72,22 @@ class PointSweep(Sweep):
 
     def level_rows(self) -> list[dict[str, Any]]:
         """Return a flat record per system and point."""
-        return [row | values for values, runs in self._levels() for row in level_rows(runs)]
+        return [row | values for values, runs in self._levels() for row in level_rows(*runs)]
 
     def metric_rows(self) -> list[dict[str, Any]]:
         """Return a record per system, point and measure, with its interval."""
-        return [row | values for values, runs in self._levels() for row in metric_rows(runs)]
+        return [row | values for values, runs in self._levels() for row in metric_rows(*runs)]
 
-    def _levels(self) -> Iterator[tuple[Point, list[dict[str, Any]]]]:
-        """Yield the values of each place with its runs, which have one after the other."""
+    def _levels(self) -> Iterator[tuple[Point, tuple[list[dict[str, Any]], Pooled]]]:
+        """Yield the values of each place with its runs, and the quantiles of all their messages."""
         groups: dict[int, list[Result]] = {}
         places = {id(place): place for place in self.places}
         for result, place in zip(self.results, self.places, strict=True):
             groups.setdefault(id(place), []).append(result)
         for number, results in groups.items():
-            yield places[number].values, [run_record(one) | {"servers": 1} for one in results]
+            runs = [run_record(one) | {"servers": 1} for one in results]
+            pooled = pooled_quantiles([one.latency for one in results])
+            yield places[number].values, (runs, {level_of(runs[0]): pooled})
 
     def _knees_of_levels(self) -> dict[str, Knee]:
         return {}  # the levels differ in more than their agents

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from lhsim.analysis.stopping import Precision
 from lhsim.execution import Runner
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.commands import (
+    WIDTH,
     Setup,
+    asked_precision,
+    carry_out,
     describe,
     finish,
+    precision_lines,
     prepare,
+    replications_of,
     running,
     skipped_lines,
 )
@@ -35,25 +41,25 @@ if TYPE_CHECKING:
     from lhsim.analysis.knee import Knee
     from lhsim.models import System
 
-WIDTH = 80  # of the text, in columns
-
 
 def run_scaling(options: Options) -> int:
     """Run the experiment, write and show its results, and return the exit code."""
     asked = load_scaling()
+    precision = asked_precision(options)
     setup = prepare("scaling", options, asked.systems, asked.settings)
+    replications = options.replications or asked.replications
     plan = sweeps.plan(
         setup.systems,
         options.agents or asked.agents,
         Horizon(asked.messages, asked.min_duration, options.duration),
-        options.replications or asked.replications,
+        replications if precision is None else precision.first(replications),
         options.seed,
         options.engine,
         _max_events(asked, options),
         ScaleOut(options.agents_per_server) if options.agents_per_server else asked.scale_out,
     )
     with running(setup) as runner:
-        sweep = _run(asked, setup, plan, runner)
+        sweep = _run(asked, setup, plan, precision, runner)
     text = partial(report, setup, plan, sweep)
     return finish(setup, sweep, text, plot="scaling", tally=runner.tally)
 
@@ -62,10 +68,12 @@ def _max_events(asked: Scaling, options: Options) -> MaxEvents:
     return asked.max_events.unless(options.max_events)
 
 
-def _run(asked: Scaling, setup: Setup, plan: Plan, runner: Runner) -> Sweep:
+def _run(
+    asked: Scaling, setup: Setup, plan: Plan, precision: Precision | None, runner: Runner
+) -> Sweep:
     options = setup.options
-    with progress("levels", runner.left(plan.cells), shown=options.show_progress) as on_done:
-        sweep = sweeps.carry_out(plan, runner, on_done=on_done)
+    limit = _max_events(asked, options)
+    sweep = carry_out(setup, plan, precision, limit, runner, title="levels")
     if sweep.interrupted or not sweep.results or (sweep.failed and options.fail_fast):
         return sweep
     with progress("knees", (), shown=options.show_progress) as on_done:
@@ -75,7 +83,7 @@ def _run(asked: Scaling, setup: Setup, plan: Plan, runner: Runner) -> Sweep:
             seed=options.seed,
             duration=options.duration,
             engine=options.engine,
-            max_events=_max_events(asked, options),
+            max_events=limit,
             runner=runner,
             on_done=on_done,
         )
@@ -85,13 +93,14 @@ def _run(asked: Scaling, setup: Setup, plan: Plan, runner: Runner) -> Sweep:
 def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
     workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
-    runs = "run" if plan.replications == 1 else "runs"
+    runs = f"{replications_of(plan, sweep)} a level"
     lines = [
-        f"{'; '.join(workloads)}; {plan.replications} {runs} a level, seed {setup.options.seed}",
+        f"{'; '.join(workloads)}; {runs}, seed {setup.options.seed}",
         *_rule(sweep),
         "",
         scaling_table(sweep.level_rows()) if sweep.results else "no run was finished",
     ]
+    lines += precision_lines(sweep)
     if sweep.results:
         systems = {system.name: system for system in sweep.systems}
         lines.append("")

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from lhsim.errors import InputError
+from lhsim.errors import InputError, unknown_name
 from lhsim.execution import Cell, Failure, Runner, Store, default_kind, workers
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.levels import Horizon, Skipped
@@ -30,9 +32,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lhsim.analysis.comparison import Comparison
+    from lhsim.analysis.intervals import Estimate
     from lhsim.analysis.knee import Knee, Level
+    from lhsim.analysis.stopping import Precision, Verdict
+    from lhsim.metrics import Latency
     from lhsim.models import System
     from lhsim.simulation import Result
+
+LEVELS = (50, 95, 99)  # of the quantiles in a row [%]
+MS = 1e3
 
 OnDone = Callable[[Cell, "Result | Failure"], None]
 
@@ -70,6 +79,8 @@ class Sweep:
     interrupted: bool = False  # by Ctrl-C: only a part of the runs is there
     knees: Mapping[str, Knee] = field(factory=dict)  # by system; found, if there was a search
     scale_out: ScaleOut | None = None  # results of "NAME, scaled out" are with so many servers
+    precision: Precision | None = None  # that was asked for
+    verdicts: Mapping[tuple[str, int], Verdict] = field(factory=dict)  # by system and agents
 
     def __attrs_post_init__(self) -> None:
         if not self.knees:
@@ -83,13 +94,14 @@ class Sweep:
         """Return a flat record per system and number of agents."""
         from lhsim.analysis.levels import level_rows  # noqa: PLC0415 - imports scipy
 
-        return level_rows(self.rows())
+        rows = level_rows(self.rows(), self._pooled)
+        return rows if self.precision is None else [row | self._verdict(row) for row in rows]
 
     def metric_rows(self) -> list[dict[str, Any]]:
         """Return a record per system, number of agents and measure, with its interval."""
         from lhsim.analysis.levels import metric_rows  # noqa: PLC0415 - imports scipy
 
-        return metric_rows(self.rows())
+        return metric_rows(self.rows(), self._pooled)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy row per run; units are in the names of the columns."""
@@ -109,11 +121,83 @@ class Sweep:
 
         return pd.DataFrame(self.metric_rows())
 
+    def compare(self, a: str, b: str, *, metric: str = "p99", agents: int) -> Comparison:
+        """Compare two systems with so many agents, run by run under common random numbers.
+
+        Parameters
+        ----------
+        a, b
+            Names of systems.
+        metric
+            Such as ``"p99"``; see `lhsim.analysis.measures`. Latencies are in ms.
+        agents
+            The level.
+
+        Raises
+        ------
+        InputError
+            When there is no such metric, or no run of such a level.
+        """
+        from lhsim.analysis.measures import column  # noqa: PLC0415 - as late as the analysis
+
+        name = column(metric, key="metric")
+        for system in (a, b):
+            if not any(run.system == system for run in self.results):
+                known = {run.system for run in self.results}
+                raise unknown_name("system", system, known, key="a" if system == a else "b")
+        both = [self._runs(system, agents) for system in (a, b)]
+        if not all(both):
+            levels = sorted({run.agents for run in self.results if run.system in {a, b}})
+            allowed = ", ".join(map(str, levels))
+            raise InputError(f"no run with {agents!r} agents", key="agents", allowed=allowed)
+        return _compared(both[0], both[1], name)
+
+    def comparisons(self, metrics: Sequence[str] = ("mean", "p50", "p99")) -> pd.DataFrame:
+        """Return a row per pair of systems, number of agents and metric; see `compare`."""
+        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
+
+        levels = {(run.system, run.agents): None for run in self.results}
+        pairs = [
+            (a, b, agents)
+            for (a, agents), (b, others) in combinations(levels, 2)
+            if agents == others
+        ]
+        return pd.DataFrame(
+            [
+                {"a": a, "b": b, "agents": agents, "metric": metric}
+                | _comparison_row(self.compare(a, b, metric=metric, agents=agents))
+                for a, b, agents in pairs
+                for metric in metrics
+            ]
+        )
+
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw p50 and p99 of the latency against the agents, and return the figure."""
         from lhsim.experiments.figures import scaling_figure  # noqa: PLC0415 - imports matplotlib
 
         return scaling_figure(self, ax)
+
+    @cached_property
+    def _pooled(self) -> dict[tuple[Any, ...], dict[str, Estimate]]:
+        """The quantiles of the messages of all replications of each level [ms]."""
+        from lhsim.analysis.levels import level_of  # noqa: PLC0415 - imports scipy
+
+        latencies: dict[tuple[Any, ...], list[Latency]] = {}
+        for row, result in zip(self.rows(), self.results, strict=True):
+            latencies.setdefault(level_of(row), []).append(result.latency)
+        return {level: pooled_quantiles(some) for level, some in latencies.items()}
+
+    def _runs(self, system: str, agents: int) -> dict[int, dict[str, Any]]:
+        """Return the records of a level by their seeds."""
+        level = [run for run in self.results if (run.system, run.agents) == (system, agents)]
+        return {run.seed: run_record(run) for run in level}
+
+    def _verdict(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a level's row says of its precision."""
+        verdict = self.verdicts.get((row["system"], row["agents"]))
+        reason = verdict.reason if verdict is not None else ""
+        widths = dict(verdict.widths) if verdict is not None else {}
+        return {"precision": reason or "interrupted", "relative_half_widths": widths}
 
     def _servers(self, result: Result) -> int:
         if self.scale_out is None or result.system in {system.name for system in self.systems}:
@@ -151,6 +235,8 @@ def sweep(
     messages: int = 20_000,
     min_duration: float = 20.0,
     max_events: int | None = None,
+    precision: Mapping[str, float] | None = None,
+    max_replications: int | None = None,
     agents_per_server: int | None = None,
     jobs: int = 1,
     executor: Executor | str | None = None,
@@ -180,6 +266,13 @@ def sweep(
     max_events
         A run that may take more model events than these is skipped; see `Sweep.skipped`. None: what
         the engine does in roughly 100 seconds (`lhsim.experiments.specification.MaxEvents`).
+    precision
+        Replicate each level until the half-width of the 95 % interval of each named measure is at
+        most so large a part of its value, as ``{"p99": 0.05}`` (`lhsim.analysis.measures`), with
+        `replications`, and 5 at least, in the first round. `Sweep.verdicts` says how far each level
+        has come. The runs of a level together are held to `max_events`, too.
+    max_replications
+        Of a level, with `precision`. None: 50.
     agents_per_server
         Run each system scaled out as well, with a server for every so many agents, wherever that is
         more than one (`lhsim.planning.scaled_out`). None: do not.
@@ -211,18 +304,31 @@ def sweep(
     InputError
         Before anything runs, when an argument cannot be used.
     """
+    from lhsim.experiments import precision as rounds  # noqa: PLC0415 - imports scipy
+
     chosen = _load(systems)
     horizon = Horizon(messages, min_duration, duration)
     limit = MaxEvents().unless(max_events)
     rule = None if agents_per_server is None else ScaleOut(agents_per_server)
-    prepared = plan(chosen, agents, horizon, replications, seed, engine, limit, rule)
+    asked = rounds.precision_of(precision or {}, max_replications, replications)
+    first = replications if asked is None else asked.first(replications)
+    prepared = plan(chosen, agents, horizon, first, seed, engine, limit, rule)
     kind = executor if isinstance(executor, str) else default_kind(engine, chosen)
     with ExitStack() as stack:
         if not isinstance(executor, Executor):
             executor = stack.enter_context(workers(jobs, kind, scheduler))
         store = None if folder is None else stack.enter_context(Store(Path(folder)))
         runner = Runner(executor, store, fail_fast=fail_fast)
-        return carry_out(prepared, runner, on_done=on_done)
+        if asked is None:
+            return carry_out(prepared, runner, on_done=on_done)
+        how = rounds.Rounds(asked, seed, limit)
+        return rounds.carry_out(
+            prepared,
+            how,
+            runner,
+            fail_fast=fail_fast,
+            show=lambda _title, _cells: nullcontext(on_done),
+        )
 
 
 def plan(
@@ -269,15 +375,19 @@ def carry_out(
 ) -> Sweep:
     """Run a plan; after Ctrl-C with what was finished until then."""
     outcomes, interrupted = (runner or Runner()).run(prepared.cells, on_done=on_done)
+    runs = [(cell, outcomes.get(index)) for index, cell in enumerate(prepared.cells)]
+    return collect(prepared, runs, interrupted=interrupted)
+
+
+def collect(
+    prepared: Plan, runs: Sequence[tuple[Cell, Result | Failure | None]], *, interrupted: bool
+) -> Sweep:
+    """Return what the runs of a plan have shown; None stands for one that did not run."""
     return Sweep(
         prepared.systems,
-        results=tuple(one for one in outcomes.values() if not isinstance(one, Failure)),
+        results=tuple(one for _, one in runs if one is not None and not isinstance(one, Failure)),
         skipped=prepared.skipped,
-        failed=tuple(
-            _failed(prepared.cells[index], one)
-            for index, one in outcomes.items()
-            if isinstance(one, Failure)
-        ),
+        failed=tuple(_failed(cell, one) for cell, one in runs if isinstance(one, Failure)),
         interrupted=interrupted,
         scale_out=prepared.scale_out,
     )
@@ -295,11 +405,58 @@ def knee_level(record: Mapping[str, Any]) -> Level:
     )
 
 
+def _compared(
+    a: Mapping[int, Mapping[str, Any]], b: Mapping[int, Mapping[str, Any]], name: str
+) -> Comparison:
+    """Compare the runs of two levels that have a seed in common."""
+    from lhsim.analysis.comparison import compare  # noqa: PLC0415 - imports scipy
+    from lhsim.analysis.levels import level_estimates  # noqa: PLC0415
+
+    seeds = [seed for seed in a if seed in b]
+    runs = [[level[seed] for seed in seeds] for level in (a, b)]
+    found = compare([run[name] for run in runs[0]], [run[name] for run in runs[1]])
+    flags = [level_estimates(level, {}, [name])[name].flags if level else () for level in runs]
+    both = (*flags[0], *flags[1])
+    return evolve(
+        found,
+        a=found.a.flagged(*flags[0]),
+        b=found.b.flagged(*flags[1]),
+        difference=found.difference.flagged(*both),
+        ratio=found.ratio.flagged(*both),
+    )
+
+
+def _comparison_row(found: Comparison) -> dict[str, Any]:
+    return {
+        "a_value": found.a.value,
+        "b_value": found.b.value,
+        "difference": found.difference.value,
+        "difference_low": found.difference.low,
+        "difference_high": found.difference.high,
+        "ratio": found.ratio.value,
+        "ratio_low": found.ratio.low,
+        "ratio_high": found.ratio.high,
+        "variance_reduction": found.variance_reduction,
+        "n": found.n,
+        "reliable": found.ratio.reliable,
+        "flags": ", ".join(found.ratio.flags),
+    }
+
+
+def pooled_quantiles(latencies: Sequence[Latency]) -> dict[str, Estimate]:
+    """Return the quantiles of the messages of all replications together, by column [ms]."""
+    from lhsim.metrics.latency import quantile_of_runs  # noqa: PLC0415 - imports scipy
+
+    return {
+        f"p{level}_latency_ms": quantile_of_runs(latencies, level / 100).scaled(MS)
+        for level in LEVELS
+    }
+
+
 def run_record(result: Result) -> dict[str, Any]:
     """Return a run as a flat record, with which of its latencies are lower bounds."""
     bounds = {
-        f"p{level}_is_lower_bound": result.latency.is_lower_bound(level / 100)
-        for level in (50, 95, 99)
+        f"p{level}_is_lower_bound": result.latency.is_lower_bound(level / 100) for level in LEVELS
     }
     return {**result.row(), **bounds}
 

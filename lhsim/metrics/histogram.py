@@ -82,3 +82,22 @@ def quantile(counts: Counts, q: float, beyond: int = 0) -> float:
     before = cumulative[index] - counts[index]
     low, high = edges(index)
     return float(low + (high - low) * (rank - before) / counts[index])
+
+
+def below(rows: Counts, value: float) -> NDArray[np.float64]:
+    """Return how many values of each row are at or below `value` [s], linear inside the bucket.
+
+    Parameters
+    ----------
+    rows
+        How many values each bucket holds, of shape (rows, BUCKETS).
+    value
+        NaN, the quantile of no values, has none below it.
+    """
+    if math.isnan(value):
+        return np.zeros(len(rows))
+    index = bucket(value)
+    low, high = edges(index)
+    inside = min(max((value - float(low)) / float(high - low), 0.0), 1.0)
+    whole: NDArray[np.float64] = rows[:, :index].sum(axis=1) + rows[:, index] * inside
+    return whole

@@ -1,20 +1,27 @@
-"""The latencies of one run: moments, quantiles, and how well a single run knows them."""
+"""The latencies of one run: moments, quantiles, and how well runs know them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from lhsim.analysis.intervals import estimate
+from lhsim.analysis import flags
+from lhsim.analysis.intervals import (
+    Estimate,
+    batch_means,
+    quantile_of_batches,
+    quantile_over_replications,
+)
 from lhsim.errors import InputError
 from lhsim.metrics import histogram
 
 FEWEST_BATCHES = 5
-FEWEST_IN_TAIL = 5  # values of a batch beyond a quantile before the batch says anything about it
+FEWEST_IN_BATCH = 5  # messages, before the mean of a batch says anything
 
 
 @frozen(eq=False)
@@ -53,8 +60,7 @@ class Latency:
         `is_lower_bound` says so.
         """
         self._check(q)
-        value = histogram.quantile(self._with_ages, q)
-        return min(max(value, self.min), self.max) if self.count and not self.pending else value
+        return self._inside(self._quantile(q))
 
     def is_lower_bound(self, q: float) -> bool:
         """Return whether pending messages leave open how long the `q`-quantile really is."""
@@ -64,28 +70,57 @@ class Latency:
         longest = histogram.quantile(self.counts.sum(axis=0), q, beyond=self.pending)
         return longest > self.quantile(q) * (1 + 1 / histogram.STEPS)
 
-    def mean_interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Return an interval for the mean [s] from batch means; NaN with too few messages."""
-        sums, counts = self.sums, self.counts.sum(axis=1)
+    def mean_estimate(self, confidence: float = 0.95) -> Estimate:
+        """Return the mean of the delivered messages [s], with an interval from batch means.
+
+        There is no interval where each of five batches would hold fewer than five messages. Where
+        pending messages leave the p99 open, the mean is a lower bound as well.
+        """
+        counts = self.counts.sum(axis=1)
+        found = Estimate(self.mean, math.nan, math.nan, 0, (flags.FEW_BATCHES,))
         for batches in self._batchings():
             by_batch = counts.reshape(batches, -1).sum(axis=1)
-            if by_batch.min() >= FEWEST_IN_TAIL:
-                means = sums.reshape(batches, -1).sum(axis=1) / by_batch
-                return estimate(means, confidence).interval
-        return math.nan, math.nan
+            if by_batch.min() >= FEWEST_IN_BATCH:
+                sums = self.sums.reshape(batches, -1).sum(axis=1)
+                found = batch_means(sums, by_batch, confidence)
+                break
+        return found.flagged(flags.LOWER_BOUND) if self.is_lower_bound(0.99) else found
 
-    def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float]:
-        """Return an interval for the `q`-quantile [s] from the quantiles of batches.
+    def estimate(self, q: float, confidence: float = 0.95) -> Estimate:
+        """Return the `q`-quantile [s] of the run, with an interval from its batches.
 
-        NaN where each of five batches would hold fewer than five messages beyond the quantile.
+        Pending messages count as in `quantile`; the youngest of a run, they are of its last batch.
+        Where they leave the quantile open, the interval is open above.
         """
         self._check(q)
-        for batches in self._batchings():
-            rows = self.counts.reshape(batches, -1, histogram.BUCKETS).sum(axis=1)
-            if rows.sum(axis=1).min() * min(q, 1 - q) >= FEWEST_IN_TAIL:
-                quantiles = [histogram.quantile(row, q) for row in rows]
-                return estimate(quantiles, confidence).interval
-        return math.nan, math.nan
+        rows = self.counts.copy()
+        rows[-1] = self._with_ages - self.counts[:-1].sum(axis=0)
+        shares, counts = _shares(rows, self._quantile(q))
+        return self._finished(q, quantile_of_batches(q, shares, counts, self._quantile, confidence))
+
+    def mean_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the interval of `mean_estimate` [s]; NaN with too few messages."""
+        return self.mean_estimate(confidence).interval
+
+    def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the interval of `estimate` [s]; infinite where nothing bounds it from above."""
+        return self.estimate(q, confidence).interval
+
+    def _quantile(self, q: float) -> float:
+        return histogram.quantile(self._with_ages, q)
+
+    def _inside(self, value: float) -> float:
+        """Return a value inside a bucket [s] where it can be: no latency lies beyond the ends."""
+        if self.pending or not self.count or not math.isfinite(value):
+            return value
+        return min(max(value, self.min), self.max)
+
+    def _finished(self, q: float, found: Estimate) -> Estimate:
+        """Return an estimate of a quantile [s] as pending messages and the ends leave it."""
+        value, low, high = map(self._inside, (found.value, found.low, found.high))
+        if not self.is_lower_bound(q):
+            return Estimate(value, low, high, found.n, found.flags)
+        return Estimate(value, low, math.inf, found.n, found.flags).flagged(flags.LOWER_BOUND)
 
     @cached_property
     def _with_ages(self) -> histogram.Counts:
@@ -103,3 +138,35 @@ class Latency:
     def _check(q: float) -> None:
         if not 0 <= q <= 1:
             raise InputError(f"{q!r} is out of range", key="q", allowed="a number from 0 to 1")
+
+
+def merged(runs: Sequence[Latency]) -> Latency:
+    """Return the latencies of several runs as those of one, whose batches are the runs."""
+    return Latency(
+        counts=np.array([run.counts.sum(axis=0) for run in runs]),
+        sums=np.array([run.sums.sum() for run in runs]),
+        min=float(np.fmin.reduce([run.min for run in runs])),
+        max=float(np.fmax.reduce([run.max for run in runs])),
+        ages=np.concatenate([run.ages for run in runs]),
+    )
+
+
+def quantile_of_runs(runs: Sequence[Latency], q: float, confidence: float = 0.95) -> Estimate:
+    """Return the `q`-quantile [s] of the messages of all replications, with its interval.
+
+    Pending messages count as in `Latency.quantile`. Where they leave the quantile open, the
+    interval is open above.
+    """
+    together = merged(runs)
+    rows = np.array([run._with_ages for run in runs])
+    shares, counts = _shares(rows, together._quantile(q))
+    return together._finished(
+        q, quantile_over_replications(q, shares, counts, together._quantile, confidence)
+    )
+
+
+def _shares(rows: histogram.Counts, value: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return for each row the share of its values up to `value`, and how many values it has."""
+    counts = rows.sum(axis=1)
+    below = histogram.below(rows, value)
+    return np.divide(below, counts, out=np.zeros(len(rows)), where=counts > 0), counts

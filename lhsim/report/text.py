@@ -29,11 +29,11 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def latency(milliseconds: float | None, *, at_least: bool = False) -> str:
-    """Return a latency with three digits: ``"512 ms"``, ``"> 3.40 s"``."""
+def latency(milliseconds: float | None, *, at_least: bool = False, doubtful: bool = False) -> str:
+    """Return a latency with three digits: ``"512 ms"``, ``"> 3.40 s"``, ``"512 ms?"``."""
     if milliseconds is None or math.isnan(milliseconds):
         return UNKNOWN
-    return ("> " if at_least else "") + duration(milliseconds / 1e3)
+    return ("> " if at_least else "") + duration(milliseconds / 1e3) + ("?" if doubtful else "")
 
 
 def duration(seconds: float) -> str:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
 
+from lhsim.analysis import flags
+from lhsim.analysis.intervals import Estimate
+from lhsim.analysis.warmup import Truncation, truncation
 from lhsim.metrics import AgentCommunicationMetrics, Latency
 from lhsim.metrics.account import Counters
 
@@ -41,6 +47,7 @@ class Result:
     engine_events: int | None  # delays and services scheduled; None where nobody counts them
     samples: dict[str, np.ndarray] = field(repr=False)  # of the state, by name; see `timeseries`
     records: dict[str, np.ndarray] | None = field(repr=False, default=None)  # see `messages`
+    steady: bool = True  # whether the load goes on as it is: it neither ends nor comes in bursts
 
     @property
     def model_events(self) -> int:
@@ -61,6 +68,34 @@ class Result:
     def extrapolated(self) -> bool:
         """Whether the level lies beyond what the system was calibrated on."""
         return bool(self.extrapolated_because)
+
+    @cached_property
+    def truncation(self) -> Truncation | None:
+        """What MSER-5 would leave out of the backlog over time; None where nothing can be said.
+
+        That is so for a load that is not steady, and for very short runs.
+        """
+        if not self.steady:
+            return None
+        return truncation(self.samples["time_s"], self.samples["backlog"], self.warmup)
+
+    @property
+    def short_warmup(self) -> bool:
+        """Whether the warm-up looks too short."""
+        return self.truncation is not None and self.truncation.short_warmup
+
+    def mean_estimate(self) -> Estimate:
+        """Return the mean latency [s] of this run with its 95 % interval, from batches."""
+        return self.latency.mean_estimate().flagged(*self._flags())
+
+    def estimate(self, q: float) -> Estimate:
+        """Return the `q`-quantile of the latency [s] with its 95 % interval, from batches."""
+        return self.latency.estimate(q).flagged(*self._flags())
+
+    def _flags(self) -> list[str]:
+        """Return what speaks against every estimate of this run."""
+        found = [flags.OVERLOADED] if self.overloaded else []
+        return [*found, flags.SHORT_WARMUP] if self.short_warmup else found
 
     @property
     def timeseries(self) -> pd.DataFrame:
@@ -90,6 +125,8 @@ class Result:
             "horizon_s": self.horizon,
             "warmup_s": self.warmup,
             "drain_s": self.drain,
+            "mser_truncation_s": math.nan if self.truncation is None else self.truncation.time,
+            "short_warmup": self.short_warmup,
             **asdict(self.metrics),
             "mean_latency_ms": self.latency.mean * MS,
             "min_latency_ms": self.latency.min * MS,
@@ -122,12 +159,14 @@ def _summary(result: Result) -> list[str]:
     metrics, latency = result.metrics, result.latency
     bound = " or more" if latency.is_lower_bound(0.99) else ""
     stations = ", ".join(f"{name} {share:.1%}" for name, share in result.utilization.items())
+    estimates = {"mean": result.mean_estimate(), "p99": result.estimate(0.99)}
     lines = [
         f"{result.system} ({result.architecture}): {result.agents:,} agents, "
         f"{result.horizon:g} s, seed {result.seed}, {result.engine}",
         f"latency    mean {latency.mean * MS:.4g} ms, p50 {metrics.p50_latency_ms:.4g}, "
         f"p95 {metrics.p95_latency_ms:.4g}, p99 {metrics.p99_latency_ms:.4g}{bound}, "
         f"max {metrics.max_latency_ms:.4g}",
+        "95 %       " + ", ".join(f"{name} {_interval(one)}" for name, one in estimates.items()),
         f"delivered  {metrics.messages_per_second:.4g} messages/s, "
         f"{metrics.delivery_success_rate:.2%} of {sum(result.outcomes.values()):,}",
         f"busy       {stations}; bottleneck: {result.bottleneck}",
@@ -138,4 +177,27 @@ def _summary(result: Result) -> list[str]:
     if result.overloaded:
         lines.append(f"overloaded: the backlog grows by {result.backlog_growth:.4g} messages/s")
     lines += [f"extrapolated: {reason}" for reason in result.extrapolated_because]
-    return lines
+    return lines + _doubts(estimates)
+
+
+def _interval(estimate: Estimate) -> str:
+    """Return an interval in ms, with a mark where it cannot be trusted."""
+    mark = "" if estimate.reliable else " (?)"
+    if math.isnan(estimate.low):
+        return "unknown" + mark
+    if math.isinf(estimate.high):
+        return f"{estimate.low * MS:.4g} ms or more{mark}"
+    return f"{estimate.low * MS:.4g}-{estimate.high * MS:.4g} ms{mark}"
+
+
+def _doubts(estimates: Mapping[str, Estimate]) -> list[str]:
+    """Return a line for each flag, with the estimates that carry it."""
+    carriers = {
+        flag: [name for name, one in estimates.items() if flag in one.flags]
+        for flag in flags.MEANINGS
+    }
+    return [
+        f"(?) {' and '.join(names)}: {flag}: {flags.MEANINGS[flag]}"
+        for flag, names in carriers.items()
+        if names
+    ]

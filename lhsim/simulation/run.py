@@ -14,7 +14,7 @@ import numpy as np
 
 from lhsim.metrics import AgentCommunicationMetrics, Latency
 from lhsim.metrics.account import Account, Counters, Outcome, State, Window
-from lhsim.models.workload import Closed
+from lhsim.models.workload import Closed, Piecewise
 from lhsim.simulation.result import MS, Result
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ class Run:
             engine_events=self._engine.events,
             samples=self._series(),
             records=account.records,
+            steady=_steady(system),
         )
 
     def _latency(self) -> Latency:
@@ -242,6 +243,14 @@ class Run:
 def _timeouts(counters: Counters) -> int:
     """Return the requests that ended by a timeout, whether the server's or the client's."""
     return counters.timeouts + counters.given_up
+
+
+def _steady(system: System) -> bool:
+    """Return whether a load goes on as it is: where it ends, or changes, there is no such state."""
+    traffic = system.workload.traffic
+    if isinstance(traffic, Closed):
+        return traffic.messages is None
+    return not isinstance(traffic, Piecewise) and not system.faults
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:

@@ -19,6 +19,8 @@ from lhsim.models import (
     Memory,
     Network,
     Periodic,
+    Piece,
+    Piecewise,
     Poisson,
     PollingServer,
     PushServer,
@@ -365,7 +367,46 @@ def test_intervals_of_a_single_run_hold_the_estimate():
     ):
         assert low < estimate < high
         assert high - low < 0.2 * estimate
-    assert math.isnan(latency.interval(0.9999)[0])  # five batches would hold under one each
+    rare = latency.estimate(0.9999)  # of which there is not one
+    assert rare.high == math.inf
+    assert rare.flags == ("thin tail",)
+
+
+def test_a_run_reports_what_mser_would_leave_out():
+    """A start of all at once takes seconds of a server that is nearly busy."""
+    connect = Cpu(connect=Deterministic(0.02), parse_message=MS)
+    slow = attrs.evolve(PUSH, cpu=connect, workload=Workload(traffic=Poisson(1.0)))
+    early = lhsim.simulate(slow, agents=400, duration=60.0, warmup=0.5)
+    assert early.short_warmup
+    assert early.truncation.time == pytest.approx(8 / (1 - 0.4), abs=6)
+    assert "short warm-up" in early.summary()
+    assert "short warm-up" in early.estimate(0.99).flags
+    assert early.row()["short_warmup"]
+    late = lhsim.simulate(slow, agents=400, duration=60.0, warmup=20.0)
+    assert not late.short_warmup
+    assert late.row()["mser_truncation_s"] == late.truncation.time
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [Closed(3), Piecewise((Piece(5.0, 1.0), Piece(5.0, 9.0)))],
+    ids=["a loop that ends", "bursts"],
+)
+def test_a_load_that_is_not_steady_needs_no_warm_up(traffic):
+    result = run(attrs.evolve(PUSH, workload=Workload(traffic=traffic)), 10, duration=60.0)
+    assert result.truncation is None
+    assert not result.short_warmup
+    assert math.isnan(result.row()["mser_truncation_s"])
+
+
+def test_what_an_overloaded_run_says_carries_a_flag():
+    slow = attrs.evolve(PUSH, cpu=Cpu(parse_message=Deterministic(0.05)))
+    result = run(attrs.evolve(slow, workload=Workload(traffic=Poisson(1.0))), 40, duration=60.0)
+    assert result.overloaded
+    assert {"overloaded", "lower bound"} <= set(result.mean_estimate().flags)
+    p99 = result.estimate(0.99)
+    assert p99.high == math.inf
+    assert {"overloaded", "lower bound"} <= set(p99.flags)
 
 
 def test_an_overloaded_run_says_so_and_at_which_rate():

@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from lhsim.analysis.intervals import Estimate, estimate
+from lhsim.analysis import flags
+from lhsim.analysis.intervals import (
+    Estimate,
+    batch_means,
+    estimate,
+    quantile_of_batches,
+    quantile_over_replications,
+    von_neumann_ratio,
+)
 
 
 def test_a_textbook_example():
@@ -25,7 +33,7 @@ def test_one_value_has_no_interval():
 
 
 def test_what_is_not_known_is_left_out():
-    assert estimate([1.0, math.nan, 1.0, None]) == Estimate(1.0, 1.0, 1.0, 2)
+    assert estimate([1.0, math.nan, 1.0, None, 1.0]) == Estimate(1.0, 1.0, 1.0, 3)
 
 
 def test_without_values_nothing_is_known():
@@ -45,3 +53,171 @@ def test_a_normal_quantile_instead_of_students_would_not():
     samples = np.random.default_rng(1).normal(5.0, 2.0, (2000, 4))
     half = 1.96 * samples.std(axis=1, ddof=1) / 2
     assert np.mean(np.abs(samples.mean(axis=1) - 5.0) <= half) < 0.93
+
+
+@pytest.mark.parametrize(("values", "few"), [([1.0, 2.0], True), ([1.0, 2.0, 3.0], False)])
+def test_fewer_than_three_replications_carry_a_flag(values, few):
+    found = estimate(values)
+    assert found.flags == ((flags.FEW_REPLICATIONS,) if few else ())
+    assert found.reliable is not few
+
+
+def test_the_half_width_is_that_of_the_farther_end():
+    found = Estimate(-10.0, -11.0, -8.0, 5)
+    assert (found.half_width, found.relative_half_width) == (2.0, 0.2)
+    assert Estimate(0.0, 0.0, 0.0, 5).relative_half_width == 0.0
+    assert Estimate(0.0, -1.0, 1.0, 5).relative_half_width == math.inf
+    assert math.isnan(Estimate(1.0, math.nan, math.nan, 1).relative_half_width)
+    scaled = Estimate(1.0, 0.5, 2.0, 4, (flags.THIN_TAIL,)).scaled(1e3)
+    assert scaled == Estimate(1e3, 500.0, 2e3, 4, (flags.THIN_TAIL,))
+
+
+def test_flags_are_there_once_and_in_one_order():
+    found = Estimate(1.0, 0.0, 2.0, 2).flagged(flags.OVERLOADED, flags.THIN_TAIL)
+    again = found.flagged(flags.THIN_TAIL, flags.FEW_BATCHES)
+    assert again.flags == (flags.FEW_BATCHES, flags.THIN_TAIL, flags.OVERLOADED)
+
+
+# Batches
+
+
+def test_batch_means_by_hand():
+    """Ten batches of two values, with means 1 ... 10 in an order that is not sorted."""
+    means = np.array([3.0, 9, 1, 7, 5, 10, 2, 8, 4, 6])
+    found = batch_means(2 * means, [2] * 10)
+    half = 2.2622 * 3.0277 / math.sqrt(10)  # t(0.975, 9) s / sqrt(n)
+    assert (found.value, found.n, found.flags) == (5.5, 10, ())
+    assert found.interval == pytest.approx((5.5 - half, 5.5 + half), abs=1e-3)
+
+
+def test_twenty_batches_become_ten_and_eight_stay_few():
+    rng = np.random.default_rng(3)
+    assert batch_means(rng.normal(size=20), np.ones(20)).n == 10
+    few = batch_means(rng.normal(size=8), np.ones(8))
+    assert (few.n, few.flags) == (8, (flags.FEW_BATCHES,))
+
+
+def test_von_neumanns_ratio_by_hand():
+    assert von_neumann_ratio([1.0, 2.0, 3.0]) == pytest.approx(2 / 2)
+    assert von_neumann_ratio([1.0, -1.0, 1.0]) == pytest.approx(8 / (8 / 3))
+    assert math.isnan(von_neumann_ratio([2.0, 2.0]))
+
+
+def test_independent_batches_are_called_correlated_in_one_case_of_a_hundred():
+    """The share of 4,000 is off by less than four standard errors, and skew does not matter."""
+    samples = np.random.default_rng(5).exponential(size=(4_000, 20))
+    found = [flags.CORRELATED_BATCHES in batch_means(one, np.ones(20)).flags for one in samples]
+    assert np.mean(found) < 0.01 + 4 * math.sqrt(0.01 * 0.99 / 4_000)
+
+
+def test_correlated_batches_are_found():
+    """An AR(1) process with a correlation of 0.8 between neighbours."""
+    rng, found = np.random.default_rng(5), 0
+    for _ in range(200):
+        x = np.zeros(20)
+        noise = rng.normal(size=20)
+        for i in range(1, 20):
+            x[i] = 0.8 * x[i - 1] + noise[i]
+        found += flags.CORRELATED_BATCHES in batch_means(x, np.ones(20)).flags
+    assert found > 150
+
+
+# Quantiles
+
+
+def of_samples(rows, q, interval=quantile_over_replications):
+    """Return the estimate of a quantile from raw values, one row for each part."""
+    everything = np.sort(np.concatenate(rows))
+
+    def quantile(level):
+        return float(np.quantile(everything, level, method="inverted_cdf"))
+
+    value = quantile(q)
+    return interval(q, [np.mean(row <= value) for row in rows], [len(r) for r in rows], quantile)
+
+
+def test_a_quantile_by_hand():
+    """The values 1 ... 400, of which the four replications have 11, 9, 10, 10 % below 41."""
+    low = np.split(np.arange(1, 41), [11, 20, 30])
+    high = np.split(np.arange(41, 401), [89, 180, 270])
+    found = of_samples([np.concatenate(parts) for parts in zip(low, high, strict=True)], 0.1)
+    # s = 0.01 sqrt(2 / 3) = 0.00816, t(0.975, 3) = 3.182: 0.1 +- 0.013, so 5.196 values of 400.
+    assert found.value == 40
+    assert found.interval == (35, 46)
+    assert found.flags == ()
+
+
+def test_the_quantile_is_that_of_all_values_and_not_the_mean_of_biased_ones():
+    """Exponential values, 50 in each of 20 replications: their own p90 are too low on average."""
+    rows = np.random.default_rng(2).exponential(size=(2_000, 20, 50))
+    together = [of_samples(some, 0.9).value for some in rows[:500]]
+    assert abs(np.mean(together) - math.log(10)) < 0.01
+    apart = np.quantile(rows, 0.9, axis=2, method="inverted_cdf").mean()
+    assert apart < math.log(10) - 0.03
+
+
+def test_the_interval_of_a_quantile_covers_it_as_often_as_it_says():
+    """Of 1,000 samples of 10 replications whose values are alike, as those of one host would be."""
+    rng, held = np.random.default_rng(4), 0
+    for _ in range(1_000):
+        scale = rng.lognormal(sigma=0.1, size=(10, 1))
+        held += _holds(of_samples(list(scale * rng.exponential(size=(10, 400))), 0.9), TRUE_P90)
+    assert 0.92 < held / 1_000 < 0.98  # more than four standard errors about 0.95
+
+
+def test_an_interval_that_takes_values_of_a_replication_for_independent_does_not():
+    rng, held = np.random.default_rng(4), 0
+    for _ in range(1_000):
+        scale = rng.lognormal(sigma=0.1, size=(10, 1))
+        everything = (scale * rng.exponential(size=(10, 400))).ravel()
+        half = 1.96 * math.sqrt(0.9 * 0.1 / 4_000)
+        low, high = np.quantile(everything, [0.9 - half, 0.9 + half])
+        held += low <= TRUE_P90 <= high
+    assert held / 1_000 < 0.92
+
+
+def _holds(found, truth):
+    return found.low <= truth <= found.high
+
+
+def _true_p90():
+    """Return the p90 of an exponential value with a lognormal scale, by quadrature."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    scale, weights = np.exp(0.1 * nodes), weights / weights.sum()
+    low, high = 1.0, 4.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = weights @ np.exp(-middle / scale) > 0.1
+        low, high = (middle, high) if above else (low, middle)
+    return low
+
+
+TRUE_P90 = _true_p90()
+
+
+def test_a_quantile_beyond_what_the_sample_can_show_has_no_upper_end():
+    rows = np.random.default_rng(2).exponential(size=(5, 20))
+    found = of_samples(rows, 0.99)
+    assert found.high == math.inf
+    assert flags.THIN_TAIL in found.flags
+    assert of_samples(rows, 0.5).flags == ()
+
+
+def test_values_that_come_in_clumps_make_a_thin_tail():
+    """As many values beyond the quantile, in all of the parts or in three of them."""
+    even, clumped = np.zeros((10, 1_000)), np.zeros((10, 1_000))
+    even[:, :10] = clumped[:1, :40] = clumped[1:3, :30] = 1.0
+    shares = {"even": (even < 0.5).mean(axis=1), "clumped": (clumped < 0.5).mean(axis=1)}
+    found = {
+        name: quantile_of_batches(0.99, some, [1_000] * 10, lambda level: level)
+        for name, some in shares.items()
+    }
+    assert found["even"].flags == ()
+    assert flags.THIN_TAIL in found["clumped"].flags
+
+
+def test_one_part_has_no_interval_and_empty_parts_do_not_count():
+    found = quantile_over_replications(0.5, [0.5, 0.0], [10, 0], lambda level: level)
+    assert (found.value, found.n) == (0.5, 1)
+    assert math.isnan(found.low)
+    assert flags.FEW_REPLICATIONS in found.flags

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import math
 
-from lhsim.analysis.levels import level_rows, metric_rows
+from lhsim.analysis.intervals import Estimate
+from lhsim.analysis.levels import level_of, level_rows, metric_rows
 
 RUN = {
     "system": "polling",
@@ -71,3 +72,34 @@ def test_the_long_table_has_units_and_intervals():
     assert rows["backlog_growth_per_s"]["unit"] == "1/s"
     assert rows["utilization"]["unit"] == "1"
     assert not {"seed", "bottleneck", "overloaded", "p99_is_lower_bound"} & rows.keys()
+
+
+POOLED = {level_of(RUN): {"p99_latency_ms": Estimate(985.0, 970.0, math.inf, 3, ("thin tail",))}}
+
+
+def test_a_quantile_of_all_messages_takes_the_place_of_the_mean_of_quantiles():
+    runs = [RUN, RUN, RUN | {"p99_latency_ms": 1100.0}]
+    (row,) = level_rows(runs, POOLED)
+    assert row["p99_latency_ms"] == 985.0
+    assert row["p99_ci95_ms"] == [970.0, None]
+    assert row["flags"] == {"p99_latency_ms": ["thin tail"]}
+    rows = {row["metric"]: row for row in metric_rows(runs, POOLED)}
+    p99 = rows["p99_latency_ms"]
+    assert (p99["statistic"], p99["ci_low"], p99["ci_high"]) == ("quantile", 970.0, None)
+    assert (p99["reliable"], p99["flags"]) == (False, "thin tail")
+    assert (rows["utilization"]["reliable"], rows["utilization"]["flags"]) == (True, "")
+
+
+def test_two_runs_are_too_few_for_any_interval():
+    (row,) = level_rows([RUN, RUN])
+    assert row["flags"]["utilization"] == ["few replications"]
+    assert "max_latency_ms" not in row["flags"]
+
+
+def test_flags_of_runs_are_those_of_their_level():
+    short, over = {"short_warmup": True}, {"overloaded": True, "p99_is_lower_bound": True}
+    (most,) = level_rows([RUN | short | over, RUN | short | over, RUN])
+    assert most["flags"]["p99_latency_ms"] == ["lower bound", "short warm-up", "overloaded"]
+    assert most["flags"]["utilization"] == ["short warm-up"]
+    (fewer,) = level_rows([RUN | short, RUN, RUN])
+    assert fewer["flags"] == {}

@@ -116,12 +116,15 @@ def test_the_bound_on_model_events_is_one_and_not_far_off(one):
     assert result.model_events >= 0.8 * bound
 
 
+ONE_THOUSAND = MaxEvents(1000, 1000)
+
+
 @pytest.mark.parametrize(
     ("engine", "name"), [("simpy", "SimPy"), ("compiled", "compiled"), ("auto", "compiled")]
 )
 def test_what_is_too_much_says_why_and_for_which_engine(engine, name):
-    assert why_not(Cell(PUSH, 10, 100.0, 1, engine), 1000) is None
-    reason = why_not(Cell(PUSH, 10_000, 100.0, 1, engine), 1000)
+    assert why_not(Cell(PUSH, 10, 100.0, 1, engine), ONE_THOUSAND) is None
+    reason = why_not(Cell(PUSH, 10_000, 100.0, 1, engine), ONE_THOUSAND)
     assert reason == (
         "100 s may be the work of 400,000 model events, "
         f"and the limit for the {name} engine is 1,000 (--max-events)"

@@ -28,6 +28,7 @@ def row(agents, **changed):
         "overloaded": False,
         "extrapolated": False,
         "lower_bounds": [],
+        "flags": {},
     } | changed
 
 
@@ -148,3 +149,37 @@ def test_an_empty_column_is_left_out():
     columns = [Column("a"), Column("b", left=True)]
     assert table(columns, [["1", ""], ["22", ""]]) == " a\n 1\n22"
     assert table(columns, [["1", "x"], ["22", ""]]) == " a  b\n 1  x\n22"
+
+
+DOUBTS = """\
+push
+agents  runs     p50     p95      p99  msg/s  busiest
+    10     5  512 ms  951 ms   1.00 s   1.00  cpu 8 %
+   100   50!  512 ms  951 ms  1.00 s?   10.0  cpu 8 %
+ 1,000?  2!  512 ms  951 ms   1.00 s    100  cpu 8 %
+
+! not as precise as was asked for
+? few replications: fewer than 3 runs say too little about their spread
+? thin tail: the sample holds too few independent values beyond the quantile"""
+
+
+def test_what_cannot_be_trusted_is_marked_and_explained():
+    push = {"system": "push", "architecture": "push"}
+    few = {name: ["few replications"] for name in ("mean_latency_ms", "p99_latency_ms")}
+    thin, missed = {"p99_latency_ms": ["thin tail"]}, {"precision": "max replications"}
+    rows = [
+        row(10, **push, replications=5, precision="reached"),
+        row(100, **push, replications=50, flags=thin, **missed),
+        row(1000, **push, replications=2, flags=few, **missed),
+    ]
+    text = scaling_table(rows)
+    assert [line.split() for line in text.splitlines()] == [
+        line.split() for line in DOUBTS.splitlines()
+    ]
+
+
+def test_marks_of_their_own_need_no_other():
+    flags = {"p99_latency_ms": ["lower bound"]}
+    text = scaling_table([row(10, lower_bounds=["p99_latency_ms"], flags=flags)])
+    assert "> 1.00 s" in text
+    assert "?" not in text

@@ -1,0 +1,31 @@
+"""The measures of a level by the names that people use: ``p99`` is the column `p99_latency_ms`."""
+
+from __future__ import annotations
+
+from lhsim.errors import unknown_name
+
+COLUMNS = {
+    "mean": "mean_latency_ms",
+    "p50": "p50_latency_ms",
+    "p95": "p95_latency_ms",
+    "p99": "p99_latency_ms",
+    "throughput": "messages_per_second",
+    "utilization": "utilization",
+    "delivery": "delivery_success_rate",
+    "cpu": "cpu_utilization_percent",
+    "memory": "memory_peak_mb",
+    "queries": "database_queries_total",
+}
+
+
+def column(name: str, *, source: str | None = None, key: str | None = None) -> str:
+    """Return the column of a measure that has an interval.
+
+    Raises
+    ------
+    InputError
+        When there is no such measure; with `source` and `key` as the place.
+    """
+    if name not in COLUMNS:
+        raise unknown_name("metric", name, COLUMNS, source=source, key=key)
+    return COLUMNS[name]

@@ -1,0 +1,160 @@
+"""Replications in rounds, until a level is known as well as was asked for.
+
+A round is the runs that all levels need next, and ends when all of them are done: which runs there
+are does not depend on how many run at once. Replication r of any level has the seed
+`lhsim.streams.replication_seed(seed, r)`. The rule is in `lhsim.analysis.stopping`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from lhsim.analysis.levels import level_estimates
+from lhsim.analysis.measures import column
+from lhsim.analysis.stopping import DEFAULT_MOST, Precision, Verdict, judge
+from lhsim.errors import InputError
+from lhsim.execution import Cell, Failure, Runner, engine_of
+from lhsim.experiments import sweep as sweeps
+from lhsim.experiments.levels import work
+from lhsim.streams import replication_seed
+
+if TYPE_CHECKING:
+    from lhsim.experiments.specification import MaxEvents
+    from lhsim.experiments.sweep import OnDone, Plan, Sweep
+    from lhsim.simulation import Result
+
+LEAST, MOST = 1e-4, 1.0  # of a target
+Key = tuple[str, int]  # name of the system, agents
+Outcomes = dict[tuple[Key, int], "Result | Failure"]  # by level and seed
+Show = Callable[[str, Sequence[Cell]], AbstractContextManager["OnDone | None"]]
+
+
+@frozen
+class Rounds:
+    """How a plan is carried on from its first round."""
+
+    precision: Precision
+    seed: int
+    max_events: MaxEvents  # of all runs of a level together, beyond the first round
+
+
+def precision_of(
+    targets: Mapping[str, float], most: int | None, replications: int | None, *, cli: bool = False
+) -> Precision | None:
+    """Return what was asked for; None where no measure is named.
+
+    Parameters
+    ----------
+    targets
+        Relative half-widths by the names of measures, as in `lhsim.analysis.measures`.
+    most
+        Replications of a level at most; None: 50.
+    replications
+        Of each level, as they were asked for; None where they were not.
+    cli
+        Name options instead of arguments in what is refused.
+
+    Raises
+    ------
+    InputError
+        For a measure that has no interval, a target out of range, or budgets that contradict.
+    """
+    place = {"source": "--max-replications"} if cli else {"key": "max_replications"}
+    if not targets:
+        if most is not None:
+            allowed = "together with --precision" if cli else "together with precision"
+            raise InputError("nothing says how precise", **place, allowed=allowed)
+        return None
+    where = {"source": "--precision"} if cli else {"key": "precision"}
+    for name, target in targets.items():
+        column(name, **where)
+        number = isinstance(target, int | float) and not isinstance(target, bool)
+        if not number or not LEAST <= target < MOST:
+            allowed = "a half-width from 0.01 % to below 100 % of the value, such as p99=5%"
+            raise InputError(f"{name}: {target!r} is out of range", **where, allowed=allowed)
+    limit = DEFAULT_MOST if most is None else most
+    least = max(2, replications or 0)
+    if type(limit) is not int or limit < least:
+        allowed = f"a whole number >= {least}" + (", the replications" if least > 2 else "")
+        raise InputError(f"{limit!r} is out of range", **place, allowed=allowed)
+    return Precision(dict(targets), limit)
+
+
+def carry_out(
+    prepared: Plan,
+    rounds: Rounds,
+    runner: Runner,
+    *,
+    fail_fast: bool = False,
+    show: Show,
+) -> Sweep:
+    """Run a plan and what it takes to know its levels; after Ctrl-C with what was finished.
+
+    Parameters
+    ----------
+    prepared
+        The runs of the first round.
+    rounds
+        How it goes on.
+    runner
+        Runs them.
+    fail_fast
+        Run nothing more after a run has failed.
+    show
+        Makes what is called with each finished run of a round, from its title and its runs.
+    """
+    levels: dict[Key, list[Cell]] = {}
+    for cell in prepared.cells:
+        levels.setdefault(_key(cell), []).append(cell)
+    outcomes: Outcomes = {}
+    verdicts: dict[Key, Verdict] = {}
+    due, number, ended = list(prepared.cells), 1, False
+    while due and not ended:
+        with show(f"round {number}", due) as on_done:
+            done, ended = runner.run(due, on_done=on_done)
+        outcomes |= {(_key(due[i]), due[i].seed): outcome for i, outcome in done.items()}
+        if ended or (fail_fast and any(isinstance(one, Failure) for one in done.values())):
+            break
+        asking = {_key(cell): levels[_key(cell)] for cell in due}
+        verdicts |= {key: _judge(cells, outcomes, rounds) for key, cells in asking.items()}
+        due = [new for key in asking for new in _more(levels[key], verdicts[key], rounds)]
+        number += 1
+    runs = [(cell, outcomes.get((key, cell.seed))) for key in levels for cell in levels[key]]
+    found = sweeps.collect(prepared, runs, interrupted=ended)
+    return evolve(found, precision=rounds.precision, verdicts=verdicts)
+
+
+def _key(cell: Cell) -> Key:
+    return cell.system.name, cell.agents
+
+
+def _judge(cells: Sequence[Cell], outcomes: Outcomes, rounds: Rounds) -> Verdict:
+    """Return the verdict over one level."""
+    ended = [outcomes[_key(cell), cell.seed] for cell in cells]
+    results = [one for one in ended if not isinstance(one, Failure)]
+    most = rounds.max_events.of(engine_of(cells[0]))
+    affordable = max(most // max(1, work(cells[0])), 1)
+    if not results:
+        return Verdict("failed", len(cells), dict.fromkeys(rounds.precision.targets))
+    pooled = sweeps.pooled_quantiles([result.latency for result in results])
+    columns = {name: column(name) for name in rounds.precision.targets}
+    records = [sweeps.run_record(result) for result in results]
+    by_column = level_estimates(records, pooled, columns.values())
+    estimates = {name: by_column[one] for name, one in columns.items()}
+    return judge(estimates, len(cells), rounds.precision, affordable)
+
+
+def _more(cells: list[Cell], verdict: Verdict, rounds: Rounds) -> list[Cell]:
+    """Return the runs that a level needs next, and add them to its runs."""
+    if verdict.reason:
+        return []
+    new = [
+        evolve(cells[0], seed=replication_seed(rounds.seed, number))
+        for number in range(len(cells), verdict.replications)
+    ]
+    cells += new
+    return new
