@@ -217,9 +217,11 @@ def _inverted(
     error = math.sqrt(float(deviations @ deviations) / (n - 1) / n)
     half = _student(n, confidence) * error
     low = quantile(q - half) if q > half else 0.0
-    high = quantile(q + half) if q + half < 1 else math.inf
+    total = float(counts.sum())
+    beyond = q + half >= 1 or total * (1 - q) < 1
+    high = math.inf if beyond else quantile(q + half)
     # With k independent values in the tail the standard error of its share is 1 / sqrt(k) of it.
-    thin = error * math.sqrt(SMALLEST_TAIL) > tail or half >= tail
+    thin = error * math.sqrt(SMALLEST_TAIL) > tail or half >= tail or total * tail < SMALLEST_TAIL
     return Estimate(value, low, high, n, (flags.THIN_TAIL,) if thin else ())
 
 

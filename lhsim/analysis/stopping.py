@@ -24,7 +24,7 @@ from lhsim.analysis import flags
 from lhsim.analysis.intervals import Estimate
 from lhsim.checks import whole
 
-FIRST = 5  # replications, before anything is known of their spread
+FIRST = 10  # replications, before anything is known of their spread (Law 2015, section 9.4.1)
 GROWTH = 2  # of the replications in a round, at most
 MARGIN = 1.1  # what is estimated from few replications is asked for with some to spare
 DEFAULT_MOST = 50

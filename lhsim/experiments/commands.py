@@ -20,7 +20,6 @@ from lhsim import _resources
 from lhsim.analysis.stopping import REACHED, Precision
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Runner, Store, Tally, default_kind, workers
-from lhsim.experiments import precision as rounds
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import Source, check_folder, source, versions, write_results
@@ -124,14 +123,15 @@ def carry_out(
         return progress(f"{title}, {name}", left, shown=options.show_progress)
 
     how = Rounds(precision, options.seed, max_events)
-    return rounds.carry_out(plan, how, runner, fail_fast=options.fail_fast, show=show)
+    return sweeps.carry_out_rounds(plan, how, runner, fail_fast=options.fail_fast, show=show)
 
 
 def replications_of(plan: Plan, sweep: Sweep) -> str:
     """Return how many runs a level has, in words."""
     if sweep.precision is None:
         return f"{plan.replications} run" + ("s" if plan.replications > 1 else "")
-    return f"{plan.replications}-{sweep.precision.most} runs"
+    least, most = plan.replications, sweep.precision.most
+    return f"{most} runs" if least == most else f"{least}-{most} runs"
 
 
 def precision_lines(sweep: Sweep) -> list[str]:
@@ -140,7 +140,7 @@ def precision_lines(sweep: Sweep) -> list[str]:
     if precision is None:
         return []
     targets = ", ".join(f"{name} to {100 * one:.3g} %" for name, one in precision.targets.items())
-    joint = f"; together at least {precision.joint_confidence:.0%}"
+    joint = f"; together at least {100 * precision.joint_confidence:.0f} %"
     lines = [f"95 % intervals: {targets}" + (joint if len(precision.targets) > 1 else "")]
     missed: dict[str, list[str]] = {}
     for row in sweep.level_rows():

@@ -9,8 +9,9 @@ from lhsim.analysis.knee import Knee, Level, bracket, search
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.levels import Horizon
+from lhsim.experiments.records import run_record
 from lhsim.experiments.specification import KneeSearch, MaxEvents
-from lhsim.experiments.sweep import OnDone, Sweep, knee_level, run_record
+from lhsim.experiments.sweep import OnDone, Sweep, knee_level
 
 if TYPE_CHECKING:
     from lhsim.models import System

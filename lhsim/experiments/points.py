@@ -34,8 +34,9 @@ from lhsim.experiments.commands import (
 from lhsim.experiments.levels import Horizon, Skipped
 from lhsim.experiments.options import Options
 from lhsim.experiments.progress import progress
+from lhsim.experiments.records import pooled_quantiles, run_record
 from lhsim.experiments.specification import KINDS, ParameterSweep, load_sweep
-from lhsim.experiments.sweep import FailedRun, Sweep, pooled_quantiles, run_record
+from lhsim.experiments.sweep import FailedRun, Sweep
 from lhsim.models import System
 from lhsim.report.points import WIDTH, points_table
 from lhsim.simulation import Result

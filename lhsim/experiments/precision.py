@@ -8,7 +8,6 @@ are does not depend on how many run at once. Replication r of any level has the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -17,20 +16,19 @@ from lhsim.analysis.levels import level_estimates
 from lhsim.analysis.measures import column
 from lhsim.analysis.stopping import DEFAULT_MOST, Precision, Verdict, judge
 from lhsim.errors import InputError
-from lhsim.execution import Cell, Failure, Runner, engine_of
-from lhsim.experiments import sweep as sweeps
+from lhsim.execution import Cell, Failure, engine_of
 from lhsim.experiments.levels import work
+from lhsim.experiments.records import pooled_quantiles, run_record
 from lhsim.streams import replication_seed
 
 if TYPE_CHECKING:
     from lhsim.experiments.specification import MaxEvents
-    from lhsim.experiments.sweep import OnDone, Plan, Sweep
     from lhsim.simulation import Result
 
 LEAST, MOST = 1e-4, 1.0  # of a target
 Key = tuple[str, int]  # name of the system, agents
 Outcomes = dict[tuple[Key, int], "Result | Failure"]  # by level and seed
-Show = Callable[[str, Sequence[Cell]], AbstractContextManager["OnDone | None"]]
+Round = tuple[dict[int, "Result | Failure"], bool]  # outcomes by index; whether it was interrupted
 
 
 @frozen
@@ -40,6 +38,15 @@ class Rounds:
     precision: Precision
     seed: int
     max_events: MaxEvents  # of all runs of a level together, beyond the first round
+
+
+@frozen
+class Done:
+    """What was run."""
+
+    runs: tuple[tuple[Cell, Result | Failure | None], ...]  # by level and replication
+    verdicts: Mapping[Key, Verdict]
+    interrupted: bool
 
 
 def precision_of(
@@ -85,37 +92,34 @@ def precision_of(
 
 
 def carry_out(
-    prepared: Plan,
+    first: Sequence[Cell],
     rounds: Rounds,
-    runner: Runner,
+    run_round: Callable[[str, Sequence[Cell]], Round],
     *,
     fail_fast: bool = False,
-    show: Show,
-) -> Sweep:
-    """Run a plan and what it takes to know its levels; after Ctrl-C with what was finished.
+) -> Done:
+    """Run what it takes to know the levels of some cells.
 
     Parameters
     ----------
-    prepared
+    first
         The runs of the first round.
     rounds
         How it goes on.
-    runner
-        Runs them.
+    run_round
+        Runs the cells of a round, under a title, and returns their outcomes by index, and whether
+        it was interrupted.
     fail_fast
-        Run nothing more after a run has failed.
-    show
-        Makes what is called with each finished run of a round, from its title and its runs.
+        Run no other round after a run has failed.
     """
     levels: dict[Key, list[Cell]] = {}
-    for cell in prepared.cells:
+    for cell in first:
         levels.setdefault(_key(cell), []).append(cell)
     outcomes: Outcomes = {}
     verdicts: dict[Key, Verdict] = {}
-    due, number, ended = list(prepared.cells), 1, False
+    due, number, ended = list(first), 1, False
     while due and not ended:
-        with show(f"round {number}", due) as on_done:
-            done, ended = runner.run(due, on_done=on_done)
+        done, ended = run_round(f"round {number}", due)
         outcomes |= {(_key(due[i]), due[i].seed): outcome for i, outcome in done.items()}
         if ended or (fail_fast and any(isinstance(one, Failure) for one in done.values())):
             break
@@ -124,8 +128,7 @@ def carry_out(
         due = [new for key in asking for new in _more(levels[key], verdicts[key], rounds)]
         number += 1
     runs = [(cell, outcomes.get((key, cell.seed))) for key in levels for cell in levels[key]]
-    found = sweeps.collect(prepared, runs, interrupted=ended)
-    return evolve(found, precision=rounds.precision, verdicts=verdicts)
+    return Done(tuple(runs), verdicts, ended)
 
 
 def _key(cell: Cell) -> Key:
@@ -140,9 +143,9 @@ def _judge(cells: Sequence[Cell], outcomes: Outcomes, rounds: Rounds) -> Verdict
     affordable = max(most // max(1, work(cells[0])), 1)
     if not results:
         return Verdict("failed", len(cells), dict.fromkeys(rounds.precision.targets))
-    pooled = sweeps.pooled_quantiles([result.latency for result in results])
+    pooled = pooled_quantiles([result.latency for result in results])
     columns = {name: column(name) for name in rounds.precision.targets}
-    records = [sweeps.run_record(result) for result in results]
+    records = [run_record(result) for result in results]
     by_column = level_estimates(records, pooled, columns.values())
     estimates = {name: by_column[one] for name, one in columns.items()}
     return judge(estimates, len(cells), rounds.precision, affordable)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +23,9 @@ from attrs import evolve, field, frozen
 from lhsim.errors import InputError, unknown_name
 from lhsim.execution import Cell, Failure, Runner, Store, default_kind, workers
 from lhsim.experiments import levels as levels_of
+from lhsim.experiments import precision as rounds
 from lhsim.experiments.levels import Horizon, Skipped
+from lhsim.experiments.records import pooled_quantiles, run_record
 from lhsim.experiments.specification import MaxEvents
 from lhsim.planning import ScaleOut, scaled_out, scaled_out_name
 
@@ -40,10 +42,8 @@ if TYPE_CHECKING:
     from lhsim.models import System
     from lhsim.simulation import Result
 
-LEVELS = (50, 95, 99)  # of the quantiles in a row [%]
-MS = 1e3
-
 OnDone = Callable[[Cell, "Result | Failure"], None]
+Show = Callable[[str, Sequence[Cell]], AbstractContextManager[OnDone | None]]
 
 
 @frozen
@@ -269,8 +269,8 @@ def sweep(
     precision
         Replicate each level until the half-width of the 95 % interval of each named measure is at
         most so large a part of its value, as ``{"p99": 0.05}`` (`lhsim.analysis.measures`), with
-        `replications`, and 5 at least, in the first round. `Sweep.verdicts` says how far each level
-        has come. The runs of a level together are held to `max_events`, too.
+        `replications`, and 10 at least, in the first round. `Sweep.verdicts` says how far each
+        level has come. The runs of a level together are held to `max_events`, too.
     max_replications
         Of a level, with `precision`. None: 50.
     agents_per_server
@@ -304,8 +304,6 @@ def sweep(
     InputError
         Before anything runs, when an argument cannot be used.
     """
-    from lhsim.experiments import precision as rounds  # noqa: PLC0415 - imports scipy
-
     chosen = _load(systems)
     horizon = Horizon(messages, min_duration, duration)
     limit = MaxEvents().unless(max_events)
@@ -321,10 +319,9 @@ def sweep(
         runner = Runner(executor, store, fail_fast=fail_fast)
         if asked is None:
             return carry_out(prepared, runner, on_done=on_done)
-        how = rounds.Rounds(asked, seed, limit)
-        return rounds.carry_out(
+        return carry_out_rounds(
             prepared,
-            how,
+            rounds.Rounds(asked, seed, limit),
             runner,
             fail_fast=fail_fast,
             show=lambda _title, _cells: nullcontext(on_done),
@@ -377,6 +374,39 @@ def carry_out(
     outcomes, interrupted = (runner or Runner()).run(prepared.cells, on_done=on_done)
     runs = [(cell, outcomes.get(index)) for index, cell in enumerate(prepared.cells)]
     return collect(prepared, runs, interrupted=interrupted)
+
+
+def carry_out_rounds(
+    prepared: Plan,
+    how: rounds.Rounds,
+    runner: Runner,
+    *,
+    fail_fast: bool = False,
+    show: Show,
+) -> Sweep:
+    """Run a plan, and what it takes to know its levels; after Ctrl-C with what was finished.
+
+    Parameters
+    ----------
+    prepared
+        The runs of the first round.
+    how
+        How it goes on.
+    runner
+        Runs them.
+    fail_fast
+        Run no other round after a run has failed.
+    show
+        Makes what is called with each finished run of a round, from its title and its runs.
+    """
+
+    def run_round(title: str, cells: Sequence[Cell]) -> rounds.Round:
+        with show(title, cells) as on_done:
+            return runner.run(cells, on_done=on_done)
+
+    done = rounds.carry_out(prepared.cells, how, run_round, fail_fast=fail_fast)
+    found = collect(prepared, done.runs, interrupted=done.interrupted)
+    return evolve(found, precision=how.precision, verdicts=done.verdicts)
 
 
 def collect(
@@ -441,24 +471,6 @@ def _comparison_row(found: Comparison) -> dict[str, Any]:
         "reliable": found.ratio.reliable,
         "flags": ", ".join(found.ratio.flags),
     }
-
-
-def pooled_quantiles(latencies: Sequence[Latency]) -> dict[str, Estimate]:
-    """Return the quantiles of the messages of all replications together, by column [ms]."""
-    from lhsim.metrics.latency import quantile_of_runs  # noqa: PLC0415 - imports scipy
-
-    return {
-        f"p{level}_latency_ms": quantile_of_runs(latencies, level / 100).scaled(MS)
-        for level in LEVELS
-    }
-
-
-def run_record(result: Result) -> dict[str, Any]:
-    """Return a run as a flat record, with which of its latencies are lower bounds."""
-    bounds = {
-        f"p{level}_is_lower_bound": result.latency.is_lower_bound(level / 100) for level in LEVELS
-    }
-    return {**result.row(), **bounds}
 
 
 def _load(systems: str | Path | System | Sequence[str | Path | System]) -> list[System]:

@@ -140,3 +140,29 @@ def test_a_folder_that_cannot_be(refused, folder):
     Path("file").write_text("")
     assert refused(*POLLING, "--output-dir", "file").startswith("--output-dir: 'file' cannot")
     assert refused(*POLLING, "--output-dir", "file/x").startswith("--output-dir: 'file/x' cannot")
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (["--precision", "p99"], "--precision: 'p99' is no target; allowed: METRIC=PERCENT"),
+        (["--precision", "p99=few"], "--precision: 'p99=few' is no target"),
+        (["--precision", "p99=0%"], "--precision: p99: 0.0 is out of range; allowed: a half-width"),
+        (["--precision", "p99=100%"], "--precision: p99: 1.0 is out of range"),
+        (
+            ["--precision", "p98=5%"],
+            "--precision: unknown metric 'p98' (did you mean",
+        ),
+        (["--precision", "max=5%"], "--precision: unknown metric 'max'"),
+        (["--precision", "p99=5%", "--precision", "p99=1%"], "--precision: p99 is there twice"),
+        (["--max-replications", "20"], "--max-replications: nothing says how precise; allowed: to"),
+        (["--max-replications", "1"], "--max-replications: 1 is out of range"),
+        (
+            ["--precision", "p99=5%", "--replications", "20", "--max-replications", "10"],
+            "--max-replications: 10 is out of range; allowed: a whole number >= 20",
+        ),
+    ],
+)
+@pytest.mark.parametrize("experiment", ["scaling", "latency"])
+def test_precisions_that_cannot_be(refused, experiment, given, line):
+    assert refused(experiment, "--system", "./polling.toml", "--quiet", *given).startswith(line)

@@ -85,6 +85,63 @@ def test_a_single_run_has_no_interval(folder, capsys):
     assert {row["latency_ci95_ms"] for row in rows} == {None}
 
 
+def test_what_cannot_be_trusted_says_so_wherever_it_is_shown(folder, capsys):
+    few = ("--replications", "2", "--agents", "10")
+    assert scaling(*few, "--format", "json") == 0
+    for row in json.loads(capsys.readouterr().out):
+        assert row["flags"]["p99_latency_ms"][0] == "few replications"
+    assert scaling(*few, "--format", "csv") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert "p99_latency_ms: few replications" in rows[0]["flags"]
+    assert scaling(*few) == 0
+    text = capsys.readouterr().out
+    assert "10?" in text
+    assert "? few replications: fewer than 3 runs" in text
+    metrics = pd.read_parquet("results/scaling/metrics.parquet").set_index("metric")
+    assert not metrics.loc["p99_latency_ms", "reliable"].any()
+    assert set(metrics.loc["utilization", "flags"]) == {"few replications"}
+
+
+PRECISE = ("--precision", "mean=10%", "--precision", "utilization=20%", "--max-replications", "14")
+
+
+def test_a_precision_is_kept_or_the_budget_is_spent_with_any_number_of_jobs(lhsim):
+    asked = ("scaling", *BOTH, "--agents", "10,80", "--duration", "20", *PRECISE, "--quiet")
+    runs = {
+        name: lhsim(*asked, "--format", "json", "--jobs", jobs, "--output-dir", name)
+        for name, jobs in (("one", "1"), ("two", "2"))
+    }
+    assert {run.returncode for run in runs.values()} == {0}
+    assert len({run.stdout for run in runs.values()}) == 1
+    assert len({Path(name, "metrics.parquet").read_bytes() for name in runs}) == 1
+    rows = json.loads(runs["one"].stdout, parse_constant=pytest.fail)
+    for row in rows:
+        assert row["precision"] in {"reached", "max replications"}
+        assert 10 <= row["replications"] <= 14
+        if row["precision"] == "reached":
+            assert row["relative_half_widths"]["mean"] <= 0.1
+            assert row["relative_half_widths"]["utilization"] <= 0.2
+        else:
+            assert row["replications"] == 14
+    assert json.loads(Path("one/manifest.json").read_text())["options"]["precision"] == {
+        "mean": 0.1,
+        "utilization": 0.2,
+    }
+
+
+def test_the_table_says_what_was_asked_and_what_was_not_reached(folder, capsys):
+    asked = ("--precision", "mean=0.1%", "--precision", "p50=90%", "--max-replications", "6")
+    assert scaling("--replications", "5", "--agents", "10,50", *asked) == 0
+    captured = capsys.readouterr()
+    assert "; 6 runs a level" in captured.out
+    assert "95 % intervals: mean to 0.1 %, p50 to 90 %; together at least 90 %" in captured.out
+    assert "not reached (max replications): polling 10; polling 50" in captured.out
+    assert " 6! " in captured.out
+    assert max(map(len, captured.out.splitlines())) <= 80
+    assert cli.run(["latency", *BOTH, "--precision", "mean=50%", "--jobs", "1"]) == 0
+    assert "reached at every level" in capsys.readouterr().out
+
+
 def test_csv_has_the_same_levels(folder, capsys):
     assert scaling("--format", "csv") == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
@@ -122,7 +179,7 @@ def test_the_folder_holds_runs_metrics_manifest_and_plot(folder, capsys):
     metrics = pd.read_parquet("out/metrics.parquet")
     assert list(metrics) == [
         *("system", "architecture", "agents", "servers", "metric", "statistic"),
-        *("value", "ci_low", "ci_high", "n", "unit"),
+        *("value", "ci_low", "ci_high", "n", "unit", "reliable", "flags"),
     ]
     manifest = json.loads(Path("out/manifest.json").read_text())
     digest = hashlib.sha256(Path("polling.toml").read_bytes()).hexdigest()

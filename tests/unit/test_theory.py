@@ -23,6 +23,7 @@ from lhsim.theory import (
     FixedIntervalPolling,
     MachineRepair,
     MGc,
+    MHyper1,
     MMc,
     PeriodicSenders,
     UniversalScalability,
@@ -294,6 +295,57 @@ def test_md1_quantile_inverts_the_cdf(load, level, service):
     queue = MD1(load / service, service)
     t = queue.waiting_time_quantile(level)
     assert queue.waiting_time_cdf(t) == relative(max(level, 1 - queue.utilisation), abs=1e-9)
+
+
+# M/H/1
+
+HYPER = MHyper1(40.0, (0.2, 0.8), (0.03, 0.005))
+
+
+def test_mhyper1_agrees_with_lindleys_recursion():
+    rng = np.random.default_rng(6)
+    n = 2_000_000
+    means = np.where(rng.random(n) < 0.2, 0.03, 0.005)
+    services = rng.exponential(means)
+    responses = (lindley(rng.exponential(1 / 40.0, n), services) + services)[n // 20 :]
+    assert agrees(responses, HYPER.mean_response_time)
+    for level in (0.3, 0.5, 0.9, 0.99):
+        assert agrees(responses > HYPER.response_time_quantile(level), 1 - level)
+
+
+@given(load=st.floats(0.01, 0.95), weight=st.floats(0.01, 0.99), ratio=st.floats(1.5, 50))
+@many
+def test_mhyper1_has_the_mean_of_pollaczek_and_khinchine(load, weight, ratio):
+    means = (0.01, 0.01 * ratio)
+    service = weight * means[0] + (1 - weight) * means[1]
+    queue = MHyper1(load / service, (weight, 1 - weight), means)
+    same = MG1(load / service, service, queue.scv)
+    assert queue.mean_response_time == relative(same.mean_response_time, rel=1e-6)
+    assert queue.response_time_cdf(0.0) == relative(0.0, abs=1e-9)
+
+
+def test_mhyper1_with_nearly_equal_phases_is_m_m_1():
+    queue = MHyper1(50.0, (0.5, 0.5), (0.01, 0.01 * (1 + 1e-6)))
+    for level in (0.1, 0.5, 0.99):
+        expected = MMc(50.0, 0.01).response_time_quantile(level)
+        assert queue.response_time_quantile(level) == relative(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        ((0.0, (0.5, 0.5), (1.0, 2.0)), "arrival_rate"),
+        ((0.7, (0.5, 0.5), (1.0, 2.0)), "arrival_rate"),
+        ((0.1, (0.5, 0.6), (1.0, 2.0)), "weights"),
+        ((0.1, (0.5, 0.2, 0.3), (1.0, 2.0)), "weights"),
+        ((0.1, (0.5, 0.5), (1.0, 1.0)), "means"),
+        ((0.1, (0.5, 0.5), (1.0, -1.0)), "means"),
+    ],
+)
+def test_mhyper1_refuses_what_is_no_queue(arguments, key):
+    with pytest.raises(InputError) as refused:
+        MHyper1(*arguments)
+    assert refused.value.key == key
 
 
 # M/G/c
