@@ -172,7 +172,7 @@ class Design(abc.ABC):
         return plain[value]()
 
     @abc.abstractmethod
-    def points(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
+    def choose(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
         """Return the points, in order.
 
         Raises
@@ -188,7 +188,7 @@ class Factorial(Design):
 
     name: ClassVar[str] = "factorial"
 
-    def points(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
+    def choose(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
         """Return the points, in order."""
         values = [_listed(name, axis) for name, axis in axes.items()]
         if math.prod(map(len, values)) > MOST_POINTS:
@@ -203,7 +203,7 @@ class Zip(Design):
 
     name: ClassVar[str] = "zip"
 
-    def points(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
+    def choose(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
         """Return the points, in order."""
         values = {name: _listed(name, axis) for name, axis in axes.items()}
         first = len(next(iter(values.values())))
@@ -218,13 +218,13 @@ class Zip(Design):
 class Sampled(Design, abc.ABC):
     """So many points, spread over the whole space."""
 
-    points_wanted: int = field(alias="points", validator=whole(1))
+    points: int = field(validator=whole(1))
 
     @abc.abstractmethod
     def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
         """Return points of the unit cube, of shape (points, dimensions)."""
 
-    def points(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
+    def choose(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
         """Return the points, in order."""
         for name, axis in axes.items():
             if isinstance(axis, Range) and axis.count is not None:
@@ -247,14 +247,14 @@ class LatinHypercube(Sampled):
         from scipy.stats import qmc  # noqa: PLC0415 - only where it is asked for
 
         sampler = qmc.LatinHypercube(dimensions, rng=np.random.default_rng(seed))
-        rows: list[list[float]] = sampler.random(self.points_wanted).tolist()
+        rows: list[list[float]] = sampler.random(self.points).tolist()
         return rows
 
 
 def _power_of_two(_instance: object, attribute: Any, value: int) -> None:
     if value & (value - 1):
         allowed = "a power of 2, without which the sequence is not balanced"
-        raise InputError(f"{value!r} is out of range", key=attribute.alias, allowed=allowed)
+        raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
 
 
 @frozen(slots=False)
@@ -263,14 +263,14 @@ class Sobol(Sampled):
 
     name: ClassVar[str] = "sobol"
 
-    points_wanted: int = field(alias="points", validator=[whole(1), _power_of_two])
+    points: int = field(validator=[whole(1), _power_of_two])
 
     def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
         """Return points of the unit cube, of shape (points, dimensions)."""
         from scipy.stats import qmc  # noqa: PLC0415 - only where it is asked for
 
         sampler = qmc.Sobol(dimensions, rng=np.random.default_rng(seed))
-        rows: list[list[float]] = sampler.random(self.points_wanted).tolist()
+        rows: list[list[float]] = sampler.random(self.points).tolist()
         return rows
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from textwrap import wrap
 from typing import Any, get_args
 
@@ -135,12 +136,13 @@ def report(setup: Setup, plan: PointPlan, sweep: PointSweep, axes: Sequence[str]
 def _check_kind(path: str) -> None:
     """Refuse a file that is no specification of a sweep, before its keys are looked at."""
     kind = parameters.read_toml(_resources.find("experiments", path)).get("kind")
+    name = str(Path(path))
     if kind is None:
         others = ", ".join(sorted({*KINDS} - {"sweep"}))
         allowed = f'"sweep"; the other experiments are commands: {others}'
-        raise InputError("is missing", source=path, key="kind", allowed=allowed)
+        raise InputError("is missing", source=name, key="kind", allowed=allowed)
     if kind != "sweep":
-        raise unknown_name("kind", str(kind), ["sweep"], source=path, key="kind")
+        raise unknown_name("kind", str(kind), ["sweep"], source=name, key="kind")
 
 
 def _axes(asked: ParameterSweep, options: Options) -> dict[str, Axis]:
@@ -203,14 +205,14 @@ def _plan(asked: ParameterSweep, setup: Setup, axes: Mapping[str, Axis]) -> Poin
 
 def _places(asked: ParameterSweep, setup: Setup, axes: Mapping[str, Axis]) -> list[Place]:
     """Return each system at each point, in order."""
-    name = setup.specification.given
+    name = str(Path(setup.specification.given))
     architectures = {system.architecture for system in setup.systems}
     for path in axes:
         if server_of(path) not in {None, *architectures}:
             problem = f"no chosen system is one of {server_of(path)}"
             raise InputError(problem, source=name, key=f'axes."{path}"')
     try:
-        points = asked.design.points(axes, check_seed(setup.options.seed))
+        points = asked.design.choose(axes, check_seed(setup.options.seed))
     except InputError as error:
         key = "design" if error.key is None else f'axes."{error.key}"'
         raise InputError(error.problem, source=name, key=key, allowed=error.allowed) from None
@@ -228,7 +230,7 @@ def _places(asked: ParameterSweep, setup: Setup, axes: Mapping[str, Axis]) -> li
 
 def _place(setup: Setup, number: int, point: Point, axes: Mapping[str, Axis]) -> Place:
     """Return one of the systems with the values of a point."""
-    source, name = setup.sources[number], setup.specification.given
+    source, name = setup.sources[number], str(Path(setup.specification.given))
     path = find_system(source.given)
     data = parameters.apply_settings(parameters.read_toml(path), source.settings)
     changes = {axis: value for axis, value in point.items() if axis != AGENTS}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from lhsim.execution import Store
 from lhsim.experiments import cli
 
 POLLING = ["scaling", "--system", "./polling.toml", "--quiet"]
@@ -166,3 +168,90 @@ def test_a_folder_that_cannot_be(refused, folder):
 @pytest.mark.parametrize("experiment", ["scaling", "latency"])
 def test_precisions_that_cannot_be(refused, experiment, given, line):
     assert refused(experiment, "--system", "./polling.toml", "--quiet", *given).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--executor", "thread"], "--executor: unknown choice 'thread' (did you mean 'threads'?)"),
+        (["--scheduler", "tcp://127.0.0.1:9"], "--scheduler: is for Dask alone; allowed: with"),
+        (
+            ["--executor", "dask", "--scheduler", "tcp://127.0.0.1:9"],
+            "--scheduler: 'tcp://127.0.0.1:9' cannot be reached; allowed: the address of a Dask",
+        ),
+    ],
+)
+def test_executors(refused, options, line):
+    if "dask" in options:
+        pytest.importorskip("distributed")
+    assert refused(*POLLING, *options).startswith(line)
+
+
+def test_dask_that_is_not_installed(refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    line = refused(*POLLING, "--executor", "dask")
+    assert line.endswith("pip install 'lhsim[dask]'")
+
+
+@pytest.mark.parametrize("content", [b"lhsim cells 9\n...", b"something else"])
+def test_a_store_that_cannot_be_used_stays_as_it_is(refused, folder, content):
+    store = Path("results/scaling/cells.store")
+    store.parent.mkdir(parents=True)
+    store.write_bytes(content)
+    line = refused(*POLLING)
+    assert line.startswith(f"--output-dir: '{store}' is ")
+    assert store.read_bytes() == content
+
+
+def test_a_store_that_is_in_use(refused, folder):
+    with Store(Path("results/scaling")):
+        line = refused(*POLLING, "--fresh")
+    assert "is in use by another run; allowed: one run at a time" in line
+
+
+SWEEP = 'kind = "sweep"\nsystems = ["./polling.toml"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "line"),
+    [
+        ("agents = [1]", [], 'mine.toml: kind: is missing; allowed: "sweep"; the other'),
+        ('kind = "scaling"', [], "mine.toml: kind: unknown kind 'scaling'; allowed: sweep"),
+        (SWEEP, [], "mine.toml: axes: is missing"),
+        (
+            SWEEP + '[axes]\nagents = [1]\n"polling.intervall" = [1]',
+            [],
+            "mine.toml: axes.\"polling.intervall\": unknown key (did you mean 'interval'?)",
+        ),
+        (
+            SWEEP + '[axes]\nagents = [1]\n"polling.interval" = [1, "1 kB"]',
+            [],
+            "mine.toml: axes.\"polling.interval\": '1 kB' has the unit 'kB'",
+        ),
+        (
+            SWEEP + '[axes]\nagents = [1]\n"push.connections" = [1]',
+            [],
+            'mine.toml: axes."push.connections": no chosen system is one of push',
+        ),
+        (
+            SWEEP + '[axes]\nagents = "lin 1..9"',
+            [],
+            'mine.toml: axes."agents": does not say how many values it has',
+        ),
+        (SWEEP + "[axes]\nagents = [1.5]", [], 'mine.toml: axes."agents": 1.5 is no number of'),
+        (SWEEP + "[axes]\nagents = [0]", [], "--agents: 0 is out of range"),
+        (
+            SWEEP + '[axes]\nagents = [1]\n"polling.interval" = [1]',
+            ["--set", "polling.interval=2"],
+            "--set: polling.interval: polling.interval is an axis of the sweep",
+        ),
+    ],
+)
+def test_specifications(refused, folder, text, more, line):
+    Path("mine.toml").write_text(text)
+    assert refused("run", "./mine.toml", *more).startswith(line)
+
+
+def test_a_specification_that_is_not_there(refused):
+    assert refused("run", "./no.toml").startswith("no.toml: does not exist")
+    assert refused("run", "intervalls").startswith("unknown experiment 'intervalls' (did you mean")

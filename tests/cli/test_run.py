@@ -1,0 +1,189 @@
+"""``lhsim run FILE``: sweeps over any parameters, and the store that all experiments have."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lhsim.execution import run as run_cell
+from lhsim.execution import runner
+from lhsim.experiments import cli
+
+SWEEP = """
+kind = "sweep"
+systems = ["./polling.toml", "./push.toml"]
+replications = 2
+messages = 20
+min_duration = "5 s"
+[axes]
+agents = [5, 20]
+"polling.interval" = ["250 ms", "1 s"]
+"store.connections" = "lin 1..3 x 2"
+"""
+COMMAND = ["run", "./mine.toml", "--jobs", "1", "--quiet"]
+
+
+@pytest.fixture
+def mine(folder):
+    Path("mine.toml").write_text(SWEEP)
+    return folder
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    cells = []
+
+    def run(cell):
+        cells.append(cell)
+        return run_cell(cell)
+
+    monkeypatch.setattr(runner, "run", run)
+    return cells
+
+
+def test_rows_have_the_axes_as_columns(mine, capsys):
+    assert cli.run([*COMMAND, "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    places = [
+        (row["system"], row["agents"], row["polling.interval"], row["store.connections"])
+        for row in rows
+    ]
+    assert places == [
+        *(("polling", 5, 0.25, 1), ("polling", 5, 0.25, 3)),
+        *(("polling", 5, 1.0, 1), ("polling", 5, 1.0, 3)),
+        *(("polling", 20, 0.25, 1), ("polling", 20, 0.25, 3)),
+        *(("polling", 20, 1.0, 1), ("polling", 20, 1.0, 3)),
+        *(("push", 5, None, 1), ("push", 5, None, 3)),
+        *(("push", 20, None, 1), ("push", 20, None, 3)),
+    ]
+    assert all(row["replications"] == 2 for row in rows)
+    assert rows[0]["mean_latency_ms"] < rows[2]["mean_latency_ms"]
+    runs = pd.read_parquet("results/mine/runs.parquet")
+    assert len(runs) == 24
+    assert list(runs["polling.interval"].dropna().unique()) == [0.25, 1.0]
+    metrics = pd.read_parquet("results/mine/metrics.parquet")
+    assert {"polling.interval", "store.connections", "ci_low"} <= set(metrics)
+    assert Path("results/mine/manifest.json").exists()
+
+
+def test_the_table_fits_80_columns(mine, capsys):
+    assert cli.run(COMMAND) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "12 points, 2 runs each, seed 1"
+    assert lines[3].split()[:4] == ["interval", "connections", "agents", "p50"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_csv_and_agents_from_the_command_line(mine, capsys):
+    assert cli.run([*COMMAND, "--format", "csv", "--agents", "7", "--replications", "1"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {row["agents"] for row in rows} == {"7"}
+    assert len(rows) == 6
+    assert [row["polling.interval"] for row in rows] == ["0.25", "0.25", "1.0", "1.0", "", ""]
+
+
+def test_a_space_filling_design_follows_from_the_seed(mine, capsys):
+    design = 'replications = 1\ndesign = { kind = "latin-hypercube", points = 6 }'
+    text = SWEEP.replace("lin 1..3 x 2", "lin 1..4").replace("replications = 2", design)
+    Path("mine.toml").write_text(text)
+    outputs = []
+    for seed in ("1", "1", "2"):
+        assert cli.run([*COMMAND, "--format", "json", "--seed", seed, "--fresh"]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] != outputs[2]
+    polling = [row for row in json.loads(outputs[0]) if row["system"] == "polling"]
+    points = {(row["agents"], row["polling.interval"], row["store.connections"]) for row in polling}
+    assert 3 <= len(points) == len(polling) <= 6  # two that fall together are one
+    assert {row["store.connections"] for row in polling} == {1, 2, 3, 4}  # 6 parts of [1, 4]
+
+
+def test_a_resumed_sweep_prints_the_same_bytes_and_runs_nothing(mine, ran, capsys):
+    command = [*COMMAND[:-1], "--no-progress", "--format", "json"]
+    assert cli.run(command) == 0
+    fresh = capsys.readouterr()
+    assert "runs: 24 done, 0 resumed, 0 failed, 0 left\n" in fresh.err
+    assert len(ran) == 24
+    assert cli.run(command) == 0
+    resumed = capsys.readouterr()
+    assert "runs: 0 done, 24 resumed, 0 failed, 0 left\n" in resumed.err
+    assert resumed.out == fresh.out
+    assert len(ran) == 24
+    assert cli.run([*command, "--replications", "3"]) == 0
+    assert "runs: 12 done, 24 resumed, 0 failed, 0 left\n" in capsys.readouterr().err
+    assert cli.run([*command, "--fresh"]) == 0
+    again = capsys.readouterr()
+    assert "runs: 24 done, 0 resumed, 0 failed, 0 left\n" in again.err
+    assert again.out == fresh.out
+
+
+def test_scaling_resumes_its_levels_and_its_search(folder, ran, capsys):
+    command = ["scaling", "--system", "./polling.toml", "--agents", "10,200", "--duration", "20"]
+    command += ["--replications", "2", "--jobs", "1", "--format", "json", "--quiet"]
+    assert cli.run(command) == 0
+    fresh, count = capsys.readouterr().out, len(ran)
+    assert count > 4  # the search for the knee
+    assert cli.run(command) == 0
+    assert capsys.readouterr().out == fresh
+    assert len(ran) == count
+
+
+def test_a_failed_run_is_run_again(mine, monkeypatch, capsys):
+    def broken(cell):
+        if cell.agents == 20:
+            raise RuntimeError("broke")
+        return run_cell(cell)
+
+    command = [*COMMAND[:-1], "--no-progress"]
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "run", broken)
+        assert cli.run(command) == 1
+    err = capsys.readouterr().err
+    assert "runs: 12 done, 0 resumed, 12 failed, 0 left\n" in err
+    named = "a run failed: polling (polling.interval=0.25, store.connections=1), 20 agents, seed "
+    assert named in err
+    assert cli.run(command) == 0
+    assert "runs: 12 done, 12 resumed, 0 failed, 0 left\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["serial", "threads", "processes", "dask"])
+def test_any_executor_prints_the_same_bytes(mine, lhsim, capsys, kind):
+    if kind == "dask":
+        pytest.importorskip("distributed")
+    assert cli.run([*COMMAND, "--format", "json", "--output-dir", "one"]) == 0
+    expected = capsys.readouterr().out
+    asked = ("run", "./mine.toml", "--jobs", "2", "--executor", kind, "--format", "json", "--quiet")
+    done = lhsim(*asked, "--output-dir", kind)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == expected
+
+
+def test_what_is_too_much_is_skipped_with_its_values(mine, capsys):
+    assert cli.run([*COMMAND, "--max-events", "1200"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "skipped: polling (polling.interval=0.25, store.connections=1) with 20 agents" in out
+
+
+def test_the_example_is_listed_and_is_what_the_schema_describes(capsys):
+    assert cli.run(["list"]) == 0
+    assert "  intervals  Latency and load over " in capsys.readouterr().out
+    assert cli.run(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "ParameterSweep"
+
+
+def test_a_damaged_store_is_said_and_what_is_intact_is_kept(mine, capsys):
+    command = [*COMMAND, "--format", "json"]
+    assert cli.run(command) == 0
+    expected = capsys.readouterr().out
+    store = Path("results/mine/cells.store")
+    content = bytearray(store.read_bytes())
+    content[len(content) // 2] ^= 1
+    store.write_bytes(content)
+    assert cli.run(command) == 0
+    damaged = capsys.readouterr()
+    assert damaged.out == expected
+    assert "are damaged; what stood there is run again\n" in damaged.err
