@@ -6,10 +6,11 @@ from attrs import evolve
 from lhsim import parameters
 from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
-from lhsim.execution import Failure
+from lhsim.execution import Failure, Runner
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.levels import Horizon, seeds, work
 from lhsim.experiments.precision import Rounds, precision_of
+from lhsim.experiments.specification import MaxEvents
 from lhsim.models import System
 
 COST = {"family": "exponential", "mean": "5 ms"}
@@ -60,14 +61,14 @@ def test_replication_r_has_the_seed_of_replication_r_and_stands_in_its_place(fou
 def test_results_do_not_depend_on_what_is_done_first(found):
     """An executor that works from the last cell to the first."""
 
-    def backwards(cells, _executor, *, fail_fast, on_done):
-        outcomes, ended = in_order(cells[::-1], None, fail_fast=fail_fast, on_done=on_done)
+    def backwards(runner, cells, *, on_done):
+        outcomes, ended = in_order(runner, cells[::-1], on_done=on_done)
         last = len(cells) - 1
         return {last - i: outcomes[i] for i in sorted(outcomes, reverse=True)}, ended
 
-    in_order = sweeps.run_all
+    in_order = Runner.run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweeps, "run_all", backwards)
+        patch.setattr(Runner, "run", backwards)
         again = swept()
     assert again.level_rows() == found.level_rows()
 
@@ -79,7 +80,7 @@ def test_the_budget_of_replications_ends_it():
 
 
 def test_the_budget_of_events_is_that_of_all_runs_of_a_level():
-    plan = sweeps.plan([PUSH], [50], Horizon(1_500, 1.0), 10, 3, "auto", 10**9)
+    plan = sweeps.plan([PUSH], [50], Horizon(1_500, 1.0), 10, 3, "auto", MaxEvents())
     most = 13 * work(plan.cells[0])
     found = swept(precision={"p99": 0.001}, max_events=most)
     rows = {row["agents"]: row for row in found.level_rows()}
@@ -96,9 +97,9 @@ def test_an_overloaded_level_is_given_up_at_once():
 def test_a_level_whose_runs_all_fail_is_given_up(monkeypatch):
     failure = Failure("ValueError", "planted", "")
     monkeypatch.setattr(
-        sweeps,
-        "run_all",
-        lambda cells, *_, **__: (dict.fromkeys(range(len(cells)), failure), False),
+        Runner,
+        "run",
+        lambda _, cells, **__: (dict.fromkeys(range(len(cells)), failure), False),
     )
     found = swept()
     assert len(found.failed) == 20
@@ -106,14 +107,14 @@ def test_a_level_whose_runs_all_fail_is_given_up(monkeypatch):
 
 
 def test_what_is_interrupted_says_so(monkeypatch):
-    in_order, calls = sweeps.run_all, []
+    in_order, calls = Runner.run, []
 
-    def interrupted(cells, *given, **more):
+    def interrupted(runner, cells, **more):
         calls.append(len(cells))
-        outcomes, _ = in_order(cells[:14], *given, **more)
+        outcomes, _ = in_order(runner, cells[:14], **more)
         return outcomes, True
 
-    monkeypatch.setattr(sweeps, "run_all", interrupted)
+    monkeypatch.setattr(Runner, "run", interrupted)
     found = swept()
     assert calls == [20]
     assert found.interrupted
@@ -122,7 +123,7 @@ def test_what_is_interrupted_says_so(monkeypatch):
 
 
 def test_each_round_is_shown_with_its_runs():
-    plan = sweeps.plan([PUSH], [50], Horizon(1_500, 1.0), 5, 3, "auto", 10**9)
+    plan = sweeps.plan([PUSH], [50], Horizon(1_500, 1.0), 5, 3, "auto", MaxEvents())
     shown = []
 
     class Quiet:
@@ -135,8 +136,8 @@ def test_each_round_is_shown_with_its_runs():
         def __exit__(self, *_):
             return None
 
-    asked = Rounds(precision_of({"p99": 0.001}, 12, None), 3, 10**9)
-    sweeps.carry_out_rounds(plan, asked, show=Quiet)
+    asked = Rounds(precision_of({"p99": 0.001}, 12, None), 3, MaxEvents())
+    sweeps.carry_out_rounds(plan, asked, Runner(), show=Quiet)
     assert shown == [("round 1", 5), ("round 2", 5), ("round 3", 2)]
 
 
