@@ -51,7 +51,8 @@ def cluster(jobs: int, scheduler: str | None) -> Iterator[Executor]:
                     n_workers=jobs,
                     threads_per_worker=1,
                     host=HERE,
-                    dashboard_address=None,
+                    dashboard_address=None,  # none, but its server still takes a port: any
+                    scheduler_kwargs={"dashboard_address": f"{HERE}:0"},
                     silence_logs=logging.CRITICAL,
                 )
             stack.enter_context(own)
