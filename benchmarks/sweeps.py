@@ -30,7 +30,7 @@ from lhsim.execution.pools import Processes, Threads
 from lhsim.models import System
 
 WORKERS = 2
-SMALL, LARGE = 0.05, 0.5  # time of a cell that is aimed at [s]
+SMALL, LARGE = 0.05, 0.5  # processor time of a cell that is aimed at [s]
 QUICK = (3, 3.0)  # rounds, and the time that one worker takes for its cells, about [s]
 THOROUGH = (9, 8.0)
 TURNS = 20_000_000  # of a loop of Python in a second, about
@@ -70,12 +70,12 @@ def cells(engine: str, target: float, count: int, seed: int) -> list[Cell]:
 
 @functools.cache
 def duration(engine: str, number: int, target: float) -> float:
-    """Return the simulated time [s] of a run that takes about `target` seconds."""
+    """Return the simulated time [s] of a run that takes about `target` seconds of a processor."""
     simulated = 2.0
 
     def fastest() -> float:  # of a few: the first one compiles, and others may be disturbed
         cell = Cell(system(engine, number), AGENTS[engine], simulated, 1, engine)
-        return min(seconds_of(lambda: run(cell)) for _ in range(3))
+        return min(seconds_of(lambda: run(cell), time.process_time) for _ in range(3))
 
     while (seconds := fastest()) < target / 2:
         simulated *= 2
@@ -90,10 +90,12 @@ def spin(turns: int) -> int:
     return total
 
 
-def seconds_of(function: Callable[[], object]) -> float:
-    begin = time.perf_counter()
+def seconds_of(
+    function: Callable[[], object], clock: Callable[[], float] = time.perf_counter
+) -> float:
+    begin = clock()
     function()
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 
 from lhsim.errors import InputError, LhsimError
 from lhsim.execution.identity import Identity, own_identity
+from lhsim.execution.interrupts import interrupts_held_back
 
 PATIENCE = 5.0  # with a scheduler that does not answer, or has no workers [s]
 HERE = "127.0.0.1"  # a cluster of our own is not for others
@@ -45,13 +46,15 @@ def cluster(jobs: int, scheduler: str | None) -> Iterator[Executor]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if scheduler is None:
-            own = distributed.LocalCluster(
-                n_workers=jobs,
-                threads_per_worker=1,
-                host=HERE,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            )
+            with interrupts_held_back():
+                own = distributed.LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    host=HERE,
+                    dashboard_address=None,  # none, but its server still takes a port: any
+                    scheduler_kwargs={"dashboard_address": f"{HERE}:0"},
+                    silence_logs=logging.CRITICAL,
+                )
             stack.enter_context(own)
         client = stack.enter_context(_client(scheduler or own.scheduler_address))
         _check_workers(client, scheduler)

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lhsim.errors import InputError, unknown_name
+from lhsim.execution.interrupts import interrupts_held_back
 
 if TYPE_CHECKING:
     from lhsim.models import System
@@ -134,7 +135,7 @@ class Processes(Executor):
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
         """Run a function in a process."""
-        with _interrupts_held_back():
+        with interrupts_held_back():
             try:
                 return self._pool.submit(function, *args, **more)
             except BrokenExecutor:
@@ -172,19 +173,3 @@ def _begin() -> None:
 def _end_with(parent: Any) -> None:
     parent.join()
     os._exit(1)
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment; processes started in it never see one.
-
-    A worker that is still importing has not ignored it yet, and would print a traceback.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

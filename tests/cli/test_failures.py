@@ -56,10 +56,18 @@ def test_an_interrupt_keeps_what_was_finished(folder, monkeypatch, capsys):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is something else there")
-def test_ctrl_c_reaches_all_processes_and_keeps_what_was_finished(folder, environment):
-    long_run = ["--agents", "2,5000", "--replications", "1", "--duration", "5000"]
-    slow = ["--engine", "simpy", "--agents-per-server", "5000"]
-    command = [*PUSH, *long_run, *slow, "--jobs", "2", "--format", "json"]
+@pytest.mark.parametrize(
+    ("executor", "engine"),
+    [("processes", "simpy"), ("threads", "compiled"), ("dask", "compiled")],
+)
+def test_ctrl_c_reaches_all_processes_and_keeps_what_was_finished(
+    folder, environment, executor, engine
+):
+    if executor == "dask":
+        pytest.importorskip("distributed")
+    endless = ["--duration", "2e6", "--max-events", str(10**15), "--replications", "1"]
+    asked = ["--agents", "2,5000", "--agents-per-server", "5000", "--engine", engine]
+    command = [*PUSH, *endless, *asked, "--executor", executor, "--jobs", "2", "--format", "json"]
     process = subprocess.Popen(
         [sys.executable, "-m", "lhsim.experiments", *command],
         cwd=folder,

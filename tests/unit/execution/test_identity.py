@@ -77,7 +77,7 @@ def test_results_with_other_fields_have_other_keys(monkeypatch):
 def test_the_layout_is_that_of_all_classes_in_a_result():
     found = {}
     identity._collect(lhsim.Result, found)
-    assert found.keys() == {"Result", "AgentCommunicationMetrics", "Latency", "Counters"}
+    assert found.keys() >= {"Result", "AgentCommunicationMetrics", "Latency", "Counters"}
 
 
 def test_all_systems_that_come_with_lhsim_have_keys():

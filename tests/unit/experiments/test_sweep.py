@@ -59,6 +59,17 @@ def test_both_architectures_see_the_same_messages():
     assert created[0] == created[1] > 0
 
 
+@pytest.mark.parametrize("executor", [None, "serial", "threads"])
+def test_a_folder_keeps_runs_for_a_wider_sweep(tmp_path, executor):
+    told = []
+    how = {"duration": 10.0, "folder": tmp_path, "jobs": 2, "executor": executor}
+    narrow = sweep(PUSH, [10], replications=1, **how)
+    wider = sweep(PUSH, [10, 20], replications=2, on_done=lambda *one: told.append(one), **how)
+    assert len(told) == 3
+    assert wider.results[0].metrics == narrow.results[0].metrics
+    assert wider.levels().equals(sweep(PUSH, [10, 20], replications=2, duration=10.0).levels())
+
+
 def test_numbers_that_a_workload_cannot_have_are_refused():
     with pytest.raises(InputError, match="allowed: a whole number >= 1"):
         sweep(PUSH, [0])
