@@ -24,7 +24,7 @@ WHO = ("system", "architecture", "agents", "servers")  # what identifies a level
 _NO_MEASURE = {
     *WHO,
     *("seed", "replication", "engine", "bottleneck", "overloaded", "extrapolated"),
-    *("duration_s", "warmup_s", "drain_s", "short_warmup"),
+    *("duration_s", "warmup_s", "drain_s", "mser_truncation_s", "short_warmup"),
 }
 _EXTREMES: dict[str, Callable[[Iterable[float]], float]] = {
     "min_latency_ms": min,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ _STYLE: Any = [
     "default",
     {"svg.hashsalt": "lhsim", "axes.spines.top": False, "axes.spines.right": False},
 ]
+_Filling = Literal["full", "half", "hollow"]
 _DASHED, _DOTTED = "--", ":"
 _QUANTILES = (("p50", "o", 2.0, 1.0), ("p99", "^", 1.2, 0.75))
 
@@ -32,6 +33,7 @@ class Line:
     bands: Mapping[str, tuple[Sequence[float], Sequence[float]]]  # 95 % intervals, low and high
     pending: Sequence[bool]  # levels whose latencies are lower bounds
     overloaded: Sequence[bool]  # levels that have no latency: it grows as long as a run lasts
+    doubtful: Mapping[str, Sequence[bool]] = field(factory=dict)  # intervals not to be trusted
 
     @property
     def bounds(self) -> list[bool]:
@@ -129,8 +131,7 @@ def _draw_line(ax: Axes, line: Line, colour: str, style: str) -> None:
     for name, marker, width, alpha in _QUANTILES:
         values = _settled(line, line.quantiles[name])
         ax.plot(line.agents, values, color=colour, linewidth=width, alpha=alpha, linestyle=style)
-        for hollow in (False, True):
-            points = [i for i, flag in enumerate(line.bounds) if bool(flag) is hollow]
+        for filled, points in _by_filling(line, name).items():
             ax.plot(
                 [line.agents[i] for i in points],
                 [values[i] for i in points],
@@ -138,12 +139,23 @@ def _draw_line(ax: Axes, line: Line, colour: str, style: str) -> None:
                 marker=marker,
                 markersize=5,
                 color=colour,
-                markerfacecolor="white" if hollow else colour,
+                fillstyle="left" if filled == "half" else "full",
+                markerfacecolor="white" if filled == "hollow" else colour,
+                markerfacecoloralt="white",
             )
         low, high = line.bands[name]
         # A lower bound has no interval.
         certain = [not any(flags) for flags in zip(line.pending, line.overloaded, strict=True)]
         ax.fill_between(line.agents, low, high, where=certain, color=colour, alpha=0.2, linewidth=0)
+
+
+def _by_filling(line: Line, name: str) -> dict[_Filling, list[int]]:
+    """Return the points of a quantile by how their markers are filled."""
+    points: dict[_Filling, list[int]] = {"full": [], "half": [], "hollow": []}
+    doubtful = line.doubtful.get(name, [False] * len(line.agents))
+    for i, (bound, doubt) in enumerate(zip(line.bounds, doubtful, strict=True)):
+        points["hollow" if bound else "half" if doubt else "full"].append(i)
+    return points
 
 
 def _settled(line: Line, values: Sequence[float]) -> list[float]:
@@ -229,6 +241,9 @@ def _legend(ax: Axes, curves: Sequence[Curve], agents_per_server: int | None) ->
     if any(any(line.bounds) for line in lines):
         hollow: Any = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
         entries.append(sample("lower bound: messages were pending", **hollow))
+    if any(_by_filling(line, name)["half"] for line in lines for name in line.doubtful):
+        half: Any = {"marker": "o", "fillstyle": "left", "markerfacecoloralt": "white"}
+        entries.append(sample("its interval cannot be trusted", linestyle="none", **half))
     if any(any(line.overloaded) for line in lines):
         entries.append(sample("overloaded: no latency settles", marker="x", linestyle="none"))
     if any(curve.calibrated_to is not None for curve in curves):

@@ -58,6 +58,7 @@ def _line(levels: Sequence[Row], metrics: Sequence[Row]) -> Line:
         bands={name: _band(levels, metrics, key) for name, key in names.items()},
         pending=[bool(row["lower_bounds"]) for row in levels],
         overloaded=[row["overloaded"] for row in levels],
+        doubtful={name: [key in row["flags"] for row in levels] for name, key in names.items()},
     )
 
 

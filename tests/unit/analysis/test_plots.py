@@ -71,6 +71,19 @@ def test_an_overloaded_level_is_a_cross_without_latencies(curves):
     assert [list(line.get_xdata()) for line in hollow] == [[1000]] * 2  # p50 and p99
 
 
+def test_a_quantile_whose_interval_cannot_be_trusted_is_half_filled(curves):
+    line = curves[0].fixed
+    doubts = {"p99": [True] + [False] * (len(line.agents) - 1), "p50": [False] * len(line.agents)}
+    doubtful = evolve(curves[0], fixed=evolve(line, doubtful=doubts))
+    ax = scaling_plot([doubtful]).axes[0]
+    half = [one for one in ax.lines if one.get_fillstyle() == "left" and len(one.get_xdata())]
+    assert [list(one.get_xdata()) for one in half] == [[line.agents[0]]]
+    labels = [text.get_text() for text in ax.figure.legends[0].get_texts()]
+    assert "its interval cannot be trusted" in labels
+    plain = scaling_plot(curves).axes[0].figure.legends[0].get_texts()
+    assert "its interval cannot be trusted" not in [text.get_text() for text in plain]
+
+
 def test_a_system_scaled_out_is_dashed_in_its_own_colour(scaled_out):
     figure = scaling_plot(scaled_out, agents_per_server=2000)
     lines = figure.axes[0].lines
