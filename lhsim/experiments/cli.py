@@ -30,6 +30,7 @@ from lhsim.experiments.options import (
     parse_duration,
     whole,
 )
+from lhsim.experiments.serve import add_commands
 
 
 def main() -> None:
@@ -158,6 +159,9 @@ def list_all() -> None:
     from lhsim.experiments.catalogue import catalogue  # noqa: PLC0415 - reads all files
 
     click.echo(catalogue())
+
+
+add_commands(lhsim)
 
 
 def _read(given: dict[str, Any]) -> Options:
