@@ -16,7 +16,8 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -91,7 +92,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport.write(f"{head}{length}\r\n".encode() + body)
         return await self._answer
 
-    async def stream(self, head: str) -> AsyncIterator[bytes]:
+    async def stream(self, head: str) -> AsyncGenerator[bytes, None]:
         """Send a request, and yield the parts of the answer as they come.
 
         Raises
@@ -114,6 +115,7 @@ class HttpConnection(asyncio.Protocol):
         finally:
             response.cancel()
             self.close()
+            await asyncio.sleep(0)  # the loop has the last word on a transport
 
     def close(self) -> None:
         """Close the connection."""
@@ -212,6 +214,7 @@ class BridgeClient:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        await asyncio.sleep(0)  # the loop has the last word on a transport
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -241,7 +244,7 @@ class BridgeClient:
         events: list[dict[str, Any]] = answer["events"]
         return events
 
-    async def websocket(self) -> AsyncIterator[dict[str, Any]]:
+    async def websocket(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield messages after the cursor, pushed over a WebSocket, until it is closed."""
         async with self.open_websocket() as socket:
             async for text in socket:
@@ -261,18 +264,18 @@ class BridgeClient:
             compression=None,
         )
 
-    async def sent_events(self) -> AsyncIterator[dict[str, Any]]:
+    async def sent_events(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield messages after the cursor, pushed as server-sent events, until the stream ends."""
         connection = await self._connection()
         head = self._head("GET", f"/events/stream?since_sequence={self.cursor}")
         rest = b""
-        async for part in connection.stream(head):
-            *blocks, rest = (rest + part).split(b"\n\n")
-            for block in blocks:
-                event = _event(block)
-                if event is not None and "sequence" in event:
-                    self.cursor = event["sequence"]
-                    yield event
+        async with aclosing(connection.stream(head)) as parts:
+            async for part in parts:
+                *blocks, rest = (rest + part).split(b"\n\n")
+                for event in filter(None, map(_event, blocks)):
+                    if "sequence" in event:
+                        self.cursor = event["sequence"]
+                        yield event
 
     async def elicit(
         self, target: str, message: str, schema: Mapping[str, Any], timeout: float | None = None
