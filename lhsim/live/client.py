@@ -200,7 +200,11 @@ class BridgeClient:
             When the bridge cannot be reached.
         """
         client = cls(url.rstrip("/"), agent_id, enrolment or "")
-        session = await client.call("POST", "/session/create", {"agent_id": agent_id})
+        try:
+            session = await client.call("POST", "/session/create", {"agent_id": agent_id})
+        except BaseException:
+            await client.__aexit__(None, None, None)
+            raise
         client.token = session["token"]
         return client
 
