@@ -120,7 +120,8 @@ def _listen(settings: BridgeSettings) -> socket.socket:
         # each answer would wait 40 ms for the acknowledgement of its own head.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        problem = f"cannot be listened on: {error.strerror or error}"
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        problem = f"cannot be listened on: {reason}"
         raise InputError(problem, source=f"{settings.host}:{settings.port}") from None
     return listener
 

@@ -11,6 +11,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +65,7 @@ class EventStore(Protocol):
         """Let go of the database."""
 
 
+_COLUMNS = "sequence, target, stored_at, body"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS events (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -74,7 +76,15 @@ CREATE TABLE IF NOT EXISTS events (
   body TEXT NOT NULL
 )
 """
-_COLUMNS = "sequence, target, stored_at, body"
+_SETUP = (
+    "SELECT count(*) FROM sqlite_master",  # nothing is changed in what is no database
+    _TABLE,
+    f"SELECT {_COLUMNS}, sender, message_id FROM events LIMIT 0",  # of our own, not another's
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=NORMAL",
+    "CREATE INDEX IF NOT EXISTS events_by_target ON events (target, sequence)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS events_by_message ON events (sender, message_id)",
+)
 _INSERT = (
     "INSERT INTO events (sender, target, message_id, stored_at, body) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (sender, message_id) DO NOTHING"
@@ -96,24 +106,19 @@ class SqliteStore:
     """
 
     def __init__(self, path: str) -> None:
-        self._lock = _lock(Path(path))
-        try:
-            # The thread that calls is always the same, but not the one that opens.
-            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            self._database.execute(_TABLE)
-            for name, unique, columns in (
-                ("events_by_target", "", "target, sequence"),
-                ("events_by_message", "UNIQUE", "sender, message_id"),
-            ):
-                self._database.execute(
-                    f"CREATE {unique} INDEX IF NOT EXISTS {name} ON events ({columns})"
-                )
-            self._database.execute(f"SELECT {_COLUMNS}, message_id FROM events LIMIT 1")
-        except sqlite3.Error as error:
-            os.close(self._lock)
-            raise InputError(f"cannot be used: {error}", source=path, key="store") from None
+        with ExitStack() as opened:
+            self._lock = _lock(Path(path))
+            opened.callback(os.close, self._lock)
+            try:
+                # The thread that calls is always the same, but not the one that opens.
+                database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                opened.callback(database.close)
+                for statement in _SETUP:
+                    database.execute(statement)
+            except sqlite3.Error as error:
+                raise InputError(f"cannot be used: {error}", source=path, key="store") from None
+            opened.pop_all()
+        self._database = database
 
     def append(self, events: Sequence[NewEvent], now: float) -> list[Stored]:
         """Store `events` in one transaction, in this order; `now` is the time of day [s]."""
