@@ -157,3 +157,17 @@ def test_a_client_that_does_not_read_keeps_nobody_waiting(running, within, name)
                 assert len(await bob.wait(1)) == 1
 
     within(scenario())
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_several_connections_query_at_a_time(stored_bridge, within):
+    url = stored_bridge.start("--store-connections", "3", "--interval", "10ms")
+
+    async def scenario():
+        async with pair(url) as (alice, bob):
+            waiting = [asyncio.ensure_future(bob.wait(20)) for _ in range(20)]
+            number = await alice.store("bob", 1)
+            pages = await asyncio.gather(*waiting)  # of one cursor: each finds the same
+            assert [[event["sequence"] for event in page] for page in pages] == [[number]] * 20
+
+    within(scenario())
