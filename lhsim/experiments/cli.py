@@ -35,6 +35,7 @@ from lhsim.experiments.options import (
     whole,
 )
 from lhsim.experiments.planning_cli import capacity, sensitivity
+from lhsim.experiments.serve import add_commands
 
 
 def main() -> None:
@@ -218,6 +219,9 @@ def list_all() -> None:
     from lhsim.experiments.catalogue import catalogue  # noqa: PLC0415 - reads all files
 
     click.echo(catalogue())
+
+
+add_commands(lhsim)
 
 
 def _read(given: dict[str, Any]) -> Options:

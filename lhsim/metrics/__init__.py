@@ -1,6 +1,7 @@
-"""What is measured: the seed's metrics, latencies, and their histogram."""
+"""What is measured: the seed's metrics, latencies, their histogram, and the alert thresholds."""
 
 from lhsim.metrics.communication import AgentCommunicationMetrics
 from lhsim.metrics.latency import Latency
+from lhsim.metrics.thresholds import THRESHOLDS, Threshold
 
-__all__ = ["AgentCommunicationMetrics", "Latency"]
+__all__ = ["THRESHOLDS", "AgentCommunicationMetrics", "Latency", "Threshold"]

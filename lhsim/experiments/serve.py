@@ -1,0 +1,132 @@
+"""The commands ``lhsim serve`` and ``lhsim alerts``."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhsim import parameters
+from lhsim.errors import InputError
+from lhsim.experiments.options import DONE, Parsed, choice, parse_duration, whole
+from lhsim.units import PER_SECOND
+
+# The libraries of the extra, by the names under which they are imported.
+NEEDED = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_client", "jsonschema")
+_ALLOWED_RATE = "RATE or RATE,BURST, such as 10/min,13"
+
+
+def add_commands(group: click.Group) -> None:
+    """Add the commands of this module to the command line."""
+    group.add_command(serve)
+    group.add_command(alerts)
+
+
+def parse_rate(text: str) -> dict[str, float | int]:
+    """Return a rate limit from a text such as ``"10/min"`` or ``"10/min,13"``."""
+    rate, _, burst = text.partition(",")
+    try:
+        number = float(rate) if rate.strip().isdigit() else PER_SECOND.parse(rate)
+    except InputError as error:
+        raise InputError(error.problem, allowed=_ALLOWED_RATE) from None
+    digits = burst.strip() or "1"
+    if number <= 0 or not (digits.isascii() and digits.isdigit() and 0 < int(digits) < 10**9):
+        raise InputError(f"{text!r} is out of range", allowed=_ALLOWED_RATE)
+    return {"rate": number, "burst": int(digits)}
+
+
+def _option(name: str, text: str, kind: Any = None, **more: Any) -> Callable[..., Any]:
+    return click.option(name, help=text, type=kind, **more)
+
+
+_TIME = Parsed("TIME", parse_duration)
+
+
+@click.command()
+@_option("--config", "Settings from a TOML file; the options here come on top.", metavar="FILE")
+@_option("--host", "Where to listen.  [default: 127.0.0.1]", metavar="ADDRESS")
+@_option("--port", "0 for one that is free.  [default: 8765]", whole(0, 65535))
+@_option("--allow-remote", "Listen also where others reach it; needs an enrolment key.",
+         is_flag=True)  # fmt: skip
+@_option("--store", "PATH, sqlite:///PATH or postgresql://...  [default: lhsim.db]", metavar="URL")
+@_option("--interval", "Sleep of a request between two queries.  [default: 1 s]", _TIME)
+@_option("--timeout", "Of a request that finds nothing.  [default: 60 s]", _TIME)
+@_option("--limit", "Messages in an answer.  [default: 10]", whole(1))
+@_option("--connections", "Requests held, and push connections, at a time.  [default: 2000]",
+         whole(1))  # fmt: skip
+@_option("--outbound", "Messages queued for a push connection.  [default: 100]", whole(1))
+@_option("--outbound-policy", "What happens to one more.  [default: drop_new]",
+         choice("drop_new", "disconnect"))  # fmt: skip
+@_option("--rate-limit", "Of each agent, such as 10/min, or with a burst 10/min,13.",
+         Parsed("RATE[,BURST]", parse_rate))  # fmt: skip
+@_option("--max-body", "Bytes of a request.  [default: 1000000]", whole(1024))
+@_option("--batch-size", "Messages written in one transaction.  [default: 1]", whole(1))
+@_option("--linger", "A batch waits so long for more.", _TIME)
+@_option("--store-connections", "That query; PostgreSQL alone.  [default: 1]", whole(1))
+@_option("--secret-file", "Signs tokens; else LHSIM_SECRET, else one for this run.",
+         metavar="FILE")  # fmt: skip
+@_option("--enrolment-file", "Key for which sessions are created; else LHSIM_ENROLMENT_KEY, else "
+         "for the asking.", metavar="FILE")  # fmt: skip
+@_option("--stage-times", "Write at the end what each stage took: .parquet or .csv.",
+         metavar="FILE")  # fmt: skip
+@_option("--workers", "1: who is connected is known to one process.", whole(1, 1), default=1)
+def serve(**given: Any) -> int:
+    """Run a real server of the kind that is simulated, with polling and push.
+
+    It runs until SIGTERM or Ctrl-C, and prints its URL. The protocol: docs/bridge.md.
+    """
+    check_extra()
+    from lhsim.live import server  # noqa: PLC0415 - needs the extra
+    from lhsim.live.settings import BridgeSettings, shown  # noqa: PLC0415
+
+    del given["workers"]
+    keys = server.read_secrets(given.pop("secret_file"), given.pop("enrolment_file"))
+    settings = read_settings(given.pop("config"), given, BridgeSettings)
+    if settings.store.startswith("postgres"):
+        check_extra(("psycopg",))
+    logging.basicConfig(format="lhsim: %(levelname)s: %(message)s", level=logging.WARNING)
+
+    def started(url: str) -> None:
+        click.echo(url)
+        print(f"lhsim: store {shown(settings.store)}; stop with Ctrl-C", file=sys.stderr)
+
+    server.serve(settings, keys, started)
+    return DONE
+
+
+@click.command()
+def alerts() -> None:
+    """Print alert rules for Prometheus, for what lhsim serve shows at /metrics."""
+    from lhsim.live.alerts import alert_rules  # noqa: PLC0415 - as late as all
+
+    click.echo(alert_rules())
+
+
+def read_settings(config: str | None, given: Mapping[str, Any], cls: type[Any]) -> Any:
+    """Return the settings of a file, with what was given on the command line on top."""
+    data = parameters.read_toml(Path(config)) if config is not None else {}
+    source = config if config is not None else "lhsim serve"
+    if config is not None:
+        parameters.structure(data, cls, source=source)  # alone first: its mistakes are its own
+    own = {key: value for key, value in given.items() if value is not None and value is not False}
+    try:
+        return parameters.structure({**data, **own}, cls, source=source)
+    except InputError as error:
+        step = (error.key or "").partition(".")[0]
+        if step in own or config is None:
+            option = f"--{step.replace('_', '-')}"
+            raise InputError(error.problem, source=option, allowed=error.allowed) from None
+        raise
+
+
+def check_extra(needed: tuple[str, ...] = NEEDED) -> None:
+    """Raise `InputError` unless the libraries of the extra are there."""
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        problem = f"{', '.join(missing)} is not installed"
+        raise InputError(problem, source="lhsim serve", allowed="after pip install 'lhsim[live]'")

@@ -1,0 +1,346 @@
+"""The bridge: the endpoints of the seed's coordination server over a real event store.
+
+What it does for a message, by polling and by push, is what `docs/models.md` says that the models
+do; the wire protocol is in `docs/bridge.md`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from lhsim.live import bodies
+from lhsim.live.elicitations import ACTIONS, Elicitation, Elicitations, validate
+from lhsim.live.endpoints import Endpoint, Handler, answer, by_key, by_token
+from lhsim.live.limits import Buckets, Places
+from lhsim.live.monitor import Monitor
+from lhsim.live.push import Hub
+from lhsim.live.refusals import Refusal
+from lhsim.live.settings import LONGEST_WAIT, BridgeSettings
+from lhsim.live.stages import StageTimes
+from lhsim.live.store import Event, EventStore, NewEvent, Stored
+from lhsim.live.streams import PushServer
+from lhsim.live.threads import StoreThreads
+from lhsim.live.tokens import Tokens
+
+OWN_TYPES = ("elicitation", "elicitation_response")  # of events that the bridge alone makes
+
+
+@frozen
+class Secrets:
+    """What the bridge knows and does not tell; never part of a text."""
+
+    signing: bytes  # of tokens
+
+    enrolment: str | None = None  # the key for which sessions are created; None: for the asking
+
+    def __repr__(self) -> str:
+        return "Secrets(...)"
+
+
+class Bridge:
+    """A bridge. Its `application` is what an ASGI server runs.
+
+    Parameters
+    ----------
+    settings
+        What it is told.
+    keys
+        For tokens and enrolment.
+    store
+        Is closed with it.
+    """
+
+    def __init__(self, settings: BridgeSettings, keys: Secrets, store: EventStore) -> None:
+        self.settings = settings
+        self.monitor = Monitor()
+        self.stages = StageTimes() if settings.stage_times else None
+        self._tokens = Tokens(keys.signing, settings.session, time.time)
+        self._by_key = by_key(keys.enrolment)
+        self._buckets = Buckets(settings.rate_limit) if settings.rate_limit else None
+        self._held = Places(settings.connections, "requests for messages")
+        self._hub = Hub(disconnect=settings.outbound_policy == "disconnect")
+        self._store = StoreThreads(store, settings, self._hub.stored, self.stages)
+        self._elicitations = Elicitations(settings.elicitations, self._say_expired)
+        self._push = PushServer(
+            settings, self._hub, self._store.read, self.monitor, by_token(self._tokens), self.stages
+        )
+        self._watches: set[asyncio.Task[None]] = set()
+        self._told: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self.application = Starlette(routes=self._routes(), lifespan=self._lifespan)
+
+    def stop(self) -> None:
+        """Answer all who wait, and close what is open; what is being stored is stored."""
+        self._stopping = True
+        for watch in self._watches:
+            watch.cancel()
+        self._hub.close()
+
+    def _routes(self) -> list[BaseRoute]:
+        token = by_token(self._tokens)
+        return [
+            Route("/health", self._endpoint(self._health, _anybody), methods=["GET"]),
+            Route("/metrics", self._endpoint(self._metrics, self._by_key), methods=["GET"]),
+            self._post("/session/create", self._create_session, self._by_key),
+            self._post("/event/store", self._store_event, token),
+            Route("/event/wait", self._endpoint(self._wait, token), methods=["GET"]),
+            self._post("/elicitation/create", self._ask, token),
+            Route("/elicitation/pending", self._endpoint(self._pending, token), methods=["GET"]),
+            self._post("/elicitation/respond", self._respond, token),
+            Route("/events/stream", self._push.sent_events, methods=["GET"]),
+            WebSocketRoute("/ws", self._push.websocket),
+        ]
+
+    def _post(self, path: str, handler: Handler, authenticate: Any) -> Route:
+        endpoint = self._endpoint(handler, authenticate, max_body=self.settings.max_body)
+        return Route(path, endpoint, methods=["POST"])
+
+    def _endpoint(self, handler: Handler, authenticate: Any, max_body: int = 0) -> Endpoint:
+        return Endpoint(
+            handler,
+            authenticate,
+            max_body=max_body,
+            patience=self.settings.patience,
+            stages=self.stages,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            self.stop()
+            if self._told:
+                await asyncio.wait(self._told, timeout=self.settings.patience)
+            await self._store.close()
+            if self.stages is not None and self.settings.stage_times:
+                self.stages.write(Path(self.settings.stage_times))
+
+    # --- who it is, and how it is --------------------------------------------------------------
+
+    async def _health(self, _request: Request, _agent: str, _body: dict[str, Any]) -> Response:
+        if self._stopping:
+            return answer({"status": "stopping"}, 503)
+        return answer({"status": "ok"})
+
+    async def _metrics(self, _request: Request, _agent: str, _body: dict[str, Any]) -> Response:
+        self.monitor.connections.set(self._held.taken + self._push.places.taken)
+        if self._elicitations.ended:
+            share = self._elicitations.answered / self._elicitations.ended
+            self.monitor.success.set(share)
+        return Response(self.monitor.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _create_session(
+        self, _request: Request, _agent: str, body: dict[str, Any]
+    ) -> Response:
+        bodies.fields(body, "agent_id")
+        agent = bodies.agent_id(body.get("agent_id"), "agent_id")
+        token, expiry = self._tokens.sign(agent)
+        return answer({"agent_id": agent, "token": token, "expires_at": expiry})
+
+    # --- messages ------------------------------------------------------------------------------
+
+    async def _store_event(self, _request: Request, agent: str, body: dict[str, Any]) -> Response:
+        self._take_token(agent)
+        bodies.fields(body, "sender", "target", "type", "message_id", "payload")
+        if body.get("sender", agent) != agent:
+            raise Refusal(403, "an agent sends only as itself")
+        kind = bodies.text(body, "type", "message")
+        if kind in OWN_TYPES:
+            raise Refusal(400, f"type {kind!r} is the bridge's own")
+        message_id = bodies.text(body, "message_id", secrets.token_hex(16))
+        if message_id.startswith(":"):
+            raise Refusal(400, "a message_id that begins with ':' is the bridge's own")
+        stored = await self._append(
+            agent,
+            bodies.agent_id(body.get("target"), "target"),
+            kind,
+            message_id,
+            body.get("payload"),
+        )
+        return answer({"sequence": stored.event.sequence, "duplicate": stored.duplicate})
+
+    def _take_token(self, agent: str) -> None:
+        if self._buckets is None:
+            return
+        until = self._buckets.take(agent, time.monotonic())
+        if until:
+            self.monitor.failures.labels("rate_limited").inc()
+            raise Refusal(429, "too many messages", retry_after=until)
+
+    async def _append(
+        self, sender: str, target: str, kind: str, message_id: str, payload: object
+    ) -> Stored:
+        content = {
+            "type": kind,
+            "sender": sender,
+            "target": target,
+            "message_id": message_id,
+            "payload": payload,
+        }
+        event = NewEvent(sender, target, message_id, json.dumps(content, separators=(",", ":")))
+        try:
+            return await self._store.append(event)
+        except Exception:
+            self.monitor.failures.labels("store").inc()
+            raise
+
+    async def _wait(self, request: Request, agent: str, _body: dict[str, Any]) -> Response:
+        query = request.query_params
+        if query.get("agent_id", agent) != agent:
+            raise Refusal(403, "an agent reads only its own messages")
+        since = bodies.whole(query.get("since_sequence"), "since_sequence")
+        timeout = bodies.number(
+            query.get("timeout_seconds"),
+            "timeout_seconds",
+            0,
+            LONGEST_WAIT,
+            default=self.settings.timeout,
+        )
+        with self._held.one():
+            events = await self._poll(request, agent, since, timeout)
+        now = time.time()
+        for event in events:
+            self.monitor.latency.labels("polling").observe(1e3 * (now - event.stored_at))
+        self.monitor.deliveries.labels("polling").inc(len(events))
+        last = events[-1].sequence if events else since
+        found = ",".join(event.to_json() for event in events)
+        return answer(f'{{"events":[{found}],"last_sequence":{last}}}')
+
+    async def _poll(self, request: Request, agent: str, since: int, timeout: float) -> list[Event]:
+        """Query, sleep, and so on until there is something, or nothing for `timeout`."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        watch: asyncio.Task[None] | None = None
+        try:
+            while True:
+                events = await self._store.read(agent, since, self.settings.limit)
+                self.monitor.cycles.inc()
+                if events:
+                    return events
+                self.monitor.wasted.inc()
+                if watch is None:  # only now: a request that finds something has no use for it
+                    watch = self._watch(request)
+                await asyncio.wait((watch,), timeout=self.settings.interval)
+                if watch.done() or self._stopping:  # nobody is there, or soon will be
+                    return []
+                if loop.time() - start >= timeout:
+                    self.monitor.timeouts.inc()
+                    return []
+        finally:
+            if watch is not None:
+                watch.cancel()
+
+    def _watch(self, request: Request) -> asyncio.Task[None]:
+        """Return a task that ends when the client hangs up or the bridge stops."""
+        watch = asyncio.create_task(hung_up(request))
+        self._watches.add(watch)
+        watch.add_done_callback(self._watches.discard)
+        return watch
+
+    # --- elicitations --------------------------------------------------------------------------
+
+    async def _ask(self, _request: Request, agent: str, body: dict[str, Any]) -> Response:
+        self._take_token(agent)
+        bodies.fields(body, "target", "message", "schema", "timeout_seconds")
+        target = bodies.agent_id(body.get("target"), "target")
+        message = body.get("message")
+        if not isinstance(message, str):
+            raise Refusal(400, "message is no text")
+        timeout = bodies.number(
+            body.get("timeout_seconds"),
+            "timeout_seconds",
+            0.001,
+            LONGEST_WAIT,
+            default=self.settings.elicitation_timeout,
+        )
+        asked = self._elicitations.create(agent, target, message, body.get("schema"), timeout)
+        try:
+            stored = await self._append(
+                agent, target, "elicitation", f":asked:{asked.id}", asked.question()
+            )
+        except Exception:
+            self._elicitations.withdraw(asked)
+            raise
+        return answer(
+            {
+                "elicitation_id": asked.id,
+                "expires_at": asked.expires_at,
+                "sequence": stored.event.sequence,
+            }
+        )
+
+    async def _pending(self, request: Request, agent: str, _body: dict[str, Any]) -> Response:
+        if request.query_params.get("agent_id", agent) != agent:
+            raise Refusal(403, "an agent reads only its own messages")
+        pending = [asked.question() for asked in self._elicitations.pending(agent)]
+        return answer({"elicitations": pending})
+
+    async def _respond(self, _request: Request, agent: str, body: dict[str, Any]) -> Response:
+        bodies.fields(body, "elicitation_id", "nonce", "action", "content")
+        identity, nonce = bodies.text(body, "elicitation_id"), bodies.text(body, "nonce")
+        asked = self._elicitations.find(agent, identity, nonce)
+        action, content = body.get("action"), body.get("content")
+        if action not in ACTIONS:
+            raise Refusal(400, f"unknown action; allowed: {', '.join(ACTIONS)}")
+        if action == "accept":
+            self._check(asked, content)
+        elif content is not None:
+            raise Refusal(400, "content is for accept alone")
+        self._elicitations.answer(asked, action)
+        try:
+            stored = await self._tell(asked, action, content)
+        except Exception:
+            self._elicitations.reopen(asked)
+            raise
+        return answer({"sequence": stored.event.sequence})
+
+    def _check(self, asked: Elicitation, content: object) -> None:
+        begun = time.perf_counter()
+        problem = validate(asked.schema, content)
+        took = time.perf_counter() - begun
+        self.monitor.validation.observe(1e3 * took)
+        if self.stages is not None:
+            self.stages.add("validate", took)
+        if problem is not None:
+            raise Refusal(422, problem)
+
+    async def _tell(self, asked: Elicitation, action: str, content: object) -> Stored:
+        payload = {"elicitation_id": asked.id, "action": action, "content": content}
+        return await self._append(
+            asked.target, asked.asker, "elicitation_response", f":told:{asked.id}", payload
+        )
+
+    def _say_expired(self, asked: Elicitation) -> None:
+        """Tell who asked that there will be no answer."""
+
+        async def tell() -> None:
+            with suppress(Exception):  # counted as a failure of the store; who asked has a clock
+                await self._tell(asked, "expired", None)
+
+        task = asyncio.get_running_loop().create_task(tell())
+        self._told.add(task)
+        task.add_done_callback(self._told.discard)
+
+
+async def hung_up(connection: Request) -> None:
+    """Return when the client has closed its connection."""
+    while (await connection.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _anybody(_connection: HTTPConnection) -> str:
+    return ""

@@ -1,0 +1,218 @@
+"""Elicitations: an agent asks another for an answer of a given form, and gets it, or none in time.
+
+As in MCP (specification 2025-06-18, "Elicitation"): the form is a flat JSON Schema of texts,
+numbers, truth values and choices; the other accepts, with content that the schema admits, declines
+or cancels. Question and answer are events in the store like any message. What is open is kept in
+memory: after a restart an answer is refused, and who asked sees the time run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Literal
+
+from attrs import define, field
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import SchemaError
+
+from lhsim.live.refusals import Refusal
+
+Action = Literal["accept", "decline", "cancel"]
+ACTIONS = ("accept", "decline", "cancel")
+REMEMBERED = 300.0  # how long one that has ended is known, to say that it has [s]
+_MOST_FIELDS = 50
+_LONGEST_TEXT = 10_000  # characters of a schema
+_OF_FORM = {"type", "properties", "required", "title", "description", "additionalProperties"}
+# No "pattern": an expression of a stranger may take for ever.
+_OF_FIELD = {"type", "title", "description", "default", "enum", "enumNames", "format",
+             "minLength", "maxLength", "minimum", "maximum"}  # fmt: skip
+_PRIMITIVES = ("string", "number", "integer", "boolean")
+
+
+@define
+class Elicitation:
+    """A question of one agent to another."""
+
+    id: str
+    asker: str
+    target: str
+    message: str
+    schema: dict[str, Any]
+    nonce: str  # which the target gets, and has to send with its answer
+    expires_at: float  # time of day [s]
+    state: str = "open"
+    timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    def question(self) -> dict[str, Any]:
+        """Return what the target is told."""
+        return {
+            "elicitation_id": self.id,
+            "from": self.asker,
+            "message": self.message,
+            "schema": self.schema,
+            "nonce": self.nonce,
+            "expires_at": self.expires_at,
+        }
+
+
+class Elicitations:
+    """All that are open, and those that have ended lately.
+
+    Parameters
+    ----------
+    most
+        That are open at a time.
+    expired
+        Called on the loop with one whose time has run out.
+    """
+
+    def __init__(self, most: int, expired: Callable[[Elicitation], None]) -> None:
+        self._most = most
+        self._expired = expired
+        self._known: dict[str, Elicitation] = {}
+        self.open = 0
+        self.ended = 0
+        self.answered = 0
+
+    def create(
+        self, asker: str, target: str, message: str, schema: object, timeout: float
+    ) -> Elicitation:
+        """Return a new question, whose time runs from now on.
+
+        Raises
+        ------
+        Refusal
+            400 for a schema that is no flat form, 503 when too many are open.
+        """
+        if self.open >= self._most:
+            raise Refusal(503, "too many elicitations", retry_after=1.0)
+        form = check_form(schema)
+        asked = Elicitation(
+            secrets.token_hex(16),
+            asker,
+            target,
+            message,
+            form,
+            secrets.token_urlsafe(16),
+            time.time() + timeout,
+        )
+        self._known[asked.id] = asked
+        self.open += 1
+        loop = asyncio.get_running_loop()
+        asked.timer = loop.call_later(timeout, self._expire, asked)
+        return asked
+
+    def withdraw(self, asked: Elicitation) -> None:
+        """Forget a question that could not be asked."""
+        if asked.state == "open":
+            self._end(asked, "withdrawn")
+            self._forget(asked)
+
+    def pending(self, target: str) -> list[Elicitation]:
+        """Return those that wait for an answer of an agent, the oldest first."""
+        known = self._known.values()
+        return [one for one in known if one.target == target and one.state == "open"]
+
+    def find(self, answerer: str, identity: str, nonce: str) -> Elicitation:
+        """Return the open question that an agent may answer.
+
+        Raises
+        ------
+        Refusal
+            404 for one that is not known, or not for this agent; 403 for a wrong nonce; 409 for
+            one that has been answered; 410 for one that has expired.
+        """
+        asked = self._known.get(identity)
+        if asked is None or asked.target != answerer:  # whether it is there is not for others
+            raise Refusal(404, "no such elicitation")
+        if not hmac.compare_digest(asked.nonce.encode(), nonce.encode("utf-8", "replace")):
+            raise Refusal(403, "wrong nonce")
+        if asked.state == "expired":
+            raise Refusal(410, "the elicitation has expired")
+        if asked.state != "open":
+            raise Refusal(409, "the elicitation has been answered")
+        return asked
+
+    def answer(self, asked: Elicitation, action: Action) -> None:
+        """End a question with an answer."""
+        self._end(asked, action)
+        self.ended += 1
+        self.answered += 1
+
+    def reopen(self, asked: Elicitation) -> None:
+        """Take back an answer that could not be stored; its time runs on."""
+        if asked.timer is not None:
+            asked.timer.cancel()
+        self.ended -= 1
+        self.answered -= 1
+        self.open += 1
+        asked.state = "open"
+        left = max(0.0, asked.expires_at - time.time())
+        asked.timer = asyncio.get_running_loop().call_later(left, self._expire, asked)
+
+    def _expire(self, asked: Elicitation) -> None:
+        self._end(asked, "expired")
+        self.ended += 1
+        self._expired(asked)
+
+    def _end(self, asked: Elicitation, state: str) -> None:
+        if asked.timer is not None:
+            asked.timer.cancel()
+        asked.state = state
+        self.open -= 1
+        loop = asyncio.get_running_loop()
+        asked.timer = loop.call_later(REMEMBERED, self._forget, asked)
+
+    def _forget(self, asked: Elicitation) -> None:
+        if asked.timer is not None:
+            asked.timer.cancel()
+        self._known.pop(asked.id, None)
+
+
+def check_form(schema: object) -> dict[str, Any]:
+    """Return a schema that is a flat form; refuse (400) any other."""
+    if not isinstance(schema, dict) or schema.get("type") != "object" or set(schema) - _OF_FORM:
+        raise Refusal(400, f"schema is no form; allowed: an object with {_listed(_OF_FORM)}")
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not len(properties) <= _MOST_FIELDS:
+        raise Refusal(400, f"schema.properties is no object with at most {_MOST_FIELDS} fields")
+    for one in properties.values():
+        known = isinstance(one, dict) and not set(one) - _OF_FIELD
+        if not known or one.get("type") not in _PRIMITIVES:
+            allowed = f"{', '.join(_PRIMITIVES)} with {_listed(_OF_FIELD)}"
+            raise Refusal(400, f"schema.properties has what is no primitive; allowed: {allowed}")
+    text = json.dumps(schema, sort_keys=True)
+    if len(text) > _LONGEST_TEXT:
+        raise Refusal(400, f"schema is longer than {_LONGEST_TEXT} characters")
+    try:
+        _compiled(text)
+    except SchemaError:
+        raise Refusal(400, "schema is no JSON Schema") from None
+    return schema
+
+
+def validate(schema: Mapping[str, Any], content: object) -> str | None:
+    """Return what is wrong with the content of an answer by a form; None when nothing is."""
+    for error in _compiled(json.dumps(schema, sort_keys=True)).iter_errors(content):
+        # Not the message: it repeats the content, however long that is.
+        place = ".".join(str(step) for step in error.absolute_path)
+        return f"content{'.' if place else ''}{place} breaks {error.validator!r} of the schema"
+    return None
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> Draft202012Validator:
+    """Return the validator of a schema. To make one takes a hundred times as long as to use it."""
+    schema = json.loads(text)
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema, format_checker=FormatChecker())
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))

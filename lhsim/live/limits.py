@@ -1,0 +1,68 @@
+"""Limits that the bridge keeps: of the rate of an agent, and of connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lhsim.live.refusals import Refusal
+from lhsim.live.settings import RateLimit
+
+_MANY = 10_000  # buckets; beyond, those that are full again are forgotten
+
+
+class Buckets:
+    """The token buckets of all agents. One that is not here is full."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit = limit
+        self._buckets: dict[str, tuple[float, float]] = {}  # tokens, and when there were so many
+        self._look_again = _MANY
+
+    def take(self, agent: str, now: float) -> float:
+        """Take a token; return 0, or the time until there is one [s]."""
+        tokens = self._level(agent, now)
+        if tokens < 1:
+            return (1 - tokens) / self._limit.rate
+        self._buckets[agent] = tokens - 1, now
+        if len(self._buckets) > self._look_again:
+            self._forget(now)
+        return 0.0
+
+    def _level(self, agent: str, now: float) -> float:
+        tokens, then = self._buckets.get(agent, (self._limit.burst, now))
+        return min(self._limit.burst, tokens + (now - then) * self._limit.rate)
+
+    def _forget(self, now: float) -> None:
+        self._buckets = {
+            agent: bucket
+            for agent, bucket in self._buckets.items()
+            if self._level(agent, now) < self._limit.burst
+        }
+        self._look_again = max(_MANY, 2 * len(self._buckets))
+
+
+class Places:
+    """So many of something at a time."""
+
+    def __init__(self, count: int, noun: str) -> None:
+        self._count = count
+        self._noun = noun
+        self.taken = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Hold a place.
+
+        Raises
+        ------
+        Refusal
+            503, when all are taken.
+        """
+        if self.taken >= self._count:
+            raise Refusal(503, f"too many {self._noun}", retry_after=1.0)
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1

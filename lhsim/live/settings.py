@@ -1,0 +1,123 @@
+"""What a bridge is told before it starts, as data: options of the command line, or a TOML file."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from lhsim.checks import non_negative, one_of, positive, whole, within
+from lhsim.errors import InputError
+from lhsim.units import PerSecond, Seconds
+
+OutboundPolicy = Literal["drop_new", "disconnect"]
+LONGEST_WAIT = 300.0  # of a request for messages, as in the original [s]
+SHORTEST_SECRET = 16  # [B]
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+
+
+@frozen
+class RateLimit:
+    """A token bucket for each agent: what it sends takes a token, and is refused without one.
+
+    By the time t a bucket has given floor(burst + rate t) tokens at most.
+    """
+
+    rate: PerSecond = field(validator=positive)  # tokens that a bucket gets [1/s]
+    burst: int = field(default=1, validator=whole(1))  # tokens that it holds at most, and at first
+
+
+def _store(_instance: object, _attribute: object, value: str) -> None:
+    store_of(value)
+
+
+@frozen
+class BridgeSettings:
+    """A bridge. The secrets are not here, so that nothing that shows settings shows them."""
+
+    host: str = "127.0.0.1"
+    port: int = field(default=8765, validator=within(0, 65535))  # 0: one that is free
+    allow_remote: bool = False  # whether the host may be other than loopback
+    store: str = field(default="lhsim.db", validator=_store)  # a path or a URL
+    interval: Seconds = field(default=1.0, validator=positive)  # sleep between two queries [s]
+    # Without messages an empty answer goes out after this time, unless the request has its own [s]
+    timeout: Seconds = field(default=60.0, validator=within(0, LONGEST_WAIT))
+    limit: int = field(default=10, validator=whole(1))  # messages in an answer
+    # Requests for messages held at a time; and as many push connections, of both kinds together
+    connections: int = field(default=2000, validator=whole(1))
+    outbound: int = field(default=100, validator=whole(1))  # messages queued for a push connection
+    outbound_policy: OutboundPolicy = field(
+        default="drop_new", validator=one_of(("drop_new", "disconnect"))
+    )
+    rate_limit: RateLimit | None = None  # of the messages that an agent sends
+    max_body: int = field(default=1_000_000, validator=whole(1024))  # of a request [B]
+    session: Seconds = field(default=3600.0, validator=positive)  # for which a token is good [s]
+    elicitation_timeout: Seconds = field(default=30.0, validator=positive)  # of an answer [s]
+    elicitations: int = field(default=10_000, validator=whole(1))  # open at a time
+    store_connections: int = field(default=1, validator=whole(1))  # that query; PostgreSQL alone
+    batch_size: int = field(default=1, validator=whole(1))  # messages written in one transaction
+    linger: Seconds = field(default=0.0, validator=non_negative)  # a batch waits for more [s]
+    # Within which a request has to arrive, and what is sent has to be taken [s]
+    patience: Seconds = field(default=10.0, validator=positive)
+    stage_times: str | None = None  # a .parquet or .csv file for what each stage took
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what does not go together."""
+        if not self.allow_remote and not is_loopback(self.host):
+            allowed = "127.0.0.1, ::1, localhost; any other with allow_remote (--allow-remote)"
+            raise InputError(f"{self.host!r} is not loopback", key="host", allowed=allowed)
+        if self.batch_size > 1 and not self.linger:
+            allowed = "a time > 0 where batch_size is more than 1"
+            raise InputError("is 0", key="linger", allowed=allowed)
+        if self.linger and self.batch_size == 1:
+            raise InputError("is 1", key="batch_size", allowed="more than 1 with a linger")
+        if self.store_connections > 1 and store_of(self.store)[0] == SQLITE:
+            allowed = "1 with SQLite, which has one thread"
+            raise InputError("is out of range", key="store_connections", allowed=allowed)
+        if self.stage_times and Path(self.stage_times).suffix not in {".parquet", ".csv"}:
+            problem = f"{self.stage_times!r} is of no known kind"
+            raise InputError(problem, key="stage_times", allowed="a file .parquet or .csv")
+
+
+def store_of(text: str) -> tuple[str, str]:
+    """Return the kind of a store and where it is, a file or a URL.
+
+    Raises
+    ------
+    InputError
+        When `text` is neither a path nor a URL ``sqlite:///PATH`` or ``postgresql://...``.
+    """
+    allowed = "a path, sqlite:///PATH or postgresql://..."
+    if "://" not in text:
+        kind, place = SQLITE, text
+    elif text.startswith("sqlite:///"):
+        kind, place = SQLITE, text.removeprefix("sqlite:///")
+    elif text.startswith(("postgresql://", "postgres://")):
+        kind, place = POSTGRESQL, text
+    else:
+        raise InputError(f"unknown kind of store {text[:60]!r}", key="store", allowed=allowed)
+    if not place or place.startswith(":memory:"):
+        raise InputError(f"{text!r} names no file", key="store", allowed=allowed)
+    return kind, place
+
+
+def shown(store: str) -> str:
+    """Return a store as it may be shown: without the user and the password of a URL."""
+    kind, place = store_of(store)
+    if kind == SQLITE:
+        return place
+    parts = urlsplit(place)
+    return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

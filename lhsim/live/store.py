@@ -1,0 +1,170 @@
+"""The event store: what an agent was sent stays there, numbered, until it is asked for.
+
+One small protocol with two implementations, SQLite here and PostgreSQL in `lhsim.live.postgres`.
+Both are called from threads of their own (`lhsim.live.threads`); there is no layer between them and
+the database, since it would become what is measured.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+from lhsim.errors import InputError
+
+
+@frozen
+class NewEvent:
+    """An event that is to be stored."""
+
+    sender: str
+    target: str
+    message_id: str  # of the sender's choice: a second event with it is the first one again
+    body: str  # a JSON object: what the target gets, but for what the store adds
+
+
+@frozen
+class Event:
+    """An event in the store."""
+
+    sequence: int  # its place in the order of all events, from 1 on
+    target: str
+    stored_at: float  # time of day [s]
+    body: str
+
+    def to_json(self) -> str:
+        """Return the event as its target gets it; the body is not parsed for that."""
+        return f'{{"sequence":{self.sequence},"stored_at":{self.stored_at:.6f},{self.body[1:]}'
+
+
+@frozen
+class Stored:
+    """What became of an event that was to be stored."""
+
+    event: Event
+    duplicate: bool  # whether it had been stored before
+
+
+class EventStore(Protocol):
+    """Where events are kept. A call ends when what it does is done."""
+
+    def append(self, events: Sequence[NewEvent], now: float) -> list[Stored]:
+        """Store `events` in one transaction, in this order; `now` is the time of day [s]."""
+
+    def read(self, target: str, since: int, limit: int) -> list[Event]:
+        """Return the events for an agent whose number is above `since`, oldest first."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
+_COLUMNS = "sequence, target, stored_at, body"
+_TABLE = """
+CREATE TABLE IF NOT EXISTS events (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  sender TEXT NOT NULL,
+  target TEXT NOT NULL,
+  message_id TEXT NOT NULL,
+  stored_at REAL NOT NULL,
+  body TEXT NOT NULL
+)
+"""
+_SETUP = (
+    "SELECT count(*) FROM sqlite_master",  # nothing is changed in what is no database
+    _TABLE,
+    f"SELECT {_COLUMNS}, sender, message_id FROM events LIMIT 0",  # of our own, not another's
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=NORMAL",
+    "CREATE INDEX IF NOT EXISTS events_by_target ON events (target, sequence)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS events_by_message ON events (sender, message_id)",
+)
+_INSERT = (
+    "INSERT INTO events (sender, target, message_id, stored_at, body) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (sender, message_id) DO NOTHING"
+)
+_KNOWN = f"SELECT {_COLUMNS} FROM events WHERE sender = ? AND message_id = ?"
+_READ = f"SELECT {_COLUMNS} FROM events WHERE target = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+
+
+class SqliteStore:
+    """Events in a file, in WAL mode: a commit survives the end of the process.
+
+    With ``synchronous=NORMAL`` the latest commits may be lost when the machine loses power
+    (https://www.sqlite.org/pragma.html#pragma_synchronous).
+
+    Raises
+    ------
+    InputError
+        When the file cannot be used, or another bridge uses it.
+    """
+
+    def __init__(self, path: str) -> None:
+        with ExitStack() as opened:
+            self._lock = _lock(Path(path))
+            opened.callback(os.close, self._lock)
+            try:
+                # The thread that calls is always the same, but not the one that opens.
+                database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                opened.callback(database.close)
+                for statement in _SETUP:
+                    database.execute(statement)
+            except sqlite3.Error as error:
+                raise InputError(f"cannot be used: {error}", source=path, key="store") from None
+            opened.pop_all()
+        self._database = database
+
+    def append(self, events: Sequence[NewEvent], now: float) -> list[Stored]:
+        """Store `events` in one transaction, in this order; `now` is the time of day [s]."""
+        if len(events) == 1:  # a statement alone is a transaction
+            return [self._append(events[0], now)]
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            stored = [self._append(event, now) for event in events]
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        return stored
+
+    def _append(self, new: NewEvent, now: float) -> Stored:
+        row = (new.sender, new.target, new.message_id, now, new.body)
+        done = self._database.execute(_INSERT, row)
+        if done.rowcount and done.lastrowid:
+            return Stored(Event(done.lastrowid, new.target, now, new.body), duplicate=False)
+        known = self._database.execute(_KNOWN, (new.sender, new.message_id)).fetchone()
+        return Stored(Event(*known), duplicate=True)
+
+    def read(self, target: str, since: int, limit: int) -> list[Event]:
+        """Return the events for an agent whose number is above `since`, oldest first."""
+        rows = self._database.execute(_READ, (target, since, limit)).fetchall()
+        return [Event(*row) for row in rows]
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+        os.close(self._lock)
+
+
+def _lock(path: Path) -> int:
+    """Keep others from `path` until this process ends, however it does; return the descriptor.
+
+    Two bridges on one store would not push each other's messages.
+    """
+    try:
+        lock = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        problem = f"cannot be used: {error.strerror}"
+        raise InputError(problem, source=str(path), key="store") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise InputError("is used by another bridge", source=str(path), key="store") from None
+    return lock

@@ -1,0 +1,43 @@
+"""The alert thresholds of the seed, as data: from here come the alert rules for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+Severity = Literal["warning", "critical"]
+
+
+@frozen
+class Threshold:
+    """When a metric of the monitor is no longer as it should be.
+
+    The metrics are those of the seed's monitor, or made of them: ``average_latency_ms`` and
+    ``delivery_success_percent`` are means over the last minute, ``memory_growth_mb_per_hour`` is
+    the trend of ten minutes, and ``active_agents`` counts those that hold a connection.
+    """
+
+    name: str
+    severity: Severity
+    metric: str
+    above: bool  # whether too much is wrong, else too little
+    limit: float  # [the unit in the name of the metric]
+    lasting: float = 0.0  # it has to have been so for this long [s]
+
+    def broken_by(self, value: float) -> bool:
+        """Return whether `value`, in the unit of the metric, is on the wrong side of the limit."""
+        return value > self.limit if self.above else value < self.limit
+
+
+THRESHOLDS = (
+    Threshold("HighLatency", "warning", "average_latency_ms", True, 1000),
+    Threshold("VeryHighLatency", "critical", "average_latency_ms", True, 5000),
+    Threshold("MemoryGrows", "warning", "memory_growth_mb_per_hour", True, 1000),
+    Threshold("MemoryExhausted", "critical", "memory_usage_mb", True, 5000),
+    Threshold("ProcessorBusy", "warning", "cpu_utilization_percent", True, 70, lasting=60),
+    Threshold("DeliveriesFail", "warning", "delivery_success_percent", False, 95),
+    Threshold("ManyDeliveriesFail", "critical", "delivery_success_percent", False, 90),
+    Threshold("ManyAgents", "warning", "active_agents", True, 500),
+    Threshold("TooManyAgents", "critical", "active_agents", True, 800),
+)

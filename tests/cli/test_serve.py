@@ -1,0 +1,86 @@
+"""``lhsim serve`` and ``lhsim alerts``: bad input is one line, and nothing is left behind."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import yaml
+
+from lhsim.experiments import cli, serve
+
+
+@pytest.fixture
+def refused(folder, capsys):
+    def check(*arguments):
+        before = sorted(folder.rglob("*"))
+        assert cli.run(["serve", *arguments]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert sorted(folder.rglob("*")) == before
+        return captured.err.removeprefix("lhsim: error: ").rstrip("\n")
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--port", "x"], "--port: 'x' is not a whole number"),
+        (["--workers", "2"], "--workers: 2 is out of range"),
+        (["--interval", "0"], "--interval: '0' is out of range"),
+        (["--timeout", "301"], "--timeout: 301.0 is out of range"),
+        (["--rate-limit", "fast"], "--rate-limit: 'fast' is not a number with a unit"),
+        (["--rate-limit", "10/min,0"], "--rate-limit: '10/min,0' is out of range"),
+        (["--host", "0.0.0.0"], "--host: '0.0.0.0' is not loopback"),
+        (["--host", "0.0.0.0", "--allow-remote"], "--allow-remote: there is no enrolment key"),
+        (["--store", "mysql://x"], "--store: unknown kind of store"),
+        (["--store", "none/events.db"], "none/events.db: store: cannot be used: No such file"),
+        (["--batch-size", "4"], "--linger: is 0"),
+        (["--outbound-policy", "drop"], "--outbound-policy: unknown choice 'drop'"),
+        (["--secret-file", "none"], "--secret-file: 'none' cannot be read: No such file"),
+        (["--secret-file", "short"], "--secret-file: is too short"),
+        (["--stage-times", "x.txt"], "--stage-times: 'x.txt' is of no known kind"),
+        (["--stage-times", "none/x.csv"], "--stage-times: 'none' cannot be written"),
+        (["--config", "none.toml"], "none.toml: does not exist"),
+        (["--config", "bad.toml"], "bad.toml: interva: unknown key"),
+        (["--config", "bad.toml", "--interval", "2"], "bad.toml: interva: unknown key"),
+    ],
+)
+def test_bad_input(refused, folder, arguments, line):
+    (folder / "short").write_text("secret")
+    (folder / "bad.toml").write_text("interva = 1\n")
+    assert refused(*arguments, *([] if "--store" in arguments else ["--store", "e.db"])).startswith(
+        line
+    )
+
+
+def test_a_port_that_is_taken(refused):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        line = refused("--port", port, "--store", "e.db")
+        assert line == f"127.0.0.1:{port}: cannot be listened on: Address already in use"
+
+
+def test_without_the_extra_it_says_what_to_install(refused, monkeypatch):
+    monkeypatch.setattr(serve, "NEEDED", ("starlette", "no_such_library"))
+    monkeypatch.setattr(serve.check_extra, "__defaults__", (serve.NEEDED,))
+    assert refused() == (
+        "lhsim serve: no_such_library is not installed; allowed: after pip install 'lhsim[live]'"
+    )
+
+
+def test_options_come_on_top_of_the_file(folder):
+    from lhsim.live.settings import BridgeSettings
+
+    (folder / "b.toml").write_text('port = 9\ninterval = "2 s"\nallow_remote = true\n')
+    given = {"port": 0, "interval": None, "allow_remote": False, "limit": 3}
+    settings = serve.read_settings("b.toml", given, BridgeSettings)
+    assert (settings.port, settings.interval, settings.limit) == (0, 2.0, 3)
+    assert settings.allow_remote
+
+
+def test_alerts_are_yaml(capsys):
+    assert cli.run(["alerts"]) == 0
+    assert len(yaml.safe_load(capsys.readouterr().out)["groups"][0]["rules"]) == 9

@@ -1,0 +1,72 @@
+"""What a bridge is told: read strictly, and nothing of a password is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from lhsim import parameters
+from lhsim.errors import InputError
+from lhsim.live.settings import BridgeSettings, RateLimit, shown, store_of
+
+
+def read(**table):
+    return parameters.structure(table, BridgeSettings, source="bridge.toml")
+
+
+def test_a_file_says_all_with_units():
+    settings = read(interval="100 ms", rate_limit={"rate": "10/min", "burst": 13}, max_body=2048)
+    assert settings.interval == 0.1
+    assert settings.rate_limit == RateLimit(10 / 60, 13)
+    assert parameters.structure(parameters.unstructure(settings), BridgeSettings, source="") == (
+        settings
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ({"interva": 1}, "interva: unknown key (did you mean 'interval'?)"),
+        ({"interval": 0}, "interval: 0.0 is out of range"),
+        ({"timeout": 301}, "timeout: 301.0 is out of range"),
+        ({"port": 65536}, "port: 65536 is out of range"),
+        ({"host": "0.0.0.0"}, "host: '0.0.0.0' is not loopback"),
+        ({"host": "example.org"}, "host: 'example.org' is not loopback"),
+        ({"store": "mysql://x"}, "store: unknown kind of store 'mysql://x'"),
+        ({"store": "sqlite:///"}, "store: 'sqlite:///' names no file"),
+        ({"store": ":memory:"}, "store: ':memory:' names no file"),
+        ({"batch_size": 2}, "linger: is 0"),
+        ({"linger": 1}, "batch_size: is 1"),
+        ({"store_connections": 2}, "store_connections: is out of range"),
+        ({"stage_times": "x.txt"}, "stage_times: 'x.txt' is of no known kind"),
+        ({"outbound_policy": "block"}, "outbound_policy: unknown choice 'block'"),
+        ({"rate_limit": {"rate": 0}}, "rate_limit.rate: 0.0 is out of range"),
+    ],
+)
+def test_mistakes_are_one_line(table, line):
+    with pytest.raises(InputError) as refused:
+        read(**table)
+    assert str(refused.value).startswith(f"bridge.toml: {line}")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
+def test_loopback_needs_no_leave(host):
+    assert read(host=host).host == host
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a.db", ("sqlite", "a.db")),
+        ("sqlite:///a.db", ("sqlite", "a.db")),
+        ("sqlite:////tmp/a.db", ("sqlite", "/tmp/a.db")),
+        ("postgresql://h/d", ("postgresql", "postgresql://h/d")),
+        ("postgres://h/d", ("postgresql", "postgres://h/d")),
+    ],
+)
+def test_a_store_is_a_path_or_a_url(text, found):
+    assert store_of(text) == found
+
+
+def test_a_password_is_not_shown():
+    url = "postgresql://me:pass@word@host:5432/db?options=secret&password=secret"
+    assert shown(url) == "postgresql://host:5432/db"
