@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from lhsim import parameters
 from lhsim.errors import InputError
 from lhsim.experiments.options import DONE, Parsed, choice, parse_duration, whole
 from lhsim.units import PER_SECOND
@@ -109,6 +108,8 @@ def alerts() -> None:
 
 def read_settings(config: str | None, given: Mapping[str, Any], cls: type[Any]) -> Any:
     """Return the settings of a file, with what was given on the command line on top."""
+    from lhsim import parameters  # noqa: PLC0415 - help need not wait for it
+
     data = parameters.read_toml(Path(config)) if config is not None else {}
     source = config if config is not None else "lhsim serve"
     if config is not None:
