@@ -149,7 +149,7 @@ def rivals(run: Latency) -> dict[str, dict[str, Estimate]]:
     """Return what was not chosen for the p99 of a run: from the p99 of each of its 20 batches.
 
     Their mean with Student's interval, and that interval about the p99 of the whole run
-    (sectioning; Asmussen and Glynn 2007, Stochastic Simulation, section III.5).
+    (sectioning; Asmussen and Glynn 2007, Stochastic Simulation, chapter III).
     """
     each = [histogram.quantile(row, 0.99) for row in run.counts]
     value, n = run.quantile(0.99), len(each)

@@ -8,7 +8,7 @@ place of replications (section 9.5.3), as long as they do not depend on each oth
 A quantile is that of all values together, whose bias is that of the whole sample and not that of
 each part. Its interval comes from the *share* of the values at or below it: over the parts, shares
 are averaged like any mean, without bias, and their interval q +- h is read off the distribution of
-all values (Asmussen and Glynn 2007, Stochastic Simulation, section III.4a; Heidelberger and Lewis
+all values (Asmussen and Glynn 2007, Stochastic Simulation, chapter III; Heidelberger and Lewis
 1984, Quantile estimation in dependent sequences, Operations Research 32, 185-209). It is not
 symmetric, where the distribution is not. ``docs/statistics.md`` has what each of them covers.
 """
