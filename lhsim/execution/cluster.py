@@ -65,10 +65,16 @@ class Workers(Executor):
     """All workers of a cluster."""
 
     def __init__(self, client: Any, slots: int | None) -> None:
+        self._client = client
         self._executor = client.get_executor()
         self._identity = own_identity()
         self.slots = slots
         self.elsewhere = slots is None  # on machines whose memory nobody here knows
+
+    @property
+    def lost(self) -> bool:
+        """Whether the scheduler, and so every worker, is out of reach for good."""
+        return self._client.status in {"closing", "closed"}
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
         """Run a function on a worker."""

@@ -7,13 +7,14 @@ sorts by it gets the same output with any number of workers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from lhsim._machine import free_memory
+from lhsim.errors import LhsimError
 from lhsim.execution.cells import Failure, attempt
 
 C = TypeVar("C")
@@ -23,6 +24,7 @@ Done = Generator[tuple[int, R | Failure], None, None]
 
 WAITING = 2  # cells handed to a worker at a time: none waits for its next one
 MOST_SUBMITTED = 1000  # to an executor that does not say how many workers it has
+LOOK = 1.0  # after which a silent executor is asked whether its workers are lost [s]
 
 
 def execute(
@@ -105,7 +107,10 @@ class _Submission(Generic[C, R]):
         try:
             while self._waiting or self._suspects or self._running:
                 self._submit()
-                future = self._ended.get()
+                future = self._next()
+                if future is None:
+                    yield from self._lost()
+                    return
                 index = self._running.pop(future)
                 self._taken.pop(index, None)
                 error = _error_of(future)
@@ -117,7 +122,31 @@ class _Submission(Generic[C, R]):
             for future in self._running:
                 future.cancel()
 
+    def _next(self) -> Future[Any] | None:
+        """Return the future that ends next; None where the executor has lost all its workers.
+
+        What was to come from them may never end: Dask drops a future whose result it was fetching.
+        """
+        while True:
+            try:
+                return self._ended.get(timeout=LOOK)
+            except Empty:
+                if self._is_lost:
+                    return None
+
+    @property
+    def _is_lost(self) -> bool:
+        return bool(getattr(self._executor, "lost", False))
+
+    def _lost(self) -> Iterator[tuple[int, Failure]]:
+        """Yield a failure for each cell that has not ended, now that nobody is left to run it."""
+        failure = Failure.of(LhsimError("the workers were lost"))
+        for index in sorted({*self._running.values(), *self._suspects, *self._waiting}):
+            yield index, failure
+
     def _submit(self) -> None:
+        if self._is_lost:
+            return
         while self._waiting and not self._suspects and len(self._running) < self._most:
             index = self._waiting[0]
             if not self._fits(index):

@@ -5,7 +5,7 @@ import os
 import pickle
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 
@@ -63,6 +63,27 @@ def test_a_worker_that_dies_takes_nobody_with_it():
         5: 5,
     }
     assert found[1].kind == "BrokenProcessPool"
+
+
+class Silent(Executor):
+    """An executor that ends the first cells, and has then lost its workers without a word."""
+
+    def __init__(self, ends):
+        self.ends, self.lost, self.begun = ends, False, 0
+
+    def submit(self, function, /, *arguments):
+        future = Future()
+        if self.begun < self.ends:
+            future.set_result(function(*arguments))
+        self.begun += 1
+        self.lost = self.begun >= self.ends
+        return future
+
+
+def test_workers_that_are_lost_without_a_word_are_not_waited_for():
+    outcomes = dict(execute(invert, [1, 2, 4, 5], executor=Silent(2)))
+    assert [outcomes[0], outcomes[1]] == [1.0, 0.5]
+    assert {str(outcomes[2]), str(outcomes[3])} == {"LhsimError: the workers were lost"}
 
 
 def test_a_result_may_be_none():
