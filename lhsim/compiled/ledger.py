@@ -265,6 +265,16 @@ def release(s: State, place: int) -> None:
 
 
 @inlined
+def acknowledge(s: State, place: int) -> None:
+    """Record that a sender has its answer; of messages sent together, the first one has it."""
+    if s.settings[0].keep:
+        message = s.messages[place]
+        row = s.records[message.row]
+        if not np.isnan(row.stored) and message.number % _copies(s) == 0:
+            row.acknowledged = s.queue[0].now
+
+
+@inlined
 def post(s: State, receiver: Record, place: int) -> None:
     """Put a message at the end of an agent's mailbox."""
     _append(s, receiver.mailbox, place)
@@ -407,5 +417,6 @@ def _keep(s: State, message: Record) -> None:
     row.target = message.target
     row.created = message.created
     row.stored = float("nan")
+    row.acknowledged = float("nan")
     row.delivered = float("nan")
     row.outcome = 0

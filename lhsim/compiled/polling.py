@@ -5,6 +5,7 @@ from __future__ import annotations
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import (
     DELIVERED,
+    acknowledge,
     after_the_limit,
     connect,
     end,
@@ -69,6 +70,8 @@ def carry(s: State, entity: int, phase: int) -> int:
         return ACKNOWLEDGE
     if len(s.options) > 0 and phase == ALARM:
         _ring(s, entity)
+    if phase == ACKNOWLEDGE:
+        acknowledge(s, message_of(s, entity))
     release(s, message_of(s, entity))
     return DONE
 

@@ -11,6 +11,7 @@ from lhsim._jit import inlined
 from lhsim.compiled.ledger import (
     DELIVERED,
     REJECTED,
+    acknowledge,
     after_the_limit,
     client_of,
     close,
@@ -140,6 +141,7 @@ def _finish(s: State, place: int, phase: int) -> int:
     if phase == PUSH_DOWN:
         end(s, place, DELIVERED)
     else:  # ACKNOWLEDGE
+        acknowledge(s, place)
         release(s, place)
     return DONE
 
@@ -362,6 +364,8 @@ def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
         close(s, place, EXPIRED)
     if phase in (PUSH_DOWN, REACHED):
         return _reach(s, place)
+    if phase == ACKNOWLEDGE:
+        acknowledge(s, place)
     if phase == ACKNOWLEDGE and s.settings[0].elicits == BY_REPLY and message.pending:
         _reply_with_request(s, place)
     if phase in (ACKNOWLEDGE, EXPIRES):

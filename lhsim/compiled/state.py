@@ -328,6 +328,7 @@ RECORD = np.dtype(
         ("target", "i8"),
         ("created", "f8"),
         ("stored", "f8"),
+        ("acknowledged", "f8"),
         ("delivered", "f8"),
         ("outcome", "i8"),
     ]

@@ -125,6 +125,8 @@ class Bridge:
         """Answer the sender of a message, which is stored or not."""
         sender, number = message.sender, message.number
         yield from self.compute(sender, self._acknowledge, sender, number)
+        if stored:
+            self.ledger.acknowledge(message, self.env.now)
         self._reply(message, None if stored else Failed.REFUSED)
 
     def refuse(self, message: Message) -> None:

@@ -15,7 +15,7 @@ from lhsim.models.push import Push
 if TYPE_CHECKING:
     from lhsim.models.system import System
 
-NAMES = ("sender", "number", "target", "created", "stored", "delivered")
+NAMES = ("sender", "number", "target", "created", "stored", "acknowledged", "delivered")
 
 
 class SimpyEngine:

@@ -26,8 +26,8 @@ class Message:
     """One message on its way; times in seconds, NaN until they are known."""
 
     __slots__ = (
-        "attempts", "copies", "created", "delivered", "ended", "event", "number", "original",
-        "outcome", "reached", "reply", "sender", "stored", "target",
+        "acknowledged", "attempts", "copies", "created", "delivered", "ended", "event", "number",
+        "original", "outcome", "reached", "reply", "sender", "stored", "target",
     )  # fmt: skip
 
     def __init__(self, sender: int, number: int, target: int, created: float) -> None:
@@ -36,6 +36,7 @@ class Message:
         self.target = target
         self.created = created  # when the sender meant to send it
         self.stored = np.nan
+        self.acknowledged = np.nan  # when the server had answered its sender
         self.event = -1  # its number in the log of the store
         self.delivered = np.nan
         self.reached: float | None = None  # its target, where it is not delivered by that alone
@@ -155,6 +156,12 @@ class Ledger:
                 self._measure(message, among)
         if message.ended is not None:
             message.ended.count()
+
+    def acknowledge(self, message: Message, now: float) -> None:
+        """Record that a sender has its answer: of an attempt, if it is the first that has one."""
+        message = message.original or message
+        if np.isnan(message.acknowledged):
+            message.acknowledged = now
 
     def give_up(self, message: Message, now: float) -> None:
         """Say that a message is not sent again: it has failed when all attempts at it have."""
