@@ -118,7 +118,8 @@ class Senders:
 
     def _create(self, agent: int, number: int) -> Message:
         bridge = self._bridge
-        target = _target(bridge, agent, number)
+        workload = bridge.system.workload
+        target = target_of(workload, agent, number, bridge.agents, bridge.seed)
         return bridge.ledger.create(agent, number, target, bridge.env.now)
 
     def _end_of(self, message: Message) -> Event:
@@ -136,13 +137,12 @@ def _gap(bridge: Bridge, distribution: Distribution) -> Stage:
     return gap
 
 
-def _target(bridge: Bridge, agent: int, number: int) -> int:
-    topology = bridge.system.workload.topology
-    if topology == "hub":
+def target_of(workload: Workload, agent: int, number: int, agents: int, seed: int) -> int:
+    """Return to whom message `number` of an agent goes."""
+    if workload.topology == "hub":
         return 0
-    if topology == "broadcast":
-        return 1 + number % (bridge.agents - 1)
-    if topology == "random":
-        u = uniform(bridge.seed, int(Purpose.TARGET), agent, number)
-        return other_agent(u, agent, bridge.agents)
-    return (agent + 1) % bridge.agents  # ring; and pair, where only even agents send
+    if workload.topology == "broadcast":
+        return 1 + number % (agents - 1)
+    if workload.topology == "random":
+        return other_agent(uniform(seed, int(Purpose.TARGET), agent, number), agent, agents)
+    return (agent + 1) % agents  # ring; and pair, where only even agents send

@@ -1,0 +1,203 @@
+"""A live run on disk: what was asked for, what was measured, and what speaks against it.
+
+A recording is a folder ::
+
+    manifest.toml      the workload, the window, the machine, and what makes the run doubtful
+    messages.parquet   a row for each message: sender, number, target, and its times [s]
+    counters.parquet   what the server counts, read about once a second: time_s, cpu_s, ...
+    stages.parquet     component, seconds: what single stages took, where that was recorded
+
+All times count from the start of the run, as in a simulation. The driver writes recordings,
+calibration and cross-check read them, and a simulated run can be made into one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from attrs import Factory, field, frozen
+
+from lhsim import parameters
+from lhsim.checks import non_negative, one_of, positive, whole
+from lhsim.errors import InputError
+from lhsim.models.workload import Workload
+from lhsim.units import Seconds
+
+ARCHITECTURES = ("polling", "push", "mcp")
+Architecture = Literal["polling", "push", "mcp"]
+MANIFEST, MESSAGES, COUNTERS, STAGES = (
+    "manifest.toml", "messages.parquet", "counters.parquet", "stages.parquet",
+)  # fmt: skip
+MESSAGE_COLUMNS = (
+    "sender", "number", "target", "intended_s", "sent_s", "acknowledged_s", "delivered_s",
+)  # fmt: skip
+# Those that only grow, by their names in counters.parquet; a rate is made of each.
+COUNTED = ("cpu_s", "polls", "wasted_polls", "deliveries")
+
+
+@frozen
+class Machine:
+    """Where a run was made, and what that machine did to it."""
+
+    host: str = ""  # processors, system, versions
+    stalls_per_s: float | None = None  # of more than 1 ms, by a spin probe [1/s]
+    stall_lengths: tuple[Seconds, ...] = ()  # that the probe saw [s]
+    stolen: float | None = None  # part of the processors' time that the host took
+    lag_p50: float | None = None  # of the driver: sent less intended [s]
+    lag_p99: float | None = None  # [s]
+
+
+@frozen
+class Manifest:
+    """What was asked of a run, and where it was made."""
+
+    architecture: Architecture = field(validator=one_of(ARCHITECTURES))
+    agents: int = field(validator=whole(1))
+    workload: Workload
+    seed: int
+    warmup: Seconds = field(validator=non_negative)  # nothing counts before [s]
+    duration: Seconds = field(validator=positive)  # of the window after it [s]
+    drain: Seconds = field(default=5.0, validator=non_negative)  # messages still arrive [s]
+    started: str = ""  # date and time
+    server: dict[str, float] = Factory(dict)  # what the server says of its settings
+    options: dict[str, str] = Factory(dict)  # of the driver
+    machine: Machine = Factory(Machine)
+    doubts: tuple[str, ...] = ()  # why the run may be spoiled
+
+    @property
+    def end(self) -> float:
+        """The end of the run, drain included [s]."""
+        return self.warmup + self.duration + self.drain
+
+    @property
+    def offered_load(self) -> float:
+        """Messages that the agents offer [1/s]."""
+        load = self.workload.offered_load(self.agents)
+        assert load is not None, "only open traffic is driven"
+        return load
+
+
+@frozen(eq=False)
+class Recording:
+    """A live run."""
+
+    manifest: Manifest
+    messages: pd.DataFrame = field(repr=False)  # MESSAGE_COLUMNS; NaN where it did not happen
+    counters: pd.DataFrame = field(repr=False)  # "time_s" and others; may have no rows
+    stages: pd.DataFrame | None = field(repr=False, default=None)  # "component", "seconds"
+
+    @property
+    def cohort(self) -> pd.DataFrame:
+        """The messages that were to be sent in the window."""
+        manifest, intended = self.manifest, self.messages["intended_s"]
+        end = manifest.warmup + manifest.duration
+        return self.messages[(intended >= manifest.warmup) & (intended < end)]
+
+    def rate(self, counter: str) -> float:
+        """Return how fast a counter grew in the window [1/s]; NaN where it was not read."""
+        table, manifest = self.counters, self.manifest
+        if counter not in table or len(table) < 2:
+            return math.nan
+        inside = table["time_s"].between(
+            manifest.warmup - 0.5, manifest.warmup + manifest.duration + 0.5
+        )
+        times, values = table.loc[inside, "time_s"], table.loc[inside, counter]
+        if len(times) < 2:
+            return math.nan
+        return float((values.iloc[-1] - values.iloc[0]) / (times.iloc[-1] - times.iloc[0]))
+
+    def measures(self) -> dict[str, float]:
+        """Return the figures of the run by their names, NaN where one was not measured.
+
+        ``throughput`` [messages delivered /s], ``delivery`` (part of those sent), ``cpu`` (of one
+        core), ``polls`` and ``wasted_polls`` [1/s], and quantiles [s] of ``store`` (from the
+        intended time to the acknowledgement) and ``latency`` (to the delivery).
+        """
+        return measures(
+            self.cohort, self.manifest.duration, {name: self.rate(name) for name in COUNTED}
+        ) | {"throughput": self._throughput()}
+
+    def _throughput(self) -> float:
+        manifest, at = self.manifest, self.messages["delivered_s"]
+        inside = at.between(manifest.warmup, manifest.warmup + manifest.duration, inclusive="left")
+        return float(inside.sum() / manifest.duration)
+
+    def write(self, folder: Path) -> None:
+        """Write the run to a folder, which is made; the manifest comes last, and says it is whole.
+
+        Raises
+        ------
+        InputError
+            When a recording is there already, or the folder cannot be written.
+        """
+        if (folder / MANIFEST).exists():
+            allowed = "a folder without a recording: nothing is overwritten"
+            raise InputError("holds a recording", source=str(folder), allowed=allowed)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.messages.to_parquet(folder / MESSAGES, index=False)
+            self.counters.to_parquet(folder / COUNTERS, index=False)
+            if self.stages is not None:
+                self.stages.to_parquet(folder / STAGES, index=False)
+            parameters.dump(self.manifest, folder / MANIFEST)
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror}", source=str(folder)) from None
+
+    @classmethod
+    def read(cls, folder: Path) -> Recording:
+        """Return the run in a folder.
+
+        Raises
+        ------
+        InputError
+            When there is none, or a part of it is missing or damaged.
+        """
+        if not (folder / MANIFEST).is_file():
+            allowed = f"a folder of lhsim measure, with a {MANIFEST}"
+            raise InputError("is no recording", source=str(folder), allowed=allowed)
+        manifest = parameters.load(folder / MANIFEST, Manifest)
+        stages = folder / STAGES
+        return cls(
+            manifest,
+            _table(folder / MESSAGES, MESSAGE_COLUMNS),
+            _table(folder / COUNTERS, ("time_s",)),
+            _table(stages, ("component", "seconds")) if stages.exists() else None,
+        )
+
+
+def measures(cohort: pd.DataFrame, duration: float, rates: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures of a cohort of messages, live or simulated; see `Recording.measures`."""
+    store = cohort["acknowledged_s"] - cohort["intended_s"]
+    latency = cohort["delivered_s"] - cohort["intended_s"]
+    found = {
+        "throughput": float(latency.notna().sum() / duration),
+        "delivery": float(latency.notna().mean()) if len(cohort) else math.nan,
+        "cpu": rates.get("cpu_s", math.nan),
+        "polls": rates.get("polls", math.nan),
+        "wasted_polls": rates.get("wasted_polls", math.nan),
+    }
+    for name, times in (("store", store), ("latency", latency)):
+        for q in (0.5, 0.95, 0.99):
+            some = times.dropna()
+            found[f"{name}_p{round(100 * q)}"] = float(some.quantile(q)) if len(some) else math.nan
+    return found
+
+
+def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        reason = getattr(error, "strerror", None) or "is no Parquet file"
+        raise InputError(reason, source=str(path), allowed="as lhsim measure writes it") from None
+    missing = [name for name in columns if name not in table]
+    if missing:
+        allowed = ", ".join(columns)
+        raise InputError(f"has no column {missing[0]}", source=str(path), allowed=allowed)
+    numbers = [name for name in columns if name != "component"]
+    if not all(pd.api.types.is_numeric_dtype(table[name]) for name in numbers):
+        raise InputError("holds other than numbers", source=str(path), allowed=", ".join(numbers))
+    return table

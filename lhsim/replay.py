@@ -1,0 +1,86 @@
+"""A recorded run simulated: the same messages at the same times, and the same figures of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from attrs import evolve
+
+from lhsim.errors import InputError
+from lhsim.models.system import System
+from lhsim.models.workload import ZERO
+from lhsim.recording import Manifest, Recording
+from lhsim.simulation import Result, simulate
+
+
+def replay(system: System, manifest: Manifest, seed: int | None = None) -> Recording:
+    """Simulate a system under the workload of a run, with all agents connected before.
+
+    Parameters
+    ----------
+    system
+        Of the architecture of the run; its workload is not used.
+    manifest
+        Of the run.
+    seed
+        Of the simulation; None: that of the run, whose messages then have the same times.
+
+    Raises
+    ------
+    InputError
+        When the architectures differ.
+    """
+    if system.architecture != manifest.architecture:
+        problem = f"is a {system.architecture} server"
+        allowed = f"one of the run's architecture, {manifest.architecture}"
+        raise InputError(problem, source=system.name, allowed=allowed)
+    system = evolve(
+        system, workload=manifest.workload, cpu=evolve(system.cpu, connect=ZERO), calibration=None
+    )
+    result = simulate(
+        system,
+        agents=manifest.agents,
+        duration=manifest.end,
+        warmup=manifest.warmup,
+        drain=manifest.drain,
+        seed=manifest.seed if seed is None else seed,
+        keep_messages=True,
+    )
+    return recorded(system, result, manifest)
+
+
+def recorded(system: System, result: Result, manifest: Manifest) -> Recording:
+    """Return a simulated run as if it had been measured.
+
+    The sender has its answer when it has come down the network; that way is taken by quantiles in
+    the order of a fixed permutation, since a simulation does not follow it.
+    """
+    table = result.messages
+    assert table is not None, "the messages of the run were kept"
+    generator = np.random.Generator(np.random.Philox(result.seed))
+    way_down = system.network.down.quantile(generator.random(len(table)))
+    messages = pd.DataFrame(
+        {
+            "sender": table["sender"],
+            "number": table["number"],
+            "target": table["target"],
+            "intended_s": table["created"],
+            "sent_s": table["created"],
+            "acknowledged_s": table["acknowledged"] + way_down,
+            "delivered_s": table["delivered"],
+        }
+    )
+    return Recording(manifest, messages, _counters(system, result))
+
+
+def _counters(system: System, result: Result) -> pd.DataFrame:
+    """Return what the server would have counted at the ends of the window."""
+    metrics, length = result.metrics, result.horizon - result.warmup
+    totals = {
+        "cpu_s": metrics.cpu_utilization_percent / 100 * system.cpu.workers * length,
+        "polls": metrics.polling_cycles_total,
+        "wasted_polls": metrics.wasted_poll_cycles,
+        "deliveries": metrics.messages_per_second * length,
+    }
+    ends = [result.warmup, result.horizon]
+    return pd.DataFrame({"time_s": ends} | {name: [0.0, total] for name, total in totals.items()})

@@ -1,0 +1,135 @@
+"""Recordings of runs, their schedules, and their replay."""
+
+import math
+
+import attrs
+import numpy as np
+import pandas as pd
+import pytest
+
+import lhsim
+from lhsim.errors import InputError
+from lhsim.models import Closed, Periodic, Poisson, Workload
+from lhsim.models.schedule import schedule
+from lhsim.models.workload import Piece, Piecewise
+from lhsim.recording import MANIFEST, MESSAGES, Machine, Manifest, Recording
+from lhsim.replay import replay
+
+MANIFEST_OF_A_RUN = Manifest(
+    architecture="polling",
+    agents=20,
+    workload=Workload(traffic=Poisson(1.0)),
+    seed=3,
+    warmup=2.0,
+    duration=10.0,
+    drain=3.0,
+    machine=Machine(host="a host", stalls_per_s=1.5, stall_lengths=(0.001, 0.002)),
+    doubts=("the driver was late",),
+)
+
+
+@pytest.fixture(scope="module")
+def run():
+    return replay(lhsim.load_system("polling"), MANIFEST_OF_A_RUN)
+
+
+TRAFFIC = [Poisson(2.0), Periodic(3.0, 0.5), Piecewise((Piece(1.0, 1.0), Piece(2.0, 5.0)))]
+
+
+@pytest.mark.parametrize("traffic", TRAFFIC, ids=lambda traffic: traffic.name)
+@pytest.mark.parametrize("topology", ["ring", "pair", "random", "hub", "broadcast"])
+def test_a_schedule_is_what_a_simulation_sends(traffic, topology):
+    workload = Workload(topology=topology, traffic=traffic, start="ramp", start_over=2.0)
+    system = attrs.evolve(lhsim.load_system("polling"), workload=workload)
+    simulated = lhsim.simulate(
+        system, agents=6, duration=8.0, seed=11, engine="simpy", keep_messages=True
+    ).messages
+    planned = schedule(workload, 6, 8.0, 11)
+    table = pd.DataFrame(
+        {
+            "sender": planned.sender,
+            "number": planned.number,
+            "target": planned.target,
+            "created": planned.time,
+        }
+    )
+    keys = ["sender", "number"]
+    expected = simulated[list(table)].sort_values(keys, ignore_index=True)
+    pd.testing.assert_frame_equal(table.sort_values(keys, ignore_index=True), expected)
+    assert (np.diff(planned.time) >= 0).all()
+
+
+def test_a_closed_loop_has_no_schedule():
+    with pytest.raises(InputError, match=r"workload\.traffic: is closed"):
+        schedule(Workload(traffic=Closed(3)), 2, 1.0, 1)
+
+
+def test_what_is_written_is_read_again(run, tmp_path):
+    run.write(tmp_path / "run")
+    again = Recording.read(tmp_path / "run")
+    assert again.manifest == MANIFEST_OF_A_RUN
+    pd.testing.assert_frame_equal(again.messages, run.messages)
+    assert again.measures() == pytest.approx(run.measures(), nan_ok=True)
+    with pytest.raises(InputError, match="holds a recording"):
+        run.write(tmp_path / "run")
+
+
+def test_the_figures_of_a_replay_are_those_of_the_simulation(run):
+    system = attrs.evolve(
+        lhsim.load_system("polling"), workload=MANIFEST_OF_A_RUN.workload, calibration=None
+    )
+    result = lhsim.simulate(
+        system, agents=20, duration=15.0, warmup=2.0, drain=3.0, seed=3, keep_messages=True
+    )
+    found = run.measures()
+    assert found["cpu"] == pytest.approx(result.metrics.cpu_utilization_percent / 100)
+    assert found["polls"] == pytest.approx(result.metrics.polling_cycles_total / 13.0)
+    assert found["latency_p99"] == pytest.approx(result.metrics.p99_latency_ms / 1e3, rel=0.05)
+    assert found["delivery"] == 1.0
+    assert 0 < found["store_p50"] < found["store_p99"] < 1.0
+
+
+def test_figures_by_hand():
+    """Four messages, one before the window, one not delivered; a core half busy."""
+    messages = pd.DataFrame(
+        {
+            "sender": 0,
+            "number": range(4),
+            "target": 1,
+            "intended_s": [1.0, 2.0, 3.0, 4.0],
+            "sent_s": [1.0, 2.0, 3.0, 4.0],
+            "acknowledged_s": [1.1, 2.1, 3.3, math.nan],
+            "delivered_s": [1.5, 2.5, 4.5, math.nan],
+        }
+    )
+    counters = pd.DataFrame({"time_s": [0.0, 2.0, 12.0], "cpu_s": [0.0, 1.0, 6.0]})
+    found = Recording(MANIFEST_OF_A_RUN, messages, counters).measures()
+    assert found["delivery"] == pytest.approx(2 / 3)
+    assert found["throughput"] == pytest.approx(0.2)
+    assert found["cpu"] == pytest.approx(0.5)
+    assert math.isnan(found["polls"])
+    assert found["store_p50"] == pytest.approx(0.2)
+    assert found["latency_p50"] == pytest.approx(1.0)
+
+
+def test_what_is_no_recording_is_refused(run, tmp_path):
+    with pytest.raises(InputError, match="is no recording"):
+        Recording.read(tmp_path)
+    run.write(tmp_path / "damaged")
+    (tmp_path / "damaged" / MESSAGES).write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match=r"messages\.parquet"):
+        Recording.read(tmp_path / "damaged")
+    run.write(tmp_path / "short")
+    run.messages.drop(columns="target").to_parquet(tmp_path / "short" / MESSAGES)
+    with pytest.raises(InputError, match="has no column target"):
+        Recording.read(tmp_path / "short")
+    run.write(tmp_path / "unknown")
+    with (tmp_path / "unknown" / MANIFEST).open("a") as file:
+        file.write("\n[nothing]\nx = 1\n")
+    with pytest.raises(InputError, match="nothing"):
+        Recording.read(tmp_path / "unknown")
+
+
+def test_another_architecture_is_refused():
+    with pytest.raises(InputError, match="push: is a push server"):
+        replay(lhsim.load_system("push"), MANIFEST_OF_A_RUN)
