@@ -98,13 +98,14 @@ class Recording:
         return self.messages[(intended >= manifest.warmup) & (intended < end)]
 
     def rate(self, counter: str) -> float:
-        """Return how fast a counter grew in the window [1/s]; NaN where it was not read."""
-        table, manifest = self.counters, self.manifest
-        if counter not in table or len(table) < 2:
+        """Return how fast a counter grew after the warm-up [1/s]; NaN where it was not read.
+
+        Messages are still sent in the drain, so that it counts as well.
+        """
+        table = self.counters
+        if counter not in table:
             return math.nan
-        inside = table["time_s"].between(
-            manifest.warmup - 0.5, manifest.warmup + manifest.duration + 0.5
-        )
+        inside = table["time_s"] >= self.manifest.warmup - 0.5
         times, values = table.loc[inside, "time_s"], table.loc[inside, counter]
         if len(times) < 2:
             return math.nan
