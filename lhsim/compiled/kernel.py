@@ -26,6 +26,17 @@ PATIENCE = 2.0  # before the user is told why nothing happens [s]
 
 REACHED, NO_ROOM, NO_RECORDS, NO_LOG, PAUSED = 0, 1, 2, 3, 4  # why a kernel came back
 
+# What is compiled, or a constant in what is; under lhsim/.
+PARTS = (
+    "compiled/*.py",
+    "_jit.py",
+    "distributions/table.py",
+    "metrics/account.py",
+    "metrics/histogram.py",
+    "rules.py",
+    "streams.py",
+)
+
 logger = logging.getLogger(__name__)
 
 Protocol = Callable[[State, int, int], int]
@@ -39,8 +50,8 @@ def _sources() -> str:
     """
     digest = hashlib.sha256()
     root = Path(__file__).parents[1]
-    for folder in ("", "compiled", "distributions", "metrics"):
-        for path in sorted((root / folder).glob("*.py")):
+    for part in PARTS:
+        for path in sorted(root.glob(part)):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
