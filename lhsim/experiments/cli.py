@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from lhsim.errors import InputError, unknown_name
+from lhsim.experiments.measure import measure
 from lhsim.experiments.options import (
     BAD_INPUT,
     DONE,
@@ -249,5 +250,6 @@ def _read(given: dict[str, Any]) -> Options:
     )
 
 
+lhsim.add_command(measure)
 lhsim.add_command(capacity)
 lhsim.add_command(sensitivity)

@@ -65,7 +65,7 @@ class Bridge:
 
     def __init__(self, settings: BridgeSettings, keys: Secrets, store: EventStore) -> None:
         self.settings = settings
-        self.monitor = Monitor()
+        self.monitor = Monitor(settings)
         self.stages = StageTimes() if settings.stage_times else None
         self._tokens = Tokens(keys.signing, settings.session, time.time)
         self._by_key = by_key(keys.enrolment)

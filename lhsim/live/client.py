@@ -326,6 +326,10 @@ class BridgeClient:
         answer: dict[str, Any] = json.loads(response.body)
         return answer
 
+    async def get(self, path: str) -> Response:
+        """Return what the server answers to a GET, whatever that is."""
+        return await self.raw(self._head("GET", path))
+
     async def raw(self, head: str, body: bytes = b"") -> Response:
         """Return what the server answers to a request, whatever that is."""
         connection = await self._connection()

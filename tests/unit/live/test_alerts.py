@@ -9,6 +9,7 @@ import yaml
 
 from lhsim.live.alerts import EXPRESSIONS, alert_rules
 from lhsim.live.monitor import Monitor
+from lhsim.live.settings import BridgeSettings
 from lhsim.metrics import THRESHOLDS, Threshold
 
 RULES = yaml.safe_load(alert_rules())
@@ -69,7 +70,7 @@ def test_only_the_processor_has_to_be_busy_for_a_while():
 
 
 def test_the_rules_ask_for_what_the_monitor_has():
-    monitor = Monitor()
+    monitor = Monitor(BridgeSettings())
     for labelled in (monitor.latency, monitor.deliveries, monitor.failures):
         labelled.labels("x")
     page = monitor.page().decode()

@@ -1,0 +1,318 @@
+"""The load driver: measures a bridge by its URL, open loop, from processes of its own.
+
+The messages and their times are drawn before the run, the same as a simulation draws under that
+seed. Each process has a part of the agents, receiving and sending; what one of them sends another
+one may get, and the times of both are on one clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+from attrs import evolve, field, frozen
+
+from lhsim.checks import non_negative, one_of, positive, whole
+from lhsim.distributions import Deterministic
+from lhsim.errors import InputError, LhsimError
+from lhsim.live import counters, probe
+from lhsim.live.agents import Seen, Share, work
+from lhsim.live.client import BridgeClient
+from lhsim.models.schedule import Schedule, schedule
+from lhsim.models.workload import Workload
+from lhsim.recording import Architecture, Machine, Manifest, Recording
+from lhsim.units import Seconds
+
+LONGEST = 3600.0  # run [s]
+MOST_MESSAGES = 5_000_000
+MOST_AGENTS = 50_000
+LEAD = 0.5  # between the start signal and the start [s]
+PATIENCE = 60.0  # to connect the agents, and half a second more for each of them [s]
+LATE = 5e-3  # p99 of the driver's lag that spoils a run [s]
+BUSY = 0.8  # part of a core that a process may use before it is late
+STOLEN = 0.05  # part of the processors' time
+FAILED = 0.001  # part of the messages that were refused
+
+Progress = Callable[[float, float], None]  # seconds that have passed, of how many
+
+
+@frozen
+class Load:
+    """What is to be measured."""
+
+    url: str
+    architecture: Architecture = field(validator=one_of(("polling", "push")))
+    agents: int = field(validator=whole(1))
+    workload: Workload
+    duration: Seconds = field(default=20.0, validator=positive)  # of the window [s]
+    warmup: Seconds = field(default=3.0, validator=non_negative)  # before it [s]
+    drain: Seconds = field(default=2.0, validator=non_negative)  # after it; load goes on [s]
+    seed: int = 1
+    processes: int = field(default=2, validator=whole(1))
+    payload: int = field(default=100, validator=whole(0))  # of a message, without its frame [B]
+    spin: Seconds = field(default=1.0, validator=non_negative)  # probe, before and after [s]
+    enrolment: str | None = field(default=None, repr=False)  # key of the bridge, if it has one
+
+    def __attrs_post_init__(self) -> None:
+        workload = self.workload
+        for key, plain in (
+            ("think", workload.think == Deterministic(0.0)),
+            ("slow", workload.slow is None),
+            ("retry", workload.retry is None),
+        ):
+            if not plain:
+                allowed = "none: the driver's agents send on schedule, and ask again at once"
+                raise InputError("is not driven", key=f"workload.{key}", allowed=allowed)
+        if not self.end <= LONGEST:
+            raise InputError("is too long", key="duration", allowed=f"at most {LONGEST:g} s in all")
+        load = workload.offered_load(self.agents)
+        if self.agents > MOST_AGENTS:
+            raise InputError("is too many", key="agents", allowed=f"at most {MOST_AGENTS:,}")
+        if load is not None and load * self.end > MOST_MESSAGES:
+            allowed = f"at most {MOST_MESSAGES:,} messages in a run"
+            raise InputError("is too long for this load", key="duration", allowed=allowed)
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InputError(f"{self.url!r} is no URL", key="url", allowed="http://HOST:PORT")
+
+    @property
+    def end(self) -> float:
+        """The end of the run, drain included [s]."""
+        return self.warmup + self.duration + self.drain
+
+
+def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recording:
+    """Drive a bridge, and return what was measured.
+
+    Raises
+    ------
+    InputError
+        When the workload has no schedule, or the bridge cannot be reached or refuses the agents.
+    LhsimError
+        When a process of the driver is lost.
+    """
+    planned = schedule(load.workload, load.agents, load.end, load.seed)
+    if not len(planned):
+        raise InputError("holds no message", key="duration", allowed="a longer one, or more load")
+    before = probe.spin(load.spin)
+    shown = asyncio.run(_page(load))
+    with _processes(load, planned) as pipes:
+        _connected(load, pipes)
+        start = time.monotonic() + LEAD
+        host_before = probe.stolen()
+        for pipe in pipes:
+            pipe.send(start)
+        with ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(asyncio.run, _watch(load, start, progress))
+            seen = [_receive(pipe) for pipe in pipes]
+            counted = watching.result()
+        host_after = probe.stolen()
+    stalls = (before, probe.spin(load.spin))
+    messages = _messages(planned, seen)
+    machine = _machine(stalls, (host_before, host_after), messages)
+    manifest = Manifest(
+        architecture=load.architecture,
+        agents=load.agents,
+        workload=load.workload,
+        seed=load.seed,
+        warmup=load.warmup,
+        duration=load.duration,
+        drain=load.drain,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        server=counters.settings(shown),
+        options={"processes": str(load.processes), "payload": str(load.payload)},
+        machine=machine,
+    )
+    run = Recording(manifest, messages, counted)
+    return evolve(run, manifest=evolve(manifest, doubts=tuple(_doubts(run, seen))))
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _processes(load: Load, planned: Schedule) -> Iterator[list[Connection]]:
+    """Start the processes, yield a pipe to each, and see that none outlasts the run."""
+    context = multiprocessing.get_context("spawn")
+    name = f"r{secrets.token_hex(4)}"
+    started: list[SpawnProcess] = []
+    pipes: list[Connection] = []
+    try:
+        for part in range(min(load.processes, load.agents)):
+            ours, theirs = context.Pipe()
+            share = _share(load, planned, name, part)
+            process = context.Process(target=work, args=(share, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            started.append(process)
+            pipes.append(ours)
+        yield pipes
+    finally:
+        for pipe in pipes:
+            pipe.close()
+        for process in started:
+            process.join(5.0)
+            process.kill()
+            process.join()
+
+
+def _share(load: Load, planned: Schedule, name: str, part: int) -> Share:
+    """Return the part of a run that a process has: every so many agents, for an even load."""
+    agents = np.arange(load.agents)[part :: load.processes]
+    rows = np.flatnonzero(planned.sender % load.processes == part)
+    return Share(
+        url=load.url,
+        run=name,
+        enrolment=load.enrolment,
+        push=load.architecture == "push",
+        agents=agents,
+        starts=planned.starts[agents],
+        rows=rows,
+        sender=planned.sender[rows],
+        number=planned.number[rows],
+        target=planned.target[rows],
+        time=planned.time[rows],
+        payload=load.payload,
+        end=load.end,
+    )
+
+
+def _connected(load: Load, pipes: list[Connection]) -> None:
+    """Wait until all agents are connected."""
+    until = time.monotonic() + PATIENCE + 0.5 * load.agents
+    for pipe in pipes:
+        if not pipe.poll(max(0.0, until - time.monotonic())):
+            raise InputError("does not let all agents connect in time", source=load.url)
+        problem = _take(pipe)
+        if problem is not None:
+            raise InputError(f"cannot be measured: {problem}", source=load.url)
+
+
+def _receive(pipe: Connection) -> Seen:
+    seen = _take(pipe)
+    if not isinstance(seen, Seen):
+        raise LhsimError(f"a process of the driver has failed: {seen}")
+    return seen
+
+
+def _take(pipe: Connection) -> object:
+    try:
+        return pipe.recv()
+    except EOFError:
+        raise LhsimError("a process of the driver was lost") from None
+
+
+# --- the server's own figures --------------------------------------------------------------------
+
+
+async def _page(load: Load) -> str:
+    """Return the page of metrics; nothing where there is none."""
+    client = BridgeClient(load.url.rstrip("/"), "", load.enrolment or "")
+    try:
+        return await _read(client)
+    except OSError as error:
+        reason = error.strerror or "no answer"
+        raise InputError(f"cannot be reached: {reason}", source=load.url) from None
+    finally:
+        client.close()
+        await asyncio.sleep(0)
+
+
+async def _read(client: BridgeClient) -> str:
+    response = await client.get("/metrics")
+    return response.body.decode("utf-8", "replace") if response.status == 200 else ""
+
+
+async def _watch(load: Load, start: float, progress: Progress) -> pd.DataFrame:
+    """Read the counters about once a second, at the ends of the window in any case."""
+    client = BridgeClient(load.url.rstrip("/"), "", load.enrolment or "")
+    rows = []
+    ticks = np.arange(load.warmup % 1.0, load.end, 1.0)
+    try:
+        for tick in [*ticks.tolist(), load.end]:
+            await asyncio.sleep(max(0.0, start + tick - time.monotonic()))
+            with suppress(OSError):  # a gap in the counters is no end of the run
+                found = counters.counters(await _read(client))
+                if found:
+                    rows.append({"time_s": time.monotonic() - start, **found})
+            progress(tick, load.end)
+    finally:
+        client.close()
+        await asyncio.sleep(0)
+    return pd.DataFrame(rows) if rows else pd.DataFrame({"time_s": np.array([], float)})
+
+
+# --- what it came to -----------------------------------------------------------------------------
+
+
+def _messages(planned: Schedule, seen: list[Seen]) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "sender": planned.sender,
+            "number": planned.number,
+            "target": planned.target,
+            "intended_s": planned.time,
+            "sent_s": np.nan,
+            "acknowledged_s": np.nan,
+        }
+    )
+    for part in seen:
+        table.loc[part.rows, "sent_s"] = part.sent
+        table.loc[part.rows, "acknowledged_s"] = part.acknowledged
+    delivered = pd.DataFrame(
+        {
+            "sender": np.concatenate([part.sender for part in seen]),
+            "number": np.concatenate([part.number for part in seen]),
+            "delivered_s": np.concatenate([part.delivered for part in seen]),
+        }
+    ).drop_duplicates(["sender", "number"])
+    return table.merge(delivered, "left", on=["sender", "number"])
+
+
+def _machine(
+    stalls: tuple[probe.Stalls, probe.Stalls],
+    host: tuple[tuple[float, float], tuple[float, float]],
+    messages: pd.DataFrame,
+) -> Machine:
+    spun = sum(one.seconds for one in stalls)
+    lengths = [length for one in stalls for length in one.lengths]
+    taken, of = (after - before for before, after in zip(*host, strict=True))
+    lag = (messages["sent_s"] - messages["intended_s"]).dropna()
+    return Machine(
+        host=probe.host(),
+        stalls_per_s=len(lengths) / spun if spun else None,
+        stall_lengths=tuple(round(length, 6) for length in lengths[: probe.MOST_KEPT]),
+        stolen=taken / of if of else None,
+        lag_p50=float(lag.quantile(0.5)) if len(lag) else None,
+        lag_p99=float(lag.quantile(0.99)) if len(lag) else None,
+    )
+
+
+def _doubts(run: Recording, seen: list[Seen]) -> Iterator[str]:
+    """Yield what may have spoiled a run."""
+    machine, cohort = run.manifest.machine, run.cohort
+    unsent = int(cohort["sent_s"].isna().sum())
+    if unsent:
+        yield f"{unsent} of {len(cohort)} messages were not sent"
+    if machine.lag_p99 is not None and machine.lag_p99 > LATE:
+        yield f"the driver was late: p99 of its lag is {machine.lag_p99 * 1e3:.1f} ms"
+    busiest = max(part.busy for part in seen)
+    if busiest > BUSY:
+        yield f"a process of the driver was busy for {busiest:.0%} of the time"
+    if machine.stolen is not None and machine.stolen > STOLEN:
+        yield f"the host took {machine.stolen:.0%} of the processors' time"
+    refused = sum(part.refused for part in seen)
+    if refused > FAILED * len(run.messages):
+        problem = next(part.problem for part in seen if part.problem)
+        yield f"{refused} requests failed; the last: {problem}"
