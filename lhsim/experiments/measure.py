@@ -43,7 +43,7 @@ def parse_rate(text: str) -> float:
 @click.option("--rate", type=Parsed("RATE", parse_rate),
               help="Messages of an agent per second, Poisson.  [default: 1]")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
-              help="Of the workload, as in a model: workload.topology=pair; repeatable.")  # fmt: skip
+              help="Of the workload, such as workload.topology=pair; repeatable.")  # fmt: skip
 @click.option("--duration", type=_TIME, default="20s", help="Of the window.", show_default=True)
 @click.option("--warmup", type=_TIME, default="3s", help="Before it.", show_default=True)
 @click.option("--drain", type=_TIME, default="2s", show_default=True,

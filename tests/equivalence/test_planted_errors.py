@@ -1829,36 +1829,39 @@ def in_pairs_the_odd_agents_send(patch):
 
 
 def a_random_target_is_that_of_the_next_message(patch):
-    original = agent._target
-    patch.setattr(agent, "_target", lambda bridge, who, number: original(bridge, who, number + 1))
+    original = agent.target_of
+
+    def target(workload, who, number, agents, seed):
+        return original(workload, who, number + 1, agents, seed)
+
+    patch.setattr(agent, "target_of", target)
 
 
 def a_message_goes_to_the_agent_before(patch):
-    def target(bridge, who, number):
-        return (who - 1) % bridge.agents
+    def target(_workload, who, _number, agents, _seed):
+        return (who - 1) % agents
 
-    patch.setattr(agent, "_target", target)
+    patch.setattr(agent, "target_of", target)
 
 
 def the_centre_of_a_hub_is_the_last_agent(patch):
-    original = agent._target
+    original = agent.target_of
 
-    def target(bridge, who, number):
-        hub = bridge.system.workload.topology == "hub"
-        return bridge.agents - 1 if hub else original(bridge, who, number)
+    def target(workload, who, number, agents, seed):
+        hub = workload.topology == "hub"
+        return agents - 1 if hub else original(workload, who, number, agents, seed)
 
-    patch.setattr(agent, "_target", target)
+    patch.setattr(agent, "target_of", target)
 
 
 def a_broadcast_goes_to_the_last_agent_first(patch):
-    original = agent._target
+    original = agent.target_of
 
-    def target(bridge, who, number):
-        broadcast = bridge.system.workload.topology == "broadcast"
-        first = original(bridge, who, number)
-        return bridge.agents - first if broadcast else first
+    def target(workload, who, number, agents, seed):
+        first = original(workload, who, number, agents, seed)
+        return agents - first if workload.topology == "broadcast" else first
 
-    patch.setattr(agent, "_target", target)
+    patch.setattr(agent, "target_of", target)
 
 
 def the_next_broadcast_waits_for_the_first_delivery(patch):

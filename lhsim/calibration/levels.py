@@ -1,0 +1,80 @@
+"""Repetitions of one load are a level: its figures, and how far they move from run to run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from lhsim.errors import InputError
+from lhsim.recording import Machine, Manifest, Recording
+
+SATURATED = 0.97  # part of the offered load: who delivers less is saturated
+BUSY = 0.97  # part of a core that is as good as all of it
+
+
+@frozen(eq=False)
+class Level:
+    """Runs of one load, with different seeds."""
+
+    runs: tuple[Recording, ...] = field(repr=False)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the first run."""
+        return self.runs[0].manifest
+
+    @property
+    def name(self) -> str:
+        """The load in a few words."""
+        manifest = self.manifest
+        return f"{manifest.agents} agents, {manifest.offered_load:g} messages/s"
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the server could not keep up."""
+        throughput, cpu = self.mean("throughput"), self.mean("cpu")
+        offered = np.mean([len(run.cohort) / run.manifest.duration for run in self.runs])
+        return bool(throughput < SATURATED * offered or cpu > BUSY)
+
+    def values(self, measure: str) -> list[float]:
+        """Return a figure of each run."""
+        return [run.measures()[measure] for run in self.runs]
+
+    def mean(self, measure: str) -> float:
+        """Return the mean of a figure over the runs; NaN where it was not measured."""
+        return float(np.mean(self.values(measure)))
+
+
+def levels(runs: Iterable[Recording]) -> list[Level]:
+    """Return the levels that runs make up, by increasing load.
+
+    Raises
+    ------
+    InputError
+        When the runs are of several architectures.
+    """
+    groups: dict[object, list[Recording]] = {}
+    for run in runs:
+        plain = evolve(run.manifest, seed=0, started="", doubts=(), machine=Machine())
+        groups.setdefault(repr(plain), []).append(run)
+    found = [Level(tuple(group)) for group in groups.values()]
+    if len({level.manifest.architecture for level in found}) > 1:
+        raise InputError("are of several architectures", key="runs", allowed="runs of one")
+    return sorted(found, key=lambda level: (level.manifest.offered_load, level.manifest.agents))
+
+
+def spread(some: Sequence[Level], measure: str) -> float:
+    """Return the standard deviation of the logarithm of a figure from run to run, pooled.
+
+    NaN where no unsaturated level has two runs.
+    """
+    squares, freedom = 0.0, 0
+    for level in some:
+        logs = np.log([value for value in level.values(measure) if value > 0])
+        if len(logs) > 1 and not level.saturated:
+            squares += float(((logs - logs.mean()) ** 2).sum())
+            freedom += len(logs) - 1
+    return math.sqrt(squares / freedom) if freedom else math.nan
