@@ -89,11 +89,29 @@ class McpServer:
             return
         # By this the SDK knows whose a session is, too, and lets nobody else in.
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=agent, scopes=[]))
-        await self._sessions.asgi_app(scope, _replay(body, receive), send)
+        response = _Response(send)
+        await self._sessions.asgi_app(scope, _replay(body, receive), response)
+        await response.complete()
 
     def _handed(self, waited: float) -> None:
         self._monitor.latency.labels("mcp").observe(1e3 * waited)
         self._monitor.deliveries.labels("mcp").inc()
+
+
+class _Response:
+    """A response that has an end: the SDK leaves streams without when the server stops."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._open = False
+
+    async def __call__(self, message: Message) -> None:
+        self._open = message["type"] == "http.response.start" or message.get("more_body", False)
+        await self._send(message)
+
+    async def complete(self) -> None:
+        if self._open:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
