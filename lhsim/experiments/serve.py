@@ -92,7 +92,7 @@ def serve(**given: Any) -> int:
     if settings.store.startswith("postgres"):
         check_extra(("psycopg",))
     if settings.mcp:
-        check_extra(NEEDED_BY_MCP, "mcp")
+        check_extra(NEEDED_BY_MCP, extra="mcp")
     logging.basicConfig(format="lhsim: %(levelname)s: %(message)s", level=logging.WARNING)
 
     def started(url: str) -> None:
@@ -130,7 +130,7 @@ def read_settings(config: str | None, given: Mapping[str, Any], cls: type[Any]) 
         raise
 
 
-def check_extra(needed: tuple[str, ...] = NEEDED, extra: str = "live") -> None:
+def check_extra(needed: tuple[str, ...] = NEEDED, *, extra: str = "live") -> None:
     """Raise `InputError` unless the libraries of an extra are there."""
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:

@@ -461,8 +461,8 @@ def test_a_stop_lets_all_go(bridge, within, era):
             for one in asking:
                 with pytest.raises((BridgeError, ConnectionError)) as told:
                     await one
-                # The SDK cuts all streams at some time in the half second after the signal; what has
-                # to be said is nearly always said by then.
+                # The SDK cuts all streams at some time in the half second after the signal; what
+                # has to be said is nearly always said by then.
                 said = str(told.value)
                 assert "the server is stopping" in said or "ended without a response" in said
 
