@@ -160,6 +160,26 @@ def test_who_never_keeps_to_the_form_is_asked_three_times(mcp, within, name, era
     within(scenario())
 
 
+def test_an_answer_that_no_client_would_take_is_refused(bridge, within, era):
+    url = bridge.start("--mcp")
+    respond = answers(Answer("accept", {"name": "x", "more": "x" * 600_000}), Answer("decline"))
+
+    async def scenario():
+        async with pair(url, era, "", respond) as (alice, bob):
+            assert await alice.ask(bob.agent_id, "Which?", FORM, 10) == Answer("decline")
+
+    within(scenario())
+
+
+def test_an_agent_may_ask_itself(mcp, within, name, era):
+    async def scenario():
+        respond = answers(Answer("accept", GOOD))
+        async with await McpAgent.connect(mcp, f"a{name}", era=era, respond=respond) as alice:
+            assert await alice.ask(alice.agent_id, "Me?", FORM, 5) == Answer("accept", GOOD)
+
+    within(scenario())
+
+
 def test_who_fails_to_answer_cancels(mcp, within, name, era, caplog):
     def fails(_asked) -> Answer:
         raise ValueError("no idea")

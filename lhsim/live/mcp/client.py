@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -168,9 +169,8 @@ class McpAgent:
 
     async def _run(self, token: str, ready: asyncio.Future[None]) -> None:
         """Keep the client open: the SDK wants it closed by the task that has opened it."""
-        headers = {"authorization": f"Bearer {token}"}
         async with (
-            httpx2.AsyncClient(headers=headers, timeout=_TIMES, trust_env=False) as http,
+            _http(self.url, token) as http,
             Client(
                 streamable_http_client(f"{self.url}/mcp", http_client=http),
                 mode=MODES[self.era],
@@ -233,6 +233,15 @@ class McpAgent:
             status, problem = content.get("status", 500), content.get("error", "unknown error")
             raise BridgeError(status, problem, content.get("retry_after"))
         return content
+
+
+def _http(url: str, token: str) -> httpx2.AsyncClient:
+    # To read the certificates of the system takes 40 ms, and without TLS they are of no use. No
+    # certificate at all is trusted then, should the client be sent to a place with TLS.
+    tls = url.startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx2.AsyncClient(
+        headers={"authorization": f"Bearer {token}"}, timeout=_TIMES, trust_env=False, verify=tls
+    )
 
 
 def _first(error: BaseException | None) -> BaseException | None:

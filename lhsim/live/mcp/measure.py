@@ -61,6 +61,8 @@ def round_trips(
 async def measure_elicitations(load: Load) -> pd.DataFrame:
     """Put a load on a server; return what became of each question.
 
+    The processes are spawned: a script that calls this needs ``if __name__ == "__main__":``.
+
     Returns
     -------
     pandas.DataFrame

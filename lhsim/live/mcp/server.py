@@ -131,6 +131,6 @@ def _security(settings: BridgeSettings) -> TransportSecuritySettings:
     hosts = sorted({*_LOOPBACK, f"[{settings.host}]" if ":" in settings.host else settings.host})
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
-        allowed_hosts=[f"{host}:*" for host in hosts],
-        allowed_origins=[f"http://{host}:*" for host in hosts],
+        allowed_hosts=[*hosts, *(f"{host}:*" for host in hosts)],
+        allowed_origins=[f"http://{host}{port}" for host in hosts for port in ("", ":*")],
     )
