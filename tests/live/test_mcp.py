@@ -526,8 +526,9 @@ def test_an_enrolment_key_is_needed_where_there_is_one(bridge, within, era):
     assert key not in bridge.log
 
 
-def test_fifty_at_a_time_are_all_answered(mcp, within, era):
-    frame = within(measure_elicitations(round_trips(mcp, era, pairs=50, asks=2)))
+def test_fifty_at_a_time_are_all_answered(mcp, era):
+    # It has limits of its own, which leave a busy machine the time to connect a hundred clients.
+    frame = asyncio.run(measure_elicitations(round_trips(mcp, era, pairs=50, asks=2)))
     assert list(frame.columns) == list(COLUMNS)
     assert frame["outcome"].tolist() == ["accept"] * 100
     assert frame["agent"].value_counts().tolist() == [2] * 50

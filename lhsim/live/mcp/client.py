@@ -57,7 +57,7 @@ class McpAgent:
     """An agent, with a client of the official SDK that runs in a task of its own.
 
     An agent with `respond` listens; it answers one question after the other. Where `respond` fails,
-    the answer is "cancel".
+    the answer is "cancel". It does not connect again to a bridge that has been away.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class McpAgent:
         self.url = url.rstrip("/")
         self.agent_id = agent_id
         self.era = era
-        self.ended = ""  # why it listens no more, where it should
+        self.ended = ""  # how the latest call that listened has ended
         self._respond = respond
         self._client: Client | None = None
         self._closing = asyncio.Event()
@@ -187,7 +187,7 @@ class McpAgent:
     async def _listen(self) -> None:
         if self._respond is None:
             return
-        while self.ended != "replaced":
+        while self.ended not in {"replaced", "stopping"}:
             try:
                 self.ended = (await self._call("listen", {}))["ended"]
             except BridgeError:
