@@ -411,6 +411,22 @@ def test_a_body_that_is_too_long_is_refused(mcp, within, name):
     within(scenario())
 
 
+def test_a_body_that_does_not_come_is_not_waited_for(bridge, within):
+    (bridge.folder / "hasty.toml").write_text('patience = "300 ms"\nmcp = true\n')
+    url = bridge.start("--config", "hasty.toml")
+
+    async def scenario():
+        async with await BridgeClient.connect(url, "alice") as alice:
+            reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
+            head = f"{alice._head('POST', '/mcp')}{ACCEPT}content-length: 100\r\n\r\n"
+            writer.write(head.encode() + b"{")
+            assert (await reader.read()).startswith(b"HTTP/1.1 408 ")  # and it is closed
+            writer.close()
+            await writer.wait_closed()
+
+    within(scenario())
+
+
 def test_a_page_of_another_host_is_kept_out(mcp, within, name):
     async def scenario():
         async with await BridgeClient.connect(mcp, f"alice{name}") as alice:
