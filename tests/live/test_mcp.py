@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from bridges import Bridge, metrics
+from mcp_types import ElicitResult
 
 from lhsim.live.client import BridgeClient, BridgeError
 from lhsim.live.mcp.client import Answer, McpAgent
@@ -167,6 +168,22 @@ def test_an_answer_that_no_client_would_take_is_refused(bridge, within, era):
     async def scenario():
         async with pair(url, era, "", respond) as (alice, bob):
             assert await alice.ask(bob.agent_id, "Which?", FORM, 10) == Answer("decline")
+
+    within(scenario())
+
+
+def test_a_client_that_does_not_keep_to_the_protocol(mcp, within, name, era):
+    class Wild(McpAgent):
+        async def _answer(self, context, params):
+            return ElicitResult.model_construct(action="accept", content={"name": {"a": 1}})
+
+    async def scenario():
+        respond = answers(Answer("decline"))
+        async with (
+            await McpAgent.connect(mcp, f"alice{name}", era=era) as alice,
+            await Wild.connect(mcp, f"bob{name}", era=era, respond=respond) as bob,
+        ):
+            assert await alice.ask(bob.agent_id, "Which?", FORM, 1.5) == Answer("expired")
 
     within(scenario())
 

@@ -146,11 +146,17 @@ class Exchange:
         if action == "accept":
             problem = _too_long(content) or validate(asked.schema, content)
             if problem is not None:
-                self._count_broken(question)
+                self.spoil(question)
                 raise Refusal(422, problem)
         self.elicitations.answer(asked, action)
         kept = content if action == "accept" and isinstance(content, dict) else None
         self._settle(question, Answer(action, kept))
+
+    def spoil(self, question: Question) -> None:
+        """Count an answer that was none; after so many the question is left to its time."""
+        question.broken += 1
+        if question.broken >= TRIES:
+            self._drop(question)
 
     def close(self) -> None:
         """Let all who ask and all who listen go."""
@@ -168,12 +174,6 @@ class Exchange:
             question.told = True
             self._handed(time.monotonic() - question.begun)
         return question
-
-    def _count_broken(self, question: Question) -> None:
-        """After so many answers without form, the question is left to its time."""
-        question.broken += 1
-        if question.broken >= TRIES:
-            self._drop(question)
 
     def _expired(self, asked: Elicitation) -> None:
         self._settle(self._open[asked.id], Answer("expired"))

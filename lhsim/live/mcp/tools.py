@@ -29,6 +29,7 @@ from mcp_types import (
     Tool,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from lhsim.live import bodies
 from lhsim.live.limits import Places
@@ -161,7 +162,7 @@ class Tools:
                 return await self._ask_in_call(context, agent, listener, timeout)
             question = await self._exchange.next(agent, listener, timeout)
         if question is None:
-            return _heard(answered, why(listener))
+            return _heard(answered, _why(listener))
         return InputRequiredResult(
             input_requests={question.asked.id: _request(question)},
             request_state=f"{answered + 1}.{question.asked.nonce}",
@@ -190,11 +191,10 @@ class Tools:
                 asked = question.asked
                 self._exchange.answer(agent, asked.id, asked.nonce, result.action, result.content)
                 answered += 1
-        return _heard(answered, why(listener))
+        return _heard(answered, _why(listener))
 
-    @staticmethod
     async def _elicit(
-        context: Context, listener: Listener, question: Question
+        self, context: Context, listener: Listener, question: Question
     ) -> ElicitResult | None:
         """Return the answer of the client; None when the question or the call has ended before."""
         with anyio.CancelScope() as scope:
@@ -211,8 +211,9 @@ class Tools:
                     ElicitResult,
                     metadata=ServerMessageMetadata(related_request_id=context.request_id),
                 )
-            except MCPError:
-                raise Refusal(400, "the client did not take the question") from None
+            except (MCPError, ValidationError):
+                self._exchange.spoil(question)
+                raise Refusal(422, "the client did not answer with a result") from None
             finally:
                 for one in ends:
                     one.remove_done_callback(end)
@@ -234,7 +235,7 @@ def refused(refusal: Refusal) -> CallToolResult:
     return CallToolResult(content=[text], structured_content=content, is_error=True)
 
 
-def why(listener: Listener) -> str:
+def _why(listener: Listener) -> str:
     """Return why a call that listens ends."""
     return listener.ended.result() if listener.ended.done() else "timeout"
 
