@@ -17,6 +17,7 @@ from lhsim.units import PER_SECOND
 
 # The libraries of the extra, by the names under which they are imported.
 NEEDED = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_client", "jsonschema")
+NEEDED_BY_MCP = ("mcp",)
 _ALLOWED_RATE = "RATE or RATE,BURST, such as 10/min,13"
 
 
@@ -64,6 +65,8 @@ _TIME = Parsed("TIME", parse_duration)
 @_option("--rate-limit", "Of each agent, such as 10/min, or with a burst 10/min,13.",
          Parsed("RATE[,BURST]", parse_rate))  # fmt: skip
 @_option("--max-body", "Bytes of a request.  [default: 1000000]", whole(1024))
+@_option("--mcp", "Agents can also ask one another by MCP, at URL/mcp; docs/mcp.md.",
+         is_flag=True)  # fmt: skip
 @_option("--batch-size", "Messages written in one transaction.  [default: 1]", whole(1))
 @_option("--linger", "A batch waits so long for more.", _TIME)
 @_option("--store-connections", "That query; PostgreSQL alone.  [default: 1]", whole(1))
@@ -88,6 +91,8 @@ def serve(**given: Any) -> int:
     settings = read_settings(given.pop("config"), given, BridgeSettings)
     if settings.store.startswith("postgres"):
         check_extra(("psycopg",))
+    if settings.mcp:
+        check_extra(NEEDED_BY_MCP, extra="mcp")
     logging.basicConfig(format="lhsim: %(levelname)s: %(message)s", level=logging.WARNING)
 
     def started(url: str) -> None:
@@ -125,9 +130,10 @@ def read_settings(config: str | None, given: Mapping[str, Any], cls: type[Any]) 
         raise
 
 
-def check_extra(needed: tuple[str, ...] = NEEDED) -> None:
-    """Raise `InputError` unless the libraries of the extra are there."""
+def check_extra(needed: tuple[str, ...] = NEEDED, *, extra: str = "live") -> None:
+    """Raise `InputError` unless the libraries of an extra are there."""
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         problem = f"{', '.join(missing)} is not installed"
-        raise InputError(problem, source="lhsim serve", allowed="after pip install 'lhsim[live]'")
+        allowed = f"after pip install 'lhsim[{extra}]'"
+        raise InputError(problem, source="lhsim serve", allowed=allowed)

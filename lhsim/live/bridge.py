@@ -11,9 +11,9 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from starlette.applications import Starlette
@@ -34,6 +34,9 @@ from lhsim.live.store import Event, EventStore, NewEvent, Stored
 from lhsim.live.streams import PushServer
 from lhsim.live.threads import StoreThreads
 from lhsim.live.tokens import Tokens
+
+if TYPE_CHECKING:
+    from lhsim.live.mcp.server import McpServer
 
 OWN_TYPES = ("elicitation", "elicitation_response")  # of events that the bridge alone makes
 
@@ -77,6 +80,7 @@ class Bridge:
         self._push = PushServer(
             settings, self._hub, self._store.read, self.monitor, by_token(self._tokens), self.stages
         )
+        self._mcp = self._mcp_server() if settings.mcp else None
         self._watches: set[asyncio.Task[None]] = set()
         self._told: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -88,6 +92,14 @@ class Bridge:
         for watch in self._watches:
             watch.cancel()
         self._hub.close()
+        if self._mcp is not None:
+            self._mcp.stop()
+
+    def _mcp_server(self) -> McpServer:
+        from lhsim.live.mcp.server import McpServer  # noqa: PLC0415 - needs another extra
+
+        token = by_token(self._tokens)
+        return McpServer(self.settings, token, self._take_token, self.monitor)
 
     def _routes(self) -> list[BaseRoute]:
         token = by_token(self._tokens)
@@ -102,6 +114,7 @@ class Bridge:
             self._post("/elicitation/respond", self._respond, token),
             Route("/events/stream", self._push.sent_events, methods=["GET"]),
             WebSocketRoute("/ws", self._push.websocket),
+            *([] if self._mcp is None else [Route("/mcp", self._mcp)]),
         ]
 
     def _post(self, path: str, handler: Handler, authenticate: Any) -> Route:
@@ -120,7 +133,10 @@ class Bridge:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         try:
-            yield
+            async with AsyncExitStack() as running:
+                if self._mcp is not None:
+                    await running.enter_async_context(self._mcp.running())
+                yield
         finally:
             self.stop()
             if self._told:
@@ -138,9 +154,10 @@ class Bridge:
 
     async def _metrics(self, _request: Request, _agent: str, _body: dict[str, Any]) -> Response:
         self.monitor.connections.set(self._held.taken + self._push.places.taken)
-        if self._elicitations.ended:
-            share = self._elicitations.answered / self._elicitations.ended
-            self.monitor.success.set(share)
+        both = [self._elicitations, *([] if self._mcp is None else [self._mcp.elicitations])]
+        ended = sum(one.ended for one in both)
+        if ended:
+            self.monitor.success.set(sum(one.answered for one in both) / ended)
         return Response(self.monitor.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _create_session(

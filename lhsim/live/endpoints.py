@@ -80,22 +80,27 @@ class Endpoint:
             self._stages.add("send", time.perf_counter() - begun)
 
     async def _body(self, request: Request) -> dict[str, Any]:
-        too_long = Refusal(413, f"the body is longer than {self._max_body} bytes")
-        length = request.headers.get("content-length", "0")
-        if not length.isdigit() or len(length) > 18 or int(length) > self._max_body:
-            raise too_long
-        content = bytearray()
-        try:
-            async with asyncio.timeout(self._patience):
-                while True:
-                    part = await request.receive()
-                    content += part.get("body", b"")
-                    if len(content) > self._max_body:
-                        raise too_long
-                    if not part.get("more_body", False):
-                        return parse(bytes(content))
-        except TimeoutError:
-            raise Refusal(408, "the body did not arrive in time") from None
+        return parse(await read_body(request, self._max_body, self._patience))
+
+
+async def read_body(request: Request, most: int, patience: float) -> bytes:
+    """Return a body of `most` bytes; refuse (413, 408) one that is longer, or late [s]."""
+    too_long = Refusal(413, f"the body is longer than {most} bytes")
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or len(length) > 18 or int(length) > most:
+        raise too_long
+    content = bytearray()
+    try:
+        async with asyncio.timeout(patience):
+            while True:
+                part = await request.receive()
+                content += part.get("body", b"")
+                if len(content) > most:
+                    raise too_long
+                if not part.get("more_body", False):
+                    return bytes(content)
+    except TimeoutError:
+        raise Refusal(408, "the body did not arrive in time") from None
 
 
 def bearer(connection: HTTPConnection) -> str:

@@ -132,7 +132,8 @@ def _url(host: str, listener: socket.socket) -> str:
 
 
 def _config(settings: BridgeSettings, bridge: Bridge) -> Config:
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each bad request
+    for name in ("uvicorn.error", "mcp"):  # not a line for each bad request
+        logging.getLogger(name).setLevel(logging.ERROR)
     limits = {
         "patience": settings.patience,
         "most": _descriptors() - _KEPT_FREE,

@@ -57,6 +57,7 @@ class BridgeSettings:
     session: Seconds = field(default=3600.0, validator=positive)  # for which a token is good [s]
     elicitation_timeout: Seconds = field(default=30.0, validator=positive)  # of an answer [s]
     elicitations: int = field(default=10_000, validator=whole(1))  # open at a time
+    mcp: bool = False  # whether agents can also ask one another by MCP, at /mcp
     store_connections: int = field(default=1, validator=whole(1))  # that query; PostgreSQL alone
     batch_size: int = field(default=1, validator=whole(1))  # messages written in one transaction
     linger: Seconds = field(default=0.0, validator=non_negative)  # a batch waits for more [s]

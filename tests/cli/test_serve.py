@@ -37,6 +37,9 @@ def refused(folder, capsys):
         (["--host", "0.0.0.0", "--allow-remote"], "--allow-remote: there is no enrolment key"),
         (["--store", "mysql://x"], "--store: unknown kind of store"),
         (["--store", "none/events.db"], "none/events.db: store: cannot be used: No such file"),
+        (["--mcp", "--host", "0.0.0.0"], "--host: '0.0.0.0' is not loopback"),
+        (["--mcp=yes"], "Option '--mcp' does not take a value"),
+        (["--config", "mcp.toml"], "mcp.toml: mcp: 'yes' is not a truth value"),
         (["--batch-size", "4"], "--linger: is 0"),
         (["--outbound-policy", "drop"], "--outbound-policy: unknown choice 'drop'"),
         (["--secret-file", "none"], "--secret-file: 'none' cannot be read: No such file"),
@@ -51,6 +54,7 @@ def refused(folder, capsys):
 def test_bad_input(refused, folder, arguments, line):
     (folder / "short").write_text("secret")
     (folder / "bad.toml").write_text("interva = 1\n")
+    (folder / "mcp.toml").write_text('mcp = "yes"\n')
     assert refused(*arguments, *([] if "--store" in arguments else ["--store", "e.db"])).startswith(
         line
     )
@@ -68,6 +72,15 @@ def test_without_the_extra_it_says_what_to_install(refused, monkeypatch):
     monkeypatch.setattr(serve.check_extra, "__defaults__", (serve.NEEDED,))
     assert refused() == (
         "lhsim serve: no_such_library is not installed; allowed: after pip install 'lhsim[live]'"
+    )
+
+
+@pytest.mark.parametrize("how", [["--mcp"], ["--config", "mcp.toml"]])
+def test_without_the_extra_of_mcp_it_says_what_to_install(refused, folder, monkeypatch, how):
+    (folder / "mcp.toml").write_text("mcp = true\n")
+    monkeypatch.setattr(serve, "NEEDED_BY_MCP", ("no_such_library",))
+    assert refused(*how, "--store", "e.db") == (
+        "lhsim serve: no_such_library is not installed; allowed: after pip install 'lhsim[mcp]'"
     )
 
 

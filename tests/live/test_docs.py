@@ -10,15 +10,16 @@ from bridges import metrics
 
 from lhsim.live.client import BridgeClient
 
-PAGE = (Path(__file__).parents[2] / "docs" / "bridge.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "bridge.md").read_text(encoding="utf-8")
 EXCHANGE = re.compile(
     r"> (?P<method>\w+) (?P<path>\S+)(?: as (?P<agent>\w+))?\n"
     r"(?P<body>\{.*\}\n)?< (?P<status>\d+) (?P<answer>\{.*\})\n"
 )
 
 
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+def blocks(kind: str, page: str = PAGE) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
 def matches(expected: object, found: object) -> bool:
@@ -63,6 +64,15 @@ def test_the_program_prints_what_the_page_says(bridge, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed == ["alice {'text': 'hello'}", "alice {'text': 'again'}"]
     assert all(f"`{line}`" in PAGE for line in printed)
+
+
+def test_the_program_with_mcp_prints_what_its_page_says(bridge, capsys):
+    page = (DOCS / "mcp.md").read_text(encoding="utf-8")
+    (program,) = blocks("python", page)
+    exec(compile(program, "docs/mcp.md", "exec"), {"URL": bridge.start("--mcp")})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["alice How many?", "{'n': 3}"]
+    assert all(f"`{line}`" in page for line in printed)
 
 
 def test_the_metrics_are_those_that_the_page_names(bridge, within):
