@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from lhsim.errors import InputError, unknown_name
+from lhsim.experiments.notices import Command
 from lhsim.experiments.options import (
     BAD_INPUT,
     DONE,
@@ -64,6 +65,8 @@ def _refuse(problem: str) -> int:
 
 class Experiments(click.Group):
     """A group that suggests the nearest of its commands."""
+
+    command_class = Command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
