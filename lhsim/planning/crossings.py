@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 FARTHEST = 50.0  # ratio of a crossing to the value near which it is looked for, either way
 STEP = 1.1  # ratio of levels by which a crossing is bracketed
-NARROW = 1.02  # ratio of its bracket's ends
+WIDE = 1.22  # ratio of a bracket's ends beyond which a straight line says nothing
+NARROW = 1.02  # the same, from which on no further level is needed
 
 
 @frozen
@@ -119,16 +120,19 @@ def _point(question: Question, level: float, results: Sequence[Result]) -> Point
 def _search(task: Task) -> Search:
     """Search one crossing.
 
-    A bracket is found from the value on, in the direction in which the limit has to lie, and
-    halved while one of its ends has no figure; a straight line through the ends gives one more
-    level, and another one the crossing.
+    Levels farther and farther from the value bracket it, in the direction in which the limit has
+    to lie. The bracket is halved while it is too wide for a straight line, or one of its ends has
+    no figure; then a line through the ends gives one more level, and another one the crossing.
     """
     question = task.question
     first = yield _level(question, task.near)
-    second = yield from _beyond(task, first, up=first.good == (task.kept == "below"))
+    first, second = yield from _bracket(task, first, up=first.good == (task.kept == "below"))
     while True:
-        straight = _is_straight(first, second)
-        middle = _level(question, _between(first, second))
+        straight = _is_straight(first, second) and _width(first, second) <= WIDE
+        middle = _level(
+            question,
+            _between(first, second) if straight else math.sqrt(first.level * second.level),
+        )
         if not min(first.level, second.level) < middle < max(first.level, second.level):
             return _place(first, second)
         point = yield middle
@@ -136,21 +140,26 @@ def _search(task: Task) -> Search:
             first = point
         else:
             second = point
-        if straight or max(first.level, second.level) / min(first.level, second.level) < NARROW:
+        if straight or _width(first, second) < NARROW:
             return _place(first, second)
 
 
-def _beyond(task: Task, first: Point, *, up: bool) -> Generator[float, Point, Point]:
-    """Return the nearest level on the other side of the limit."""
-    factor = STEP
-    level = first.level
+def _bracket(task: Task, first: Point, *, up: bool) -> Generator[float, Point, tuple[Point, Point]]:
+    """Return two neighbours of the levels that were looked at, on either side of the limit."""
+    factor, near = STEP, first
     while factor <= FARTHEST:
         level = _level(task.question, task.near * factor if up else task.near / factor)
         point = yield level
-        if point.good != first.good:
-            return point
+        if point.good != near.good:
+            return near, point
+        near = point
         factor **= 2
-    raise LhsimError(f"no crossing between {first.level:g} and {level:g}")
+    raise LhsimError(f"no crossing between {first.level:g} and {near.level:g}")
+
+
+def _width(first: Point, second: Point) -> float:
+    """Return the ratio of the ends of a bracket."""
+    return max(first.level, second.level) / min(first.level, second.level)
 
 
 def _place(first: Point, second: Point) -> Place:

@@ -374,12 +374,13 @@ def _figures(
 def _knees(
     asked: Screening, systems: Sequence[System], runner: Runner, on_done: OnDone | None
 ) -> list[float]:
-    """Return the knee of each system; that of the first is where the others are looked for."""
+    """Return the knee of each system, looked for around that of the first."""
     questions = [asked.question(system, KNEE) for system in systems]
-    first = crossings({"the system": Task(questions[0], float(asked.agents))}, runner, on_done)
-    near = first["the system"].value
-    tasks = {f"point {n} of the screening": Task(q, near) for n, q in enumerate(questions[1:], 1)}
-    return [near, *(place.value for place in crossings(tasks, runner, on_done).values())]
+    rough = crossings({"the system": Task(questions[0], float(asked.agents))}, runner, on_done)
+    near = rough["the system"].value
+    # The first once more: its bracket was as wide as `agents` was far away.
+    tasks = {f"point {n} of the screening": Task(q, near) for n, q in enumerate(questions)}
+    return [place.value for place in crossings(tasks, runner, on_done).values()]
 
 
 def _with(system: System, factor: Factor, value: float) -> System:

@@ -293,11 +293,18 @@ class _Search:
             if not self._possible(level(step)):
                 return
             seen.append(self.look(level(step)))
-            if len(seen) > 1 and not (seen[-1].good or seen[-2].good):
-                # Agents that are added to what is overloaded do not help.
-                hopeless = self.question.vary == AGENTS and seen[-1].overloaded
-                if hopeless or any(one.good for one in seen):
-                    return
+            if self._is_enough(seen):
+                return
+
+    def _is_enough(self, seen: Sequence[Evaluation]) -> bool:
+        """Return whether nothing new is to be expected of levels farther on."""
+        if seen[-1].good:
+            return False
+        # Agents that are added to what is overloaded do not help.
+        hopeless = self.question.vary == AGENTS and seen[-1].overloaded
+        any_good = any(one.good for one in seen)
+        twice = len(seen) > 1 and not seen[-2].good
+        return (hopeless and any_good) or (twice and (hopeless or any_good))
 
     def _possible(self, value: float) -> bool:
         value = self._rounded(value)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lhsim.execution import Failure, Store, runner
 from lhsim.execution import run as run_cell
-from lhsim.execution import runner
 from lhsim.experiments import cli
 
 MM1 = """
@@ -83,7 +83,7 @@ def test_bad_input_is_one_line(mm1, capsys, arguments, part):
 
 COMMANDS = {
     "capacity": ["--slo", "p99<20ms", "--most", "1024"],
-    "sensitivity": ["--agents", "500", "--trajectories", "2", "--range", "cpu.send*=0.8..1.2"],
+    "sensitivity": ["--agents", "500", "--trajectories", "2", "--metric", "knee"],
 }
 
 
@@ -131,26 +131,20 @@ def test_a_search_that_was_interrupted_goes_on_and_ends_as_one_that_was_not(sear
     assert resumed.out == whole
     assert " 0 failed, 0 left, kept in parts\n" in resumed.err
     assert len(ran) == 2 * count  # none was run twice
-
-
-def test_what_was_asked_before_runs_nothing_and_fresh_runs_everything(searching, ran, capsys):
-    assert cli.run(searching) == 0
-    first, count = capsys.readouterr().out, len(ran)
-    assert Path("results", searching[0], "cells.store").exists()
-    assert cli.run(searching) == 0
-    assert capsys.readouterr().out == first
-    assert len(ran) == count
-    assert cli.run([*searching, "--fresh"]) == 0
-    assert capsys.readouterr().out == first
+    assert cli.run([*searching, "--output-dir", "parts"]) == 0
+    assert capsys.readouterr().out == whole
     assert len(ran) == 2 * count
+    assert cli.run([*searching, "--output-dir", "parts", "--fresh"]) == 0
+    assert capsys.readouterr().out == whole
+    assert len(ran) == 3 * count
 
 
 def test_fresh_empties_nothing_where_something_is_wrong(searching, ran):
-    assert cli.run(searching) == 0
-    store = Path("results", searching[0], "cells.store")
-    before = store.read_bytes()
+    with Store(Path("results", searching[0])) as store:
+        store.put(bytes(32), Failure("Error", "of long ago", ""))
+    before = store.path.read_bytes()
     assert cli.run([*searching, "--fresh", "--set", "cpu.workers=0"]) == 2
-    assert store.read_bytes() == before
+    assert store.path.read_bytes() == before
 
 
 def test_not_even_one_agent(mm1, capsys):

@@ -17,6 +17,7 @@ from lhsim.execution import Runner
 from lhsim.models import Cpu, Memory, Poisson, PollingServer, PushServer, System, Workload
 from lhsim.models.system import Calibration
 from lhsim.planning import capacity
+from lhsim.planning.crossings import Task, crossings
 from lhsim.planning.horizons import Horizon
 from lhsim.planning.levels import Evaluation, Figure, Question
 from lhsim.planning.objectives import parse_objectives
@@ -157,6 +158,14 @@ def test_the_part_of_the_parameters_is_that_of_their_exact_capacities():
     mean = estimate(variances, 0.999)
     assert mean.low <= exact <= mean.high
     assert mean.high - mean.low < 1.5 * exact
+
+
+@pytest.mark.parametrize("near", [10.0, 45.0, 96.0, 230.0, 900.0])
+def test_a_crossing_is_found_from_afar(near):
+    """U = N / 101 up to 1, and then it is flat: a straight line over all of that goes wrong."""
+    question = Question(CYCLES, parse_objectives(["utilization<95%"]), looks=(2,))
+    found = crossings({"pollers": Task(question, near)}, Runner())["pollers"]
+    assert found.value == pytest.approx(0.95 * 101, rel=0.01)
 
 
 @pytest.mark.parametrize("kind", ["independent", "in proportion", "alike"])
