@@ -3,7 +3,7 @@
 from lhsim.execution.cells import Cell, Failure, compile_once, engine_of, run
 from lhsim.execution.executors import execute
 from lhsim.execution.pools import KINDS, default_kind, workers
-from lhsim.execution.runner import Runner, Tally
+from lhsim.execution.runner import Runner, Tally, running
 from lhsim.execution.store import Store
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "engine_of",
     "execute",
     "run",
+    "running",
     "workers",
 ]

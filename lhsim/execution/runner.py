@@ -9,9 +9,10 @@ before it: further replications, or the next steps of a search.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -19,9 +20,11 @@ from attrs import evolve, frozen
 from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, memory_of, run
 from lhsim.execution.executors import execute
 from lhsim.execution.identity import Keys
+from lhsim.execution.pools import default_kind, workers
+from lhsim.execution.store import Store
 
 if TYPE_CHECKING:
-    from lhsim.execution.store import Store
+    from lhsim.models import System
     from lhsim.simulation import Result
 
 OnDone = Callable[[Cell, "Result | Failure"], None]
@@ -65,6 +68,7 @@ class Runner:
         self._executor = executor
         self._store = store
         self._fail_fast = fail_fast
+        self.notices = tuple(store.notices) if store is not None else ()  # what was wrong with it
         self._key = Keys()
         self.tally = Tally()
 
@@ -169,3 +173,49 @@ class Runner:
             failed=so_far.failed + failed,
             left=so_far.left + left,
         )
+
+
+@contextmanager
+def running(
+    systems: Sequence[System],
+    engine: str,
+    jobs: int = 1,
+    executor: Executor | str | None = None,
+    folder: str | Path | None = None,
+    *,
+    scheduler: str | None = None,
+    fresh: bool = False,
+    fail_fast: bool = True,
+) -> Iterator[Runner]:
+    """Yield a runner with workers and a store, both of which are closed in the end.
+
+    Parameters
+    ----------
+    systems, engine
+        What will run: it decides who runs it best, where `executor` does not.
+    jobs
+        How many run at a time.
+    executor
+        Any executor of `concurrent.futures`, or one of `lhsim.execution.KINDS`.
+    folder
+        Of the store; None for none.
+    scheduler
+        Address of a Dask scheduler, with ``"dask"``.
+    fresh
+        Forget what is in the store.
+    fail_fast
+        Run nothing more after a failure.
+
+    Raises
+    ------
+    InputError
+        When the executor or the store cannot be had.
+    """
+    with ExitStack() as stack:
+        if not isinstance(executor, Executor):
+            kind = executor or default_kind(engine, systems)
+            executor = stack.enter_context(workers(jobs, kind, scheduler))
+        store = None
+        if folder is not None:
+            store = stack.enter_context(Store(Path(folder), fresh=fresh))
+        yield Runner(executor, store, fail_fast=fail_fast)

@@ -17,6 +17,7 @@ import click
 
 from lhsim.errors import InputError, unknown_name
 from lhsim.experiments.measure import measure
+from lhsim.experiments.notices import Command
 from lhsim.experiments.options import (
     BAD_INPUT,
     DONE,
@@ -65,6 +66,8 @@ def _refuse(problem: str) -> int:
 
 class Experiments(click.Group):
     """A group that suggests the nearest of its commands."""
+
+    command_class = Command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

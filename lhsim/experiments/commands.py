@@ -16,10 +16,10 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from lhsim import _resources
+from lhsim import _resources, execution
 from lhsim.analysis.stopping import REACHED, Precision
 from lhsim.errors import InputError
-from lhsim.execution import Cell, Runner, Store, Tally, default_kind, workers
+from lhsim.execution import Cell, Runner, Tally
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import Source, check_folder, source, versions, write_results
@@ -82,14 +82,24 @@ def prepare(name: str, options: Options, systems: Sequence[str], settings: Seque
 def running(setup: Setup) -> Iterator[Runner]:
     """Yield what runs cells as the options say, and keeps them in the output folder."""
     options = setup.options
-    kind = options.executor or default_kind(options.engine, setup.systems)
-    with (
-        workers(options.jobs, kind, options.scheduler) as executor,
-        Store(options.output_dir, fresh=options.fresh) as store,
-    ):
-        for notice in store.notices:
-            print(f"lhsim: {notice}", file=sys.stderr)
-        yield Runner(executor, store, fail_fast=options.fail_fast)
+    with execution.running(
+        setup.systems,
+        options.engine,
+        options.jobs,
+        options.executor,
+        options.output_dir,
+        scheduler=options.scheduler,
+        fresh=options.fresh,
+        fail_fast=options.fail_fast,
+    ) as runner:
+        say_notices(runner)
+        yield runner
+
+
+def say_notices(runner: Runner) -> None:
+    """Say what was wrong with the store of a runner."""
+    for notice in runner.notices:
+        print(f"lhsim: {notice}", file=sys.stderr)
 
 
 def asked_precision(options: Options) -> Precision | None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from lhsim.errors import InputError
+from lhsim.experiments.notices import Command
 from lhsim.experiments.options import ENGINES, MAX_SEED, Parsed, choice, cores, whole
 
 FORMATS = ("table", "json")
@@ -37,8 +38,11 @@ def _option(name: str, text: str, **more: Any) -> Callable[[Callable[..., Any]],
     return click.option(name, help=text, **more)
 
 
-def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that both have."""
+def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command the options that both have.
+
+    What is `kept` goes to `folder` by default.
+    """
     declared = [
         _option("--system", "The system, by name or file.", metavar="NAME_OR_FILE",
                 default="polling", show_default=True),
@@ -46,20 +50,27 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="KEY=VALUE", **SEVERAL),
         _option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
                 show_default=True),
-        _option("--jobs", "Processes.  [default: one a core]", type=whole(1)),
+        _option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1)),
         _option("--engine", "What runs the model.", type=choice(*ENGINES),
                 metavar="|".join(ENGINES), default="auto", show_default=True),
+        _option("--output-dir", f"Folder for {kept}, which are not run again.", metavar="DIR",
+                type=click.Path(path_type=Path), default=folder, show_default=True),
+        _option("--fresh", "Run everything again.", is_flag=True),
         _option("--format", "Of the data on stdout.", type=choice(*FORMATS),
                 metavar="|".join(FORMATS), default="table", show_default=True),
         _option("--no-progress", "Show no progress.", is_flag=True),
         _option("--quiet", "Say nothing but data and errors.", is_flag=True),
     ]  # fmt: skip
-    for option in reversed(declared):
-        command = option(command)
-    return command
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(declared):
+            command = option(command)
+        return command
+
+    return decorate
 
 
-@click.command()
+@click.command(cls=Command)
 @_option("--slo", "An objective, such as 'p99<1s', 'delivery>95%' or 'memory<5GB'; repeatable.",
          metavar="OBJECTIVE", **SEVERAL)  # fmt: skip
 @_option("--vary", "What is varied: agents, or a parameter such as store.connections.",
@@ -71,7 +82,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
          show_default=True)  # fmt: skip
 @_option("--confidence", "Of the interval.", type=Parsed("C", _share), default=0.95,
          show_default=True)  # fmt: skip
-@_common
+@_common("results/capacity", "the runs")
 def capacity(**given: Any) -> int:
     """Find the most agents that keep all objectives, or the size that holds so many.
 
@@ -82,7 +93,7 @@ def capacity(**given: Any) -> int:
     return run_capacity(_jobs(given))
 
 
-@click.command()
+@click.command(cls=Command)
 @_option("--agents", "How many there are.  [default: 1000]", type=whole(1), default=1000)
 @_option("--metric", "What moves: p50, p95, p99, mean, delivery, utilization, cpu, throughput, "
          "memory or knee; repeatable.  [default: p99 and knee]", metavar="METRIC",
@@ -91,9 +102,7 @@ def capacity(**given: Any) -> int:
          "samples, else 25 % either way.", metavar="KEY=LOW..HIGH", **SEVERAL)  # fmt: skip
 @_option("--trajectories", "Of the screening, each with a run more than there are parameters.",
          type=whole(2), default=10, show_default=True)  # fmt: skip
-@_option("--output-dir", "Folder for the plot.", metavar="DIR", type=click.Path(path_type=Path),
-         default="results/sensitivity", show_default=True)  # fmt: skip
-@_common
+@_common("results/sensitivity", "the plot, and for the runs")
 def sensitivity(**given: Any) -> int:
     """Find which parameters move the latency and the knee: Morris screening and a tornado.
 

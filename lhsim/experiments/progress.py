@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
@@ -14,11 +14,11 @@ from lhsim.experiments.levels import work
 from lhsim.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from lhsim.simulation import Result
 
-    Report = Callable[[Cell, Result | Failure], None]
+Report = Callable[[Cell, "Result | Failure"], None]
 
 SECONDS_BETWEEN_LINES = 10.0
 

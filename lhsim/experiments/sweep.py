@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from lhsim.errors import InputError, unknown_name
-from lhsim.execution import Cell, Failure, Runner, Store, default_kind, workers
+from lhsim.execution import Cell, Failure, Runner, running
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import precision as rounds
 from lhsim.experiments.levels import Horizon, Skipped
@@ -311,12 +311,9 @@ def sweep(
     asked = rounds.precision_of(precision or {}, max_replications, replications)
     first = replications if asked is None else asked.first(replications)
     prepared = plan(chosen, agents, horizon, first, seed, engine, limit, rule)
-    kind = executor if isinstance(executor, str) else default_kind(engine, chosen)
-    with ExitStack() as stack:
-        if not isinstance(executor, Executor):
-            executor = stack.enter_context(workers(jobs, kind, scheduler))
-        store = None if folder is None else stack.enter_context(Store(Path(folder)))
-        runner = Runner(executor, store, fail_fast=fail_fast)
+    with running(
+        chosen, engine, jobs, executor, folder, scheduler=scheduler, fail_fast=fail_fast
+    ) as runner:
         if asked is None:
             return carry_out(prepared, runner, on_done=on_done)
         return carry_out_rounds(

@@ -8,7 +8,8 @@ It takes each cost at its mean and warm, and lets nothing wait for anything but 
   of the busiest station, so that C >= N D (`lhsim.theory.ClosedNetwork`).
 - Push. All services on the way of a message. From the load on at which the busiest station has
   no time left, there is no finite mean. In a batch, a message takes the writer its part of the
-  cheapest batch that there can be; that it lingers is left out, as all may come at once.
+  cheapest batch that there can be, and a loop its part of the send of a full one; that it lingers
+  is left out, as all may come at once. It still waits for the whole of either.
 
 Where the store forgets, the mean is that of the messages that did not expire: those that had to
 wait for less. With an age A a message waits for at most that, so the mean of its wait is at least
@@ -106,14 +107,20 @@ def admitted_load(system: System, agents: int) -> float | None:
 def push_load(system: System, rate: float, copies: int) -> float:
     """Return the utilisation of a push system's busiest station at `rate` messages a second.
 
-    So many `copies` of them come to the server as one, and leave it one by one.
+    So many `copies` of them come to the server as one, and leave it one by one, or in batches.
+    With batches it is the least that it can be: all of them are full.
     """
     cpu, store = system.cpu, system.store
     coming = sum(p.mean / copies for p in (cpu.parse_message, cpu.validate, cpu.write))
-    going = 0.0 if _asks_by_reply(system) else cpu.send.mean
+    going = 0.0 if _asks_by_reply(system) else cpu.send.mean / _most_in_a_send(system)
     on_loop = coming + going + cpu.acknowledge.mean / copies
     writers = 1 if store.single_writer else store.connections
     return rate * max(on_loop / cpu.workers, _write_per_event(store) / copies / writers)
+
+
+def _most_in_a_send(system: System) -> int:
+    """Return how many messages leave a push system together at most."""
+    return (system.push.batch_size or 1) if system.push is not None else 1
 
 
 def _write_per_event(store: EventStore) -> float:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 import attrs
@@ -22,7 +21,7 @@ from attrs import frozen
 
 from lhsim.analysis.intervals import estimate
 from lhsim.errors import LhsimError
-from lhsim.execution import Cell, Failure, execute, run
+from lhsim.execution import Cell, Failure, Runner
 from lhsim.models import paths
 from lhsim.planning.horizons import Horizon, cells, seeds
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 HORIZON = Horizon(messages=10_000, shortest=20.0)  # of each run
 LOOKS = (4, 8, 16)  # replications in all at each look
 AGENTS = "agents"
+MOST_AGENTS = 1_000_000
 
 
 @frozen
@@ -46,6 +46,8 @@ class Question:
     objectives: tuple[Objective, ...]
     vary: str = AGENTS  # or the path of a parameter
     agents: int | None = None  # where another parameter is varied
+    check: float | None = None  # a level that is evaluated in any case
+    most: int = MOST_AGENTS  # up to which is searched
     seed: int = 1
     confidence: float = 0.95
     horizon: Horizon = HORIZON
@@ -130,10 +132,7 @@ class Evaluation:
 
 
 def evaluate(
-    question: Question,
-    value: float,
-    executor: Executor | None = None,
-    on_done: OnDone | None = None,
+    question: Question, value: float, runner: Runner, on_done: OnDone | None = None
 ) -> Evaluation:
     """Run a level until it is decided or its runs are used up.
 
@@ -141,30 +140,39 @@ def evaluate(
     ------
     LhsimError
         When a run failed.
+    KeyboardInterrupt
+        After Ctrl-C; what was finished is in the runner's store.
     """
     results: list[Result] = []
     share = (1 - question.confidence) / len(question.looks)
     judged = Evaluation(value, 0, False, False, ())
     for look in question.looks:
-        cells = question.cells(value, range(len(results), look))
-        results += _results(cells, executor, on_done)
+        results += run_all(question.cells(value, range(len(results), look)), runner, on_done)
         judged = judge(question.objectives, value, results, 1 - share)
         if judged.verdict != "undecided":
             break
     return judged
 
 
-def _results(
-    cells: Sequence[Cell], executor: Executor | None, on_done: OnDone | None
-) -> list[Result]:
-    found: dict[int, Result] = {}
-    for index, outcome in execute(run, cells, executor=executor, fail_fast=True):
-        if on_done is not None:
-            on_done(cells[index], outcome)
+def run_all(cells: Sequence[Cell], runner: Runner, on_done: OnDone | None = None) -> list[Result]:
+    """Return the results of all cells, in their order.
+
+    Raises
+    ------
+    LhsimError
+        When a run failed.
+    KeyboardInterrupt
+        After Ctrl-C; what was finished is in the runner's store.
+    """
+    outcomes, interrupted = runner.run(cells, on_done=on_done)
+    results: list[Result] = []
+    for index, outcome in outcomes.items():
         if isinstance(outcome, Failure):
             raise LhsimError(f"{cells[index].agents:,} agents: a run failed: {outcome}")
-        found[index] = outcome
-    return [found[index] for index in sorted(found)]
+        results.append(outcome)
+    if interrupted:
+        raise KeyboardInterrupt
+    return results
 
 
 def judge(

@@ -14,8 +14,10 @@ factor of the whole of it, whose shape stays.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -24,16 +26,19 @@ from attrs import frozen
 
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError, LhsimError
-from lhsim.execution import Failure, compile_once, default_kind, execute, workers
+from lhsim.execution import Runner, running
 from lhsim.models import System, paths
 from lhsim.models.agent import check_count
-from lhsim.planning.levels import Question, evaluate
+from lhsim.planning.crossings import Task, crossings
+from lhsim.planning.levels import Question, judge, run_all
 from lhsim.planning.objectives import Objective, parse_objectives
-from lhsim.planning.uncertainty import crossing_near
+from lhsim.simulation.engines import choose
 from lhsim.streams import check_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lhsim.planning.levels import OnDone
 
 KNEE = "knee"
 SHARE = 0.25  # of a parameter, either way, where nothing is known of its range
@@ -90,15 +95,27 @@ class Sensitivity:
 
 
 @frozen
-class _Point:
-    """Values of the parameters, and what is asked there."""
+class Screening:
+    """What is asked: arguments that were checked, and the plan that follows from them."""
 
     system: System
     agents: int
-    metric: str
+    metrics: tuple[str, ...]
+    factors: tuple[Factor, ...]
+    trajectories: int
     seed: int
     engine: str
-    near: float  # where a knee is to be looked for
+
+    def question(self, system: System, metric: str) -> Question:
+        """Return what is asked of a system at one of the points."""
+        objective = _objective("utilization" if metric == KNEE else metric)
+        return Question(
+            attrs.evolve(system, calibration=None),
+            (objective,),
+            seed=self.seed,
+            looks=(REPLICATIONS,),
+            engine=self.engine,
+        )
 
 
 def sensitivity(
@@ -111,8 +128,9 @@ def sensitivity(
     seed: int = 1,
     jobs: int = 1,
     executor: Executor | None = None,
+    folder: str | Path | None = None,
     engine: str = "auto",
-    on_done: Callable[[], None] | None = None,
+    on_done: OnDone | None = None,
 ) -> Sensitivity:
     """Return which parameters of a system move its metrics.
 
@@ -133,11 +151,14 @@ def sensitivity(
     seed
         The trajectories and all runs follow from it.
     jobs, executor
-        Processes, or what stands for them; the answer does not depend on them.
+        Runs at a time, or what runs them; the answer does not depend on them.
+    folder
+        Each run is kept in its file ``cells.store`` as soon as it is finished, and runs that are
+        there are not run again. None: nothing is kept.
     engine
         As in `lhsim.simulate`.
     on_done
-        Is called with each point that is done.
+        Is called with each finished run and its result.
 
     Raises
     ------
@@ -145,6 +166,38 @@ def sensitivity(
         When SALib is missing, or an argument cannot be used.
     LhsimError
         When a run failed.
+    KeyboardInterrupt
+        After Ctrl-C; what was finished is in the folder.
+    """
+    asked = ask(
+        system,
+        agents,
+        metrics=metrics,
+        ranges=ranges,
+        trajectories=trajectories,
+        seed=seed,
+        engine=engine,
+    )
+    with running([asked.system], engine, jobs, executor, folder) as runner:
+        return answer(asked, runner, on_done)
+
+
+def ask(
+    system: System | str,
+    agents: int,
+    *,
+    metrics: Sequence[str],
+    ranges: Sequence[str],
+    trajectories: int,
+    seed: int,
+    engine: str,
+) -> Screening:
+    """Return what the arguments of `sensitivity` ask for, once they are checked.
+
+    Raises
+    ------
+    InputError
+        When SALib is missing, or one of them cannot be used.
     """
     _salib()
     if not isinstance(system, System):
@@ -153,25 +206,33 @@ def sensitivity(
         system = load_system(system)
     check_count(system.workload, agents)
     check_seed(seed)
+    choose(engine, system)
     for metric in metrics:
         if metric != KNEE:
             _objective(metric)
     chosen = factors(system, ranges)
-    plan = _plan(chosen, trajectories, seed)
-    plain = attrs.evolve(system, calibration=None)
-    with workers(1 if executor else jobs, default_kind(engine, [plain])) as own:
-        running = executor or own
-        effects, base = [], {}
-        for metric in metrics:
-            point = _Point(plain, agents, metric, seed, engine, float(agents))
-            if running is not None:
-                compile_once(_question(point).cells(2.0, range(1)))
-            start = _figure(point)
-            base[metric] = start
-            point = attrs.evolve(point, near=start) if metric == KNEE else point
-            values = _values(point, chosen, plan, running, on_done)
-            effects += _effects(metric, chosen, plan, values, trajectories, seed)
-    return Sensitivity(system.name, agents, trajectories, base, tuple(effects))
+    return Screening(system, agents, tuple(metrics), chosen, trajectories, seed, engine)
+
+
+def answer(asked: Screening, runner: Runner, on_done: OnDone | None = None) -> Sensitivity:
+    """Return the answer to what is asked.
+
+    Raises
+    ------
+    LhsimError
+        When a run failed.
+    KeyboardInterrupt
+        After Ctrl-C; what was finished is in the runner's store.
+    """
+    plan = _plan(asked.factors, asked.trajectories, asked.seed)
+    systems = _systems(asked, plan)
+    effects, base = [], {}
+    for metric in asked.metrics:
+        figures = _knees if metric == KNEE else partial(_figures, metric=metric)
+        base[metric], *rest = figures(asked, systems, runner, on_done)
+        values = np.array(rest)
+        effects += _effects(metric, asked.factors, plan, values, asked.trajectories, asked.seed)
+    return Sensitivity(asked.system.name, asked.agents, asked.trajectories, base, tuple(effects))
 
 
 def factors(system: System, ranges: Sequence[str] = ()) -> tuple[Factor, ...]:
@@ -273,33 +334,53 @@ def _problem(chosen: Sequence[Factor]) -> dict[str, Any]:
     }
 
 
-def _values(
-    point: _Point,
-    chosen: Sequence[Factor],
-    plan: np.ndarray,
-    executor: Executor | None,
-    on_done: Callable[[], None] | None,
-) -> np.ndarray:
-    """Return the metric at the points of the screening, then at both ends of each parameter."""
-    points = [_at(point, chosen, row) for row in plan]
-    for factor in chosen:
-        for end in (factor.low, factor.high):
-            points.append(attrs.evolve(point, system=_with(point.system, factor, end)))
-    found = np.full(len(points), math.nan)
-    for index, outcome in execute(_figure, points, executor=executor, fail_fast=True):
-        if isinstance(outcome, Failure):
-            raise LhsimError(f"a point of the screening failed: {outcome}")
-        found[index] = outcome
-        if on_done is not None:
-            on_done()
+def _systems(asked: Screening, plan: np.ndarray) -> list[System]:
+    """Return the system, those of the screening, then those at both ends of each parameter."""
+    systems = [asked.system]
+    for row in plan:
+        system = asked.system
+        for factor, part in zip(asked.factors, row.tolist(), strict=True):
+            system = _with(system, factor, factor.low + part * (factor.high - factor.low))
+        systems.append(system)
+    for factor in asked.factors:
+        systems += [_with(asked.system, factor, end) for end in (factor.low, factor.high)]
+    return systems
+
+
+def _figures(
+    asked: Screening,
+    systems: Sequence[System],
+    runner: Runner,
+    on_done: OnDone | None,
+    *,
+    metric: str,
+) -> list[float]:
+    """Return the metric of each system, a mean over the replications."""
+    questions = [asked.question(system, metric) for system in systems]
+    cells = [one.cells(float(asked.agents), range(REPLICATIONS)) for one in questions]
+    results = iter(run_all([cell for some in cells for cell in some], runner, on_done))
+    found = []
+    for question, some in zip(questions, cells, strict=True):
+        judged = judge(
+            question.objectives, asked.agents, [next(results) for _ in some], question.confidence
+        )
+        value = judged.figures[0].value
+        if value is None:
+            raise LhsimError(f"{metric} has no value: no message was delivered")
+        found.append(value)
     return found
 
 
-def _at(point: _Point, chosen: Sequence[Factor], row: np.ndarray) -> _Point:
-    system = point.system
-    for factor, part in zip(chosen, row.tolist(), strict=True):
-        system = _with(system, factor, factor.low + part * (factor.high - factor.low))
-    return attrs.evolve(point, system=system)
+def _knees(
+    asked: Screening, systems: Sequence[System], runner: Runner, on_done: OnDone | None
+) -> list[float]:
+    """Return the knee of each system, looked for around that of the first."""
+    questions = [asked.question(system, KNEE) for system in systems]
+    rough = crossings({"the system": Task(questions[0], float(asked.agents))}, runner, on_done)
+    near = rough["the system"].value
+    # The first once more: its bracket was as wide as `agents` was far away.
+    tasks = {f"point {n} of the screening": Task(q, near) for n, q in enumerate(questions)}
+    return [place.value for place in crossings(tasks, runner, on_done).values()]
 
 
 def _with(system: System, factor: Factor, value: float) -> System:
@@ -309,24 +390,6 @@ def _with(system: System, factor: Factor, value: float) -> System:
 def _objective(metric: str) -> Objective:
     """Return an objective that reads the metric; its limit does not matter."""
     return parse_objectives([metric + _ANY_LIMIT.get(metric, "<1s")])[0]
-
-
-def _question(point: _Point) -> Question:
-    objective = _objective("utilization" if point.metric == KNEE else point.metric)
-    return Question(
-        point.system, (objective,), seed=point.seed, looks=(REPLICATIONS,), engine=point.engine
-    )
-
-
-def _figure(point: _Point) -> float:
-    """Return the metric at a point: a mean over the replications, or the knee."""
-    question = _question(point)
-    if point.metric == KNEE:
-        return crossing_near(question, point.near)
-    value = evaluate(question, float(point.agents)).figures[0].value
-    if value is None:
-        raise LhsimError(f"{point.metric} has no value: no message was delivered")
-    return value
 
 
 def _effects(

@@ -14,16 +14,17 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
 
 from lhsim.errors import InputError
-from lhsim.execution import compile_once, default_kind, workers
+from lhsim.execution import Runner, running
 from lhsim.models import System, paths
 from lhsim.models.agent import check_count
-from lhsim.planning.levels import AGENTS, Evaluation, Question, evaluate
+from lhsim.planning.levels import AGENTS, MOST_AGENTS, Evaluation, Question, evaluate
 from lhsim.planning.objectives import parse_objectives
 from lhsim.planning.uncertainty import Spread, combined, spread_of
 from lhsim.simulation.engines import choose
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from lhsim.planning.levels import OnDone
 
 TOLERANCE = 0.01  # width of a bracket at which bisection ends, as a part of it
-MOST_AGENTS = 1_000_000
 OCTAVES = 6  # by which another parameter is changed, up and down
 PROBES = (0.5, 0.8, 1.25, 2.0)  # of the value, looked at in the end
 MOST_LEVELS = 100  # of one search
@@ -101,6 +101,7 @@ def capacity(
     confidence: float = 0.95,
     jobs: int = 1,
     executor: Executor | None = None,
+    folder: str | Path | None = None,
     engine: str = "auto",
     on_done: OnDone | None = None,
 ) -> Capacity:
@@ -126,9 +127,12 @@ def capacity(
     confidence
         Of the interval, in (0, 1).
     jobs
-        Processes; the answer does not depend on them.
+        Runs at a time; the answer does not depend on them.
     executor
-        Any executor of `concurrent.futures`, instead of processes of its own.
+        Any executor of `concurrent.futures`, instead of workers of its own.
+    folder
+        Each run is kept in its file ``cells.store`` as soon as it is finished, and runs that are
+        there are not run again. None: nothing is kept.
     engine
         As in `lhsim.simulate`.
     on_done
@@ -140,30 +144,43 @@ def capacity(
         Before anything runs, when an argument cannot be used.
     LhsimError
         When a run failed.
+    KeyboardInterrupt
+        After Ctrl-C; what was finished is in the folder.
     """
-    question = _question(system, slo, vary, agents, seed, confidence, engine)
-    _check_level(question, check, most)
-    with workers(1 if executor else jobs, default_kind(engine, [question.system])) as own:
-        running = executor or own
-        search = _Search(question, running, on_done)
-        if running is not None:
-            compile_once(search.question.cells(search.first, range(1)))
-        checked = None if check is None else search.look(check)
-        search.scan(most)
-        search.settle()
-        spread = _spread_of_last(search, running)
-    return _answer(search, spread, checked)
+    question = ask(
+        system,
+        slo,
+        vary=vary,
+        agents=agents,
+        check=check,
+        most=most,
+        seed=seed,
+        confidence=confidence,
+        engine=engine,
+    )
+    with running([question.system], engine, jobs, executor, folder) as runner:
+        return answer(question, runner, on_done)
 
 
-def _question(
+def ask(
     system: System | str,
     slo: Sequence[str],
+    *,
     vary: str,
     agents: int | None,
+    check: float | None,
+    most: int,
     seed: int,
     confidence: float,
     engine: str,
 ) -> Question:
+    """Return the question that the arguments of `capacity` put, once they are checked.
+
+    Raises
+    ------
+    InputError
+        When one of them cannot be used.
+    """
     if not isinstance(system, System):
         from lhsim.library import load_system  # noqa: PLC0415
 
@@ -179,7 +196,28 @@ def _question(
             raise InputError(problem, source="--agents", allowed="only with another --vary")
     else:
         _check_varied(system, vary, agents)
-    return Question(system, objectives, vary, agents, seed, confidence, engine=engine)
+    question = Question(
+        system, objectives, vary, agents, check, most, seed, confidence, engine=engine
+    )
+    _check_level(question)
+    return question
+
+
+def answer(question: Question, runner: Runner, on_done: OnDone | None = None) -> Capacity:
+    """Return the answer to a question.
+
+    Raises
+    ------
+    LhsimError
+        When a run failed.
+    KeyboardInterrupt
+        After Ctrl-C; what was finished is in the runner's store.
+    """
+    search = _Search(question, runner, on_done)
+    checked = None if question.check is None else search.look(question.check)
+    search.scan()
+    search.settle()
+    return _answer(search, _spread_of_last(search), checked)
 
 
 def _check_varied(system: System, vary: str, agents: int | None) -> None:
@@ -195,11 +233,11 @@ def _check_varied(system: System, vary: str, agents: int | None) -> None:
     check_count(system.workload, agents)
 
 
-def _check_level(question: Question, check: float | None, most: int) -> None:
+def _check_level(question: Question) -> None:
     """Refuse a level to check, or an end of the search, that the system cannot have."""
-    least = _least(question)
-    if question.vary == AGENTS and most < least:
-        raise InputError(f"{most} is out of range", source="--most", allowed=f">= {least}")
+    least, check = _least(question), question.check
+    if question.vary == AGENTS and question.most < least:
+        raise InputError(f"{question.most} is out of range", source="--most", allowed=f">= {least}")
     if check is None:
         return
     if question.is_whole and check != int(check):
@@ -221,29 +259,30 @@ def _least(question: Question) -> int:
 class _Search:
     """What is known so far, by level."""
 
-    def __init__(self, question: Question, executor: Executor | None, on_done: OnDone | None):
+    def __init__(self, question: Question, runner: Runner, on_done: OnDone | None):
         self.question = question
         self.known: dict[float, Evaluation] = {}
-        self._executor = executor
-        self._on_done = on_done
-        current = 2.0
+        self.runner = runner
+        self.on_done = on_done
+        self.first = float(_least(question))
         if question.vary != AGENTS:
-            current = float(paths.value(question.system, question.vary) or question.agents or 1)
-        self.first = current
+            self.first = float(paths.value(question.system, question.vary) or question.agents or 1)
 
     def look(self, value: float) -> Evaluation:
         """Return what is known of a level; it is run when that is nothing."""
         value = self._rounded(value)
         if value not in self.known:
-            found = evaluate(self.question, value, self._executor, self._on_done)
+            found = evaluate(self.question, value, self.runner, self.on_done)
             self.known[value] = found
         return self.known[value]
 
-    def scan(self, most: int) -> None:
+    def scan(self) -> None:
         """Look at levels in geometric progression until the side has changed, and one beyond."""
         if self.question.vary == AGENTS:
-            top = self._rounded(most)
-            self._walk(lambda step: min(self.first * 4**step, top), math.ceil(math.log(top, 4)))
+            unit = self.question.unit
+            top = float(unit * (self.question.most // unit))
+            steps = math.ceil(math.log(top / self.first, 4))
+            self._walk(lambda step: min(self.first * 4**step, top), steps)
         else:
             self._walk(lambda step: self.first * 2.0**step, OCTAVES)
             self._walk(lambda step: self.first / 2.0**step, OCTAVES)
@@ -254,11 +293,18 @@ class _Search:
             if not self._possible(level(step)):
                 return
             seen.append(self.look(level(step)))
-            if len(seen) > 1 and not (seen[-1].good or seen[-2].good):
-                # Agents that are added to what is overloaded do not help.
-                hopeless = self.question.vary == AGENTS and seen[-1].overloaded
-                if hopeless or any(one.good for one in seen):
-                    return
+            if self._is_enough(seen):
+                return
+
+    def _is_enough(self, seen: Sequence[Evaluation]) -> bool:
+        """Return whether nothing new is to be expected of levels farther on."""
+        if seen[-1].good:
+            return False
+        # Agents that are added to what is overloaded do not help.
+        hopeless = self.question.vary == AGENTS and seen[-1].overloaded
+        any_good = any(one.good for one in seen)
+        twice = len(seen) > 1 and not seen[-2].good
+        return (hopeless and any_good) or (twice and (hopeless or any_good))
 
     def _possible(self, value: float) -> bool:
         value = self._rounded(value)
@@ -377,7 +423,7 @@ def _share(good: float, bad: float) -> float:
     return 0.5 if math.isinf(bad) else good / (good - bad)
 
 
-def _spread_of_last(search: _Search, executor: Executor | None) -> Spread | None:
+def _spread_of_last(search: _Search) -> Spread | None:
     """Return how the last crossing depends on the calibration, where its samples are there."""
     pairs = search.pairs()
     calibration = search.question.system.calibration
@@ -385,7 +431,7 @@ def _spread_of_last(search: _Search, executor: Executor | None) -> Spread | None
         return None
     value = search.estimate(*pairs[-1])[0]
     kept = "below" if search.known[pairs[-1][0]].verdict == "kept" else "above"
-    return spread_of(search.question, value, kept, executor)
+    return spread_of(search.question, value, kept, search.runner, search.on_done)
 
 
 def _answer(search: _Search, spread: Spread | None, checked: Evaluation | None) -> Capacity:

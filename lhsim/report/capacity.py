@@ -40,6 +40,7 @@ def _answer(found: Row, objectives: str) -> str:
         if low is not None:
             up_to = f"up to {_number(low)} {what}, and no end was found"
             return f"{objectives}: kept {up_to}"
+        what = "agent" if found["is_agents"] and high == 1 else what
         return f"{objectives}: kept by no level that was tried, from {_number(high)} {what} on"
     last = next(one for one in found["crossings"] if one["value"] == found["value"])
     which = "at most" if last["kept"] == "below" else "at least"

@@ -40,8 +40,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def kernels() -> None:
+    """The kernels of both systems, in Numba's cache: a process that starts finds them there.
+
+    What waits for a process would else have to wait for the compiler as well, a minute or more.
+    """
+    from lhsim import simulate
+    from lhsim.models import PollingServer, PushServer, System
+
+    for server in (System("polling", polling=PollingServer()), System("push", push=PushServer())):
+        simulate(server, agents=2, duration=1e-9, engine="compiled")
+
+
 @pytest.fixture
-def environment() -> dict[str, str]:
+def environment(kernels: None) -> dict[str, str]:
     """The environment of a process that finds lhsim wherever it runs."""
     import lhsim
 

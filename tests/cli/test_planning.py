@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import builtins
 import json
+import math
+from pathlib import Path
 
 import pytest
 
+from lhsim.execution import Failure, Store, runner
+from lhsim.execution import run as run_cell
 from lhsim.experiments import cli
 
 MM1 = """
@@ -75,6 +79,78 @@ def test_bad_input_is_one_line(mm1, capsys, arguments, part):
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert part in captured.err
+
+
+COMMANDS = {
+    "capacity": ["--slo", "p99<20ms", "--most", "1024"],
+    "sensitivity": ["--agents", "500", "--trajectories", "2", "--metric", "knee"],
+}
+
+
+@pytest.fixture(params=COMMANDS)
+def searching(request, mm1):
+    """A command that searches: runs follow from what others have shown, over samples as well."""
+    samples = ", ".join(f"{0.95 + 0.01 * number:.2f}" for number in range(10))
+    Path("mm1.toml").write_text(MM1 + f'samples = {{ "cpu.send*" = [{samples}] }}\n')
+    rest = [one for one in mm1[1:] if one != "--quiet"]
+    return [request.param, *rest, "--no-progress", "--format", "json", *COMMANDS[request.param]]
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The cells that were run; after so many of them the user presses Ctrl-C."""
+
+    class Runs(list):
+        most = math.inf
+
+        def run(self, cell):
+            if len(self) >= self.most:
+                raise KeyboardInterrupt
+            self.append(cell)
+            return run_cell(cell)
+
+    runs = Runs()
+    monkeypatch.setattr(runner, "run", runs.run)
+    return runs
+
+
+def test_a_search_that_was_interrupted_goes_on_and_ends_as_one_that_was_not(searching, ran, capsys):
+    assert cli.run([*searching, "--output-dir", "whole"]) == 0
+    whole, count = capsys.readouterr().out, len(ran)
+    for part in (0.1, 0.5, 0.95):  # in the search, and among the samples or the knees
+        ran.most = count + int(part * count)
+        assert cli.run([*searching, "--output-dir", "parts"]) == 130
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert (
+            captured.err == "lhsim: interrupted; the same command goes on from the runs in parts\n"
+        )
+    ran.most = math.inf
+    assert cli.run([*searching, "--output-dir", "parts"]) == 0
+    resumed = capsys.readouterr()
+    assert resumed.out == whole
+    assert " 0 failed, 0 left, kept in parts\n" in resumed.err
+    assert len(ran) == 2 * count  # none was run twice
+    assert cli.run([*searching, "--output-dir", "parts"]) == 0
+    assert capsys.readouterr().out == whole
+    assert len(ran) == 2 * count
+    assert cli.run([*searching, "--output-dir", "parts", "--fresh"]) == 0
+    assert capsys.readouterr().out == whole
+    assert len(ran) == 3 * count
+
+
+def test_fresh_empties_nothing_where_something_is_wrong(searching, ran):
+    with Store(Path("results", searching[0])) as store:
+        store.put(bytes(32), Failure("Error", "of long ago", ""))
+    before = store.path.read_bytes()
+    assert cli.run([*searching, "--fresh", "--set", "cpu.workers=0"]) == 2
+    assert store.path.read_bytes() == before
+
+
+def test_not_even_one_agent(mm1, capsys):
+    assert cli.run([*mm1, "--slo", "p99<1us"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "p99<1us: kept by no level that was tried, from 1 agent on"
 
 
 class TestSensitivity:

@@ -81,6 +81,24 @@ def test_a_batch_takes_the_store_less():
     assert push_load(attrs.evolve(batched, store=dear), 100.0, 1) == pytest.approx(0.5)
 
 
+def test_a_batch_of_pushes_takes_the_loop_one_send():
+    """800 messages/s to one connection: 4 ms each alone, and 4 ms for ten of a full batch."""
+    alone = evolve(
+        system("ring", 80.0, agents_per_connection=10),
+        cpu=Cpu(send=Deterministic(0.004)),
+        store=EventStore(),
+    )
+    batched = evolve(alone, push=evolve(alone.push, batch_size=10, linger=0.1))
+    assert lower_bound(alone, 10) == float("inf")
+    assert push_load(batched, 800.0, 1) == pytest.approx(800 * 0.0004)
+    assert lower_bound(batched, 10) == pytest.approx(0.004)
+    result = lhsim.simulate(batched, agents=10, duration=20.0)
+    assert not result.overloaded
+    assert result.latency.mean > lower_bound(batched, 10)
+    # Nearly all batches are full: 800/s fill ten places in 12.5 ms.
+    assert result.utilization["cpu"] == pytest.approx(push_load(batched, 800.0, 1), rel=0.05)
+
+
 @pytest.mark.parametrize(
     "retention", [Retention(age=0.2), Retention(age=2.0), Retention(count=3), Retention(20, 0.5)]
 )
