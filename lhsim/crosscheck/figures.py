@@ -117,9 +117,10 @@ def _seeds(manifests: Sequence[Manifest], runs: int, seed: int) -> list[int]:
 
 
 def _thinned(times: Iterable[float]) -> Floats:
-    known = np.sort(np.asarray(list(times), float))
-    known = known[~np.isnan(known)]
+    known: Floats = np.sort(np.asarray(list(times), float))
+    known = np.asarray(known[~np.isnan(known)])
     if len(known) <= MOST_TIMES:
         return known
     ranks = (np.arange(MOST_TIMES) + 0.5) / MOST_TIMES * len(known)
-    return known[ranks.astype(int)]
+    thinned: Floats = known[ranks.astype(int)]
+    return thinned

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from attrs import frozen
@@ -30,8 +30,11 @@ from scipy.special import stdtr, stdtrit
 from lhsim.crosscheck.figures import Figures, Floats, Simulated
 from lhsim.crosscheck.metrics import TIMES, bounds
 
-AGREES, DIFFERS, CANNOT_TELL, NOTHING = "agrees", "differs", "cannot tell", "proves nothing"
 Kind = Literal["agrees", "differs", "cannot tell", "proves nothing"]
+AGREES: Final = "agrees"
+DIFFERS: Final = "differs"
+CANNOT_TELL: Final = "cannot tell"
+NOTHING: Final = "proves nothing"
 FLATTEST = 1e-12  # variance of logarithms below which there is no slope over them
 NO_SAMPLES = "no samples of the parameters"
 ONE_RUN = "one live run: its spread is that of batches"
