@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from lhsim.errors import InputError, unknown_name
+from lhsim.experiments.crosscheck import crosscheck
 from lhsim.experiments.measure import measure
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import (
@@ -256,3 +257,4 @@ def _read(given: dict[str, Any]) -> Options:
 lhsim.add_command(measure)
 lhsim.add_command(capacity)
 lhsim.add_command(sensitivity)
+lhsim.add_command(crosscheck)

@@ -1,0 +1,340 @@
+"""The cross-check: a system against live runs that it was not calibrated on.
+
+Each level is simulated as it was measured, and each metric judged (`judgement`). Where a server is
+saturated, live or simulated, latency depends on how long the run was, so that only throughput and
+processor are judged there, and the knee over all levels.
+
+Of so many intervals some miss by chance. The verdict on the whole is therefore Holm's (1979, A
+simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 65-70): the chance to
+reject a true model is at most `FAMILY` whatever the metrics have to do with one another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any, Literal
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from lhsim.calibration.levels import Level, levels
+from lhsim.crosscheck.figures import Figures, Floats, Simulated, figures, jackknife, simulated
+from lhsim.crosscheck.judgement import (
+    AGREES,
+    DIFFERS,
+    NOTHING,
+    Finding,
+    judge,
+    judge_distribution,
+    sides,
+)
+from lhsim.crosscheck.metrics import (
+    AT_SATURATION,
+    KNEE,
+    QUANTILES,
+    RATES,
+    TIMES,
+    proves_nothing,
+    shows_service,
+)
+from lhsim.errors import InputError
+from lhsim.models.system import System
+from lhsim.recording import Recording
+
+FAMILY = 0.05  # chance to reject a true model
+FEWEST_RUNS = 5  # simulated, of a level: fewer show no spread
+BUSY = 0.95  # of a core, from which on a server is saturated
+SHORT = 0.97  # part of the offered messages: whoever delivers less is saturated
+DEVIATIONS = 2.0  # standard errors by which it has to be less
+ALL = "all levels"
+DOUBTFUL = "doubtful runs"
+
+Verdict = Literal["accepted", "rejected", "undecided"]
+
+
+@frozen
+class Coverage:
+    """Whether the prediction intervals are honest, below saturation."""
+
+    inside: int  # live values in their interval
+    values: int  # live values
+    width: float  # median of the intervals' widths over the live spread; NaN for single runs
+
+    def sentence(self) -> str:
+        """Return it in words."""
+        if not self.values:
+            return "No live value could be held against an interval."
+        part = f"{self.inside} of {self.values} live values lie in their prediction intervals"
+        if math.isnan(self.width):
+            return part + "."
+        return f"{part}, whose width is {self.width:.1f} times the live spread."
+
+
+@frozen(eq=False)
+class Overlay:
+    """The times of a level, for plots."""
+
+    level: str
+    metric: str
+    live: tuple[Floats, ...]  # of each run, sorted [s]
+    simulated: tuple[Floats, ...]
+
+
+@frozen(eq=False)
+class Crosscheck:
+    """What the comparison of a system with live runs came to."""
+
+    system: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    coverage: Coverage
+    notes: tuple[str, ...]  # of doubtful runs, and of saturation
+    confidence: float
+    overlays: tuple[Overlay, ...] = field(repr=False)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the findings as plain data; None for what is not known."""
+        return [
+            {
+                "level": found.level,
+                "metric": found.metric,
+                "live": _known(found.live),
+                "live_interval": _interval(found.live_interval),
+                "simulated": _known(found.simulated),
+                "simulated_interval": _interval(found.simulated_interval),
+                "relative_error": _known(found.relative_error),
+                "verdict": found.verdict,
+            }
+            for found in self.findings
+        ]
+
+
+@frozen(eq=False)
+class _Compared:
+    """A level with all that belongs to it."""
+
+    level: Level
+    flags: tuple[str, ...]
+    live: tuple[Figures, ...]
+    simulated: Simulated
+
+    @property
+    def saturated(self) -> tuple[bool, bool]:
+        """Whether the live server is saturated, and the simulated one."""
+        return _saturated(self.live), _saturated(self.simulated.nominal)
+
+
+def crosscheck(
+    system: System,
+    runs: Sequence[Recording],
+    *,
+    runs_simulated: int = 20,
+    confidence: float = 0.9,
+    seed: int = 1,
+    executor: Executor | None = None,
+) -> Crosscheck:
+    """Hold a system against live runs.
+
+    Parameters
+    ----------
+    system
+        Of the architecture of the runs; its workload is not used. With samples of its parameters
+        in its calibration their uncertainty counts.
+    runs
+        Of any levels; those of one load and different seeds are repetitions.
+    runs_simulated
+        Of each level, by the system, and as many by samples of its parameters.
+    confidence
+        Of all intervals, in (0, 1).
+    seed
+        Of the simulated runs after those with the live runs' own seeds.
+    executor
+        Simulates several runs at a time.
+
+    Raises
+    ------
+    InputError
+        When there are no runs, or they are of another architecture than the system.
+    """
+    if not runs:
+        raise InputError("are missing", key="runs", allowed="one recording or more")
+    if runs_simulated < FEWEST_RUNS:
+        allowed = f"a whole number >= {FEWEST_RUNS}"
+        raise InputError(f"{runs_simulated} is out of range", key="runs_simulated", allowed=allowed)
+    if not 0 < confidence < 1:
+        raise InputError("is out of range", key="confidence", allowed="a number between 0 and 1")
+    compared, notes = [], []
+    for level in levels(runs):
+        chosen, flags, note = _trusted(level)
+        notes += note
+        manifests = [run.manifest for run in chosen.runs]
+        live = tuple(figures(run) for run in chosen.runs)
+        if not all(run.offered for run in live):
+            allowed = "runs with messages in their window"
+            raise InputError("holds no message in its window", source=level.name, allowed=allowed)
+        played = simulated(system, manifests, runs_simulated, seed, executor)
+        compared.append(_Compared(chosen, flags, live, played))
+    findings = [found for one in compared for found in _of_level(one, confidence)]
+    findings += _of_knee(compared, confidence)
+    notes += [note for one in compared for note in _capacities(one)]
+    verdict, reasons = _overall(findings, compared[0].level.manifest.architecture)
+    return Crosscheck(
+        system=system.name,
+        verdict=verdict,
+        reasons=reasons,
+        findings=tuple(findings),
+        coverage=_coverage(findings),
+        notes=tuple(notes),
+        confidence=confidence,
+        overlays=tuple(overlay for one in compared for overlay in _overlays(one)),
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values that are adjusted for their number, in the same order."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def _trusted(level: Level) -> tuple[Level, tuple[str, ...], list[str]]:
+    """Return the level without doubtful runs where others are there; flags; what to say of it."""
+    doubtful = [run for run in level.runs if run.manifest.doubts]
+    if not doubtful:
+        return level, (), []
+    sure = tuple(run for run in level.runs if not run.manifest.doubts)
+    what = "left out" if sure else "used, as there are no others"
+    notes = [
+        f"{level.name}, seed {run.manifest.seed}: {what}: {'; '.join(run.manifest.doubts)}"
+        for run in doubtful
+    ]
+    return (evolve(level, runs=sure), (), notes) if sure else (level, (DOUBTFUL,), notes)
+
+
+def _of_level(one: _Compared, confidence: float) -> list[Finding]:
+    name, architecture = one.level.name, one.level.manifest.architecture
+    saturated = any(one.saturated)
+    found = []
+    for metric in AT_SATURATION if saturated else (*RATES, *QUANTILES):
+        both = sides(metric, one.live, one.simulated)
+        if both is None:
+            continue
+        single = len(one.live) == 1
+        batches = jackknife(one.level.runs[0], metric) if single else math.nan
+        found.append(judge(name, metric, both, confidence, batch_variance=batches, flags=one.flags))
+    for metric in () if saturated else TIMES:
+        whole = judge_distribution(
+            name, metric, one.live, one.simulated, confidence, flags=one.flags
+        )
+        found += [whole] if whole else []
+    return [
+        evolve(each, kind=NOTHING, p_value=math.nan)
+        if proves_nothing(architecture, each.metric)
+        else each
+        for each in found
+    ]
+
+
+def _of_knee(compared: Sequence[_Compared], confidence: float) -> list[Finding]:
+    """Return what the highest throughput shows, where a level is saturated."""
+    if not any(any(one.saturated) for one in compared):
+        return []
+    live = max((one.live for one in compared), key=_throughput)
+    best = max((one.simulated for one in compared), key=lambda one: _throughput(one.nominal))
+    # No slope: what is reached at saturation does not depend on how much is offered.
+    plain = Simulated(_as_offered(best.nominal), _as_offered(best.sampled))
+    both = sides("throughput", _as_offered(live), plain)
+    return [] if both is None else [judge(ALL, KNEE, both, confidence)]
+
+
+def _as_offered(runs: Sequence[Figures]) -> tuple[Figures, ...]:
+    return tuple(evolve(run, offered=1.0) for run in runs)
+
+
+def _throughput(runs: Sequence[Figures]) -> float:
+    return float(np.mean([run.measures["throughput"] for run in runs]))
+
+
+def _saturated(runs: Sequence[Figures]) -> bool:
+    cpu = float(np.mean([run.measures["cpu"] for run in runs]))
+    parts = np.array([run.measures["throughput"] / run.offered for run in runs])
+    error = float(parts.std(ddof=1)) / math.sqrt(len(parts)) if len(parts) > 1 else 0.0
+    return bool(cpu >= BUSY or parts.mean() + DEVIATIONS * error < SHORT)
+
+
+def _capacities(one: _Compared) -> list[str]:
+    live, model = one.saturated
+    if live and model:
+        return [f"{one.level.name}: saturated; throughput and processor are judged alone"]
+    if live or model:
+        which, other = ("live", "simulated") if live else ("simulated", "live")
+        return [
+            f"{one.level.name}: the capacity differs: the {which} server is saturated, "
+            f"the {other} one is not"
+        ]
+    return []
+
+
+def _overall(findings: Sequence[Finding], architecture: str) -> tuple[Verdict, tuple[str, ...]]:
+    """Return the verdict on the whole and why.
+
+    It is rejected when Holm's test finds a difference. It is accepted when the processor's time and
+    a median that shows the server's work agree somewhere, if they were measured, since what
+    remains would agree with most models.
+    """
+    judged = [found for found in findings if not math.isnan(found.p_value)]
+    adjusted = holm([found.p_value for found in judged])
+    against = [
+        f"{found.level}: {found.metric} {found.verdict}"
+        for found, p in zip(judged, adjusted, strict=True)
+        if p < FAMILY and found.kind == DIFFERS
+    ]
+    if against:
+        return "rejected", tuple(against)
+    telling = [found for found in judged if shows_service(architecture, found.metric)]
+    agreeing = {found.metric for found in telling if found.kind == AGREES}
+    medians = {metric for metric in agreeing if metric != "cpu"}
+    wanted = {found.metric for found in telling}
+    missing = [] if "cpu" in agreeing or "cpu" not in wanted else ["the processor's time"]
+    missing += [] if medians else ["a median of the server's work"]
+    if missing:
+        return "undecided", (f"no level shows that {' and '.join(missing)} agrees",)
+    return "accepted", (f"no difference at the level of {FAMILY:g} over {len(judged)} metrics",)
+
+
+def _coverage(findings: Sequence[Finding]) -> Coverage:
+    counted = [one for one in findings if one.metric in (*RATES, *QUANTILES)]
+    widths = [one.width for one in counted if not math.isnan(one.width)]
+    return Coverage(
+        inside=sum(one.inside for one in counted),
+        values=sum(one.runs for one in counted),
+        width=float(np.median(widths)) if widths else math.nan,
+    )
+
+
+def _overlays(one: _Compared) -> list[Overlay]:
+    simulated_runs = one.simulated.sampled or one.simulated.nominal
+    found = [
+        Overlay(
+            one.level.name,
+            metric,
+            tuple(run.times[metric] for run in one.live),
+            tuple(run.times[metric] for run in simulated_runs),
+        )
+        for metric in TIMES
+    ]
+    return [each for each in found if all(len(some) for some in (*each.live, *each.simulated))]
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _interval(ends: tuple[float, float]) -> list[float] | None:
+    return list(ends) if all(math.isfinite(end) for end in ends) else None

@@ -1,0 +1,126 @@
+"""A run reduced to what is compared, live or simulated; and the simulated runs of a level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+from attrs import evolve, field, frozen
+from numpy.typing import NDArray
+
+from lhsim.crosscheck.metrics import QUANTILES, RATES, TIMES
+from lhsim.models.system import System
+from lhsim.planning.uncertainty import samples_of
+from lhsim.recording import Manifest, Recording
+from lhsim.replay import replay
+
+Floats = NDArray[np.float64]
+MOST_TIMES = 2000  # of a run that are kept, evenly spaced by rank
+BATCHES = 10  # of a window, where one run alone has to tell its spread
+
+
+@frozen(eq=False)
+class Figures:
+    """What is compared of one run."""
+
+    measures: dict[str, float]  # as in `Recording.measures`
+    offered: float  # messages that were to be sent in the window [1/s]
+    times: dict[str, Floats] = field(repr=False)  # sorted [s], by `TIMES`
+
+    def logarithm(self, metric: str) -> float:
+        """Return the logarithm of a figure; NaN where it was not measured or is 0."""
+        value = self.measures[metric]
+        return math.log(value) if value > 0 else math.nan
+
+
+@frozen(eq=False)
+class Simulated:
+    """The simulated runs of a level."""
+
+    nominal: tuple[Figures, ...]  # by the system as it is, each under a seed of its own
+    sampled: tuple[Figures, ...]  # by samples of its parameters, the k-th under the k-th seed
+
+
+def figures(run: Recording) -> Figures:
+    """Return what is compared of a run."""
+    cohort = run.cohort
+    found = run.measures()
+    ends = {"store": "acknowledged_s", "latency": "delivered_s"}
+    times = {name: _thinned(cohort[ends[name]] - cohort["intended_s"]) for name in TIMES}
+    kept = {name: found[name] for name in (*RATES, *QUANTILES)}
+    return Figures(kept, len(cohort) / run.manifest.duration, times)
+
+
+def simulated(
+    system: System,
+    manifests: Sequence[Manifest],
+    runs: int,
+    seed: int,
+    executor: Executor | None = None,
+) -> Simulated:
+    """Simulate the workload of a level.
+
+    The first runs have the live runs' own seeds, hence the same messages at the same times. All
+    draws of a simulation follow from one seed, so that others are needed to see its noise: they
+    stand for further live runs. Samples of the parameters run under the same seeds as the system
+    itself, so that the ratio within a pair shows what the parameters do, and little of the noise.
+    """
+    seeds = _seeds(manifests, runs, seed)
+    samples = [evolve(one, calibration=None) for one in samples_of(system)]
+    chosen = [samples[k * len(samples) // runs] for k in range(runs)] if samples else []
+    tasks = [(system, manifests[0], s) for s in seeds]
+    tasks += [(one, manifests[0], s) for one, s in zip(chosen, seeds, strict=False)]
+    found = tuple(_each(_simulate, tasks, executor))
+    return Simulated(found[: len(seeds)], found[len(seeds) :])
+
+
+def jackknife(run: Recording, metric: str) -> float:
+    """Return the variance of the logarithm of a figure of one run, from batches of its window.
+
+    With each of `BATCHES` batches left out in turn (Efron 1982, The jackknife, the bootstrap and
+    other resampling plans, chapter 3, for groups). NaN where it cannot be told: counters are too
+    few to be cut.
+    """
+    if metric not in QUANTILES:
+        return math.nan
+    name, _, q = metric.rpartition("_")
+    cohort, manifest = run.cohort, run.manifest
+    end = cohort["acknowledged_s" if name == "store" else "delivered_s"]
+    times = (end - cohort["intended_s"]).to_numpy()
+    place = (cohort["intended_s"].to_numpy() - manifest.warmup) / manifest.duration * BATCHES
+    known = ~np.isnan(times)
+    level = int(q[1:]) / 100
+    without = [times[known & (place.astype(int) != batch)] for batch in range(BATCHES)]
+    if not all(len(some) for some in without):
+        return math.nan
+    logs = np.log([np.quantile(some, level) for some in without])
+    return float((BATCHES - 1) / BATCHES * ((logs - logs.mean()) ** 2).sum())
+
+
+def _simulate(system: System, manifest: Manifest, seed: int) -> Figures:
+    return figures(replay(system, manifest, seed))
+
+
+def _each(
+    call: Callable[..., Figures], tasks: Sequence[tuple[object, ...]], executor: Executor | None
+) -> Iterable[Figures]:
+    columns = list(zip(*tasks, strict=True))
+    return executor.map(call, *columns) if executor else map(call, *columns)
+
+
+def _seeds(manifests: Sequence[Manifest], runs: int, seed: int) -> list[int]:
+    own = [manifest.seed for manifest in manifests][:runs]
+    generator = np.random.Generator(np.random.Philox(seed))
+    return own + [int(s) for s in generator.integers(2**62, size=runs - len(own))]
+
+
+def _thinned(times: Iterable[float]) -> Floats:
+    known: Floats = np.sort(np.asarray(list(times), float))
+    known = np.asarray(known[~np.isnan(known)])
+    if len(known) <= MOST_TIMES:
+        return known
+    ranks = (np.arange(MOST_TIMES) + 0.5) / MOST_TIMES * len(known)
+    thinned: Floats = known[ranks.astype(int)]
+    return thinned

@@ -1,0 +1,321 @@
+"""One metric of one level: live runs against simulated ones, and what that shows.
+
+All is done on logarithms, so that differences are ratios. With a mean `l` over R live runs and a
+mean `m` over N simulated ones the difference is d = m - l, with the variance ::
+
+    v = v_parameters + v_noise / N + v_live / R
+
+v_noise is the variance over the simulated runs; v_parameters that of the paired ratios of runs by
+samples of the parameters to those of the system itself; v_live is the variance over the live runs,
+and at least v_noise, as a live server is no steadier than its model. Student's distribution has
+the degrees of freedom of Welch and Satterthwaite (Satterthwaite 1946, Biometrics Bulletin 2,
+110-114). A further live run lies around m with the variance v_parameters + v_noise (1 + 1 / N).
+
+Seeds differ in how many messages are sent. That part of the noise is known, as the messages are
+counted, and is taken out by a control variate (Lavenberg and Welch 1981, Management Science 27,
+322-335): each figure is moved to the live runs' mean number along the slope that the simulated
+figures have over it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import numpy as np
+from attrs import frozen
+from scipy.special import stdtr, stdtrit
+
+from lhsim.crosscheck.figures import Figures, Floats, Simulated
+from lhsim.crosscheck.metrics import TIMES, bounds
+
+Kind = Literal["agrees", "differs", "cannot tell", "proves nothing"]
+AGREES: Final = "agrees"
+DIFFERS: Final = "differs"
+CANNOT_TELL: Final = "cannot tell"
+NOTHING: Final = "proves nothing"
+FLATTEST = 1e-12  # variance of logarithms below which there is no slope over them
+NO_SAMPLES = "no samples of the parameters"
+ONE_RUN = "one live run: its spread is that of batches"
+AS_SIMULATED = "one live run: its spread is taken from the simulation"
+
+
+@frozen
+class Finding:
+    """What a metric of a level shows."""
+
+    level: str
+    metric: str
+    live: float  # mean, in the unit of the metric
+    live_interval: tuple[float, float]  # of the mean
+    simulated: float
+    simulated_interval: tuple[float, float]  # for one further live run
+    relative_error: float  # simulated less live over live
+    difference: tuple[float, float]  # interval of the relative error
+    kind: Kind
+    p_value: float  # of a difference that is negligible; NaN where the metric is not judged
+    inside: int = 0  # live runs in the simulated interval
+    runs: int = 1  # live runs
+    width: float = math.nan  # of the simulated interval over the live spread
+    flags: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The finding in words."""
+        if self.kind == NOTHING:
+            return "proves nothing: the sleep decides"
+        if self.kind == AGREES:
+            return AGREES
+        if self.metric in TIMES:
+            return self._of_distribution()
+        low, high = (f"{100 * end:+.1f}" for end in self.difference)
+        if self.kind == DIFFERS:
+            return f"differs by {100 * self.relative_error:+.1f} % ({low} to {high})"
+        return f"cannot tell: the live spread is {100 * self._spread():.1f} %"
+
+    def _spread(self) -> float:
+        low, high = self.live_interval
+        return (high - low) / 2 / self.live
+
+    def _of_distribution(self) -> str:
+        low, high = self.simulated_interval
+        if self.kind == DIFFERS:
+            return f"differs by a distance of {self.simulated:.3f} ({low:.3f} to {high:.3f} usual)"
+        return f"cannot tell: runs alike are up to {high:.3f} apart"
+
+
+@frozen
+class Difference:
+    """A difference of means and how well it is known."""
+
+    value: float
+    error: float  # standard error
+    freedom: float
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Return the interval of the difference."""
+        half = float(stdtrit(self.freedom, (1 + confidence) / 2)) * self.error
+        return self.value - half, self.value + half
+
+    def p_value(self, negligible: float) -> float:
+        """Return the probability of one as large, if the true one is at most negligible.
+
+        The worst of these is the negligible one on the same side; twice its tail, as either side
+        would have counted.
+        """
+        beyond = abs(self.value) - negligible
+        if beyond <= 0:
+            return 1.0
+        if self.error == 0:
+            return 0.0
+        return min(1.0, 2 * float(stdtr(self.freedom, -beyond / self.error)))
+
+
+@frozen(eq=False)
+class Sides:
+    """The logarithms of a metric, moved to the live runs' number of messages."""
+
+    live: Floats
+    nominal: Floats
+    ratios: Floats  # of sampled to nominal; empty without samples
+    freedom: int  # of the noise of the simulated runs
+
+    @property
+    def noise(self) -> float:
+        """Variance of one simulated run, the parameters fixed."""
+        return float(((self.nominal - self.nominal.mean()) ** 2).sum() / self.freedom)
+
+    @property
+    def parameters(self) -> float:
+        """Variance that the parameters' uncertainty adds."""
+        return float(self.ratios.var(ddof=1)) if len(self.ratios) > 1 else 0.0
+
+
+def sides(metric: str, live: Sequence[Figures], simulated: Simulated) -> Sides | None:
+    """Return the logarithms of a metric; None where a run does not have it."""
+    ours = np.array([run.logarithm(metric) for run in live])
+    nominal = np.array([run.logarithm(metric) for run in simulated.nominal])
+    sampled = np.array([run.logarithm(metric) for run in simulated.sampled])
+    if np.isnan(ours).any() or np.isnan(nominal).any() or np.isnan(sampled).any():
+        return None
+    offered = np.log([run.offered for run in live])
+    of_nominal = np.log([run.offered for run in simulated.nominal])
+    slope = _slope(of_nominal, nominal)
+    return Sides(
+        live=ours - slope * (offered - offered.mean()),
+        nominal=nominal - slope * (of_nominal - offered.mean()),
+        ratios=sampled - nominal[: len(sampled)],
+        freedom=len(nominal) - (2 if slope else 1),
+    )
+
+
+def judge(
+    level: str,
+    metric: str,
+    both: Sides,
+    confidence: float,
+    *,
+    batch_variance: float = math.nan,
+    flags: Sequence[str] = (),
+) -> Finding:
+    """Return what a metric shows.
+
+    Parameters
+    ----------
+    level, metric
+        Their names.
+    both
+        The figures.
+    confidence
+        Of all intervals, in (0, 1).
+    batch_variance
+        Of the figure of the only live run, from batches; NaN where it has none.
+    flags
+        What is to be said besides.
+    """
+    variance, freedom, told = _live_variance(both, batch_variance)
+    difference = _difference(both, variance, freedom)
+    low, high = difference.interval(confidence)
+    kind = _kind(low, high, metric)
+    mean = float(both.live.mean())
+    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance / len(both.live))
+    middle, around = _prediction(both, confidence)
+    inside = int((np.abs(both.live - middle) <= around).sum())
+    return Finding(
+        level=level,
+        metric=metric,
+        live=math.exp(mean),
+        live_interval=(math.exp(mean - half), math.exp(mean + half)),
+        simulated=math.exp(middle),
+        simulated_interval=(math.exp(middle - around), math.exp(middle + around)),
+        relative_error=math.expm1(difference.value),
+        difference=(math.expm1(low), math.expm1(high)),
+        kind=kind,
+        p_value=difference.p_value(math.log1p(bounds(metric).negligible)),
+        inside=inside,
+        runs=len(both.live),
+        width=_width(both, around, confidence),
+        flags=(*flags, *told, *(() if len(both.ratios) else (NO_SAMPLES,))),
+    )
+
+
+def judge_distribution(
+    level: str,
+    metric: str,
+    live: Sequence[Figures],
+    simulated: Simulated,
+    confidence: float,
+    flags: Sequence[str] = (),
+) -> Finding | None:
+    """Return what the whole distribution of a time shows; None where there is none.
+
+    The distance of a run is that of Kolmogorov and Smirnov to all simulated runs together. What is
+    usual is known from the simulated runs, each held against all others, and from the live runs
+    likewise where these are farther apart. Logarithms of distances are compared.
+    """
+    ours = [run.times[metric] for run in live]
+    theirs = [run.times[metric] for run in (simulated.sampled or simulated.nominal)]
+    if not all(len(times) for times in (*ours, *theirs)):
+        return None
+    found = np.log([distance(times, np.concatenate(theirs)) for times in ours])
+    usual = _apart(theirs)
+    among = _apart(ours) if len(ours) > 1 else np.array([])
+    centre = max(float(usual.mean()), float(among.mean()) if len(among) else -math.inf)
+    freedom = len(usual) - 1
+    error = float(usual.std(ddof=1)) * math.sqrt(1 / len(ours) + 1 / len(usual))
+    allowed = math.log(math.exp(centre) + bounds(metric).negligible)
+    beyond = float(found.mean()) - allowed
+    t = float(stdtrit(freedom, (1 + confidence) / 2))
+    spread = t * float(usual.std(ddof=1)) * math.sqrt(1 + 1 / len(usual))
+    usual_ends = math.exp(centre - spread), math.exp(centre + spread)
+    difference = Difference(float(found.mean()) - centre, error, freedom)
+    low, high = difference.interval(confidence)
+    differs = beyond > t * error
+    wide = usual_ends[1] > bounds(metric).narrow
+    return Finding(
+        level=level,
+        metric=metric,
+        live=math.exp(float(among.mean())) if len(among) else math.nan,
+        live_interval=(math.nan, math.nan),
+        simulated=math.exp(float(found.mean())),
+        simulated_interval=usual_ends,
+        relative_error=math.nan,
+        difference=(math.expm1(low), math.expm1(high)),
+        kind=DIFFERS if differs else CANNOT_TELL if wide else AGREES,
+        p_value=float(stdtr(freedom, -beyond / error)),
+        runs=len(ours),
+        flags=tuple(flags),
+    )
+
+
+def distance(one: Floats, other: Floats) -> float:
+    """Return the greatest difference of the distribution functions of two samples."""
+    one, other = np.sort(one), np.sort(other)
+    points = np.concatenate([one, other])
+    first = np.searchsorted(one, points, side="right") / len(one)
+    second = np.searchsorted(other, points, side="right") / len(other)
+    return max(float(np.abs(first - second).max()), 0.5 / len(one))  # never 0: it has a logarithm
+
+
+def _apart(samples: Sequence[Floats]) -> Floats:
+    """Return the logarithm of the distance of each sample from all others together."""
+    return np.log(
+        [
+            distance(one, np.concatenate([*samples[:i], *samples[i + 1 :]]))
+            for i, one in enumerate(samples)
+        ]
+    )
+
+
+def _slope(x: Floats, y: Floats) -> float:
+    deviations = x - x.mean()
+    square = float(deviations @ deviations)
+    return float(deviations @ y) / square if square > FLATTEST * len(x) else 0.0
+
+
+def _live_variance(both: Sides, batches: float) -> tuple[float, float, tuple[str, ...]]:
+    """Return the variance of one live run, its degrees of freedom and what is to be said of it."""
+    r, noise = len(both.live), both.noise
+    if r > 1:
+        found = float(both.live.var(ddof=1))
+        return (found, r - 1, ()) if found > noise else (noise, both.freedom, ())
+    if batches > noise:
+        return batches, 9, (ONE_RUN,)
+    return noise, both.freedom, (AS_SIMULATED if math.isnan(batches) else ONE_RUN,)
+
+
+def _difference(both: Sides, live: float, freedom: float) -> Difference:
+    parts = [
+        (both.parameters, max(len(both.ratios) - 1, 1)),
+        (both.noise / len(both.nominal), both.freedom),
+        (live / len(both.live), freedom),
+    ]
+    variance = math.fsum(part for part, _ in parts)
+    weight = math.fsum(part**2 / of for part, of in parts)
+    value = float(both.nominal.mean() - both.live.mean())
+    return Difference(value, math.sqrt(variance), variance**2 / weight if weight else 1.0)
+
+
+def _kind(low: float, high: float, metric: str) -> Kind:
+    allowed = bounds(metric)
+    if -allowed.negligible <= low and high <= allowed.negligible:
+        return AGREES
+    if low > 0 or high < 0:
+        return DIFFERS
+    return AGREES if (high - low) / 2 <= allowed.narrow else CANNOT_TELL
+
+
+def _prediction(both: Sides, confidence: float) -> tuple[float, float]:
+    n = len(both.nominal)
+    variance = both.parameters + both.noise * (1 + 1 / n)
+    t = float(stdtrit(both.freedom, (1 + confidence) / 2))
+    return float(both.nominal.mean()), t * math.sqrt(variance)
+
+
+def _width(both: Sides, around: float, confidence: float) -> float:
+    """Return the half-width of a prediction over that of the range of live runs."""
+    if len(both.live) < 2 or not both.live.std() > 0:
+        return math.nan
+    normal = float(stdtrit(1e9, (1 + confidence) / 2))
+    return around / (normal * float(both.live.std(ddof=1)))

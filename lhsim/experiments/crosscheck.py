@@ -1,0 +1,68 @@
+"""E9, the cross-check: a model against live runs, on the command line."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhsim.errors import InputError
+from lhsim.experiments.options import DONE, FORMATS, MAX_SEED, NOT_KEPT, choice, cores, whole
+
+
+@click.command()
+@click.option("--model", required=True, metavar="FILE", help="The system, by name or file.")
+@click.option("--live", multiple=True, required=True, metavar="RUN",
+              type=click.Path(path_type=Path),
+              help="Folder of lhsim measure; repeatable.")  # fmt: skip
+@click.option("--seed", type=whole(0, MAX_SEED), default=1, show_default=True,
+              help="Of the simulated runs besides those of the live seeds.")  # fmt: skip
+@click.option("--replications", type=whole(5), default=20, show_default=True,
+              help="Simulated runs of a level.")  # fmt: skip
+@click.option("--jobs", type=whole(1), help="Runs at a time.  [default: one a core]")
+@click.option("--format", "how", type=choice(*FORMATS), default="table", show_default=True,
+              metavar="|".join(FORMATS), help="Of the data on stdout.")  # fmt: skip
+@click.option("--check", is_flag=True, help="End with exit code 3 when the model is rejected.")
+def crosscheck(**given: Any) -> int:
+    """Hold a model against live runs that it was not calibrated on.
+
+    docs/crosscheck.md says what is compared and what a verdict means.
+    """
+    from lhsim.crosscheck import crosscheck as compare  # noqa: PLC0415 - imports the models
+    from lhsim.experiments.commands import show  # noqa: PLC0415
+    from lhsim.library import load_system  # noqa: PLC0415
+    from lhsim.recording import Recording  # noqa: PLC0415
+
+    folders = [folder.resolve() for folder in given["live"]]
+    twice = [str(folder) for folder in folders if folders.count(folder) > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is there twice", source="--live", allowed="each run once")
+    system = load_system(given["model"])
+    runs = [Recording.read(folder) for folder in given["live"]]
+    with ThreadPoolExecutor(given["jobs"] or cores()) as executor:
+        found = compare(
+            system,
+            runs,
+            runs_simulated=given["replications"],
+            seed=given["seed"],
+            executor=executor,
+        )
+    show(_formatted(found, given["how"]))
+    return NOT_KEPT if given["check"] and found.verdict == "rejected" else DONE
+
+
+def _formatted(found: Any, how: str) -> str:
+    from lhsim.report.crosscheck import crosscheck_text  # noqa: PLC0415
+
+    rows = found.to_dicts()
+    if how == "json":
+        return json.dumps(rows, indent=2, allow_nan=False)
+    if how == "csv":
+        import pandas as pd  # noqa: PLC0415
+
+        return str(pd.DataFrame(rows).to_csv(index=False)).rstrip("\n")
+    sentences = [found.coverage.sentence(), *found.notes]
+    return crosscheck_text(found.system, found.verdict, found.reasons, sentences, rows)
