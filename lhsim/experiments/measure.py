@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lhsim.errors import InputError
+from lhsim.experiments.notices import Command
 from lhsim.experiments.options import DONE, MAX_SEED, Parsed, choice, parse_duration, whole
 from lhsim.experiments.serve import check_extra
 
@@ -35,7 +36,7 @@ def parse_rate(text: str) -> float:
     return rate
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--url", required=True, help="Of the bridge, such as http://127.0.0.1:8765.")
 @click.option("--architecture", required=True, type=choice("polling", "push"),
               help="How the agents receive.")  # fmt: skip
