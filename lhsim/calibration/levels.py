@@ -12,6 +12,7 @@ from lhsim.errors import InputError
 from lhsim.recording import Machine, Manifest, Recording
 
 SATURATED = 0.97  # part of the offered load: who delivers less is saturated
+CHANCE = 3.0  # standard deviations of a number of messages that are taken for chance
 BUSY = 0.97  # part of a core that is as good as all of it
 
 
@@ -34,10 +35,14 @@ class Level:
 
     @property
     def saturated(self) -> bool:
-        """Whether the server could not keep up."""
-        throughput, cpu = self.mean("throughput"), self.mean("cpu")
-        offered = np.mean([len(run.cohort) / run.manifest.duration for run in self.runs])
-        return bool(throughput < SATURATED * offered or cpu > BUSY)
+        """Whether the server could not keep up: its processor was busy, or messages piled up.
+
+        What is sent in a window and what is delivered in it differ at its ends by chance as well.
+        """
+        sent = sum(len(run.cohort) for run in self.runs)
+        delivered = sum(run.measures()["throughput"] * run.manifest.duration for run in self.runs)
+        piled_up = sent - delivered > max((1 - SATURATED) * sent, CHANCE * math.sqrt(sent))
+        return bool(piled_up or self.mean("cpu") > BUSY)
 
     def values(self, measure: str) -> list[float]:
         """Return a figure of each run."""

@@ -131,6 +131,11 @@ def _check(found: Sequence[Level]) -> None:
             problem = f"{level.name}: the server's processor time was not read"
             allowed = "runs of a server with process_cpu_seconds_total at /metrics"
             raise InputError(problem, key="runs", allowed=allowed)
+        needed = "throughput" if level.saturated else f"{timed(level)}_p50"
+        if not level.mean(needed) > 0:
+            problem = f"{level.name}: has no {needed}"
+            allowed = "runs in which messages are acknowledged and delivered"
+            raise InputError(problem, key="runs", allowed=allowed)
     if all(level.saturated for level in found):
         raise InputError("are all saturated", key="runs", allowed="a load that the server keeps")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -89,10 +90,23 @@ def measure(**given: Any) -> int:
         payload=given["payload"],
         enrolment=server.read_secrets(None, given["enrolment_file"]).enrolment,
     )
+    _make(folder)
     run = driver.measure(load, lines("measure", shown=not (given["no_progress"] or given["quiet"])))
     run.write(folder)
     show(run, folder, given["how"], quiet=given["quiet"])
     return DONE
+
+
+def _make(folder: Path) -> None:
+    """Make the folder before the run, which would be lost if that could not be done after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"cannot be made: {error.strerror}"
+        raise InputError(problem, source=str(folder), allowed="a folder that can be") from None
+    if not os.access(folder, os.W_OK):
+        problem = "cannot be written"
+        raise InputError(problem, source=str(folder), allowed="a folder that can be")
 
 
 def workload_of(rate: float | None, settings: Sequence[str]) -> Workload:

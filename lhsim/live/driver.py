@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from lhsim.errors import InputError, LhsimError
 from lhsim.live import counters, probe
 from lhsim.live.agents import Seen, Share, work
 from lhsim.live.client import BridgeClient
+from lhsim.models.agent import check_count
 from lhsim.models.schedule import Schedule, schedule
 from lhsim.models.workload import Workload
 from lhsim.recording import Architecture, Machine, Manifest, Recording
@@ -39,6 +41,7 @@ MOST_MESSAGES = 5_000_000
 MOST_AGENTS = 50_000
 LEAD = 0.5  # between the start signal and the start [s]
 PATIENCE = 60.0  # to connect the agents, and half a second more for each of them [s]
+ANSWER = 10.0  # for the page of metrics [s]
 LATE = 5e-3  # p99 of the driver's lag that spoils a run [s]
 BUSY = 0.8  # part of a core that a process may use before it is late
 STOLEN = 0.05  # part of the processors' time
@@ -82,14 +85,22 @@ class Load:
         if load is not None and load * self.end > MOST_MESSAGES:
             allowed = f"at most {MOST_MESSAGES:,} messages in a run"
             raise InputError("is too long for this load", key="duration", allowed=allowed)
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        check_count(workload, self.agents)
+        if not _is_url(self.url):
             raise InputError(f"{self.url!r} is no URL", key="url", allowed="http://HOST:PORT")
 
     @property
     def end(self) -> float:
         """The end of the run, drain included [s]."""
         return self.warmup + self.duration + self.drain
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recording:
@@ -102,6 +113,7 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
     LhsimError
         When a process of the driver is lost.
     """
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     planned = schedule(load.workload, load.agents, load.end, load.seed)
     if not len(planned):
         raise InputError("holds no message", key="duration", allowed="a longer one, or more load")
@@ -113,9 +125,14 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
         host_before = probe.stolen()
         for pipe in pipes:
             pipe.send(start)
+        over = threading.Event()
         with ThreadPoolExecutor(1) as pool:
-            watching = pool.submit(asyncio.run, _watch(load, start, progress))
-            seen = [_receive(pipe) for pipe in pipes]
+            watching = pool.submit(asyncio.run, _watch(load, start, over, progress))
+            try:
+                seen = [_receive(pipe, load.end) for pipe in pipes]
+            except BaseException:
+                over.set()  # else the reader of the counters would go on to its end
+                raise
             counted = watching.result()
         host_after = probe.stolen()
     stalls = (before, probe.spin(load.spin))
@@ -129,7 +146,7 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
         warmup=load.warmup,
         duration=load.duration,
         drain=load.drain,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        started=started,
         server=counters.settings(shown),
         options={"processes": str(load.processes), "payload": str(load.payload)},
         machine=machine,
@@ -161,6 +178,8 @@ def _processes(load: Load, planned: Schedule) -> Iterator[list[Connection]]:
     finally:
         for pipe in pipes:
             pipe.close()
+        for process in started:  # all that could be told has been by now
+            process.terminate()
         for process in started:
             process.join(5.0)
             process.kill()
@@ -199,7 +218,9 @@ def _connected(load: Load, pipes: list[Connection]) -> None:
             raise InputError(f"cannot be measured: {problem}", source=load.url)
 
 
-def _receive(pipe: Connection) -> Seen:
+def _receive(pipe: Connection, length: float) -> Seen:
+    if not pipe.poll(LEAD + length + PATIENCE):
+        raise LhsimError("a process of the driver does not end")
     seen = _take(pipe)
     if not isinstance(seen, Seen):
         raise LhsimError(f"a process of the driver has failed: {seen}")
@@ -230,19 +251,24 @@ async def _page(load: Load) -> str:
 
 
 async def _read(client: BridgeClient) -> str:
-    response = await client.get("/metrics")
+    response = await asyncio.wait_for(client.get("/metrics"), ANSWER)
     return response.body.decode("utf-8", "replace") if response.status == 200 else ""
 
 
-async def _watch(load: Load, start: float, progress: Progress) -> pd.DataFrame:
-    """Read the counters about once a second, at the ends of the window in any case."""
+async def _watch(
+    load: Load, start: float, over: threading.Event, progress: Progress
+) -> pd.DataFrame:
+    """Read the counters about once a second, also where the window begins and the run ends."""
     client = BridgeClient(load.url.rstrip("/"), "", load.enrolment or "")
     rows = []
     ticks = np.arange(load.warmup % 1.0, load.end, 1.0)
     try:
         for tick in [*ticks.tolist(), load.end]:
             await asyncio.sleep(max(0.0, start + tick - time.monotonic()))
-            with suppress(OSError):  # a gap in the counters is no end of the run
+            if over.is_set():
+                break
+            # A gap in the counters is no end of the run, and TimeoutError is an OSError.
+            with suppress(OSError):
                 found = counters.counters(await _read(client))
                 if found:
                     rows.append({"time_s": time.monotonic() - start, **found})
