@@ -90,6 +90,8 @@ def test_the_metrics_are_those_that_the_page_names(bridge, within):
     names = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in names}
     (paragraph,) = re.findall(r"`/metrics` is for Prometheus.*?\n\n", PAGE, re.DOTALL)
     # No failure has happened yet, and so there is no series of it.
-    named = set(re.findall(r"`(\w+_(?:ms|total|mb|percent|connections|rate))`", paragraph))
+    named = set(
+        re.findall(r"`(\w+_(?:ms|total|mb|percent|connections|rate|seconds|limit))`", paragraph)
+    )
     counters = {name for name in names if f"{name}_total" in named}
     assert names - counters == named - {"comm_failures_total"}
