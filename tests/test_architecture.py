@@ -33,7 +33,7 @@ FLOORS = (
 )
 # The descriptions of systems: a process is no business of the other engine.
 DESCRIPTIONS = {"lhsim.models", "lhsim.models.faults", "lhsim.models.workload"}
-WORKLOADS = {f"lhsim.models.{name}" for name in ("agent", "schedule", "workload")}
+WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}
 PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": WORKLOADS}
 ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}
 HELD_TO_LESS = {

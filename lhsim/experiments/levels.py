@@ -76,7 +76,7 @@ def why_not(cell: Cell, limits: MaxEvents) -> str | None:
 
 def check_agents(system: System, agents: int) -> None:
     """Raise `InputError` when the system's workload cannot have so many agents."""
-    from lhsim.models.agent import check_count  # noqa: PLC0415 - imports the models
+    from lhsim.models.workload import check_count  # noqa: PLC0415 - imports the models
 
     try:
         check_count(system.workload, agents)

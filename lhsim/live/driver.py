@@ -30,9 +30,8 @@ from lhsim.errors import InputError, LhsimError
 from lhsim.live import counters, probe
 from lhsim.live.agents import Seen, Share, work
 from lhsim.live.client import BridgeClient
-from lhsim.models.agent import check_count
 from lhsim.models.schedule import Schedule, schedule
-from lhsim.models.workload import Workload
+from lhsim.models.workload import Workload, check_count
 from lhsim.recording import Architecture, Machine, Manifest, Recording
 from lhsim.units import Seconds
 

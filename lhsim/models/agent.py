@@ -5,12 +5,11 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from lhsim.errors import InputError
 from lhsim.models.clients import Retries
 from lhsim.models.ledger import Countdown
-from lhsim.models.workload import START_KINDS, Closed, OpenTraffic, Piecewise, Workload
-from lhsim.rules import other_agent, start_time, time_to_next
-from lhsim.streams import Purpose, uniform
+from lhsim.models.workload import START_KINDS, Closed, OpenTraffic, Piecewise, target_of
+from lhsim.rules import start_time, time_to_next
+from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
     from simpy.events import Event
@@ -19,17 +18,6 @@ if TYPE_CHECKING:
     from lhsim.models.bridge import Bridge, Steps
     from lhsim.models.ledger import Message
     from lhsim.models.stage import Stage
-
-
-def check_count(workload: Workload, agents: object) -> int:
-    """Return the number of agents when the topology can have so many, else raise InputError."""
-    if isinstance(agents, bool) or not isinstance(agents, int) or agents < 1:
-        raise InputError(f"{agents!r} is out of range", key="agents", allowed="a whole number >= 1")
-    if workload.topology == "pair" and agents % 2:
-        raise InputError(f"{agents} do not pair up", key="agents", allowed="an even number")
-    if workload.topology in {"random", "hub", "broadcast"} and agents == 1:
-        raise InputError("1 has no other to send to", key="agents", allowed="a whole number >= 2")
-    return agents
 
 
 def start(bridge: Bridge) -> Senders:
@@ -135,14 +123,3 @@ def _gap(bridge: Bridge, distribution: Distribution) -> Stage:
     gap = bridge.stage(distribution, Purpose.MESSAGE_GAP)
     assert gap is not None, "a rate is positive and finite"
     return gap
-
-
-def target_of(workload: Workload, agent: int, number: int, agents: int, seed: int) -> int:
-    """Return to whom message `number` of an agent goes."""
-    if workload.topology == "hub":
-        return 0
-    if workload.topology == "broadcast":
-        return 1 + number % (agents - 1)
-    if workload.topology == "random":
-        return other_agent(uniform(seed, int(Purpose.TARGET), agent, number), agent, agents)
-    return (agent + 1) % agents  # ring; and pair, where only even agents send

@@ -11,9 +11,8 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from lhsim.errors import InputError
-from lhsim.models.agent import target_of
 from lhsim.models.stage import Stage
-from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise, Workload
+from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise, Workload, target_of
 from lhsim.rules import start_time, time_to_next
 from lhsim.streams import Purpose
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from lhsim.checks import at_least, non_negative, one_of, positive, whole, within
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
 from lhsim.errors import InputError
-from lhsim.rules import RAMP, RANDOM, TOGETHER, rate_schedule
+from lhsim.rules import RAMP, RANDOM, TOGETHER, other_agent, rate_schedule
+from lhsim.streams import Purpose, uniform
 from lhsim.units import PerSecond, Seconds
 
 ZERO = Deterministic(0.0)
@@ -231,3 +232,25 @@ class Workload:
     def started_by(self) -> float:
         """When the last agent has started [s]."""
         return 0.0 if self.start == "together" else self.start_over
+
+
+def check_count(workload: Workload, agents: object) -> int:
+    """Return the number of agents when the topology can have so many, else raise InputError."""
+    if isinstance(agents, bool) or not isinstance(agents, int) or agents < 1:
+        raise InputError(f"{agents!r} is out of range", key="agents", allowed="a whole number >= 1")
+    if workload.topology == "pair" and agents % 2:
+        raise InputError(f"{agents} do not pair up", key="agents", allowed="an even number")
+    if workload.topology in {"random", "hub", "broadcast"} and agents == 1:
+        raise InputError("1 has no other to send to", key="agents", allowed="a whole number >= 2")
+    return agents
+
+
+def target_of(workload: Workload, agent: int, number: int, agents: int, seed: int) -> int:
+    """Return to whom message `number` of an agent goes."""
+    if workload.topology == "hub":
+        return 0
+    if workload.topology == "broadcast":
+        return 1 + number % (agents - 1)
+    if workload.topology == "random":
+        return other_agent(uniform(seed, int(Purpose.TARGET), agent, number), agent, agents)
+    return (agent + 1) % agents  # ring; and pair, where only even agents send

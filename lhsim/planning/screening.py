@@ -28,7 +28,7 @@ from lhsim.distributions import Distribution
 from lhsim.errors import InputError, LhsimError
 from lhsim.execution import Runner, running
 from lhsim.models import System, paths
-from lhsim.models.agent import check_count
+from lhsim.models.workload import check_count
 from lhsim.planning.crossings import Task, crossings
 from lhsim.planning.levels import Question, judge, run_all
 from lhsim.planning.objectives import Objective, parse_objectives

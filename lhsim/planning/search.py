@@ -23,7 +23,7 @@ from attrs import frozen
 from lhsim.errors import InputError
 from lhsim.execution import Runner, running
 from lhsim.models import System, paths
-from lhsim.models.agent import check_count
+from lhsim.models.workload import check_count
 from lhsim.planning.levels import AGENTS, MOST_AGENTS, Evaluation, Question, evaluate
 from lhsim.planning.objectives import parse_objectives
 from lhsim.planning.uncertainty import Spread, combined, spread_of

@@ -14,9 +14,8 @@ import math
 
 from lhsim.errors import InputError
 from lhsim.metrics.account import Window
-from lhsim.models.agent import check_count
 from lhsim.models.system import System
-from lhsim.models.workload import Closed
+from lhsim.models.workload import Closed, check_count
 from lhsim.simulation import engines, memory
 from lhsim.simulation.engines import ENGINES
 from lhsim.simulation.result import Result
