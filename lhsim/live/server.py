@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import resource
 import secrets
 import signal
 import socket
@@ -27,6 +26,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from lhsim.errors import InputError
 from lhsim.live.bridge import Bridge, Secrets
 from lhsim.live.endpoints import ARRIVED
+from lhsim.live.probe import open_files
 from lhsim.live.settings import SHORTEST_SECRET, BridgeSettings, is_loopback
 from lhsim.live.threads import open_store
 
@@ -136,7 +136,7 @@ def _config(settings: BridgeSettings, bridge: Bridge) -> Config:
         logging.getLogger(name).setLevel(logging.ERROR)
     limits = {
         "patience": settings.patience,
-        "most": _descriptors() - _KEPT_FREE,
+        "most": open_files() - _KEPT_FREE,
         "timed": bridge.stages is not None,
     }
     application: ASGIApp = bridge.application
@@ -157,14 +157,6 @@ def _config(settings: BridgeSettings, bridge: Bridge) -> Config:
         date_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-
-
-def _descriptors() -> int:
-    """Return how many files this process may open, after it has asked for all it can get."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if hard != resource.RLIM_INFINITY else 2**20
 
 
 class _Server(Server):
