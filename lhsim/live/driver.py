@@ -8,16 +8,14 @@ one may get, and the times of both are on one clock.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -30,6 +28,7 @@ from lhsim.errors import InputError, LhsimError
 from lhsim.live import counters, probe
 from lhsim.live.agents import Seen, Share, work
 from lhsim.live.client import BridgeClient
+from lhsim.live.workers import spawned
 from lhsim.models.schedule import Schedule, schedule
 from lhsim.models.workload import Workload, check_count
 from lhsim.recording import Architecture, Machine, Manifest, Recording
@@ -118,7 +117,10 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
         raise InputError("holds no message", key="duration", allowed="a longer one, or more load")
     before = probe.spin(load.spin)
     shown = asyncio.run(_page(load))
-    with _processes(load, planned) as pipes:
+    name = f"r{secrets.token_hex(4)}"
+    count = min(load.processes, load.agents)
+    shares = [(_share(load, planned, name, part),) for part in range(count)]
+    with spawned(work, shares) as pipes:
         _connected(load, pipes)
         start = time.monotonic() + LEAD
         host_before = probe.stolen()
@@ -155,34 +157,6 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
 
 
 # --- processes -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def _processes(load: Load, planned: Schedule) -> Iterator[list[Connection]]:
-    """Start the processes, yield a pipe to each, and see that none outlasts the run."""
-    context = multiprocessing.get_context("spawn")
-    name = f"r{secrets.token_hex(4)}"
-    started: list[SpawnProcess] = []
-    pipes: list[Connection] = []
-    try:
-        for part in range(min(load.processes, load.agents)):
-            ours, theirs = context.Pipe()
-            share = _share(load, planned, name, part)
-            process = context.Process(target=work, args=(share, theirs), daemon=True)
-            process.start()
-            theirs.close()
-            started.append(process)
-            pipes.append(ours)
-        yield pipes
-    finally:
-        for pipe in pipes:
-            pipe.close()
-        for process in started:  # all that could be told has been by now
-            process.terminate()
-        for process in started:
-            process.join(5.0)
-            process.kill()
-            process.join()
 
 
 def _share(load: Load, planned: Schedule, name: str, part: int) -> Share:

@@ -8,12 +8,10 @@ the clock that all processes of a machine share.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import pandas as pd
@@ -24,6 +22,7 @@ from lhsim.live.client import BridgeError
 from lhsim.live.mcp.client import MODES, Asked, Era, McpAgent
 from lhsim.live.mcp.exchange import Answer
 from lhsim.live.settings import LONGEST_WAIT
+from lhsim.live.workers import spawned
 
 FORM: Mapping[str, Any] = {
     "type": "object",
@@ -82,29 +81,13 @@ async def measure_elicitations(load: Load) -> pd.DataFrame:
         When a process of clients could not connect, or has died.
     """
     count = max(1, min(load.processes, len(load.times)))
-    context = multiprocessing.get_context("spawn")
-    ends: list[Connection] = []
-    workers: list[SpawnProcess] = []
-    try:
-        for part in range(count):
-            own, theirs = context.Pipe()
-            worker = context.Process(target=_work, args=(load, part, count, theirs), daemon=True)
-            worker.start()
-            theirs.close()
-            ends.append(own)
-            workers.append(worker)
+    with spawned(_work, [(load, part, count) for part in range(count)]) as ends:
         await asyncio.gather(*(asyncio.to_thread(_receive, end, _CONNECTING) for end in ends))
         start = time.monotonic() + _LEAD
         for end in ends:
             end.send(start)
         longest = _LEAD + _longest(load)
         parts = await asyncio.gather(*(asyncio.to_thread(_receive, end, longest) for end in ends))
-    finally:
-        for worker in workers:
-            worker.terminate()
-            worker.join()
-        for end in ends:
-            end.close()
     records = [record for part in parts for record in part]
     return pd.DataFrame(records, columns=list(COLUMNS)).sort_values(
         ["intended_s", "agent"], ignore_index=True
