@@ -62,9 +62,9 @@ def test_a_message_is_pushed_before_it_is_acknowledged(engine):
 
 @ENGINES
 def test_messages_that_are_sent_together_have_one_answer(engine):
-    """Two copies, sent one after the other behind the first, are ahead of the answer."""
+    """Stored at 6 ms, and sent from 6 to 21, one copy after the other: all are ahead of it."""
     times = acknowledged(engine, {"push": PushServer()}, agents=4, topology="broadcast")
-    assert times[0] in {15, 20, 25}
+    assert times[0] == 25
     assert np.isnan(times[1:]).all()
 
 
