@@ -5,7 +5,6 @@ A recording is a folder ::
     manifest.toml      the workload, the window, the machine, and what makes the run doubtful
     messages.parquet   a row for each message: sender, number, target, and its times [s]
     counters.parquet   what the server counts, read about once a second: time_s, cpu_s, ...
-    stages.parquet     component, seconds: what single stages took, where that was recorded
 
 All times count from the start of the run, as in a simulation. The driver writes recordings,
 calibration and cross-check read them, and a simulated run can be made into one.
@@ -14,7 +13,7 @@ calibration and cross-check read them, and a simulated run can be made into one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -27,16 +26,17 @@ from lhsim.errors import InputError
 from lhsim.models.workload import Workload
 from lhsim.units import Seconds
 
-ARCHITECTURES = ("polling", "push", "mcp")
-Architecture = Literal["polling", "push", "mcp"]
-MANIFEST, MESSAGES, COUNTERS, STAGES = (
-    "manifest.toml", "messages.parquet", "counters.parquet", "stages.parquet",
-)  # fmt: skip
+ARCHITECTURES = ("polling", "push")
+Architecture = Literal["polling", "push"]
+MANIFEST, MESSAGES, COUNTERS = "manifest.toml", "messages.parquet", "counters.parquet"
 MESSAGE_COLUMNS = (
     "sender", "number", "target", "intended_s", "sent_s", "acknowledged_s", "delivered_s",
 )  # fmt: skip
-# Those that only grow, by their names in counters.parquet; a rate is made of each.
-COUNTED = ("cpu_s", "polls", "wasted_polls", "deliveries")
+# The ends of the times of a message, which begin when it is to be sent.
+ENDS = {"store": "acknowledged_s", "latency": "delivered_s"}
+QUANTILES = (0.5, 0.95, 0.99)  # of these times
+# The rates that are made of columns of counters.parquet.
+RATES = {"cpu": "cpu_s", "polls": "polls", "wasted_polls": "wasted_polls"}
 
 
 @frozen
@@ -88,9 +88,8 @@ class Recording:
     manifest: Manifest
     messages: pd.DataFrame = field(repr=False)  # MESSAGE_COLUMNS; NaN where it did not happen
     counters: pd.DataFrame = field(repr=False)  # "time_s" and others; may have no rows
-    stages: pd.DataFrame | None = field(repr=False, default=None)  # "component", "seconds"
 
-    @property
+    @cached_property
     def cohort(self) -> pd.DataFrame:
         """The messages that were to be sent in the window."""
         manifest, intended = self.manifest, self.messages["intended_s"]
@@ -111,6 +110,10 @@ class Recording:
             return math.nan
         return float((values.iloc[-1] - values.iloc[0]) / (times.iloc[-1] - times.iloc[0]))
 
+    def times(self, what: str) -> pd.Series[float]:
+        """Return a time of each message of the cohort [s], by `ENDS`; NaN where it has no end."""
+        return self.cohort[ENDS[what]] - self.cohort["intended_s"]
+
     def measures(self) -> dict[str, float]:
         """Return the figures of the run by their names, NaN where one was not measured.
 
@@ -118,9 +121,16 @@ class Recording:
         core), ``polls`` and ``wasted_polls`` [1/s], and quantiles [s] of ``store`` (from the
         intended time to the acknowledgement) and ``latency`` (to the delivery).
         """
-        return measures(
-            self.cohort, self.manifest.duration, {name: self.rate(name) for name in COUNTED}
-        ) | {"throughput": self._throughput()}
+        delivered = self.times("latency").notna()
+        found = {
+            "throughput": self._throughput(),
+            "delivery": float(delivered.mean()) if len(delivered) else math.nan,
+        }
+        found |= {name: self.rate(counter) for name, counter in RATES.items()}
+        for what in ENDS:
+            times = self.times(what)  # pandas leaves out what is NaN
+            found |= {f"{what}_p{round(100 * q)}": float(times.quantile(q)) for q in QUANTILES}
+        return found
 
     def _throughput(self) -> float:
         manifest, at = self.manifest, self.messages["delivered_s"]
@@ -135,15 +145,11 @@ class Recording:
         InputError
             When a recording is there already, or the folder cannot be written.
         """
-        if (folder / MANIFEST).exists():
-            allowed = "a folder without a recording: nothing is overwritten"
-            raise InputError("holds a recording", source=str(folder), allowed=allowed)
+        check_free(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.messages.to_parquet(folder / MESSAGES, index=False)
             self.counters.to_parquet(folder / COUNTERS, index=False)
-            if self.stages is not None:
-                self.stages.to_parquet(folder / STAGES, index=False)
             parameters.dump(self.manifest, folder / MANIFEST)
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", source=str(folder)) from None
@@ -161,31 +167,18 @@ class Recording:
             allowed = f"a folder of lhsim measure, with a {MANIFEST}"
             raise InputError("is no recording", source=str(folder), allowed=allowed)
         manifest = parameters.load(folder / MANIFEST, Manifest)
-        stages = folder / STAGES
         return cls(
             manifest,
             _table(folder / MESSAGES, MESSAGE_COLUMNS),
             _table(folder / COUNTERS, ("time_s",)),
-            _table(stages, ("component", "seconds")) if stages.exists() else None,
         )
 
 
-def measures(cohort: pd.DataFrame, duration: float, rates: Mapping[str, float]) -> dict[str, float]:
-    """Return the figures of a cohort of messages, live or simulated; see `Recording.measures`."""
-    store = cohort["acknowledged_s"] - cohort["intended_s"]
-    latency = cohort["delivered_s"] - cohort["intended_s"]
-    found = {
-        "throughput": float(latency.notna().sum() / duration),
-        "delivery": float(latency.notna().mean()) if len(cohort) else math.nan,
-        "cpu": rates.get("cpu_s", math.nan),
-        "polls": rates.get("polls", math.nan),
-        "wasted_polls": rates.get("wasted_polls", math.nan),
-    }
-    for name, times in (("store", store), ("latency", latency)):
-        for q in (0.5, 0.95, 0.99):
-            some = times.dropna()
-            found[f"{name}_p{round(100 * q)}"] = float(some.quantile(q)) if len(some) else math.nan
-    return found
+def check_free(folder: Path) -> None:
+    """Raise `InputError` where a folder holds a recording."""
+    if (folder / MANIFEST).exists():
+        allowed = "a folder without a recording: nothing is overwritten"
+        raise InputError("holds a recording", source=str(folder), allowed=allowed)
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -198,7 +191,6 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     if missing:
         allowed = ", ".join(columns)
         raise InputError(f"has no column {missing[0]}", source=str(path), allowed=allowed)
-    numbers = [name for name in columns if name != "component"]
-    if not all(pd.api.types.is_numeric_dtype(table[name]) for name in numbers):
-        raise InputError("holds other than numbers", source=str(path), allowed=", ".join(numbers))
+    if not all(pd.api.types.is_numeric_dtype(table[name]) for name in columns):
+        raise InputError("holds other than numbers", source=str(path), allowed=", ".join(columns))
     return table

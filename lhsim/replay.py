@@ -52,8 +52,8 @@ def replay(system: System, manifest: Manifest, seed: int | None = None) -> Recor
 def recorded(system: System, result: Result, manifest: Manifest) -> Recording:
     """Return a simulated run as if it had been measured.
 
-    The sender has its answer when it has come down the network; that way is taken by quantiles in
-    the order of a fixed permutation, since a simulation does not follow it.
+    The sender has its answer when it has come down the network. A simulation does not follow that
+    way, so its times are drawn here.
     """
     table = result.messages
     assert table is not None, "the messages of the run were kept"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -40,13 +41,17 @@ class Level:
         What is sent in a window and what is delivered in it differ at its ends by chance as well.
         """
         sent = sum(len(run.cohort) for run in self.runs)
-        delivered = sum(run.measures()["throughput"] * run.manifest.duration for run in self.runs)
+        delivered = sum(self.values("throughput")) * self.manifest.duration
         piled_up = sent - delivered > max((1 - SATURATED) * sent, CHANCE * math.sqrt(sent))
         return bool(piled_up or self.mean("cpu") > BUSY)
 
+    @cached_property
+    def _measures(self) -> list[dict[str, float]]:
+        return [run.measures() for run in self.runs]
+
     def values(self, measure: str) -> list[float]:
         """Return a figure of each run."""
-        return [run.measures()[measure] for run in self.runs]
+        return [figures[measure] for figures in self._measures]
 
     def mean(self, measure: str) -> float:
         """Return the mean of a figure over the runs; NaN where it was not measured."""

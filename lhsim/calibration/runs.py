@@ -101,6 +101,7 @@ def calibrate(
     left_over = fit.left_over(point)
     system = system_at(template, point, stalls, left_over)
     simulated = tuple(fit.simulated(system))
+    alike = tuple(_alike(covariance))  # of the fit: what moves between runs is no part of that
     covariance = covariance + _between_runs(found)
     system = evolve(
         system,
@@ -115,7 +116,7 @@ def calibrate(
         targets=targets,
         simulated=simulated,
         deviation=dict(zip(PARTS, deviation.tolist(), strict=True)),
-        alike=tuple(_alike(covariance)),
+        alike=alike,
         levels=tuple(found),
     )
 
@@ -125,8 +126,6 @@ def _check(found: Sequence[Level]) -> None:
         allowed = "runs at two loads or more"
         raise InputError(f"{len(found)} load", key="runs", allowed=allowed)
     for level in found:
-        if level.manifest.architecture == "mcp":
-            raise InputError("is mcp", key="architecture", allowed="polling, push")
         if not math.isfinite(level.mean("cpu")):
             problem = f"{level.name}: the server's processor time was not read"
             allowed = "runs of a server with process_cpu_seconds_total at /metrics"
@@ -249,11 +248,8 @@ class _Fit:
 
 
 def _quantiles(run: Recording, what: str) -> np.ndarray:
-    cohort = run.cohort
-    column = "acknowledged_s" if what == "store" else "delivered_s"
-    times = (cohort[column] - cohort["intended_s"]).dropna()
     # The ends of the range of a sample say more about its size than about the server.
-    found: np.ndarray = np.quantile(times, np.clip(LEVELS, 0.001, 0.999))
+    found: np.ndarray = np.quantile(run.times(what).dropna(), np.clip(LEVELS, 0.001, 0.999))
     return found
 
 
@@ -299,7 +295,7 @@ def _calibration(
     fit = f"least squares; the {len(targets)} targets are missed by at most {max(misses):.0%}"
     architecture = manifests[0].architecture
     return Calibration(
-        source=f"{runs} live runs at {len(found)} loads, by lhsim calibrate",
+        source=f"{runs} live runs at {len(found)} loads, by lhsim.calibration",
         host=manifests[0].machine.host,
         date=datetime.now(UTC).date().isoformat(),
         agents=(min(m.agents for m in manifests), max(m.agents for m in manifests)),

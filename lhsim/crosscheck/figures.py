@@ -47,8 +47,7 @@ def figures(run: Recording) -> Figures:
     """Return what is compared of a run."""
     cohort = run.cohort
     found = run.measures()
-    ends = {"store": "acknowledged_s", "latency": "delivered_s"}
-    times = {name: _thinned(cohort[ends[name]] - cohort["intended_s"]) for name in TIMES}
+    times = {name: _thinned(run.times(name)) for name in TIMES}
     kept = {name: found[name] for name in (*RATES, *QUANTILES)}
     return Figures(kept, len(cohort) / run.manifest.duration, times)
 
@@ -87,8 +86,7 @@ def jackknife(run: Recording, metric: str) -> float:
         return math.nan
     name, _, q = metric.rpartition("_")
     cohort, manifest = run.cohort, run.manifest
-    end = cohort["acknowledged_s" if name == "store" else "delivered_s"]
-    times = (end - cohort["intended_s"]).to_numpy()
+    times = run.times(name).to_numpy()
     place = (cohort["intended_s"].to_numpy() - manifest.warmup) / manifest.duration * BATCHES
     known = ~np.isnan(times)
     level = int(q[1:]) / 100

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lhsim.errors import InputError
 from lhsim.experiments.options import DONE, FORMATS, MAX_SEED, NOT_KEPT, choice, cores, whole
+
+if TYPE_CHECKING:
+    from lhsim.crosscheck import Crosscheck
 
 
 @click.command()
@@ -54,7 +57,7 @@ def crosscheck(**given: Any) -> int:
     return NOT_KEPT if given["check"] and found.verdict == "rejected" else DONE
 
 
-def _formatted(found: Any, how: str) -> str:
+def _formatted(found: Crosscheck, how: str) -> str:
     from lhsim.report.crosscheck import crosscheck_text  # noqa: PLC0415
 
     rows = found.to_dicts()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -67,16 +66,15 @@ def measure(**given: Any) -> int:
     """Measure a bridge: open loop, from processes of its own.
 
     Load goes to the URL given, for the time given, and ends with it. The result is a folder for
-    lhsim calibrate and lhsim crosscheck.
+    lhsim.calibration and lhsim crosscheck.
     """
     check_extra(("httptools", "websockets"))
+    from lhsim.experiments.output import check_folder  # noqa: PLC0415
     from lhsim.live import driver, server  # noqa: PLC0415 - needs the extra
-    from lhsim.recording import MANIFEST  # noqa: PLC0415
+    from lhsim.recording import check_free  # noqa: PLC0415
 
     folder: Path = given["output_dir"]
-    if (folder / MANIFEST).exists():
-        allowed = "a folder without a recording: nothing is overwritten"
-        raise InputError("holds a recording", source=str(folder), allowed=allowed)
+    check_free(folder)
     load = driver.Load(
         url=given["url"],
         architecture=given["architecture"],
@@ -90,23 +88,11 @@ def measure(**given: Any) -> int:
         payload=given["payload"],
         enrolment=server.read_secrets(None, given["enrolment_file"]).enrolment,
     )
-    _make(folder)
+    check_folder(folder)  # else the run would be lost after it
     run = driver.measure(load, lines("measure", shown=not (given["no_progress"] or given["quiet"])))
     run.write(folder)
     show(run, folder, given["how"], quiet=given["quiet"])
     return DONE
-
-
-def _make(folder: Path) -> None:
-    """Make the folder before the run, which would be lost if that could not be done after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problem = f"cannot be made: {error.strerror}"
-        raise InputError(problem, source=str(folder), allowed="a folder that can be") from None
-    if not os.access(folder, os.W_OK):
-        problem = "cannot be written"
-        raise InputError(problem, source=str(folder), allowed="a folder that can be")
 
 
 def workload_of(rate: float | None, settings: Sequence[str]) -> Workload:
