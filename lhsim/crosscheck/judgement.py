@@ -81,7 +81,7 @@ class Finding:
     def _of_distribution(self) -> str:
         low, high = self.simulated_interval
         if self.kind == DIFFERS:
-            return f"differs by a distance of {self.simulated:.3f} ({low:.3f} to {high:.3f} usual)"
+            return f"differs by {self.simulated:.3f} ({low:.3f} to {high:.3f} usual)"
         return f"cannot tell: runs alike are up to {high:.3f} apart"
 
 

@@ -2,13 +2,16 @@
 
 import json
 
+import attrs
 import pytest
 
 import lhsim
+from lhsim.crosscheck import Finding
 from lhsim.experiments.cli import run
 from lhsim.models import Poisson, Workload
 from lhsim.recording import Manifest
 from lhsim.replay import replay
+from lhsim.report.crosscheck import crosscheck_text
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +47,27 @@ def test_what_is_no_recording_is_one_line_and_exit_code_2(arguments, capsys):
 def test_a_run_that_is_there_twice_is_refused(folders, capsys):
     assert run(["crosscheck", "--model", "push", folders[0], folders[0]]) == 2
     assert "is there twice" in capsys.readouterr().err
+
+
+def test_the_longest_verdicts_fit_a_terminal():
+    """Those of two numbers and an interval, beside the longest figures."""
+    finding = Finding(
+        level="20 agents, 40 messages/s",
+        metric="latency",
+        live=0.2525,
+        live_interval=(0.2, 0.3),
+        simulated=0.6664,
+        simulated_interval=(0.0971, 0.6551),
+        relative_error=-0.9876,
+        difference=(-0.9987, -0.9765),
+        kind="differs",
+        p_value=1e-9,
+    )
+    rows = []
+    for metric in ("latency", "latency_p99", "wasted_polls"):
+        one = attrs.evolve(finding, metric=metric)
+        rows.append({"level": one.level, "metric": metric, "live": one.live,
+                     "simulated": one.simulated, "verdict": one.verdict})  # fmt: skip
+    text = crosscheck_text("push", "rejected", ("for a reason",), (), rows)
+    assert "0.666 (0.097 to 0.655 usual)" in text
+    assert max(map(len, text.splitlines())) <= 80
