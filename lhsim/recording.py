@@ -47,6 +47,7 @@ class Machine:
     stalls_per_s: float | None = None  # of more than 1 ms, by a spin probe [1/s]
     stall_lengths: tuple[Seconds, ...] = ()  # that the probe saw [s]
     stolen: float | None = None  # part of the processors' time that the host took
+    pace: float | None = None  # of the server's core: a piece of work took so long [s]
     lag_p50: float | None = None  # of the driver: sent less intended [s]
     lag_p99: float | None = None  # [s]
 
@@ -150,7 +151,9 @@ class Recording:
             folder.mkdir(parents=True, exist_ok=True)
             self.messages.to_parquet(folder / MESSAGES, index=False)
             self.counters.to_parquet(folder / COUNTERS, index=False)
-            parameters.dump(self.manifest, folder / MANIFEST)
+            whole = folder / f".{MANIFEST}.tmp"
+            parameters.dump(self.manifest, whole)
+            whole.replace(folder / MANIFEST)
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", source=str(folder)) from None
 

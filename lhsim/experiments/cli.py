@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from lhsim.errors import InputError, unknown_name
+from lhsim.errors import InputError, InvariantError, LhsimError, unknown_name
 from lhsim.experiments.crosscheck import crosscheck
 from lhsim.experiments.measure import measure
 from lhsim.experiments.notices import Command
@@ -24,6 +24,7 @@ from lhsim.experiments.options import (
     DONE,
     ENGINES,
     EXECUTORS,
+    FAILED,
     FORMATS,
     INTERRUPTED,
     MAX_SEED,
@@ -39,6 +40,7 @@ from lhsim.experiments.options import (
 )
 from lhsim.experiments.planning_cli import capacity, sensitivity
 from lhsim.experiments.serve import add_commands
+from lhsim.experiments.validate import validate
 
 
 def main() -> None:
@@ -51,18 +53,22 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = lhsim.main(list(arguments), prog_name="lhsim", standalone_mode=False)
     except InputError as error:
-        return _refuse(str(error))
+        return _end(str(error), BAD_INPUT)
+    except InvariantError:
+        raise  # a defect of ours, whose traceback is wanted
+    except LhsimError as error:
+        return _end(str(error), FAILED)
     except click.ClickException as error:
-        return _refuse(error.format_message())
+        return _end(error.format_message(), BAD_INPUT)
     except click.Abort:
         print("lhsim: interrupted", file=sys.stderr)
         return INTERRUPTED
     return code if isinstance(code, int) else DONE
 
 
-def _refuse(problem: str) -> int:
+def _end(problem: str, code: int) -> int:
     print("lhsim: error: " + " ".join(problem.split()), file=sys.stderr)
-    return BAD_INPUT
+    return code
 
 
 class Experiments(click.Group):
@@ -258,3 +264,4 @@ lhsim.add_command(measure)
 lhsim.add_command(capacity)
 lhsim.add_command(sensitivity)
 lhsim.add_command(crosscheck)
+lhsim.add_command(validate)

@@ -27,6 +27,9 @@ AT_ONCE = 50  # connections that are opened at a time
 TIMEOUT = 60.0  # of a request for messages, as in the original [s]
 BACKOFF = 0.5  # of an agent that was refused [s]
 LAST_ANSWERS = 2.0  # are waited for after the end [s]
+LOOK_AGAIN = 0.1  # whether there are any [s]
+MALFORMED = (ValueError, KeyError, TypeError)  # what an answer of another protocol leads to
+FAULTS = (OSError, BridgeError, WebSocketException, *MALFORMED)
 
 
 @frozen(eq=False)
@@ -68,8 +71,15 @@ def work(share: Share, pipe: Connection) -> None:
     open_files()
     try:
         asyncio.run(_work(share, pipe))
-    except (OSError, BridgeError, WebSocketException) as error:
-        pipe.send(f"{error}" or type(error).__name__)
+    except FAULTS as error:
+        pipe.send(problem_of(error))
+
+
+def problem_of(error: Exception) -> str:
+    """Return what went wrong between an agent and the server, in a line."""
+    if isinstance(error, MALFORMED):
+        return f"an answer that is not of the protocol ({type(error).__name__}: {error})"
+    return f"{error}" or type(error).__name__
 
 
 async def _work(share: Share, pipe: Connection) -> None:
@@ -98,6 +108,7 @@ class Agents:
         self._acknowledged = np.full(len(share.time), np.nan)
         self._delivered: list[tuple[int, int, float]] = []
         self._refused = 0
+        self._unanswered = 0  # messages on their way to the store
         self._problem = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._text = "x" * share.payload
@@ -127,8 +138,14 @@ class Agents:
         await asyncio.sleep(self._left(self._share.end))
         used = time.process_time() - used
         await asyncio.to_thread(keeper.join)
-        await asyncio.sleep(LAST_ANSWERS)
+        await self._last_answers()
         return self._seen(used)
+
+    async def _last_answers(self) -> None:
+        """Wait for the answers that are still to come, but not for long."""
+        until = time.monotonic() + LAST_ANSWERS
+        while self._unanswered and time.monotonic() < until:
+            await asyncio.sleep(LOOK_AGAIN)
 
     async def close(self) -> None:
         """Hang up."""
@@ -172,16 +189,19 @@ class Agents:
         share = self._share
         sender, number = int(share.sender[place]), int(share.number[place])
         self._sent[place] = self._now()
+        self._unanswered += 1
         try:
             await self._clients[sender].store(
                 self._name(int(share.target[place])),
                 {"sender": sender, "number": number, "text": self._text},
                 message_id=str(number),
             )
-        except (OSError, BridgeError) as error:
+        except FAULTS as error:
             self._note(error)
         else:
             self._acknowledged[place] = self._now()
+        finally:
+            self._unanswered -= 1
 
     # --- receiving -----------------------------------------------------------------------------
 
@@ -192,7 +212,7 @@ class Agents:
         while True:
             try:
                 await receive(agent)
-            except (OSError, BridgeError, WebSocketException) as error:
+            except FAULTS as error:
                 self._note(error)
                 await asyncio.sleep(BACKOFF)
 
@@ -213,10 +233,8 @@ class Agents:
                     self._deliver(event)
                 else:  # something did not fit: read again from here
                     await self._sockets[agent].send(json.dumps({"since_sequence": client.cursor}))
-        except WebSocketException:
-            del self._sockets[agent]
-            raise
-        del self._sockets[agent]
+        finally:
+            await self._sockets.pop(agent).close()
         raise ConnectionResetError("the server closed a push connection")
 
     def _deliver(self, event: dict[str, Any]) -> None:
@@ -236,7 +254,7 @@ class Agents:
 
     def _note(self, error: Exception) -> None:
         self._refused += 1
-        self._problem = f"{error}" or type(error).__name__
+        self._problem = problem_of(error)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

@@ -17,6 +17,8 @@ COUNTERS = {
     "memory_usage_mb": "memory_mb",
     "active_connections": "connections",
 }
+# Those that only grow while the server lives.
+TOTALS = {"cpu_s", "polls", "wasted_polls", "deliveries", "timeouts"}
 # What a server says of itself, by the paths of the model's parameters.
 SETTINGS = {
     "polling_interval_seconds": "polling.interval",
