@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from attrs import evolve
@@ -47,6 +49,16 @@ def replay(system: System, manifest: Manifest, seed: int | None = None) -> Recor
         keep_messages=True,
     )
     return recorded(system, result, manifest)
+
+
+def at_pace(system: System, manifests: Sequence[Manifest]) -> System:
+    """Return a system on a processor of the mean pace of some runs, where all paces are known."""
+    own = system.calibration.pace if system.calibration is not None else None
+    paces = [manifest.machine.pace for manifest in manifests]
+    known = [pace for pace in paces if pace is not None]
+    if own is None or not known or len(known) < len(paces):
+        return system
+    return evolve(system, cpu=system.cpu.slower(sum(known) / len(known) / own))
 
 
 def recorded(system: System, result: Result, manifest: Manifest) -> Recording:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 
-from lhsim.distributions import Deterministic, Distribution, Exponential, Quantiles, Scaled
+from lhsim.distributions import Deterministic, Exponential, Quantiles, scaled
 from lhsim.models.cpu import Stalls, Warmth
 from lhsim.models.network import Network
 from lhsim.models.system import System
@@ -54,9 +54,7 @@ class Point:
 START = Point(1.0, 1.0, 1.0, 3e-3, 4e-4)
 
 
-def system_at(
-    template: System, point: Point, stalls: Stalls | None, left_over: Sequence[float] | None = None
-) -> System:
+def system_at(template: System, point: Point, left_over: Sequence[float] | None = None) -> System:
     """Return the system at a point.
 
     Parameters
@@ -65,14 +63,12 @@ def system_at(
         Gives shapes, ratios and all that is not fitted.
     point
         The unknowns.
-    stalls
-        Of the host, as a probe saw them.
     left_over
         Quantiles of the delay at `LEVELS` [s]; None: it is constant.
     """
     cpu = template.cpu
     costs: dict[str, Any] = {
-        name: times(getattr(cpu, name), factor)
+        name: scaled(getattr(cpu, name), factor)
         for names, factor in ((OF_MESSAGES, point.messages), (OF_REQUESTS, point.requests))
         for name in names
     }
@@ -80,9 +76,8 @@ def system_at(
     warmth = Warmth(*curve(point), memory)
     return evolve(
         template,
-        cpu=evolve(cpu, **costs, warmth=warmth, stalls=stalls),
+        cpu=evolve(cpu, **costs, warmth=warmth),
         network=network(point, left_over),
-        calibration=None,
     )
 
 
@@ -102,15 +97,6 @@ def curve(point: Point) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return f as a table: gaps [s], in geometric progression, and its values there."""
     gaps = (0.0, *np.geomspace(20e-6, LONGEST_GAP, 14).tolist())
     return gaps, tuple(point.excess * math.log1p(gap / point.gap) for gap in gaps)
-
-
-def times(distribution: Distribution, factor: float) -> Distribution:
-    """Return a cost times a factor, of one factor in all."""
-    if distribution.mean == 0:
-        return distribution
-    if isinstance(distribution, Scaled):
-        return Scaled(distribution.base, distribution.by * factor)
-    return Scaled(distribution, factor)
 
 
 def stalls_of(rates: Sequence[float], lengths: Sequence[float]) -> Stalls | None:

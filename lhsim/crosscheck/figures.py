@@ -14,7 +14,7 @@ from lhsim.crosscheck.metrics import QUANTILES, RATES, TIMES
 from lhsim.models.system import System
 from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Manifest, Recording
-from lhsim.replay import replay
+from lhsim.replay import at_pace, replay
 
 Floats = NDArray[np.float64]
 MOST_TIMES = 2000  # of a run that are kept, evenly spaced by rank
@@ -66,6 +66,7 @@ def simulated(
     stand for further live runs. Samples of the parameters run under the same seeds as the system
     itself, so that the ratio within a pair shows what the parameters do, and little of the noise.
     """
+    system = at_pace(system, manifests)
     seeds = _seeds(manifests, runs, seed)
     samples = [evolve(one, calibration=None) for one in samples_of(system)]
     chosen = [samples[k * len(samples) // runs] for k in range(runs)] if samples else []

@@ -165,6 +165,15 @@ class Scaled(Distribution):
         return self.base.cdf(x / self.by)
 
 
+def scaled(distribution: Distribution, by: float) -> Distribution:
+    """Return a distribution times a constant > 0, as simple as it can be written."""
+    if by == 1 or distribution.mean == 0:
+        return distribution
+    if isinstance(distribution, Scaled):
+        return Scaled(distribution.base, distribution.by * by)
+    return Scaled(distribution, by)
+
+
 @frozen
 class Sum(Distribution):
     """The sum of independent durations, convolved from the quantile tables of its terms.

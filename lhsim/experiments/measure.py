@@ -53,6 +53,8 @@ def parse_rate(text: str) -> float:
               help="Of the schedule, the same as in a simulation.")  # fmt: skip
 @click.option("--processes", type=whole(1, 64), default=2, show_default=True,
               help="Of the driver.")  # fmt: skip
+@click.option("--server-core", type=whole(0), help="Of this machine, on which the server runs: its "
+              "pace is recorded.  [default: not]")  # fmt: skip
 @click.option("--payload", type=whole(0, 100_000), default=100, show_default=True,
               help="Bytes of a message.")  # fmt: skip
 @click.option("--enrolment-file", metavar="FILE", help="Key of the bridge, if it has one; else "
@@ -86,6 +88,7 @@ def measure(**given: Any) -> int:
         seed=given["seed"],
         processes=given["processes"],
         payload=given["payload"],
+        server_core=given["server_core"],
         enrolment=server.read_secrets(None, given["enrolment_file"]).enrolment,
     )
     check_folder(folder)  # else the run would be lost after it

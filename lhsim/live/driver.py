@@ -8,6 +8,7 @@ one may get, and the times of both are on one clock.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import threading
 import time
@@ -44,6 +45,8 @@ LATE = 5e-3  # p99 of the driver's lag that spoils a run [s]
 BUSY = 0.8  # part of a core that a process may use before it is late
 STOLEN = 0.05  # part of the processors' time
 FAILED = 0.001  # part of the messages that were refused
+FILES_OF_AN_AGENT = 2  # a connection to send on, and one to receive
+FILES_BESIDES = 64  # libraries, pipes
 
 Progress = Callable[[float, float], None]  # seconds that have passed, of how many
 
@@ -64,8 +67,12 @@ class Load:
     payload: int = field(default=100, validator=whole(0))  # of a message, without its frame [B]
     spin: Seconds = field(default=1.0, validator=non_negative)  # probe, before and after [s]
     enrolment: str | None = field(default=None, repr=False)  # key of the bridge, if it has one
+    server_core: int | None = field(default=None, validator=whole(0))  # of this machine
 
     def __attrs_post_init__(self) -> None:
+        if self.server_core is not None and self.server_core >= probe.cores():
+            allowed = f"a whole number below {probe.cores()}"
+            raise InputError("is no core of ours", key="server_core", allowed=allowed)
         workload = self.workload
         for key, plain in (
             ("think", workload.think == Deterministic(0.0)),
@@ -93,6 +100,16 @@ class Load:
         return self.warmup + self.duration + self.drain
 
 
+def _check_files(load: Load) -> None:
+    """Refuse a run whose agents would not get their connections."""
+    each = math.ceil(load.agents / min(load.processes, load.agents))
+    needed = FILES_OF_AN_AGENT * each + FILES_BESIDES
+    most = probe.open_files()
+    if needed > most:
+        problem = f"needs {needed:,} open files in each process, of {most:,}"
+        raise InputError(problem, key="agents", allowed="fewer, more processes, or a higher ulimit")
+
+
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
@@ -115,12 +132,14 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
     planned = schedule(load.workload, load.agents, load.end, load.seed)
     if not len(planned):
         raise InputError("holds no message", key="duration", allowed="a longer one, or more load")
+    _check_files(load)
     before = probe.spin(load.spin)
     shown = asyncio.run(_page(load))
     name = f"r{secrets.token_hex(4)}"
     count = min(load.processes, load.agents)
     shares = [(_share(load, planned, name, part),) for part in range(count)]
-    with spawned(work, shares) as pipes:
+    cores = [] if load.server_core is None else [(load.server_core,)]
+    with spawned(work, shares) as pipes, spawned(probe.keep_pace, cores) as paces:
         _connected(load, pipes)
         start = time.monotonic() + LEAD
         host_before = probe.stolen()
@@ -136,9 +155,10 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
                 raise
             counted = watching.result()
         host_after = probe.stolen()
+        pace = _pace(paces)
     stalls = (before, probe.spin(load.spin))
     messages = _messages(planned, seen)
-    machine = _machine(stalls, (host_before, host_after), messages)
+    machine = evolve(_machine(stalls, (host_before, host_after), messages), pace=pace)
     manifest = Manifest(
         architecture=load.architecture,
         agents=load.agents,
@@ -198,6 +218,13 @@ def _receive(pipe: Connection, length: float) -> Seen:
     if not isinstance(seen, Seen):
         raise LhsimError(f"a process of the driver has failed: {seen}")
     return seen
+
+
+def _pace(paces: list[Connection]) -> float | None:
+    for pipe in paces:
+        pipe.send(None)
+    found = [_take(pipe) for pipe in paces]
+    return found[0] if found and isinstance(found[0], float) else None
 
 
 def _take(pipe: Connection) -> object:
@@ -269,14 +296,18 @@ def _messages(planned: Schedule, seen: list[Seen]) -> pd.DataFrame:
     for part in seen:
         table.loc[part.rows, "sent_s"] = part.sent
         table.loc[part.rows, "acknowledged_s"] = part.acknowledged
-    delivered = pd.DataFrame(
+    delivered = _delivered(seen).sort_values("delivered_s").drop_duplicates(["sender", "number"])
+    return table.merge(delivered, "left", on=["sender", "number"])
+
+
+def _delivered(seen: list[Seen]) -> pd.DataFrame:
+    return pd.DataFrame(
         {
             "sender": np.concatenate([part.sender for part in seen]),
             "number": np.concatenate([part.number for part in seen]),
             "delivered_s": np.concatenate([part.delivered for part in seen]),
         }
-    ).drop_duplicates(["sender", "number"])
-    return table.merge(delivered, "left", on=["sender", "number"])
+    )
 
 
 def _machine(
@@ -315,3 +346,8 @@ def _doubts(run: Recording, seen: list[Seen]) -> Iterator[str]:
     if refused > FAILED * len(run.messages):
         problem = next(part.problem for part in seen if part.problem)
         yield f"{refused} requests failed; the last: {problem}"
+    twice = int(_delivered(seen).duplicated(["sender", "number"]).sum())
+    if twice:
+        yield f"{twice} messages were delivered more than once"
+    if (run.counters.diff() < 0)[list(counters.TOTALS & set(run.counters))].any(axis=None):
+        yield "the server's counters fell: it was started again"

@@ -7,13 +7,13 @@ processor's part of a query or a write is a demand on the loop; only waiting is 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, fields, frozen
 
 from lhsim.checks import positive, whole
-from lhsim.distributions import Distribution
+from lhsim.distributions import Distribution, scaled
 from lhsim.errors import InputError
 from lhsim.models.station import Service, Station
 from lhsim.models.workload import ZERO
@@ -94,6 +94,20 @@ class Cpu:
     warmth: Warmth | None = None
     collection: Collection | None = None
     stalls: Stalls | None = None
+
+    def slower(self, factor: float) -> Cpu:
+        """Return a processor that takes `factor` times as long for each operation."""
+        costs: dict[str, Any] = {
+            each.name: scaled(cost, factor)
+            for each in fields(Cpu)
+            if isinstance(cost := getattr(self, each.name), Distribution)
+        }
+        if self.collection is not None:
+            cost = scaled(self.collection.cost, factor)
+            costs["collection"] = evolve(self.collection, cost=cost)
+        if self.warmth is not None:  # it is work that warms, not time
+            costs["warmth"] = evolve(self.warmth, memory=self.warmth.memory * factor)
+        return evolve(self, **costs)
 
 
 class Loop(Station):

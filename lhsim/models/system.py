@@ -15,6 +15,7 @@ from lhsim.models.polling import PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.workload import Workload
+from lhsim.units import Seconds
 
 FEWEST_SAMPLES = 10  # of the parameters: fewer say little about their spread
 
@@ -37,6 +38,7 @@ class Calibration:
     date: str = ""
     agents: tuple[float, ...] | None = None  # from, to
     messages_per_second: tuple[float, ...] | None = None  # from, to [1/s]
+    pace: Seconds | None = None  # of the processor then (`lhsim.recording.Machine.pace`) [s]
     parameters: dict[str, Provenance] = Factory(dict)  # by the path of the parameter
     # Joint samples of uncertain parameters, by path: the k-th numbers of all belong together.
     # A path with a star holds factors of what is there (`lhsim.models.paths`).

@@ -98,3 +98,28 @@ def test_counters_are_summed_over_their_labels():
     assert counters.counters(page) == {"cpu_s": 1.5, "deliveries": 7.0}
     assert counters.settings(page) == {"polling.interval": 0.5}
     assert not np.isnan(list(counters.parse(page).values())).any()
+
+
+def test_the_pace_of_the_servers_core_is_recorded(bridge):
+    url = bridge.start()
+    found = measure(attrs.evolve(load(url, "push"), server_core=0)).manifest.machine
+    assert 1e-6 < found.pace < 0.1
+    assert measure(load(url, "push")).manifest.machine.pace is None
+
+
+def test_a_core_that_is_not_there_is_bad_input():
+    with pytest.raises(InputError, match="server_core"):
+        attrs.evolve(load("http://127.0.0.1:9", "push"), server_core=100_000)
+
+
+def test_agents_for_which_there_are_no_files_are_refused(bridge, monkeypatch):
+    monkeypatch.setattr("lhsim.live.probe.open_files", lambda: 70)
+    with pytest.raises(InputError, match="76 open files in each process, of 70"):
+        measure(attrs.evolve(load(bridge.start(), "push"), processes=1))
+
+
+def test_a_server_that_was_started_again_makes_a_run_doubtful(bridge, monkeypatch):
+    pages = iter([3.0, 2.0, 1.0, *[0.5] * 20])
+    monkeypatch.setattr(counters, "counters", lambda _page: {"cpu_s": next(pages)})
+    doubts = measure(load(bridge.start(), "push")).manifest.doubts
+    assert "the server's counters fell: it was started again" in doubts
