@@ -18,22 +18,21 @@ from attrs import evolve, field, frozen
 from scipy.optimize import least_squares
 
 from lhsim.calibration.levels import Level, levels, spread
+from lhsim.calibration.pauses import pauses, short_stalls, with_pauses
 from lhsim.calibration.points import (
     LEVELS,
     OF_MESSAGES,
     OF_REQUESTS,
     START,
     Point,
-    stalls_of,
     system_at,
 )
 from lhsim.errors import InputError
 from lhsim.library import load_system
-from lhsim.models.cpu import Stalls
 from lhsim.models.paths import changed, is_whole
 from lhsim.models.system import Calibration, Provenance, System
 from lhsim.recording import Recording
-from lhsim.replay import replay
+from lhsim.replay import at_pace, replay
 
 SAMPLES = 40  # of the parameters, for their uncertainty
 SAMPLES_SEED = 1
@@ -44,6 +43,7 @@ MEDIAN_ERROR = 0.10  # likewise
 # How far, as a factor, the template may be off: standard deviations of the logarithms of messages,
 # requests, excess, gap and delay.
 PRIOR = (0.7, 0.7, 1.0, 1.5, 1.5)
+STEP = 0.05  # of a logarithm, for derivatives
 PARTS = ("messages", "requests", "excess", "gap", "delay")
 ALIKE = 0.95  # correlation beyond which two unknowns cannot be told apart
 
@@ -93,13 +93,11 @@ def calibrate(
     """
     found = levels(runs)
     _check(found)
-    template = _template(found, template)
-    stalls = _stalls(found)
     targets = tuple(_targets(found))
-    fit = _Fit(template, found, targets, stalls)
+    fit = _Fit(_template(found, template), found, targets)
     point, covariance = fit.solve()
-    left_over = fit.left_over(point)
-    system = system_at(template, point, stalls, left_over)
+    fit.add_pauses(point)
+    system = fit.system(point, fit.left_over(point))
     simulated = tuple(fit.simulated(system))
     alike = tuple(_alike(covariance))  # of the fit: what moves between runs is no part of that
     covariance = covariance + _between_runs(found)
@@ -151,13 +149,15 @@ def _template(found: Sequence[Level], template: System | None) -> System:
             if path in manifest.server:
                 value = manifest.server[path]
                 system = changed(system, path, int(value) if is_whole(system, path) else value)
-    return system
+    cpu = evolve(system.cpu, stalls=short_stalls(found))
+    return evolve(system, cpu=cpu, calibration=Calibration(pace=_pace(found)))
 
 
-def _stalls(found: Sequence[Level]) -> Stalls | None:
-    machines = [run.manifest.machine for level in found for run in level.runs]
-    rates = [one.stalls_per_s for one in machines if one.stalls_per_s is not None]
-    return stalls_of(rates, [length for one in machines for length in one.stall_lengths])
+def _pace(found: Sequence[Level]) -> float | None:
+    """Return the mean pace of the processor over the runs [s]; None where it was not measured."""
+    paces = [run.manifest.machine.pace for level in found for run in level.runs]
+    known = [pace for pace in paces if pace is not None]
+    return float(np.mean(known)) if len(known) == len(paces) else None
 
 
 def timed(level: Level) -> str:
@@ -188,30 +188,37 @@ class _Fit:
         template: System,
         found: Sequence[Level],
         targets: Sequence[Target],
-        stalls: Stalls | None,
     ) -> None:
         self._template = template
         self._levels = found
         self._targets = targets
-        self._stalls = stalls
+
+    def system(self, point: Point, left_over: Sequence[float] | None = None) -> System:
+        """Return the system at a point."""
+        return system_at(self._template, point, left_over)
 
     def solve(self) -> tuple[Point, np.ndarray]:
         """Return the point, and the covariance of its logarithms: (J'J)^-1, by Gauss and Newton."""
         start = np.array(START.logs)
 
         def missed(logs: np.ndarray) -> np.ndarray:
-            system = system_at(self._template, Point.of(logs), self._stalls)
-            simulated = self.simulated(system)
+            simulated = self.simulated(self.system(Point.of(logs)))
             misses = [
                 math.log(max(value, 1e-9) / target.live) / target.error
                 for value, target in zip(simulated, self._targets, strict=True)
             ]
             return np.array([*misses, *((logs - start) / PRIOR)])
 
+        def slopes(logs: np.ndarray) -> np.ndarray:
+            # A smaller step would see how events change places, and not what the server costs.
+            here = missed(logs)
+            steps = STEP * np.eye(len(start))
+            return np.column_stack([(missed(logs + step) - here) / STEP for step in steps])
+
         solved = least_squares(
             missed,
             start,
-            diff_step=[0.02] * len(start),
+            slopes,
             x_scale=PRIOR,
             xtol=3e-3,
             ftol=3e-3,
@@ -224,9 +231,19 @@ class _Fit:
         """Return what a system has for each target."""
         needed = {target.level for target in self._targets}
         measures = {
-            number: replay(system, self._levels[number].manifest).measures() for number in needed
+            number: [run.measures() for run in replayed(system, self._levels[number])]
+            for number in needed
         }
-        return [measures[target.level][target.measure] for target in self._targets]
+        return [
+            float(np.mean([run[target.measure] for run in measures[target.level]]))
+            for target in self._targets
+        ]
+
+    def add_pauses(self, point: Point) -> None:
+        """Give the template the pauses that the runs show and a system at `point` has not."""
+        some = [level for level in self._levels if not level.saturated]
+        without = [replayed(self.system(point), level) for level in some]
+        self._template = with_pauses(self._template, pauses(some, without))
 
     def left_over(self, point: Point) -> list[float]:
         """Return the quantiles of the delay at `LEVELS` [s].
@@ -237,19 +254,27 @@ class _Fit:
         delay = np.full(len(LEVELS), point.delay)
         some = [level for level in self._levels if not level.saturated]
         for _ in range(ROUNDS):
-            system = system_at(self._template, point, self._stalls, delay.tolist())
+            system = self.system(point, delay.tolist())
             missing = [
-                np.mean([_quantiles(run, timed(level)) for run in level.runs], axis=0)
-                - _quantiles(replay(system, level.manifest), timed(level))
+                _quantiles(level.runs, timed(level))
+                - _quantiles(replayed(system, level), timed(level))
                 for level in some
             ]
             delay = np.maximum.accumulate(np.maximum(delay + np.mean(missing, axis=0), 0.0))
         return [float(value) for value in delay]
 
 
-def _quantiles(run: Recording, what: str) -> np.ndarray:
+def replayed(system: System, level: Level) -> list[Recording]:
+    """Return each run of a level as a system has it, on a processor of the level's pace."""
+    manifests = [run.manifest for run in level.runs]
+    there = at_pace(system, manifests)
+    return [replay(there, manifest) for manifest in manifests]
+
+
+def _quantiles(runs: Sequence[Recording], what: str) -> np.ndarray:
     # The ends of the range of a sample say more about its size than about the server.
-    found: np.ndarray = np.quantile(run.times(what).dropna(), np.clip(LEVELS, 0.001, 0.999))
+    inside = np.clip(LEVELS, 0.001, 0.999)
+    found: np.ndarray = np.mean([np.quantile(run.times(what).dropna(), inside) for run in runs], 0)
     return found
 
 
@@ -297,6 +322,7 @@ def _calibration(
     return Calibration(
         source=f"{runs} live runs at {len(found)} loads, by lhsim.calibration",
         host=manifests[0].machine.host,
+        pace=_pace(found),
         date=datetime.now(UTC).date().isoformat(),
         agents=(min(m.agents for m in manifests), max(m.agents for m in manifests)),
         messages_per_second=(

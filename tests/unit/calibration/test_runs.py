@@ -9,7 +9,7 @@ import lhsim
 from lhsim.calibration import calibrate, levels
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload, paths
-from lhsim.recording import Manifest
+from lhsim.recording import Machine, Manifest
 from lhsim.replay import replay
 
 LOADS = {
@@ -99,3 +99,30 @@ def test_architectures_are_not_mixed(run):
     push = replay(lhsim.load_system("push"), manifest("push", 20, 1.0, 1))
     with pytest.raises(InputError, match="several architectures"):
         levels([run, push])
+
+
+def test_a_server_that_is_twice_as_slow_is_found_to_be():
+    system = lhsim.load_system("push")
+    slow = attrs.evolve(system, cpu=system.cpu.slower(2.0))
+    loads = ((30, 1.0), (200, 1.0), (600, 2.0))
+    runs = [replay(slow, manifest("push", agents, rate, 1)) for agents, rate in loads]
+    found = calibrate(runs)
+    for target, simulated in zip(found.targets, found.simulated, strict=True):
+        assert simulated == pytest.approx(target.live, rel=0.05 if target.measure == "cpu" else 0.2)
+
+
+def test_each_run_is_replayed_on_a_processor_of_its_pace():
+    system = lhsim.load_system("push")
+
+    def run(agents, pace):
+        asked = manifest("push", agents, 1.0, 1)
+        asked = attrs.evolve(asked, machine=Machine(pace=pace))
+        return attrs.evolve(
+            replay(attrs.evolve(system, cpu=system.cpu.slower(pace / 40e-6)), asked), manifest=asked
+        )
+
+    found = calibrate([run(30, 30e-6), run(300, 50e-6), run(900, 40e-6)])
+    assert found.system.calibration.pace == pytest.approx(40e-6)
+    asked = manifest("push", 500, 1.0, 2)
+    true, predicted = (replay(one, asked).measures()["cpu"] for one in (system, found.system))
+    assert predicted == pytest.approx(true, rel=0.05)
