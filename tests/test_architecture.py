@@ -29,6 +29,7 @@ FLOORS = (
     {"planning", "replay"},
     {"calibration", "live"},
     {"crosscheck"},
+    {"validation"},
     {"experiments", "testing"},
 )
 # The descriptions of systems: a process is no business of the other engine.

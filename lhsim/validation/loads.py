@@ -1,0 +1,28 @@
+"""How large a load is that uses so much of the server, guessed from the runs before.
+
+A message costs less the busier the server is: its caches stay warm. Runs of a few seconds scatter
+too much to tell how fast the cost falls, so it is taken to fall slowly, and each load is guessed
+from the nearest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+FALL = 0.2  # of the cost, as a power of the use; measured: 0.2-0.35
+
+
+@frozen
+class Cost:
+    """What a message costs at a load."""
+
+    used: float  # part of a core
+    seconds: float  # of the core, for a message [s]
+
+
+def load_that_uses(part: float, costs: Sequence[Cost]) -> float:
+    """Return the load [messages/s] that uses so much of a core."""
+    nearest = min(costs, key=lambda cost: abs(cost.used - part))
+    return float(part / (nearest.seconds * (part / nearest.used) ** -FALL))

@@ -1,0 +1,74 @@
+"""How much is measured, and at which loads."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from lhsim.checks import non_negative, positive, whole
+from lhsim.units import Seconds
+
+
+@frozen
+class Repetitions:
+    """How often each load is measured, with other messages each time."""
+
+    low: int = field(validator=whole(1))
+    middling: int = field(validator=whole(1))
+    saturated: int = field(validator=whole(1))
+    predicted: int = field(validator=whole(2))  # or nothing would show how far live runs differ
+
+    @property
+    def most(self) -> int:
+        """The number of rounds that it takes."""
+        return max(self.low, self.middling, self.saturated, self.predicted)
+
+
+@frozen
+class Plan:
+    """The runs of a validation.
+
+    Loads are parts of the capacity, as the runs before let it be guessed. Those to be predicted are
+    never calibrated on.
+    """
+
+    agents: int = field(validator=whole(2))  # of the lowest load
+    middling: tuple[float, ...]  # parts of a core that are used, to calibrate on
+    predicted: tuple[float, ...]  # parts of the capacity
+    repetitions: Repetitions
+    duration: Seconds = field(validator=positive)  # of a window [s]
+    warmup: Seconds = field(validator=non_negative)
+    drain: Seconds = field(validator=non_negative)
+    overload: float = 1.2  # of the capacity, to saturate
+    rates: dict[str, float] = field(factory=lambda: {"polling": 1.0, "push": 4.0})  # an agent [1/s]
+    spin: Seconds = 0.2  # of the machine, before and after each run
+
+    @property
+    def runs(self) -> int:
+        """How many there are, if saturation is found at once."""
+        times = self.repetitions
+        return (
+            times.low
+            + len(self.middling) * times.middling
+            + times.saturated
+            + len(self.predicted) * times.predicted
+        )
+
+
+QUICK = Plan(
+    agents=30,
+    middling=(0.35, 0.7),
+    predicted=(0.6,),
+    repetitions=Repetitions(low=1, middling=2, saturated=1, predicted=3),
+    duration=4.0,
+    warmup=1.5,
+    drain=1.1,
+)
+FULL = Plan(
+    agents=30,
+    middling=(0.3, 0.75),
+    predicted=(0.15, 0.35, 0.5, 0.65),
+    repetitions=Repetitions(low=3, middling=3, saturated=2, predicted=5),
+    duration=10.0,
+    warmup=2.0,
+    drain=1.5,
+)

@@ -1,0 +1,223 @@
+"""Measure a real server, calibrate on a part of the runs, and hold the model against the rest.
+
+The loads to calibrate on are a low one, some middling ones, and one that saturates the server. The
+loads to be predicted lie between them, and were seen neither by the calibration nor by the guesses
+of the loads. Each run has a server of its own with an empty store, so that the spread from run to
+run is that of a server which somebody starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+from attrs import evolve, field, frozen
+
+from lhsim.calibration import Calibrated, Level, calibrate
+from lhsim.crosscheck import Crosscheck, crosscheck
+from lhsim.errors import InputError
+from lhsim.live.driver import Load, measure
+from lhsim.models.workload import Poisson, Workload
+from lhsim.recording import MANIFEST, Architecture, Recording
+from lhsim.validation.bridge import serving
+from lhsim.validation.loads import Cost, load_that_uses
+from lhsim.validation.plan import Plan
+
+ATTEMPTS = 6  # to saturate the server, each with a fifth more
+MORE = 1.2
+
+Tell = Callable[[str], None]  # what begins now
+
+
+@frozen(eq=False)
+class Validated:
+    """What a validation came to."""
+
+    architecture: Architecture
+    calibrated: Calibrated
+    crosscheck: Crosscheck
+    runs: tuple[Recording, ...] = field(repr=False)  # those calibrated on
+    predicted: tuple[Recording, ...] = field(repr=False)
+    kept: int  # of these runs were there already
+
+
+def validate(
+    plan: Plan,
+    architecture: Architecture,
+    folder: Path,
+    *,
+    store: str | None = None,
+    seed: int = 1,
+    executor: Executor | None = None,
+    tell: Tell = lambda _what: None,
+) -> Validated:
+    """Measure, calibrate, predict, and compare.
+
+    Parameters
+    ----------
+    plan
+        How much is measured.
+    architecture
+        How the agents receive.
+    folder
+        Keeps the runs, each as soon as it is finished; those that are there are not measured again.
+    store
+        URL of the server's event store; None: SQLite, a new file for each run.
+    seed
+        Of all messages.
+    executor
+        Simulates several runs at a time.
+    tell
+        Is called with what begins.
+
+    Raises
+    ------
+    InputError
+        When the server does not start, or does not become saturated.
+    """
+    campaign = _Campaign(plan, architecture, folder, store, seed, tell)
+    campaign.run()
+    tell("calibrating")
+    calibrated = calibrate(campaign.calibration, name=f"validated-{architecture}")
+    tell("predicting")
+    found = crosscheck(calibrated.system, campaign.predicted, seed=seed, executor=executor)
+    return Validated(
+        architecture=architecture,
+        calibrated=calibrated,
+        crosscheck=found,
+        runs=tuple(campaign.calibration),
+        predicted=tuple(campaign.predicted),
+        kept=campaign.kept,
+    )
+
+
+class _Campaign:
+    """The live runs of a validation.
+
+    The repetitions come in rounds, each with all loads: what the machine does over minutes is then
+    a part of the spread from run to run, and not a difference between loads.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        architecture: Architecture,
+        folder: Path,
+        store: str | None,
+        seed: int,
+        tell: Tell,
+    ) -> None:
+        self._plan = plan
+        self._architecture = architecture
+        self._folder = folder
+        self._store = store
+        self._seed = seed
+        self._tell = tell
+        self._costs: list[Cost] = []  # of the loads so far
+        self._count = 0  # runs so far
+        self.calibration: list[Recording] = []
+        self.predicted: list[Recording] = []
+        self.kept = 0
+
+    def run(self) -> None:
+        """Measure: a first round in which each load follows from those before, then the others."""
+        plan = self._plan
+        loads = {"low": plan.agents}
+        self._learn(self._measured("low", 1, plan.agents))
+        for part in plan.middling:
+            name = f"core-{part:g}"
+            loads[name] = self._agents_at(load_that_uses(part, self._costs))
+            self._learn(self._measured(name, 1, loads[name]))
+        loads["saturated"] = self._saturate()
+        capacity = load_that_uses(1.0, self._costs)
+        predicted = {
+            f"predicted-{part:g}": self._agents_at(part * capacity) for part in plan.predicted
+        }
+        for number in range(1, plan.repetitions.most + 1):
+            for name, agents in loads.items():
+                if 1 < number <= self._times(name):
+                    self._measured(name, number, agents)
+            for name, agents in predicted.items():
+                if number <= plan.repetitions.predicted:
+                    self.predicted.append(self._run(f"{name}-{number}", agents))
+
+    def _times(self, name: str) -> int:
+        """Return how often a load that is calibrated on is measured."""
+        times = self._plan.repetitions
+        return {"low": times.low, "saturated": times.saturated}.get(name, times.middling)
+
+    def _measured(self, name: str, number: int, agents: int) -> Recording:
+        """Return a run to calibrate on."""
+        self.calibration.append(self._run(f"{name}-{number}", agents))
+        return self.calibration[-1]
+
+    def _saturate(self) -> int:
+        """Return the agents that saturate the server, by runs with more and more of them."""
+        agents = self._agents_at(self._plan.overload * load_that_uses(1.0, self._costs))
+        for attempt in range(ATTEMPTS):
+            run = self._measured("saturated" if not attempt else f"nearly-{attempt}", 1, agents)
+            self._learn(run)
+            if Level((run,)).saturated:
+                return agents
+            agents = round(agents * MORE)
+        allowed = f"one that {agents} agents saturate, or a driver that can send more"
+        raise InputError("is not saturated", source="the bridge", allowed=allowed)
+
+    def _learn(self, run: Recording) -> None:
+        figures = run.measures()
+        used, throughput = figures["cpu"], figures["throughput"]
+        if not (used > 0 and throughput > 0):
+            raise InputError("delivers nothing, or does not say what it uses", source="the bridge")
+        self._costs.append(Cost(used, used / throughput))
+
+    @property
+    def _rate(self) -> float:
+        return self._plan.rates[self._architecture]
+
+    def _agents_at(self, load: float) -> int:
+        return max(self._plan.agents + 1, round(load / self._rate))
+
+    def _run(self, name: str, agents: int) -> Recording:
+        """Measure a run, or read it where it is there."""
+        folder = self._folder / name
+        load = self._load(agents, self._seed + self._count)  # no two with the same messages
+        self._count += 1
+        if (folder / MANIFEST).is_file():
+            self.kept += 1
+            return self._read(folder, load)
+        self._tell(f"{name}: {agents} agents")
+        folder.mkdir(parents=True, exist_ok=True)
+        store = self._store or f"sqlite:///{(folder / 'events.db').resolve()}"
+        with serving(store, folder / "bridge.log") as (url, core):
+            run = measure(evolve(load, url=url, server_core=core))
+        for path in folder.glob("events.db*"):
+            path.unlink()
+        run.write(folder)
+        return run
+
+    def _load(self, agents: int, seed: int) -> Load:
+        plan = self._plan
+        return Load(
+            url="http://127.0.0.1:1",  # until the bridge is there
+            architecture=self._architecture,
+            agents=agents,
+            workload=Workload(traffic=Poisson(self._rate)),
+            duration=plan.duration,
+            warmup=plan.warmup,
+            drain=plan.drain,
+            seed=seed,
+            processes=1,
+            spin=plan.spin,
+        )
+
+    def _read(self, folder: Path, load: Load) -> Recording:
+        run = Recording.read(folder)
+        found = run.manifest
+        same = (found.architecture, found.agents, found.workload, found.seed, found.warmup,
+                found.duration) == (load.architecture, load.agents, load.workload, load.seed,
+                                    load.warmup, load.duration)  # fmt: skip
+        if not same:
+            allowed = "runs of this plan and seed, --fresh, or another folder"
+            raise InputError("holds another run", source=str(folder), allowed=allowed)
+        return run
