@@ -12,9 +12,31 @@ from attrs import evolve, field, frozen
 from lhsim.errors import InputError
 from lhsim.recording import Machine, Manifest, Recording
 
-SATURATED = 0.97  # part of the offered load: who delivers less is saturated
+SHORT = 0.97  # part of the offered messages: who delivers less is saturated
 CHANCE = 3.0  # standard deviations of a number of messages that are taken for chance
-BUSY = 0.97  # part of a core that is as good as all of it
+BUSY = 0.95  # part of a core that is as good as all of it
+
+
+def falls_behind(offered: Sequence[float], delivered: Sequence[float], duration: float) -> bool:
+    """Return whether messages pile up.
+
+    What is sent in a window and what is delivered in it differ at its ends by chance as well.
+
+    Parameters
+    ----------
+    offered, delivered
+        Messages per second of each run [1/s].
+    duration
+        Of the window of a run [s].
+    """
+    sent = math.fsum(offered) * duration
+    missing = sent - math.fsum(delivered) * duration
+    return missing > max((1 - SHORT) * sent, CHANCE * math.sqrt(sent))
+
+
+def is_busy(cpu: Sequence[float]) -> bool:
+    """Return whether runs take all of the processor; not where that was not measured (NaN)."""
+    return float(np.mean(cpu)) >= BUSY
 
 
 @frozen(eq=False)
@@ -36,14 +58,15 @@ class Level:
 
     @property
     def saturated(self) -> bool:
-        """Whether the server could not keep up: its processor was busy, or messages piled up.
+        """Whether the server could not keep up: its processor was busy, or messages piled up."""
+        return self.falls_behind or is_busy(self.values("cpu"))
 
-        What is sent in a window and what is delivered in it differ at its ends by chance as well.
-        """
-        sent = sum(len(run.cohort) for run in self.runs)
-        delivered = sum(self.values("throughput")) * self.manifest.duration
-        piled_up = sent - delivered > max((1 - SATURATED) * sent, CHANCE * math.sqrt(sent))
-        return bool(piled_up or self.mean("cpu") > BUSY)
+    @property
+    def falls_behind(self) -> bool:
+        """Whether messages piled up."""
+        duration = self.manifest.duration
+        offered = [len(run.cohort) / duration for run in self.runs]
+        return falls_behind(offered, self.values("throughput"), duration)
 
     @cached_property
     def _measures(self) -> list[dict[str, float]]:

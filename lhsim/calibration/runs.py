@@ -11,51 +11,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from datetime import UTC, datetime
 
 import numpy as np
 from attrs import evolve, field, frozen
-from scipy.optimize import least_squares
 
+from lhsim.calibration.fit import Fit, OnStep, Target, timed
 from lhsim.calibration.levels import Level, levels, spread
-from lhsim.calibration.pauses import pauses, short_stalls, with_pauses
+from lhsim.calibration.pauses import short_stalls
 from lhsim.calibration.points import (
-    LEVELS,
     OF_MESSAGES,
     OF_REQUESTS,
-    START,
     Point,
-    system_at,
 )
 from lhsim.errors import InputError
 from lhsim.library import load_system
 from lhsim.models.paths import changed, is_whole
 from lhsim.models.system import Calibration, Provenance, System
 from lhsim.recording import Recording
-from lhsim.replay import at_pace, replay
 
 SAMPLES = 40  # of the parameters, for their uncertainty
 SAMPLES_SEED = 1
-ROUNDS = 3  # in which the left-over delay is found
 CPU_ERROR = 0.03  # relative, at least: that of a run's processor time
 THROUGHPUT_ERROR = 0.02  # likewise
 MEDIAN_ERROR = 0.10  # likewise
-# How far, as a factor, the template may be off: standard deviations of the logarithms of messages,
-# requests, excess, gap and delay.
-PRIOR = (0.7, 0.7, 1.0, 1.5, 1.5)
-STEP = 0.05  # of a logarithm, for derivatives
 PARTS = ("messages", "requests", "excess", "gap", "delay")
 ALIKE = 0.95  # correlation beyond which two unknowns cannot be told apart
-
-
-@frozen
-class Target:
-    """A live figure that the simulation should have."""
-
-    level: int
-    measure: str
-    live: float
-    error: float  # relative
 
 
 @frozen(eq=False)
@@ -72,7 +54,12 @@ class Calibrated:
 
 
 def calibrate(
-    runs: Iterable[Recording], *, template: System | None = None, name: str = "calibrated"
+    runs: Iterable[Recording],
+    *,
+    template: System | None = None,
+    name: str = "calibrated",
+    executor: Executor | None = None,
+    on_step: OnStep | None = None,
 ) -> Calibrated:
     """Return the system whose simulated runs are nearest to live ones.
 
@@ -85,6 +72,10 @@ def calibrate(
         A system for all that the runs cannot tell; None: the default one of the architecture.
     name
         Of the new system.
+    executor
+        Simulates several runs at a time.
+    on_step
+        Is called with the simulations of all runs that are done, and the most that there may be.
 
     Raises
     ------
@@ -94,7 +85,7 @@ def calibrate(
     found = levels(runs)
     _check(found)
     targets = tuple(_targets(found))
-    fit = _Fit(_template(found, template), found, targets)
+    fit = Fit(_template(found, template), found, targets, executor, on_step)
     point, covariance = fit.solve()
     fit.add_pauses(point)
     system = fit.system(point, fit.left_over(point))
@@ -160,17 +151,13 @@ def _pace(found: Sequence[Level]) -> float | None:
     return float(np.mean(known)) if len(known) == len(paces) else None
 
 
-def timed(level: Level) -> str:
-    """Return whose quantiles tell the delay: polling's latency is that of the sleep."""
-    return "store" if level.manifest.architecture == "polling" else "latency"
-
-
 def _targets(found: Sequence[Level]) -> Iterable[Target]:
     for number, level in enumerate(found):
         if level.saturated:
             yield _target(found, number, "throughput", THROUGHPUT_ERROR)
-        else:
+        if not level.falls_behind:  # where it does, all of the processor says nothing
             yield _target(found, number, "cpu", CPU_ERROR)
+        if not level.saturated:
             yield _target(found, number, f"{timed(level)}_p50", MEDIAN_ERROR)
 
 
@@ -178,104 +165,6 @@ def _target(found: Sequence[Level], number: int, measure: str, least: float) -> 
     level, seen = found[number], spread(found, measure)
     own = 0.0 if math.isnan(seen) else seen / math.sqrt(len(level.runs))
     return Target(number, measure, level.mean(measure), max(least, own))
-
-
-class _Fit:
-    """The least-squares fit, and the simulations that it needs."""
-
-    def __init__(
-        self,
-        template: System,
-        found: Sequence[Level],
-        targets: Sequence[Target],
-    ) -> None:
-        self._template = template
-        self._levels = found
-        self._targets = targets
-
-    def system(self, point: Point, left_over: Sequence[float] | None = None) -> System:
-        """Return the system at a point."""
-        return system_at(self._template, point, left_over)
-
-    def solve(self) -> tuple[Point, np.ndarray]:
-        """Return the point, and the covariance of its logarithms: (J'J)^-1, by Gauss and Newton."""
-        start = np.array(START.logs)
-
-        def missed(logs: np.ndarray) -> np.ndarray:
-            simulated = self.simulated(self.system(Point.of(logs)))
-            misses = [
-                math.log(max(value, 1e-9) / target.live) / target.error
-                for value, target in zip(simulated, self._targets, strict=True)
-            ]
-            return np.array([*misses, *((logs - start) / PRIOR)])
-
-        def slopes(logs: np.ndarray) -> np.ndarray:
-            # A smaller step would see how events change places, and not what the server costs.
-            here = missed(logs)
-            steps = STEP * np.eye(len(start))
-            return np.column_stack([(missed(logs + step) - here) / STEP for step in steps])
-
-        solved = least_squares(
-            missed,
-            start,
-            slopes,
-            x_scale=PRIOR,
-            xtol=3e-3,
-            ftol=3e-3,
-            max_nfev=15,
-        )
-        jacobian = np.asarray(solved.jac)
-        return Point.of(solved.x), np.linalg.inv(jacobian.T @ jacobian)
-
-    def simulated(self, system: System) -> list[float]:
-        """Return what a system has for each target."""
-        needed = {target.level for target in self._targets}
-        measures = {
-            number: [run.measures() for run in replayed(system, self._levels[number])]
-            for number in needed
-        }
-        return [
-            float(np.mean([run[target.measure] for run in measures[target.level]]))
-            for target in self._targets
-        ]
-
-    def add_pauses(self, point: Point) -> None:
-        """Give the template the pauses that the runs show and a system at `point` has not."""
-        some = [level for level in self._levels if not level.saturated]
-        without = [replayed(self.system(point), level) for level in some]
-        self._template = with_pauses(self._template, pauses(some, without))
-
-    def left_over(self, point: Point) -> list[float]:
-        """Return the quantiles of the delay at `LEVELS` [s].
-
-        In rounds, each of which adds to them what the live quantiles have more than the simulated
-        ones, as a mean over the levels at which the server keeps up.
-        """
-        delay = np.full(len(LEVELS), point.delay)
-        some = [level for level in self._levels if not level.saturated]
-        for _ in range(ROUNDS):
-            system = self.system(point, delay.tolist())
-            missing = [
-                _quantiles(level.runs, timed(level))
-                - _quantiles(replayed(system, level), timed(level))
-                for level in some
-            ]
-            delay = np.maximum.accumulate(np.maximum(delay + np.mean(missing, axis=0), 0.0))
-        return [float(value) for value in delay]
-
-
-def replayed(system: System, level: Level) -> list[Recording]:
-    """Return each run of a level as a system has it, on a processor of the level's pace."""
-    manifests = [run.manifest for run in level.runs]
-    there = at_pace(system, manifests)
-    return [replay(there, manifest) for manifest in manifests]
-
-
-def _quantiles(runs: Sequence[Recording], what: str) -> np.ndarray:
-    # The ends of the range of a sample say more about its size than about the server.
-    inside = np.clip(LEVELS, 0.001, 0.999)
-    found: np.ndarray = np.mean([np.quantile(run.times(what).dropna(), inside) for run in runs], 0)
-    return found
 
 
 # --- uncertainty ---------------------------------------------------------------------------------

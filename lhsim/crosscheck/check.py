@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from attrs import evolve, field, frozen
 
-from lhsim.calibration.levels import Level, levels
+from lhsim.calibration.levels import Level, falls_behind, is_busy, levels
 from lhsim.crosscheck.figures import Figures, Floats, Simulated, figures, jackknife, simulated
 from lhsim.crosscheck.judgement import (
     AGREES,
@@ -45,9 +45,6 @@ from lhsim.recording import Recording
 
 FAMILY = 0.05  # chance to reject a true model
 FEWEST_RUNS = 5  # simulated, of a level: fewer show no spread
-BUSY = 0.95  # of a core, from which on a server is saturated
-SHORT = 0.97  # part of the offered messages: whoever delivers less is saturated
-DEVIATIONS = 2.0  # standard errors by which it has to be less
 ALL = "all levels"
 DOUBTFUL = "doubtful runs"
 
@@ -124,7 +121,8 @@ class _Compared:
     @property
     def saturated(self) -> tuple[bool, bool]:
         """Whether the live server is saturated, and the simulated one."""
-        return _saturated(self.live), _saturated(self.simulated.nominal)
+        duration = self.level.manifest.duration
+        return _saturated(self.live, duration), _saturated(self.simulated.nominal, duration)
 
 
 def crosscheck(
@@ -261,11 +259,11 @@ def _throughput(runs: Sequence[Figures]) -> float:
     return float(np.mean([run.measures["throughput"] for run in runs]))
 
 
-def _saturated(runs: Sequence[Figures]) -> bool:
-    cpu = float(np.mean([run.measures["cpu"] for run in runs]))
-    parts = np.array([run.measures["throughput"] / run.offered for run in runs])
-    error = float(parts.std(ddof=1)) / math.sqrt(len(parts)) if len(parts) > 1 else 0.0
-    return bool(cpu >= BUSY or parts.mean() + DEVIATIONS * error < SHORT)
+def _saturated(runs: Sequence[Figures], duration: float) -> bool:
+    measures = [run.measures for run in runs]
+    delivered = [figures["throughput"] for figures in measures]
+    behind = falls_behind([run.offered for run in runs], delivered, duration)
+    return behind or is_busy([figures["cpu"] for figures in measures])
 
 
 def _capacities(one: _Compared) -> list[str]:

@@ -1,0 +1,172 @@
+"""The least-squares fit of a system to live figures, and the simulations that it needs.
+
+All runs of a level are simulated, each under its own seed, and their figures averaged as those of
+the live runs are: what a seed does to the number of messages is then the same on both sides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from itertools import chain
+
+import numpy as np
+from attrs import frozen
+from scipy.optimize import least_squares
+
+from lhsim.calibration.levels import Level
+from lhsim.calibration.pauses import pauses, with_pauses
+from lhsim.calibration.points import LEVELS, START, Point, system_at
+from lhsim.models.system import System
+from lhsim.recording import Recording
+from lhsim.replay import at_pace, replay
+
+ROUNDS = 3  # in which the left-over delay is found
+MOST_STEPS = 15  # of Gauss and Newton
+STEP = 0.05  # of a logarithm, for derivatives
+# How far, as a factor, the template may be off: standard deviations of the logarithms of messages,
+# requests, excess, gap and delay.
+PRIOR = (0.7, 0.7, 1.0, 1.5, 1.5)
+
+OnStep = Callable[[int, int], None]  # simulations of all runs: done, and at most
+
+
+@frozen
+class Target:
+    """A live figure that the simulation should have."""
+
+    level: int
+    measure: str
+    live: float
+    error: float  # relative
+
+
+class Fit:
+    """Finds the unknowns.
+
+    Parameters
+    ----------
+    template
+        Gives all that is not fitted.
+    levels
+        What was measured.
+    targets
+        What the simulation should have.
+    executor
+        Simulates several runs at a time.
+    on_step
+        Is called after each simulation of all runs.
+    """
+
+    def __init__(
+        self,
+        template: System,
+        levels: Sequence[Level],
+        targets: Sequence[Target],
+        executor: Executor | None = None,
+        on_step: OnStep | None = None,
+    ) -> None:
+        self._template = template
+        self._levels = levels
+        self._targets = targets
+        self._map = map if executor is None else executor.map
+        self._on_step = on_step
+        self._done = 0
+
+    def system(self, point: Point, left_over: Sequence[float] | None = None) -> System:
+        """Return the system at a point."""
+        return system_at(self._template, point, left_over)
+
+    def solve(self) -> tuple[Point, np.ndarray]:
+        """Return the point, and the covariance of its logarithms: (J'J)^-1, by Gauss and Newton."""
+        start = np.array(START.logs)
+
+        def missed(logs: np.ndarray) -> np.ndarray:
+            simulated = self.simulated(self.system(Point.of(logs)))
+            misses = [
+                math.log(max(value, 1e-9) / target.live) / target.error
+                for value, target in zip(simulated, self._targets, strict=True)
+            ]
+            return np.array([*misses, *((logs - start) / PRIOR)])
+
+        def slopes(logs: np.ndarray) -> np.ndarray:
+            # A smaller step would see how events change places, and not what the server costs.
+            here = missed(logs)
+            steps = STEP * np.eye(len(start))
+            return np.column_stack([(missed(logs + step) - here) / STEP for step in steps])
+
+        solved = least_squares(
+            missed,
+            start,
+            slopes,
+            x_scale=PRIOR,
+            xtol=3e-3,
+            ftol=3e-3,
+            max_nfev=MOST_STEPS,
+        )
+        jacobian = np.asarray(solved.jac)
+        return Point.of(solved.x), np.linalg.inv(jacobian.T @ jacobian)
+
+    def simulated(self, system: System) -> list[float]:
+        """Return what a system has for each target, as a mean over the runs of its level."""
+        needed = sorted({target.level for target in self._targets})
+        runs = self._replayed(system, [self._levels[number] for number in needed])
+        measures = {
+            number: [run.measures() for run in some]
+            for number, some in zip(needed, runs, strict=True)
+        }
+        return [
+            float(np.mean([run[target.measure] for run in measures[target.level]]))
+            for target in self._targets
+        ]
+
+    def add_pauses(self, point: Point) -> None:
+        """Give the template the pauses that the runs show and a system at `point` has not."""
+        some = [level for level in self._levels if not level.saturated]
+        without = self._replayed(self.system(point), some)
+        self._template = with_pauses(self._template, pauses(some, without))
+
+    def left_over(self, point: Point) -> list[float]:
+        """Return the quantiles of the delay at `LEVELS` [s].
+
+        In rounds, each of which adds to them what the live quantiles have more than the simulated
+        ones, as a mean over the levels at which the server keeps up.
+        """
+        delay = np.full(len(LEVELS), point.delay)
+        some = [level for level in self._levels if not level.saturated]
+        live = [_quantiles(level.runs, timed(level)) for level in some]
+        for _ in range(ROUNDS):
+            system = self.system(point, delay.tolist())
+            simulated = [
+                _quantiles(runs, timed(level))
+                for level, runs in zip(some, self._replayed(system, some), strict=True)
+            ]
+            missing = np.mean(np.array(live) - np.array(simulated), axis=0)
+            delay = np.maximum.accumulate(np.maximum(delay + missing, 0.0))
+        return [float(value) for value in delay]
+
+    def _replayed(self, system: System, levels: Sequence[Level]) -> list[list[Recording]]:
+        """Return the runs of levels as the system has them, each on a processor of its pace."""
+        manifests = [[run.manifest for run in level.runs] for level in levels]
+        there = [at_pace(system, some) for some in manifests for _ in some]
+        runs = iter(list(self._map(replay, there, chain.from_iterable(manifests))))
+        self._done += 1
+        if self._on_step is not None:
+            most = MOST_STEPS * (len(START.values) + 2) + ROUNDS + 2
+            self._on_step(self._done, max(most, self._done))
+        return [[next(runs) for _ in level.runs] for level in levels]
+
+
+def timed(level: Level) -> str:
+    """Return whose quantiles tell the delay: polling's latency is that of the sleep."""
+    return "store" if level.manifest.architecture == "polling" else "latency"
+
+
+def _quantiles(runs: Sequence[Recording], what: str) -> np.ndarray:
+    # The ends of the range of a sample say more about its size than about the server.
+    levels = np.clip(LEVELS, 0.001, 0.999)
+    found: np.ndarray = np.mean(
+        [np.quantile(run.times(what).dropna(), levels) for run in runs], axis=0
+    )
+    return found
