@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = ("#c44e25", "#1f6fb4", "#3a8f4d", "#7d55a8", "#8a6d1f", "#5b5b5b")
+COLOURS = ("#c44e25", "#1f6fb4", "#3a8f4d", "#7d55a8", "#8a6d1f", "#5b5b5b")
 # Over matplotlib's own defaults, not the user's: the same results give the same bytes.
-_STYLE: Any = [
+STYLE: Any = [
     "default",
     {"svg.hashsalt": "lhsim", "axes.spines.top": False, "axes.spines.right": False},
 ]
@@ -76,12 +76,12 @@ def scaling_plot(
     from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    with style.context(_STYLE):
+    with style.context(STYLE):
         if ax is None:
             figure = Figure(figsize=(8.5, 5.6), layout="constrained")
             ax = figure.add_subplot()
         _axes(ax)
-        coloured = list(zip(_COLOURS * len(curves), curves, strict=False))
+        coloured = list(zip(COLOURS * len(curves), curves, strict=False))
         for number, (colour, curve) in enumerate(coloured):
             _draw(ax, curve, colour)
             _mark_overloads(ax, curve, colour, height=0.975 - 0.035 * number)
@@ -97,7 +97,7 @@ def save(figure: Figure, path: Path, kind: str) -> None:
     from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
 
     metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None}
-    with style.context(_STYLE):
+    with style.context(STYLE):
         figure.savefig(path, format=kind, dpi=150, metadata=metadata)
 
 
@@ -230,7 +230,7 @@ def _legend(ax: Axes, curves: Sequence[Curve], agents_per_server: int | None) ->
     lines = [line for curve in curves for line in curve.lines]
     entries = [
         sample(curve.name, color=colour, linewidth=2.5)
-        for colour, curve in zip(_COLOURS * len(curves), curves, strict=False)
+        for colour, curve in zip(COLOURS * len(curves), curves, strict=False)
     ]
     entries += [sample(name, marker=mark, linewidth=width) for name, mark, width, _ in _QUANTILES]
     if len(lines) > len(curves):

@@ -10,13 +10,15 @@ of the live times have more than those of the simulated ones, where the server k
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from attrs import evolve, field, frozen
 
+from lhsim.calibration.components import provenance, with_components
 from lhsim.calibration.fit import Fit, OnStep, Target, timed
 from lhsim.calibration.levels import Level, levels, spread
 from lhsim.calibration.pauses import short_stalls
@@ -25,6 +27,7 @@ from lhsim.calibration.points import (
     OF_REQUESTS,
     Point,
 )
+from lhsim.distributions import Fit as Fitted
 from lhsim.errors import InputError
 from lhsim.library import load_system
 from lhsim.models.paths import changed, is_whole
@@ -52,12 +55,51 @@ class Calibrated:
     alike: tuple[tuple[str, str, float], ...]  # unknowns that the runs cannot tell apart
     levels: tuple[Level, ...] = field(repr=False)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the diagnostics as plain data, times in seconds."""
+        calibration = self.system.calibration
+        assert calibration is not None
+        pairs = zip(PARTS, self.point.values, strict=True)
+        here = self.system.architecture == "polling"  # else there are no requests for messages
+        return {
+            "system": self.system.name,
+            "architecture": self.system.architecture,
+            "runs": sum(len(level.runs) for level in self.levels),
+            "agents": calibration.agents,
+            "messages_per_second": calibration.messages_per_second,
+            "levels": [
+                {"level": level.name, "runs": len(level.runs), "saturated": level.saturated}
+                for level in self.levels
+            ],
+            "targets": [
+                {
+                    "level": self.levels[target.level].name,
+                    "metric": target.measure,
+                    "live": target.live,
+                    "error": target.error,
+                    "simulated": value,
+                    "miss": value / target.live - 1,
+                }
+                for target, value in zip(self.targets, self.simulated, strict=True)
+            ],
+            "unknowns": [
+                {"name": name, "value": value, "deviation": self.deviation[name]}
+                for name, value in pairs
+                if name != "requests" or here
+            ],
+            "alike": [
+                {"first": one, "second": other, "correlation": correlation}
+                for one, other, correlation in self.alike
+            ],
+        }
+
 
 def calibrate(
     runs: Iterable[Recording],
     *,
     template: System | None = None,
     name: str = "calibrated",
+    components: Mapping[str, Fitted] | None = None,
     executor: Executor | None = None,
     on_step: OnStep | None = None,
 ) -> Calibrated:
@@ -72,6 +114,8 @@ def calibrate(
         A system for all that the runs cannot tell; None: the default one of the architecture.
     name
         Of the new system.
+    components
+        Costs fitted to samples of single components, in place of the template's.
     executor
         Simulates several runs at a time.
     on_step
@@ -84,19 +128,22 @@ def calibrate(
     """
     found = levels(runs)
     _check(found)
+    template = with_components(_template(found, template), components or {})
     targets = tuple(_targets(found))
-    fit = Fit(_template(found, template), found, targets, executor, on_step)
+    fit = Fit(template, found, targets, executor, on_step)
     point, covariance = fit.solve()
     fit.add_pauses(point)
     system = fit.system(point, fit.left_over(point))
     simulated = tuple(fit.simulated(system))
     alike = tuple(_alike(covariance))  # of the fit: what moves between runs is no part of that
     covariance = covariance + _between_runs(found)
+    calibration = _calibration(found, point, covariance, targets, simulated)
+    parameters = {**calibration.parameters, **provenance(components or {})}
     system = evolve(
         system,
         name=name,
         description=f"A {system.architecture} server, calibrated on live runs.",
-        calibration=_calibration(found, point, covariance, targets, simulated),
+        calibration=evolve(calibration, parameters=parameters),
     )
     deviation = np.sqrt(np.diag(covariance))
     return Calibrated(

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from lhsim.errors import InputError, InvariantError, LhsimError, unknown_name
+from lhsim.experiments.calibrate import calibrate
 from lhsim.experiments.crosscheck import crosscheck
 from lhsim.experiments.measure import measure
 from lhsim.experiments.notices import Command
@@ -263,5 +264,6 @@ def _read(given: dict[str, Any]) -> Options:
 lhsim.add_command(measure)
 lhsim.add_command(capacity)
 lhsim.add_command(sensitivity)
+lhsim.add_command(calibrate)
 lhsim.add_command(crosscheck)
 lhsim.add_command(validate)

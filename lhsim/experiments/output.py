@@ -85,7 +85,7 @@ def write_results(
         encoding="utf-8",
     )
     for name, write in files.items():
-        _replace(folder / name, write)
+        replace(folder / name, write)
     return list(files)
 
 
@@ -141,7 +141,8 @@ def _extrapolated(sweep: Sweep) -> list[dict[str, Any]]:
     ]
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file under another name, and rename it when it is whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)

@@ -79,7 +79,8 @@ def validate(
     campaign = _Campaign(plan, architecture, folder, store, seed, tell)
     campaign.run()
     tell("calibrating")
-    calibrated = calibrate(campaign.calibration, name=f"validated-{architecture}")
+    name = f"validated-{architecture}"
+    calibrated = calibrate(campaign.calibration, name=name, executor=executor)
     tell("predicting")
     found = crosscheck(calibrated.system, campaign.predicted, seed=seed, executor=executor)
     return Validated(

@@ -7,6 +7,7 @@ import pytest
 
 import lhsim
 from lhsim.calibration import calibrate, levels
+from lhsim.calibration.fit import Fit, Target
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload, paths
 from lhsim.recording import Machine, Manifest
@@ -126,3 +127,47 @@ def test_each_run_is_replayed_on_a_processor_of_its_pace():
     asked = manifest("push", 500, 1.0, 2)
     true, predicted = (replay(one, asked).measures()["cpu"] for one in (system, found.system))
     assert predicted == pytest.approx(true, rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    system = lhsim.load_system("push")
+    return [replay(system, manifest("push", 30, 1.0, seed)) for seed in (1, 2)]
+
+
+def with_cpu(run, cpu):
+    """The run with another processor's time, as a part of a core."""
+    times = run.counters["time_s"] - run.counters["time_s"].iloc[0]
+    return attrs.evolve(run, counters=run.counters.assign(cpu_s=cpu * times))
+
+
+def test_a_busy_level_that_delivers_keeps_its_processor_time(pair):
+    busy = [with_cpu(run, 0.96) for run in pair]
+    other = [replay(lhsim.load_system("push"), manifest("push", 60, 1.0, 1))]
+    found = calibrate([*busy, *other])
+    assert [level.saturated for level in found.levels] == [True, False]
+    assert [t.measure for t in found.targets if t.level == 0] == ["throughput", "cpu"]
+
+
+def test_a_level_that_falls_behind_has_its_throughput_alone(calibrated):
+    last = len(calibrated[1].levels) - 1
+    assert [t.measure for t in calibrated[1].targets if t.level == last] == ["throughput"]
+
+
+def test_each_run_of_a_level_is_simulated_under_its_own_seed(pair):
+    """The means are those of the live runs exactly where the system is the one that made them."""
+    found = levels(pair)
+    system = lhsim.load_system("push")
+    targets = [
+        Target(0, measure, found[0].mean(measure), 0.1) for measure in ("cpu", "latency_p50")
+    ]
+    fit = Fit(system, found, targets, None)
+    assert fit.simulated(system) == [target.live for target in targets]
+
+
+def test_the_steps_are_counted(run):
+    other = replay(lhsim.load_system("polling"), manifest("polling", 40, 1.0, 1))
+    steps = []
+    calibrate([run, other], on_step=lambda done, most: steps.append((done, most)))
+    assert [done for done, _ in steps] == list(range(1, len(steps) + 1))
+    assert all(done <= most for done, most in steps)

@@ -1,0 +1,100 @@
+"""Live times laid over simulated ones: distribution functions, and quantile against quantile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lhsim.analysis.plots import COLOURS, STYLE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEVELS = np.concatenate([np.linspace(0.01, 0.99, 99), [0.995, 0.999]])
+MARKED = (0.5, 0.95, 0.99)
+
+
+def overlay_plot(
+    title: str, what: str, live: Sequence[ArrayLike], simulated: Sequence[ArrayLike]
+) -> Figure:
+    """Draw the distribution functions of runs, and their quantiles against one another.
+
+    Parameters
+    ----------
+    title
+        Of the figure.
+    what
+        What the times are.
+    live, simulated
+        Times of each run [s]; at least one run on each side, with one time or more.
+    """
+    from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    with style.context(STYLE):
+        figure = Figure(figsize=(9, 4.2), layout="constrained")
+        figure.suptitle(title)
+        functions, quantiles = figure.subplots(1, 2)
+        ours = [1e3 * np.sort(np.asarray(run, float)) for run in live]
+        theirs = [1e3 * np.sort(np.asarray(run, float)) for run in simulated]
+        _functions(functions, what, ours, theirs)
+        _quantiles(quantiles, what, np.concatenate(ours), np.concatenate(theirs))
+    return figure
+
+
+def _functions(
+    ax: Axes,
+    what: str,
+    live: Sequence[NDArray[np.float64]],
+    simulated: Sequence[NDArray[np.float64]],
+) -> None:
+    for name, runs, colour in (("live", live, COLOURS[0]), ("simulated", simulated, COLOURS[1])):
+        for number, times in enumerate(runs):
+            shares = (np.arange(len(times)) + 1) / len(times)
+            label = name if number == 0 else None
+            ax.step(times, shares, where="post", color=colour, linewidth=1.1, label=label)
+    ends = np.concatenate([np.quantile(times, (0.001, 0.999)) for times in (*live, *simulated)])
+    ax.set(xscale="log", xlabel=f"{what} [ms]", ylabel="part of the messages", ylim=(0, 1))
+    ax.set_xlim(max(ends.min(), 1e-3) / 1.1, ends.max() * 1.1)
+    _grid(ax)
+    ax.legend(frameon=False)
+
+
+def _quantiles(
+    ax: Axes, what: str, live: NDArray[np.float64], simulated: NDArray[np.float64]
+) -> None:
+    x, y = np.quantile(live, LEVELS), np.quantile(simulated, LEVELS)
+    ends = [max(min(x[0], y[0]), 1e-3), max(x[-1], y[-1])]
+    ax.plot(ends, ends, color="#999999", linewidth=0.8)
+    ax.plot(x, y, ".", color=COLOURS[1], markersize=4)
+    for level in MARKED:
+        point = float(np.quantile(live, level)), float(np.quantile(simulated, level))
+        ax.plot(*point, "o", color=COLOURS[0], markersize=5)
+        ax.annotate(f"p{100 * level:g}", point, (6, -10), textcoords="offset points", fontsize=8)
+    ax.set(xscale="log", yscale="log", xlabel=f"live {what} [ms]", ylabel="simulated [ms]")
+    _grid(ax)
+
+
+def _grid(ax: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415
+
+    for axis in (ax.xaxis, ax.yaxis):
+        if axis.get_scale() == "log":
+            low, high = axis.get_view_interval()
+            near = np.log10(high / low) < 1  # no two powers of ten on it
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            if near:
+                axis.set_minor_formatter(FuncFormatter(_first_digits))
+            else:
+                axis.set_minor_formatter(NullFormatter())
+    ax.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def _first_digits(value: float, _position: int | None = None) -> str:
+    digit = round(value / 10 ** np.floor(np.log10(value) + 1e-9))
+    return f"{value:g}" if digit in {2, 5} else ""

@@ -1,0 +1,211 @@
+"""The command ``lhsim calibrate``: from what was measured to a system."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import evolve
+
+from lhsim.errors import InputError
+from lhsim.experiments.notices import Command
+from lhsim.experiments.options import DONE, choice, cores, whole
+from lhsim.units import format_duration
+
+if TYPE_CHECKING:
+    from lhsim.calibration import Calibrated
+    from lhsim.distributions import Fit
+    from lhsim.models.system import System
+    from lhsim.recording import Recording
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@click.command(cls=Command)
+@click.argument("runs", nargs=-1, metavar="[RUN]...", type=click.Path(path_type=Path))
+@click.option("--output", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
+              help="For the system, as TOML; nothing is overwritten.")  # fmt: skip
+@click.option("--template", metavar="SYSTEM", help="Gives what the runs cannot tell, by name or "
+              "file.  [default: the system of the runs' architecture]")  # fmt: skip
+@click.option("--name", help="Of the system.  [default: the name of the file]")
+@click.option("--components", metavar="CSV", type=click.Path(path_type=Path),
+              help="Samples of single costs, with columns component and seconds.")  # fmt: skip
+@click.option("--plots", metavar="DIR", type=click.Path(path_type=Path),
+              help="For plots of live times against simulated ones.")  # fmt: skip
+@click.option("--jobs", type=whole(1), help="Simulated runs at a time.  [default: one a core]")
+@click.option("--format", "how", type=choice("table", "json"), default="table", show_default=True)
+@click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
+@click.option("--quiet", is_flag=True, help="Print results only.")
+def calibrate(**given: Any) -> int:
+    """Make a system of live runs, or of samples of its costs.
+
+    RUN is a folder of lhsim measure. Take two loads or more, one of them beyond what the server
+    keeps up with, and several runs of each. docs/calibration.md says how it is done.
+    """
+    from lhsim.calibration.components import read_components  # noqa: PLC0415 - imports the models
+    from lhsim.library import load_system  # noqa: PLC0415
+
+    path: Path = given["output"]
+    _check(path, given["plots"])
+    given["name"] = given["name"] or path.stem
+    components = read_components(given["components"]) if given["components"] else {}
+    template = load_system(given["template"]) if given["template"] else None
+    if given["runs"]:
+        return _from_runs(given, template, components)
+    if not components:
+        allowed = "folders of lhsim measure, or --components CSV"
+        raise InputError("is missing", source="RUN", allowed=allowed)
+    return _from_components(given, template, components)
+
+
+def _from_runs(given: dict[str, Any], template: System | None, components: dict[str, Fit]) -> int:
+    from lhsim.calibration import calibrate as fit  # noqa: PLC0415 - imports the models
+    from lhsim.calibration.components import to_dicts  # noqa: PLC0415
+    from lhsim.experiments.commands import show  # noqa: PLC0415
+    from lhsim.report.calibration import calibration_text  # noqa: PLC0415
+
+    runs = read_runs(given["runs"])
+    shown = not (given["no_progress"] or given["quiet"])
+    with ThreadPoolExecutor(given["jobs"] or cores()) as executor:
+        found = fit(
+            runs,
+            template=template,
+            name=given["name"],
+            components=components,
+            executor=executor,
+            on_step=steps("calibrate", shown=shown),
+        )
+    figures = _plotted(found) if given["plots"] else {}
+    _write(given, found.system, figures)
+    rows = to_dicts(components)
+    if given["how"] == "json":
+        show(json.dumps({**found.to_dict(), "components": rows}, indent=2, allow_nan=False))
+    else:
+        show(calibration_text(found.to_dict(), rows))
+    return DONE
+
+
+def _from_components(
+    given: dict[str, Any], template: System | None, components: dict[str, Fit]
+) -> int:
+    from lhsim.calibration.components import to_dicts, with_components  # noqa: PLC0415
+    from lhsim.experiments.commands import show  # noqa: PLC0415
+    from lhsim.report.calibration import components_text  # noqa: PLC0415
+
+    if template is None:
+        allowed = "polling, push or a model file, where no runs are given"
+        raise InputError("is missing", source="--template", allowed=allowed)
+    if given["plots"]:
+        raise InputError("has nothing to show", source="--plots", allowed="runs besides")
+    system = evolve(with_components(template, components), name=given["name"])
+    _write(given, system, {})
+    rows = to_dicts(components)
+    if given["how"] == "json":
+        show(json.dumps({"system": system.name, "components": rows}, indent=2, allow_nan=False))
+    else:
+        show(components_text(rows))
+    return DONE
+
+
+def read_runs(folders: Sequence[Path]) -> list[Recording]:
+    """Return the recordings in folders.
+
+    Raises
+    ------
+    InputError
+        When one is none, or is there twice.
+    """
+    from lhsim.recording import Recording  # noqa: PLC0415 - imports pandas
+
+    resolved = [folder.resolve() for folder in folders]
+    twice = [str(folder) for folder in resolved if resolved.count(folder) > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is there twice", source="RUN", allowed="each run once")
+    return [Recording.read(folder) for folder in folders]
+
+
+def steps(title: str, *, shown: bool) -> Callable[[int, int], None]:
+    """Return what to call with the steps that are done and the most that there may be."""
+    begun = last = time.monotonic()
+    first = 0
+
+    def report(done: int, most: int) -> None:
+        nonlocal begun, first, last
+        now = time.monotonic()
+        if done == 1:  # before its end something may have been compiled
+            begun, first = now, done
+        if shown and now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            left = (now - begun) / max(done - first, 1) * (most - done)
+            rest = f", at most {format_duration(max(1, math.ceil(left)))} left"
+            text = f"{title}: {done} of at most {most} rounds of simulations"
+            print(text + (rest if done > first else ""), file=sys.stderr, flush=True)
+
+    return report
+
+
+def _check(path: Path, plots: Path | None) -> None:
+    """Refuse what could not be written in the end."""
+    from lhsim.experiments.output import check_folder  # noqa: PLC0415
+
+    if path.suffix != ".toml":
+        raise InputError(f"{path.name[:60]!r} does not end in .toml", source="--output")
+    if path.exists():
+        allowed = "a file that is not there: nothing is overwritten"
+        raise InputError("exists", source=str(path), allowed=allowed)
+    for folder, option in ((path.parent, "--output"), (plots, "--plots")):
+        if folder is not None:
+            try:
+                check_folder(folder)
+            except InputError as error:
+                raise InputError(error.problem, source=option, allowed=error.allowed) from None
+
+
+def _write(given: dict[str, Any], system: System, figures: dict[str, Any]) -> None:
+    """Write the plots, and at last the system, each whole or not at all."""
+    from lhsim import parameters  # noqa: PLC0415
+    from lhsim.experiments.output import replace  # noqa: PLC0415
+
+    path: Path = given["output"]
+    written = []
+    if figures:
+        from lhsim.analysis.plots import save  # noqa: PLC0415 - imports matplotlib
+
+        given["plots"].mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            target = given["plots"] / f"{name}.png"
+            replace(target, lambda file, figure=figure: save(figure, file, "png"))  # type: ignore[misc]
+            written.append(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace(path, lambda file: parameters.dump(system, file))
+    if not given["quiet"]:
+        text = ", ".join(str(one) for one in (path, *written))
+        print(f"written: {text}", file=sys.stderr)
+
+
+def _plotted(found: Calibrated) -> dict[str, Any]:
+    """Return a figure for each level at which the server keeps up."""
+    from lhsim.analysis.overlays import overlay_plot  # noqa: PLC0415 - imports matplotlib
+    from lhsim.calibration.fit import timed  # noqa: PLC0415
+    from lhsim.replay import replay  # noqa: PLC0415
+
+    words = {"store": "store round trip", "latency": "latency"}
+    figures = {}
+    for number, level in enumerate(found.levels, start=1):
+        if level.saturated:
+            continue
+        what = timed(level)
+        live = [run.times(what).dropna() for run in level.runs]
+        played = [replay(found.system, run.manifest).times(what).dropna() for run in level.runs]
+        slug = re.sub(r"[^a-z0-9]+", "-", level.name.lower()).strip("-")
+        title = f"{found.system.name}: {level.name}"
+        figures[f"level-{number}-{slug}"] = overlay_plot(title, words[what], live, played)
+    return figures

@@ -1,0 +1,94 @@
+"""A calibration as text, 80 columns wide: how near it comes, what was found, what is not known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+from lhsim.report.text import Column, duration, table, three_digits
+
+WIDTH = 80
+_TARGETS = (Column("level", left=True), Column("figure", left=True), Column("live"),
+            Column("simulated"), Column("miss"))  # fmt: skip
+_UNKNOWNS = (Column("unknown", left=True), Column("value"), Column("within a factor of", left=True))
+_COMPONENTS = (Column("component", left=True), Column("samples"), Column("mean"),
+               Column("of the fit"), Column("family", left=True), Column("KS"))  # fmt: skip
+# What the unknowns are, and whether they are times.
+MEANINGS = {
+    "messages": ("factor of a message's costs", False),
+    "requests": ("factor of a request's costs", False),
+    "excess": ("warmth: a of 1 + a ln(1 + gap/g)", False),
+    "gap": ("warmth: g", True),
+    "delay": ("delay on both ways", True),
+}
+_BY_PRIOR = 0.5  # deviation of a logarithm from which on an unknown is hardly known
+
+
+def calibration_text(found: Mapping[str, Any], components: Sequence[Mapping[str, Any]]) -> str:
+    """Return the text; `found` is ``Calibrated.to_dict()``, `components` are rows of its fits."""
+    agents, rates = found["agents"], found["messages_per_second"]
+    title = (
+        f"{found['system']}: {found['architecture']}, calibrated on {found['runs']} runs at "
+        f"{len(found['levels'])} loads, {agents[0]:,.0f}-{agents[1]:,.0f} agents, "
+        f"{three_digits(rates[0])}-{three_digits(rates[1])} messages/s"
+    )
+    saturated = {level["level"] for level in found["levels"] if level["saturated"]}
+    lines = [*wrap(title, WIDTH), "", table(_TARGETS, _targets(found["targets"], saturated))]
+    lines += ["* saturated"] if saturated else []
+    lines += ["", table(_UNKNOWNS, [_unknown(row) for row in found["unknowns"]])]
+    if any(row["deviation"] > _BY_PRIOR for row in found["unknowns"]):
+        lines += ["? hardly told by these runs: what is assumed of it beforehand decides"]
+    lines += [""] * bool(found["alike"])
+    for pair in found["alike"]:
+        first, second = (MEANINGS[pair[key]][0] for key in ("first", "second"))
+        sentence = (
+            f"These runs cannot tell apart: {first}, and {second} "
+            f"(correlation {pair['correlation']:+.2f})."
+        )
+        lines += wrap(sentence, WIDTH)
+    if components:
+        lines += ["", components_text(components)]
+    return "\n".join(lines)
+
+
+def components_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of the costs that were fitted to samples."""
+    return table(
+        _COMPONENTS,
+        [
+            [
+                row["component"],
+                f"{row['samples']:,}",
+                duration(row["sample_mean_s"]),
+                duration(row["mean_s"]),
+                row["family"],
+                f"{row['ks']:.3f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _targets(targets: Sequence[Mapping[str, Any]], saturated: set[str]) -> list[list[str]]:
+    rows, before = [], None
+    for target in targets:
+        level = target["level"]
+        marked = level + ("*" if level in saturated else "")
+        figures = [_figure(target["metric"], target[side]) for side in ("live", "simulated")]
+        name = "" if level == before else marked
+        rows.append([name, target["metric"], *figures, f"{100 * target['miss']:+.1f} %"])
+        before = level
+    return rows
+
+
+def _figure(metric: str, value: float) -> str:
+    return duration(value) if "_p" in metric else three_digits(value)
+
+
+def _unknown(row: Mapping[str, Any]) -> list[str]:
+    meaning, is_time = MEANINGS[row["name"]]
+    value = duration(row["value"]) if is_time else three_digits(row["value"])
+    known = f"{math.exp(row['deviation']):.2f}"
+    return [meaning, value, known + (" ?" if row["deviation"] > _BY_PRIOR else "")]

@@ -1,0 +1,152 @@
+"""``lhsim calibrate`` from folders and tables to a model file."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import lhsim
+from lhsim.distributions import Lognormal
+from lhsim.experiments.cli import run
+from lhsim.models import Poisson, Workload
+from lhsim.recording import Manifest
+from lhsim.replay import replay
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root, push = tmp_path_factory.mktemp("runs"), lhsim.load_system("push")
+    names = []
+    for agents, rate in ((20, 1.0), (200, 1.0)):
+        for seed in (1, 2):
+            manifest = Manifest(
+                "push", agents, Workload(traffic=Poisson(rate)), seed, 2.0, 5.0, 2.0
+            )
+            names.append(root / f"{agents}-{seed}")
+            replay(push, manifest, seed + 100).write(names[-1])
+    return [str(name) for name in names]
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """A table of samples of two costs."""
+    rows = ["component,seconds"]
+    for name, median in (("validate", 2e-5), ("store.write", 1e-3)):
+        draws = Lognormal(median, 0.3).quantile((np.arange(500) + 0.5) / 500)
+        rows += [f"{name},{value:.9f}" for value in draws]
+    path = tmp_path / "samples.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def refused(capsys, *arguments):
+    """Return the one line of a refusal."""
+    assert run(["calibrate", *map(str, arguments)]) == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    return text
+
+
+def test_runs_become_a_system_that_can_be_held_against_runs(folders, tmp_path, capsys):
+    file, plots = tmp_path / "models" / "mine.toml", tmp_path / "plots"
+    arguments = ["calibrate", *folders, "-o", str(file), "--plots", str(plots), "--quiet"]
+    assert run(arguments) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert max(map(len, shown.out.splitlines())) <= 80
+    system = lhsim.load_system(file)
+    assert system.name == "mine"
+    assert system.calibration.agents == (20.0, 200.0)
+    assert "cpu.warmth" in system.calibration.parameters
+    assert sorted(path.suffix for path in plots.iterdir()) == [".png", ".png"]
+    assert sorted(path.name for path in file.parent.iterdir()) == ["mine.toml"]
+    assert run(["crosscheck", "--model", str(file), "--live", folders[0], "--check"]) == 0
+
+
+def test_an_interrupted_calibration_writes_nothing(folders, tmp_path, monkeypatch, capsys):
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lhsim.calibration.fit.replay", interrupted)
+    out, plots = tmp_path / "models" / "mine.toml", tmp_path / "plots"
+    assert run(["calibrate", *folders, "-o", str(out), "--plots", str(plots)]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "lhsim: interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_has_what_was_found(folders, tmp_path, capsys):
+    arguments = ["calibrate", *folders, "-o", str(tmp_path / "mine.toml"), "--format", "json"]
+    assert run([*arguments, "--name", "other"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["system"] == "other"
+    assert {target["metric"] for target in found["targets"]} == {"cpu", "latency_p50"}
+    assert {unknown["name"] for unknown in found["unknowns"]} == {
+        "messages", "excess", "gap", "delay",
+    }  # fmt: skip
+
+
+def test_components_replace_the_costs_of_a_template(samples, tmp_path, capsys):
+    file = tmp_path / "mine.toml"
+    arguments = ["--components", str(samples), "--template", "push", "-o", str(file)]
+    assert run(["calibrate", *arguments]) == 0
+    assert "lognormal" in capsys.readouterr().out
+    system, push = lhsim.load_system(file), lhsim.load_system("push")
+    assert system.cpu.validate.mean == pytest.approx(2e-5 * np.exp(0.3**2 / 2), rel=0.05)
+    assert system.store.write.mean == pytest.approx(1e-3 * np.exp(0.3**2 / 2), rel=0.05)
+    assert system.cpu.send == push.cpu.send
+    origin = system.calibration.parameters["store.write"]
+    assert origin.samples == 500
+    assert "KS" in origin.fit
+
+
+def test_nothing_is_overwritten(samples, tmp_path, capsys):
+    file = tmp_path / "mine.toml"
+    file.write_text("mine")
+    line = refused(capsys, "--components", samples, "--template", "push", "-o", file)
+    assert "exists" in line
+    assert file.read_text() == "mine"
+
+
+def test_an_unknown_component_is_named_with_the_nearest(samples, tmp_path, capsys):
+    samples.write_text(samples.read_text().replace("validate", "validat"))
+    line = refused(
+        capsys, "--components", samples, "--template", "push", "-o", tmp_path / "mine.toml"
+    )
+    assert "did you mean 'validate'?" in line
+    assert not (tmp_path / "mine.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("component\nsend\n", "seconds: is missing"),
+        ("component,seconds\nsend,1e-3\nsend,quick\n", "seconds: line 3: 'quick' is no number"),
+        ("component,seconds\nsend,1e-3\n", "send: 1 are too few"),
+        ("component,seconds\n", "has no rows"),
+    ],
+)
+def test_bad_samples_are_one_line(table, said, tmp_path, capsys):
+    path = tmp_path / "samples.csv"
+    path.write_text(table)
+    out = tmp_path / "mine.toml"
+    assert said in refused(capsys, "--components", path, "--template", "push", "-o", out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "RUN: is missing"),
+        (["/nowhere"], "is no recording"),
+        (["--components", "nothing.csv", "--template", "push"], "No such file"),
+        (["--template", "pusk"], "did you mean 'push'?"),
+    ],
+)
+def test_bad_usage_is_one_line(arguments, said, tmp_path, capsys):
+    assert said in refused(capsys, *arguments, "-o", tmp_path / "mine.toml")
+
+
+def test_the_file_has_to_be_one_that_can_be_loaded(samples, tmp_path, capsys):
+    line = refused(capsys, "--components", samples, "--template", "push", "-o", tmp_path / "mine")
+    assert "does not end in .toml" in line
