@@ -8,11 +8,13 @@ from functools import cached_property
 
 import numpy as np
 from attrs import evolve, field, frozen
+from numpy.typing import NDArray
 
 from lhsim.errors import InputError
 from lhsim.recording import Machine, Manifest, Recording
 
 SHORT = 0.97  # part of the offered messages: who delivers less is saturated
+TINY = 1e-12  # what has no logarithm is as good as that
 CHANCE = 3.0  # standard deviations of a number of messages that are taken for chance
 BUSY = 0.95  # part of a core that is as good as all of it
 
@@ -99,14 +101,27 @@ def levels(runs: Iterable[Recording]) -> list[Level]:
     return sorted(found, key=lambda level: (level.manifest.offered_load, level.manifest.agents))
 
 
+def log_paces(runs: Sequence[Recording]) -> NDArray[np.float64]:
+    """Return how much slower the processor was in each run than in their mean, as logarithms.
+
+    Zeros where it is not known of all of them.
+    """
+    paces = [run.manifest.machine.pace for run in runs]
+    if any(pace is None for pace in paces):
+        return np.zeros(len(paces))
+    logs = np.log(np.array(paces, float))
+    return np.asarray(logs - logs.mean())
+
+
 def spread(some: Sequence[Level], measure: str) -> float:
     """Return the standard deviation of the logarithm of a figure from run to run, pooled.
 
-    NaN where no unsaturated level has two runs.
+    The figure grows with the pace of the processor, which is no part of the spread. NaN where no
+    unsaturated level has two runs.
     """
     squares, freedom = 0.0, 0
     for level in some:
-        logs = np.log([value for value in level.values(measure) if value > 0])
+        logs = np.log(np.maximum(level.values(measure), TINY)) - log_paces(level.runs)
         if len(logs) > 1 and not level.saturated:
             squares += float(((logs - logs.mean()) ** 2).sum())
             freedom += len(logs) - 1

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from attrs import evolve, field, frozen
 
-from lhsim.calibration.levels import Level, falls_behind, is_busy, levels
+from lhsim.calibration.levels import Level, falls_behind, is_busy, levels, log_paces
 from lhsim.crosscheck.figures import Figures, Floats, Simulated, figures, jackknife, simulated
 from lhsim.crosscheck.judgement import (
     AGREES,
@@ -36,6 +36,7 @@ from lhsim.crosscheck.metrics import (
     QUANTILES,
     RATES,
     TIMES,
+    follows_pace,
     proves_nothing,
     shows_service,
 )
@@ -169,7 +170,8 @@ def crosscheck(
         chosen, flags, note = _trusted(level)
         notes += note
         manifests = [run.manifest for run in chosen.runs]
-        live = tuple(figures(run) for run in chosen.runs)
+        paces = log_paces(chosen.runs).tolist()
+        live = tuple(figures(run, slower) for run, slower in zip(chosen.runs, paces, strict=True))
         if not all(run.offered for run in live):
             allowed = "runs with messages in their window"
             raise InputError("holds no message in its window", source=level.name, allowed=allowed)
@@ -220,7 +222,8 @@ def _of_level(one: _Compared, confidence: float) -> list[Finding]:
     saturated = any(one.saturated)
     found = []
     for metric in AT_SATURATION if saturated else (*RATES, *QUANTILES):
-        both = sides(metric, one.live, one.simulated)
+        paced = follows_pace(architecture, metric)
+        both = sides(metric, one.live, one.simulated, paced=paced)
         if both is None:
             continue
         single = len(one.live) == 1

@@ -28,6 +28,7 @@ class Figures:
     measures: dict[str, float]  # as in `Recording.measures`
     offered: float  # messages that were to be sent in the window [1/s]
     times: dict[str, Floats] = field(repr=False)  # sorted [s], by `TIMES`
+    slower: float = 0.0  # the processor, than in the mean of the level's runs, as a logarithm
 
     def logarithm(self, metric: str) -> float:
         """Return the logarithm of a figure; NaN where it was not measured or is 0."""
@@ -43,13 +44,13 @@ class Simulated:
     sampled: tuple[Figures, ...]  # by samples of its parameters, the k-th under the k-th seed
 
 
-def figures(run: Recording) -> Figures:
-    """Return what is compared of a run."""
+def figures(run: Recording, slower: float = 0.0) -> Figures:
+    """Return what is compared of a run, on a processor that was so much slower (a logarithm)."""
     cohort = run.cohort
     found = run.measures()
     times = {name: _thinned(run.times(name)) for name in TIMES}
     kept = {name: found[name] for name in (*RATES, *QUANTILES)}
-    return Figures(kept, len(cohort) / run.manifest.duration, times)
+    return Figures(kept, len(cohort) / run.manifest.duration, times, slower)
 
 
 def simulated(

@@ -72,17 +72,21 @@ class Finding:
         low, high = (f"{100 * end:+.1f}" for end in self.difference)
         if self.kind == DIFFERS:
             return f"differs by {100 * self.relative_error:+.1f} % ({low} to {high})"
-        return f"cannot tell: the live spread is {100 * self._spread():.1f} %"
-
-    def _spread(self) -> float:
-        low, high = self.live_interval
-        return (high - low) / 2 / self.live
+        live = _half(self.live_interval) / self.live
+        simulated = _half(self.simulated_interval) / self.simulated
+        if simulated > live:
+            return f"cannot tell: the prediction spreads by {100 * simulated:.1f} %"
+        return f"cannot tell: the live spread is {100 * live:.1f} %"
 
     def _of_distribution(self) -> str:
         low, high = self.simulated_interval
         if self.kind == DIFFERS:
             return f"differs by {self.simulated:.3f} ({low:.3f} to {high:.3f} usual)"
         return f"cannot tell: runs alike are up to {high:.3f} apart"
+
+
+def _half(ends: tuple[float, float]) -> float:
+    return (ends[1] - ends[0]) / 2
 
 
 @frozen
@@ -132,9 +136,15 @@ class Sides:
         return float(self.ratios.var(ddof=1)) if len(self.ratios) > 1 else 0.0
 
 
-def sides(metric: str, live: Sequence[Figures], simulated: Simulated) -> Sides | None:
-    """Return the logarithms of a metric; None where a run does not have it."""
-    ours = np.array([run.logarithm(metric) for run in live])
+def sides(
+    metric: str, live: Sequence[Figures], simulated: Simulated, *, paced: bool = False
+) -> Sides | None:
+    """Return the logarithms of a metric; None where a run does not have it.
+
+    One that follows the processor's pace is moved to the mean pace of the live runs, at which all
+    simulated ones are.
+    """
+    ours = np.array([run.logarithm(metric) - paced * run.slower for run in live])
     nominal = np.array([run.logarithm(metric) for run in simulated.nominal])
     sampled = np.array([run.logarithm(metric) for run in simulated.sampled])
     if np.isnan(ours).any() or np.isnan(nominal).any() or np.isnan(sampled).any():

@@ -52,6 +52,11 @@ def proves_nothing(architecture: str, metric: str) -> bool:
     return architecture == "polling" and metric.startswith("latency")
 
 
+def follows_pace(architecture: str, metric: str) -> bool:
+    """Return whether a metric grows with the time that the processor takes for the same work."""
+    return metric == "cpu" or (metric in QUANTILES and not proves_nothing(architecture, metric))
+
+
 def shows_service(architecture: str, metric: str) -> bool:
     """Return whether agreement in a metric speaks for the model of the server's work.
 

@@ -32,7 +32,7 @@ FIRST_GUESS = 9.0  # of a step, until some are done [s]
 @click.option("--quick", "how_much", flag_value="quick", default="quick",
               help="Windows of 4 s, one load predicted; the default.")  # fmt: skip
 @click.option("--full", "how_much", flag_value="full",
-              help="Windows of 15 s, four loads predicted, four runs of each.")  # fmt: skip
+              help="Windows of 8 s, four loads predicted, four runs of each.")  # fmt: skip
 @click.option("--architecture", "architectures", multiple=True, type=choice(*ARCHITECTURES),
               help="Only this; repeatable.  [default: both]")  # fmt: skip
 @click.option("--store", metavar="URL", help="Of the server: postgresql://...  [default: SQLite]")

@@ -38,7 +38,7 @@ class Plan:
     duration: Seconds = field(validator=positive)  # of a window [s]
     warmup: Seconds = field(validator=non_negative)
     drain: Seconds = field(validator=non_negative)
-    overload: float = 1.2  # of the capacity, to saturate
+    overload: float = 1.1  # of the capacity, to saturate
     rates: dict[str, float] = field(factory=lambda: {"polling": 1.0, "push": 4.0})  # an agent [1/s]
     spin: Seconds = 0.2  # of the machine, before and after each run
 
@@ -67,8 +67,8 @@ FULL = Plan(
     agents=30,
     middling=(0.3, 0.75),
     predicted=(0.15, 0.35, 0.5, 0.65),
-    repetitions=Repetitions(low=3, middling=3, saturated=2, predicted=5),
-    duration=10.0,
+    repetitions=Repetitions(low=2, middling=3, saturated=2, predicted=4),
+    duration=8.0,
     warmup=2.0,
     drain=1.5,
 )

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
+import numpy as np
 from attrs import evolve, field, frozen
 
 from lhsim.calibration import Calibrated, Level, calibrate
+from lhsim.calibration.levels import log_paces
 from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.errors import InputError
 from lhsim.live.driver import Load, measure
@@ -115,7 +117,6 @@ class _Campaign:
         self._store = store
         self._seed = seed
         self._tell = tell
-        self._costs: list[Cost] = []  # of the loads so far
         self._count = 0  # runs so far
         self.calibration: list[Recording] = []
         self.predicted: list[Recording] = []
@@ -125,11 +126,11 @@ class _Campaign:
         """Measure: a first round in which each load follows from those before, then the others."""
         plan = self._plan
         loads = {"low": plan.agents}
-        self._learn(self._measured("low", 1, plan.agents))
+        self._measured("low", 1, plan.agents)
         for part in plan.middling:
             name = f"core-{part:g}"
             loads[name] = self._agents_at(load_that_uses(part, self._costs))
-            self._learn(self._measured(name, 1, loads[name]))
+            self._measured(name, 1, loads[name])
         loads["saturated"] = self._saturate()
         capacity = load_that_uses(1.0, self._costs)
         predicted = {
@@ -158,19 +159,23 @@ class _Campaign:
         agents = self._agents_at(self._plan.overload * load_that_uses(1.0, self._costs))
         for attempt in range(ATTEMPTS):
             run = self._measured("saturated" if not attempt else f"nearly-{attempt}", 1, agents)
-            self._learn(run)
             if Level((run,)).saturated:
                 return agents
             agents = round(agents * MORE)
         allowed = f"one that {agents} agents saturate, or a driver that can send more"
         raise InputError("is not saturated", source="the bridge", allowed=allowed)
 
-    def _learn(self, run: Recording) -> None:
-        figures = run.measures()
-        used, throughput = figures["cpu"], figures["throughput"]
-        if not (used > 0 and throughput > 0):
+    @property
+    def _costs(self) -> list[Cost]:
+        """What a message costs at the loads so far, on a processor of their mean pace."""
+        slower = np.exp(log_paces(self.calibration))
+        figures = [run.measures() for run in self.calibration]
+        if not all(one["cpu"] > 0 and one["throughput"] > 0 for one in figures):
             raise InputError("delivers nothing, or does not say what it uses", source="the bridge")
-        self._costs.append(Cost(used, used / throughput))
+        return [
+            Cost(one["cpu"] / pace, one["cpu"] / one["throughput"] / pace)
+            for one, pace in zip(figures, slower.tolist(), strict=True)
+        ]
 
     @property
     def _rate(self) -> float:
