@@ -142,7 +142,7 @@ def _extrapolated(sweep: Sweep) -> list[dict[str, Any]]:
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file under another name, and rename it when it is whole."""
+    """Put what `write` writes in the place of a file, whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)

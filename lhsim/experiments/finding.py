@@ -1,0 +1,147 @@
+"""What an experiment of the suites found, in the one form that the report reads.
+
+A folder with results holds it as ``finding.json``: the question, its answer, tables, figures, the
+systems with their parameters, and what made it all. All of it is plain data, so that a report of
+several experiments needs to know none of them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, field, fields, frozen
+
+from lhsim.errors import InputError
+from lhsim.experiments.output import replace
+
+FILE = "finding.json"
+STATES = ("done", "failed", "interrupted")
+
+Row = Mapping[str, Any]  # plain values: text, numbers, true, false, null, and lists of these
+
+
+@frozen
+class Column:
+    """A column of a table."""
+
+    key: str  # of its values in the rows
+    title: str
+    unit: str = ""  # none for counts, ratios and texts
+
+
+@frozen
+class Table:
+    """A table: values as they are, to be rounded by whoever shows them."""
+
+    name: str  # unique in its finding
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@frozen
+class Picture:
+    """A plot that lies beside the finding, as SVG and, under the same stem, as PNG."""
+
+    file: str  # name of the SVG
+    caption: str
+    alt: str  # what it shows, for who cannot see it
+
+
+@frozen
+class Described:
+    """A system that was run, with the whole text of its file."""
+
+    name: str
+    architecture: str
+    toml: str
+
+
+@frozen
+class Finding:
+    """What an experiment found."""
+
+    name: str
+    title: str
+    question: str
+    answer: str
+    status: str = "done"  # one of `STATES`
+    error: str | None = None  # of a failed experiment, in a line
+    traceback: str | None = None
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Picture, ...] = ()
+    systems: tuple[Described, ...] = ()
+    claims: tuple[Row, ...] = ()  # claim, claimed, figure, interval, verdict, would_hold_if
+    alerts: tuple[Row, ...] = ()  # alert, severity, threshold, fired_at_s
+    method: str = ""
+    limits: tuple[str, ...] = ()
+    command: str = ""
+    seed: int = 1
+    version: str = ""  # of lhsim
+    hash: str = field(default="", repr=False)  # of the experiment's specification
+    seconds: float = 0.0  # that it took [s]
+
+    def write(self, folder: Path) -> Path:
+        """Write it into a folder, whole or not at all, and return the file.
+
+        What is not a finite number is written as null, which JSON has for it.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(_plain(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False)
+        replace(folder / FILE, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+        return folder / FILE
+
+    @classmethod
+    def read(cls, folder: Path) -> Finding:
+        """Return what was written into a folder.
+
+        Raises
+        ------
+        InputError
+            When there is none, or it is none.
+        """
+        path = folder / FILE
+        try:
+            return _finding(cls, json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror}"
+            raise InputError(problem, source=str(path)) from None
+        except (ValueError, TypeError, KeyError) as error:
+            allowed = "what an experiment of lhsim has written"
+            raise InputError(f"is no finding: {error}", source=str(path), allowed=allowed) from None
+
+
+def _finding(kind: type[Finding], content: Mapping[str, Any]) -> Finding:
+    if not isinstance(content, dict):
+        raise TypeError("it is no object")
+    known = {one.name for one in fields(kind)}
+    given = {key: value for key, value in content.items() if key in known}  # a later one has more
+    given["tables"] = tuple(map(_table, content.get("tables", ())))
+    given["figures"] = tuple(Picture(**one) for one in content.get("figures", ()))
+    given["systems"] = tuple(Described(**one) for one in content.get("systems", ()))
+    for key in ("claims", "alerts", "limits"):
+        given[key] = tuple(content.get(key, ()))
+    found = kind(**given)
+    if found.status not in STATES:
+        raise ValueError(f"status {found.status!r} is none of {', '.join(STATES)}")
+    return found
+
+
+def _table(content: Mapping[str, Any]) -> Table:
+    columns = tuple(Column(**one) for one in content["columns"])
+    return Table(content["name"], content["title"], columns, tuple(content["rows"]))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(one) for one in value]
+    if hasattr(value, "item"):  # a number of numpy
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
