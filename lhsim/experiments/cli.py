@@ -40,6 +40,7 @@ from lhsim.experiments.options import (
     whole,
 )
 from lhsim.experiments.planning_cli import capacity, sensitivity
+from lhsim.experiments.reporting_cli import report
 from lhsim.experiments.serve import add_commands
 from lhsim.experiments.validate import validate
 
@@ -267,3 +268,4 @@ lhsim.add_command(sensitivity)
 lhsim.add_command(calibrate)
 lhsim.add_command(crosscheck)
 lhsim.add_command(validate)
+lhsim.add_command(report)

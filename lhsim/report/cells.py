@@ -1,0 +1,128 @@
+"""Tables of a page: what each cell shows, and by what a reader's browser sorts it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from lhsim.report.text import three_digits
+
+UNKNOWN = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+
+
+@frozen
+class Cell:
+    """What stands in a table."""
+
+    text: str
+    key: str = ""  # a number, or a text, by which rows are sorted; empty for what is unknown
+    kind: str = ""  # how it is marked, such as a verdict
+
+
+@frozen
+class Heading:
+    """A column of a table."""
+
+    title: str
+    unit: str = ""
+    numeric: bool = False
+
+
+@frozen
+class Grid:
+    """A table of a page."""
+
+    name: str  # unique in the page, for its id
+    title: str
+    headings: tuple[Heading, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def grid(
+    name: str,
+    title: str,
+    columns: Sequence[Mapping[str, str]],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    marked: str | None = None,
+) -> Grid:
+    """Return rows as a table.
+
+    Parameters
+    ----------
+    name, title
+        Of the table.
+    columns
+        ``key`` in the rows, ``title`` and, where it has one, ``unit``.
+    rows
+        Values by keys; what a row lacks is unknown.
+    marked
+        Key of the column whose cells are marked by what they say.
+    """
+    keys = [column["key"] for column in columns]
+    headings = tuple(
+        Heading(column.get("title", column["key"]), column.get("unit") or "",
+                _numeric([row.get(column["key"]) for row in rows]))
+        for column in columns
+    )  # fmt: skip
+    cells = tuple(tuple(cell(row.get(key), marked=key == marked) for key in keys) for row in rows)
+    return Grid(name, title, headings, cells)
+
+
+def cell(value: object, *, marked: bool = False) -> Cell:
+    """Return a value as people read it, with three digits, and as rows are sorted by it."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return Cell(UNKNOWN)
+    if isinstance(value, bool):
+        return Cell("yes" if value else "no", str(int(value)))
+    if isinstance(value, int | float):
+        return Cell(number(value), repr(value))
+    if isinstance(value, list | tuple):
+        return _several(value)
+    return Cell(str(value), str(value), kind=str(value) if marked else "")
+
+
+def number(value: float) -> str:
+    """Return a number with three digits; a whole one with all of them, up to a million millions."""
+    if math.isinf(value):
+        return "\N{INFINITY}" if value > 0 else f"{MINUS}\N{INFINITY}"
+    whole = value == int(value) and abs(value) < 1e12
+    text = f"{int(value):,}" if whole else three_digits(value)
+    return text.replace("-", MINUS) if text.startswith("-") else text
+
+
+def _several(values: Sequence[object]) -> Cell:
+    """Return an interval, whose ends may be open, or a list."""
+    parts = [cell(value) for value in values]
+    if len(parts) == 2 and all(map(_is_number, values)):
+        low, high = parts
+        if not low.key or not high.key:
+            return _open(low, high)
+        return Cell(f"{low.text}{UNKNOWN}{high.text}", low.key)
+    text = ", ".join(part.text for part in parts)
+    return Cell(text, text)
+
+
+def _open(low: Cell, high: Cell) -> Cell:
+    """Return an interval of which at most one end is known."""
+    if low.key:
+        return Cell(f"\N{GREATER-THAN OR EQUAL TO} {low.text}", low.key)
+    return Cell(f"\N{LESS-THAN OR EQUAL TO} {high.text}", high.key) if high.key else Cell(UNKNOWN)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _numeric(values: Sequence[object]) -> bool:
+    """Return whether a column is one of numbers, or of intervals."""
+    known = [value for value in values if value is not None]
+    return bool(known) and all(
+        _is_number(value)
+        or (isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value)))
+        for value in known
+    )
