@@ -17,12 +17,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from attrs import Factory, field, frozen
 
 from lhsim import parameters
 from lhsim.checks import non_negative, one_of, positive, whole
 from lhsim.errors import InputError
+from lhsim.metrics.alerts import (
+    Alert,
+    Series,
+    alerts,
+    average_of_minute,
+    growth_per_hour,
+    of_minute,
+    success_percent,
+)
 from lhsim.models.workload import Workload
 from lhsim.units import Seconds
 
@@ -137,6 +147,43 @@ class Recording:
         manifest, at = self.manifest, self.messages["delivered_s"]
         inside = at.between(manifest.warmup, manifest.warmup + manifest.duration, inclusive="left")
         return float(inside.sum() / manifest.duration)
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """Return which alerts would have fired in the run, and when, its warm-up included.
+
+        A message has failed that was neither acknowledged nor delivered. What the server counts
+        is known where it was read.
+        """
+        return alerts(self._series())
+
+    def _series(self) -> dict[str, Series]:
+        messages = self.messages
+        at = np.arange(1.0, self.manifest.end + 1.0)
+        delivered, intended = messages["delivered_s"].to_numpy(), messages["intended_s"].to_numpy()
+        some = np.isfinite(delivered)
+        latency = 1e3 * average_of_minute(at, delivered[some], (delivered - intended)[some])
+        lost = ~some & messages["acknowledged_s"].isna().to_numpy()
+        ends = [np.sort(one) for one in (delivered[some], intended[lost])]
+        success = success_percent(
+            *(of_minute(at, one, np.arange(1.0, len(one) + 1)) for one in ends)
+        )
+        found = {"average_latency_ms": (at, latency), "delivery_success_percent": (at, success)}
+        return found | self._counted()
+
+    def _counted(self) -> dict[str, Series]:
+        """Return what the server counts, over time."""
+        table, found = self.counters, {}
+        times = table["time_s"].to_numpy(float)
+        if "memory_mb" in table:
+            memory = table["memory_mb"].to_numpy(float)
+            found["memory_usage_mb"] = times, memory
+            found["memory_growth_mb_per_hour"] = times, growth_per_hour(times, memory)
+        if "connections" in table:
+            found["active_agents"] = times, table["connections"].to_numpy(float)
+        if "cpu_s" in table and len(times) > 1:
+            busy = 100 * np.diff(table["cpu_s"].to_numpy(float)) / np.diff(times)
+            found["cpu_utilization_percent"] = times, np.concatenate([busy[:1], busy])
+        return found
 
     def write(self, folder: Path) -> None:
         """Write the run to a folder, which is made; the manifest comes last, and says it is whole.

@@ -104,11 +104,19 @@ def serve(**given: Any) -> int:
 
 
 @click.command()
-def alerts() -> None:
+@_option("--over", "Say instead which would have fired in a run, a folder of lhsim measure, and "
+         "when.", click.Path(path_type=Path), metavar="RUN")  # fmt: skip
+def alerts(over: Path | None) -> None:
     """Print alert rules for Prometheus, for what lhsim serve shows at /metrics."""
-    from lhsim.live.alerts import alert_rules  # noqa: PLC0415 - as late as all
+    if over is None:
+        from lhsim.live.alerts import alert_rules  # noqa: PLC0415 - as late as all
 
-    click.echo(alert_rules())
+        click.echo(alert_rules())
+        return
+    from lhsim.recording import Recording  # noqa: PLC0415
+    from lhsim.report.alerts import alert_table  # noqa: PLC0415
+
+    click.echo(alert_table([one.to_dict() for one in Recording.read(over).alerts()]))
 
 
 def read_settings(config: str | None, given: Mapping[str, Any], cls: type[Any]) -> Any:

@@ -1,4 +1,7 @@
-"""The alert thresholds of the seed, as data: from here come the alert rules for Prometheus."""
+"""The alert thresholds of the seed, as data.
+
+From here come the alert rules for Prometheus, and the alerts of a run.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,12 @@ class Threshold:
     above: bool  # whether too much is wrong, else too little
     limit: float  # [the unit in the name of the metric]
     lasting: float = 0.0  # it has to have been so for this long [s]
+
+    @property
+    def sentence(self) -> str:
+        """When it is broken: ``"cpu_utilization_percent > 70 for 60 s"``."""
+        lasting = f" for {self.lasting:g} s" if self.lasting else ""
+        return f"{self.metric} {'>' if self.above else '<'} {self.limit:g}{lasting}"
 
     def broken_by(self, value: float) -> bool:
         """Return whether `value`, in the unit of the metric, is on the wrong side of the limit."""

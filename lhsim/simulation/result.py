@@ -13,13 +13,22 @@ from attrs import field, frozen
 from lhsim.analysis import flags
 from lhsim.analysis.intervals import Estimate
 from lhsim.analysis.warmup import Truncation, truncation
-from lhsim.metrics import AgentCommunicationMetrics, Latency
+from lhsim.metrics import AgentCommunicationMetrics, Alert, Latency
 from lhsim.metrics.account import Counters
+from lhsim.metrics.alerts import (
+    Series,
+    alerts,
+    average_of_minute,
+    growth_per_hour,
+    of_minute,
+    success_percent,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MS = 1e3
+MB = 1e6
 
 
 @frozen(eq=False)
@@ -110,6 +119,45 @@ class Result:
         import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
 
         return None if self.records is None else pd.DataFrame(self.records)
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """Return which alerts would have fired in the run, and when, its warm-up included.
+
+        The processor is known by its mean over the window alone, which stands for all of it.
+        Where no messages were kept, latencies are known of the window alone, by twentieths of it:
+        each counts when a mean message of it was delivered.
+        """
+        return alerts(self._series())
+
+    def _series(self) -> dict[str, Series]:
+        samples = self.samples
+        at, memory = samples["time_s"], samples["memory_b"] / MB
+        delivered = samples["delivered"].astype(float)
+        failed = samples["created"] - samples["backlog"] - delivered
+        success = success_percent(of_minute(at, at, delivered), of_minute(at, at, failed))
+        window, busy = np.array([self.warmup, self.horizon]), self.metrics.cpu_utilization_percent
+        return {
+            "average_latency_ms": self._latency_of_minute(),
+            "memory_growth_mb_per_hour": (at, growth_per_hour(at, memory)),
+            "memory_usage_mb": (at, memory),
+            "cpu_utilization_percent": (window, np.array([busy, busy])),
+            "delivery_success_percent": (at, success),
+            "active_agents": (at, samples["connections"].astype(float)),
+        }
+
+    def _latency_of_minute(self) -> Series:
+        if self.records is not None:
+            created, delivered = self.records["created"], self.records["delivered"]
+            some, at = np.isfinite(delivered), self.samples["time_s"]
+            latency = (delivered - created)[some]
+            return at, MS * average_of_minute(at, delivered[some], latency)
+        sums, counts = self.latency.sums, self.latency.counts.sum(axis=1)
+        some = counts > 0
+        width = (self.horizon - self.drain - self.warmup) / len(sums)
+        middles = self.warmup + width * (np.arange(len(sums)) + 0.5)
+        ended = middles[some] + sums[some] / counts[some]
+        at = np.sort(ended)
+        return at, MS * average_of_minute(at, ended, sums[some], counts[some])
 
     def row(self) -> dict[str, Any]:
         """Return the run as one flat record, with the unit in each name."""
