@@ -30,6 +30,15 @@ one of them but those that are marked "SimPy alone": `tests/equivalence` draws s
 combination and holds one engine against the other, to the bit; a field that it does not draw makes
 it fail. The rules: [`models.md`](models.md).
 """
+OWN = """\
+## server
+
+Instead of `polling` or `push`, a server of one's own: its `kind` is an import path such as
+`mypackage.servers:Courier`, or a name that an installed package announces among the entry points
+`lhsim.servers`, and its other keys are the fields of that class. **SimPy alone.** The `kind` of
+traffic and the `family` of a distribution may be such names, too (`lhsim.traffic`,
+`lhsim.distributions`); `lhsim.models.server` says how a server is written.
+"""
 LEFT_OUT = {"calibration", "faults"}  # changes nothing, has a chapter of its own
 ALONE = "**SimPy alone.**"
 PARTS = {name: cls for name, cls in vars(models).items() if attrs.has(cls)}
@@ -43,7 +52,7 @@ def page() -> str:
         cls = _described(hints[field.name])
         if cls is not None and field.name not in LEFT_OUT:
             lines += [f"## {field.name}", "", *_table(cls, field.name), ""]
-    lines += ["## Traffic", "", "`workload.traffic` is one of these, by its `kind`.", ""]
+    lines += [OWN, "## Traffic", "", "`workload.traffic` is one of these, by its `kind`.", ""]
     kinds = [kind for kind in _subclasses(Traffic) if attrs.has(kind)]
     for kind in sorted(kinds, key=lambda kind: kind.name):
         lines += [f"### {kind.name}", "", *_table(kind, "workload.traffic"), ""]

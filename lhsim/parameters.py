@@ -21,7 +21,10 @@ a family of variants            a table in which one key, the tag, names the cla
 A family of variants is a base class with a text `tag`, the key that chooses, and subclasses with
 a text `name` of their own, the value that chooses them. Any attrs class that is derived from the
 base takes part as soon as it is defined; the latest of two with one name counts. The base may
-have a class method ``from_scalar(value)`` that makes a variant of a plain number or text::
+have a class method ``from_scalar(value)`` that makes a variant of a plain number or text. A base
+with a text `entry_points` may be extended by classes of the user's own, which are named by their
+import paths, or by the names that packages announce (`lhsim._own`); a text can then stand for the
+table that has only that key::
 
     class Distribution:
         tag: ClassVar[str] = "family"
@@ -52,7 +55,9 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 import attrs
 import tomli_w
 from cattrs import Converter
+from cattrs.errors import StructureHandlerNotFoundError
 
+from lhsim import _own
 from lhsim.errors import InputError, unknown_name
 from lhsim.units import Unit
 
@@ -222,18 +227,42 @@ def _structure_attrs(value: object, cls: type[Any]) -> Any:
 
 
 def _structure_variant(value: object, base: type[Any]) -> Any:
+    if isinstance(value, str) and _is_named_by(value, base):
+        return _build({}, _variant(value, base), tag=base.tag)
     if isinstance(value, str | int | float) and hasattr(base, "from_scalar"):
         return _from_scalar(value, base)
     table = dict(_table(value))
-    variants = variants_of(base)
     if base.tag not in table:
-        raise InputError("is missing", key=base.tag, allowed=", ".join(sorted(variants)))
+        allowed = ", ".join(sorted(variants_of(base))) or _own.FORM
+        raise InputError("is missing", key=base.tag, allowed=allowed)
     name = table.pop(base.tag)
     with _at(base.tag):
-        name = _structure_str(name, str)
-        if name not in variants:
-            raise unknown_name(base.tag, name, variants)
-    return _build(table, variants[name], tag=base.tag)
+        variant = _variant(_structure_str(name, str), base)
+    return _build(table, variant, tag=base.tag)
+
+
+def _variant(name: str, base: type[Any]) -> type[Any]:
+    """Return the variant with a name, be it one of the user's own."""
+    variants = variants_of(base)
+    if name in variants:
+        return variants[name]
+    if not _is_extensible(base):
+        raise unknown_name(base.tag, name, variants)
+    announced = _own.announced(base)
+    if _own.is_path(name) or name in announced:
+        return _own.load(announced.get(name, name), base)
+    error = unknown_name(base.tag, name, {*variants, *announced})
+    allowed = ", ".join(filter(None, [error.allowed, _own.FORM]))
+    raise InputError(error.problem, allowed=allowed)
+
+
+def _is_named_by(text: str, base: type[Any]) -> bool:
+    """Return whether a text names a variant, and is no plain value that makes one."""
+    return _is_extensible(base) and (_own.is_path(text) or not hasattr(base, "from_scalar"))
+
+
+def _is_extensible(base: type[Any]) -> bool:
+    return isinstance(getattr(base, "entry_points", None), str)
 
 
 def _from_scalar(value: str | int | float, base: type[Any]) -> Any:
@@ -264,7 +293,7 @@ def _build(table: Mapping[str, object], cls: type[Any], tag: str | None = None) 
         with _at(key):
             if key not in fields:
                 raise _unknown_key(key, [tag, *fields] if tag else list(fields))
-            values[key] = _CONVERTER.structure(raw, cast(Any, fields[key].type))
+            values[key] = _structure_field(raw, fields[key].type)
         _check_alone(cls, fields[key], values[key])
     for key, attribute in fields.items():
         if attribute.default is attrs.NOTHING and key not in values:
@@ -279,6 +308,16 @@ def fields_of(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
         for field in attrs.fields(attrs.resolve_types(cls, include_extras=True))
         if field.init
     }
+
+
+def _structure_field(raw: object, kind: Any) -> Any:
+    try:
+        return _CONVERTER.structure(raw, kind)
+    except StructureHandlerNotFoundError as error:  # of a user's own class
+        problem = f"no file can hold its type, {kind!r}"
+        raise InputError(
+            problem, allowed="a field of a type that lhsim.parameters names"
+        ) from error
 
 
 def _unknown_key(key: str, known: list[str]) -> InputError:
@@ -441,7 +480,7 @@ def _show(value: object) -> str:
 
 def _unstructure_attrs(instance: Any) -> dict[str, Any]:
     cls = type(instance)
-    table = {cls.tag: cls.name} if _is_variant(cls) else {}
+    table = {cls.tag: _name_of(cls)} if _is_variant(cls) else {}
     for key, attribute in fields_of(cls).items():
         value, default = getattr(instance, attribute.name), _default(attribute, instance)
         if value is None and default is not None:
@@ -450,6 +489,12 @@ def _unstructure_attrs(instance: Any) -> dict[str, Any]:
             with _at(key):
                 table[key] = _CONVERTER.unstructure(value, unstructure_as=attribute.type)
     return table
+
+
+def _name_of(variant: type[Any]) -> Any:
+    if _is_extensible(variant) and _own.is_own(variant):
+        return _own.path_of(variant)
+    return variant.name
 
 
 def _default(attribute: attrs.Attribute[Any], instance: object) -> object:

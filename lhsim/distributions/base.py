@@ -33,6 +33,7 @@ class Distribution(abc.ABC):
     __slots__ = ()
 
     tag: ClassVar[str] = "family"
+    entry_points: ClassVar[str] = "lhsim.distributions"
     name: ClassVar[str]
 
     @classmethod

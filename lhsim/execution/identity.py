@@ -2,9 +2,9 @@
 
 The key is the SHA-256 of all that a result depends on: the system with every parameter, whether
 it stands in a file or is a default; agents, duration, seed, warm-up and drain; the engine that
-runs; `lhsim.simulation.MEANING`, and the fields that a result has. Two cells of one key have the
-same result, to the bit. Descriptions, and where a parameter comes from, change no result and are
-left out.
+runs; `lhsim.simulation.MEANING`, and the fields that a result has; the code of classes of the
+user's own (`lhsim.execution.sources`). Two cells of one key have the same result, to the bit.
+Descriptions, and where a parameter comes from, change no result and are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from typing import Any
 import attrs
 import numpy as np
 
+from lhsim._own import is_own
 from lhsim.execution.cells import Cell, engine_of
+from lhsim.execution.sources import digest_of
 
 # What this lhsim is, for who has to agree with it: version, meaning and layout.
 Identity = tuple[str, int, str]
@@ -39,6 +41,8 @@ class Keys:
         ------
         TypeError
             When the system has a part that is no attrs class and no plain value.
+        InputError
+            When it has a class of the user's own whose code is in no file.
         """
         from lhsim.simulation import MEANING  # noqa: PLC0415 - imports the models
 
@@ -96,7 +100,8 @@ def _form(value: object) -> Any:
     cls: Any = type(value)
     if attrs.has(cls):
         fields = {f.name: _form(getattr(value, f.name)) for f in attrs.fields(cls)}
-        return [f"{cls.__module__}.{cls.__qualname__}", fields]
+        own = [digest_of(cls)] if is_own(cls) else []
+        return [f"{cls.__module__}.{cls.__qualname__}", fields, *own]
     if isinstance(value, Mapping):
         return {"mapping": [[_form(key), _form(item)] for key, item in value.items()]}
     if isinstance(value, np.ndarray | np.generic):

@@ -271,7 +271,7 @@ def _check_target(setting: str, chosen: Sequence[str]) -> None:
 def server_of(setting: str) -> str | None:
     """Return the architecture whose server a setting changes, None for what all systems have."""
     step = setting.partition("=")[0].partition(".")[0].strip()
-    return step if step in {"polling", "push"} else None
+    return {"polling": "polling", "push": "push", "server": "own"}.get(step)
 
 
 def _ordered(row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:

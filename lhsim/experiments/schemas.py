@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
+from lhsim import _own
 from lhsim.errors import unknown_name
 from lhsim.experiments.specification import KINDS
 from lhsim.models import System
@@ -130,6 +131,10 @@ class _Definitions:
         scalar: list[Schema] = []
         if hasattr(base, "from_scalar"):
             scalar = [{"type": ["number", "string"]}]
+        if hasattr(base, "entry_points"):  # classes of the user's own, with any keys
+            path = {"type": "string", "pattern": _own.MARK}
+            kinds.append({"type": "object", "properties": {base.tag: path}, "required": [base.tag]})
+            scalar = scalar or [path]
         return {"description": _first_line(base), "anyOf": [*scalar, *kinds]}
 
 

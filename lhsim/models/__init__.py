@@ -12,11 +12,24 @@ from lhsim.models.memory import Memory
 from lhsim.models.network import Network
 from lhsim.models.polling import Cache, Growth, PollingServer
 from lhsim.models.push import Elicitation, PushServer
+from lhsim.models.server import Server, ServerProcesses
 from lhsim.models.store import EventStore
 from lhsim.models.system import Calibration, Provenance, System
-from lhsim.models.workload import Closed, Periodic, Piece, Piecewise, Poisson, Retry, Slow, Workload
+from lhsim.models.workload import (
+    ArrivalProcess,
+    Closed,
+    OpenTraffic,
+    Periodic,
+    Piece,
+    Piecewise,
+    Poisson,
+    Retry,
+    Slow,
+    Workload,
+)
 
 __all__ = [
+    "ArrivalProcess",
     "Cache",
     "Calibration",
     "Closed",
@@ -29,6 +42,7 @@ __all__ = [
     "Growth",
     "Memory",
     "Network",
+    "OpenTraffic",
     "Outage",
     "Periodic",
     "Piece",
@@ -40,6 +54,8 @@ __all__ = [
     "RateLimit",
     "Retention",
     "Retry",
+    "Server",
+    "ServerProcesses",
     "Slow",
     "Stall",
     "Stalls",

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from lhsim.models.clients import Retries
 from lhsim.models.ledger import Countdown
-from lhsim.models.workload import START_KINDS, Closed, OpenTraffic, Piecewise, target_of
+from lhsim.models.workload import (
+    START_KINDS,
+    ArrivalProcess,
+    Closed,
+    OpenTraffic,
+    Piecewise,
+    target_of,
+)
 from lhsim.rules import start_time, time_to_next
 from lhsim.streams import Purpose
 
@@ -63,6 +70,9 @@ class Senders:
             self.life = self.send_at_a_rate
             self._schedule = traffic.schedule
             self._expected = _gap(bridge, traffic.expected)
+        elif isinstance(traffic, ArrivalProcess):
+            self.life = self.send_by_a_rule
+            self._arrivals = traffic
 
     def send_on_schedule(self, agent: int, start: float) -> Steps:
         """Send at the times of the traffic, whatever has become of the messages before."""
@@ -82,6 +92,14 @@ class Senders:
         for number in count():
             expected = self._expected.draw(agent, number)
             yield env.timeout(time_to_next(env.now, expected, self._schedule))
+            self._send(agent, number)
+
+    def send_by_a_rule(self, agent: int, start: float) -> Steps:
+        """Send at the times that the user's own rule says, whatever has become of the messages."""
+        env, seed = self._bridge.env, self._bridge.seed
+        yield env.timeout(start)
+        for number in count():
+            yield env.timeout(self._arrivals.time_to_next(agent, number, env.now, seed))
             self._send(agent, number)
 
     def send_in_turn(self, agent: int, start: float) -> Steps:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lhsim.distributions import Distribution
     from lhsim.models.polling import Polling
     from lhsim.models.push import Push
+    from lhsim.models.server import ServerProcesses
     from lhsim.models.station import Station
     from lhsim.models.system import System
 
@@ -169,7 +170,7 @@ class Bridge:
         loops = {f"cpu {number}": loop for number, loop in enumerate(self.loops)}
         return {**loops, **self.store.stations}
 
-    def _serve(self) -> Polling | Push:
+    def _serve(self) -> Polling | Push | ServerProcesses:
         polling, faults = self.system.polling, self.system.faults
         if polling is not None and (polling.client_timeout is not None or cuts(faults)):
             return ImpatientPolling(polling, self)

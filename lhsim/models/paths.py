@@ -65,7 +65,7 @@ def changed(system: System, path: str, number: float) -> System:
 
 def _changed(owner: Any, steps: list[str], number: float, path: str) -> Any:
     name, *rest = steps
-    inner = getattr(owner, name)
+    inner = getattr(owner, _field(owner, name))
     if rest:
         new = _changed(inner, rest, number, path)
     else:
@@ -90,16 +90,25 @@ def _owner(system: System, path: str) -> tuple[Any, str]:
     *way, last = path.removesuffix(FACTOR).split(".")
     for step in way:
         _check_step(owner, step, path)
-        owner = getattr(owner, step)
+        owner = getattr(owner, _field(owner, step))
     _check_step(owner, last, path)
-    return owner, last
+    return owner, _field(owner, last)
 
 
 def _check_step(owner: Any, step: str, path: str) -> None:
-    known = [field.name for field in attrs.fields(type(owner))] if attrs.has(type(owner)) else []
+    known = _fields(owner) if attrs.has(type(owner)) else {}
     if step not in known:
         allowed = ", ".join(known) or "a parameter that the system has"
         raise InputError(f"the system has no {step!r} there", key=path, allowed=allowed)
+
+
+def _fields(owner: Any) -> dict[str, str]:
+    """Return the names of the fields of a description, by their names in a file."""
+    return {field.alias or field.name: field.name for field in attrs.fields(type(owner))}
+
+
+def _field(owner: Any, step: str) -> str:
+    return _fields(owner)[step]
 
 
 def _numeric(owner: Any, name: str) -> bool:

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from lhsim.errors import InputError
 from lhsim.models.stage import Stage
-from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise, Workload, target_of
+from lhsim.models.workload import (
+    START_KINDS,
+    ArrivalProcess,
+    OpenTraffic,
+    Piecewise,
+    Workload,
+    target_of,
+)
 from lhsim.rules import start_time, time_to_next
 from lhsim.streams import Purpose
 
@@ -78,5 +85,10 @@ def _times(workload: Workload, agent: int, start: float, until: float, seed: int
                 return found
             found.append(now)
             number += 1
+    if isinstance(traffic, ArrivalProcess):
+        found, now = [], start
+        while (now := now + traffic.time_to_next(agent, len(found), now, seed)) < until:
+            found.append(now)
+        return found
     allowed = "poisson, periodic or piecewise: a closed loop has no times of its own"
     raise InputError(f"is {traffic.name}", key="workload.traffic", allowed=allowed)

@@ -13,6 +13,7 @@ from lhsim.models.memory import Memory
 from lhsim.models.network import Network
 from lhsim.models.polling import PollingServer
 from lhsim.models.push import PushServer
+from lhsim.models.server import Server
 from lhsim.models.store import EventStore
 from lhsim.models.workload import Workload
 from lhsim.units import Seconds
@@ -69,7 +70,7 @@ class Calibration:
 class System:
     """A server of one architecture, with the agents, the network and the store around it.
 
-    Exactly one of `polling` and `push` is there.
+    Exactly one of `polling`, `push` and `server`, which is one of the user's own, is there.
     """
 
     name: str
@@ -80,20 +81,27 @@ class System:
     store: EventStore = Factory(EventStore)
     polling: PollingServer | None = None
     push: PushServer | None = None
+    own_server: Server | None = field(default=None, alias="server")  # `server` in a file
     memory: Memory = Factory(Memory)
     faults: tuple[Fault, ...] = ()
     calibration: Calibration | None = None
 
     def __attrs_post_init__(self) -> None:
-        if (self.polling is None) == (self.push is None):
-            problem = "is missing" if self.polling is None else "stands beside push"
-            raise InputError(problem, key="polling", allowed="exactly one of polling and push")
+        self._check_server()
         push = self.push
         comes_back = push is None or push.reconnect is not None or push.asks_by_reply
         if cuts(self.faults) and not comes_back:
             allowed = "a distribution where a fault cuts connections"
             raise InputError("is missing", key="push.reconnect", allowed=allowed)
         self._check_samples()
+
+    def _check_server(self) -> None:
+        servers = {"polling": self.polling, "push": self.push, "server": self.own_server}
+        there = [name for name, one in servers.items() if one is not None]
+        if len(there) != 1:
+            key, *others = there or ["polling"]
+            problem = f"stands beside {' and '.join(others)}" if there else "is missing"
+            raise InputError(problem, key=key, allowed="exactly one of polling, push and server")
 
     def _check_samples(self) -> None:
         """Refuse samples of what is no parameter of this system, or out of its range."""
@@ -109,15 +117,17 @@ class System:
                 raise InputError(error.problem, key=key, allowed=error.allowed) from None
 
     @property
-    def server(self) -> PollingServer | PushServer:
+    def server(self) -> PollingServer | PushServer | Server:
         """The server of its architecture."""
-        server = self.polling or self.push
+        server = self.polling or self.push or self.own_server
         assert server is not None
         return server
 
     @property
     def architecture(self) -> str:
-        """``"polling"`` or ``"push"``."""
+        """``"polling"``, ``"push"``, or ``"own"`` for a server of the user's own."""
+        if self.own_server is not None:
+            return "own"
         return "polling" if self.polling is not None else "push"
 
     def offered_load(self, agents: int) -> float | None:

@@ -32,6 +32,7 @@ class Traffic(abc.ABC):
     """When an agent sends its messages."""
 
     tag: ClassVar[str] = "kind"
+    entry_points: ClassVar[str] = "lhsim.traffic"
     name: ClassVar[str]
 
     @property
@@ -52,6 +53,38 @@ class OpenTraffic(Traffic):
     @abc.abstractmethod
     def gap(self) -> Distribution:
         """From one message to the next [s]."""
+
+
+class ArrivalProcess(Traffic):
+    """Messages at the times of a rule of one's own, which do not depend on the server.
+
+    A subclass is an attrs class. Gaps that are independent of each other are `OpenTraffic`.
+    """
+
+    @property
+    @abc.abstractmethod
+    def rate_per_agent(self) -> float:
+        """Messages that an agent offers in the mean, in the long run [1/s]."""
+
+    @property
+    def steady(self) -> bool:
+        """Whether the load goes on as it is: it neither ends nor comes in bursts."""
+        return True
+
+    @abc.abstractmethod
+    def time_to_next(self, agent: int, number: int, now: float, seed: int) -> float:
+        """Return how long it takes from `now` until an agent sends a message [s].
+
+        Parameters
+        ----------
+        agent, number
+            Whose message it is, and the how manieth of this agent, from 0 on. What is random is
+            ``uniform(seed, Purpose.MESSAGE_GAP, agent, number)`` of `lhsim.streams`.
+        now
+            When the one before it was sent, or the agent started [s].
+        seed
+            Of the run.
+        """
 
 
 @frozen(slots=False)

@@ -35,10 +35,11 @@ MOST_WAITING = 100_000  # messages, each of which takes memory
 def lower_bound(system: System, agents: int) -> float | None:
     """Return a lower bound of the mean end-to-end latency [s]; infinite where there is no mean.
 
-    None for a closed loop, whose messages do not come at random times.
+    None for a closed loop, whose messages do not come at random times, and for a server of the
+    user's own, whose protocol nobody knows here.
     """
     rate = admitted_load(system, agents)
-    if rate is None:
+    if rate is None or system.own_server is not None:
         return None
     if system.polling is not None:
         return _polling(system, system.polling, agents)
@@ -142,11 +143,12 @@ def polling_load(system: System, server: PollingServer, agents: int, rate: float
 def saturation(system: System) -> float | None:
     """Return the agents at which the loops are busy for `SATURATION` of the time, costs warm.
 
-    None for a closed loop. It is right where the load grows in proportion to the agents.
+    None for a closed loop, and for a server of the user's own. It is right where the load grows in
+    proportion to the agents.
     """
     some = 1000
     rate = admitted_load(system, some)
-    if rate is None:
+    if rate is None or system.own_server is not None:
         return None
     if system.polling is not None:
         load = polling_load(system, system.polling, some, rate)
@@ -162,8 +164,10 @@ def settling_time(system: System, agents: int) -> float:
     connection connect once. That work W leaves a queue, while messages go on to use a share rho of
     the busiest station: it is gone after W / (1 - rho). Where the station saturates anyway,
     messages wait behind the start, W, which is then not waited for if it takes more than
-    `MOST_WAITING` of them.
+    `MOST_WAITING` of them. What a server of the user's own does in the beginning is not known: 0.
     """
+    if system.own_server is not None:
+        return 0.0
     rate = admitted_load(system, agents) or 0.0
     cpu = system.cpu
     if system.polling is not None:

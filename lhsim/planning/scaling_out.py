@@ -17,9 +17,9 @@ from lhsim.checks import whole
 from lhsim.errors import InputError
 
 if TYPE_CHECKING:
-    from lhsim.models import PollingServer, PushServer, System
+    from lhsim.models import PollingServer, PushServer, Server, System
 
-Server = TypeVar("Server", "PollingServer", "PushServer")
+AnyServer = TypeVar("AnyServer", "PollingServer", "PushServer", "Server")
 
 
 @frozen
@@ -73,6 +73,7 @@ def scaled_out(system: System, servers: int) -> System:
         store=evolve(store, connections=store.connections * servers),
         polling=system.polling and _admitting(system.polling, servers),
         push=system.push and _admitting(system.push, servers),
+        server=system.own_server and _admitting(system.own_server, servers),
         memory=evolve(memory, baseline=memory.baseline * servers),
     )
 
@@ -82,7 +83,9 @@ def scaled_out_name(name: str) -> str:
     return f"{name}, scaled out"
 
 
-def _admitting(server: Server, servers: int) -> Server:
+def _admitting(server: AnyServer, servers: int) -> AnyServer:
     """Return a server with so many times its limit of connections, where it has one."""
     limit = server.connections
-    return server if limit is None else evolve(server, connections=limit * servers)
+    if limit is None:
+        return server
+    return evolve(server, connections=limit * servers)  # type: ignore[misc] # all have attrs

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lhsim.errors import InputError, unknown_name
 from lhsim.models.faults import Disconnect, Fault, Outage
+from lhsim.models.workload import ArrivalProcess
 
 if TYPE_CHECKING:
     from lhsim.metrics.account import Window
@@ -23,9 +24,9 @@ def _has(kind: type[Fault]) -> Callable[[System], bool]:
     return lambda system: any(isinstance(fault, kind) for fault in system.faults)
 
 
-# The options that the compiled engine does not cover, and whether a system uses them. With these a
-# client has several requests under way, of which it has given up all but the last; in the compiled
-# engine an agent has one place for its request.
+# The options that the compiled engine does not cover, and whether a system uses them. With most of
+# these a client has several requests under way, of which it has given up all but the last; in the
+# compiled engine an agent has one place for its request. The rest is Python of the user's own.
 ONLY_WITH_SIMPY: Mapping[str, Callable[[System], bool]] = {
     "workload.retry": lambda system: system.workload.retry is not None,
     "polling.client_timeout": lambda system: (
@@ -33,6 +34,10 @@ ONLY_WITH_SIMPY: Mapping[str, Callable[[System], bool]] = {
     ),
     "faults.outage": _has(Outage),
     "faults.disconnect": _has(Disconnect),
+    "server": lambda system: system.own_server is not None,
+    "workload.traffic of one's own": lambda system: isinstance(
+        system.workload.traffic, ArrivalProcess
+    ),
 }
 
 

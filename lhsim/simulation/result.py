@@ -36,7 +36,7 @@ class Result:
     """What one run showed."""
 
     system: str
-    architecture: str  # "polling" or "push"
+    architecture: str  # "polling", "push" or "own"
     agents: int
     duration: float  # asked for [s]
     horizon: float  # simulated [s]

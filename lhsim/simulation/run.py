@@ -14,7 +14,7 @@ import numpy as np
 
 from lhsim.metrics import AgentCommunicationMetrics, Latency
 from lhsim.metrics.account import Account, Counters, Outcome, State, Window
-from lhsim.models.workload import Closed, Piecewise
+from lhsim.models.workload import ArrivalProcess, Closed, Piecewise
 from lhsim.simulation.result import MS, Result
 
 if TYPE_CHECKING:
@@ -250,6 +250,8 @@ def _steady(system: System) -> bool:
     traffic = system.workload.traffic
     if isinstance(traffic, Closed):
         return traffic.messages is None
+    if isinstance(traffic, ArrivalProcess) and not traffic.steady:
+        return False
     return not isinstance(traffic, Piecewise) and not system.faults
 
 

@@ -95,6 +95,12 @@ def test_settings(refused, setting, part):
             "store.query.samples",
         ),
         ('name = "x"\n', "polling: is missing"),
+        ('name = "x"\nserver = "no_module:X"', "server: there is no module no_module; allowed: "),
+        (
+            'name = "x"\nserver = "json:JSON"',
+            "server: unknown server 'json:JSON'; allowed: package.",
+        ),
+        ('name = "x"\n[server]\nkind = "json:dumps"', "server.kind: json:dumps is no server; all"),
         ("", "is missing"),
     ],
 )

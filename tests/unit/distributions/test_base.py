@@ -31,6 +31,7 @@ PUBLIC = """
 
 def concrete_classes(base=Distribution):
     own = [cls for cls in base.__subclasses__() if "__attrs_attrs__" in vars(cls)]
+    own = [cls for cls in own if cls.__module__.startswith("lhsim.")]
     return own + [sub for cls in base.__subclasses__() for sub in concrete_classes(cls)]
 
 
