@@ -43,6 +43,7 @@ from lhsim.experiments.planning_cli import capacity, sensitivity
 from lhsim.experiments.reporting_cli import report
 from lhsim.experiments.serve import add_commands
 from lhsim.experiments.validate import validate
+from lhsim.experiments.start import first_lines, init
 
 
 def main() -> None:
@@ -95,11 +96,16 @@ def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> 
         ctx.exit()
 
 
-@click.group(cls=Experiments, no_args_is_help=False, context_settings={"max_content_width": 100})
+@click.group(
+    cls=Experiments, invoke_without_command=True, context_settings={"max_content_width": 100}
+)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False,
               callback=_show_version, help="Show the version and exit.")  # fmt: skip
-def lhsim() -> None:
+@click.pass_context
+def lhsim(ctx: click.Context) -> None:
     """Simulate agents that exchange messages by polling or by event push."""
+    if ctx.invoked_subcommand is None:
+        click.echo(first_lines())
 
 
 def _options(folder: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -262,6 +268,7 @@ def _read(given: dict[str, Any]) -> Options:
     )
 
 
+lhsim.add_command(init)
 lhsim.add_command(measure)
 lhsim.add_command(capacity)
 lhsim.add_command(sensitivity)

@@ -6,6 +6,7 @@ of a number, of each number of a list, or of a whole distribution, whose shape i
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
@@ -98,8 +99,10 @@ def _owner(system: System, path: str) -> tuple[Any, str]:
 def _check_step(owner: Any, step: str, path: str) -> None:
     known = _fields(owner) if attrs.has(type(owner)) else {}
     if step not in known:
+        nearest = difflib.get_close_matches(step, known, n=1)
+        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
         allowed = ", ".join(known) or "a parameter that the system has"
-        raise InputError(f"the system has no {step!r} there", key=path, allowed=allowed)
+        raise InputError(f"the system has no {step!r} there{hint}", key=path, allowed=allowed)
 
 
 def _fields(owner: Any) -> dict[str, str]:

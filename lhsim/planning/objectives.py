@@ -39,6 +39,7 @@ _UNITS = {
     "throughput": PER_SECOND,
     "memory": BYTE,
 }
+METRICS = ("p50", "p95", "p99", *_UNITS)  # and any other quantile
 _FORM = re.compile(r"\s*([A-Za-z][\w.]*)\s*(<=|>=|<|>)\s*(\S.*?)\s*")
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 _ALLOWED = "METRIC<VALUE or METRIC>VALUE, such as p99<1500ms"
@@ -136,7 +137,7 @@ def _unit(metric: str) -> Unit:
     if match and float(match[1]) > 0:
         return SECOND
     if metric not in _UNITS:
-        raise unknown_name("metric", metric, ["p50", "p95", "p99", *_UNITS], source="--slo")
+        raise unknown_name("metric", metric, METRICS, source="--slo")
     return _UNITS[metric]
 
 

@@ -25,13 +25,13 @@ import numpy as np
 from attrs import frozen
 
 from lhsim.distributions import Distribution
-from lhsim.errors import InputError, LhsimError
+from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.execution import Runner, running
 from lhsim.models import System, paths
 from lhsim.models.workload import check_count
 from lhsim.planning.crossings import Task, crossings
 from lhsim.planning.levels import Question, judge, run_all
-from lhsim.planning.objectives import Objective, parse_objectives
+from lhsim.planning.objectives import METRICS, Objective, parse_objectives
 from lhsim.simulation.engines import choose
 from lhsim.streams import check_seed
 
@@ -389,7 +389,10 @@ def _with(system: System, factor: Factor, value: float) -> System:
 
 def _objective(metric: str) -> Objective:
     """Return an objective that reads the metric; its limit does not matter."""
-    return parse_objectives([metric + _ANY_LIMIT.get(metric, "<1s")])[0]
+    try:
+        return parse_objectives([metric + _ANY_LIMIT.get(metric, "<1s")])[0]
+    except InputError:
+        raise unknown_name("metric", metric, [*METRICS, KNEE], source="--metric") from None
 
 
 def _effects(

@@ -133,7 +133,7 @@ def test_an_unknown_experiment(refused):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["scaling", "--agnets", "10"], ["scaling", "10"], ["latency", "--agents-per-server", "2"]],
+    [["scaling", "--agnets", "10"], ["scaling", "10"], ["latency", "--agents-per-server", "2"]],
 )
 def test_usage(refused, arguments):
     assert refused(*arguments)

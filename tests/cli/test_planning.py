@@ -174,6 +174,7 @@ class TestSensitivity:
             (["--range", "cpu.send*=2..1"], "--range: 'cpu.send*=2..1' is no range"),
             (["--range", "cpu.sned*=1..2"], "--range: cpu.sned*: the system has no 'sned'"),
             (["--metric", "p98x"], "unknown metric 'p98x'"),
+            (["--metric", "knees"], "unknown metric 'knees' (did you mean 'knee'?)"),
         ],
     )
     def test_bad_input_is_one_line(self, mm1, capsys, arguments, part):

@@ -1,0 +1,91 @@
+"""The first minutes: `lhsim` without arguments, and `lhsim init`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+import lhsim as library
+from lhsim.experiments import cli
+from lhsim.experiments.specification import load_sweep
+from lhsim.experiments.start import FIRST_COMMANDS
+
+
+def test_without_arguments_it_says_where_to_begin(folder, capsys):
+    assert cli.run([]) == 0
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert captured.err == ""
+    assert 3 <= len(lines) <= 6
+    assert max(map(len, lines)) <= 80
+    assert all(command in captured.out for command in FIRST_COMMANDS)
+
+
+@pytest.mark.parametrize("command", FIRST_COMMANDS)
+def test_the_first_commands_are_commands(command):
+    program, name, *arguments = shlex.split(command)
+    assert program == "lhsim"
+    if name == "--help":
+        return
+    context = cli.lhsim.commands[name].make_context(name, list(arguments))
+    assert context.params
+
+
+@pytest.mark.parametrize("place", [[], ["my study/one"]])
+def test_what_init_writes_runs_as_it_is(folder, capsys, monkeypatch, place):
+    assert cli.run(["init", *place]) == 0
+    steps = [shlex.split(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    if place:
+        assert steps.pop(0) == ["cd", "my study/one"]
+        monkeypatch.chdir(folder / place[0])
+    for program, *arguments in steps:
+        assert program == "lhsim"
+        assert cli.run([*arguments, "--quiet", "--replications", "1", "--duration", "12"]) == 0
+        printed = capsys.readouterr()
+        assert "server" in printed.out
+        assert printed.err == ""
+    assert Path("results/sweep/runs.parquet").exists()
+
+
+def test_the_alternatives_in_the_comments_of_the_model_hold(folder, capsys):
+    """What stands in a comment is taken in place of what stands there."""
+    assert cli.run(["init"]) == 0
+    text = Path("server.toml").read_text()
+    table = text[text.index("[polling]") : text.index("# Push instead")]
+    text = text.replace(table, "").replace("# [push]\n# connections", "[push]\nconnections")
+    for line in ("[calibration]", "source =", "agents ="):
+        assert f"# {line}" in text
+        text = text.replace(f"# {line}", line)
+    Path("push.toml").write_text(text)
+    system = library.load_system("./push.toml")
+    assert system.push.connections == 1000
+    assert system.calibration.agents == (10, 500)
+    for topology in ("ring", "pair", "random", "hub", "broadcast"):
+        library.load_system("./server.toml", [f"workload.topology={topology}"])
+
+
+def test_the_experiment_names_the_model(folder, capsys):
+    assert cli.run(["init"]) == 0
+    assert load_sweep("./sweep.toml").systems == ("./server.toml",)
+
+
+@pytest.mark.parametrize("there", ["server.toml", "sweep.toml"])
+def test_init_overwrites_nothing(folder, capsys, there):
+    Path("study").mkdir()
+    Path("study", there).write_text("mine")
+    assert cli.run(["init", "study"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"lhsim: error: study/{there}: is there, and is not overwritten; allowed: another folder\n"
+    )
+    assert [path.name for path in Path("study").iterdir()] == [there]
+    assert Path("study", there).read_text() == "mine"
+
+
+def test_init_in_what_is_no_folder(folder, capsys):
+    Path("file").write_text("")
+    assert cli.run(["init", "file/study"]) == 2
+    assert capsys.readouterr().err.startswith("lhsim: error: file/study: cannot be written: ")
