@@ -30,7 +30,7 @@ def test_the_first_commands_are_commands(command):
     if name == "--help":
         return
     context = cli.lhsim.commands[name].make_context(name, list(arguments))
-    assert context.params
+    assert context.info_name == name
 
 
 @pytest.mark.parametrize("place", [[], ["my study/one"]])
