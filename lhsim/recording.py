@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,12 @@ from lhsim.metrics.alerts import (
     success_percent,
 )
 from lhsim.models.workload import Workload
+from lhsim.report.notebook import card
 from lhsim.units import Seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ARCHITECTURES = ("polling", "push")
 Architecture = Literal["polling", "push"]
@@ -142,6 +147,25 @@ class Recording:
             times = self.times(what)  # pandas leaves out what is NaN
             found |= {f"{what}_p{round(100 * q)}": float(times.quantile(q)) for q in QUANTILES}
         return found
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy row per figure of `measures`."""
+        return pd.DataFrame(list(self.measures().items()), columns=["metric", "value"])
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw which part of the messages takes longer than a time, and return the figure."""
+        from lhsim.analysis.curves import tail_of, tail_plot  # noqa: PLC0415
+
+        curves = {what: tail_of(self.times(what).dropna()) for what in ENDS}
+        return tail_plot({what: curve for what, curve in curves.items() if len(curve[0])}, ax)
+
+    def _repr_html_(self) -> str:
+        manifest = self.manifest
+        headline = (
+            f"{manifest.architecture}: {manifest.agents:,} agents, {manifest.offered_load:g} "
+            f"messages/s for {manifest.duration:g} s, seed {manifest.seed}"
+        )
+        return card(headline, manifest.doubts, self.to_frame())
 
     def _throughput(self) -> float:
         manifest, at = self.manifest, self.messages["delivered_s"]

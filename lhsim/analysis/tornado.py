@@ -13,23 +13,33 @@ MOST_BARS = 12
 _LATENCIES = ("p", "mean")
 
 
-def tornado_plot(found: Mapping[str, Any]) -> Figure:
-    """Return a figure with a tornado for each metric.
+def tornado_plot(
+    found: Mapping[str, Any], ax: Axes | None = None, metric: str | None = None
+) -> Figure:
+    """Return a figure with a tornado for each metric, or for one of them.
 
     Parameters
     ----------
     found
         ``base``, a value for each metric, and ``effects``, each with ``metric``, ``path``,
         ``at_low`` and ``at_high`` in the unit of the metric.
+    ax
+        Where to draw one metric; a figure of its own when None.
+    metric
+        The only one; None: all of them, or with `ax` the first.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - a late import keeps others quick
 
-    metrics = list(found["base"])
+    metrics = list(found["base"]) if metric is None else [metric]
+    if ax is not None:
+        effects = [one for one in found["effects"] if one["metric"] == metrics[0]]
+        _tornado(ax, metrics[0], found["base"][metrics[0]], effects)
+        return ax.get_figure(root=True)  # type: ignore[return-value]
     figure = Figure(figsize=(5.5 * len(metrics), 4.8), layout="constrained")
-    for position, metric in enumerate(metrics, start=1):
-        ax = figure.add_subplot(1, len(metrics), position)
-        effects = [one for one in found["effects"] if one["metric"] == metric]
-        _tornado(ax, metric, found["base"][metric], effects)
+    for position, name in enumerate(metrics, start=1):
+        part = figure.add_subplot(1, len(metrics), position)
+        effects = [one for one in found["effects"] if one["metric"] == name]
+        _tornado(part, name, found["base"][name], effects)
     figure.suptitle(f"{found['system']}, {found['agents']:,} agents: one parameter at a time")
     return figure
 

@@ -13,9 +13,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim.calibration.components import provenance, with_components
@@ -33,6 +34,11 @@ from lhsim.library import load_system
 from lhsim.models.paths import changed, is_whole
 from lhsim.models.system import Calibration, Provenance, System
 from lhsim.recording import Recording
+from lhsim.report.notebook import card
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SAMPLES = 40  # of the parameters, for their uncertainty
 SAMPLES_SEED = 1
@@ -74,17 +80,7 @@ class Calibrated:
                 {"level": level.name, "runs": len(level.runs), "saturated": level.saturated}
                 for level in self.levels
             ],
-            "targets": [
-                {
-                    "level": self.levels[target.level].name,
-                    "metric": target.measure,
-                    "live": target.live,
-                    "error": target.error,
-                    "simulated": value,
-                    "miss": value / target.live - 1,
-                }
-                for target, value in zip(self.targets, self.simulated, strict=True)
-            ],
+            "targets": self.to_frame().to_dict("records"),
             "unknowns": [
                 {"name": name, "value": value, "deviation": self.deviation[name]}
                 for name, value in pairs
@@ -95,6 +91,40 @@ class Calibrated:
                 for one, other, correlation in self.alike
             ],
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy row per level and figure that was fitted; times are in seconds."""
+        return pd.DataFrame(
+            {
+                "level": self.levels[target.level].name,
+                "metric": target.measure,
+                "live": target.live,
+                "error": target.error,
+                "simulated": value,
+                "miss": value / target.live - 1,
+            }
+            for target, value in zip(self.targets, self.simulated, strict=True)
+        )
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw by how much the fit misses each figure, beside its error; return the figure."""
+        from lhsim.analysis.curves import Interval, difference_plot  # noqa: PLC0415
+
+        rows = []
+        for target, value in zip(self.targets, self.simulated, strict=True):
+            name = f"{self.levels[target.level].name}: {target.measure}"
+            miss = value / target.live - 1
+            rows.append(Interval(name, miss, miss - target.error, miss + target.error))
+        return difference_plot(rows, "simulated less live, with the error of the live figure", ax)
+
+    def _repr_html_(self) -> str:
+        alike = [
+            f"these runs cannot tell apart {one} and {other} (correlation {correlation:+.2f})"
+            for one, other, correlation in self.alike
+        ]
+        runs = sum(len(level.runs) for level in self.levels)
+        headline = f"{self.system.name}: calibrated on {runs} runs at {len(self.levels)} loads"
+        return card(headline, alike, self.to_frame())
 
 
 def calibrate(

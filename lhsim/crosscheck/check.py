@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim.calibration.levels import Level, falls_behind, is_busy, levels, log_paces
@@ -43,6 +44,11 @@ from lhsim.crosscheck.metrics import (
 from lhsim.errors import InputError
 from lhsim.models.system import System
 from lhsim.recording import Recording
+from lhsim.report.notebook import card
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FAMILY = 0.05  # chance to reject a true model
 FEWEST_RUNS = 5  # simulated, of a level: fewer show no spread
@@ -108,6 +114,32 @@ class Crosscheck:
             }
             for found in self.findings
         ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy row per level and metric; times are in seconds."""
+        rows = self.to_dicts()
+        for row in rows:
+            for name in ("live", "simulated"):
+                low, high = row.pop(f"{name}_interval") or (None, None)
+                row |= {f"{name}_low": low, f"{name}_high": high}
+        return pd.DataFrame(rows)
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw by how much the simulation is off, with both uncertainties; return the figure."""
+        from lhsim.analysis.curves import Interval, difference_plot  # noqa: PLC0415
+
+        rows = [
+            Interval(f"{one.level}: {one.metric}", one.relative_error, *one.difference, one.kind)
+            for one in self.findings
+            if math.isfinite(one.relative_error) and one.kind != NOTHING
+        ]
+        return difference_plot(rows, "simulated less live", ax)
+
+    def _repr_html_(self) -> str:
+        sentences = [*self.reasons, self.coverage.sentence(), *self.notes]
+        columns = ["level", "metric", "live", "simulated", "relative_error", "verdict"]
+        frame = self.to_frame()[columns]
+        return card(f"{self.system} is {self.verdict}", sentences, frame)
 
 
 @frozen(eq=False)

@@ -10,9 +10,8 @@ from lhsim.experiments.commands import describe, show
 from lhsim.experiments.options import DONE, NOT_KEPT
 from lhsim.experiments.planning import carry_out, loaded
 from lhsim.models import System
-from lhsim.planning.levels import AGENTS
 from lhsim.planning.search import Capacity, answer, ask
-from lhsim.report.capacity import capacity_sentences, capacity_table
+from lhsim.report.capacity import capacity_table
 
 WIDTH = 80  # of the text, in columns
 
@@ -46,8 +45,6 @@ def _formatted(found: Capacity, system: System, how: str) -> str:
         return json.dumps(found.to_dict(), indent=2, allow_nan=False)
     what = found.vary if found.agents is None else f"{found.vary}, {found.agents:,} agents"
     title = f"{system.name}, {describe(system.workload)}; varied: {what}"
-    data = {**found.to_dict(), "confidence": found.confidence, "agents": found.agents}
-    data |= {"is_agents": found.vary == AGENTS, "check": found.check and found.check.value}
-    data |= {"verdict": found.check and found.check.verdict, "objectives": found.objectives}
-    lines = [part for line in capacity_sentences(data) for part in wrap(line, WIDTH)]
+    data = {**found.to_dict(), "objectives": found.objectives}
+    lines = [part for line in found.sentences() for part in wrap(line, WIDTH)]
     return "\n".join([*lines, "", *wrap(title, WIDTH), "", capacity_table(data)])

@@ -42,8 +42,8 @@ from lhsim.experiments.options import (
 from lhsim.experiments.planning_cli import capacity, sensitivity
 from lhsim.experiments.reporting_cli import report
 from lhsim.experiments.serve import add_commands
-from lhsim.experiments.validate import validate
 from lhsim.experiments.start import first_lines, init
+from lhsim.experiments.validate import validate
 
 
 def main() -> None:

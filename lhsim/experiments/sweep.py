@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from html import escape
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,8 +222,8 @@ class Sweep:
                    "p95_latency_ms", "p99_latency_ms", "messages_per_second", "utilization",
                    "bottleneck", "overloaded", "extrapolated"]  # fmt: skip
         table: str = shown[columns].to_html(index=False, float_format=lambda value: f"{value:.4g}")
-        notes = "".join(f"<p>{name}: {knee.sentence()}</p>" for name, knee in self.knees.items())
-        return table + notes
+        notes = (escape(f"{name}: {knee.sentence()}") for name, knee in self.knees.items())
+        return table + "".join(f"<p>{note}</p>" for note in notes)
 
 
 def sweep(

@@ -32,11 +32,16 @@ from lhsim.models.workload import check_count
 from lhsim.planning.crossings import Task, crossings
 from lhsim.planning.levels import Question, judge, run_all
 from lhsim.planning.objectives import METRICS, Objective, parse_objectives
+from lhsim.report.notebook import card
 from lhsim.simulation.engines import choose
 from lhsim.streams import check_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from lhsim.planning.levels import OnDone
 
@@ -92,6 +97,41 @@ class Sensitivity:
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain data; quantities are in base units."""
         return attrs.asdict(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy row per metric and parameter, the one that moves it most first."""
+        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
+
+        rows = [attrs.asdict(one) for one in self.effects]
+        for row in rows:
+            for name in ("mu_star", "sigma"):
+                row[f"{name}_low"], row[f"{name}_high"] = row.pop(f"{name}_interval")
+        return pd.DataFrame(rows)
+
+    def plot(self, ax: Axes | None = None, *, metric: str | None = None) -> Figure:
+        """Draw what each parameter alone does to a metric, and return the figure.
+
+        Parameters
+        ----------
+        ax
+            Where to draw; a figure of its own when None.
+        metric
+            One of `base`; None: all of them side by side, or with `ax` the first.
+
+        Raises
+        ------
+        InputError
+            When there is no such metric.
+        """
+        from lhsim.analysis.tornado import tornado_plot  # noqa: PLC0415 - as late as matplotlib
+
+        if metric is not None and metric not in self.base:
+            raise unknown_name("metric", metric, self.base, key="metric")
+        return tornado_plot(self.to_dict(), ax, metric)
+
+    def _repr_html_(self) -> str:
+        base = [f"{metric}: {value:.4g}" for metric, value in self.base.items()]
+        return card(f"{self.system}, {self.agents:,} agents", base, self.to_frame())
 
 
 @frozen

@@ -27,10 +27,16 @@ from lhsim.models.workload import check_count
 from lhsim.planning.levels import AGENTS, MOST_AGENTS, Evaluation, Question, evaluate
 from lhsim.planning.objectives import parse_objectives
 from lhsim.planning.uncertainty import Spread, combined, spread_of
+from lhsim.report.capacity import capacity_sentences
+from lhsim.report.notebook import card
 from lhsim.simulation.engines import choose
 from lhsim.streams import check_seed
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from lhsim.planning.levels import OnDone
 
 TOLERANCE = 0.01  # width of a bracket at which bisection ends, as a part of it
@@ -87,6 +93,52 @@ class Capacity:
             "evaluations": [_plain(one) for one in self.evaluations],
             "extrapolated": self.extrapolated,
         }
+
+    def sentences(self) -> list[str]:
+        """Return the answer in words."""
+        data = {**self.to_dict(), "confidence": self.confidence, "objectives": self.objectives}
+        data |= {"is_agents": self.vary == AGENTS, "check": self.check and self.check.value}
+        return capacity_sentences(data | {"verdict": self.check and self.check.verdict})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy row per level and objective; figures are in base units."""
+        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
+
+        return pd.DataFrame(
+            {
+                self.vary: level["value"],
+                "objective": figure["objective"],
+                "figure": figure["value"],
+                "ci_low": figure["interval"][0],
+                "ci_high": figure["interval"][1],
+                "lower_bound": figure["lower_bound"],
+                **{key: level[key] for key in ("replications", "overloaded", "extrapolated")},
+                "verdict": level["verdict"],
+            }
+            for level in self.to_dict()["evaluations"]
+            for figure in level["figures"]
+        )
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw the levels by the room that they leave to the limit, and return the figure."""
+        from lhsim.analysis.curves import Interval, search_plot  # noqa: PLC0415
+
+        points = [
+            {
+                "value": one.value,
+                "margin": min(figure.margin for figure in one.figures),
+                "verdict": one.verdict,
+            }
+            for one in self.evaluations
+        ]
+        answer, found = None, self.crossing
+        if found is not None:
+            answer = Interval(f"{self.vary}: {found.value:,g}", found.value, *found.interval)
+        return search_plot(points, answer, self.vary, ax)
+
+    def _repr_html_(self) -> str:
+        headline, *sentences = self.sentences()
+        return card(f"{self.system}: {headline}", sentences, self.to_frame())
 
 
 def capacity(

@@ -23,9 +23,12 @@ from lhsim.metrics.alerts import (
     of_minute,
     success_percent,
 )
+from lhsim.report.notebook import card
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MS = 1e3
 MB = 1e6
@@ -198,9 +201,18 @@ class Result:
         """Return the run in a few lines for people."""
         return "\n".join(_summary(self))
 
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Draw which part of the messages takes longer than a latency, and return the figure."""
+        from lhsim.analysis.curves import tail_plot  # noqa: PLC0415 - as late as matplotlib
+
+        count = max(self.latency.count + self.latency.pending, 1)
+        part = np.geomspace(1.0, 1 / count, 200)
+        latency = [self.latency.quantile(float(1 - p)) for p in part]
+        return tail_plot({f"{self.system}, {self.agents:,} agents": (latency, part)}, ax)
+
     def _repr_html_(self) -> str:
-        lines = "".join(f"<li>{line}</li>" for line in _summary(self)[1:])
-        return f"<b>{_summary(self)[0]}</b><ul>{lines}</ul>"
+        headline, *sentences = _summary(self)
+        return card(headline, sentences)
 
 
 def _summary(result: Result) -> list[str]:

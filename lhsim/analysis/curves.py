@@ -1,0 +1,152 @@
+"""Plots of single answers: the tail of latencies, a search for a capacity, differences of figures.
+
+Each draws on the axes that are given, or on a figure of its own, and returns the figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#c44e25", "#1f6fb4", "#3a8f4d", "#7d55a8", "#8a6d1f", "#5b5b5b")
+MARKS = {"kept": ("o", "#3a8f4d"), "violated": ("x", "#c44e25"), "undecided": ("s", "#8a6d1f")}
+MS = 1e3
+PERCENT = 1e2
+
+
+@frozen
+class Interval:
+    """A figure with its interval, and what is said of it."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    verdict: str = ""
+
+
+def tail_plot(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], ax: Axes | None = None) -> Figure:
+    """Draw which part of the messages takes longer than a latency, both logarithmic.
+
+    Parameters
+    ----------
+    curves
+        By name: latencies [s] and the parts of the messages that take longer.
+    ax
+        Where to draw; a figure of its own when None.
+    """
+    with _drawing(ax) as axes:
+        for colour, (name, (latency, part)) in zip(
+            COLOURS * len(curves), curves.items(), strict=False
+        ):
+            axes.plot(MS * np.asarray(latency), np.asarray(part), color=colour, label=name)
+        axes.set(xscale="log", yscale="log", xlabel="time [ms]", ylabel="messages that take longer")
+        _plain_numbers(axes.xaxis)
+        axes.legend(frameon=False)
+    return axes.get_figure(root=True)  # type: ignore[return-value]
+
+
+def tail_of(times: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return samples in order, and which part of them is as large or larger."""
+    found = np.sort(np.asarray(times, float))
+    return found, 1 - np.arange(len(found)) / max(len(found), 1)
+
+
+def search_plot(
+    points: Sequence[Mapping[str, Any]], answer: Interval | None, what: str, ax: Axes | None = None
+) -> Figure:
+    """Draw the levels of a search by their margins to an objective, and the answer.
+
+    Parameters
+    ----------
+    points
+        Each with ``value`` (the level), ``margin`` (part of the limit, negative where it is not
+        kept) and ``verdict``.
+    answer
+        The level that was found; None where there is none.
+    what
+        What a level is.
+    ax
+        Where to draw; a figure of its own when None.
+    """
+    with _drawing(ax) as axes:
+        for verdict, (marker, colour) in MARKS.items():
+            some = [one for one in points if one["verdict"] == verdict]
+            margins = [PERCENT * max(one["margin"], -1.0) for one in some]
+            levels = [one["value"] for one in some]
+            axes.plot(levels, margins, marker, color=colour, label=verdict, linestyle="none")
+        axes.axhline(0, color="#999999", linewidth=0.8)
+        if answer is not None:
+            axes.axvspan(answer.low, answer.high, color="#1f6fb4", alpha=0.2, linewidth=0)
+            axes.axvline(answer.value, color="#1f6fb4", label=answer.name)
+        axes.set(xscale="log", xlabel=what, ylabel="room to the limit [%], at least -100")
+        _plain_numbers(axes.xaxis)
+        axes.legend(frameon=False)
+    return axes.get_figure(root=True)  # type: ignore[return-value]
+
+
+def difference_plot(rows: Sequence[Interval], what: str, ax: Axes | None = None) -> Figure:
+    """Draw relative differences with their intervals, one below the other.
+
+    Parameters
+    ----------
+    rows
+        The differences as parts, not per cent; an interval that is not finite is left out.
+    what
+        What differs from what.
+    ax
+        Where to draw; a figure of its own when None.
+    """
+    with _drawing(ax, height=1.2 + 0.24 * max(len(rows), 4)) as axes:
+        verdicts = list(dict.fromkeys(row.verdict for row in rows))
+        for place, row in enumerate(rows):
+            colour = COLOURS[verdicts.index(row.verdict) % len(COLOURS)]
+            ends = [PERCENT * row.low, PERCENT * row.high]
+            if all(map(math.isfinite, ends)):
+                axes.plot(ends, [place, place], color=colour, linewidth=2, alpha=0.5)
+            axes.plot(PERCENT * row.value, place, "o", color=colour, markersize=4)
+        for verdict in filter(None, verdicts):
+            colour = COLOURS[verdicts.index(verdict) % len(COLOURS)]
+            axes.plot([], [], "o", color=colour, label=verdict)
+        axes.axvline(0, color="#999999", linewidth=0.8)
+        axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
+        axes.invert_yaxis()
+        axes.set_xlabel(f"{what} [%]")
+        if any(verdicts):
+            axes.legend(frameon=False, fontsize=8)
+    return axes.get_figure(root=True)  # type: ignore[return-value]
+
+
+@contextmanager
+def _drawing(ax: Axes | None, height: float = 4.2) -> Iterator[Axes]:
+    from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    look: Any = ["default", {"axes.spines.top": False, "axes.spines.right": False}]
+    with style.context(look):
+        if ax is None:
+            ax = Figure(figsize=(7, height), layout="constrained").add_subplot()
+        ax.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
+        ax.set_axisbelow(True)
+        yield ax
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Let a logarithmic axis say 2 and 5 beside the powers of ten where it has few of these."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
+
+    low, high = axis.get_view_interval()
+    few = high < 1000 * max(low, 1e-12)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())
