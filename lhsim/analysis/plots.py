@@ -101,6 +101,12 @@ def save(figure: Figure, path: Path, kind: str) -> None:
         figure.savefig(path, format=kind, dpi=150, metadata=metadata)
 
 
+def draw_grid(ax: Axes) -> None:
+    """Draw a grid behind everything else."""
+    ax.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
 def _axes(ax: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415
 
@@ -109,8 +115,7 @@ def _axes(ax: Axes) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _seconds(value)))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
-    ax.set_axisbelow(True)
+    draw_grid(ax)
 
 
 def _seconds(value: float) -> str:

@@ -28,6 +28,8 @@ class Cell:
     warmup: float | None = None  # [s]; None: as `lhsim.simulate` has it
     drain: float | None = None  # [s]; None: as `lhsim.simulate` has it
     stop_when_overloaded: bool = False
+    keep_messages: bool = False  # with a record of each message in the result
+    samples: int | None = None  # of the state; None: as `lhsim.simulate` has it
 
 
 @frozen
@@ -50,7 +52,7 @@ class Failure:
 
 def run(cell: Cell) -> Result:
     """Run a cell."""
-    from lhsim.simulation import simulate  # noqa: PLC0415 - a worker imports it when it has work
+    from lhsim.simulation import SAMPLES, simulate  # noqa: PLC0415 - a worker imports it late
 
     return simulate(
         cell.system,
@@ -61,6 +63,8 @@ def run(cell: Cell) -> Result:
         warmup=cell.warmup,
         drain=cell.drain,
         stop_when_overloaded=cell.stop_when_overloaded,
+        keep_messages=cell.keep_messages,
+        samples=SAMPLES if cell.samples is None else cell.samples,
     )
 
 
@@ -75,7 +79,8 @@ def memory_of(cell: Cell) -> float:
     """Return the memory that a run of a cell takes [B], about."""
     from lhsim.simulation import memory  # noqa: PLC0415
 
-    return memory.estimate(cell.system, cell.agents, cell.duration, engine_of(cell), keep=False)
+    engine, keep = engine_of(cell), cell.keep_messages
+    return memory.estimate(cell.system, cell.agents, cell.duration, engine, keep=keep)
 
 
 def compile_once(cells: Iterable[Cell]) -> None:

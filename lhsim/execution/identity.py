@@ -2,9 +2,10 @@
 
 The key is the SHA-256 of all that a result depends on: the system with every parameter, whether
 it stands in a file or is a default; agents, duration, seed, warm-up and drain; the engine that
-runs; `lhsim.simulation.MEANING`, and the fields that a result has; the code of classes of the
-user's own (`lhsim.execution.sources`). Two cells of one key have the same result, to the bit.
-Descriptions, and where a parameter comes from, change no result and are left out.
+runs; what it keeps of its messages and its state; `lhsim.simulation.MEANING`, and the fields that a
+result has; the code of classes of the user's own (`lhsim.execution.sources`). Two cells of one key
+have the same result, to the bit. Descriptions, and where a parameter comes from, change no result
+and are left out.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Keys:
             *(cell.agents, float(cell.duration), cell.seed, engine_of(cell)),
             *(cell.warmup, cell.drain, cell.stop_when_overloaded),
         ]
+        if cell.keep_messages or cell.samples is not None:  # else as it was before these were there
+            whole += [cell.keep_messages, cell.samples]
         return hashlib.sha256(_text(whole)).digest()
 
     def _digest(self, system: Any) -> str:

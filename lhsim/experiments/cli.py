@@ -108,8 +108,10 @@ def lhsim(ctx: click.Context) -> None:
         click.echo(first_lines())
 
 
-def _options(folder: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that gives a command the options of an experiment.
+def _options(
+    folder: str | None, *, without: Sequence[str] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command the options of an experiment, `without` some.
 
     Results go to `folder` by default, which None leaves to the command.
     """
@@ -125,6 +127,7 @@ def _options(folder: str | None) -> Callable[[Callable[..., Any]], Callable[...,
         _option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
                 show_default=True),
         _option("--replications", "Runs of each level.", type=whole(1)),
+        None if "--duration" in without else
         _option("--duration", "Simulated time of a run, warm-up included: 60, 500ms, '2 min'.",
                 type=Parsed("TIME", parse_duration)),
         _option("--max-events", "Skip runs that may take more model events, with any engine.",
@@ -146,7 +149,7 @@ def _options(folder: str | None) -> Callable[[Callable[..., Any]], Callable[...,
         _option("--no-progress", "Show no progress bar.", **flag),
         _option("--quiet", "Say nothing but data and errors.", **flag),
     ]  # fmt: skip
-    return _with(declared)
+    return _with([one for one in declared if one is not None])
 
 
 def _precision() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -205,6 +208,59 @@ def latency(**given: Any) -> int:
     return run_latency(_read(given))
 
 
+@lhsim.command()
+@_options("results/memory")
+def memory(**given: Any) -> int:
+    """Memory of the server under load for half an hour.
+
+    Defaults that are not shown stand in experiments/memory.toml.
+    """
+    from lhsim.experiments.suites.memory import SUITE  # noqa: PLC0415 - imports the models
+    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
+
+    return run_suite(SUITE, _read(given))
+
+
+@lhsim.command()
+@_options("results/recovery", without=("--duration",))
+def recovery(**given: Any) -> int:
+    """Slow agents among normal ones, and the time to recover from an outage.
+
+    Defaults that are not shown stand in experiments/recovery.toml.
+    """
+    from lhsim.experiments.suites.recovery import SUITE  # noqa: PLC0415 - imports the models
+    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
+
+    return run_suite(SUITE, _read(given))
+
+
+@lhsim.command()
+@_options("results/burst", without=("--duration",))
+def burst(**given: Any) -> int:
+    """Latency before, in and after a burst of messages.
+
+    --agents takes two numbers: those that send before and after, and in the burst. Defaults that
+    are not shown stand in experiments/burst.toml.
+    """
+    from lhsim.experiments.suites.burst import SUITE  # noqa: PLC0415 - imports the models
+    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
+
+    return run_suite(SUITE, _read(given))
+
+
+@lhsim.command()
+@_options("results/contention")
+def contention(**given: Any) -> int:
+    """Write latency and events per second as the writers grow.
+
+    Defaults that are not shown stand in experiments/contention.toml.
+    """
+    from lhsim.experiments.suites.contention import SUITE  # noqa: PLC0415 - imports the models
+    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
+
+    return run_suite(SUITE, _read(given))
+
+
 @lhsim.command(name="run")
 @click.argument("file")
 @_options(None)
@@ -225,7 +281,8 @@ def run_specification(file: str, **given: Any) -> int:
 def schema(name: str) -> None:
     """Print the JSON Schema of a kind of file, for editors.
 
-    NAME is "system", or an experiment: "sweep" (for lhsim run), "scaling" or "latency".
+    NAME is "system", or an experiment: "sweep" (for lhsim run), "scaling", "latency" and the
+    others that have a command.
     """
     from lhsim.experiments.schemas import schema_text  # noqa: PLC0415 - imports the models
 
@@ -250,7 +307,7 @@ def _read(given: dict[str, Any]) -> Options:
         settings=given["set"],
         seed=given["seed"],
         replications=given["replications"],
-        duration=given["duration"],
+        duration=given.get("duration"),
         max_events=given["max_events"],
         jobs=given["jobs"] or cores(),
         engine=given["engine"],

@@ -21,6 +21,7 @@ from lhsim.analysis.stopping import REACHED, Precision
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Runner, Tally
 from lhsim.experiments import sweep as sweeps
+from lhsim.experiments.finding import Finding
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import Source, check_folder, source, versions, write_results
 from lhsim.experiments.precision import Rounds, precision_of
@@ -49,6 +50,7 @@ class Setup:
     sources: tuple[Source, ...]  # of the systems
     specification: Source
     started: float  # [s], on the monotonic clock
+    settings: tuple[str, ...] = ()  # what the experiment's file says
 
 
 def prepare(name: str, options: Options, systems: Sequence[str], settings: Sequence[str]) -> Setup:
@@ -75,15 +77,27 @@ def prepare(name: str, options: Options, systems: Sequence[str], settings: Seque
     check_names(loaded)
     check_folder(options.output_dir)
     specification = source(name, _resources.find("experiments", name))
-    return Setup(name, options, tuple(loaded), tuple(sources), specification, started)
+    return Setup(
+        name, options, tuple(loaded), tuple(sources), specification, started, tuple(settings)
+    )
+
+
+def varied(setup: Setup, number: int, settings: Sequence[str]) -> System:
+    """Return a system of an experiment with more settings, below those of the command line."""
+    system, given = setup.systems[number], setup.sources[number].given
+    own = [one for one in settings if server_of(one) in {None, system.architecture}]
+    return _load(given, (*setup.settings, *own), setup.options.settings)[0]
 
 
 @contextmanager
-def running(setup: Setup) -> Iterator[Runner]:
-    """Yield what runs cells as the options say, and keeps them in the output folder."""
+def running(setup: Setup, systems: Sequence[System] = ()) -> Iterator[Runner]:
+    """Yield what runs cells as the options say, and keeps them in the output folder.
+
+    What will run, where it is more than the systems of the experiment, are `systems`.
+    """
     options = setup.options
     with execution.running(
-        setup.systems,
+        systems or setup.systems,
         options.engine,
         options.jobs,
         options.executor,
@@ -170,6 +184,7 @@ def finish(
     plot: str | None = None,
     tally: Tally | None = None,
     axes: Sequence[str] = (),
+    finding: Callable[[], Finding] | None = None,
 ) -> int:
     """Write the results, show them, and return the exit code.
 
@@ -187,11 +202,15 @@ def finish(
         What became of the cells.
     axes
         Columns of the rows that say where a level lies, beside those that all sweeps have.
+    finding
+        Makes what a report shows of the experiment.
     """
     options = setup.options
-    files = write_results(options.output_dir, sweep, _manifest(setup), plot=plot)
+    files = write_results(options.output_dir, sweep, manifest(setup), plot=plot)
+    if finding is not None:
+        files.append(finding().write(options.output_dir).name)
     rows = [_ordered(row, axes) for row in sweep.level_rows()]
-    show(_formatted(rows, options.output_format, table))
+    show(formatted(rows, options.output_format, table))
     for run in sweep.failed:
         where = f"{run.system}, {run.agents:,} agents, seed {run.seed}"
         print(f"lhsim: a run failed: {where}: {run.failure}", file=sys.stderr)
@@ -247,7 +266,7 @@ def _load(
     path = find_system(given)
     system = load_system(path)  # alone first: a mistake in the file is not one of the settings
     all_settings = (
-        *settings,
+        *(one for one in settings if server_of(one) in {None, system.architecture}),
         *(one for one in own if server_of(one) in {None, system.architecture}),
     )
     try:
@@ -279,7 +298,8 @@ def _ordered(row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
     return {name: row[name] for name in names} | dict(row)
 
 
-def _formatted(rows: list[dict[str, Any]], how: str, table: Callable[[], str]) -> str:
+def formatted(rows: list[dict[str, Any]], how: str, table: Callable[[], str]) -> str:
+    """Return rows as JSON or CSV, or the table."""
     if how == "json":
         return json.dumps(rows, indent=2, allow_nan=False)
     if how == "csv":
@@ -313,7 +333,8 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _manifest(setup: Setup) -> dict[str, Any]:
+def manifest(setup: Setup) -> dict[str, Any]:
+    """Return what made the results of an experiment."""
     options = asdict(setup.options)
     options["output_dir"] = str(options["output_dir"])
     return {

@@ -14,12 +14,21 @@ from lhsim.experiments.commands import (
     replications_of,
     running,
 )
+from lhsim.experiments.findings import sweep_finding
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.specification import MaxEvents, load_latency
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.report.levels import latency_table
+from lhsim.report.text import duration, three_digits
 
+MS = 1e3
+QUESTION = "How long does a message take between two agents that have the server to themselves?"
+METHOD = (
+    "A closed loop of 100 messages with a random pause between them, so that they meet the poller "
+    "at every phase of its sleep. Quantiles are those of the messages of all runs; intervals are "
+    "over the runs."
+)
 NO_LIMIT = MaxEvents(2**62, 2**62)  # a pair makes few
 
 
@@ -41,7 +50,31 @@ def run_latency(options: Options) -> int:
     )
     with running(setup) as runner:
         sweep = carry_out(setup, plan, precision, limit, runner, title="runs")
-    return finish(setup, sweep, lambda: report(setup, plan, sweep), tally=runner.tally)
+    return finish(
+        setup,
+        sweep,
+        lambda: report(setup, plan, sweep),
+        tally=runner.tally,
+        finding=lambda: sweep_finding(
+            setup, sweep, title="E1 latency", question=QUESTION, answer=answer(sweep), method=METHOD
+        ),
+    )
+
+
+def answer(sweep: Sweep) -> str:
+    """Return the latencies of all systems, and their ratio where there are two, in a sentence."""
+    rows = sweep.level_rows()
+    known = [row for row in rows if row["mean_latency_ms"] is not None]
+    means = [f"{duration(row['mean_latency_ms'] / MS)} with {row['system']}" for row in known]
+    found = "A message takes " + ", ".join(means) + " in the mean." if means else ""
+    if len(known) != 2 or known[0]["agents"] != known[1]["agents"]:
+        return found
+    slow, quick = sorted(known, key=lambda row: -row["mean_latency_ms"])
+    ratio = sweep.compare(
+        slow["system"], quick["system"], metric="mean", agents=slow["agents"]
+    ).ratio
+    ends = f" ({three_digits(ratio.low)}-{three_digits(ratio.high)})" if ratio.reliable else ""
+    return f"{found} {slow['system']} takes {three_digits(ratio.value)}{ends} times as long."
 
 
 def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:

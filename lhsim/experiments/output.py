@@ -22,6 +22,8 @@ from attrs import asdict, frozen
 from lhsim.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from lhsim.experiments.sweep import Sweep
 
 PACKAGES = ("numba", "numpy", "pandas", "scipy", "simpy")
@@ -73,20 +75,35 @@ def write_results(
     plot
         Name of the plot without its suffix; None for no plot.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Callable[[Path], object]] = {}
     if sweep.results:
         files["runs.parquet"] = lambda path: sweep.to_frame().to_parquet(path, index=False)
         files["metrics.parquet"] = lambda path: sweep.metrics().to_parquet(path, index=False)
         if plot is not None:
-            files |= _plots(sweep, plot)
+            files |= plots(sweep.plot(), plot)
     files["manifest.json"] = lambda path: path.write_text(
         json.dumps({**manifest, **_facts(sweep)}, indent=2, allow_nan=False) + "\n",
         encoding="utf-8",
     )
+    return write_files(folder, files)
+
+
+def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> list[str]:
+    """Write files into a folder, each whole or not at all; return their names."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, write in files.items():
         replace(folder / name, write)
     return list(files)
+
+
+def plots(figure: Figure, name: str) -> dict[str, Callable[[Path], object]]:
+    """Return what writes a figure as PNG and as SVG, by the names of the files."""
+    from lhsim.analysis.plots import save  # noqa: PLC0415 - as late as the figure
+
+    return {
+        f"{name}.png": lambda path: save(figure, path, "png"),
+        f"{name}.svg": lambda path: save(figure, path, "svg"),
+    }
 
 
 def versions() -> dict[str, str]:
@@ -101,16 +118,6 @@ def versions() -> dict[str, str]:
 def own_version() -> str:
     """Return the version of this lhsim, installed or not."""
     return str(sys.modules["lhsim"].__version__)  # the package itself is above all its modules
-
-
-def _plots(sweep: Sweep, name: str) -> dict[str, Callable[[Path], object]]:
-    from lhsim.analysis.plots import save  # noqa: PLC0415 - as late as the figure
-
-    figure = sweep.plot()
-    return {
-        f"{name}.png": lambda path: save(figure, path, "png"),
-        f"{name}.svg": lambda path: save(figure, path, "svg"),
-    }
 
 
 def _facts(sweep: Sweep) -> dict[str, Any]:

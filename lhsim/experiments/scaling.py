@@ -27,6 +27,8 @@ from lhsim.experiments.commands import (
     running,
     skipped_lines,
 )
+from lhsim.experiments.finding import Picture
+from lhsim.experiments.findings import sweep_finding
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
@@ -40,6 +42,23 @@ from lhsim.report.levels import scaling_table
 if TYPE_CHECKING:
     from lhsim.analysis.knee import Knee
     from lhsim.models import System
+
+
+QUESTION = (
+    "How do latency, throughput and load grow with the agents, and where does one server saturate?"
+)
+METHOD = (
+    "Each system is run as it is, and with servers in proportion to the agents. The knee is the "
+    "largest number of agents with which no station is busy for 95 % of the time and the backlog "
+    "does not grow, found by bisection. Quantiles are those of the messages of all runs; intervals "
+    "are over the runs."
+)
+PICTURE = Picture(
+    "scaling.svg",
+    "p50 and p99 of the latency against the number of agents, both logarithmic.",
+    "A pair of lines for each system, that rise steeply beyond its knee, and dashed ones for the "
+    "system scaled out, that do not.",
+)
 
 
 def run_scaling(options: Options) -> int:
@@ -61,7 +80,22 @@ def run_scaling(options: Options) -> int:
     with running(setup) as runner:
         sweep = _run(asked, setup, plan, precision, runner)
     text = partial(report, setup, plan, sweep)
-    return finish(setup, sweep, text, plot="scaling", tally=runner.tally)
+    return finish(
+        setup,
+        sweep,
+        text,
+        plot="scaling",
+        tally=runner.tally,
+        finding=lambda: sweep_finding(
+            setup,
+            sweep,
+            title="E2 scaling",
+            question=QUESTION,
+            answer=" ".join(f"{name}: {knee.sentence()}." for name, knee in sweep.knees.items()),
+            method=METHOD,
+            picture=PICTURE,
+        ),
+    )
 
 
 def _max_events(asked: Scaling, options: Options) -> MaxEvents:

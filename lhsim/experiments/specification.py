@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from attrs import Factory, field, frozen
 
 from lhsim import _resources, parameters
-from lhsim.checks import positive, whole
+from lhsim.checks import at_least, positive, whole
 from lhsim.errors import InputError
 from lhsim.experiments.axes import AGENTS, Axis, Design, Factorial, flat, parse_axis
 from lhsim.planning import ScaleOut
-from lhsim.units import Seconds
+from lhsim.units import PerSecond, Seconds
 
 
 @frozen
@@ -70,6 +70,81 @@ class Latency:
     duration: Seconds = field(default=600.0, validator=positive)  # longest [s]
 
 
+@frozen
+class Variant:
+    """A way in which each system is run, besides the others."""
+
+    name: str  # of its rows
+    settings: tuple[str, ...] = ()  # over those of the experiment, as in --set
+
+
+@frozen
+class MemoryUnderLoad:
+    """E3: what the server holds in memory over a long time under load."""
+
+    systems: tuple[str, ...]  # names or files
+    variants: tuple[Variant, ...]
+    description: str = ""
+    agents: int = field(default=50, validator=whole(1))
+    replications: int = field(default=3, validator=whole(1))
+    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
+    duration: Seconds = field(default=1800.0, validator=positive)  # simulated [s]
+    every: Seconds = field(default=5.0, validator=positive)  # from one sample to the next [s]
+    max_events: MaxEvents = Factory(MaxEvents)
+
+
+@frozen
+class Recovery:
+    """E4: slow agents among normal ones, and an outage with the storm of those who come back."""
+
+    systems: tuple[str, ...]  # names or files
+    description: str = ""
+    agents: int = field(default=50, validator=whole(2))  # slow ones included
+    slow: int = field(default=10, validator=whole(1))  # of the agents
+    slow_factor: float = field(default=200.0, validator=at_least(1))  # on their delays
+    replications: int = field(default=10, validator=whole(1))
+    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
+    outage_settings: tuple[str, ...] = ()  # over these, where there is an outage
+    before: Seconds = field(default=60.0, validator=positive)  # measured before the outage [s]
+    outage: Seconds = field(default=10.0, validator=positive)  # how long it lasts [s]
+    after: Seconds = field(default=60.0, validator=positive)  # measured after it [s]
+    window: Seconds = field(default=5.0, validator=positive)  # of a p95 over time [s]
+    hold: Seconds = field(default=10.0, validator=positive)  # in which it stays in its band [s]
+    max_events: MaxEvents = Factory(MaxEvents)
+
+
+@frozen
+class Burst:
+    """E5: few agents that send, then many, then few again."""
+
+    systems: tuple[str, ...]  # names or files
+    description: str = ""
+    agents: int = field(default=20, validator=whole(1))  # that send before and after
+    burst_agents: int = field(default=200, validator=whole(1))  # that send in the burst
+    rate: PerSecond = field(default=1.0, validator=positive)  # messages of an agent [1/s]
+    before: Seconds = field(default=60.0, validator=positive)  # [s]
+    burst: Seconds = field(default=30.0, validator=positive)  # [s]
+    after: Seconds = field(default=60.0, validator=positive)  # [s]
+    replications: int = field(default=10, validator=whole(1))
+    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
+    window: Seconds = field(default=5.0, validator=positive)  # of a p95 over time [s]
+    hold: Seconds = field(default=10.0, validator=positive)  # in which it stays in its band [s]
+    max_events: MaxEvents = Factory(MaxEvents)
+
+
+@frozen
+class Contention:
+    """E6: more and more agents that write to the event store at once."""
+
+    systems: tuple[str, ...]  # names or files
+    agents: tuple[int, ...]  # levels: writers
+    description: str = ""
+    replications: int = field(default=5, validator=whole(1))
+    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
+    duration: Seconds = field(default=30.0, validator=positive)  # measured [s]
+    max_events: MaxEvents = Factory(MaxEvents)
+
+
 _AXES = {
     "type": "object",
     "minProperties": 1,
@@ -123,7 +198,22 @@ class ParameterSweep:
         return found
 
 
-KINDS = {"scaling": Scaling, "latency": Latency, "sweep": ParameterSweep}
+KINDS = {
+    "scaling": Scaling,
+    "latency": Latency,
+    "sweep": ParameterSweep,
+    "memory": MemoryUnderLoad,
+    "recovery": Recovery,
+    "burst": Burst,
+    "contention": Contention,
+}
+
+S = TypeVar("S")
+
+
+def load(name_or_path: str | Path, kind: type[S]) -> S:
+    """Return the specification of an experiment of a kind, by its name or from a file."""
+    return parameters.load(_resources.find("experiments", name_or_path), kind)
 
 
 def load_sweep(path: str | Path) -> ParameterSweep:

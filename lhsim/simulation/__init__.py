@@ -40,6 +40,7 @@ def simulate(
     drain: float | None = None,
     stop_when_overloaded: bool = False,
     keep_messages: bool = False,
+    samples: int = SAMPLES,
 ) -> Result:
     """Simulate a system with so many agents, and return what it showed.
 
@@ -67,6 +68,8 @@ def simulate(
         End the run once it is known to be overloaded.
     keep_messages
         Keep a record of each message, for `Result.messages`.
+    samples
+        How often the state is looked at, at equal distances: rows of `Result.timeseries`.
 
     Raises
     ------
@@ -79,12 +82,20 @@ def simulate(
     system = _system(system)
     check_count(system.workload, agents)
     check_seed(seed)
+    _check_samples(samples)
     name, reason = engines.choose(engine, system)
     window = _window(system, duration, warmup, drain)
     memory.check(system, agents, duration, name, keep=keep_messages)
     with engines.rare_garbage_collection():
         started = engines.start(name, system, agents, seed, window, keep_messages=keep_messages)
-        run = Run(started, system, agents, window, stop_when_overloaded=stop_when_overloaded)
+        run = Run(
+            started,
+            system,
+            agents,
+            window,
+            stop_when_overloaded=stop_when_overloaded,
+            samples=samples,
+        )
     return run.result(seed, duration, reason)
 
 
@@ -110,6 +121,13 @@ def _window(system: System, duration: float, warmup: float | None, drain: float 
         problem = f"warmup ({warmup:g} s) and drain ({drain:g} s) leave nothing of {duration:g} s"
         raise InputError(problem, key="duration", allowed="more than both together")
     return Window(warmup, duration - drain, duration)
+
+
+def _check_samples(samples: object) -> None:
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise InputError(
+            f"{samples!r} is out of range", key="samples", allowed="a whole number >= 1"
+        )
 
 
 def _check_time(key: str, value: object, *, positive: bool = False) -> None:

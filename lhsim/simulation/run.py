@@ -61,12 +61,14 @@ class Run:
         window: Window,
         *,
         stop_when_overloaded: bool,
+        samples: int = SAMPLES,
     ) -> None:
         self._engine = engine
         self._system = system
         self._agents = agents
         self._window = window
         self._samples: list[tuple[float, ...]] = []
+        self._count = samples
         self._at_start = engine.counters()
         self._now = self._at_start
         self._go(stop_when_overloaded=stop_when_overloaded)
@@ -74,7 +76,8 @@ class Run:
 
     def _go(self, *, stop_when_overloaded: bool) -> None:
         window = self._window
-        times = {window.end * step / SAMPLES for step in range(1, SAMPLES + 1)}
+        count = self._count
+        times = {window.end * step / count for step in range(1, count + 1)}
         for time in sorted(times | ({window.start} - {0.0})):
             self._engine.advance(time)
             self._now = self._engine.counters()

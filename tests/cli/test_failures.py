@@ -84,7 +84,7 @@ def test_ctrl_c_reaches_all_processes_and_keeps_what_was_finished(
     assert process.returncode == 130
     assert "Traceback" not in err
     assert [row["agents"] for row in json.loads(out)] == [2]
-    assert len(list(folder.glob("results/scaling/*"))) == 6
+    assert len(list(folder.glob("results/scaling/*"))) == 7
 
 
 def signal_group(process):

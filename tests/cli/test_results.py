@@ -174,7 +174,8 @@ def test_the_folder_holds_runs_metrics_manifest_and_plot(folder, capsys):
     )
     files = {path.name for path in Path("out").iterdir()}
     plots = {"scaling.png", "scaling.svg"}
-    assert files == {"runs.parquet", "metrics.parquet", "manifest.json", "cells.store"} | plots
+    data = {"runs.parquet", "metrics.parquet", "manifest.json", "finding.json", "cells.store"}
+    assert files == data | plots
     assert len(pd.read_parquet("out/runs.parquet")) == 12
     metrics = pd.read_parquet("out/metrics.parquet")
     assert list(metrics) == [
@@ -283,7 +284,7 @@ def test_latency_shows_a_pair(folder, capsys):
 def test_list_shows_systems_and_experiments(capsys):
     assert cli.run(["list"]) == 0
     out = capsys.readouterr().out
-    assert "  scaling    Latency" in out
+    assert "  scaling     Latency" in out
     assert "  seed-polling " in out
 
 

@@ -1,0 +1,82 @@
+"""Plots of a few lines against time or a level, with bands: what the suites show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from lhsim.analysis.plots import COLOURS, STYLE, draw_grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@frozen
+class Series:
+    """A line, and where its values are known to lie."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]  # NaN where there is none
+    low: Sequence[float] = ()  # of a band around it; empty for none
+    high: Sequence[float] = ()
+    colour: int = 0  # a number: lines that belong together have one
+    dashed: bool = False
+    markers: bool = False
+
+
+@frozen
+class Chart:
+    """What a plot shows besides its lines."""
+
+    x_title: str
+    y_title: str
+    log_x: bool = False
+    log_y: bool = False
+    spans: Sequence[tuple[float, float, str]] = ()  # from, to, and what happens in it
+    ticks: Sequence[float] = field(factory=tuple)  # of the x axis; empty: as they come
+
+
+def lines_plot(series: Sequence[Series], chart: Chart, ax: Axes | None = None) -> Figure:
+    """Draw lines, and return the figure."""
+    from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    with style.context(STYLE):
+        if ax is None:
+            figure = Figure(figsize=(8.5, 4.8), layout="constrained")
+            ax = figure.add_subplot()
+        ax.set(xlabel=chart.x_title, ylabel=chart.y_title)
+        ax.set(xscale="log" if chart.log_x else "linear", yscale="log" if chart.log_y else "linear")
+        draw_grid(ax)
+        for start, end, text in chart.spans:
+            ax.axvspan(start, end, color="#888888", alpha=0.15, linewidth=0, label=text)
+        for one in series:
+            _draw(ax, one)
+        _scale(ax, chart)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
+    return ax.get_figure(root=True)  # type: ignore[return-value]
+
+
+def _draw(ax: Axes, one: Series) -> None:
+    look: dict[str, Any] = {"color": COLOURS[one.colour % len(COLOURS)], "label": one.name}
+    look |= {"linestyle": "--" if one.dashed else "-", "linewidth": 1.6}
+    look |= {"marker": "o" if one.markers else None, "markersize": 4}
+    ax.plot(one.x, one.y, **look)
+    if one.low:
+        ax.fill_between(one.x, one.low, one.high, color=look["color"], alpha=0.18, linewidth=0)
+
+
+def _scale(ax: Axes, chart: Chart) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter  # noqa: PLC0415
+
+    if chart.ticks:
+        ax.xaxis.set_major_locator(FixedLocator(list(chart.ticks)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    if not chart.log_y:
+        ax.set_ylim(bottom=0)

@@ -1,0 +1,98 @@
+"""Findings of experiments: what they found, with what made it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import Any
+
+from lhsim.experiments.commands import Setup, find_system
+from lhsim.experiments.finding import Column, Described, Finding, Picture, Table
+from lhsim.experiments.output import own_version
+from lhsim.experiments.sweep import Sweep
+
+
+def finding_of(setup: Setup, **what: Any) -> Finding:
+    """Return a finding of an experiment: `what` it found, and what made it."""
+    return Finding(
+        name=setup.name,
+        systems=tuple(map(_described, range(len(setup.systems)), [setup] * len(setup.systems))),
+        command=command_line(setup),
+        seed=setup.options.seed,
+        version=own_version(),
+        hash=setup.specification.sha256,
+        seconds=round(time.monotonic() - setup.started, 3),
+        **what,
+    )
+
+
+def _described(number: int, setup: Setup) -> Described:
+    system, given = setup.systems[number], setup.sources[number]
+    text = find_system(given.given).read_text(encoding="utf-8")
+    changes = "".join(f"# set here: {one}\n" for one in given.settings)
+    return Described(system.name, system.architecture, changes + text)
+
+
+def command_line(setup: Setup) -> str:
+    """Return the command that does an experiment again."""
+    options = setup.options
+    words = ["python", "-m", "lhsim.experiments", setup.name, "--seed", str(options.seed)]
+    for name, values in (("--system", options.systems), ("--set", options.settings)):
+        words += [word for value in values for word in (name, value)]
+    if options.agents is not None:
+        words += ["--agents", ",".join(map(str, options.agents))]
+    one_each = {"--replications": options.replications, "--duration": options.duration}
+    one_each |= {"--agents-per-server": options.agents_per_server}
+    words += [
+        word for name, one in one_each.items() if one is not None for word in (name, f"{one:g}")
+    ]
+    words += ["--engine", options.engine] if options.engine != "auto" else []
+    return shlex.join(words)
+
+
+COLUMNS = (
+    Column("system", "system"),
+    Column("agents", "agents"),
+    Column("servers", "servers"),
+    Column("mean_latency_ms", "mean", "ms"),
+    Column("p50_latency_ms", "p50", "ms"),
+    Column("p95_latency_ms", "p95", "ms"),
+    Column("p99_latency_ms", "p99", "ms"),
+    Column("max_latency_ms", "max", "ms"),
+    Column("messages_per_second", "messages", "1/s"),
+    Column("delivery_success_rate", "delivered"),
+    Column("utilization", "busiest station"),
+    Column("bottleneck", "which"),
+)
+
+
+def sweep_finding(
+    setup: Setup, sweep: Sweep, *, picture: Picture | None = None, **what: Any
+) -> Finding:
+    """Return the finding of a sweep over the agents: `what` it found, and a table of its levels."""
+    failure = sweep.failed[0].failure if sweep.failed else None
+    status = "interrupted" if sweep.interrupted else "failed" if sweep.failed else "done"
+    rows = tuple(
+        {column.key: row[column.key] for column in COLUMNS}
+        | {name: row[name] for name in ("overloaded", "extrapolated")}
+        for row in sweep.level_rows()
+    )
+    limits = tuple(
+        f"{level.system} with {level.agents:,} agents was skipped: {level.reason}"
+        for level in sweep.skipped
+    )
+    return finding_of(
+        setup,
+        status=status,
+        error=None if failure is None else str(failure),
+        traceback=None if failure is None else failure.traceback,
+        tables=(Table("levels", what["title"], COLUMNS, rows),) if rows else (),
+        figures=(picture,) if picture is not None and sweep.results else (),
+        limits=(*limits, *_extrapolated(sweep)),
+        **what,
+    )
+
+
+def _extrapolated(sweep: Sweep) -> tuple[str, ...]:
+    names = dict.fromkeys(result.system for result in sweep.results if result.extrapolated)
+    return tuple(f"Some levels of {name} lie beyond its calibration." for name in names)

@@ -1,0 +1,206 @@
+"""E5, burst: ten times as many messages for half a minute, and how long they are felt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from lhsim.analysis.lines import Chart, Series, lines_plot
+from lhsim.errors import InputError
+from lhsim.experiments import levels as levels_of
+from lhsim.experiments.commands import Setup
+from lhsim.experiments.specification import Burst
+from lhsim.experiments.suites.suite import (
+    Case,
+    Found,
+    Ran,
+    Row,
+    Shown,
+    Suite,
+    milliseconds,
+    spread_of,
+)
+from lhsim.experiments.suites.timelines import (
+    RECOVERED,
+    Trigger,
+    averaged,
+    mean_ms,
+    recovery_columns,
+    recovery_text,
+    recovery_words,
+)
+from lhsim.models import Piece, Piecewise, Poisson
+from lhsim.report.text import duration, three_digits
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lhsim.models import System
+
+LEAD = 10.0  # before what is measured, for the agents to come [s]
+DRAIN = 5.0  # after it, for its messages to be delivered [s]
+COLUMNS = (
+    Shown("system", "system", left=True),
+    Shown("case", "case", left=True),
+    Shown("normal_latency_ms", "normal", "ms", milliseconds("normal_latency_ms")),
+    Shown("burst_latency_ms", "burst", "ms", milliseconds("burst_latency_ms")),
+    Shown("recovery_latency_ms", "after", "ms", milliseconds("recovery_latency_ms")),
+    Shown("burst_degradation_factor", "factor"),
+    Shown("recovery_time_seconds", "recovered in", "s", recovery_text),
+)
+
+
+def cases(asked: Burst, setup: Setup, replications: int) -> list[Case]:
+    """Return each system with the burst, and with its few agents alone."""
+    _check(setup)
+    few, many = _agents(asked, setup)
+    seeds = levels_of.seeds(setup.options.seed, replications)
+    length = LEAD + asked.before + asked.burst + asked.after + DRAIN
+    found = []
+    for system in setup.systems:
+        loads = {
+            _burst_name(few, many): (_bursting(asked, system, few, many), many),
+            _alone_name(few): (_steady(asked, system), few),
+        }
+        for name, (loaded, agents) in loads.items():
+            found.append(Case(name, loaded, agents, length, seeds, LEAD, DRAIN, keep_messages=True))
+    return found
+
+
+def _burst_name(few: int, many: int) -> str:
+    return f"{few}, {many}, {few} send"
+
+
+def _alone_name(few: int) -> str:
+    return f"{few} alone"
+
+
+def _check(setup: Setup) -> None:
+    for setting in setup.options.settings:
+        key = setting.partition("=")[0].strip()
+        if f"{key}.".startswith("workload.traffic."):
+            problem = "is what the burst itself sets"
+            raise InputError(problem, source="--set", key=key, allowed="any other parameter")
+
+
+def _agents(asked: Burst, setup: Setup) -> tuple[int, int]:
+    given = setup.options.agents
+    if given is None:
+        return asked.agents, asked.burst_agents
+    if len(given) != 2 or given[0] >= given[1]:
+        problem = f"{','.join(map(str, given))} is no burst"
+        allowed = "two numbers, such as 20,200: before and after, and in the burst"
+        raise InputError(problem, source="--agents", allowed=allowed)
+    return given[0], given[1]
+
+
+def _bursting(asked: Burst, system: System, few: int, many: int) -> System:
+    """Return a system whose `many` agents send as much as `few` do, but for the burst."""
+    less = asked.rate * few / many
+    pieces = (
+        Piece(LEAD + asked.before, less),
+        Piece(asked.burst, asked.rate),
+        Piece(asked.after + DRAIN, less),
+    )
+    return evolve(system, workload=evolve(system.workload, traffic=Piecewise(pieces)))
+
+
+def _steady(asked: Burst, system: System) -> System:
+    return evolve(system, workload=evolve(system.workload, traffic=Poisson(asked.rate)))
+
+
+def trigger(asked: Burst) -> Trigger:
+    """Return when the burst is, on the clock of a run."""
+    start = LEAD + asked.before
+    stop = start + asked.burst
+    return Trigger(LEAD, start, stop, stop + asked.after, asked.window, asked.hold)
+
+
+def judge(asked: Burst, rans: Sequence[Ran]) -> Found:
+    """Return the latencies before, in and after the burst, and how long it is felt."""
+    when = trigger(asked)
+    rows = [_row(when, ran) for ran in rans]
+    bursts = [row for row in rows if row["case"].endswith("send")]
+    return Found(
+        rows,
+        COLUMNS,
+        answer=" ".join(map(_sentence, bursts)),
+        figure=partial(_figure, when, rans),
+        caption="p95 of the latency by time of creation, in windows; the band is that of all runs.",
+        alt="A line for each system against time, with the burst as a grey span.",
+        notes=(
+            "factor: latency in the burst over that before; recovered in: from the end of the "
+            "burst until the p95 of 5 s windows stays in the 95 % band that it had before, for "
+            "10 s",
+            "",
+        ),
+    )
+
+
+def _row(when: Trigger, ran: Ran) -> Row:
+    phases = {
+        "normal": (when.begin, when.start),
+        "burst": (when.start, when.stop),
+        "recovery": (when.stop, when.end),
+    }
+    means = {
+        name: [mean_ms(when.part(result, *times)) for result in ran.results]
+        for name, times in phases.items()
+    }
+    factors = [
+        burst / normal for burst, normal in zip(means["burst"], means["normal"], strict=True)
+    ]
+    steady = ran.case.name.endswith("alone")
+    recoveries = [] if steady else [when.recovery(when.windows(one)) for one in ran.results]
+    return ran.row(
+        **{key: value for name, one in means.items() for key, value in _latency(name, one).items()},
+        **spread_of("burst_degradation_factor", factors),
+        **recovery_columns(recoveries),
+    )
+
+
+def _latency(name: str, values: Sequence[float]) -> Row:
+    columns = spread_of("mean", values)
+    return {key.replace("mean", f"{name}_latency_ms", 1): value for key, value in columns.items()}
+
+
+def _sentence(row: Row) -> str:
+    latency = duration(row["burst_latency_ms"] / 1e3)
+    factor = three_digits(row["burst_degradation_factor"])
+    found = f"{row['system']}: in the burst the mean latency is {latency}, "
+    return f"{found}{factor} times that before; {recovery_words(row, 'the burst')}."
+
+
+def _figure(when: Trigger, rans: Sequence[Ran]) -> Figure:
+    series = []
+    for number, ran in enumerate(one for one in rans if one.case.name.endswith("send")):
+        timelines = [when.windows(result) for result in ran.results]
+        mean, low, high = ([1e3 * one for one in part] for part in averaged(timelines))
+        middle = list(timelines[0].starts - when.begin + when.window / 2)
+        series.append(Series(ran.case.system.name, middle, mean, low, high, number, markers=True))
+    span = (when.start - when.begin, when.stop - when.begin, "burst")
+    return lines_plot(
+        series, Chart("time [s]", "p95 of the latency [ms]", log_y=True, spans=[span])
+    )
+
+
+SUITE = Suite(
+    name="burst",
+    title="E5 burst",
+    question="What does a burst of ten times as many messages do to the latency, and how long "
+    "does it take to be over?",
+    kind=Burst,
+    cases=cases,
+    judge=judge,
+    method="One run goes through all three phases. Each message counts to the phase in which it "
+    f"was created. {RECOVERED} Intervals are over the runs.",
+    limits=(
+        "All 200 agents are connected, or poll, all the time; before and after the burst they "
+        "send as much as 20 of them do in it. The rows of the 20 agents alone show what that "
+        "changes.",
+        "The time to recover is known to a window of 5 s.",
+    ),
+)

@@ -1,0 +1,154 @@
+"""E3, memory: what the server holds under load for half an hour, and whether that grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lhsim.analysis.lines import Chart, Series, lines_plot
+from lhsim.experiments import levels as levels_of
+from lhsim.experiments.commands import Setup, varied
+from lhsim.experiments.specification import MemoryUnderLoad
+from lhsim.experiments.suites.suite import (
+    Case,
+    Found,
+    Ran,
+    Row,
+    Shown,
+    Suite,
+    only_number,
+    spread_of,
+)
+from lhsim.report.text import UNKNOWN, three_digits
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lhsim.simulation import Result
+
+MB = 1e6
+HOUR = 3600.0  # [s]
+STEADY = 1.0  # MB/h, below which nobody would call it growth
+
+
+def cases(asked: MemoryUnderLoad, setup: Setup, replications: int) -> list[Case]:
+    """Return each system in each variant."""
+    options = setup.options
+    agents = only_number(options.agents, asked.agents)
+    duration = options.duration or asked.duration
+    seeds = levels_of.seeds(options.seed, replications)
+    return [
+        Case(
+            variant.name,
+            varied(setup, number, variant.settings),
+            agents,
+            duration,
+            seeds,
+            warmup=duration / 10,
+            drain=min(5.0, duration / 10),
+            samples=max(10, round(duration / asked.every)),
+        )
+        for number in range(len(setup.systems))
+        for variant in asked.variants
+    ]
+
+
+def judge(_asked: MemoryUnderLoad, rans: Sequence[Ran]) -> Found:
+    """Return how fast the memory of each case grows."""
+    rows = [_row(ran) for ran in rans]
+    return Found(
+        rows,
+        COLUMNS,
+        answer=_answer(rows),
+        figure=partial(_figure, rans),
+        caption="Memory of the server over time, in the first run of each case.",
+        alt="Lines of memory against time: those with a log in memory rise, those with retention "
+        "or with their events in a database are level.",
+    )
+
+
+def growth(result: Result) -> float:
+    """Return the slope of the memory after the warm-up, by least squares [MB/h]."""
+    time, memory = result.samples["time_s"], result.samples["memory_b"]
+    inside = time >= result.warmup
+    slope = np.polyfit(time[inside], memory[inside], 1)[0]
+    return float(slope) * HOUR / MB
+
+
+def _row(ran: Ran) -> Row:
+    ends = [float(result.samples["memory_b"][-1]) / MB for result in ran.results]
+    return ran.row(
+        **spread_of("growth_mb_per_hour", [growth(result) for result in ran.results]),
+        memory_end_mb=float(np.mean(ends)),
+        duration_s=ran.case.duration,
+        samples=len(ran.results[0].samples["time_s"]),
+    )
+
+
+def _growth_text(row: Row) -> str:
+    """Return a growth as people see it: without the noise of what does not grow."""
+    values = [row[f"growth_mb_per_hour{end}"] for end in ("", "_low", "_high")]
+    value, *ends = [UNKNOWN if one is None else f"{round(one) + 0:,}" for one in values]
+    return f"{value} MB/h" if ends[0] in (value, UNKNOWN) else f"{value} ({'-'.join(ends)}) MB/h"
+
+
+def _answer(rows: Sequence[Row]) -> str:
+    growing = [row for row in rows if row["growth_mb_per_hour"] > STEADY]
+    if not growing:
+        return "The memory of no system grows by more than 1 MB/h."
+    names = ", ".join(
+        f"{row['system']} ({row['case']}) by {three_digits(row['growth_mb_per_hour'])} MB/h"
+        for row in growing
+    )
+    still = [row for row in rows if row not in growing]
+    rest = "all others stay as they are" if still else "none stays as it is"
+    return f"It grows with {names}; {rest}."
+
+
+def _figure(rans: Sequence[Ran]) -> Figure:
+    systems = list(dict.fromkeys(ran.case.system.name for ran in rans))
+    variants = list(dict.fromkeys(ran.case.name for ran in rans))
+    series = []
+    for ran in rans:
+        samples, case = ran.results[0].samples, ran.case
+        series.append(
+            Series(
+                f"{case.system.name}, {case.name}",
+                x=list(samples["time_s"] / 60),
+                y=list(samples["memory_b"] / MB),
+                colour=variants.index(case.name),
+                dashed=systems.index(case.system.name) > 0,
+            )
+        )
+    return lines_plot(series, Chart("time [min]", "memory of the server [MB]"))
+
+
+COLUMNS = (
+    Shown("system", "system", left=True),
+    Shown("case", "case", left=True),
+    Shown("messages_per_second", "msg/s", "1/s"),
+    Shown("memory_baseline_mb", "base MB", "MB"),
+    Shown("memory_end_mb", "end MB", "MB"),
+    Shown("memory_peak_mb", "peak MB", "MB"),
+    Shown("growth_mb_per_hour", "growth", "MB/h", _growth_text),
+)
+
+SUITE = Suite(
+    name="memory",
+    title="E3 memory",
+    question="What does the server hold in memory after half an hour under load, and does it go "
+    "on growing?",
+    kind=MemoryUnderLoad,
+    cases=cases,
+    judge=judge,
+    method="The memory is that of the model: a base, and so much for each agent, connection and "
+    "event kept, sampled every 5 s. The growth is the slope of a least-squares line through the "
+    "samples after the first tenth of the run; its interval is over the runs.",
+    limits=(
+        "What an event takes in memory is assumed (1 kB), not measured.",
+        "The model has no leaks and no fragmentation: it shows what the design holds on to.",
+    ),
+)

@@ -1,0 +1,389 @@
+"""What all suites have in common: cases in; rows, a table, a plot and an answer out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from attrs import asdict, field, fields, frozen
+
+from lhsim.analysis.intervals import estimate
+from lhsim.errors import InputError
+from lhsim.execution import Cell, Failure, Runner
+from lhsim.experiments import levels as levels_of
+from lhsim.experiments.commands import (
+    WIDTH,
+    Setup,
+    formatted,
+    manifest,
+    prepare,
+    running,
+    show,
+)
+from lhsim.experiments.finding import Column, Finding, Picture, Table
+from lhsim.experiments.findings import finding_of
+from lhsim.experiments.levels import Skipped
+from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
+from lhsim.experiments.output import plots, write_files
+from lhsim.experiments.progress import progress
+from lhsim.experiments.records import run_record
+from lhsim.experiments.specification import MaxEvents, load
+from lhsim.experiments.sweep import FailedRun
+from lhsim.metrics import AgentCommunicationMetrics
+from lhsim.report.text import UNKNOWN, duration, table, three_digits
+from lhsim.report.text import Column as TextColumn
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lhsim.models import System
+    from lhsim.simulation import Result
+
+A = TypeVar("A")
+Row = dict[str, Any]
+METRICS = tuple(one.name for one in fields(AgentCommunicationMetrics))
+
+
+@frozen
+class Case:
+    """A system in one situation: what one row of a suite is about."""
+
+    name: str
+    system: System
+    agents: int
+    duration: float  # simulated, warm-up and drain included [s]
+    seeds: tuple[int, ...]
+    warmup: float
+    drain: float
+    keep_messages: bool = False
+    samples: int | None = None
+
+    def cells(self, engine: str) -> list[Cell]:
+        """Return its runs."""
+        return [
+            Cell(
+                self.system,
+                self.agents,
+                self.duration,
+                seed,
+                engine,
+                self.warmup,
+                self.drain,
+                keep_messages=self.keep_messages,
+                samples=self.samples,
+            )
+            for seed in self.seeds
+        ]
+
+
+@frozen(eq=False)
+class Ran:
+    """A case with its runs."""
+
+    case: Case
+    results: tuple[Result, ...]
+
+    def row(self, **more: Any) -> Row:
+        """Return its row: who it is, then `more`, then the means of all metrics of its runs."""
+        system, metrics = self.case.system, [one.metrics for one in self.results]
+        means = {name: spread([getattr(one, name) for one in metrics])[0] for name in METRICS}
+        head: Row = {"system": system.name, "architecture": system.architecture}
+        head |= {"case": self.case.name, "agents": self.case.agents}
+        return {**head, "replications": len(self.results), **more, **means}
+
+
+@frozen
+class Shown:
+    """A column of a suite's table."""
+
+    key: str  # in the rows
+    title: str
+    unit: str = ""
+    text: Callable[[Row], str] | None = None  # how people see it; None: three digits, or as it is
+    left: bool = False
+
+    def of(self, row: Row) -> str:
+        """Return what stands in a row of it."""
+        if self.text is not None:
+            return self.text(row)
+        value = row[self.key]
+        if value is None:
+            return UNKNOWN
+        return f"{value:,}" if isinstance(value, int) else _number(value)
+
+
+@frozen(eq=False)
+class Found:
+    """What a suite found in its runs."""
+
+    rows: list[Row]
+    columns: tuple[Shown, ...]
+    answer: str
+    figure: Callable[[], Figure]
+    caption: str
+    alt: str
+    notes: tuple[str, ...] = ()  # below the table
+    claims: tuple[Mapping[str, Any], ...] = ()
+
+
+@frozen
+class Suite(Generic[A]):
+    """A suite: how its specification becomes cases, and what their runs say."""
+
+    name: str  # of the command, of its file in ``experiments/`` and of its plot
+    title: str
+    question: str
+    kind: type[A]  # of the specification
+    cases: Callable[[A, Setup, int], list[Case]]  # for so many replications
+    judge: Callable[[A, Sequence[Ran]], Found]
+    method: str
+    limits: tuple[str, ...] = ()
+
+
+@frozen
+class Outcome:
+    """What became of the cases of a suite."""
+
+    rans: tuple[Ran, ...]
+    failed: tuple[FailedRun, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    interrupted: bool = False
+    traceback: str | None = field(default=None, repr=False)  # of the first failure
+
+    @property
+    def complete(self) -> bool:
+        """Whether each case has at least one run, so that they can be compared."""
+        return bool(self.rans) and all(ran.results for ran in self.rans)
+
+    @property
+    def status(self) -> str:
+        """What a finding says of it."""
+        if self.interrupted:
+            return "interrupted"
+        return "failed" if self.failed or not self.complete else "done"
+
+
+def run_suite(suite: Suite[Any], options: Options) -> int:
+    """Run a suite, write and show what it found, and return the exit code."""
+    asked = load(suite.name, suite.kind)
+    setup = prepare(suite.name, options, asked.systems, asked.settings)
+    cases = suite.cases(asked, setup, options.replications or asked.replications)
+    for case in cases:
+        levels_of.check_agents(case.system, case.agents)
+    with running(setup, [case.system for case in cases]) as runner:
+        outcome = carry_out(cases, asked.max_events.unless(options.max_events), setup, runner)
+        tally = runner.tally.sentence()
+    found = suite.judge(asked, outcome.rans) if outcome.complete else None
+    files = _write(suite, setup, outcome, found)
+    rows = found.rows if found is not None else [ran.row() for ran in outcome.rans if ran.results]
+    show(formatted(rows, options.output_format, partial(_report, suite, setup, outcome, found)))
+    _say(setup, outcome, files, tally)
+    if outcome.interrupted:
+        return INTERRUPTED
+    return FAILED if outcome.failed else DONE
+
+
+def carry_out(
+    cases: Sequence[Case], limit: MaxEvents, setup: Setup, runner: Runner, title: str = "runs"
+) -> Outcome:
+    """Run cases; leave out what is more than a run may do."""
+    options = setup.options
+    of_case = [case.cells(options.engine) for case in cases]
+    skipped = tuple(
+        Skipped(case.system.name, case.system.architecture, case.agents, reason)
+        for case, cells in zip(cases, of_case, strict=True)
+        if (reason := levels_of.why_not(cells[0], limit)) is not None
+    )
+    if skipped:
+        return Outcome((), skipped=skipped)
+    every = [cell for cells in of_case for cell in cells]
+    with progress(title, runner.left(every), shown=options.show_progress) as on_done:
+        outcomes, interrupted = runner.run(every, on_done=on_done)
+    return _outcome(cases, every, outcomes, interrupted=interrupted)
+
+
+def _outcome(
+    cases: Sequence[Case],
+    cells: Sequence[Cell],
+    outcomes: Mapping[int, Result | Failure],
+    *,
+    interrupted: bool,
+) -> Outcome:
+    rans, begin = [], 0
+    for case in cases:
+        end = begin + len(case.seeds)
+        runs = [outcomes[index] for index in range(begin, end) if index in outcomes]
+        rans.append(Ran(case, tuple(one for one in runs if not isinstance(one, Failure))))
+        begin = end
+    failures = {index: one for index, one in sorted(outcomes.items()) if isinstance(one, Failure)}
+    failed = tuple(_failed(cells[index], one) for index, one in failures.items())
+    first = next(iter(failures.values()), None)
+    trace = None if first is None else first.traceback
+    return Outcome(tuple(rans), failed, interrupted=interrupted, traceback=trace)
+
+
+def _failed(cell: Cell, failure: Failure) -> FailedRun:
+    system = cell.system
+    return FailedRun(system.name, system.architecture, cell.agents, cell.seed, failure)
+
+
+def only_number(given: tuple[int, ...] | None, otherwise: int) -> int:
+    """Return the one number of agents that was asked for, or the other."""
+    if given is None:
+        return otherwise
+    if len(given) != 1:
+        problem = f"{len(given)} numbers are too many"
+        raise InputError(problem, source="--agents", allowed="one number for this experiment")
+    return given[0]
+
+
+def spread(values: Sequence[float | None]) -> tuple[float | None, float | None, float | None]:
+    """Return the mean of the runs' values and its 95 % interval; None for what is not known."""
+    found = estimate(values)
+    return _known(found.value), _known(found.low), _known(found.high)
+
+
+def spread_of(name: str, values: Sequence[float | None]) -> Row:
+    """Return the mean of the runs' values and its 95 % interval as three columns."""
+    mean, low, high = spread(values)
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def with_interval(key: str) -> Callable[[Row], str]:
+    """Return what shows a value and, where there is one, its interval."""
+
+    def text(row: Row) -> str:
+        value, low, high = (row[f"{key}{end}"] for end in ("", "_low", "_high"))
+        if value is None:
+            return UNKNOWN
+        if low is None:
+            return _number(value)
+        return f"{_number(value)} ({_number(low)}-{_number(high)})"
+
+    return text
+
+
+def milliseconds(key: str) -> Callable[[Row], str]:
+    """Return what shows a latency that is kept in ms."""
+    return lambda row: UNKNOWN if row[key] is None else duration(row[key] / 1e3)
+
+
+def _known(value: float) -> float | None:
+    return value if value - value == 0 else None  # neither NaN nor infinite
+
+
+def _number(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return "0" if value == 0 else three_digits(value)
+
+
+def _report(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | None) -> str:
+    """Return the results as a text of at most 80 columns, where names are not too long."""
+    lines = [*wrap(suite.question, WIDTH), *wrap(_runs(setup, outcome), WIDTH), ""]
+    if found is None:
+        lines += _skipped(outcome) or ["not all cases have a run, so there is nothing to compare"]
+        return "\n".join(part for line in lines for part in (wrap(line, WIDTH) or [""]))
+    columns = [TextColumn(one.title, left=one.left) for one in found.columns]
+    body = [[one.of(row) for one in found.columns] for row in found.rows]
+    lines += [table(columns, body), ""]
+    for line in (*found.notes, found.answer):
+        lines += wrap(line, WIDTH)
+    return "\n".join(lines)
+
+
+def _runs(setup: Setup, outcome: Outcome) -> str:
+    counts = {len(ran.case.seeds) for ran in outcome.rans}
+    runs = "-".join(map(str, sorted(counts))) or "no"
+    return f"{runs} run{'' if runs == '1' else 's'} a case, seed {setup.options.seed}"
+
+
+def _skipped(outcome: Outcome) -> list[str]:
+    return [
+        f"skipped: {one.system} with {one.agents:,} agents: {one.reason}" for one in outcome.skipped
+    ]
+
+
+def _write(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | None) -> list[str]:
+    """Write runs, plot, manifest and finding; return the names of the files."""
+    import json  # noqa: PLC0415 - as late as pandas
+
+    files: dict[str, Callable[[Path], object]] = {}
+    records = [
+        {"case": ran.case.name, **run_record(result)}
+        for ran in outcome.rans
+        for result in ran.results
+    ]
+    if records:
+        files["runs.parquet"] = lambda path: _frame(records).to_parquet(path, index=False)
+    if found is not None:
+        files |= plots(found.figure(), suite.name)
+    facts = {
+        "runs": len(records),
+        "interrupted": outcome.interrupted,
+        "engines": sorted({record["engine"] for record in records}),
+        "skipped": [asdict(one) for one in outcome.skipped],
+        "failures": [asdict(one) for one in outcome.failed],
+    }
+    files["manifest.json"] = lambda path: path.write_text(
+        json.dumps({**manifest(setup), **facts}, indent=2, allow_nan=False) + "\n",
+        encoding="utf-8",
+    )
+    folder = setup.options.output_dir
+    names = write_files(folder, files)
+    finding = _finding(suite, setup, outcome, found)
+    return [*names, finding.write(folder).name]
+
+
+def _frame(records: Sequence[Row]) -> Any:
+    import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
+
+    return pd.DataFrame(records)
+
+
+def _finding(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | None) -> Finding:
+    failure = outcome.failed[0].failure if outcome.failed else None
+    error = "; ".join(_skipped(outcome)) or None if failure is None else str(failure)
+    shown = {}
+    if found is not None:
+        columns = tuple(Column(one.key, one.title, one.unit) for one in found.columns)
+        shown = {
+            "answer": found.answer,
+            "tables": (Table("cases", suite.title, columns, tuple(found.rows)),),
+            "figures": (Picture(f"{suite.name}.svg", found.caption, found.alt),),
+            "claims": found.claims,
+        }
+    return finding_of(
+        setup,
+        title=suite.title,
+        question=suite.question,
+        status=outcome.status,
+        error=error,
+        traceback=outcome.traceback,
+        method=suite.method,
+        limits=suite.limits,
+        **{"answer": "", **shown},
+    )
+
+
+def _say(setup: Setup, outcome: Outcome, files: Sequence[str], tally: str) -> None:
+    """Say on stderr what went wrong, and unless it is to be quiet, what was done."""
+    options = setup.options
+    for run in outcome.failed:
+        where = f"{run.system}, {run.agents:,} agents, seed {run.seed}"
+        print(f"lhsim: a run failed: {where}: {run.failure}", file=sys.stderr)
+    if options.output_format != "table":
+        for line in _skipped(outcome):
+            print(f"lhsim: {line}", file=sys.stderr)
+    if options.quiet:
+        return
+    took = duration(time.monotonic() - setup.started)
+    print(f"{took} with --jobs {options.jobs}; runs: {tally}", file=sys.stderr)
+    print(f"{', '.join(files)} in {options.output_dir}", file=sys.stderr)
+    if outcome.interrupted:
+        print("lhsim: interrupted; this is what was finished", file=sys.stderr)
