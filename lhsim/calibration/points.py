@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 
-from lhsim.distributions import Deterministic, Exponential, Quantiles, scaled
+from lhsim.distributions import Deterministic, Exponential, Quantiles
+from lhsim.distributions.compounds import scaled
 from lhsim.models.cpu import Stalls, Warmth
 from lhsim.models.network import Network
 from lhsim.models.system import System

@@ -13,7 +13,7 @@ An own distribution is an attrs class derived from `Distribution`.
 """
 
 from lhsim.distributions.base import Deterministic, Distribution
-from lhsim.distributions.compounds import Mixture, Scaled, Shifted, Sum, scaled
+from lhsim.distributions.compounds import Mixture, Scaled, Shifted, Sum
 from lhsim.distributions.empirical import Empirical, Quantiles
 from lhsim.distributions.families import (
     Erlang,
@@ -54,5 +54,4 @@ __all__ = [
     "fit",
     "ks_distance",
     "look_up",
-    "scaled",
 ]

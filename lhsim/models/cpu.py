@@ -13,7 +13,8 @@ import numpy as np
 from attrs import evolve, field, fields, frozen
 
 from lhsim.checks import positive, whole
-from lhsim.distributions import Distribution, scaled
+from lhsim.distributions import Distribution
+from lhsim.distributions.compounds import scaled
 from lhsim.errors import InputError
 from lhsim.models.station import Service, Station
 from lhsim.models.workload import ZERO

@@ -40,7 +40,7 @@ def test_a_factor_changes_a_whole_distribution():
 @pytest.mark.parametrize(
     ("path", "part"),
     [
-        ("polling.intervall", "the system has no 'intervall' there; allowed: interval"),
+        ("polling.intervall", "has no 'intervall' there (did you mean 'interval'?)"),
         ("push.connections", "the system has no 'connections' there"),
         ("polling", "is no number"),
         ("polling.wake_on_write", "is no number"),
