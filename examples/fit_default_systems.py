@@ -370,7 +370,8 @@ def calibrate(
     start = np.log([0.85, 1.0, 2e-3])
     found = least_squares(missed, start, diff_step=[0.05] * 3, xtol=5e-3, ftol=2e-3, max_nfev=12)
     point = Point(*(float(f"{value:.3g}") for value in np.exp(found.x)))
-    return point, np.linalg.inv(found.jac.T @ found.jac)
+    jacobian = np.asarray(found.jac)
+    return point, np.linalg.inv(jacobian.T @ jacobian)
 
 
 def calibrated_systems() -> tuple[System, System, dict[str, Point]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lhsim.errors import InputError, InvariantError, LhsimError
-    from lhsim.experiments.sweep import sweep
+    from lhsim.experiments.sweep import Sweep, sweep
     from lhsim.library import load_system, systems
     from lhsim.simulation import Result, simulate
 
@@ -23,6 +23,7 @@ __all__ = [
     "InvariantError",
     "LhsimError",
     "Result",
+    "Sweep",
     "__version__",
     "load_system",
     "simulate",
@@ -35,6 +36,7 @@ _HOME = {
     "InvariantError": "lhsim.errors",
     "LhsimError": "lhsim.errors",
     "Result": "lhsim.simulation",
+    "Sweep": "lhsim.experiments.sweep",
     "load_system": "lhsim.library",
     "simulate": "lhsim.simulation",
     "sweep": "lhsim.experiments.sweep",

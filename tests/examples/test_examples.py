@@ -1,0 +1,199 @@
+"""The planning scripts do what they say, and their exit codes are right."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lhsim
+
+FOLDER = Path(__file__).parents[2] / "examples"
+SLOW = """
+name = "slow"
+[cpu]
+parse_message = "1 ms"
+query = "2 ms"
+[polling]
+interval = "200 ms"
+"""
+
+
+def load(name):
+    """Return a script as a module."""
+    spec = importlib.util.spec_from_file_location(f"examples_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def slow(tmp_path, monkeypatch):
+    """A working directory with ./slow.toml, which bears some 90 agents."""
+    monkeypatch.chdir(tmp_path)
+    Path("slow.toml").write_text(SLOW)
+
+
+# --- nightly_check -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def check():
+    Path("forecast.csv").write_text(
+        "date,agents\n2027-01-01,9999\n2027-02-01,20\n2027-03-01,30\n2027-12-01,2000\n"
+    )
+    main = load("nightly_check").main
+    return lambda *more: main(
+        ["forecast.csv", "--system", "./slow.toml", "--today", "2027-01-15", *more]
+    )
+
+
+def test_a_forecast_that_fits_is_0(check, capsys):
+    assert check("--days", "60", "--slo", "p99<500ms") == 0
+    assert "30 agents on 2027-03-01: p99<500ms: kept" in capsys.readouterr().out
+    assert check("--days", "60", "--slo", "p99<500ms", "--quiet") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_forecast_that_does_not_is_1_and_is_said_at_any_rate(check, capsys):
+    assert check("--days", "60", "--slo", "p99<100ms", "--quiet") == 1
+    assert "violated" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "more", [["--slo", "p99<1 kB"], ["--days", "1"], ["--system", "./no.toml"]], ids=str
+)
+def test_what_cannot_be_checked_is_2(check, capsys, more):
+    assert check(*more) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("nightly_check: ")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["when,agents\n2027-02-01,5\n", "date,agents\nsoon,5\n", "date\n"])
+def test_a_forecast_that_is_none_is_2(check, capsys, text):
+    Path("forecast.csv").write_text(text)
+    assert check() == 2
+    assert capsys.readouterr().err.startswith("nightly_check: forecast.csv: ")
+
+
+def test_the_largest_day_is_one_of_those_ahead():
+    Path("days.csv").write_text("date,agents\n2027-01-01,9\n2027-01-03,5\n2027-01-04,7\n")
+    largest = load("nightly_check").largest
+    assert largest(Path("days.csv"), date(2027, 1, 2), 1) == (date(2027, 1, 3), 5)
+    assert largest(Path("days.csv"), date(2027, 1, 2), 9) == (date(2027, 1, 4), 7)
+
+
+# --- cost_of_growth ------------------------------------------------------------------------------
+
+
+def test_the_costs_of_growth(capsys):
+    arguments = ["--systems", "./slow.toml", "--agents", "20", "200", "--price", "50"]
+    assert (
+        load("cost_of_growth").main([*arguments, "--slo", "utilization<80%", "--output", "x"]) == 0
+    )
+    found = pd.read_csv("x.csv")
+    assert found["agents"].tolist() == [20, 200]
+    assert found["servers"].is_monotonic_increasing
+    assert found["servers"].iloc[0] == 1
+    assert found["servers"].iloc[1] > 1
+    assert (found["price"] == 50 * found["servers"]).all()
+    assert (found["busiest [%]"] < 80).all()
+    assert Path("x.png").stat().st_size > 5000
+    assert "servers" in capsys.readouterr().out
+
+
+# --- compare_designs -----------------------------------------------------------------------------
+
+
+def test_two_designs(capsys):
+    arguments = ["./slow.toml", "./slow.toml", "--set-b", "polling.interval=50ms"]
+    more = ["--agents", "10", "--replications", "3", "--duration", "20"]
+    assert load("compare_designs").main([*arguments, *more]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines["p50"].endswith("B is lower")
+    assert lines["cpu"].endswith("A is lower")
+    assert lines["memory"].endswith("no difference is shown")
+
+
+def test_designs_that_cannot_be_had(capsys):
+    assert load("compare_designs").main(["polling", "poling"]) == 2
+    assert "did you mean 'polling'?" in capsys.readouterr().err
+
+
+# --- service_times -------------------------------------------------------------------------------
+
+HISTOGRAM = """
+# TYPE wait_seconds histogram
+wait_seconds_bucket{path="/a",le="0.001"} 50
+wait_seconds_bucket{path="/a",le="0.002"} 90.0
+wait_seconds_bucket{path="/a",le="+Inf"} 100
+wait_seconds_bucket{path="/b",le="0.001"} 50
+wait_seconds_bucket{path="/b",le="0.002"} 90.0
+wait_seconds_bucket{path="/b",le="+Inf"} 100
+wait_seconds_sum{path="/a"} 0.123
+other_bucket{le="5"} 7
+"""
+
+
+def test_a_prometheus_histogram():
+    found = load("service_times").from_prometheus(HISTOGRAM.splitlines(), "wait_seconds")
+    assert found.probabilities == (0.0, 0.5, 0.9, 1.0)
+    assert found.values == (0.0, 0.001, 0.002, 0.002)
+    assert found.cdf(0.001) == 0.5
+    assert found.cdf(0.0015) == pytest.approx(0.7)
+
+
+def test_what_a_prometheus_client_writes():
+    prometheus = pytest.importorskip("prometheus_client")
+    registry = prometheus.CollectorRegistry()
+    buckets = np.geomspace(1e-4, 0.1, 60).tolist()
+    histogram = prometheus.Histogram("took", "Time.", registry=registry, buckets=buckets)
+    truth = lhsim.distributions.Lognormal(5e-3, 0.5)
+    for u in (np.arange(2000) + 0.5) / 2000:
+        histogram.observe(float(truth.quantile(u)))
+    text = prometheus.generate_latest(registry).decode()
+    found = load("service_times").from_prometheus(text.splitlines(), "took")
+    assert found.mean == pytest.approx(truth.mean, rel=0.01)
+    assert found.quantile(0.99) == pytest.approx(truth.quantile(0.99), rel=0.03)
+
+
+def log(seconds, status=200, path="/event/wait"):
+    return (f'10.0.0.1 - - [01/May/2027:00:00:00 +0000] "GET {path}?agent_id=7 HTTP/1.1" {status} '
+            f'512 "-" "agent/1.0" {seconds:.3f}')  # fmt: skip
+
+
+def test_an_access_log(capsys):
+    times = [0.001 * (1 + number % 20) for number in range(200)]
+    others = [log(9.0, status=500), log(9.0, path="/health"), "no request at all"]
+    Path("access.log").write_text("\n".join([*map(log, times), *others]))
+    assert load("service_times").main(["--access-log", "access.log", "--key", "cpu.respond"]) == 0
+    printed = capsys.readouterr().out
+    Path("with.toml").write_text(f'name = "x"\npush = {{}}\n{printed}')
+    respond = lhsim.load_system("./with.toml").cpu.respond
+    assert respond.mean == pytest.approx(np.mean(times), rel=0.01)
+    assert respond.quantile(1.0) == 0.02
+
+
+def test_sources_without_durations_are_2(capsys, monkeypatch):
+    Path("access.log").write_text(log(0.1))
+    assert load("service_times").main(["--access-log", "access.log"]) == 2
+    assert load("service_times").main(["--access-log", "no.log"]) == 2
+    monkeypatch.setattr(sys, "stdin", io.StringIO(HISTOGRAM))
+    assert load("service_times").main(["--prometheus", "nothing"]) == 2
+    assert capsys.readouterr().err.count("\n") == 3
+
+
+def test_each_script_is_tested_and_says_how_it_is_called():
+    tested = Path(__file__).read_text(encoding="utf-8")
+    for script in FOLDER.glob("*.py"):
+        text = script.read_text(encoding="utf-8")
+        assert f"python examples/{script.name}" in text
+        assert f'load("{script.stem}")' in tested or script.stem == "fit_default_systems"
