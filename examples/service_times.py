@@ -7,8 +7,8 @@ r"""Service times from what a server has already: a Prometheus histogram, or an 
     python examples/service_times.py --access-log access.log --path /event/wait
 
 Either prints a distribution for a model file, such as for ``cpu.parse_request``, and what it leaves
-open. What a log calls a duration may hold waiting as well: take it at a low load, or the model waits
-twice.
+open. What a log calls a duration may hold waiting as well: take it at a low load, or the model
+waits twice.
 """
 
 from __future__ import annotations
