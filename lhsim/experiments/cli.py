@@ -264,6 +264,7 @@ def contention(**given: Any) -> int:
 @lhsim.command(name="run")
 @click.argument("file")
 @_options(None)
+@_precision()
 def run_specification(file: str, **given: Any) -> int:
     """Run a sweep over any parameters, that a FILE specifies.
 

@@ -152,14 +152,22 @@ def carry_out(
 
 def replications_of(plan: Plan, sweep: Sweep) -> str:
     """Return how many runs a level has, in words."""
+    return runs_of(plan.replications, sweep)
+
+
+def runs_of(replications: int, sweep: Sweep) -> str:
+    """Return how many runs a level has, in words, where the first round has `replications`."""
     if sweep.precision is None:
-        return f"{plan.replications} run" + ("s" if plan.replications > 1 else "")
-    least, most = plan.replications, sweep.precision.most
-    return f"{most} runs" if least == most else f"{least}-{most} runs"
+        return f"{replications} run" + ("s" if replications > 1 else "")
+    most = sweep.precision.most
+    return f"{most} runs" if replications == most else f"{replications}-{most} runs"
 
 
-def precision_lines(sweep: Sweep) -> list[str]:
-    """Return what was asked of the intervals, and which levels have it, for people."""
+def precision_lines(sweep: Sweep, axes: Sequence[str] = ()) -> list[str]:
+    """Return what was asked of the intervals, and which levels have it, for people.
+
+    Levels differ in their system, in `axes`, which are columns of their rows, and in their agents.
+    """
     precision = sweep.precision
     if precision is None:
         return []
@@ -169,7 +177,8 @@ def precision_lines(sweep: Sweep) -> list[str]:
     missed: dict[str, list[str]] = {}
     for row in sweep.level_rows():
         if row["precision"] != REACHED:
-            level = f"{row['system']} {row['agents']:,}"
+            values = [f"{axis}={row[axis]}" for axis in axes if row[axis] is not None]
+            level = " ".join([row["system"], *values, f"{row['agents']:,}"])
             missed.setdefault(row["precision"], []).append(level)
     lines += [f"not reached ({reason}): {'; '.join(some)}" for reason, some in missed.items()]
     folded = [part for line in lines for part in wrap(line, WIDTH)]

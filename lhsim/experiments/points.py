@@ -14,30 +14,35 @@ from textwrap import wrap
 from typing import Any, get_args
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from lhsim import _resources, parameters
 from lhsim.analysis.knee import Knee
 from lhsim.analysis.levels import Pooled, level_of, level_rows, metric_rows
+from lhsim.analysis.stopping import Precision, Verdict
 from lhsim.errors import InputError, unknown_name
-from lhsim.execution import Cell, Failure
+from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.axes import AGENTS, Axis, Levels, Point
 from lhsim.experiments.commands import (
     Setup,
+    asked_precision,
     find_system,
     finish,
+    precision_lines,
     prepare,
     running,
+    runs_of,
     server_of,
     skipped_lines,
 )
 from lhsim.experiments.levels import Horizon, Skipped
 from lhsim.experiments.options import Options
+from lhsim.experiments.precision import Round, Rounds, carry_out
 from lhsim.experiments.progress import progress
 from lhsim.experiments.records import pooled_quantiles, run_record
 from lhsim.experiments.specification import KINDS, ParameterSweep, load_sweep
-from lhsim.experiments.sweep import FailedRun, Sweep
+from lhsim.experiments.sweep import FailedRun, Sweep, verdict_columns
 from lhsim.models import System
 from lhsim.report.points import WIDTH, points_table
 from lhsim.simulation import Result
@@ -64,6 +69,7 @@ class PointSweep(Sweep):
     """What a sweep over parameters showed: its rows have the axes as columns."""
 
     places: tuple[Place, ...] = ()  # of each result
+    place_verdicts: Mapping[int, Verdict | None] = field(factory=dict)  # by `id` of the place
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a flat record per run."""
@@ -74,14 +80,24 @@ class PointSweep(Sweep):
 
     def level_rows(self) -> list[dict[str, Any]]:
         """Return a flat record per system and point."""
-        return [row | values for values, runs in self._levels() for row in level_rows(*runs)]
+        return [
+            row | place.values | self._precision(place)
+            for place, runs in self._levels()
+            for row in level_rows(*runs)
+        ]
 
     def metric_rows(self) -> list[dict[str, Any]]:
         """Return a record per system, point and measure, with its interval."""
-        return [row | values for values, runs in self._levels() for row in metric_rows(*runs)]
+        return [row | place.values for place, runs in self._levels() for row in metric_rows(*runs)]
 
-    def _levels(self) -> Iterator[tuple[Point, tuple[list[dict[str, Any]], Pooled]]]:
-        """Yield the values of each place with its runs, and the quantiles of all their messages."""
+    def _precision(self, place: Place) -> dict[str, Any]:
+        """Return what the row of a place says of its precision, if one was asked for."""
+        if self.precision is None:
+            return {}
+        return verdict_columns(self.place_verdicts.get(id(place)))
+
+    def _levels(self) -> Iterator[tuple[Place, tuple[list[dict[str, Any]], Pooled]]]:
+        """Yield each place with its runs, and the quantiles of all their messages."""
         groups: dict[int, list[Result]] = {}
         places = {id(place): place for place in self.places}
         for result, place in zip(self.results, self.places, strict=True):
@@ -89,7 +105,7 @@ class PointSweep(Sweep):
         for number, results in groups.items():
             runs = [run_record(one) | {"servers": 1} for one in results]
             pooled = pooled_quantiles([one.latency for one in results])
-            yield places[number].values, (runs, {level_of(runs[0]): pooled})
+            yield places[number], (runs, {level_of(runs[0]): pooled})
 
     def _knees_of_levels(self) -> dict[str, Knee]:
         return {}  # the levels differ in more than their agents
@@ -111,24 +127,26 @@ def run_file(options: Options, path: str) -> int:
     asked = load_sweep(path)
     axes = _axes(asked, options)
     setup = prepare(path, options, asked.systems, asked.settings)
-    plan = _plan(asked, setup, axes)
-    with (
-        running(setup) as runner,
-        progress("runs", runner.left(plan.cells), shown=options.show_progress) as on_done,
-    ):
-        outcomes, interrupted = runner.run(plan.cells, on_done=on_done)
-    sweep = _sweep(setup, plan, outcomes, interrupted=interrupted)
+    precision = asked_precision(options)
+    plan = _plan(asked, setup, axes, precision)
+    with running(setup) as runner:
+        if precision is None:
+            sweep = _carry_out(setup, plan, runner)
+        else:
+            limit = asked.max_events.unless(options.max_events)
+            how = Rounds(precision, options.seed, limit)
+            sweep = _carry_out_rounds(setup, plan, how, runner)
     text = partial(report, setup, plan, sweep, list(axes))
     return finish(setup, sweep, text, tally=runner.tally, axes=list(axes))
 
 
 def report(setup: Setup, plan: PointPlan, sweep: PointSweep, axes: Sequence[str]) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
-    runs = "run" if plan.replications == 1 else "runs"
     points = len({id(place) for place in plan.places})
-    head = f"{points:,} points, {plan.replications} {runs} each, seed {setup.options.seed}"
-    lines = [head, ""]
+    runs = runs_of(plan.replications, sweep)
+    lines = [f"{points:,} points, {runs} each, seed {setup.options.seed}", ""]
     lines += [points_table(sweep.level_rows(), axes) if sweep.results else "no run was finished"]
+    lines += precision_lines(sweep, [axis for axis in axes if axis != AGENTS])
     lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
     return "\n".join(lines)
 
@@ -182,10 +200,14 @@ def _type_at(path: str) -> object:
     return kind
 
 
-def _plan(asked: ParameterSweep, setup: Setup, axes: Mapping[str, Axis]) -> PointPlan:
+def _plan(
+    asked: ParameterSweep, setup: Setup, axes: Mapping[str, Axis], precision: Precision | None
+) -> PointPlan:
     options = setup.options
     horizon = Horizon(asked.messages, asked.min_duration, options.duration)
     replications = options.replications or asked.replications
+    if precision is not None:
+        replications = precision.first(replications)
     seeds = levels_of.seeds(options.seed, replications)
     limit = asked.max_events.unless(options.max_events)
     cells: list[Cell] = []
@@ -269,25 +291,60 @@ def _shown(system: System, path: str, given: object) -> object:
     return given if isinstance(given, str | int | float) else json.dumps(given, default=str)
 
 
+def _carry_out(setup: Setup, plan: PointPlan, runner: Runner) -> PointSweep:
+    """Run a plan."""
+    left = runner.left(plan.cells)
+    with progress("runs", left, shown=setup.options.show_progress) as on_done:
+        outcomes, interrupted = runner.run(plan.cells, on_done=on_done)
+    runs = [
+        (place, cell, outcomes.get(index))
+        for index, (place, cell) in enumerate(zip(plan.places, plan.cells, strict=True))
+    ]
+    return _sweep(setup, plan, runs, interrupted=interrupted)
+
+
+def _carry_out_rounds(setup: Setup, plan: PointPlan, how: Rounds, runner: Runner) -> PointSweep:
+    """Run a plan, and what it takes to know each of its points."""
+    options = setup.options
+
+    def run_round(title: str, cells: Sequence[Cell]) -> Round:
+        left = runner.left(cells)
+        with progress(f"runs, {title}", left, shown=options.show_progress) as on_done:
+            return runner.run(cells, on_done=on_done)
+
+    places = {id(place): place for place in plan.places}
+    levels: dict[int, list[Cell]] = {number: [] for number in places}
+    for place, cell in zip(plan.places, plan.cells, strict=True):
+        levels[id(place)].append(cell)
+    done = carry_out([*levels.values()], how, run_round, fail_fast=options.fail_fast)
+    runs = [
+        (place, cell, outcome)
+        for place, level in zip(places.values(), done.runs, strict=True)
+        for cell, outcome in level
+    ]
+    found = _sweep(setup, plan, runs, interrupted=done.interrupted)
+    verdicts = dict(zip(places, done.verdicts, strict=True))
+    return attrs.evolve(found, precision=how.precision, place_verdicts=verdicts)
+
+
 def _sweep(
-    setup: Setup, plan: PointPlan, outcomes: Mapping[int, Result | Failure], *, interrupted: bool
+    setup: Setup,
+    plan: PointPlan,
+    runs: Sequence[tuple[Place, Cell, Result | Failure | None]],
+    *,
+    interrupted: bool,
 ) -> PointSweep:
-    finished = {i: one for i, one in outcomes.items() if not isinstance(one, Failure)}
+    """Return what runs have shown; None stands for one that did not run."""
+    finished = [(place, one) for place, _, one in runs if isinstance(one, Result)]
     return PointSweep(
         setup.systems,
-        results=tuple(finished.values()),
+        results=tuple(result for _, result in finished),
         skipped=plan.skipped,
         failed=tuple(
-            FailedRun(
-                plan.places[index].label,
-                plan.cells[index].system.architecture,
-                plan.cells[index].agents,
-                plan.cells[index].seed,
-                one,
-            )
-            for index, one in outcomes.items()
+            FailedRun(place.label, cell.system.architecture, cell.agents, cell.seed, one)
+            for place, cell, one in runs
             if isinstance(one, Failure)
         ),
         interrupted=interrupted,
-        places=tuple(plan.places[index] for index in finished),
+        places=tuple(place for place, _ in finished),
     )

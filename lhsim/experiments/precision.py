@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from lhsim.simulation import Result
 
 LEAST, MOST = 1e-4, 1.0  # of a target
-Key = tuple[str, int]  # name of the system, agents
-Outcomes = dict[tuple[Key, int], "Result | Failure"]  # by level and seed
+Level = list[Cell]  # its runs, which differ in their seeds
+Outcomes = dict[tuple[int, int], "Result | Failure"]  # by number of the level and seed
 Round = tuple[dict[int, "Result | Failure"], bool]  # outcomes by index; whether it was interrupted
 
 
@@ -42,10 +42,10 @@ class Rounds:
 
 @frozen
 class Done:
-    """What was run."""
+    """What was run, by level."""
 
-    runs: tuple[tuple[Cell, Result | Failure | None], ...]  # by level and replication
-    verdicts: Mapping[Key, Verdict]
+    runs: tuple[tuple[tuple[Cell, Result | Failure | None], ...], ...]
+    verdicts: tuple[Verdict | None, ...]  # None: it was interrupted before
     interrupted: bool
 
 
@@ -92,18 +92,18 @@ def precision_of(
 
 
 def carry_out(
-    first: Sequence[Cell],
+    first: Sequence[Sequence[Cell]],
     rounds: Rounds,
     run_round: Callable[[str, Sequence[Cell]], Round],
     *,
     fail_fast: bool = False,
 ) -> Done:
-    """Run what it takes to know the levels of some cells.
+    """Run what it takes to know some levels.
 
     Parameters
     ----------
     first
-        The runs of the first round.
+        The runs of the first round, by level.
     rounds
         How it goes on.
     run_round
@@ -112,32 +112,37 @@ def carry_out(
     fail_fast
         Run no other round after a run has failed.
     """
-    levels: dict[Key, list[Cell]] = {}
-    for cell in first:
-        levels.setdefault(_key(cell), []).append(cell)
+    levels: list[Level] = [list(cells) for cells in first]
     outcomes: Outcomes = {}
-    verdicts: dict[Key, Verdict] = {}
-    due, number, ended = list(first), 1, False
+    verdicts: dict[int, Verdict] = {}
+    due = [(number, cell) for number, cells in enumerate(levels) for cell in cells]
+    round_number, ended = 1, False
     while due and not ended:
-        done, ended = run_round(f"round {number}", due)
-        outcomes |= {(_key(due[i]), due[i].seed): outcome for i, outcome in done.items()}
+        done, ended = run_round(f"round {round_number}", [cell for _, cell in due])
+        outcomes |= {(due[i][0], due[i][1].seed): outcome for i, outcome in done.items()}
         if ended or (fail_fast and any(isinstance(one, Failure) for one in done.values())):
             break
-        asking = {_key(cell): levels[_key(cell)] for cell in due}
-        verdicts |= {key: _judge(cells, outcomes, rounds) for key, cells in asking.items()}
-        due = [new for key in asking for new in _more(levels[key], verdicts[key], rounds)]
-        number += 1
-    runs = [(cell, outcomes.get((key, cell.seed))) for key in levels for cell in levels[key]]
-    return Done(tuple(runs), verdicts, ended)
+        asking = dict.fromkeys(number for number, _ in due)
+        verdicts |= {number: _judge(number, levels[number], outcomes, rounds) for number in asking}
+        due = [
+            (number, new)
+            for number in asking
+            for new in _more(levels[number], verdicts[number], rounds)
+        ]
+        round_number += 1
+    return Done(
+        tuple(
+            tuple((cell, outcomes.get((number, cell.seed))) for cell in cells)
+            for number, cells in enumerate(levels)
+        ),
+        tuple(verdicts.get(number) for number in range(len(levels))),
+        ended,
+    )
 
 
-def _key(cell: Cell) -> Key:
-    return cell.system.name, cell.agents
-
-
-def _judge(cells: Sequence[Cell], outcomes: Outcomes, rounds: Rounds) -> Verdict:
+def _judge(number: int, cells: Level, outcomes: Outcomes, rounds: Rounds) -> Verdict:
     """Return the verdict over one level."""
-    ended = [outcomes[_key(cell), cell.seed] for cell in cells]
+    ended = [outcomes[number, cell.seed] for cell in cells]
     results = [one for one in ended if not isinstance(one, Failure)]
     most = rounds.max_events.of(engine_of(cells[0]))
     affordable = max(most // max(1, work(cells[0])), 1)
@@ -151,7 +156,7 @@ def _judge(cells: Sequence[Cell], outcomes: Outcomes, rounds: Rounds) -> Verdict
     return judge(estimates, len(cells), rounds.precision, affordable)
 
 
-def _more(cells: list[Cell], verdict: Verdict, rounds: Rounds) -> list[Cell]:
+def _more(cells: Level, verdict: Verdict, rounds: Rounds) -> list[Cell]:
     """Return the runs that a level needs next, and add them to its runs."""
     if verdict.reason:
         return []

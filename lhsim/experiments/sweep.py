@@ -195,10 +195,7 @@ class Sweep:
 
     def _verdict(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a level's row says of its precision."""
-        verdict = self.verdicts.get((row["system"], row["agents"]))
-        reason = verdict.reason if verdict is not None else ""
-        widths = dict(verdict.widths) if verdict is not None else {}
-        return {"precision": reason or "interrupted", "relative_half_widths": widths}
+        return verdict_columns(self.verdicts.get((row["system"], row["agents"])))
 
     def _servers(self, result: Result) -> int:
         if self.scale_out is None or result.system in {system.name for system in self.systems}:
@@ -402,9 +399,14 @@ def carry_out_rounds(
         with show(title, cells) as on_done:
             return runner.run(cells, on_done=on_done)
 
-    done = rounds.carry_out(prepared.cells, how, run_round, fail_fast=fail_fast)
-    found = collect(prepared, done.runs, interrupted=done.interrupted)
-    return evolve(found, precision=how.precision, verdicts=done.verdicts)
+    levels: dict[tuple[str, int], list[Cell]] = {}
+    for cell in prepared.cells:
+        levels.setdefault((cell.system.name, cell.agents), []).append(cell)
+    done = rounds.carry_out([*levels.values()], how, run_round, fail_fast=fail_fast)
+    runs = [run for level in done.runs for run in level]
+    found = collect(prepared, runs, interrupted=done.interrupted)
+    verdicts = {key: verdict for key, verdict in zip(levels, done.verdicts, strict=True) if verdict}
+    return evolve(found, precision=how.precision, verdicts=verdicts)
 
 
 def collect(
@@ -419,6 +421,13 @@ def collect(
         interrupted=interrupted,
         scale_out=prepared.scale_out,
     )
+
+
+def verdict_columns(verdict: Verdict | None) -> dict[str, Any]:
+    """Return what a level's row says of its precision; None: it was interrupted before."""
+    reason = verdict.reason if verdict is not None else ""
+    widths = dict(verdict.widths) if verdict is not None else {}
+    return {"precision": reason or "interrupted", "relative_half_widths": widths}
 
 
 def knee_level(record: Mapping[str, Any]) -> Level:

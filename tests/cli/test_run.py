@@ -187,3 +187,31 @@ def test_a_damaged_store_is_said_and_what_is_intact_is_kept(mine, capsys):
     damaged = capsys.readouterr()
     assert damaged.out == expected
     assert "are damaged; what stood there is run again\n" in damaged.err
+
+
+def test_each_point_is_replicated_until_it_is_known(mine, capsys):
+    more = ["--precision", "mean=20%", "--max-replications", "12", "--format", "json"]
+    assert cli.run([*COMMAND, *more]) == 0
+    rows = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert len(rows) == 12  # push has no interval
+    for row in rows:
+        assert row["precision"] in {"reached", "max replications"}
+        assert 2 <= row["replications"] <= 12
+        known = row["relative_half_widths"]["mean"] <= 0.2
+        assert known == (row["precision"] == "reached")
+
+
+def test_points_that_are_not_known_are_named_with_their_values(mine, capsys):
+    more = ["--precision", "mean=0.1%", "--max-replications", "11"]
+    assert cli.run([*COMMAND, *more]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "2-11 runs each" in text or "10-11 runs each" in text
+    assert "not reached (max replications): polling polling.interval=0.25" in text
+
+
+def test_a_point_has_the_runs_that_it_has_without_a_precision(mine, capsys):
+    frames = []
+    for more in (["--precision", "mean=0.1%", "--max-replications", "11"], ["--replications", "11"]):
+        assert cli.run([*COMMAND, *more, "--fresh"]) == 0
+        frames.append(pd.read_parquet("results/mine/runs.parquet"))
+    pd.testing.assert_frame_equal(*frames)
