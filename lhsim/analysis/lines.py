@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -80,3 +80,41 @@ def _scale(ax: Axes, chart: Chart) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     if not chart.log_y:
         ax.set_ylim(bottom=0)
+
+
+def marks_plot(
+    names: Sequence[str], marks: Mapping[str, Sequence[float | None]], title: str
+) -> Figure:
+    """Draw marks on a logarithmic axis, a line of them for each name, and return the figure.
+
+    Parameters
+    ----------
+    names
+        Of the lines, the first at the top.
+    marks
+        Values by the name of their mark, each as long as `names`; what is unknown has none.
+    title
+        Of the axis.
+    """
+    from matplotlib import style  # noqa: PLC0415 - a late import keeps the command line quick
+    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415
+
+    with style.context(STYLE):
+        figure = Figure(figsize=(8.5, 1.4 + 0.28 * len(names)), layout="constrained")
+        ax = figure.add_subplot()
+        places = list(range(len(names)))
+        for number, (name, values) in enumerate(marks.items()):
+            known = [(x, y) for x, y in zip(values, places, strict=True) if x]
+            look: Any = {"color": COLOURS[number], "marker": "o^sD"[number % 4]}
+            ax.plot(
+                [x for x, _ in known], [y for _, y in known], linestyle="none", label=name, **look
+            )
+        ax.set_yticks(places, names)
+        ax.set(xscale="log", xlabel=title)
+        ax.invert_yaxis()
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        draw_grid(ax)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
+    return figure

@@ -261,6 +261,32 @@ def contention(**given: Any) -> int:
     return run_suite(SUITE, _read(given))
 
 
+@lhsim.command()
+@_options("results/optimisations")
+def optimisations(**given: Any) -> int:
+    """Optimisations, each on and off; polling at equal CPU; the factor of push.
+
+    Defaults that are not shown stand in experiments/optimisations.toml.
+    """
+    from lhsim.experiments.suites.optimisations import SUITE  # noqa: PLC0415 - imports the models
+    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
+
+    return run_suite(SUITE, _read(given))
+
+
+@lhsim.command()
+@_options("results/failure", without=("--duration",))
+def failure(**given: Any) -> int:
+    """Stall, outage and slow agents, with retries or without, and the time to recover.
+
+    Defaults that are not shown stand in experiments/failure.toml.
+    """
+    from lhsim.experiments.suites.failure import SUITE  # noqa: PLC0415 - imports the models
+    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
+
+    return run_suite(SUITE, _read(given))
+
+
 @lhsim.command(name="run")
 @click.argument("file")
 @_options(None)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 from attrs import Factory, field, frozen
 
 from lhsim import _resources, parameters
-from lhsim.checks import at_least, positive, whole
+from lhsim.checks import at_least, one_of, positive, whole
 from lhsim.errors import InputError
 from lhsim.experiments.axes import AGENTS, Axis, Design, Factorial, flat, parse_axis
 from lhsim.planning import ScaleOut
@@ -145,6 +145,90 @@ class Contention:
     max_events: MaxEvents = Factory(MaxEvents)
 
 
+@frozen
+class EqualCpu:
+    """The fixes to polling that are compared at equal use of the processor."""
+
+    options: tuple[str, ...]  # names of the options
+    tolerance: float = field(default=0.01, validator=positive)  # of the use, as a part of it
+
+
+@frozen
+class Factors:
+    """The round trips and pauses at which polling and push are compared."""
+
+    round_trips: tuple[Seconds, ...]  # on the network [s]
+    pauses: tuple[Seconds, ...]  # between the messages of an agent [s]
+
+
+@frozen
+class Overload:
+    """A load that is more than a server can do."""
+
+    options: tuple[Variant, ...]
+    agents: int = field(default=2500, validator=whole(1))
+    settings: tuple[str, ...] = ()  # over those of the experiment, as in --set
+
+
+@frozen
+class Optimisations:
+    """E8: what each optimisation buys."""
+
+    systems: tuple[str, ...]  # names or files
+    options: tuple[Variant, ...]
+    equal_cpu: EqualCpu
+    factor: Factors
+    overload: Overload
+    description: str = ""
+    agents: int = field(default=1000, validator=whole(1))
+    replications: int = field(default=5, validator=whole(1))
+    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
+    duration: Seconds = field(default=60.0, validator=positive)  # simulated [s]
+    max_events: MaxEvents = Factory(MaxEvents)
+
+    def __attrs_post_init__(self) -> None:
+        names = [one.name for one in self.options]
+        for name in self.equal_cpu.options:
+            if name not in names:
+                allowed = ", ".join(names)
+                raise InputError(f"{name!r} is no option", key="equal_cpu.options", allowed=allowed)
+
+    def option(self, name: str) -> Variant:
+        """Return an option by its name."""
+        return next(one for one in self.options if one.name == name)
+
+
+TRIGGERS = ("stall", "outage", "none")
+
+
+@frozen
+class Situation:
+    """What hits the systems, and how their agents behave."""
+
+    name: str  # of its rows
+    trigger: Literal["stall", "outage", "none"] = field(validator=one_of(TRIGGERS))
+    settings: tuple[str, ...] = ()  # over those of the experiment, as in --set
+
+
+@frozen
+class Failures:
+    """What a server feels of a stall, an outage or slow agents, and for how long."""
+
+    systems: tuple[str, ...]  # names or files
+    cases: tuple[Situation, ...]
+    description: str = ""
+    agents: int = field(default=20, validator=whole(2))
+    replications: int = field(default=5, validator=whole(1))
+    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
+    before: Seconds = field(default=40.0, validator=positive)  # measured before the trigger [s]
+    stall: Seconds = field(default=5.0, validator=positive)  # of the database [s]
+    outage: Seconds = field(default=5.0, validator=positive)  # of the server [s]
+    after: Seconds = field(default=90.0, validator=positive)  # measured after it [s]
+    window: Seconds = field(default=5.0, validator=positive)  # of a p95 over time [s]
+    hold: Seconds = field(default=10.0, validator=positive)  # in which it stays in its band [s]
+    max_events: MaxEvents = Factory(MaxEvents)
+
+
 _AXES = {
     "type": "object",
     "minProperties": 1,
@@ -206,6 +290,8 @@ KINDS = {
     "recovery": Recovery,
     "burst": Burst,
     "contention": Contention,
+    "optimisations": Optimisations,
+    "failure": Failures,
 }
 
 S = TypeVar("S")

@@ -106,6 +106,7 @@ class Shown:
     unit: str = ""
     text: Callable[[Row], str] | None = None  # how people see it; None: three digits, or as it is
     left: bool = False
+    page_only: bool = False  # in the report, and not on a terminal
 
     def of(self, row: Row) -> str:
         """Return what stands in a row of it."""
@@ -115,6 +116,19 @@ class Shown:
         if value is None:
             return UNKNOWN
         return f"{value:,}" if isinstance(value, int) else _number(value)
+
+
+@frozen(eq=False)
+class Part:
+    """A further table of a suite, with its plot where it has one."""
+
+    name: str  # of the plot, and of the table in the finding
+    title: str
+    rows: list[Row]
+    columns: tuple[Shown, ...]
+    figure: Callable[[], Figure] | None = None
+    caption: str = ""
+    alt: str = ""
 
 
 @frozen(eq=False)
@@ -129,6 +143,7 @@ class Found:
     alt: str
     notes: tuple[str, ...] = ()  # below the table
     claims: tuple[Mapping[str, Any], ...] = ()
+    parts: tuple[Part, ...] = ()  # after the first table
 
 
 @frozen
@@ -143,6 +158,8 @@ class Suite(Generic[A]):
     judge: Callable[[A, Sequence[Ran]], Found]
     method: str
     limits: tuple[str, ...] = ()
+    # What is to be run besides, by what has run; nothing in the end. Asked after each round.
+    further: Callable[[A, Setup, Sequence[Ran]], list[Case]] | None = None
 
 
 @frozen
@@ -154,6 +171,16 @@ class Outcome:
     skipped: tuple[Skipped, ...] = ()
     interrupted: bool = False
     traceback: str | None = field(default=None, repr=False)  # of the first failure
+
+    def and_then(self, other: Outcome) -> Outcome:
+        """Return what became of these cases and of further ones."""
+        return Outcome(
+            (*self.rans, *other.rans),
+            (*self.failed, *other.failed),
+            (*self.skipped, *other.skipped),
+            self.interrupted or other.interrupted,
+            self.traceback or other.traceback,
+        )
 
     @property
     def complete(self) -> bool:
@@ -176,7 +203,13 @@ def run_suite(suite: Suite[Any], options: Options) -> int:
     for case in cases:
         levels_of.check_agents(case.system, case.agents)
     with running(setup, [case.system for case in cases]) as runner:
-        outcome = carry_out(cases, asked.max_events.unless(options.max_events), setup, runner)
+        limit = asked.max_events.unless(options.max_events)
+        outcome = carry_out(cases, limit, setup, runner)
+        while outcome.status == "done" and suite.further is not None:
+            cases = suite.further(asked, setup, outcome.rans)
+            if not cases:
+                break
+            outcome = outcome.and_then(carry_out(cases, limit, setup, runner))
         tally = runner.tally.sentence()
     found = suite.judge(asked, outcome.rans) if outcome.complete else None
     files = _write(suite, setup, outcome, found)
@@ -289,12 +322,18 @@ def _report(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | No
     if found is None:
         lines += _skipped(outcome) or ["not all cases have a run, so there is nothing to compare"]
         return "\n".join(part for line in lines for part in (wrap(line, WIDTH) or [""]))
-    columns = [TextColumn(one.title, left=one.left) for one in found.columns]
-    body = [[one.of(row) for one in found.columns] for row in found.rows]
-    lines += [table(columns, body), ""]
+    lines += [_text(found.columns, found.rows), ""]
+    for part in found.parts:
+        lines += [*wrap(part.title, WIDTH), "", _text(part.columns, part.rows), ""]
     for line in (*found.notes, found.answer):
         lines += wrap(line, WIDTH)
     return "\n".join(lines)
+
+
+def _text(columns: Sequence[Shown], rows: Sequence[Row]) -> str:
+    shown = [one for one in columns if not one.page_only]
+    body = [[one.of(row) for one in shown] for row in rows]
+    return table([TextColumn(one.title, left=one.left) for one in shown], body)
 
 
 def _runs(setup: Setup, outcome: Outcome) -> str:
@@ -323,6 +362,8 @@ def _write(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | Non
         files["runs.parquet"] = lambda path: _frame(records).to_parquet(path, index=False)
     if found is not None:
         files |= plots(found.figure(), suite.name)
+        for part in found.parts:
+            files |= {} if part.figure is None else plots(part.figure(), part.name)
     facts = {
         "runs": len(records),
         "interrupted": outcome.interrupted,
@@ -351,11 +392,17 @@ def _finding(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | N
     error = "; ".join(_skipped(outcome)) or None if failure is None else str(failure)
     shown = {}
     if found is not None:
-        columns = tuple(Column(one.key, one.title, one.unit) for one in found.columns)
+        drawn = [part for part in found.parts if part.figure is not None]
         shown = {
             "answer": found.answer,
-            "tables": (Table("cases", suite.title, columns, tuple(found.rows)),),
-            "figures": (Picture(f"{suite.name}.svg", found.caption, found.alt),),
+            "tables": (
+                _table("cases", suite.title, found.columns, found.rows),
+                *(_table(one.name, one.title, one.columns, one.rows) for one in found.parts),
+            ),
+            "figures": (
+                Picture(f"{suite.name}.svg", found.caption, found.alt),
+                *(Picture(f"{one.name}.svg", one.caption, one.alt) for one in drawn),
+            ),
             "claims": found.claims,
         }
     return finding_of(
@@ -369,6 +416,11 @@ def _finding(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | N
         limits=suite.limits,
         **{"answer": "", **shown},
     )
+
+
+def _table(name: str, title: str, columns: Sequence[Shown], rows: Sequence[Row]) -> Table:
+    shown = tuple(Column(one.key, one.title, one.unit) for one in columns)
+    return Table(name, title, shown, tuple(rows))
 
 
 def _say(setup: Setup, outcome: Outcome, files: Sequence[str], tally: str) -> None:

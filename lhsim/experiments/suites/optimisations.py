@@ -1,0 +1,560 @@
+"""E8, optimisations: what each buys, and where the factor of push stops to matter.
+
+Four questions on the same systems, each with common random numbers: every option alone and all of
+them together; the cheap fixes to polling at equal use of the server's processor; a pair with a
+round trip on the network and a pause between its messages; and a server that is overloaded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from lhsim.analysis.intervals import estimate
+from lhsim.analysis.knee import Knee, Level, bracket, search
+from lhsim.analysis.lines import Chart, Series, lines_plot, marks_plot
+from lhsim.distributions import Deterministic, Exponential
+from lhsim.experiments import levels as levels_of
+from lhsim.experiments.commands import Setup, server_of, varied
+from lhsim.experiments.levels import Horizon
+from lhsim.experiments.records import run_record
+from lhsim.experiments.specification import Optimisations, Variant
+from lhsim.experiments.suites.suite import (
+    Case,
+    Found,
+    Part,
+    Ran,
+    Row,
+    Shown,
+    Suite,
+    milliseconds,
+    only_number,
+    spread_of,
+)
+from lhsim.experiments.sweep import knee_level
+from lhsim.models import Closed
+from lhsim.report.text import UNKNOWN, duration, percent, three_digits
+from lhsim.units import format_duration
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lhsim.models import System
+
+AS_IS, TOGETHER = "as it is", "all together"
+OPTION, KNEE, EQUAL, PAIR, OVERLOAD = "option: ", "knee: ", "equal: ", "pair: ", "overload: "
+MOST_ROUNDS = 12  # of the search for an interval
+KNEE_MESSAGES = 5000  # in a run of the search for a knee
+KNEE_TOLERANCE = 0.05  # width of a knee, as a part of it
+MOST_AGENTS = 200_000  # up to which a knee is searched for
+PAUSES_MEASURED = 200  # rounds of a pair
+
+
+# --- cases ---------------------------------------------------------------------------------------
+
+
+def cases(asked: Optimisations, setup: Setup, replications: int) -> list[Case]:
+    """Return what is known to be run beforehand: all but the searches."""
+    return [
+        *_option_cases(asked, setup, replications),
+        *_pair_cases(asked, setup, replications),
+        *_overload_cases(asked, setup, replications),
+    ]
+
+
+def _option_cases(asked: Optimisations, setup: Setup, replications: int) -> Iterator[Case]:
+    agents = only_number(setup.options.agents, asked.agents)
+    for name, system in _variants(asked.options, setup):
+        yield _case(asked, setup, replications, OPTION + name, system, agents)
+
+
+def _case(
+    asked: Optimisations, setup: Setup, replications: int, name: str, system: System, agents: int
+) -> Case:
+    length = setup.options.duration or asked.duration
+    seeds = levels_of.seeds(setup.options.seed, replications)
+    return Case(name, system, agents, length, seeds, length / 6, min(5.0, length / 12))
+
+
+def _variants(
+    options: Sequence[Variant], setup: Setup, also: Sequence[str] = ()
+) -> Iterator[tuple[str, System]]:
+    """Yield each system as it is, and with each option that is for its kind of server."""
+    for number, system in enumerate(setup.systems):
+        yield AS_IS, varied(setup, number, also)
+        for one in options:
+            kinds = {server_of(setting) for setting in one.settings} - {None}
+            if not kinds or system.architecture in kinds:
+                yield one.name, varied(setup, number, (*also, *one.settings))
+
+
+def _pair_cases(asked: Optimisations, setup: Setup, replications: int) -> Iterator[Case]:
+    seeds = levels_of.seeds(setup.options.seed, replications)
+    for number in range(len(setup.systems)):
+        for trip in asked.factor.round_trips:
+            for pause in asked.factor.pauses:
+                system = varied(
+                    setup, number, (f"network.up={trip / 2}", f"network.down={trip / 2}")
+                )
+                system = _paired(system, pause)
+                round_at_most = pause + trip + 1.0
+                lead = 5 + 2 * round_at_most
+                length = lead + PAUSES_MEASURED * round_at_most
+                name = f"{PAIR}{trip:g} {pause:g}"
+                yield Case(name, system, 2, length, seeds, lead, 0.0)
+
+
+def _paired(system: System, pause: float) -> System:
+    """Return a system of a pair that sends one message after the other, for ever."""
+    distribution = Deterministic(pause) if pause == 0 else Exponential(pause)
+    traffic = Closed(messages=None, pause=distribution)
+    return evolve(system, workload=evolve(system.workload, topology="pair", traffic=traffic))
+
+
+def _overload_cases(asked: Optimisations, setup: Setup, replications: int) -> Iterator[Case]:
+    over = asked.overload
+    for name, system in _variants(over.options, setup, over.settings):
+        yield _case(asked, setup, replications, OVERLOAD + name, system, over.agents)
+
+
+# --- searches ------------------------------------------------------------------------------------
+
+
+def further(asked: Optimisations, setup: Setup, rans: Sequence[Ran]) -> list[Case]:
+    """Return the next run of each search that is not at its end."""
+    return [*_knee_cases(setup, rans), *_equal_cases(asked, setup, rans)]
+
+
+def _knee_cases(setup: Setup, rans: Sequence[Ran]) -> Iterator[Case]:
+    for ran in _of(rans, OPTION):
+        system, name = ran.case.system, _rest(ran)
+        agents = _next_level(_levels(rans, system.name, name))
+        if agents is None:
+            continue
+        one_seed = levels_of.seeds(setup.options.seed, 1)
+        horizon = Horizon(KNEE_MESSAGES)
+        cell = levels_of.cells(system, agents, horizon, one_seed, setup.options.engine)[0]
+        lead, drain = cell.warmup or 0.0, cell.drain or 0.0
+        yield Case(KNEE + name, system, agents, cell.duration, one_seed, lead, drain)
+
+
+def _levels(rans: Sequence[Ran], system: str, name: str) -> list[Level]:
+    """Return how an option did at each level that has run, that of its table included."""
+    known = {}
+    for ran in rans:
+        if ran.case.system.name == system and ran.case.name in {OPTION + name, KNEE + name}:
+            known[ran.case.agents] = knee_level(run_record(ran.results[0]))
+    return list(known.values())
+
+
+def _next_level(levels: Sequence[Level]) -> int | None:
+    """Return the level to look at next: outwards until there is a bracket, then inside of it."""
+    knee = bracket(levels)
+    if knee.low is None:
+        assert knee.high is not None
+        return knee.high // 2 or None
+    if knee.high is None:
+        return 2 * knee.low if knee.low < MOST_AGENTS else None
+    return next(search(levels, KNEE_TOLERANCE), None)
+
+
+def _equal_cases(asked: Optimisations, setup: Setup, rans: Sequence[Ran]) -> Iterator[Case]:
+    """Yield for each fix the next interval: the use of the processor is to be that of the base."""
+    for base in _of(rans, OPTION):
+        if base.case.system.polling is None or _rest(base) != AS_IS:
+            continue
+        number = [one.name for one in setup.systems].index(base.case.system.name)
+        for name in asked.equal_cpu.options:
+            tried = _tried(rans, base, name)
+            interval = _next_interval(tried, _cpu(base), asked.equal_cpu.tolerance)
+            if interval is None or len(tried) > MOST_ROUNDS:
+                continue
+            system = varied(setup, number, asked.option(name).settings)
+            system = _with_interval(system, interval)
+            yield evolve(base.case, name=EQUAL + name, system=system)
+
+
+def _with_interval(system: System, interval: float) -> System:
+    """Return a system with another interval; one that backs off does so up to as many of them."""
+    polling = system.polling
+    assert polling is not None, "only polling has fixes"
+    growth = polling.growth
+    if growth is not None:
+        growth = evolve(growth, longest=growth.longest / polling.interval * interval)
+    return evolve(system, polling=evolve(polling, interval=interval, growth=growth))
+
+
+def _tried(rans: Sequence[Ran], base: Ran, name: str) -> dict[float, Ran]:
+    """Return the runs of a fix by the interval, its first ones included."""
+    found = {}
+    for ran in rans:
+        same = ran.case.system.name == base.case.system.name
+        if same and ran.case.name in {OPTION + name, EQUAL + name}:
+            assert ran.case.system.polling is not None
+            found[ran.case.system.polling.interval] = ran
+    return found
+
+
+def _next_interval(tried: dict[float, Ran], target: float, tolerance: float) -> float | None:
+    """Return the interval to try next, None where one of them is good enough.
+
+    The use of the processor falls as the interval grows: roughly in proportion, which is the first
+    guess; then its logarithm is interpolated over the two nearest ones.
+    """
+    known = sorted((interval, _cpu(ran)) for interval, ran in tried.items())
+    if target == 0 or any(abs(cpu / target - 1) <= tolerance for _, cpu in known):
+        return None
+    more = [one for one in known if one[1] > target]
+    less = [one for one in known if one[1] < target]
+    if not more or not less:
+        interval, cpu = less[0] if less else more[-1]
+        return interval * min(max(cpu / target, 0.25), 4.0)
+    (short, high), (long, low) = more[-1], less[0]
+    part = math.log(high / target) / math.log(high / low)
+    step: float = (long / short) ** min(max(part, 0.05), 0.95)
+    return short * step
+
+
+def _cpu(ran: Ran) -> float:
+    return estimate([one.metrics.cpu_utilization_percent for one in ran.results]).value
+
+
+# --- what they say -------------------------------------------------------------------------------
+
+OPTIONS = (
+    Shown("system", "system", left=True),
+    Shown("case", "option", left=True),
+    Shown("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
+    Shown("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
+    Shown("queries_per_second", "queries/s", "1/s"),
+    Shown("cpu_utilization_percent", "cpu", "%",
+          lambda row: f"{row['cpu_utilization_percent']:.0f} %"),
+    Shown("memory_peak_mb", "MB", "MB"),
+    Shown("knee", "knee", "", lambda row: _knee_text(row)),  # noqa: PLW0108 - defined below
+    Shown("mean_change_percent", "mean latency, change", "%", page_only=True),
+    Shown("messages_per_second", "throughput", "1/s", page_only=True),
+    Shown("writes_per_second", "transactions", "1/s", page_only=True),
+)  # fmt: skip
+EQUALS = (
+    Shown("case", "fix", left=True),
+    Shown("interval_ms", "interval", "ms", milliseconds("interval_ms")),
+    Shown("cpu_utilization_percent", "cpu", "%",
+          lambda row: f"{row['cpu_utilization_percent']:.1f} %"),
+    Shown("queries_per_second", "queries/s", "1/s"),
+    Shown("mean_latency_ms", "mean", "ms", milliseconds("mean_latency_ms")),
+    Shown("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
+    Shown("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
+)  # fmt: skip
+OVERLOADS = (
+    Shown("system", "system", left=True),
+    Shown("case", "option", left=True),
+    Shown("messages_per_second", "messages/s", "1/s"),
+    Shown("delivered", "delivered", "", lambda row: percent(row["delivered"])),
+    Shown("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
+    Shown("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
+)
+
+
+def judge(asked: Optimisations, rans: Sequence[Ran]) -> Found:
+    """Return what each option buys, and the other three tables."""
+    options = [_option_row(rans, ran) for ran in _of(rans, OPTION)]
+    equals = list(_equal_rows(asked, rans))
+    factors = _factor_rows(asked, rans)
+    overloads = [_overload_row(ran) for ran in _of(rans, OVERLOAD)]
+    parts = [
+        Part("equal-cpu", "Fixes to polling at the use of the processor that polling has",
+             equals, EQUALS, partial(_equal_figure, equals),
+             "Mean latency of polling with each fix, its interval set so that the server's "
+             "processor is as busy as without; and push, which is less busy.",
+             "Two marks for each fix, latency on a logarithmic axis.") if equals else None,
+        Part("factor", _factor_title(asked), factors, _factor_columns(asked),
+             partial(_factor_figure, asked, factors),
+             "How many times as many messages a pair exchanges with push, against the pause "
+             "between them, for several round trips on the network.",
+             "A line for each round trip; all fall towards 1.") if factors else None,
+        Part("overload", f"{asked.overload.agents:,} agents send to one: more than a server can do",
+             overloads, OVERLOADS) if overloads else None,
+    ]  # fmt: skip
+    return Found(
+        options,
+        OPTIONS,
+        answer=" ".join(
+            [
+                *_equal_sentences(equals),
+                *_factor_sentence(asked, factors),
+                *_option_sentences(options),
+            ]
+        ),
+        figure=partial(_option_figure, options),
+        caption="p50 and p99 of the latency with each option, on the same messages.",
+        alt="Two marks for each option, latency on a logarithmic axis.",
+        notes=("knee: the most agents before a station saturates", ""),
+        parts=tuple(part for part in parts if part is not None),
+    )
+
+
+def _of(rans: Sequence[Ran], kind: str) -> list[Ran]:
+    return [ran for ran in rans if ran.case.name.startswith(kind)]
+
+
+def _rest(ran: Ran) -> str:
+    """Return the name of a case without its kind."""
+    return ran.case.name.partition(": ")[2]
+
+
+def _option_row(rans: Sequence[Ran], ran: Ran) -> Row:
+    base = next(
+        one
+        for one in _of(rans, OPTION)
+        if one.case.system.name == ran.case.system.name and _rest(one) == AS_IS
+    )
+    knee = bracket(_levels(rans, ran.case.system.name, _rest(ran)))
+    return _named(ran, _change(ran, base) | _rates(ran) | _knee_columns(knee))
+
+
+def _named(ran: Ran, more: Row) -> Row:
+    return {**ran.row(**more), "case": _rest(ran)}
+
+
+def _change(ran: Ran, base: Ran) -> Row:
+    """Return how much longer a message takes than without the option, in the mean."""
+    pairs = zip(ran.results, base.results, strict=True)
+    changes = [100 * (one.latency.mean / other.latency.mean - 1) for one, other in pairs]
+    return spread_of("mean_change_percent", changes)
+
+
+def _rates(ran: Ran) -> Row:
+    lengths = [one.horizon - one.warmup for one in ran.results]
+    pairs = list(zip(ran.results, lengths, strict=True))
+    return {
+        **spread_of("mean_latency_ms", [1e3 * one.latency.mean for one in ran.results]),
+        "queries_per_second": estimate(
+            [one.metrics.database_queries_total / length for one, length in pairs]
+        ).value,
+        "writes_per_second": estimate(
+            [one.counters.writes / one.horizon for one in ran.results]
+        ).value,
+    }
+
+
+def _knee_columns(knee: Knee) -> Row:
+    return {"knee": knee.agents, "knee_low": knee.low, "knee_high": knee.high,
+            "bottleneck": knee.bottleneck}  # fmt: skip
+
+
+def _knee_text(row: Row) -> str:
+    if row["knee"] is not None:
+        rounded = float(f"{row['knee']:.2g}")
+        return f"{rounded:,.0f}"
+    return UNKNOWN if row["knee_low"] is None else f"> {row['knee_low']:,}"
+
+
+def _equal_rows(asked: Optimisations, rans: Sequence[Ran]) -> Iterator[Row]:
+    for base in _of(rans, OPTION):
+        if base.case.system.polling is None or _rest(base) != AS_IS:
+            continue
+        yield _equal_row(base, AS_IS)
+        for name in asked.equal_cpu.options:
+            nearest = min(
+                _tried(rans, base, name).values(), key=lambda one: abs(_cpu(one) - _cpu(base))
+            )
+            yield _equal_row(nearest, name)
+    for base in _of(rans, OPTION):
+        if base.case.system.push is not None and _rest(base) == AS_IS:
+            yield _equal_row(base, f"{base.case.system.name}, less busy")
+
+
+def _equal_row(ran: Ran, name: str) -> Row:
+    polling = ran.case.system.polling
+    interval = None if polling is None else 1e3 * polling.interval
+    return {**ran.row(interval_ms=interval, **_rates(ran)), "case": name}
+
+
+def _overload_row(ran: Ran) -> Row:
+    delivered = estimate([one.metrics.delivery_success_rate for one in ran.results]).value
+    return _named(ran, {"delivered": delivered})
+
+
+def _factor_rows(asked: Optimisations, rans: Sequence[Ran]) -> list[Row]:
+    """Return for each round trip how many times as many messages push exchanges, by pause."""
+    by_kind: dict[str, dict[str, Ran]] = {}
+    for ran in _of(rans, PAIR):
+        by_kind.setdefault(ran.case.system.architecture, {}).setdefault(_rest(ran), ran)
+    if len(by_kind) < 2:
+        return []
+    rows = []
+    for trip in asked.factor.round_trips:
+        row: Row = {"round_trip_ms": 1e3 * trip}
+        for number, pause in enumerate(asked.factor.pauses):
+            pair = [by_kind[kind][f"{trip:g} {pause:g}"].results for kind in ("push", "polling")]
+            factors = [
+                one.metrics.messages_per_second / other.metrics.messages_per_second
+                for one, other in zip(*pair, strict=True)
+            ]
+            row |= spread_of(f"factor_{number}", factors)
+        rows.append(row)
+    return rows
+
+
+def _factor_title(asked: Optimisations) -> str:
+    return "Messages of a pair with push, over those with polling, by round trip and pause"
+
+
+def _factor_columns(asked: Optimisations) -> tuple[Shown, ...]:
+    pauses = [
+        Shown(f"factor_{number}", f"pause {format_duration(pause)}")
+        for number, pause in enumerate(asked.factor.pauses)
+    ]
+    trip = Shown("round_trip_ms", "round trip", "ms", milliseconds("round_trip_ms"))
+    return (trip, *pauses)
+
+
+# What an option may better: a column, its name, and whether less of it is better.
+GOALS = (
+    ("p50_latency_ms", "p50", True),
+    ("knee", "agents", False),
+    ("memory_peak_mb", "memory", True),
+)
+CHANGED = (
+    "p50_latency_ms", "p99_latency_ms", "knee", "cpu_utilization_percent", "queries_per_second",
+    "memory_peak_mb", "writes_per_second",
+)  # fmt: skip
+NOTABLE = 1.2  # times more or less, from which on a change is told
+
+
+def _option_sentences(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield for each system which option alone betters what most, and which change nothing."""
+    for name in dict.fromkeys(row["system"] for row in rows):
+        own = [row for row in rows if row["system"] == name]
+        base = next(row for row in own if row["case"] == AS_IS)
+        alone = [row for row in own if row["case"] not in {AS_IS, TOGETHER}]
+        gains = [words for goal in GOALS if (words := _most(alone, base, *goal)) is not None]
+        idle = [
+            row["case"] for row in alone if not any(_notable(row, base, key) for key in CHANGED)
+        ]
+        found = f"{name} gains most from {', '.join(gains)}" if gains else f"{name} gains nothing"
+        yield found + (f"; {', '.join(idle)} change next to nothing." if idle else ".")
+
+
+def _most(rows: Sequence[Row], base: Row, key: str, title: str, less: bool) -> str | None:
+    """Return which option betters a figure most, if it is worth telling."""
+    known = [row for row in rows if row[key] and base[key]]
+    if not known:
+        return None
+    best = (min if less else max)(known, key=lambda row: row[key])
+    ratio = best[key] / base[key]
+    better = ratio < 1 / NOTABLE if less else ratio > NOTABLE
+    return f"{best['case']} ({title} x{three_digits(ratio)})" if better else None
+
+
+def _notable(row: Row, base: Row, key: str) -> bool:
+    one, other = row[key], base[key]
+    return bool(one and other and not 1 / NOTABLE < one / other < NOTABLE)
+
+
+def _equal_sentences(rows: Sequence[Row]) -> Iterator[str]:
+    fixes = [row for row in rows if row["interval_ms"] is not None]
+    if not fixes:
+        return
+    best = min(fixes, key=lambda row: row["mean_latency_ms"])
+    latencies = ", ".join(
+        f"{row['case']} {duration(row['mean_latency_ms'] / 1e3)}" for row in fixes
+    )
+    yield f"At equal use of the processor the mean latency of polling is: {latencies}."
+    for push in (row for row in rows if row["interval_ms"] is None):
+        factor = three_digits(best["mean_latency_ms"] / push["mean_latency_ms"])
+        yield f"Against {best['case']}, the factor of push is {factor}."
+
+
+def _factor_sentence(asked: Optimisations, rows: Sequence[Row]) -> Iterator[str]:
+    if not rows:
+        return
+    most = max(value for row in rows for key, value in row.items() if _is_factor(key))
+    yield (
+        f"A pair that answers at once exchanges up to {three_digits(most)} times as many messages "
+        f"with push; {_where(asked, rows, 2.0)}, and {_where(asked, rows, 1.1)}."
+    )
+
+
+def _where(asked: Optimisations, rows: Sequence[Row], factor: float) -> str:
+    """Return from which pause or round trip on push has less than a factor."""
+    number = len(asked.factor.pauses)
+    pauses = [
+        i for i in range(number) if all(rows[0][f"factor_{k}"] < factor for k in range(i, number))
+    ]
+    trips = [k for k in range(len(rows)) if all(row["factor_0"] < factor for row in rows[k:])]
+    found = []
+    if pauses:
+        found.append(f"a pause of {format_duration(asked.factor.pauses[pauses[0]])} on")
+    if trips:
+        found.append(f"a round trip of {format_duration(asked.factor.round_trips[trips[0]])} on")
+    if not found:
+        return f"nowhere less than {factor:g} times"
+    return f"less than {factor:g} times from {' or '.join(found)}"
+
+
+def _is_factor(key: str) -> bool:
+    return key.startswith("factor_") and not key.endswith(("_low", "_high"))
+
+
+# --- plots ---------------------------------------------------------------------------------------
+
+
+def _option_figure(rows: Sequence[Row]) -> Figure:
+    names = [f"{row['system']}: {row['case']}" for row in rows]
+    marks = {name: [row[f"{name}_latency_ms"] for row in rows] for name in ("p50", "p99")}
+    return marks_plot(names, marks, "latency [ms]")
+
+
+def _equal_figure(rows: Sequence[Row]) -> Figure:
+    return marks_plot(
+        [row["case"] for row in rows],
+        {"mean": [row["mean_latency_ms"] for row in rows],
+         "p99": [row["p99_latency_ms"] for row in rows]},
+        "latency [ms]",
+    )  # fmt: skip
+
+
+def _factor_figure(asked: Optimisations, rows: Sequence[Row]) -> Figure:
+    least = min(pause for pause in asked.factor.pauses if pause > 0)
+    pauses = [1e3 * (pause or least / 10) for pause in asked.factor.pauses]
+    series = []
+    for number, (trip, row) in enumerate(zip(asked.factor.round_trips, rows, strict=True)):
+        low, mean, high = (
+            [row[f"factor_{i}{end}"] or math.nan for i in range(len(pauses))]
+            for end in ("_low", "", "_high")
+        )
+        name = f"round trip {format_duration(trip)}"
+        series.append(Series(name, pauses, mean, low, high, number, markers=True))
+    chart = Chart("pause between messages [ms]; the leftmost is none", "push over polling",
+                  log_x=True, log_y=True)  # fmt: skip
+    return lines_plot(series, chart)
+
+
+SUITE = Suite(
+    name="optimisations",
+    title="E8 optimisations",
+    question="What does each proposed optimisation buy, and where does push stop to matter?",
+    kind=Optimisations,
+    cases=cases,
+    judge=judge,
+    further=further,
+    method="Each option alone, and all together, on the same messages with the same service "
+    "demands (common random numbers). The knee is searched for by bisection: the most agents "
+    "before a station is used for 95 % of its time. At equal use of the processor each fix has the "
+    "interval at which the server's processor is as busy as that of polling as it is, found by "
+    "bisection, too. A pair exchanges one message after the other, with an exponential pause "
+    "between them; the factor is that of the messages exchanged in the same time. Intervals are "
+    "over the runs.",
+    limits=(
+        "What a look-up in a cache costs, 10 us, is assumed. So is that a batch of writes takes as "
+        "long as a single one.",
+        "A sleep that a write ends needs a server that knows of its writes: one process, or a "
+        "store that notifies.",
+        "Knees beyond the calibration are extrapolated.",
+    ),
+)
