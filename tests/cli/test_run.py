@@ -211,7 +211,10 @@ def test_points_that_are_not_known_are_named_with_their_values(mine, capsys):
 
 def test_a_point_has_the_runs_that_it_has_without_a_precision(mine, capsys):
     frames = []
-    for more in (["--precision", "mean=0.1%", "--max-replications", "11"], ["--replications", "11"]):
+    for more in (
+        ["--precision", "mean=0.1%", "--max-replications", "11"],
+        ["--replications", "11"],
+    ):
         assert cli.run([*COMMAND, *more, "--fresh"]) == 0
         frames.append(pd.read_parquet("results/mine/runs.parquet"))
     pd.testing.assert_frame_equal(*frames)
