@@ -118,6 +118,7 @@ def _options(
     several: dict[str, Any] = {"multiple": True}
     flag: dict[str, Any] = {"is_flag": True}
     declared = [
+        None if "--agents" in without else
         _option("--agents", "Numbers of agents.", type=Parsed("N,N,...", parse_agents)),
         _option("--system", "A system, by name or file; repeatable.", metavar="NAME_OR_FILE",
                 **several),
@@ -287,6 +288,20 @@ def failure(**given: Any) -> int:
     return run_suite(SUITE, _read(given))
 
 
+@lhsim.command()
+@_options("results/claims", without=("--duration", "--agents"))
+@_option("--check", "End with exit code 3 unless this claim is supported; repeatable.",
+         metavar="ID", multiple=True)  # fmt: skip
+def claims(check: tuple[str, ...], **given: Any) -> int:
+    """Judge the seed's claims: figure, interval, verdict, and what would have to be true.
+
+    Defaults that are not shown stand in experiments/claims.toml.
+    """
+    from lhsim.experiments.suites.claims import run_claims  # noqa: PLC0415 - imports the models
+
+    return run_claims(_read(given), check)
+
+
 @lhsim.command(name="run")
 @click.argument("file")
 @_options(None)
@@ -329,7 +344,7 @@ add_commands(lhsim)
 
 def _read(given: dict[str, Any]) -> Options:
     return Options(
-        agents=given["agents"],
+        agents=given.get("agents"),
         systems=given["system"],
         settings=given["set"],
         seed=given["seed"],

@@ -229,6 +229,23 @@ class Failures:
     max_events: MaxEvents = Factory(MaxEvents)
 
 
+@frozen
+class Claims:
+    """E7: the seed's claims, held against what one polling and one push system do."""
+
+    systems: tuple[str, ...]  # names or files: one that polls, and one that pushes
+    pair_settings: tuple[str, ...]  # over what the model files say: a pair that is alone
+    steady_settings: tuple[str, ...]  # a load that goes on
+    closed_settings: tuple[str, ...]  # each agent sends a few messages, as fast as it can
+    description: str = ""
+    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
+    replications: int = field(default=10, validator=whole(2))
+    samples: int = field(default=20, validator=whole(2))  # of the parameters' uncertainty
+    knee: KneeSearch = Factory(KneeSearch)
+    knee_agents: tuple[int, ...] = (10, 100, 1000, 10_000, 100_000)  # between which it is searched
+    max_events: MaxEvents = Factory(MaxEvents)
+
+
 _AXES = {
     "type": "object",
     "minProperties": 1,
@@ -292,6 +309,7 @@ KINDS = {
     "contention": Contention,
     "optimisations": Optimisations,
     "failure": Failures,
+    "claims": Claims,
 }
 
 S = TypeVar("S")

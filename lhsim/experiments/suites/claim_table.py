@@ -1,0 +1,135 @@
+"""The seed's claims, cell by cell, and when one of them holds.
+
+The seed states most of its cells as a bare number. What such a number claims is a question of what
+it is for:
+
+- A latency or a throughput of *polling* is a description, and holds *about*: within a factor of 2.
+- What *push* promises is a limit: a latency of at most, a throughput or a number of agents of at
+  least so much.
+- A *factor* is an improvement of at least so much, and the overall one lies between two.
+"""
+
+from __future__ import annotations
+
+import math
+
+from attrs import frozen
+
+ABOUT = 2.0  # factor either way
+SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
+
+
+@frozen
+class Figure:
+    """What was found for a claim, in the claim's unit."""
+
+    value: float
+    low: float
+    high: float
+
+
+@frozen
+class Claim:
+    """A cell of the table of claims."""
+
+    id: str
+    claimed: str  # as people read it
+    unit: str  # of the bounds and of the figure
+    low: float = -math.inf  # least figure with which it holds
+    high: float = math.inf  # greatest figure with which it holds
+    number: float = math.nan  # that is claimed
+
+    def verdict(self, figure: Figure) -> str:
+        """Return what an interval says: whether it is all inside, all outside, or neither."""
+        if math.isnan(figure.low) or math.isnan(figure.high):
+            return UNDECIDED
+        if self.low <= figure.low and figure.high <= self.high:
+            return SUPPORTED
+        outside = figure.high < self.low or figure.low > self.high
+        return REFUTED if outside else UNDECIDED
+
+
+def about(name: str, claimed: str, unit: str, number: float) -> Claim:
+    """Return the claim that a figure is about a number."""
+    return Claim(name, claimed, unit, number / ABOUT, number * ABOUT, number)
+
+
+def at_most(name: str, claimed: str, unit: str, number: float) -> Claim:
+    """Return the claim that a figure is at most a number."""
+    return Claim(name, claimed, unit, high=number, number=number)
+
+
+def at_least(name: str, claimed: str, unit: str, number: float) -> Claim:
+    """Return the claim that a figure is at least a number."""
+    return Claim(name, claimed, unit, low=number, number=number)
+
+
+def _latencies() -> list[Claim]:
+    cells = {
+        "min": (1000, 10, 100),
+        "avg": (30_000, 50, 600),
+        "max": (60_000, 200, 300),
+        "p99": (59_000, 150, 393),
+    }
+    found = []
+    for name, (polling, push, factor) in cells.items():
+        found += [
+            about(f"latency.{name}.polling", f"{polling} ms", "ms", polling),
+            at_most(f"latency.{name}.push", f"{push} ms", "ms", push),
+            at_least(f"latency.{name}.factor", f"{factor}x", "x", factor),
+        ]
+    return found
+
+
+def _levels() -> list[Claim]:
+    latency, throughput = "latency_at", "throughput"
+    return [
+        about(f"{latency}.10.polling", "~10 s", "s", 10),
+        at_most(f"{latency}.10.push", "< 100 ms", "ms", 100),
+        about(f"{latency}.100.polling", "~30 s", "s", 30),
+        at_most(f"{latency}.100.push", "< 200 ms", "ms", 200),
+        at_least(f"{latency}.1000.polling", "> 60 s", "s", 60),
+        at_most(f"{latency}.1000.push", "< 500 ms", "ms", 500),
+        about(f"{throughput}.10.polling", "0.33 msg/s", "1/s", 0.33),
+        at_least(f"{throughput}.10.push", "200 msg/s", "1/s", 200),
+        at_least(f"{throughput}.10.factor", "606x", "x", 606),
+        about(f"{throughput}.100.polling", "0.05 msg/s", "1/s", 0.05),
+        at_least(f"{throughput}.100.push", "500 msg/s", "1/s", 500),
+        at_least(f"{throughput}.100.factor", "10000x", "x", 10_000),
+        # "N/A (timeout)": half of the messages take longer than a request waits.
+        at_least(f"{throughput}.1000.polling", "none: > 60 s", "s", 60),
+        at_least(f"{throughput}.1000.push", "1000 msg/s", "1/s", 1000),
+        # It enables what polling does not do at all: the time that a message takes with polling.
+        at_least(f"{throughput}.1000.factor", "enabling", "s", 60),
+    ]
+
+
+CLAIMS = (
+    *_latencies(),
+    *_levels(),
+    about("agents.polling", "~50", "agents", 50),
+    at_least("agents.push", "1000+", "agents", 1000),
+    Claim("scalability.polling", "< 100", "agents", high=100, number=100),
+    at_least("scalability.push", ">= 1000", "agents", 1000),
+    Claim("overall.factor", "30x to 300x", "x", 30, 300, 30),
+    # The growth from 100 to 1000 agents over that of a straight line, and from 10 to 1000 agents.
+    Claim("memory.polling", "linear", "x", 0.9, 1.1, 1.0),
+    Claim("memory.push", "constant", "x", 0.9, 1.1, 1.0),
+    Claim("database.polling", "1 query/cycle", "queries", 0.99, 1.01, 1.0),
+    Claim("database.push", "no queries", "queries", high=0.0, number=0.0),
+    # Its part of the mean latency at 100 agents.
+    Claim("validation.push", "low impact", "%", high=10.0, number=10.0),
+)
+BY_ID = {claim.id: claim for claim in CLAIMS}
+
+
+def seed_keys(figures: dict[str, Figure]) -> dict[str, bool]:
+    """Return what the seed's ``validate_performance_claims`` says of the figures."""
+    factor = figures["latency.avg.factor"].value
+    most = {name: figures[f"agents.{name}"].value for name in ("polling", "push")}
+    return {
+        "30x_improvement_minimum": factor >= 30,
+        "300x_improvement_maximum": factor <= 300,
+        "avg_improvement_within_range": 30 <= factor <= 300,
+        "scalability_improvement": most["polling"] < 100 and most["push"] >= 1000,
+    }
