@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is created when it is missing. A working environment of your own
 # at .venv is used as it is; it only gets what constraints.txt says.
-.PHONY: help scaling test check lint clean
+.PHONY: help scaling test check lint docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -13,6 +13,7 @@ python := $(venv)/bin/python
 # the dependencies makes it necessary again.
 for_use := $(venv)/.installed
 for_work := $(venv)/.installed-dev
+for_docs := $(venv)/.installed-docs
 pip := $(python) -m pip --disable-pip-version-check
 # An interrupted creation, and some tools, leave an environment without pip.
 install := $(pip) --version >/dev/null 2>&1 || $(python) -m ensurepip --upgrade; \
@@ -36,9 +37,13 @@ lint: $(for_work) ## linters and types
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy
 
+docs: $(for_docs) ## build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --quiet --strict $(ARGS)
+	@echo "site/index.html"
+
 clean: ## remove caches and build output, but neither results nor .venv
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f $(for_use) $(for_work)
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f $(for_use) $(for_work) $(for_docs)
 	find lhsim tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(for_use): pyproject.toml constraints.txt | $(python)
@@ -47,6 +52,10 @@ $(for_use): pyproject.toml constraints.txt | $(python)
 
 $(for_work): pyproject.toml constraints.txt | $(python)
 	$(install) -e '.[dev]'
+	@touch $@ $(for_use)
+
+$(for_docs): pyproject.toml constraints.txt | $(python)
+	$(install) -e '.[docs]'
 	@touch $@ $(for_use)
 
 $(python):
