@@ -1,7 +1,20 @@
-"""Calibration: from recordings of live runs to a system, with the uncertainty of its parameters."""
+"""Calibration: from what was measured to a system, with the uncertainty of its parameters."""
 
+from lhsim.calibration.blackbox import BlackBox, from_logs
 from lhsim.calibration.components import read_components, with_components
 from lhsim.calibration.levels import Level, levels
+from lhsim.calibration.logs import Log, read_log
 from lhsim.calibration.runs import Calibrated, calibrate
 
-__all__ = ["Calibrated", "Level", "calibrate", "levels", "read_components", "with_components"]
+__all__ = [
+    "BlackBox",
+    "Calibrated",
+    "Level",
+    "Log",
+    "calibrate",
+    "from_logs",
+    "levels",
+    "read_components",
+    "read_log",
+    "with_components",
+]

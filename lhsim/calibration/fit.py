@@ -57,6 +57,9 @@ class Fit:
         Simulates several runs at a time.
     on_step
         Is called after each simulation of all runs.
+    step
+        Of a logarithm, for derivatives. A smaller one would see how events change places, and not
+        what the server costs.
     """
 
     def __init__(
@@ -66,12 +69,14 @@ class Fit:
         targets: Sequence[Target],
         executor: Executor | None = None,
         on_step: OnStep | None = None,
+        step: float = STEP,
     ) -> None:
         self._template = template
         self._levels = levels
         self._targets = targets
         self._map = map if executor is None else executor.map
         self._on_step = on_step
+        self._step = step
         self._done = 0
 
     def system(self, point: Point, left_over: Sequence[float] | None = None) -> System:
@@ -91,10 +96,9 @@ class Fit:
             return np.array([*misses, *((logs - start) / PRIOR)])
 
         def slopes(logs: np.ndarray) -> np.ndarray:
-            # A smaller step would see how events change places, and not what the server costs.
             here = missed(logs)
-            steps = STEP * np.eye(len(start))
-            return np.column_stack([(missed(logs + step) - here) / STEP for step in steps])
+            steps = self._step * np.eye(len(start))
+            return np.column_stack([(missed(logs + step) - here) / self._step for step in steps])
 
         solved = least_squares(
             missed,

@@ -168,7 +168,9 @@ def calibrate(
     fit.add_pauses(point)
     system = fit.system(point, fit.left_over(point))
     simulated = tuple(fit.simulated(system))
-    alike = tuple(_alike(covariance))  # of the fit: what moves between runs is no part of that
+    alike = tuple(
+        indistinct(PARTS, covariance)
+    )  # of the fit: what moves between runs is no part of that
     covariance = covariance + _between_runs(found)
     calibration = _calibration(found, point, covariance, targets, simulated)
     parameters = {**calibration.parameters, **provenance(components or {})}
@@ -271,11 +273,12 @@ def _between_runs(found: Sequence[Level]) -> np.ndarray:
     return moved
 
 
-def _alike(covariance: np.ndarray) -> Iterable[tuple[str, str, float]]:
+def indistinct(names: Sequence[str], covariance: np.ndarray) -> Iterable[tuple[str, str, float]]:
+    """Yield the unknowns that cannot be told apart, in pairs, with their correlation."""
     deviation = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(deviation, deviation)
-    for i, first in enumerate(PARTS):
-        for j, second in enumerate(PARTS[:i]):
+    for i, first in enumerate(names):
+        for j, second in enumerate(names[:i]):
             if abs(correlation[i, j]) > ALIKE:
                 yield second, first, float(correlation[i, j])
 
@@ -313,11 +316,11 @@ def _calibration(
             ),
             "network": Provenance("what is left of the live times", runs),
         },
-        samples=_samples(point, covariance, architecture),
+        samples=samples_at(point, covariance, architecture),
     )
 
 
-def _samples(
+def samples_at(
     point: Point, covariance: np.ndarray, architecture: str
 ) -> dict[str, tuple[float, ...]]:
     """Return joint samples of the parameters, as factors of what they are."""

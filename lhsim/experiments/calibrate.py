@@ -22,6 +22,8 @@ from lhsim.units import format_duration
 
 if TYPE_CHECKING:
     from lhsim.calibration import Calibrated
+    from lhsim.calibration.blackbox import BlackBox
+    from lhsim.calibration.logs import Log
     from lhsim.distributions import Fit
     from lhsim.models.system import System
     from lhsim.recording import Recording
@@ -40,15 +42,18 @@ SECONDS_BETWEEN_LINES = 5.0
               help="Samples of single costs, with columns component and seconds.")  # fmt: skip
 @click.option("--plots", metavar="DIR", type=click.Path(path_type=Path),
               help="For plots of live times against simulated ones.")  # fmt: skip
+@click.option("--black-box", is_flag=True,
+              help="Take recordings for message logs: nothing else of them is used.")  # fmt: skip
 @click.option("--jobs", type=whole(1), help="Simulated runs at a time.  [default: one a core]")
 @click.option("--format", "how", type=choice("table", "json"), default="table", show_default=True)
 @click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
 @click.option("--quiet", is_flag=True, help="Print results only.")
 def calibrate(**given: Any) -> int:
-    """Make a system of live runs, or of samples of its costs.
+    """Make a system of live runs, of message logs, or of samples of its costs.
 
-    RUN is a folder of lhsim measure. Take two loads or more, one of them beyond what the server
-    keeps up with, and several runs of each. docs/calibration.md says how it is done.
+    RUN is a folder of lhsim measure, or a message log of any server: a CSV or Parquet file with
+    columns intended_s, sent_s, delivered_s, agent. Take two loads or more, one of them beyond what
+    the server keeps up with. docs/calibration.md says how it is done.
     """
     from lhsim.calibration.components import read_components  # noqa: PLC0415 - imports the models
     from lhsim.library import load_system  # noqa: PLC0415
@@ -58,6 +63,8 @@ def calibrate(**given: Any) -> int:
     given["name"] = given["name"] or path.stem
     components = read_components(given["components"]) if given["components"] else {}
     template = load_system(given["template"]) if given["template"] else None
+    if given["black_box"] or any(map(is_log, given["runs"])):
+        return _from_logs(given, template)
     if given["runs"]:
         return _from_runs(given, template, components)
     if not components:
@@ -93,6 +100,66 @@ def _from_runs(given: dict[str, Any], template: System | None, components: dict[
     return DONE
 
 
+def _from_logs(given: dict[str, Any], template: System | None) -> int:
+    from lhsim.calibration.blackbox import from_logs  # noqa: PLC0415 - imports the models
+    from lhsim.experiments.commands import show  # noqa: PLC0415
+    from lhsim.report.calibration import calibration_text  # noqa: PLC0415
+
+    if given["components"]:
+        allowed = "message logs, or samples of costs, not both"
+        raise InputError("is of no use here", source="--components", allowed=allowed)
+    logs = [read_any_log(path, black_box=given["black_box"]) for path in _once(given["runs"])]
+    shown = not (given["no_progress"] or given["quiet"])
+    with ThreadPoolExecutor(given["jobs"] or cores()) as executor:
+        found = from_logs(
+            logs,
+            template=template,
+            name=given["name"],
+            executor=executor,
+            on_step=steps("calibrate", shown=shown),
+        )
+    _write(given, found.system, _plotted_logs(found) if given["plots"] else {})
+    plain = found.to_dict()
+    if given["how"] == "json":
+        show(json.dumps(plain, indent=2, allow_nan=False))
+    else:
+        show(calibration_text(plain, []))
+    return DONE
+
+
+def read_any_log(path: Path, *, black_box: bool) -> Log:
+    """Return the log in a file, or with `black_box` that of a recording.
+
+    Raises
+    ------
+    InputError
+        When it is no log.
+    """
+    from lhsim.calibration.logs import of_recording, read_log  # noqa: PLC0415 - imports pandas
+    from lhsim.recording import Recording  # noqa: PLC0415
+
+    if is_log(path):
+        return read_log(path)
+    if not black_box:
+        allowed = "files alone, or folders as well with --black-box"
+        raise InputError("is no message log", source=str(path), allowed=allowed)
+    return of_recording(Recording.read(path), str(path))
+
+
+def is_log(path: Path) -> bool:
+    """Return whether a path is that of a message log; a recording is a folder."""
+    return path.suffix in {".csv", ".parquet"} and not path.is_dir()
+
+
+def _once(paths: Sequence[Path]) -> Sequence[Path]:
+    """Return the paths; refuse one that is there twice."""
+    resolved = [path.resolve() for path in paths]
+    twice = [str(path) for path in resolved if resolved.count(path) > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is there twice", source="RUN", allowed="each run once")
+    return paths
+
+
 def _from_components(
     given: dict[str, Any], template: System | None, components: dict[str, Fit]
 ) -> int:
@@ -125,11 +192,7 @@ def read_runs(folders: Sequence[Path]) -> list[Recording]:
     """
     from lhsim.recording import Recording  # noqa: PLC0415 - imports pandas
 
-    resolved = [folder.resolve() for folder in folders]
-    twice = [str(folder) for folder in resolved if resolved.count(folder) > 1]
-    if twice:
-        raise InputError(f"{twice[0]} is there twice", source="RUN", allowed="each run once")
-    return [Recording.read(folder) for folder in folders]
+    return [Recording.read(folder) for folder in _once(folders)]
 
 
 def steps(title: str, *, shown: bool) -> Callable[[int, int], None]:
@@ -205,7 +268,27 @@ def _plotted(found: Calibrated) -> dict[str, Any]:
         what = timed(level)
         live = [run.times(what).dropna() for run in level.runs]
         played = [replay(found.system, run.manifest).times(what).dropna() for run in level.runs]
-        slug = re.sub(r"[^a-z0-9]+", "-", level.name.lower()).strip("-")
         title = f"{found.system.name}: {level.name}"
-        figures[f"level-{number}-{slug}"] = overlay_plot(title, words[what], live, played)
+        figures[_slug(number, level.name)] = overlay_plot(title, words[what], live, played)
     return figures
+
+
+def _plotted_logs(found: BlackBox) -> dict[str, Any]:
+    """Return a figure for each log of which the server keeps up."""
+    from lhsim.analysis.overlays import overlay_plot  # noqa: PLC0415 - imports matplotlib
+    from lhsim.replay import replay  # noqa: PLC0415
+
+    figures = {}
+    for number, log in enumerate(found.logs, start=1):
+        if log.saturated:
+            continue
+        run = log.recording(found.architecture, number)
+        played = replay(found.system, run.manifest).times("latency").dropna()
+        title = f"{found.system.name}: {log.level}"
+        live = run.times("latency").dropna()
+        figures[_slug(number, log.level)] = overlay_plot(title, "latency", [live], [played])
+    return figures
+
+
+def _slug(number: int, level: str) -> str:
+    return f"level-{number}-" + re.sub(r"[^a-z0-9]+", "-", level.lower()).strip("-")

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lhsim.errors import InputError
+from lhsim.experiments.calibrate import is_log
 from lhsim.experiments.options import DONE, FORMATS, MAX_SEED, NOT_KEPT, choice, cores, whole
 
 if TYPE_CHECKING:
     from lhsim.crosscheck import Crosscheck
+    from lhsim.models.system import System
+    from lhsim.recording import Recording
 
 
 @click.command()
 @click.option("--model", required=True, metavar="FILE", help="The system, by name or file.")
 @click.option("--live", multiple=True, required=True, metavar="RUN",
               type=click.Path(path_type=Path),
-              help="Folder of lhsim measure; repeatable.")  # fmt: skip
+              help="Folder of lhsim measure, or a message log; repeatable.")  # fmt: skip
 @click.option("--seed", type=whole(0, MAX_SEED), default=1, show_default=True,
               help="Of the simulated runs besides those of the live seeds.")  # fmt: skip
 @click.option("--replications", type=whole(5), default=20, show_default=True,
@@ -37,14 +40,13 @@ def crosscheck(**given: Any) -> int:
     from lhsim.crosscheck import crosscheck as compare  # noqa: PLC0415 - imports the models
     from lhsim.experiments.commands import show  # noqa: PLC0415
     from lhsim.library import load_system  # noqa: PLC0415
-    from lhsim.recording import Recording  # noqa: PLC0415
 
     folders = [folder.resolve() for folder in given["live"]]
     twice = [str(folder) for folder in folders if folders.count(folder) > 1]
     if twice:
         raise InputError(f"{twice[0]} is there twice", source="--live", allowed="each run once")
     system = load_system(given["model"])
-    runs = [Recording.read(folder) for folder in given["live"]]
+    runs = [_read(path, system, seed) for seed, path in enumerate(given["live"], start=1)]
     with ThreadPoolExecutor(given["jobs"] or cores()) as executor:
         found = compare(
             system,
@@ -55,6 +57,16 @@ def crosscheck(**given: Any) -> int:
         )
     show(_formatted(found, given["how"]))
     return NOT_KEPT if given["check"] and found.verdict == "rejected" else DONE
+
+
+def _read(path: Path, system: System, seed: int) -> Recording:
+    """Return a run; that of a message log has the architecture of the system, and a seed."""
+    from lhsim.calibration.logs import read_log  # noqa: PLC0415 - imports the models
+    from lhsim.recording import Recording  # noqa: PLC0415
+
+    if not is_log(path):
+        return Recording.read(path)
+    return read_log(path).recording("polling" if system.polling is not None else "push", seed)
 
 
 def _formatted(found: Crosscheck, how: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from lhsim.report.text import Column, duration, table, three_digits
+from lhsim.report.text import UNKNOWN, Column, duration, table, three_digits
 
 WIDTH = 80
 _TARGETS = (Column("level", left=True), Column("figure", left=True), Column("live"),
@@ -22,7 +22,11 @@ MEANINGS = {
     "excess": ("warmth: a of 1 + a ln(1 + gap/g)", False),
     "gap": ("warmth: g", True),
     "delay": ("delay on both ways", True),
+    "service": ("service time of a message", True),
+    "after": ("of it, after over at the delivery", False),
+    "variation": ("variation of a service", False),
 }
+_LATE = 1e-4  # median lag of a sender that is worth a word [s]
 _BY_PRIOR = 0.5  # deviation of a logarithm from which on an unknown is hardly known
 
 
@@ -37,8 +41,10 @@ def calibration_text(found: Mapping[str, Any], components: Sequence[Mapping[str,
     saturated = {level["level"] for level in found["levels"] if level["saturated"]}
     lines = [*wrap(title, WIDTH), "", table(_TARGETS, _targets(found["targets"], saturated))]
     lines += ["* saturated"] if saturated else []
+    if "because" in found:
+        lines += ["", *_black_box(found)]
     lines += ["", table(_UNKNOWNS, [_unknown(row) for row in found["unknowns"]])]
-    if any(row["deviation"] > _BY_PRIOR for row in found["unknowns"]):
+    if any(row["value"] and row["deviation"] > _BY_PRIOR for row in found["unknowns"]):
         lines += ["? hardly told by these runs: what is assumed of it beforehand decides"]
     lines += [""] * bool(found["alike"])
     for pair in found["alike"]:
@@ -51,6 +57,24 @@ def calibration_text(found: Mapping[str, Any], components: Sequence[Mapping[str,
     if components:
         lines += ["", components_text(components)]
     return "\n".join(lines)
+
+
+def _black_box(found: Mapping[str, Any]) -> list[str]:
+    """Return what logs alone say of a server."""
+    how = "pushed" if found["interval"] is None else f"polled every {duration(found['interval'])}"
+    low, high = (None if end is None else three_digits(end) for end in found["capacity_interval"])
+    value = "unknown" if found["capacity"] is None else three_digits(found["capacity"])
+    unit = found["capacity_unit"]
+    if high is None:
+        capacity = f"Capacity: at least {low} {unit}; no log shows how many more."
+    else:
+        capacity = f"Capacity: {value} {unit} (90 %: {low}-{high})"
+        capacity += "." if found["capacity_seen"] else "; no log is saturated: from delays alone."
+    lags = [level["lag"] for level in found["levels"]]
+    late = f"Delays count from the sending; its lag is not in them, {duration(max(lags))} at worst"
+    sentences = [f"Messages are {how}: {found['because']}.", capacity]
+    sentences += [f"{late} (median)."] if max(lags) >= _LATE else []
+    return [line for sentence in sentences for line in wrap(sentence, WIDTH)]
 
 
 def components_text(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -89,6 +113,8 @@ def _figure(metric: str, value: float) -> str:
 
 def _unknown(row: Mapping[str, Any]) -> list[str]:
     meaning, is_time = MEANINGS[row["name"]]
+    if row["value"] is None:
+        return [meaning, UNKNOWN, "as in the template"]
     value = duration(row["value"]) if is_time else three_digits(row["value"])
     known = f"{math.exp(row['deviation']):.2f}"
     return [meaning, value, known + (" ?" if row["deviation"] > _BY_PRIOR else "")]

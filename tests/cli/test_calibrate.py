@@ -150,3 +150,61 @@ def test_bad_usage_is_one_line(arguments, said, tmp_path, capsys):
 def test_the_file_has_to_be_one_that_can_be_loaded(samples, tmp_path, capsys):
     line = refused(capsys, "--components", samples, "--template", "push", "-o", tmp_path / "mine")
     assert "does not end in .toml" in line
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """Message logs of a server at three loads, as CSV files."""
+    root, push = tmp_path_factory.mktemp("logs"), lhsim.load_system("push")
+    files = []
+    for rate in (0.5, 3.0, 15.0):
+        manifest = Manifest("push", 100, Workload(traffic=Poisson(rate)), 1, 2.0, 8.0, 2.0)
+        table = replay(push, manifest, 7).messages.rename(columns={"target": "agent"})
+        files.append(root / f"{rate:g}.csv")
+        table[["intended_s", "sent_s", "delivered_s", "agent"]].to_csv(files[-1], index=False)
+    return [str(file) for file in files]
+
+
+def test_logs_become_a_system_that_can_be_held_against_logs(logs, tmp_path, capsys):
+    file, plots = tmp_path / "box.toml", tmp_path / "plots"
+    arguments = ["calibrate", *logs[::2], "-o", str(file), "--plots", str(plots), "--quiet"]
+    assert run(arguments) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert "Messages are pushed" in shown.out
+    assert "Capacity: " in shown.out
+    assert list(plots.glob("*.png"))
+    assert run(["crosscheck", "--model", str(file), "--live", logs[1], "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    median = next(row for row in rows if row["metric"] == "latency_p50")
+    assert abs(median["relative_error"]) < 0.25
+
+
+def test_json_of_logs_has_the_capacity(logs, tmp_path, capsys):
+    arguments = ["calibrate", *logs, "-o", str(tmp_path / "box.toml"), "--format", "json"]
+    assert run(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    low, high = found["capacity_interval"]
+    assert low < found["capacity"] < high
+    assert found["interval"] is None
+
+
+def test_recordings_are_logs_only_where_that_is_said(folders, logs, tmp_path, capsys):
+    out = tmp_path / "box.toml"
+    assert "is no message log" in refused(capsys, folders[0], logs[0], "-o", out)
+    assert run(["calibrate", "--black-box", folders[2], logs[0], "-o", str(out), "--quiet"]) == 0
+    assert lhsim.load_system(out).push is not None
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [(["--components", "no.csv"], "No such file"), ([], "1 of one load")],
+)
+def test_bad_usage_of_logs_is_one_line(more, said, logs, tmp_path, capsys):
+    assert said in refused(capsys, logs[0], *more, "-o", tmp_path / "box.toml")
+
+
+def test_samples_of_costs_are_of_no_use_to_logs(logs, samples, tmp_path, capsys):
+    arguments = [*logs, "--components", samples, "-o", tmp_path / "box.toml"]
+    assert "not both" in refused(capsys, *arguments)

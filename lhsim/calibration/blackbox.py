@@ -1,0 +1,314 @@
+"""A server known by message logs alone: whether it is polled, and what it can do.
+
+`lhsim.calibration.pattern` tells polling from pushing, `push_logs` and `polling_logs` find the
+costs. What logs cannot show is taken from a template.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from lhsim.calibration.fit import PRIOR, OnStep
+from lhsim.calibration.logs import Log
+from lhsim.calibration.pattern import Pattern, pattern
+from lhsim.calibration.polling_logs import fit_polls, most_agents
+from lhsim.calibration.push_logs import PARTS as OF_QUEUE
+from lhsim.calibration.push_logs import Fitted, fit_queue, system_of
+from lhsim.calibration.runs import PARTS as OF_POLLS
+from lhsim.calibration.runs import indistinct, samples_at
+from lhsim.errors import InputError
+from lhsim.library import load_system
+from lhsim.models.system import Calibration, Provenance, System
+from lhsim.models.workload import Poisson, Workload
+from lhsim.planning.uncertainty import samples_of
+from lhsim.recording import Architecture
+
+APART = 1.2  # ratio of two loads that are two levels
+SAMPLED = 10  # systems of which the capacity is looked for, under polling
+TAILS = (0.05, 0.95)  # of the capacity
+
+
+@frozen
+class Capacity:
+    """The load that takes all of the server."""
+
+    value: float
+    low: float  # 90 % interval
+    high: float
+    unit: str  # "messages/s" or "agents"
+    seen: bool  # whether a log shows it; else it is inferred from delays below it
+
+
+@frozen(eq=False)
+class BlackBox:
+    """What logs came to."""
+
+    system: System
+    pattern: Pattern
+    capacity: Capacity
+    logs: tuple[Log, ...] = field(repr=False)
+    targets: tuple[dict[str, Any], ...] = field(repr=False)  # level, metric, live, simulated, ...
+    unknowns: tuple[dict[str, Any], ...]  # name, value, deviation of the logarithm
+    alike: tuple[tuple[str, str, float], ...]  # unknowns that the logs cannot tell apart
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of the system."""
+        return "polling" if self.system.polling is not None else "push"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the diagnostics as plain data, as those of `lhsim.calibration.Calibrated`."""
+        calibration = self.system.calibration
+        assert calibration is not None
+        capacity = self.capacity
+        return {
+            "system": self.system.name,
+            "architecture": self.architecture,
+            "because": self.pattern.sentence,
+            "interval": self.pattern.interval,
+            "capacity": _known(capacity.value),
+            "capacity_interval": [_known(capacity.low), _known(capacity.high)],
+            "capacity_unit": capacity.unit,
+            "capacity_seen": capacity.seen,
+            "runs": len(self.logs),
+            "agents": calibration.agents,
+            "messages_per_second": calibration.messages_per_second,
+            "levels": [
+                {"level": log.level, "runs": 1, "saturated": log.saturated, "lag": log.lag}
+                for log in self.logs
+            ],
+            "targets": list(self.targets),
+            "unknowns": list(self.unknowns),
+            "alike": [
+                {"first": one, "second": other, "correlation": correlation}
+                for one, other, correlation in self.alike
+            ],
+        }
+
+
+def from_logs(
+    logs: Sequence[Log],
+    *,
+    template: System | None = None,
+    name: str = "black box",
+    executor: Executor | None = None,
+    on_step: OnStep | None = None,
+) -> BlackBox:
+    """Return the system that is nearest to message logs of a server.
+
+    Parameters
+    ----------
+    logs
+        At two loads or more, at one of which at least the server keeps up; best with one at which
+        it does not.
+    template
+        Gives what logs cannot show, and whether the server is polled; None: the delays show it, and
+        the template is the default system of that architecture.
+    name
+        Of the new system.
+    executor, on_step
+        As in `lhsim.calibration.calibrate`.
+
+    Raises
+    ------
+    InputError
+        When the logs are too few, or the template is polled and they are not.
+    """
+    logs = sorted(logs, key=lambda log: (log.rate, log.agents))
+    _check(logs)
+    found = pattern(logs)
+    polled = found.interval is not None
+    if template is not None:
+        if template.architecture == "polling" and not polled:
+            problem = f"is polled, and the server of the logs is not: {found.sentence}"
+            raise InputError(problem, source=template.name, allowed="a push system")
+        polled = template.architecture == "polling"
+    chosen = template or load_system("polling" if polled else "push")
+    if polled:
+        return _polled(logs, chosen, found, name, executor, on_step)
+    return _pushed(logs, chosen, found, name)
+
+
+def _check(logs: Sequence[Log]) -> None:
+    allowed = "logs at two loads or more"
+    if not logs:
+        raise InputError("are missing", key="logs", allowed=allowed)
+    for what in ("rate", "agents"):
+        values = [getattr(log, what) for log in logs]
+        if max(values) >= APART * min(values):
+            break
+    else:
+        raise InputError(f"{len(logs)} of one load", key="logs", allowed=allowed)
+    if all(log.saturated for log in logs):
+        raise InputError("are all saturated", key="logs", allowed="a load that the server keeps")
+
+
+def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) -> BlackBox:
+    fitted = fit_queue(logs)
+    deviations = np.sqrt(np.diag(fitted.covariance)).tolist()
+    targets = tuple(
+        {"level": log.level, "metric": metric, "live": live, "error": error,
+         "simulated": simulated, "miss": simulated / live - 1}
+        for log, target, figures in zip(logs, fitted.targets, fitted.simulated, strict=True)
+        for metric, live, error, simulated in zip(
+            target.names, np.exp(target.live).tolist(), target.errors.tolist(),
+            np.exp(figures).tolist(), strict=True)
+    )  # fmt: skip
+    low, high = np.quantile([1 / one.service for one in fitted.samples], TAILS).tolist()
+    capacity = Capacity(1 / fitted.queue.service, low, high, "messages/s", _seen(logs))
+    parameters = {
+        "cpu": Provenance("delays and throughput of the logs", _messages(logs), _misses(targets)),
+        "cpu.warmth": Provenance("delays at several loads", _messages(logs)),
+        "network": Provenance("what is left of the delays", _messages(logs)),
+    }
+    system = _described(
+        system_of(template, fitted), name, logs, parameters, _samples_of_queue(fitted)
+    )
+    return BlackBox(
+        system=system,
+        pattern=found,
+        capacity=capacity,
+        logs=tuple(logs),
+        targets=targets,
+        unknowns=_unknowns(OF_QUEUE, fitted.queue.values, deviations),
+        alike=tuple(indistinct(OF_QUEUE, fitted.covariance)),
+    )
+
+
+def _samples_of_queue(fitted: Fitted) -> dict[str, tuple[float, ...]]:
+    """Return joint samples of the parameters, as factors of what they are."""
+    queue = fitted.queue
+
+    def excess(gap: float, a: float) -> float:
+        return a * math.log1p(1e-3 / gap)
+
+    rows = [
+        (
+            *(one / own for one, own in zip(sample.parts, queue.parts, strict=True)),
+            excess(sample.gap, sample.excess) / excess(queue.gap, queue.excess),
+            sample.delay / queue.delay,
+            sample.delay / queue.delay,
+        )
+        for sample in fitted.samples
+    ]
+    paths = ("cpu.parse_message*", "cpu.write*", "cpu.acknowledge*", "cpu.warmth.excess*",
+             "network.up*", "network.down*")  # fmt: skip
+    columns = zip(*rows, strict=True)
+    return {
+        path: tuple(float(f"{value:.4g}") for value in column)
+        for path, column in zip(paths, columns, strict=True)
+    }
+
+
+def _polled(
+    logs: Sequence[Log],
+    template: System,
+    found: Pattern,
+    name: str,
+    executor: Executor | None,
+    on_step: OnStep | None,
+) -> BlackBox:
+    assert found.interval is not None
+    fitted = fit_polls(logs, template, found.interval, executor, on_step)
+    targets = tuple(
+        {"level": logs[target.level].level, "metric": target.measure, "live": target.live,
+         "error": target.error, "simulated": value, "miss": value / target.live - 1}
+        for target, value in zip(fitted.targets, fitted.simulated, strict=True)
+    )  # fmt: skip
+    parameters = {
+        "polling.interval": Provenance("range of the delays", _messages(logs), found.sentence)
+    }
+    if fitted.point is None:
+        parameters["cpu"] = Provenance(f"the template, {template.name}: the logs do not show it")
+        samples = template.calibration.samples if template.calibration else {}
+        unknowns = tuple(
+            {"name": name, "value": None, "deviation": deviation}
+            for name, deviation in zip(OF_POLLS, PRIOR, strict=True)
+        )
+    else:
+        misses = _misses(targets)
+        parameters["cpu"] = Provenance("delays and throughput", _messages(logs), misses)
+        samples = samples_at(fitted.point, fitted.covariance, "polling")
+        deviations = np.sqrt(np.diag(fitted.covariance)).tolist()
+        unknowns = _unknowns(OF_POLLS, fitted.point.values, deviations)
+    system = _described(fitted.system, name, logs, parameters, samples)
+    return BlackBox(
+        system=system,
+        pattern=found,
+        capacity=_of_polls(system, logs, shown=fitted.point is not None),
+        logs=tuple(logs),
+        targets=targets,
+        unknowns=unknowns,
+        alike=tuple(indistinct(OF_POLLS, fitted.covariance)),
+    )
+
+
+def _of_polls(system: System, logs: Sequence[Log], *, shown: bool) -> Capacity:
+    """Return how many agents the server has time for; where nothing shows it, as many at least."""
+    largest = max(logs, key=lambda log: log.agents)
+    value = most_agents(system, largest)
+    if not shown:
+        return Capacity(max(value, largest.agents), largest.agents, math.inf, "agents", seen=False)
+    some = [evolve(one, calibration=None) for one in samples_of(system)[:SAMPLED]]
+    sampled = [most_agents(one, largest) for one in some]
+    low, high = np.quantile(sampled, TAILS, method="nearest").tolist()
+    return Capacity(value, low, high, "agents", seen=True)
+
+
+def _described(
+    system: System,
+    name: str,
+    logs: Sequence[Log],
+    parameters: dict[str, Provenance],
+    samples: dict[str, tuple[float, ...]],
+) -> System:
+    """Return the system with where it comes from, and the load of its logs by default."""
+    largest = max(logs, key=lambda log: log.rate)
+    agents, rates = [log.agents for log in logs], [log.rate for log in logs]
+    return evolve(
+        system,
+        name=name,
+        description=f"A {system.architecture} server, known by message logs alone.",
+        workload=Workload(traffic=Poisson(float(f"{largest.rate / largest.agents:.4g}"))),
+        calibration=Calibration(
+            source=f"{len(logs)} message logs, by lhsim.calibration",
+            date=datetime.now(UTC).date().isoformat(),
+            agents=(min(agents), max(agents)),
+            messages_per_second=(min(rates), max(log.throughput for log in logs)),
+            parameters=parameters,
+            samples=samples,
+        ),
+    )
+
+
+def _unknowns(
+    names: Sequence[str], values: Sequence[float], deviations: Sequence[float]
+) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"name": name, "value": value, "deviation": deviation}
+        for name, value, deviation in zip(names, values, deviations, strict=True)
+    )
+
+
+def _misses(targets: Sequence[dict[str, Any]]) -> str:
+    worst = max(abs(target["miss"]) for target in targets)
+    return f"least squares; the {len(targets)} targets are missed by at most {worst:.0%}"
+
+
+def _messages(logs: Sequence[Log]) -> int:
+    return sum(int(log.counts.sum()) for log in logs)
+
+
+def _seen(logs: Sequence[Log]) -> bool:
+    return any(log.saturated for log in logs)
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

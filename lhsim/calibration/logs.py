@@ -1,0 +1,191 @@
+"""Message logs of any server: when each message was sent and delivered, and to whom.
+
+That is all that most users have of a server: no processor's time, no acknowledgements. A log is a
+table with the columns of `COLUMNS`; an empty ``delivered_s`` means that a message did not arrive
+while the log was written.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from attrs import field, frozen
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from lhsim.calibration.levels import falls_behind
+from lhsim.calibration.tables import numbers, place, read_table
+from lhsim.errors import InputError
+from lhsim.models.workload import Poisson, Workload
+from lhsim.recording import MESSAGE_COLUMNS, Architecture, Manifest, Recording
+
+COLUMNS = ("intended_s", "sent_s", "delivered_s", "agent")
+FEWEST = 200  # messages of a log: fewer tell no quantiles
+WARMUP, DRAIN = 0.1, 0.2  # parts of a log at its ends that do not count
+
+Floats = NDArray[np.float64]
+
+
+@frozen(eq=False)
+class Log:
+    """What one run of a server left, in the order of the intended times."""
+
+    name: str
+    intended: Floats = field(repr=False)  # when a message was to be sent [s]
+    sent: Floats = field(repr=False)  # when it was [s]
+    delivered: Floats = field(repr=False)  # NaN: not while the log was written [s]
+    agent: NDArray[np.int64] = field(repr=False)  # who receives it, numbered from 0 on
+
+    @property
+    def span(self) -> float:
+        """From the first message to the last [s]."""
+        return float(self.intended[-1] - self.intended[0])
+
+    @property
+    def rate(self) -> float:
+        """Messages that were offered [1/s]."""
+        return (len(self.intended) - 1) / self.span
+
+    @cached_property
+    def agents(self) -> int:
+        """Agents, those included who by chance received nothing.
+
+        Of N agents who are all alike, N (1 - exp(-n / N)) are expected among n messages.
+        """
+        seen, n = int(self.agent.max()) + 1, len(self.agent)
+        if n > 10 * seen:
+            return seen
+
+        def missing(agents: float) -> float:
+            return agents * -math.expm1(-n / agents) - seen
+
+        return round(brentq(missing, seen, 100 * seen)) if missing(100 * seen) > 0 else seen
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """The time that counts [s]."""
+        first, span = float(self.intended[0]), self.span
+        return first + WARMUP * span, first + (1 - DRAIN) * span
+
+    @cached_property
+    def counts(self) -> NDArray[np.bool_]:
+        """Whether a message was to be sent in the window."""
+        low, high = self.window
+        return (self.intended >= low) & (self.intended < high)
+
+    @property
+    def throughput(self) -> float:
+        """Messages delivered in the window [1/s]."""
+        low, high = self.window
+        with np.errstate(invalid="ignore"):
+            inside = (self.delivered >= low) & (self.delivered < high)
+        return float(inside.sum() / (high - low))
+
+    @property
+    def saturated(self) -> bool:
+        """Whether messages piled up."""
+        low, high = self.window
+        offered = float(self.counts.sum()) / (high - low)
+        return falls_behind([offered], [self.throughput], high - low)
+
+    @property
+    def lag(self) -> float:
+        """Median of how late messages were sent [s]."""
+        return float(np.median((self.sent - self.intended)[self.counts]))
+
+    @property
+    def level(self) -> str:
+        """The load in a few words."""
+        return f"{self.agents} agents, {self.rate:.4g} messages/s"
+
+    def recording(self, architecture: Architecture, seed: int = 1) -> Recording:
+        """Return the log as a recording: what is not known of it is missing there as well.
+
+        Its workload is taken for a Poisson process with the same load. Times count from when a
+        message was sent: how late its sender was says nothing of the server.
+        """
+        begin, span = float(self.intended[0]), self.span
+        manifest = Manifest(
+            architecture=architecture,
+            agents=self.agents,
+            workload=Workload(traffic=Poisson(self.rate / self.agents)),
+            seed=seed,
+            warmup=WARMUP * span,
+            duration=(1 - WARMUP - DRAIN) * span,
+            drain=DRAIN * span,
+        )
+        messages = pd.DataFrame(
+            {
+                "sender": self.agent,
+                "number": np.arange(len(self.agent)),
+                "target": self.agent,
+                "intended_s": self.sent - begin,
+                "sent_s": self.sent - begin,
+                "acknowledged_s": math.nan,
+                "delivered_s": self.delivered - begin,
+            }
+        )
+        return Recording(manifest, messages[list(MESSAGE_COLUMNS)], pd.DataFrame({"time_s": []}))
+
+
+def read_log(path: Path) -> Log:
+    """Return the log in a CSV or Parquet file.
+
+    Raises
+    ------
+    InputError
+        When the file is no log, with its first mistake.
+    """
+    table = read_table(path, COLUMNS)
+    intended, sent, delivered = (
+        np.asarray(numbers(path, table, column), float) for column in COLUMNS[:3]
+    )
+    agent = pd.factorize(table["agent"])[0]
+    for column, missing in (("intended_s", np.isnan(intended)), ("sent_s", np.isnan(sent)),
+                            ("agent", agent < 0)):  # fmt: skip
+        _refuse(path, column, missing, "is empty", "a value for each message")
+    _refuse(path, "intended_s", np.diff(intended, prepend=-math.inf) < 0,
+            "is earlier than the line before", "rows in the order of intended_s")  # fmt: skip
+    with np.errstate(invalid="ignore"):
+        _refuse(path, "sent_s", sent < intended, "is before intended_s", "a delay >= 0")
+        _refuse(path, "delivered_s", delivered < sent, "is before sent_s", "a delay >= 0")
+    log = Log(path.stem, intended, sent, delivered, agent.astype(np.int64))
+    return _checked(log, str(path))
+
+
+def of_recording(run: Recording, name: str) -> Log:
+    """Return what a log of a recorded run would be, without all else that is known of it.
+
+    Raises
+    ------
+    InputError
+        When it has too few messages.
+    """
+    table = run.messages[run.messages["sent_s"].notna()].sort_values("intended_s", kind="stable")
+    intended = table["intended_s"].to_numpy(float)
+    sent = np.maximum(table["sent_s"].to_numpy(float), intended)
+    delivered = table["delivered_s"].to_numpy(float)
+    agent = pd.factorize(table["target"])[0].astype(np.int64)
+    return _checked(Log(name, intended, sent, delivered, agent), name)
+
+
+def _refuse(path: Path, column: str, wrong: NDArray[np.bool_], problem: str, allowed: str) -> None:
+    rows = np.flatnonzero(wrong)
+    if len(rows):
+        where = place(path, int(rows[0]))
+        raise InputError(where + problem, source=str(path), key=column, allowed=allowed)
+
+
+def _checked(log: Log, source: str) -> Log:
+    if len(log.intended) < FEWEST or log.span <= 0:
+        problem = f"{len(log.intended)} messages are too few"
+        raise InputError(problem, source=source, allowed=f"{FEWEST} or more, over some time")
+    arrived = int((log.counts & np.isfinite(log.delivered)).sum())
+    if arrived < FEWEST // 2:
+        problem = f"only {arrived} messages amid the log arrived"
+        raise InputError(problem, source=source, key="delivered_s", allowed=f"{FEWEST // 2}")
+    return log
