@@ -1,8 +1,10 @@
 """A run that would not fit in memory is refused before it starts."""
 
 import pytest
+from attrs import evolve
 
 import lhsim
+from lhsim.distributions import Exponential
 from lhsim.errors import InputError, LhsimError
 from lhsim.models import (
     Closed,
@@ -15,6 +17,7 @@ from lhsim.models import (
     System,
     Workload,
 )
+from lhsim.models.cpu import Stalls
 from lhsim.simulation import memory
 
 POLLING = System("polling", workload=Workload(traffic=Poisson(0.1)), polling=PollingServer())
@@ -121,3 +124,11 @@ def test_a_backlog_without_room_ends_the_run(monkeypatch):
     )
     with pytest.raises(LhsimError, match="no memory for more"):
         lhsim.simulate(busy, agents=10, engine="compiled")
+
+
+def test_stalls_are_drawn_before_a_run_and_count():
+    stalls = Stalls(Exponential(0.09), Exponential(0.01))
+    stalled = evolve(POLLING, cpu=evolve(POLLING.cpu, stalls=stalls))
+    plain = evolve(POLLING, cpu=evolve(POLLING.cpu, stalls=None))
+    estimates = [memory.estimate(s, 2, 1e6, "compiled", keep=False) for s in (plain, stalled)]
+    assert estimates[1] - estimates[0] == pytest.approx(1e7 * memory.PER_STALL)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MESSAGES = 2000  # of a pair whose mean latency is searched
 NEAR = 1.02  # ends of the bracket, one over the other, at which a search ends
 INTERVAL, QUERY, CONNECTION = "polling.interval", "store.query", "memory.per_connection"
-RANGES = {INTERVAL: (1e-3, 1e4), QUERY: (1e-6, 1e2), CONNECTION: (1e0, 1e6)}  # [s], [s], [B]
+RANGES = {INTERVAL: (1e-3, 200.0), QUERY: (1e-6, 1e2), CONNECTION: (1e0, 1e6)}  # [s], [s], [B]
 Search = Generator[Cell, "Result", "float | None"]
 
 
@@ -169,13 +169,15 @@ def _pair(which: str, target: float, world: World, *, upwards: bool) -> Conditio
     measure = LATENCIES[which]
 
     def cell(value: float) -> Cell:
-        # A hundred messages, for each of which a pause and the rest of a sleep: it ends sooner.
         system = _at_any_phase(change(world.pair, value), value)
-        if which == "avg" and isinstance(system.workload.traffic, Closed):
-            # The mean of the hundred messages of a pair would be off by a tenth.
-            traffic = evolve(system.workload.traffic, messages=MESSAGES)
+        traffic = system.workload.traffic
+        assert isinstance(traffic, Closed), "a pair sends one message after the other"
+        if which == "avg":  # the mean of a hundred messages would be off by a tenth
+            traffic = evolve(traffic, messages=MESSAGES)
             system = evolve(system, workload=evolve(system.workload, traffic=traffic))
-        return Cell(system, 2, MESSAGES * (4 * value + 6), world.seed, world.engine)
+        # A pause and a part of a sleep for each message: it ends sooner.
+        horizon = (traffic.messages or MESSAGES) * (3 * value + 6)
+        return Cell(system, 2, horizon, world.seed, world.engine)
 
     return Condition(parameter, cell, _beyond(measure, target, upwards), upwards)
 
