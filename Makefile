@@ -30,7 +30,7 @@ test: $(for_work) ## install what is needed, then run all tests
 	@$(python) -m pytest -n auto $(ARGS)
 
 check: lint ## linters, types and the quick tests
-	@$(python) -m pytest -q -x -n auto tests/test_architecture.py tests/unit $(ARGS)
+	@$(python) -m pytest -q -x -n auto -m "not slow" tests/test_architecture.py tests/unit $(ARGS)
 
 lint: $(for_work) ## linters and types
 	@$(python) -m ruff check .

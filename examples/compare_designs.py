@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         designs = [_design("A", asked.a, asked.set_a), _design("B", asked.b, asked.set_b)]
         sweep = lhsim.sweep(designs, [asked.agents], replications=asked.replications,
-                            duration=asked.duration, jobs=asked.jobs)  # fmt: skip
+                            duration=asked.duration, jobs=asked.jobs, engine=asked.engine)  # fmt: skip
         lines = [_line(sweep, metric, asked.agents) for metric in METRICS]
     except lhsim.InputError as error:
         print(f"compare_designs: {error}", file=sys.stderr)
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replications", type=int, default=10)
     parser.add_argument("--duration", type=float, default=60.0, help="of a run [s]")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--engine", default="auto", help="auto, simpy or compiled")
     return parser
 
 
