@@ -27,8 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
         designs = [_design("A", asked.a, asked.set_a), _design("B", asked.b, asked.set_b)]
-        sweep = lhsim.sweep(designs, [asked.agents], replications=asked.replications,
-                            duration=asked.duration, jobs=asked.jobs, engine=asked.engine)  # fmt: skip
+        sweep = lhsim.sweep(
+            designs,
+            [asked.agents],
+            replications=asked.replications,
+            duration=asked.duration,
+            jobs=asked.jobs,
+            engine=asked.engine,
+        )
         lines = [_line(sweep, metric, asked.agents) for metric in METRICS]
     except lhsim.InputError as error:
         print(f"compare_designs: {error}", file=sys.stderr)
