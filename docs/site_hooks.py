@@ -37,7 +37,8 @@ TEXTS = {
 PAGES = {**TEXTS, "README.md": "index.md"}  # the first page stands for it
 PUBLIC = (
     "lhsim", "lhsim.models", "lhsim.distributions", "lhsim.planning", "lhsim.calibration",
-    "lhsim.crosscheck", "lhsim.recording", "lhsim.replay", "lhsim.execution", "lhsim.testing",
+    "lhsim.crosscheck", "lhsim.validation", "lhsim.recording", "lhsim.replay", "lhsim.execution",
+    "lhsim.testing",
 )  # fmt: skip
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
