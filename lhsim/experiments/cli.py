@@ -18,6 +18,7 @@ import click
 from lhsim.errors import InputError, InvariantError, LhsimError, unknown_name
 from lhsim.experiments.calibrate import calibrate
 from lhsim.experiments.crosscheck import crosscheck
+from lhsim.experiments.everything import everything
 from lhsim.experiments.measure import measure
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import (
@@ -375,3 +376,4 @@ lhsim.add_command(calibrate)
 lhsim.add_command(crosscheck)
 lhsim.add_command(validate)
 lhsim.add_command(report)
+lhsim.add_command(everything)
