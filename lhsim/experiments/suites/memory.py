@@ -92,7 +92,7 @@ def _growth_text(row: Row) -> str:
     """Return a growth as people see it: without the noise of what does not grow."""
     values = [row[f"growth_mb_per_hour{end}"] for end in ("", "_low", "_high")]
     value, *ends = [UNKNOWN if one is None else f"{round(one) + 0:,}" for one in values]
-    return f"{value} MB/h" if ends[0] in (value, UNKNOWN) else f"{value} ({'-'.join(ends)}) MB/h"
+    return value if ends[0] in (value, UNKNOWN) else f"{value} ({'-'.join(ends)})"
 
 
 def _answer(rows: Sequence[Row]) -> str:
@@ -133,7 +133,7 @@ COLUMNS = (
     Shown("memory_baseline_mb", "base MB", "MB"),
     Shown("memory_end_mb", "end MB", "MB"),
     Shown("memory_peak_mb", "peak MB", "MB"),
-    Shown("growth_mb_per_hour", "growth", "MB/h", _growth_text),
+    Shown("growth_mb_per_hour", "MB/h", "MB/h", _growth_text),
 )
 
 SUITE = Suite(
