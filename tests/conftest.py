@@ -17,6 +17,7 @@ SLOW = (
     "unit/distributions/test_fitting.py::test_bootstrap_covers_the_truth",
     "unit/execution/test_cluster.py",
     "unit/execution/test_killed.py",
+    "unit/experiments/test_claims.py",
     "unit/experiments/test_optimisations.py",
     "unit/experiments/test_suites.py",
     "unit/planning/test_capacity.py",
