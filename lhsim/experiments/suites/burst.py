@@ -21,6 +21,7 @@ from lhsim.experiments.suites.suite import (
     Shown,
     Suite,
     milliseconds,
+    refuse_traffic,
     spread_of,
 )
 from lhsim.experiments.suites.timelines import (
@@ -55,7 +56,7 @@ COLUMNS = (
 
 def cases(asked: Burst, setup: Setup, replications: int) -> list[Case]:
     """Return each system with the burst, and with its few agents alone."""
-    _check(setup)
+    refuse_traffic(setup, "is what the burst itself sets")
     few, many = _agents(asked, setup)
     seeds = levels_of.seeds(setup.options.seed, replications)
     length = LEAD + asked.before + asked.burst + asked.after + DRAIN
@@ -76,14 +77,6 @@ def _burst_name(few: int, many: int) -> str:
 
 def _alone_name(few: int) -> str:
     return f"{few} alone"
-
-
-def _check(setup: Setup) -> None:
-    for setting in setup.options.settings:
-        key = setting.partition("=")[0].strip()
-        if f"{key}.".startswith("workload.traffic."):
-            problem = "is what the burst itself sets"
-            raise InputError(problem, source="--set", key=key, allowed="any other parameter")
 
 
 def _agents(asked: Burst, setup: Setup) -> tuple[int, int]:

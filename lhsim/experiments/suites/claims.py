@@ -40,6 +40,7 @@ from lhsim.experiments.specification import Claims, load
 from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, seed_keys
 from lhsim.experiments.suites.conditions import World, conditions, search_all
 from lhsim.experiments.suites.evidence import LEVELS, Evidence, figures
+from lhsim.experiments.suites.suite import refuse_traffic
 from lhsim.planning.uncertainty import samples_of
 from lhsim.report.text import UNKNOWN, duration, table, three_digits
 from lhsim.report.text import Column as TextColumn
@@ -135,6 +136,7 @@ def run_claims(options: Options, checked: Sequence[str] = ()) -> int:
         raise InputError(problem, source="--replications", allowed="a whole number >= 2")
     asked = load("claims", Claims)
     setup = prepare("claims", options, asked.systems, asked.settings)
+    refuse_traffic(setup, "is what the claims themselves set")
     polling, push = _pick(setup)
     replications = options.replications or asked.replications
     systems = {kind: _situations(asked, setup, kind) for kind in (polling, push)}

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from lhsim.simulation import Result
 
 MESSAGES = 2000  # of a pair whose mean latency is searched
+# Sleep or query with which a latency is looked at [s]: all stalls of the host are drawn before a
+# run, and take memory as long as it lasts.
+LONGEST = 200.0
 NEAR = 1.02  # ends of the bracket, one over the other, at which a search ends
 INTERVAL, QUERY, CONNECTION = "polling.interval", "store.query", "memory.per_connection"
-RANGES = {INTERVAL: (1e-3, 200.0), QUERY: (1e-6, 1e2), CONNECTION: (1e0, 1e6)}  # [s], [s], [B]
+RANGES = {INTERVAL: (1e-3, 1e4), QUERY: (1e-6, 1e2), CONNECTION: (1e0, 1e6)}  # [s], [s], [B]
 Search = Generator[Cell, "Result", "float | None"]
 
 
@@ -55,10 +58,17 @@ class Condition:
     reached: Callable[[Result], bool]
     upwards: bool = True  # whether it is reached with greater values
     about: bool = False  # whether the claim is about a number, and not about a limit
+    most: float = math.inf  # value that is looked at
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Between which values it is searched."""
+        low, high = RANGES[self.parameter]
+        return low, min(high, self.most)
 
     def text(self, value: float | None) -> str:
         """Return in words with what values the claim would hold."""
-        low, high = RANGES[self.parameter]
+        low, high = self.range
         if value is None:
             return f"no {self.parameter} from {_shown(self, low)} to {_shown(self, high)} does it"
         shown = _shown(self, value)
@@ -110,7 +120,7 @@ def search_all(
 
 def _search(condition: Condition) -> Search:
     """Look for the value at which the figure is reached; None where no value of the range does."""
-    low, high = RANGES[condition.parameter]
+    low, high = condition.range
     if not condition.reached((yield condition.cell(high if condition.upwards else low))):
         return None
     while high / low > NEAR:
@@ -179,7 +189,7 @@ def _pair(which: str, target: float, world: World, *, upwards: bool) -> Conditio
         horizon = (traffic.messages or MESSAGES) * (3 * value + 6)
         return Cell(system, 2, horizon, world.seed, world.engine)
 
-    return Condition(parameter, cell, _beyond(measure, target, upwards), upwards)
+    return Condition(parameter, cell, _beyond(measure, target, upwards), upwards, most=LONGEST)
 
 
 def _at_any_phase(system: System, cycle: float) -> System:
@@ -206,7 +216,8 @@ def _steady(agents: int, target: float, world: World, *, upwards: bool) -> Condi
             system, agents, 3 * value + window + 5, world.seed, world.engine, 2 * value, value + 5
         )
 
-    return Condition(INTERVAL, cell, _beyond(LATENCIES["avg"], target, upwards), upwards)
+    reached = _beyond(LATENCIES["avg"], target, upwards)
+    return Condition(INTERVAL, cell, reached, upwards, most=LONGEST)
 
 
 def _throughput(

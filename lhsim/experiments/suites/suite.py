@@ -439,3 +439,11 @@ def _say(setup: Setup, outcome: Outcome, files: Sequence[str], tally: str) -> No
     print(f"{', '.join(files)} in {options.output_dir}", file=sys.stderr)
     if outcome.interrupted:
         print("lhsim: interrupted; this is what was finished", file=sys.stderr)
+
+
+def refuse_traffic(setup: Setup, problem: str) -> None:
+    """Refuse a setting of the traffic, where the experiment has its own."""
+    for setting in setup.options.settings:
+        key = setting.partition("=")[0].strip()
+        if f"{key}.".startswith("workload.traffic."):
+            raise InputError(problem, source="--set", key=key, allowed="any other parameter")
