@@ -284,7 +284,7 @@ def test_latency_shows_a_pair(folder, capsys):
 def test_list_shows_systems_and_experiments(capsys):
     assert cli.run(["list"]) == 0
     out = capsys.readouterr().out
-    assert "  scaling     Latency" in out
+    assert "\n  scaling " in out
     assert "  seed-polling " in out
 
 

@@ -1,6 +1,6 @@
 """How near message logs come to a server of which the truth is known: a simulated one.
 
-    python examples/black_box.py
+    python benchmarks/black_box.py
 
 For default systems with other costs, three logs go in. Shown are the capacity that is found beside
 the true one, and the medians of the delay at two loads that were held out. The capacity of a server
