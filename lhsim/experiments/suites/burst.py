@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from lhsim.analysis.lines import Chart, Series, lines_plot
 from lhsim.errors import InputError
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.commands import Setup
@@ -27,8 +26,8 @@ from lhsim.experiments.suites.suite import (
 from lhsim.experiments.suites.timelines import (
     RECOVERED,
     Trigger,
-    averaged,
     mean_ms,
+    p95_plot,
     recovery_columns,
     recovery_text,
     recovery_words,
@@ -168,16 +167,8 @@ def _sentence(row: Row) -> str:
 
 
 def _figure(when: Trigger, rans: Sequence[Ran]) -> Figure:
-    series = []
-    for number, ran in enumerate(one for one in rans if one.case.name.endswith("send")):
-        timelines = [when.windows(result) for result in ran.results]
-        mean, low, high = ([1e3 * one for one in part] for part in averaged(timelines))
-        middle = list(timelines[0].starts - when.begin + when.window / 2)
-        series.append(Series(ran.case.system.name, middle, mean, low, high, number, markers=True))
-    span = (when.start - when.begin, when.stop - when.begin, "burst")
-    return lines_plot(
-        series, Chart("time [s]", "p95 of the latency [ms]", log_y=True, spans=[span])
-    )
+    bursts = [(ran.case.system.name, ran) for ran in rans if ran.case.name.endswith("send")]
+    return p95_plot(when, bursts, "burst")
 
 
 SUITE = Suite(

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import evolve
 
-from lhsim.analysis.lines import Chart, Series, lines_plot
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.commands import Setup, varied
 from lhsim.experiments.specification import Failures, Situation
@@ -35,7 +34,7 @@ from lhsim.experiments.suites.suite import (
 )
 from lhsim.experiments.suites.timelines import (
     Trigger,
-    averaged,
+    p95_plot,
     recovery_columns,
     recovery_text,
 )
@@ -191,20 +190,7 @@ def _figure(asked: Failures, rans: Sequence[Ran]) -> Figure:
         if ran.case.system.name == system and by_name[ran.case.name].trigger == "stall"
     ]
     when = trigger(asked, by_name[stalled[0].case.name]) if stalled else None
-    series = []
-    for number, ran in enumerate(stalled):
-        assert when is not None
-        lines = [when.windows(result) for result in ran.results]
-        mean, low, high = ([one * 1e3 for one in part] for part in averaged(lines))
-        middle = list(lines[0].starts - when.begin + when.window / 2)
-        series.append(Series(ran.case.name, middle, mean, low, high, number, markers=True))
-    spans = (
-        []
-        if when is None
-        else [(when.start - when.begin, when.stop - when.begin, "database stalls")]
-    )
-    chart = Chart("time [s]", "p95 of the latency [ms]", log_y=True, spans=spans)
-    return lines_plot(series, chart)
+    return p95_plot(when, [(ran.case.name, ran) for ran in stalled], "database stalls")
 
 
 SUITE = Suite(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import count, islice
@@ -12,7 +11,6 @@ import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
 
-from lhsim.analysis.lines import Chart, Series, lines_plot
 from lhsim.errors import InputError
 from lhsim.experiments.commands import Setup, varied
 from lhsim.experiments.specification import Recovery
@@ -30,9 +28,9 @@ from lhsim.experiments.suites.suite import (
 from lhsim.experiments.suites.timelines import (
     RECOVERED,
     Trigger,
-    averaged,
     kept,
     mean_ms,
+    p95_plot,
     recovery_columns,
     recovery_text,
     recovery_words,
@@ -227,17 +225,8 @@ def _sentence(rows: Sequence[Row], system: str) -> str:
 
 
 def _figure(when: Trigger, rans: Sequence[Ran]) -> Figure:
-    series = []
-    for number, ran in enumerate(one for one in rans if one.case.name == OUTAGE):
-        timelines = [when.windows(result) for result in ran.results]
-        mean, low, high = ([max(1e3 * one, math.ulp(0)) for one in part]
-                           for part in averaged(timelines))  # fmt: skip
-        middle = list(timelines[0].starts - when.begin + when.window / 2)
-        series.append(Series(ran.case.system.name, middle, mean, low, high, number, markers=True))
-    span = (when.start - when.begin, when.stop - when.begin, "outage")
-    return lines_plot(
-        series, Chart("time [s]", "p95 of the latency [ms]", log_y=True, spans=[span])
-    )
+    outages = [(ran.case.system.name, ran) for ran in rans if ran.case.name == OUTAGE]
+    return p95_plot(when, outages, "outage")
 
 
 SUITE = Suite(

@@ -10,10 +10,13 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from lhsim.analysis.lines import Chart, Series, lines_plot
 from lhsim.analysis.recovery import Windows, band, time_to_recover, windows
-from lhsim.experiments.suites.suite import Row, spread_of
+from lhsim.experiments.suites.suite import Ran, Row, spread_of
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from lhsim.simulation import Result
 
 LEVEL = 0.95  # of the quantile, and of the band
@@ -86,6 +89,20 @@ def averaged(timelines: Sequence[Windows]) -> tuple[list[float], list[float], li
     empty = counts == 0
     low[empty] = high[empty] = math.nan
     return list(mean), list(low), list(high)
+
+
+def p95_plot(when: Trigger | None, named: Sequence[tuple[str, Ran]], what: str) -> Figure:
+    """Draw the p95 over time of some cases, each under a name, with the trigger as a grey span."""
+    series, spans = [], []
+    if when is not None:
+        spans = [(when.start - when.begin, when.stop - when.begin, what)]
+        for number, (name, ran) in enumerate(named):
+            timelines = [when.windows(result) for result in ran.results]
+            mean, low, high = ([1e3 * one for one in part] for part in averaged(timelines))
+            middle = list(timelines[0].starts - when.begin + when.window / 2)
+            series.append(Series(name, middle, mean, low, high, number, markers=True))
+    chart = Chart("time [s]", "p95 of the latency [ms]", log_y=True, spans=spans)
+    return lines_plot(series, chart)
 
 
 def recovery_columns(recoveries: Sequence[float]) -> Row:
