@@ -153,7 +153,8 @@ class Fit:
     def _replayed(self, system: System, levels: Sequence[Level]) -> list[list[Recording]]:
         """Return the runs of levels as the system has them, each on a processor of its pace."""
         manifests = [[run.manifest for run in level.runs] for level in levels]
-        there = [at_pace(system, some) for some in manifests for _ in some]
+        paced = [(at_pace(system, some), len(some)) for some in manifests]
+        there = [one for one, count in paced for _ in range(count)]
         runs = iter(list(self._map(replay, there, chain.from_iterable(manifests))))
         self._done += 1
         if self._on_step is not None:

@@ -23,11 +23,7 @@ from lhsim.calibration.components import provenance, with_components
 from lhsim.calibration.fit import Fit, OnStep, Target, timed
 from lhsim.calibration.levels import Level, levels, spread
 from lhsim.calibration.pauses import short_stalls
-from lhsim.calibration.points import (
-    OF_MESSAGES,
-    OF_REQUESTS,
-    Point,
-)
+from lhsim.calibration.points import OF_MESSAGES, OF_REQUESTS, Point
 from lhsim.distributions import Fit as Fitted
 from lhsim.errors import InputError
 from lhsim.library import load_system
@@ -168,9 +164,8 @@ def calibrate(
     fit.add_pauses(point)
     system = fit.system(point, fit.left_over(point))
     simulated = tuple(fit.simulated(system))
-    alike = tuple(
-        indistinct(PARTS, covariance)
-    )  # of the fit: what moves between runs is no part of that
+    # Of the fit: what moves between runs is no part of that.
+    alike = tuple(indistinct(PARTS, covariance))
     covariance = covariance + _between_runs(found)
     calibration = _calibration(found, point, covariance, targets, simulated)
     parameters = {**calibration.parameters, **provenance(components or {})}
