@@ -17,7 +17,7 @@ from attrs import evolve
 
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
-from lhsim.experiments.options import DONE, choice, cores, whole
+from lhsim.experiments.options import DONE, choice, cores, each_once, whole
 from lhsim.units import format_duration
 
 if TYPE_CHECKING:
@@ -76,7 +76,6 @@ def calibrate(**given: Any) -> int:
 def _from_runs(given: dict[str, Any], template: System | None, components: dict[str, Fit]) -> int:
     from lhsim.calibration import calibrate as fit  # noqa: PLC0415 - imports the models
     from lhsim.calibration.components import to_dicts  # noqa: PLC0415
-    from lhsim.experiments.commands import show  # noqa: PLC0415
     from lhsim.report.calibration import calibration_text  # noqa: PLC0415
 
     runs = read_runs(given["runs"])
@@ -93,22 +92,21 @@ def _from_runs(given: dict[str, Any], template: System | None, components: dict[
     figures = _plotted(found) if given["plots"] else {}
     _write(given, found.system, figures)
     rows = to_dicts(components)
-    if given["how"] == "json":
-        show(json.dumps({**found.to_dict(), "components": rows}, indent=2, allow_nan=False))
-    else:
-        show(calibration_text(found.to_dict(), rows))
+    plain = {**found.to_dict(), "components": rows}
+    _show(given, plain, calibration_text(plain, rows))
     return DONE
 
 
 def _from_logs(given: dict[str, Any], template: System | None) -> int:
     from lhsim.calibration.blackbox import from_logs  # noqa: PLC0415 - imports the models
-    from lhsim.experiments.commands import show  # noqa: PLC0415
     from lhsim.report.calibration import calibration_text  # noqa: PLC0415
 
     if given["components"]:
         allowed = "message logs, or samples of costs, not both"
         raise InputError("is of no use here", source="--components", allowed=allowed)
-    logs = [read_any_log(path, black_box=given["black_box"]) for path in _once(given["runs"])]
+    logs = [
+        read_any_log(path, black_box=given["black_box"]) for path in each_once(given["runs"], "RUN")
+    ]
     shown = not (given["no_progress"] or given["quiet"])
     with ThreadPoolExecutor(given["jobs"] or cores()) as executor:
         found = from_logs(
@@ -120,10 +118,7 @@ def _from_logs(given: dict[str, Any], template: System | None) -> int:
         )
     _write(given, found.system, _plotted_logs(found) if given["plots"] else {})
     plain = found.to_dict()
-    if given["how"] == "json":
-        show(json.dumps(plain, indent=2, allow_nan=False))
-    else:
-        show(calibration_text(plain, []))
+    _show(given, plain, calibration_text(plain, []))
     return DONE
 
 
@@ -151,20 +146,10 @@ def is_log(path: Path) -> bool:
     return path.suffix in {".csv", ".parquet"} and not path.is_dir()
 
 
-def _once(paths: Sequence[Path]) -> Sequence[Path]:
-    """Return the paths; refuse one that is there twice."""
-    resolved = [path.resolve() for path in paths]
-    twice = [str(path) for path in resolved if resolved.count(path) > 1]
-    if twice:
-        raise InputError(f"{twice[0]} is there twice", source="RUN", allowed="each run once")
-    return paths
-
-
 def _from_components(
     given: dict[str, Any], template: System | None, components: dict[str, Fit]
 ) -> int:
     from lhsim.calibration.components import to_dicts, with_components  # noqa: PLC0415
-    from lhsim.experiments.commands import show  # noqa: PLC0415
     from lhsim.report.calibration import components_text  # noqa: PLC0415
 
     if template is None:
@@ -175,11 +160,15 @@ def _from_components(
     system = evolve(with_components(template, components), name=given["name"])
     _write(given, system, {})
     rows = to_dicts(components)
-    if given["how"] == "json":
-        show(json.dumps({"system": system.name, "components": rows}, indent=2, allow_nan=False))
-    else:
-        show(components_text(rows))
+    _show(given, {"system": system.name, "components": rows}, components_text(rows))
     return DONE
+
+
+def _show(given: dict[str, Any], plain: dict[str, Any], text: str) -> None:
+    """Show what was found as it was asked for."""
+    from lhsim.experiments.commands import show  # noqa: PLC0415 - imports the models
+
+    show(json.dumps(plain, indent=2, allow_nan=False) if given["how"] == "json" else text)
 
 
 def read_runs(folders: Sequence[Path]) -> list[Recording]:
@@ -192,7 +181,7 @@ def read_runs(folders: Sequence[Path]) -> list[Recording]:
     """
     from lhsim.recording import Recording  # noqa: PLC0415 - imports pandas
 
-    return [Recording.read(folder) for folder in _once(folders)]
+    return [Recording.read(folder) for folder in each_once(folders, "RUN")]
 
 
 def steps(title: str, *, shown: bool) -> Callable[[int, int], None]:

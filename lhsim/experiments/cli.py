@@ -8,6 +8,7 @@ help is quick.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -217,10 +218,7 @@ def memory(**given: Any) -> int:
 
     Defaults that are not shown stand in experiments/memory.toml.
     """
-    from lhsim.experiments.suites.memory import SUITE  # noqa: PLC0415 - imports the models
-    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
-
-    return run_suite(SUITE, _read(given))
+    return _run_suite("memory", given)
 
 
 @lhsim.command()
@@ -230,10 +228,7 @@ def recovery(**given: Any) -> int:
 
     Defaults that are not shown stand in experiments/recovery.toml.
     """
-    from lhsim.experiments.suites.recovery import SUITE  # noqa: PLC0415 - imports the models
-    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
-
-    return run_suite(SUITE, _read(given))
+    return _run_suite("recovery", given)
 
 
 @lhsim.command()
@@ -244,10 +239,7 @@ def burst(**given: Any) -> int:
     --agents takes two numbers: those that send before and after, and in the burst. Defaults that
     are not shown stand in experiments/burst.toml.
     """
-    from lhsim.experiments.suites.burst import SUITE  # noqa: PLC0415 - imports the models
-    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
-
-    return run_suite(SUITE, _read(given))
+    return _run_suite("burst", given)
 
 
 @lhsim.command()
@@ -257,10 +249,7 @@ def contention(**given: Any) -> int:
 
     Defaults that are not shown stand in experiments/contention.toml.
     """
-    from lhsim.experiments.suites.contention import SUITE  # noqa: PLC0415 - imports the models
-    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
-
-    return run_suite(SUITE, _read(given))
+    return _run_suite("contention", given)
 
 
 @lhsim.command()
@@ -270,10 +259,7 @@ def optimisations(**given: Any) -> int:
 
     Defaults that are not shown stand in experiments/optimisations.toml.
     """
-    from lhsim.experiments.suites.optimisations import SUITE  # noqa: PLC0415 - imports the models
-    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
-
-    return run_suite(SUITE, _read(given))
+    return _run_suite("optimisations", given)
 
 
 @lhsim.command()
@@ -283,10 +269,7 @@ def failure(**given: Any) -> int:
 
     Defaults that are not shown stand in experiments/failure.toml.
     """
-    from lhsim.experiments.suites.failure import SUITE  # noqa: PLC0415 - imports the models
-    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415
-
-    return run_suite(SUITE, _read(given))
+    return _run_suite("failure", given)
 
 
 @lhsim.command()
@@ -341,6 +324,14 @@ def list_all() -> None:
 
 
 add_commands(lhsim)
+
+
+def _run_suite(name: str, given: dict[str, Any]) -> int:
+    """Run the suite in the module of its name."""
+    from lhsim.experiments.suites.suite import run_suite  # noqa: PLC0415 - imports the models
+
+    module = importlib.import_module(f"lhsim.experiments.suites.{name}")
+    return run_suite(module.SUITE, _read(given))
 
 
 def _read(given: dict[str, Any]) -> Options:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lhsim.errors import InputError
 from lhsim.experiments.calibrate import is_log
-from lhsim.experiments.options import DONE, FORMATS, MAX_SEED, NOT_KEPT, choice, cores, whole
+from lhsim.experiments.options import (
+    DONE,
+    FORMATS,
+    MAX_SEED,
+    NOT_KEPT,
+    choice,
+    cores,
+    each_once,
+    whole,
+)
 
 if TYPE_CHECKING:
     from lhsim.crosscheck import Crosscheck
@@ -38,15 +45,12 @@ def crosscheck(**given: Any) -> int:
     docs/crosscheck.md says what is compared and what a verdict means.
     """
     from lhsim.crosscheck import crosscheck as compare  # noqa: PLC0415 - imports the models
-    from lhsim.experiments.commands import show  # noqa: PLC0415
+    from lhsim.experiments.commands import formatted, show  # noqa: PLC0415
     from lhsim.library import load_system  # noqa: PLC0415
 
-    folders = [folder.resolve() for folder in given["live"]]
-    twice = [str(folder) for folder in folders if folders.count(folder) > 1]
-    if twice:
-        raise InputError(f"{twice[0]} is there twice", source="--live", allowed="each run once")
+    paths = each_once(given["live"], "--live")
     system = load_system(given["model"])
-    runs = [_read(path, system, seed) for seed, path in enumerate(given["live"], start=1)]
+    runs = [_read(path, system, seed) for seed, path in enumerate(paths, start=1)]
     with ThreadPoolExecutor(given["jobs"] or cores()) as executor:
         found = compare(
             system,
@@ -55,7 +59,7 @@ def crosscheck(**given: Any) -> int:
             seed=given["seed"],
             executor=executor,
         )
-    show(_formatted(found, given["how"]))
+    show(formatted(found.to_dicts(), given["how"], lambda: text_of(found)))
     return NOT_KEPT if given["check"] and found.verdict == "rejected" else DONE
 
 
@@ -69,15 +73,9 @@ def _read(path: Path, system: System, seed: int) -> Recording:
     return read_log(path).recording("polling" if system.polling is not None else "push", seed)
 
 
-def _formatted(found: Crosscheck, how: str) -> str:
-    from lhsim.report.crosscheck import crosscheck_text  # noqa: PLC0415
+def text_of(found: Crosscheck) -> str:
+    """Return what a cross-check came to as a text."""
+    from lhsim.report.crosscheck import crosscheck_text  # noqa: PLC0415 - as late as the rest
 
-    rows = found.to_dicts()
-    if how == "json":
-        return json.dumps(rows, indent=2, allow_nan=False)
-    if how == "csv":
-        import pandas as pd  # noqa: PLC0415
-
-        return str(pd.DataFrame(rows).to_csv(index=False)).rstrip("\n")
     sentences = [found.coverage.sentence(), *found.notes]
-    return crosscheck_text(found.system, found.verdict, found.reasons, sentences, rows)
+    return crosscheck_text(found.system, found.verdict, found.reasons, sentences, found.to_dicts())

@@ -8,15 +8,16 @@ from typing import Any
 
 from lhsim.experiments.commands import Setup, find_system
 from lhsim.experiments.finding import Column, Described, Finding, Picture, Table
-from lhsim.experiments.output import own_version
+from lhsim.experiments.output import Source, own_version
 from lhsim.experiments.sweep import Sweep
+from lhsim.models import System
 
 
 def finding_of(setup: Setup, **what: Any) -> Finding:
     """Return a finding of an experiment: `what` it found, and what made it."""
     return Finding(
         name=setup.name,
-        systems=tuple(map(_described, range(len(setup.systems)), [setup] * len(setup.systems))),
+        systems=tuple(map(_described, setup.systems, setup.sources)),
         command=command_line(setup),
         seed=setup.options.seed,
         version=own_version(),
@@ -26,8 +27,7 @@ def finding_of(setup: Setup, **what: Any) -> Finding:
     )
 
 
-def _described(number: int, setup: Setup) -> Described:
-    system, given = setup.systems[number], setup.sources[number]
+def _described(system: System, given: Source) -> Described:
     text = find_system(given.given).read_text(encoding="utf-8")
     changes = "".join(f"# set here: {one}\n" for one in given.settings)
     return Described(system.name, system.architecture, changes + text)

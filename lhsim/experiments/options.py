@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,15 @@ def parse_agents(text: str) -> tuple[int, ...]:
     if twice:
         raise InputError(f"{twice[0]} is there twice", allowed=allowed)
     return counts
+
+
+def each_once(paths: Sequence[Path], source: str) -> Sequence[Path]:
+    """Return the paths of runs; refuse one that is there twice."""
+    resolved = [path.resolve() for path in paths]
+    twice = [str(path) for path in resolved if resolved.count(path) > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is there twice", source=source, allowed="each run once")
+    return paths
 
 
 def parse_duration(text: str) -> float:

@@ -341,7 +341,7 @@ def _sweep(
         results=tuple(result for _, result in finished),
         skipped=plan.skipped,
         failed=tuple(
-            FailedRun(place.label, cell.system.architecture, cell.agents, cell.seed, one)
+            FailedRun.of(cell, one, place.label)
             for place, cell, one in runs
             if isinstance(one, Failure)
         ),

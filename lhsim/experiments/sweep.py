@@ -68,6 +68,12 @@ class FailedRun:
     seed: int
     failure: Failure
 
+    @classmethod
+    def of(cls, cell: Cell, failure: Failure, system: str | None = None) -> FailedRun:
+        """Return the run of a cell that has failed; its system may have another name."""
+        own = cell.system
+        return cls(system or own.name, own.architecture, cell.agents, cell.seed, failure)
+
 
 @frozen(eq=False)
 class Sweep:
@@ -417,7 +423,7 @@ def collect(
         prepared.systems,
         results=tuple(one for _, one in runs if one is not None and not isinstance(one, Failure)),
         skipped=prepared.skipped,
-        failed=tuple(_failed(cell, one) for cell, one in runs if isinstance(one, Failure)),
+        failed=tuple(FailedRun.of(cell, one) for cell, one in runs if isinstance(one, Failure)),
         interrupted=interrupted,
         scale_out=prepared.scale_out,
     )
@@ -499,8 +505,3 @@ def check_names(systems: Sequence[System]) -> None:
             problem = f"two systems are called {name!r}"
             raise InputError(problem, source="--system", allowed="systems with different names")
         seen.add(name)
-
-
-def _failed(cell: Cell, failure: Failure) -> FailedRun:
-    system = cell.system
-    return FailedRun(system.name, system.architecture, cell.agents, cell.seed, failure)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lhsim.errors import InputError
+from lhsim.experiments.crosscheck import text_of
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import DONE, FORMATS, MAX_SEED, NOT_KEPT, choice, cores, whole
 from lhsim.experiments.serve import NEEDED, check_extra
@@ -57,6 +59,7 @@ def validate(**given: Any) -> int:
     if given["store"] is not None and given["store"].startswith("postgres"):
         check_extra(("psycopg",))
     from lhsim import validation  # noqa: PLC0415 - needs the extra
+    from lhsim.experiments.commands import formatted, show  # noqa: PLC0415
     from lhsim.experiments.output import check_folder  # noqa: PLC0415
 
     plan = {"quick": validation.QUICK, "full": validation.FULL}[given["how_much"]]
@@ -71,7 +74,13 @@ def validate(**given: Any) -> int:
         _validated(plan, architecture, folder / given["how_much"], tell, given)
         for architecture in architectures
     ]
-    click.echo(_formatted(found, given["how"]))
+    rows = [
+        {**row, "level": f"{one.architecture}, {row['level']}"}
+        for one in found
+        for row in one.crosscheck.to_dicts()
+    ]
+    text = partial("\n\n".join, [text_of(one.crosscheck) for one in found])
+    show(formatted(rows, given["how"], text))
     if not given["quiet"]:
         print(f"written to {folder / given['how_much']}", file=sys.stderr)
     rejected = any(one.crosscheck.verdict == "rejected" for one in found)
@@ -146,27 +155,3 @@ def _replay_a_little(architecture: Any) -> None:
 
     little = Manifest(architecture, 2, Workload(traffic=Poisson(1.0)), 1, 0.0, 2.0)
     replay(load_system(architecture), little)
-
-
-def _formatted(found: list[Validated], how: str) -> str:
-    from lhsim.report.crosscheck import crosscheck_text  # noqa: PLC0415
-
-    rows = [
-        {**row, "level": f"{one.architecture}, {row['level']}"}
-        for one in found
-        for row in one.crosscheck.to_dicts()
-    ]
-    if how == "json":
-        return json.dumps(rows, indent=2, allow_nan=False)
-    if how == "csv":
-        import pandas as pd  # noqa: PLC0415
-
-        return str(pd.DataFrame(rows).to_csv(index=False)).rstrip("\n")
-    texts = []
-    for one in found:
-        check = one.crosscheck
-        sentences = [check.coverage.sentence(), *check.notes]
-        texts.append(
-            crosscheck_text(check.system, check.verdict, check.reasons, sentences, check.to_dicts())
-        )
-    return "\n\n".join(texts)

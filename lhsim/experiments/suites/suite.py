@@ -254,15 +254,10 @@ def _outcome(
         rans.append(Ran(case, tuple(one for one in runs if not isinstance(one, Failure))))
         begin = end
     failures = {index: one for index, one in sorted(outcomes.items()) if isinstance(one, Failure)}
-    failed = tuple(_failed(cells[index], one) for index, one in failures.items())
+    failed = tuple(FailedRun.of(cells[index], one) for index, one in failures.items())
     first = next(iter(failures.values()), None)
     trace = None if first is None else first.traceback
     return Outcome(tuple(rans), failed, interrupted=interrupted, traceback=trace)
-
-
-def _failed(cell: Cell, failure: Failure) -> FailedRun:
-    system = cell.system
-    return FailedRun(system.name, system.architecture, cell.agents, cell.seed, failure)
 
 
 def only_number(given: tuple[int, ...] | None, otherwise: int) -> int:
