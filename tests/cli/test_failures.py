@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -76,10 +78,15 @@ def test_ctrl_c_reaches_all_processes_and_keeps_what_was_finished(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509 - no thread of this process holds a lock then
     )
-    first = process.stderr.readline()  # the shorter run is done
-    signal_group(process)
-    out, err = process.communicate(timeout=60)
+    try:
+        first = process.stderr.readline()  # the shorter run is done
+        signal_group(process, signal.SIGINT)  # what the terminal sends on Ctrl-C
+        out, err = process.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):  # else an endless run would outlive a failure
+            signal_group(process, signal.SIGKILL)
     assert first == "levels: 1/2 runs\n"
     assert process.returncode == 130
     assert "Traceback" not in err
@@ -87,11 +94,14 @@ def test_ctrl_c_reaches_all_processes_and_keeps_what_was_finished(
     assert len(list(folder.glob("results/scaling/*"))) == 7
 
 
-def signal_group(process):
-    """Send what the terminal sends on Ctrl-C: an interrupt to each process."""
-    import os
+def hear_interrupts():
+    """Let a process hear of Ctrl-C: a job that a shell has put in the background does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    os.killpg(process.pid, signal.SIGINT)
+
+def signal_group(process, what):
+    """Send a signal to each process."""
+    os.killpg(process.pid, what)
 
 
 def test_a_reader_that_leaves_is_no_error(folder, environment):
