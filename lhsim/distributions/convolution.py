@@ -11,10 +11,12 @@ computed as the lower half of its mirror image, so that small probabilities are 
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 
 from lhsim._jit import jit
+from lhsim.distributions import elementary
 from lhsim.distributions.table import BODY, PROBABILITIES, FloatArray, QuantileTable
 
 _STEPS = 32  # knots per octave of a tail
@@ -48,7 +50,8 @@ def convolve(first: QuantileTable, second: QuantileTable) -> tuple[FloatArray, F
 
 def _levels() -> FloatArray:
     """Return levels in (0, 1) with equal steps in the middle and equal ratios in the tails."""
-    ratios = np.exp2(-np.arange(_STEPS, _UPPER_OCTAVES * _STEPS + 1) / _STEPS)
+    octaves = np.arange(_STEPS, _UPPER_OCTAVES * _STEPS + 1) / _STEPS
+    ratios = elementary.exp(-octaves * math.log(2))
     lower = ratios[: (_LOWER_OCTAVES - 1) * _STEPS + 1]
     return np.unique(np.concatenate([lower, np.arange(1, BODY) / BODY, 1 - ratios]))
 

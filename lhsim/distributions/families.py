@@ -15,6 +15,7 @@ import scipy  # it loads its parts on their first use, and scipy.stats takes a s
 from attrs import field, frozen
 
 from lhsim import checks
+from lhsim.distributions import elementary
 from lhsim.distributions.base import Distribution, each, floats
 from lhsim.distributions.compounds import Mixture
 from lhsim.distributions.table import FloatArray
@@ -68,10 +69,10 @@ class Exponential(Distribution):
         return self.mean**2
 
     def _quantile(self, u: FloatArray) -> FloatArray:
-        return -self.mean * np.log1p(-u)
+        return -self.mean * elementary.log1p(-u)
 
     def _cdf(self, x: FloatArray) -> FloatArray:
-        return -np.expm1(-x / self.mean)
+        return -elementary.expm1(-x / self.mean)
 
 
 @frozen
@@ -140,10 +141,10 @@ class Lognormal(Distribution):
         return self.median**2 * _exp(self.sigma**2) * _expm1(self.sigma**2)
 
     def _quantile(self, u: FloatArray) -> FloatArray:
-        return self.median * np.exp(self.sigma * scipy.special.ndtri(u))
+        return self.median * elementary.exp(self.sigma * scipy.special.ndtri(u))
 
     def _cdf(self, x: FloatArray) -> FloatArray:
-        return scipy.special.ndtr(np.log(x / self.median) / self.sigma)
+        return np.asarray(scipy.special.ndtr(elementary.log(x / self.median) / self.sigma))
 
 
 @frozen
@@ -168,10 +169,10 @@ class Weibull(Distribution):
         return self.scale**2 * _exp(log_square) * _expm1(log_ratio)
 
     def _quantile(self, u: FloatArray) -> FloatArray:
-        return self.scale * (-np.log1p(-u)) ** (1 / self.shape)
+        return self.scale * elementary.power(-elementary.log1p(-u), 1 / self.shape)
 
     def _cdf(self, x: FloatArray) -> FloatArray:
-        return -np.expm1(-((x / self.scale) ** self.shape))
+        return -elementary.expm1(-elementary.power(x / self.scale, self.shape))
 
 
 @frozen
@@ -194,10 +195,10 @@ class Pareto(Distribution):
         return self.mean**2 / (self.alpha * (self.alpha - 2)) if self.alpha > 2 else math.inf
 
     def _quantile(self, u: FloatArray) -> FloatArray:
-        return self.minimum * (1 - u) ** (-1 / self.alpha)
+        return self.minimum * elementary.power(1 - u, -1 / self.alpha)
 
     def _cdf(self, x: FloatArray) -> FloatArray:
-        return -np.expm1(-self.alpha * np.log(np.maximum(x / self.minimum, 1.0)))
+        return -elementary.expm1(-self.alpha * elementary.log(np.maximum(x / self.minimum, 1.0)))
 
 
 @frozen

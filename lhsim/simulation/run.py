@@ -260,7 +260,8 @@ def _steady(system: System) -> bool:
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
     centred = x - x.mean()
-    return float((centred @ y) / (centred @ centred))
+    # Not as a product of matrices, whose last bits depend on the processor.
+    return float((centred * y).sum() / (centred * centred).sum())
 
 
 def _ratio(part: float, whole: float) -> float:
