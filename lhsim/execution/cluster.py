@@ -6,10 +6,11 @@ failure. All workers must have the lhsim that is used here, as another one might
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from lhsim.errors import InputError, LhsimError
@@ -98,12 +99,14 @@ def run_as_here(expected: Identity, function: Callable[..., Any], *args: Any, **
 def _client(address: str) -> Any:
     import distributed  # noqa: PLC0415
 
-    try:
+    with suppress(OSError, ValueError, TypeError):  # no answer, or no address at all
         return distributed.Client(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:  # no answer, or no address at all
-        problem = f"{address!r} cannot be reached"
-        allowed = "the address of a Dask scheduler, such as tcp://127.0.0.1:8786"
-        raise InputError(problem, source="--scheduler", allowed=allowed) from error
+    # A client that failed closes itself once it is collected. In the middle of the start of another
+    # one, both would wait for each other for ever.
+    gc.collect()
+    problem = f"{address!r} cannot be reached"
+    allowed = "the address of a Dask scheduler, such as tcp://127.0.0.1:8786"
+    raise InputError(problem, source="--scheduler", allowed=allowed)
 
 
 def _check_workers(client: Any, scheduler: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -165,6 +166,7 @@ def test_a_scheduler_that_cannot_be_reached_is_refused_soon(address):
         pass
     assert str(error.value).startswith(f"--scheduler: {address!r} cannot be reached; allowed: the")
     assert time.monotonic() - begun < 30
+    assert not [one for one in gc.get_objects() if type(one).__name__ == "Client"]
 
 
 def test_without_dask_a_line_says_how_to_get_it(monkeypatch):
