@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lhsim._machine import free_memory
 from lhsim.compiled import kernel, setup
 from lhsim.compiled.senders import MOST_MESSAGES
-from lhsim.compiled.state import EVENT, PLACES, RECORD, addresses
+from lhsim.compiled.state import EVENT, PLACES, RECORD, State, addresses
 from lhsim.errors import InvariantError, LhsimError
 from lhsim.metrics.account import Account, Counters, Outcome
 from lhsim.metrics.account import State as SystemState
@@ -35,10 +35,15 @@ class CompiledEngine:
         self._system = system
         self._agents = agents
         self._now = 0.0
-        self._state = setup.state_of(system, agents, seed, window, keep_messages=keep_messages)
+        self._hold(setup.state_of(system, agents, seed, window, keep_messages=keep_messages))
         self._run = kernel.RUNS[system.architecture, setup.has_options(system)]
-        kernel.load(self._run, addresses(self._state))
-        kernel.start_agents(addresses(self._state))
+        kernel.load(self._run, self._addresses)
+        kernel.start_agents(self._addresses)
+
+    def _hold(self, state: State) -> None:
+        """Keep a state, and where its arrays are."""
+        self._state = state
+        self._addresses = addresses(state)
 
     @property
     def events(self) -> int:
@@ -53,7 +58,7 @@ class CompiledEngine:
         standing_still = 0
         while True:
             now = self._state.queue["now"][0]
-            why = self._run(addresses(self._state), border, EVENTS_AT_A_TIME)
+            why = self._run(self._addresses, border, EVENTS_AT_A_TIME)
             if why == kernel.REACHED:
                 break
             if why == kernel.NO_ROOM:
@@ -82,15 +87,14 @@ class CompiledEngine:
         reached = np.concatenate([state.reached, np.zeros_like(state.reached)])
         sequence = np.concatenate([state.sequence, np.zeros_like(state.sequence)])
         state = setup.with_events(state, events, self._agents)
-        self._state = state._replace(heap=heap, links=links, reached=reached, sequence=sequence)
+        self._hold(state._replace(heap=heap, links=links, reached=reached, sequence=sequence))
 
     def _make_records(self) -> None:
         """Double the room for the records of all messages."""
         records = self._state.records
         self._check_memory(records.nbytes)
-        self._state = self._state._replace(
-            records=np.concatenate([records, np.zeros_like(records)])
-        )
+        records = np.concatenate([records, np.zeros_like(records)])
+        self._hold(self._state._replace(records=records))
 
     def _make_log(self) -> None:
         """Double the room for the times of the commits that are kept."""
@@ -105,7 +109,7 @@ class CompiledEngine:
         first = max(counts["removed"], self._state.settings["first_events"][0])
         kept = np.arange(first, counts["removed"] + counts["events"])
         log[kept & (len(log) - 1)] = old[kept & (len(old) - 1)]
-        self._state = self._state._replace(log=log)
+        self._hold(self._state._replace(log=log))
 
     def _check_memory(self, more: int) -> None:
         if more > free_memory():
@@ -139,7 +143,7 @@ class CompiledEngine:
             return
         now, wanted = float(self._state.queue["days_per_second"][0]), taken / elapsed
         if not now / MISTUNED <= wanted <= now * MISTUNED:
-            kernel.retune_calendar(addresses(self._state), wanted)
+            kernel.retune_calendar(self._addresses, wanted)
 
     def counters(self) -> Counters:
         """Return what has been counted so far."""

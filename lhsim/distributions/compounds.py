@@ -20,6 +20,8 @@ from lhsim.distributions.table import LEVELS, FloatArray
 from lhsim.errors import InputError
 from lhsim.units import Seconds, format_duration
 
+_MOST_KEPT = 50_000  # levels at a time whose quantiles are kept
+
 
 def _distributions(values: Iterable[Distribution]) -> tuple[Distribution, ...]:
     return tuple(values)
@@ -64,7 +66,9 @@ class Mixture(Distribution):
         return levels[(levels > 0) & (levels < 1)]
 
     def _quantile(self, u: FloatArray) -> FloatArray:
-        return invert(self.cdf, u, *self._grid)
+        if u.size > _MOST_KEPT:
+            return invert(self.cdf, u, *self._grid)
+        return _quantiles_of(self, u.tobytes()).reshape(u.shape)
 
     def _cdf(self, x: FloatArray) -> FloatArray:
         return np.asarray(sum(p * part.cdf(x) for p, part in self._parts))
@@ -85,6 +89,17 @@ class Mixture(Distribution):
         grid = np.unique(np.concatenate([*quantiles, corners, np.nextafter(corners, -math.inf)]))
         grid = grid[grid >= corners.min()]
         return grid, np.maximum.accumulate(self.cdf(grid))
+
+
+@functools.lru_cache(maxsize=64)
+def _quantiles_of(mixture: Mixture, levels: bytes) -> FloatArray:
+    """Return quantiles [s] of a mixture, kept for who asks for the same levels again.
+
+    A calibration tabulates one mixture a hundred times, scaled by another factor each time.
+    """
+    found = invert(mixture.cdf, np.frombuffer(levels), *mixture._grid)
+    found.flags.writeable = False
+    return found
 
 
 def _corners(part: Distribution) -> FloatArray:
