@@ -32,6 +32,7 @@ CLAIMS = (
 )
 ALERTS = (
     {"key": "system", "title": "System"},
+    {"key": "case", "title": "Case"},
     {"key": "alert", "title": "Alert"},
     {"key": "severity", "title": "Severity"},
     {"key": "threshold", "title": "When"},
@@ -90,7 +91,7 @@ class Section:
             for i, table in enumerate(found["tables"])
         ]  # fmt: skip
         if found.get("alerts"):
-            title = "Alerts that would have fired"
+            title = "Alerts that would have fired in the first run of each case"
             rows = found["alerts"]
             columns = [one for one in ALERTS if any(one["key"] in row for row in rows)]
             tables.append(grid(f"{self.anchor}-alerts", title, columns, rows, marked="severity"))

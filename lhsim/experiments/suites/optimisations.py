@@ -12,19 +12,25 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from lhsim.analysis.intervals import estimate
-from lhsim.analysis.knee import Knee, Level, bracket, search
+from lhsim.analysis.knee import Knee, bracket
 from lhsim.analysis.lines import Chart, Series, lines_plot, marks_plot
-from lhsim.distributions import Deterministic, Exponential
-from lhsim.experiments import levels as levels_of
-from lhsim.experiments.commands import Setup, server_of, varied
-from lhsim.experiments.levels import Horizon
-from lhsim.experiments.records import run_record
-from lhsim.experiments.specification import Optimisations, Variant
+from lhsim.experiments.specification import Optimisations
+from lhsim.experiments.suites.optimisation_cases import (
+    AS_IS,
+    OPTION,
+    OVERLOAD,
+    PAIR,
+    TOGETHER,
+    cases,
+    cpu_of,
+    further,
+    levels_known,
+    of_kind,
+    tried_intervals,
+    without_kind,
+)
 from lhsim.experiments.suites.suite import (
-    Case,
     Found,
     Part,
     Ran,
@@ -32,198 +38,13 @@ from lhsim.experiments.suites.suite import (
     Shown,
     Suite,
     milliseconds,
-    only_number,
     spread_of,
 )
-from lhsim.experiments.sweep import knee_level
-from lhsim.models import Closed
 from lhsim.report.text import UNKNOWN, duration, percent, three_digits
 from lhsim.units import format_duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from lhsim.models import System
-
-AS_IS, TOGETHER = "as it is", "all together"
-OPTION, KNEE, EQUAL, PAIR, OVERLOAD = "option: ", "knee: ", "equal: ", "pair: ", "overload: "
-MOST_ROUNDS = 12  # of the search for an interval
-KNEE_MESSAGES = 5000  # in a run of the search for a knee
-KNEE_TOLERANCE = 0.05  # width of a knee, as a part of it
-MOST_AGENTS = 200_000  # up to which a knee is searched for
-PAUSES_MEASURED = 200  # rounds of a pair
-
-
-# --- cases ---------------------------------------------------------------------------------------
-
-
-def cases(asked: Optimisations, setup: Setup, replications: int) -> list[Case]:
-    """Return what is known to be run beforehand: all but the searches."""
-    return [
-        *_option_cases(asked, setup, replications),
-        *_pair_cases(asked, setup, replications),
-        *_overload_cases(asked, setup, replications),
-    ]
-
-
-def _option_cases(asked: Optimisations, setup: Setup, replications: int) -> Iterator[Case]:
-    agents = only_number(setup.options.agents, asked.agents)
-    for name, system in _variants(asked.options, setup):
-        yield _case(asked, setup, replications, OPTION + name, system, agents)
-
-
-def _case(
-    asked: Optimisations, setup: Setup, replications: int, name: str, system: System, agents: int
-) -> Case:
-    length = setup.options.duration or asked.duration
-    seeds = levels_of.seeds(setup.options.seed, replications)
-    return Case(name, system, agents, length, seeds, length / 6, min(5.0, length / 12))
-
-
-def _variants(
-    options: Sequence[Variant], setup: Setup, also: Sequence[str] = ()
-) -> Iterator[tuple[str, System]]:
-    """Yield each system as it is, and with each option that is for its kind of server."""
-    for number, system in enumerate(setup.systems):
-        yield AS_IS, varied(setup, number, also)
-        for one in options:
-            kinds = {server_of(setting) for setting in one.settings} - {None}
-            if not kinds or system.architecture in kinds:
-                yield one.name, varied(setup, number, (*also, *one.settings))
-
-
-def _pair_cases(asked: Optimisations, setup: Setup, replications: int) -> Iterator[Case]:
-    seeds = levels_of.seeds(setup.options.seed, replications)
-    for number in range(len(setup.systems)):
-        for trip in asked.factor.round_trips:
-            for pause in asked.factor.pauses:
-                system = varied(
-                    setup, number, (f"network.up={trip / 2}", f"network.down={trip / 2}")
-                )
-                system = _paired(system, pause)
-                round_at_most = pause + trip + 1.0
-                lead = 5 + 2 * round_at_most
-                length = lead + PAUSES_MEASURED * round_at_most
-                name = f"{PAIR}{trip:g} {pause:g}"
-                yield Case(name, system, 2, length, seeds, lead, 0.0)
-
-
-def _paired(system: System, pause: float) -> System:
-    """Return a system of a pair that sends one message after the other, for ever."""
-    distribution = Deterministic(pause) if pause == 0 else Exponential(pause)
-    traffic = Closed(messages=None, pause=distribution)
-    return evolve(system, workload=evolve(system.workload, topology="pair", traffic=traffic))
-
-
-def _overload_cases(asked: Optimisations, setup: Setup, replications: int) -> Iterator[Case]:
-    over = asked.overload
-    for name, system in _variants(over.options, setup, over.settings):
-        yield _case(asked, setup, replications, OVERLOAD + name, system, over.agents)
-
-
-# --- searches ------------------------------------------------------------------------------------
-
-
-def further(asked: Optimisations, setup: Setup, rans: Sequence[Ran]) -> list[Case]:
-    """Return the next run of each search that is not at its end."""
-    return [*_knee_cases(setup, rans), *_equal_cases(asked, setup, rans)]
-
-
-def _knee_cases(setup: Setup, rans: Sequence[Ran]) -> Iterator[Case]:
-    for ran in _of(rans, OPTION):
-        system, name = ran.case.system, _rest(ran)
-        agents = _next_level(_levels(rans, system.name, name))
-        if agents is None:
-            continue
-        one_seed = levels_of.seeds(setup.options.seed, 1)
-        horizon = Horizon(KNEE_MESSAGES)
-        cell = levels_of.cells(system, agents, horizon, one_seed, setup.options.engine)[0]
-        lead, drain = cell.warmup or 0.0, cell.drain or 0.0
-        yield Case(KNEE + name, system, agents, cell.duration, one_seed, lead, drain)
-
-
-def _levels(rans: Sequence[Ran], system: str, name: str) -> list[Level]:
-    """Return how an option did at each level that has run, that of its table included."""
-    known = {}
-    for ran in rans:
-        if ran.case.system.name == system and ran.case.name in {OPTION + name, KNEE + name}:
-            known[ran.case.agents] = knee_level(run_record(ran.results[0]))
-    return list(known.values())
-
-
-def _next_level(levels: Sequence[Level]) -> int | None:
-    """Return the level to look at next: outwards until there is a bracket, then inside of it."""
-    knee = bracket(levels)
-    if knee.low is None:
-        assert knee.high is not None
-        return knee.high // 2 or None
-    if knee.high is None:
-        return 2 * knee.low if knee.low < MOST_AGENTS else None
-    return next(search(levels, KNEE_TOLERANCE), None)
-
-
-def _equal_cases(asked: Optimisations, setup: Setup, rans: Sequence[Ran]) -> Iterator[Case]:
-    """Yield for each fix the next interval: the use of the processor is to be that of the base."""
-    for base in _of(rans, OPTION):
-        if base.case.system.polling is None or _rest(base) != AS_IS:
-            continue
-        number = [one.name for one in setup.systems].index(base.case.system.name)
-        for name in asked.equal_cpu.options:
-            tried = _tried(rans, base, name)
-            interval = _next_interval(tried, _cpu(base), asked.equal_cpu.tolerance)
-            if interval is None or len(tried) > MOST_ROUNDS:
-                continue
-            system = varied(setup, number, asked.option(name).settings)
-            system = _with_interval(system, interval)
-            yield evolve(base.case, name=EQUAL + name, system=system)
-
-
-def _with_interval(system: System, interval: float) -> System:
-    """Return a system with another interval; one that backs off does so up to as many of them."""
-    polling = system.polling
-    assert polling is not None, "only polling has fixes"
-    growth = polling.growth
-    if growth is not None:
-        growth = evolve(growth, longest=growth.longest / polling.interval * interval)
-    return evolve(system, polling=evolve(polling, interval=interval, growth=growth))
-
-
-def _tried(rans: Sequence[Ran], base: Ran, name: str) -> dict[float, Ran]:
-    """Return the runs of a fix by the interval, its first ones included."""
-    found = {}
-    for ran in rans:
-        same = ran.case.system.name == base.case.system.name
-        if same and ran.case.name in {OPTION + name, EQUAL + name}:
-            assert ran.case.system.polling is not None
-            found[ran.case.system.polling.interval] = ran
-    return found
-
-
-def _next_interval(tried: dict[float, Ran], target: float, tolerance: float) -> float | None:
-    """Return the interval to try next, None where one of them is good enough.
-
-    The use of the processor falls as the interval grows: roughly in proportion, which is the first
-    guess; then its logarithm is interpolated over the two nearest ones.
-    """
-    known = sorted((interval, _cpu(ran)) for interval, ran in tried.items())
-    if target == 0 or any(abs(cpu / target - 1) <= tolerance for _, cpu in known):
-        return None
-    more = [one for one in known if one[1] > target]
-    less = [one for one in known if one[1] < target]
-    if not more or not less:
-        interval, cpu = less[0] if less else more[-1]
-        return interval * min(max(cpu / target, 0.25), 4.0)
-    (short, high), (long, low) = more[-1], less[0]
-    part = math.log(high / target) / math.log(high / low)
-    step: float = (long / short) ** min(max(part, 0.05), 0.95)
-    return short * step
-
-
-def _cpu(ran: Ran) -> float:
-    return estimate([one.metrics.cpu_utilization_percent for one in ran.results]).value
-
-
-# --- what they say -------------------------------------------------------------------------------
 
 OPTIONS = (
     Shown("system", "system", left=True),
@@ -261,10 +82,10 @@ OVERLOADS = (
 
 def judge(asked: Optimisations, rans: Sequence[Ran]) -> Found:
     """Return what each option buys, and the other three tables."""
-    options = [_option_row(rans, ran) for ran in _of(rans, OPTION)]
+    options = [_option_row(rans, ran) for ran in of_kind(rans, OPTION)]
     equals = list(_equal_rows(asked, rans))
     factors = _factor_rows(asked, rans)
-    overloads = [_overload_row(ran) for ran in _of(rans, OVERLOAD)]
+    overloads = [_overload_row(ran) for ran in of_kind(rans, OVERLOAD)]
     parts = [
         Part("equal-cpu", "Fixes to polling at the use of the processor that polling has",
              equals, EQUALS, partial(_equal_figure, equals),
@@ -297,27 +118,18 @@ def judge(asked: Optimisations, rans: Sequence[Ran]) -> Found:
     )
 
 
-def _of(rans: Sequence[Ran], kind: str) -> list[Ran]:
-    return [ran for ran in rans if ran.case.name.startswith(kind)]
-
-
-def _rest(ran: Ran) -> str:
-    """Return the name of a case without its kind."""
-    return ran.case.name.partition(": ")[2]
-
-
 def _option_row(rans: Sequence[Ran], ran: Ran) -> Row:
     base = next(
         one
-        for one in _of(rans, OPTION)
-        if one.case.system.name == ran.case.system.name and _rest(one) == AS_IS
+        for one in of_kind(rans, OPTION)
+        if one.case.system.name == ran.case.system.name and without_kind(one) == AS_IS
     )
-    knee = bracket(_levels(rans, ran.case.system.name, _rest(ran)))
+    knee = bracket(levels_known(rans, ran.case.system.name, without_kind(ran)))
     return _named(ran, _change(ran, base) | _rates(ran) | _knee_columns(knee))
 
 
 def _named(ran: Ran, more: Row) -> Row:
-    return {**ran.row(**more), "case": _rest(ran)}
+    return {**ran.row(**more), "case": without_kind(ran)}
 
 
 def _change(ran: Ran, base: Ran) -> Row:
@@ -354,17 +166,18 @@ def _knee_text(row: Row) -> str:
 
 
 def _equal_rows(asked: Optimisations, rans: Sequence[Ran]) -> Iterator[Row]:
-    for base in _of(rans, OPTION):
-        if base.case.system.polling is None or _rest(base) != AS_IS:
+    for base in of_kind(rans, OPTION):
+        if base.case.system.polling is None or without_kind(base) != AS_IS:
             continue
         yield _equal_row(base, AS_IS)
         for name in asked.equal_cpu.options:
             nearest = min(
-                _tried(rans, base, name).values(), key=lambda one: abs(_cpu(one) - _cpu(base))
+                tried_intervals(rans, base, name).values(),
+                key=lambda one: abs(cpu_of(one) - cpu_of(base)),
             )
             yield _equal_row(nearest, name)
-    for base in _of(rans, OPTION):
-        if base.case.system.push is not None and _rest(base) == AS_IS:
+    for base in of_kind(rans, OPTION):
+        if base.case.system.push is not None and without_kind(base) == AS_IS:
             yield _equal_row(base, f"{base.case.system.name}, less busy")
 
 
@@ -382,8 +195,8 @@ def _overload_row(ran: Ran) -> Row:
 def _factor_rows(asked: Optimisations, rans: Sequence[Ran]) -> list[Row]:
     """Return for each round trip how many times as many messages push exchanges, by pause."""
     by_kind: dict[str, dict[str, Ran]] = {}
-    for ran in _of(rans, PAIR):
-        by_kind.setdefault(ran.case.system.architecture, {}).setdefault(_rest(ran), ran)
+    for ran in of_kind(rans, PAIR):
+        by_kind.setdefault(ran.case.system.architecture, {}).setdefault(without_kind(ran), ran)
     if len(by_kind) < 2:
         return []
     rows = []

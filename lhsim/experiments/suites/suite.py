@@ -407,9 +407,21 @@ def _finding(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | N
         status=outcome.status,
         error=error,
         traceback=outcome.traceback,
+        alerts=alerts_of(outcome.rans),
         method=suite.method,
         limits=suite.limits,
         **{"answer": "", **shown},
+    )
+
+
+def alerts_of(rans: Sequence[Ran]) -> tuple[Row, ...]:
+    """Return which alerts would have fired in the first run of each case, and when."""
+    return tuple(
+        {"system": ran.case.system.name, "case": ran.case.name, **alert.to_dict()}
+        for ran in rans
+        for result in ran.results[:1]
+        for alert in result.alerts()
+        if alert.fired_at is not None
     )
 
 
