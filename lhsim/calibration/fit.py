@@ -15,7 +15,7 @@ import numpy as np
 from attrs import frozen
 from scipy.optimize import least_squares
 
-from lhsim.calibration.levels import Level
+from lhsim.calibration.levels import TINY, Level
 from lhsim.calibration.pauses import pauses, with_pauses
 from lhsim.calibration.points import LEVELS, START, Point, system_at
 from lhsim.models.system import System
@@ -135,18 +135,20 @@ class Fit:
         """Return the quantiles of the delay at `LEVELS` [s].
 
         In rounds, each of which adds to them what the live quantiles have more than the simulated
-        ones, as a mean over the levels at which the server keeps up.
+        ones, as a mean over the levels at which the server keeps up. The error of a quantile is in
+        proportion to it, so the tail of a high load, which is that of its queue, counts little.
         """
         delay = np.full(len(LEVELS), point.delay)
         some = [level for level in self._levels if not level.saturated]
-        live = [_quantiles(level.runs, timed(level)) for level in some]
+        live = np.array([_quantiles(level.runs, timed(level)) for level in some])
+        weights = np.maximum(live, TINY) ** -2
         for _ in range(ROUNDS):
             system = self.system(point, delay.tolist())
             simulated = [
                 _quantiles(runs, timed(level))
                 for level, runs in zip(some, self._replayed(system, some), strict=True)
             ]
-            missing = np.mean(np.array(live) - np.array(simulated), axis=0)
+            missing = np.average(live - np.array(simulated), axis=0, weights=weights)
             delay = np.maximum.accumulate(np.maximum(delay + missing, 0.0))
         return [float(value) for value in delay]
 

@@ -59,6 +59,16 @@ class Level:
         return f"{manifest.agents} agents, {manifest.offered_load:g} messages/s"
 
     @property
+    def doubtful(self) -> tuple[Recording, ...]:
+        """The runs that the driver or the machine may have spoiled."""
+        return tuple(run for run in self.runs if run.manifest.doubts)
+
+    def trusted(self) -> Level:
+        """Return the level without its doubtful runs; as it is where there are no others."""
+        sure = tuple(run for run in self.runs if not run.manifest.doubts)
+        return Level(sure) if sure and len(sure) < len(self.runs) else self
+
+    @property
     def saturated(self) -> bool:
         """Whether the server could not keep up: its processor was busy, or messages piled up."""
         return self.falls_behind or is_busy(self.values("cpu"))

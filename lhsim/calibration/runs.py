@@ -59,6 +59,7 @@ class Calibrated:
     deviation: dict[str, float]  # of the logarithm of each unknown
     alike: tuple[tuple[str, str, float], ...]  # unknowns that the runs cannot tell apart
     levels: tuple[Level, ...] = field(repr=False)
+    left_out: tuple[Recording, ...] = field(default=(), repr=False)  # as they are doubtful
 
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnostics as plain data, times in seconds."""
@@ -75,6 +76,14 @@ class Calibrated:
             "levels": [
                 {"level": level.name, "runs": len(level.runs), "saturated": level.saturated}
                 for level in self.levels
+            ],
+            "left_out": [
+                {
+                    "agents": run.manifest.agents,
+                    "seed": run.manifest.seed,
+                    "doubts": list(run.manifest.doubts),
+                }
+                for run in self.left_out
             ],
             "targets": self.to_frame().to_dict("records"),
             "unknowns": [
@@ -138,7 +147,8 @@ def calibrate(
     ----------
     runs
         Of one architecture, at two loads at least, with the processor's time of the server; best
-        with one load at which it saturates, and each load more than once.
+        with one load at which it saturates, and each load more than once. Doubtful runs are left
+        out where others have their load.
     template
         A system for all that the runs cannot tell; None: the default one of the architecture.
     name
@@ -155,7 +165,8 @@ def calibrate(
     InputError
         When the runs are too few or lack the processor's time.
     """
-    found = levels(runs)
+    given = levels(runs)
+    found = [level.trusted() for level in given]
     _check(found)
     template = with_components(_template(found, template), components or {})
     targets = tuple(_targets(found))
@@ -184,7 +195,13 @@ def calibrate(
         deviation=dict(zip(PARTS, deviation.tolist(), strict=True)),
         alike=alike,
         levels=tuple(found),
+        left_out=_left_out(given, found),
     )
+
+
+def _left_out(given: Sequence[Level], found: Sequence[Level]) -> tuple[Recording, ...]:
+    pairs = zip(given, found, strict=True)
+    return tuple(run for one, other in pairs for run in one.runs if run not in other.runs)
 
 
 def _check(found: Sequence[Level]) -> None:

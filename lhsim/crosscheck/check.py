@@ -237,16 +237,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _trusted(level: Level) -> tuple[Level, tuple[str, ...], list[str]]:
     """Return the level without doubtful runs where others are there; flags; what to say of it."""
-    doubtful = [run for run in level.runs if run.manifest.doubts]
+    doubtful, sure = level.doubtful, level.trusted()
     if not doubtful:
         return level, (), []
-    sure = tuple(run for run in level.runs if not run.manifest.doubts)
-    what = "left out" if sure else "used, as there are no others"
+    what = "left out" if sure is not level else "used, as there are no others"
     notes = [
         f"{level.name}, seed {run.manifest.seed}: {what}: {'; '.join(run.manifest.doubts)}"
         for run in doubtful
     ]
-    return (evolve(level, runs=sure), (), notes) if sure else (level, (DOUBTFUL,), notes)
+    return sure, () if sure is not level else (DOUBTFUL,), notes
 
 
 def _of_level(one: _Compared, confidence: float) -> list[Finding]:

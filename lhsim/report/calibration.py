@@ -54,6 +54,11 @@ def calibration_text(found: Mapping[str, Any], components: Sequence[Mapping[str,
             f"(correlation {pair['correlation']:+.2f})."
         )
         lines += wrap(sentence, WIDTH)
+    for one in found.get("left_out", ()):
+        sentence = (
+            f"Left out: {one['agents']:,} agents, seed {one['seed']}: {'; '.join(one['doubts'])}."
+        )
+        lines += wrap(sentence, WIDTH)
     if components:
         lines += ["", components_text(components)]
     return "\n".join(lines)
