@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +40,20 @@ per_connection = "20 kB"
 """
 FILES = {"polling": POLLING, "push": PUSH}
 Rows = list[dict[str, Any]]
+Done = tuple[Finding, str]
+GOLDEN = Path(__file__).parent / "golden"
 
 
-def carried_out(folder: Path, name: str, systems: tuple[str, ...], *more: str) -> Finding:
-    """Run a suite on some of the small systems."""
+def carried_out(folder: Path, name: str, systems: tuple[str, ...], *more: str) -> Done:
+    """Run a suite on some of the small systems; return what it found and what it printed."""
     asked = [name, "--output-dir", str(folder / name), "--jobs", "2", "--quiet", *more]
     for system in systems:
         (folder / f"{system}.toml").write_text(FILES[system])
         asked += ["--system", str(folder / f"{system}.toml")]
-    assert cli.run(asked) == 0
-    return Finding.read(folder / name)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert cli.run(asked) == 0
+    return Finding.read(folder / name), printed.getvalue()
 
 
 def rows_of(finding: Finding, table: str, *, of: str | None = None) -> dict[str, dict[str, Any]]:
@@ -56,16 +62,33 @@ def rows_of(finding: Finding, table: str, *, of: str | None = None) -> dict[str,
 
 
 @pytest.fixture(scope="module")
-def optimised(tmp_path_factory: pytest.TempPathFactory) -> Finding:
+def optimisations(tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("optimised")
     more = ("--agents", "100", "--replications", "2")
     return carried_out(folder, "optimisations", ("polling", "push"), *more)
 
 
 @pytest.fixture(scope="module")
-def failed(tmp_path_factory: pytest.TempPathFactory) -> Finding:
+def failure(tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("failed")
     return carried_out(folder, "failure", ("push",), "--replications", "2")
+
+
+@pytest.fixture(scope="module")
+def optimised(optimisations: Done) -> Finding:
+    return optimisations[0]
+
+
+@pytest.fixture(scope="module")
+def failed(failure: Done) -> Finding:
+    return failure[0]
+
+
+@pytest.mark.parametrize("name", ["optimisations", "failure"])
+def test_what_is_printed_is_what_it_was(name: str, request: pytest.FixtureRequest) -> None:
+    """To see what a change does: `python -m lhsim.experiments NAME` with the options above."""
+    _, printed = request.getfixturevalue(name)
+    assert printed == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def test_an_option_does_what_it_is_for(optimised: Finding) -> None:
