@@ -196,12 +196,9 @@ def test_an_outage_loses_what_was_sent_in_it(failed: Finding) -> None:
 
 
 @pytest.mark.parametrize("suite", [OPTIMISATIONS, FAILURE], ids=["optimisations", "failure"])
-def test_a_suite_is_shown_in_80_columns(
-    suite: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_suite_is_shown_in_80_columns(suite: Any, tmp_path: Path) -> None:
     more = ("--replications", "1", "--agents", "20")
-    carried_out(tmp_path, suite.name, ("push",), *more)
-    text = capsys.readouterr().out
+    _, text = carried_out(tmp_path, suite.name, ("push",), *more)
     assert max(map(len, text.splitlines())) <= 80
     assert text.startswith(suite.question[:40])
 
