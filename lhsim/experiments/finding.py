@@ -76,7 +76,7 @@ class Finding:
     figures: tuple[Picture, ...] = ()
     systems: tuple[Described, ...] = ()
     claims: tuple[Row, ...] = ()  # claim, claimed, figure, interval, verdict, would_hold_if
-    alerts: tuple[Row, ...] = ()  # system, case, alert, severity, threshold, fired_at_s
+    alerts: tuple[Row, ...] = ()  # system, cases, alert, severity, threshold, fired_at_s
     method: str = ""
     limits: tuple[str, ...] = ()
     command: str = ""

@@ -32,11 +32,11 @@ CLAIMS = (
 )
 ALERTS = (
     {"key": "system", "title": "System"},
-    {"key": "case", "title": "Case"},
+    {"key": "cases", "title": "Cases"},
     {"key": "alert", "title": "Alert"},
     {"key": "severity", "title": "Severity"},
     {"key": "threshold", "title": "When"},
-    {"key": "fired_at_s", "title": "Fired at", "unit": "s"},
+    {"key": "fired_at_s", "title": "First fired at", "unit": "s"},
 )
 PARAMETERS = (
     {"key": "parameter", "title": "Parameter"},
@@ -91,7 +91,7 @@ class Section:
             for i, table in enumerate(found["tables"])
         ]  # fmt: skip
         if found.get("alerts"):
-            title = "Alerts that would have fired in the first run of each case"
+            title = "Alerts that would have fired, in the first run of each case"
             rows = found["alerts"]
             columns = [one for one in ALERTS if any(one["key"] in row for row in rows)]
             tables.append(grid(f"{self.anchor}-alerts", title, columns, rows, marked="severity"))

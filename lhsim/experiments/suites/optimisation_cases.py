@@ -115,7 +115,7 @@ def _knee_cases(setup: Setup, rans: Sequence[Ran]) -> Iterator[Case]:
         horizon = Horizon(KNEE_MESSAGES)
         cell = levels_of.cells(system, agents, horizon, one_seed, setup.options.engine)[0]
         lead, drain = cell.warmup or 0.0, cell.drain or 0.0
-        yield Case(KNEE + name, system, agents, cell.duration, one_seed, lead, drain)
+        yield Case(KNEE + name, system, agents, cell.duration, one_seed, lead, drain, searched=True)
 
 
 def levels_known(rans: Sequence[Ran], system: str, name: str) -> list[Level]:
@@ -151,7 +151,7 @@ def _equal_cases(asked: Optimisations, setup: Setup, rans: Sequence[Ran]) -> Ite
                 continue
             system = varied(setup, number, asked.option(name).settings)
             system = _with_interval(system, interval)
-            yield evolve(base.case, name=EQUAL + name, system=system)
+            yield evolve(base.case, name=EQUAL + name, system=system, searched=True)
 
 
 def _with_interval(system: System, interval: float) -> System:

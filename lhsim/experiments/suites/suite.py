@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 Row = dict[str, Any]
+FEW = 3  # cases that are named
 METRICS = tuple(one.name for one in fields(AgentCommunicationMetrics))
 
 
@@ -62,6 +63,7 @@ class Case:
     drain: float
     keep_messages: bool = False
     samples: int | None = None
+    searched: bool = False  # a step of a search
 
     def cells(self, engine: str) -> list[Cell]:
         """Return its runs."""
@@ -407,21 +409,32 @@ def _finding(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | N
         status=outcome.status,
         error=error,
         traceback=outcome.traceback,
-        alerts=alerts_of(outcome.rans),
+        alerts=_alerts(outcome.rans),
         method=suite.method,
         limits=suite.limits,
         **{"answer": "", **shown},
     )
 
 
-def alerts_of(rans: Sequence[Ran]) -> tuple[Row, ...]:
-    """Return which alerts would have fired in the first run of each case, and when."""
+def _alerts(rans: Sequence[Ran]) -> tuple[Row, ...]:
+    """Return the alerts that would have fired in the first runs of cases: in which, and when first.
+
+    A case of a search is none to be told of by itself.
+    """
+    fired: dict[tuple[str, str], list[tuple[str, Row]]] = {}
+    for ran in rans:
+        for alert in ran.results[0].alerts() if ran.results and not ran.case.searched else ():
+            if alert.fired_at is not None:
+                key = ran.case.system.name, alert.threshold.name
+                fired.setdefault(key, []).append((ran.case.name, alert.to_dict()))
     return tuple(
-        {"system": ran.case.system.name, "case": ran.case.name, **alert.to_dict()}
-        for ran in rans
-        for result in ran.results[:1]
-        for alert in result.alerts()
-        if alert.fired_at is not None
+        {
+            "system": system,
+            "cases": "; ".join(name for name, _ in some) if len(some) <= FEW else f"{len(some)}",
+            **{key: some[0][1][key] for key in ("alert", "severity", "threshold")},
+            "fired_at_s": min(row["fired_at_s"] for _, row in some),
+        }
+        for (system, _), some in fired.items()
     )
 
 

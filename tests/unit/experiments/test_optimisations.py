@@ -12,6 +12,7 @@ import pytest
 from lhsim.experiments import cli
 from lhsim.experiments.finding import Finding
 from lhsim.experiments.suites.failure import SUITE as FAILURE
+from lhsim.experiments.suites.optimisation_cases import EQUAL, KNEE
 from lhsim.experiments.suites.optimisations import SUITE as OPTIMISATIONS
 from lhsim.report.text import UNKNOWN
 
@@ -89,6 +90,13 @@ def test_what_is_printed_is_what_it_was(name: str, request: pytest.FixtureReques
     """To see what a change does: `python -m lhsim.experiments NAME` with the options above."""
     _, printed = request.getfixturevalue(name)
     assert printed == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def test_no_alert_is_told_of_a_step_of_a_search(optimised: Finding) -> None:
+    pairs = [(one["system"], one["alert"]) for one in optimised.alerts]
+    assert pairs
+    assert len(set(pairs)) == len(pairs)
+    assert not any(kind in one["cases"] for one in optimised.alerts for kind in (KNEE, EQUAL))
 
 
 def test_an_option_does_what_it_is_for(optimised: Finding) -> None:

@@ -160,6 +160,15 @@ def test_contention_is_what_the_queue_of_writes_says(ask: Ask) -> None:
     assert levels[60]["unwritten"] == pytest.approx(15 * 100, rel=0.2)
 
 
+def test_a_finding_has_the_alerts_of_the_first_runs(ask: Ask) -> None:
+    ask("recovery")
+    alerts = Finding.read(Path("results") / "recovery").alerts
+    (lost,) = [one for one in alerts if (one["system"], one["alert"]) == ("push", "DeliveriesFail")]
+    assert lost["cases"] == recovery.OUTAGE
+    assert lost["severity"] == "warning"
+    assert lost["fired_at_s"] > recovery.LEAD
+
+
 def test_a_burst_is_felt_where_it_does_not_fit(ask: Ask) -> None:
     """200 queries/0.5 s of 1 ms and 200 writes/s of 2 ms are 0.8 of the polling store."""
     rows = rows_of(ask("burst", "--format", "json", "--set", "polling.interval=250ms"))
