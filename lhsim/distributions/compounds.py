@@ -68,7 +68,7 @@ class Mixture(Distribution):
     def _quantile(self, u: FloatArray) -> FloatArray:
         if u.size > _MOST_KEPT:
             return invert(self.cdf, u, *self._grid)
-        return _quantiles_of(self, u.tobytes()).reshape(u.shape)
+        return _quantiles_of(self, u.tobytes()).reshape(u.shape).copy()
 
     def _cdf(self, x: FloatArray) -> FloatArray:
         return np.asarray(sum(p * part.cdf(x) for p, part in self._parts))
@@ -97,9 +97,7 @@ def _quantiles_of(mixture: Mixture, levels: bytes) -> FloatArray:
 
     A calibration tabulates one mixture a hundred times, scaled by another factor each time.
     """
-    found = invert(mixture.cdf, np.frombuffer(levels), *mixture._grid)
-    found.flags.writeable = False
-    return found
+    return invert(mixture.cdf, np.frombuffer(levels), *mixture._grid)
 
 
 def _corners(part: Distribution) -> FloatArray:

@@ -137,9 +137,17 @@ def growth_per_hour(times: FloatArray, values: FloatArray) -> FloatArray:
         begin = int(np.searchsorted(times, times[end] - TREND, side="right")) - 1
         if begin >= 0 and end > begin:
             x, y = times[begin : end + 1], values[begin : end + 1]
-            centred = x - x.mean()
-            slopes[end] = 3600 * float(centred @ y) / float(centred @ centred)
+            slopes[end] = 3600 * slope(x, y)
     return slopes
+
+
+def slope(x: FloatArray, y: FloatArray) -> float:
+    """Return the slope of the line of least squares through points, in units of y over those of x.
+
+    Not by a product of matrices, whose last bits depend on the processor.
+    """
+    centred = x - x.mean()
+    return float((centred * y).sum() / (centred * centred).sum())
 
 
 def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:

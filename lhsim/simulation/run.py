@@ -14,6 +14,7 @@ import numpy as np
 
 from lhsim.metrics import AgentCommunicationMetrics, Latency
 from lhsim.metrics.account import Account, Counters, Outcome, State, Window
+from lhsim.metrics.alerts import slope
 from lhsim.models.workload import ArrivalProcess, Closed, Piecewise
 from lhsim.simulation.result import MS, Result
 
@@ -122,7 +123,7 @@ class Run:
     def _growth(self) -> float:
         """Return the slope of the backlog over the measured window [messages/s]."""
         time, backlog = self._backlog()
-        return _slope(time, backlog) if len(time) > 1 else 0.0
+        return slope(time, backlog) if len(time) > 1 else 0.0
 
     def _overloaded(self) -> bool:
         """Return whether the backlog grows all through the window, and as fast as ever.
@@ -137,8 +138,8 @@ class Run:
         grown = self._growth() * (time[-1] - time[0])
         created = self._now.created * (1 - time[0] / time[-1])
         middle = len(time) // 2
-        first = _slope(time[:middle], backlog[:middle])
-        second = _slope(time[middle:], backlog[middle:])
+        first = slope(time[:middle], backlog[:middle])
+        second = slope(time[middle:], backlog[middle:])
         steady = second > 0 and second >= SLOWING * first
         return bool(steady and grown > 0.8 * backlog.mean() and grown > max(0.01 * created, 10))
 
@@ -256,12 +257,6 @@ def _steady(system: System) -> bool:
     if isinstance(traffic, ArrivalProcess) and not traffic.steady:
         return False
     return not isinstance(traffic, Piecewise) and not system.faults
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    centred = x - x.mean()
-    # Not as a product of matrices, whose last bits depend on the processor.
-    return float((centred * y).sum() / (centred * centred).sum())
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -165,3 +165,12 @@ def test_sums_may_be_nested():
     assert total.table().mean == pytest.approx(total.mean, rel=1e-6)
     assert total.table().variance == pytest.approx(total.variance, rel=1e-3)
     assert float(total.quantile(0.25)) == pytest.approx(2 * 2.5, rel=1e-5)
+
+
+def test_quantiles_of_a_mixture_belong_to_who_asked():
+    mixture = Mixture((1.0, 2.0), (Exponential(1.0), Exponential(3.0)))
+    levels = np.array([0.1, 0.5])
+    first = mixture.quantile(levels)
+    expected = first.tolist()
+    first[:] = 0.0
+    assert mixture.quantile(levels).tolist() == expected
