@@ -66,7 +66,7 @@ class Level:
     def trusted(self) -> Level:
         """Return the level without its doubtful runs; as it is where there are no others."""
         sure = tuple(run for run in self.runs if not run.manifest.doubts)
-        return Level(sure) if sure and len(sure) < len(self.runs) else self
+        return Level(sure) if sure and self.doubtful else self
 
     @property
     def saturated(self) -> bool:

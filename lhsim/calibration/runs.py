@@ -195,13 +195,10 @@ def calibrate(
         deviation=dict(zip(PARTS, deviation.tolist(), strict=True)),
         alike=alike,
         levels=tuple(found),
-        left_out=_left_out(given, found),
+        left_out=tuple(
+            run for level in given if level.trusted() is not level for run in level.doubtful
+        ),
     )
-
-
-def _left_out(given: Sequence[Level], found: Sequence[Level]) -> tuple[Recording, ...]:
-    pairs = zip(given, found, strict=True)
-    return tuple(run for one, other in pairs for run in one.runs if run not in other.runs)
 
 
 def _check(found: Sequence[Level]) -> None:

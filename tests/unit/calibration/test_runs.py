@@ -12,6 +12,7 @@ from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload, paths
 from lhsim.recording import Machine, Manifest
 from lhsim.replay import replay
+from lhsim.report.calibration import calibration_text
 
 LOADS = {
     "polling": ((100, 1.0), (300, 1.0), (400, 0.2), (1500, 1.0)),
@@ -139,6 +140,24 @@ def with_cpu(run, cpu):
     """The run with another processor's time, as a part of a core."""
     times = run.counters["time_s"] - run.counters["time_s"].iloc[0]
     return attrs.evolve(run, counters=run.counters.assign(cpu_s=cpu * times))
+
+
+def test_doubtful_runs_are_left_out_where_others_have_their_load(pair):
+    sure, other = pair
+    doubtful = with_cpu(other, 0.5)  # which would be seen in the target
+    doubtful = attrs.evolve(doubtful, manifest=attrs.evolve(other.manifest, doubts=("late",)))
+    alone = replay(lhsim.load_system("push"), manifest("push", 60, 1.0, 1))
+    alone = attrs.evolve(alone, manifest=attrs.evolve(alone.manifest, doubts=("late",)))
+    found = calibrate([sure, doubtful, alone])
+    assert [level.runs for level in found.levels] == [(sure,), (alone,)]
+    assert found.left_out == (doubtful,)
+    live = next(t.live for t in found.targets if t.level == 0 and t.measure == "cpu")
+    assert live == pytest.approx(sure.measures()["cpu"])
+    asked = {"agents": 30, "seed": other.manifest.seed, "doubts": ["late"]}
+    assert found.to_dict()["left_out"] == [asked]
+    assert f"Left out: 30 agents, seed {asked['seed']}: late." in calibration_text(
+        found.to_dict(), ()
+    )
 
 
 def test_a_busy_level_that_delivers_keeps_its_processor_time(pair):
