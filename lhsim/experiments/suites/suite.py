@@ -430,7 +430,9 @@ def _alerts(rans: Sequence[Ran]) -> tuple[Row, ...]:
     return tuple(
         {
             "system": system,
-            "cases": "; ".join(name for name, _ in some) if len(some) <= FEW else f"{len(some)}",
+            "cases": "; ".join(name for name, _ in some)
+            if len(some) <= FEW
+            else f"{len(some)} cases",
             **{key: some[0][1][key] for key in ("alert", "severity", "threshold")},
             "fired_at_s": min(row["fired_at_s"] for _, row in some),
         }
