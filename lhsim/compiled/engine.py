@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lhsim._machine import free_memory
 from lhsim.compiled import kernel, setup
 from lhsim.compiled.senders import MOST_MESSAGES
-from lhsim.compiled.state import EVENT, PLACES, RECORD, State, addresses
+from lhsim.compiled.state import COUNTS, EVENT, PLACES, RECORD, State, addresses
 from lhsim.errors import InvariantError, LhsimError
 from lhsim.metrics.account import Account, Counters, Outcome
 from lhsim.metrics.account import State as SystemState
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 EVENTS_AT_A_TIME = 1_000_000  # then Ctrl-C is noticed
 LONGEST_STANDSTILL = 1000  # times so many events at one instant
+COUNTERS = (
+    *("created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored", "sent"),
+    *("attempts", "answered", "refused", "limited", "cache_hits"),
+)
 MISTUNED = 4  # times too many or too few events a day, before the calendar is put in anew
 
 
@@ -147,13 +151,12 @@ class CompiledEngine:
 
     def counters(self) -> Counters:
         """Return what has been counted so far."""
-        counts = self._state.counts[0]
-        names = ("created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
-                 "sent", "attempts", "answered", "refused", "limited", "cache_hits")  # fmt: skip
+        counts = dict(zip(COUNTS.names or (), self._state.counts[0].item(), strict=True))
+        outcomes = counts["outcomes"].tolist()
         return Counters(
-            delivered=int(counts["outcomes"][Outcome.DELIVERED]),
-            ended=int(counts["outcomes"].sum()),
-            **{name: int(counts[name]) for name in names},
+            delivered=outcomes[Outcome.DELIVERED],
+            ended=sum(outcomes),
+            **{name: counts[name] for name in COUNTERS},
         )
 
     def state(self) -> SystemState:

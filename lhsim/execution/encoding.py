@@ -24,6 +24,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+PLAIN = (float, int, str, bool, type(None))
 LENGTH = struct.Struct("<I")
 LEVEL = 1  # of the compression: the next one takes twice as long for a tenth less
 LARGE = 1000  # numbers, from which on the zeros among them are looked for
@@ -62,9 +63,11 @@ def decode(data: bytes) -> Any:
 
 def _tree(value: object, parts: list[bytes]) -> Any:
     cls = type(value)
+    if cls in PLAIN:  # first, as most are
+        return value
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, PLAIN):
         return value
     if isinstance(value, np.ndarray):
         return {"array": _array(value, parts)}

@@ -27,6 +27,7 @@ from lhsim.execution.sources import digest_of
 
 # What this lhsim is, for who has to agree with it: version, meaning and layout.
 Identity = tuple[str, int, str]
+PLAIN = (float, int, str, bool, type(None))
 
 
 class Keys:
@@ -101,19 +102,30 @@ def _digest_of_system(system: Any) -> str:
 def _form(value: object) -> Any:
     """Return a value as lists, texts and numbers; equal forms mean equal values."""
     cls: Any = type(value)
-    if attrs.has(cls):
-        fields = {f.name: _form(getattr(value, f.name)) for f in attrs.fields(cls)}
-        own = [digest_of(cls)] if is_own(cls) else []
-        return [f"{cls.__module__}.{cls.__qualname__}", fields, *own]
+    if cls in PLAIN:  # first, as most are
+        return value
+    described = _described(cls)
+    if described is not None:
+        name, fields, own = described
+        return [name, {field: _form(getattr(value, field)) for field in fields}, *own]
     if isinstance(value, Mapping):
         return {"mapping": [[_form(key), _form(item)] for key, item in value.items()]}
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [_form(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, PLAIN):
         return value
     raise TypeError(f"{value!r} has no fields that say what it is, so no result can be kept for it")
+
+
+@functools.cache
+def _described(cls: Any) -> tuple[str, list[str], list[str]] | None:
+    """Return the name of an attrs class, its fields, and the digest of code of the user's own."""
+    if not attrs.has(cls):
+        return None
+    own = [digest_of(cls)] if is_own(cls) else []
+    return f"{cls.__module__}.{cls.__qualname__}", [f.name for f in attrs.fields(cls)], own
 
 
 def _text(value: object) -> bytes:
