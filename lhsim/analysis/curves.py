@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#c44e25", "#1f6fb4", "#3a8f4d", "#7d55a8", "#8a6d1f", "#5b5b5b")
 MARKS = {"kept": ("o", "#3a8f4d"), "violated": ("x", "#c44e25"), "undecided": ("s", "#8a6d1f")}
+STYLES = ("-", "--", ":", "-.")  # of the lines of objectives
 MS = 1e3
 PERCENT = 1e2
 
@@ -65,13 +66,14 @@ def tail_of(times: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 def search_plot(
     points: Sequence[Mapping[str, Any]], answer: Interval | None, what: str, ax: Axes | None = None
 ) -> Figure:
-    """Draw the levels of a search by their margins to an objective, and the answer.
+    """Draw the figures of a search as parts of their limits, and the answer.
 
     Parameters
     ----------
     points
-        Each with ``value`` (the level), ``margin`` (part of the limit, negative where it is not
-        kept) and ``verdict``.
+        Each with ``objective``, ``value`` (the level), ``part`` (the figure, 1 at the limit),
+        ``low`` and ``high`` (its interval, None where there is none), ``verdict`` and
+        ``lower_bound`` (whether the figure is only that). One whose part is not > 0 is left out.
     answer
         The level that was found; None where there is none.
     what
@@ -79,20 +81,39 @@ def search_plot(
     ax
         Where to draw; a figure of its own when None.
     """
+    objectives = list(dict.fromkeys(one["objective"] for one in points))
     with _drawing(ax) as axes:
-        for verdict, (marker, colour) in MARKS.items():
-            some = [one for one in points if one["verdict"] == verdict]
-            margins = [PERCENT * max(one["margin"], -1.0) for one in some]
-            levels = [one["value"] for one in some]
-            axes.plot(levels, margins, marker, color=colour, label=verdict, linestyle="none")
-        axes.axhline(0, color="#999999", linewidth=0.8)
         if answer is not None:
             axes.axvspan(answer.low, answer.high, color="#1f6fb4", alpha=0.2, linewidth=0)
             axes.axvline(answer.value, color="#1f6fb4", label=answer.name)
-        axes.set(xscale="log", xlabel=what, ylabel="room to the limit [%], at least -100")
+        axes.axhline(PERCENT, color="#999999", linewidth=0.8)
+        for objective, style in zip(objectives, STYLES * len(objectives), strict=False):
+            some = [one for one in points if one["objective"] == objective and one["part"] > 0]
+            axes.plot([one["value"] for one in some], [PERCENT * one["part"] for one in some],
+                      style, color="#bbbbbb", linewidth=1, label=objective)  # fmt: skip
+            for one in some:
+                _figure_of_level(axes, one)
+        for verdict in dict.fromkeys(one["verdict"] for one in points):
+            axes.plot([], [], color=MARKS[verdict][1], marker=MARKS[verdict][0], label=verdict,
+                      linestyle="none")  # fmt: skip
+        if any(one["lower_bound"] for one in points):
+            axes.plot([], [], color="#5b5b5b", marker="^", label="at least", linestyle="none")
+        axes.set(xscale="log", yscale="log", xlabel=what, ylabel="figure as a part of its limit")
         _plain_numbers(axes.xaxis)
-        axes.legend(frameon=False)
+        _plain_numbers(axes.yaxis, "{:,g} %")
+        if points:
+            axes.legend(frameon=False, fontsize=8)
     return axes.get_figure(root=True)  # type: ignore[return-value]
+
+
+def _figure_of_level(ax: Axes, one: Mapping[str, Any]) -> None:
+    marker, colour = MARKS[one["verdict"]]
+    ends = [one["low"], one["high"]]
+    if None not in ends:
+        shown = [PERCENT * max(end, one["part"] / 100) for end in ends]  # 0 is on no such axis
+        ax.plot([one["value"]] * 2, shown, color=colour, linewidth=1.5, alpha=0.5)
+    marker = "^" if one["lower_bound"] else marker
+    ax.plot(one["value"], PERCENT * one["part"], marker, color=colour, markersize=5)
 
 
 def difference_plot(rows: Sequence[Interval], what: str, ax: Axes | None = None) -> Figure:
@@ -141,12 +162,12 @@ def _drawing(ax: Axes | None, height: float = 4.2) -> Iterator[Axes]:
         yield ax
 
 
-def _plain_numbers(axis: Any) -> None:
+def _plain_numbers(axis: Any, form: str = "{:,g}") -> None:
     """Let a logarithmic axis say 2 and 5 beside the powers of ten where it has few of these."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
 
     low, high = axis.get_view_interval()
     few = high < 1000 * max(low, 1e-12)
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: form.format(value)))
     axis.set_minor_formatter(NullFormatter())

@@ -8,6 +8,7 @@ from typing import Any
 
 from lhsim.experiments.commands import describe, show
 from lhsim.experiments.options import DONE, NOT_KEPT
+from lhsim.experiments.output import plots, write_files
 from lhsim.experiments.planning import carry_out, loaded
 from lhsim.models import System
 from lhsim.planning.search import Capacity, answer, ask
@@ -32,6 +33,7 @@ def run_capacity(given: dict[str, Any]) -> int:
     )
 
     def finish(found: Capacity) -> int:
+        write_files(given["output_dir"], plots(found.plot(), "capacity"))
         show(_formatted(found, system, given["format"]))
         return DONE if found.check is None or found.check.verdict == "kept" else NOT_KEPT
 

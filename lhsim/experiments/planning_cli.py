@@ -82,7 +82,7 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
          show_default=True)  # fmt: skip
 @_option("--confidence", "Of the interval.", type=Parsed("C", _share), default=0.95,
          show_default=True)  # fmt: skip
-@_common("results/capacity", "the runs")
+@_common("results/capacity", "the plot, and for the runs")
 def capacity(**given: Any) -> int:
     """Find the most agents that keep all objectives, or the size that holds so many.
 

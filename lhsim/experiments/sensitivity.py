@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from lhsim.experiments.commands import show
 from lhsim.experiments.options import DONE
+from lhsim.experiments.output import plots, write_files
 from lhsim.experiments.planning import carry_out, loaded
 from lhsim.planning.screening import KNEE, Sensitivity, answer, ask
 from lhsim.report.sensitivity import sensitivity_tables
@@ -28,7 +28,7 @@ def run_sensitivity(given: dict[str, Any]) -> int:
 
     def finish(found: Sensitivity) -> int:
         data = found.to_dict()
-        _write(given["output_dir"], data)
+        write_files(given["output_dir"], plots(found.plot(), "sensitivity"))
         as_json = given["format"] == "json"
         show(json.dumps(data, indent=2, allow_nan=False) if as_json else sensitivity_tables(data))
         return DONE
@@ -36,13 +36,3 @@ def run_sensitivity(given: dict[str, Any]) -> int:
     return carry_out(
         "sensitivity", system, given, lambda runner, report: answer(asked, runner, report), finish
     )
-
-
-def _write(folder: Path, data: dict[str, Any]) -> None:
-    from lhsim.analysis.plots import save  # noqa: PLC0415 - imports matplotlib
-    from lhsim.analysis.tornado import tornado_plot  # noqa: PLC0415
-
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / ".sensitivity.png.tmp"
-    save(tornado_plot(data), temporary, "png")
-    temporary.replace(folder / "sensitivity.png")

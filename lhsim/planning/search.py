@@ -27,7 +27,7 @@ from lhsim.models.workload import check_count
 from lhsim.planning.levels import AGENTS, MOST_AGENTS, Evaluation, Question, evaluate
 from lhsim.planning.objectives import parse_objectives
 from lhsim.planning.uncertainty import Spread, combined, spread_of
-from lhsim.report.capacity import capacity_sentences
+from lhsim.report.capacity import capacity_sentences, level_text
 from lhsim.report.notebook import card
 from lhsim.simulation.engines import choose
 from lhsim.streams import check_seed
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lhsim.planning.levels import Figure as FigureOfLevel
     from lhsim.planning.levels import OnDone
 
 TOLERANCE = 0.01  # width of a bracket at which bisection ends, as a part of it
@@ -120,25 +121,41 @@ class Capacity:
         )
 
     def plot(self, ax: Axes | None = None) -> Figure:
-        """Draw the levels by the room that they leave to the limit, and return the figure."""
+        """Draw the figures of all levels as parts of their limits, and return the figure."""
         from lhsim.analysis.curves import Interval, search_plot  # noqa: PLC0415
 
+        limits = {one.text: one.limit for one in parse_objectives(self.objectives)}
         points = [
-            {
-                "value": one.value,
-                "margin": min(figure.margin for figure in one.figures),
-                "verdict": one.verdict,
-            }
-            for one in self.evaluations
+            _point(level, figure, limits[figure.objective])
+            for level in self.evaluations
+            for figure in level.figures
         ]
         answer, found = None, self.crossing
         if found is not None:
-            answer = Interval(f"{self.vary}: {found.value:,g}", found.value, *found.interval)
+            value, *ends = map(level_text, (found.value, *found.interval))
+            name = f"{self.vary}: {value} ({'-'.join(ends)})"
+            answer = Interval(name, found.value, *found.interval)
         return search_plot(points, answer, self.vary, ax)
 
     def _repr_html_(self) -> str:
         headline, *sentences = self.sentences()
         return card(f"{self.system}: {headline}", sentences, self.to_frame())
+
+
+def _point(level: Evaluation, figure: FigureOfLevel, limit: float) -> dict[str, Any]:
+    """Return the figure of a level as `search_plot` wants it."""
+    low, high = (end / limit if end is not None and limit else None for end in figure.interval)
+    part = figure.value / limit if figure.value is not None and limit else math.nan
+    verdict = {True: "kept", False: "violated", None: "undecided"}[figure.kept]
+    return {
+        "objective": figure.objective,
+        "value": level.value,
+        "part": part,
+        "low": low,
+        "high": high,
+        "lower_bound": figure.lower_bound,
+        "verdict": verdict,
+    }
 
 
 def capacity(

@@ -18,7 +18,7 @@ def capacity_sentences(found: Row) -> list[str]:
     if last is not None:
         lines.append(_parts(last))
     if len(found["crossings"]) > 1:
-        places = ", ".join(f"{_number(one['value'])}" for one in found["crossings"])
+        places = ", ".join(f"{level_text(one['value'])}" for one in found["crossings"])
         lines.append(
             f"warning: not monotone: the objectives begin or cease to be kept at {places}; "
             "the answer ends the last range in which they are"
@@ -27,7 +27,7 @@ def capacity_sentences(found: Row) -> list[str]:
         does = {"kept": "keep them", "violated": "do not keep them"}.get(
             found["verdict"], "may or may not keep them: the runs do not decide it"
         )
-        lines.append(f"check: {_number(found['check'])} {does}")
+        lines.append(f"check: {level_text(found['check'])} {does}")
     if found["extrapolated"]:
         lines.append("extrapolated: beyond what the model was calibrated on")
     return lines
@@ -38,14 +38,14 @@ def _answer(found: Row, objectives: str) -> str:
     low, high = found["interval"]
     if found["value"] is None:
         if low is not None:
-            up_to = f"up to {_number(low)} {what}, and no end was found"
+            up_to = f"up to {level_text(low)} {what}, and no end was found"
             return f"{objectives}: kept {up_to}"
         what = "agent" if found["is_agents"] and high == 1 else what
-        return f"{objectives}: kept by no level that was tried, from {_number(high)} {what} on"
+        return f"{objectives}: kept by no level that was tried, from {level_text(high)} {what} on"
     last = next(one for one in found["crossings"] if one["value"] == found["value"])
     which = "at most" if last["kept"] == "below" else "at least"
-    sure = f"{_number(low)}-{_number(high)} with {percent(found['confidence'])} confidence"
-    value = f"{which} {_number(found['value'])} {what}"
+    sure = f"{level_text(low)}-{level_text(high)} with {percent(found['confidence'])} confidence"
+    value = f"{which} {level_text(found['value'])} {what}"
     return f"{objectives}: {value} ({sure}); binding: {found['binding_objective']}"
 
 
@@ -57,7 +57,7 @@ def _parts(crossing: Row) -> str:
 
 
 def _range(ends: Sequence[float]) -> str:
-    return "-".join(_number(end) for end in ends)
+    return "-".join(level_text(end) for end in ends)
 
 
 def capacity_table(found: Row) -> str:
@@ -73,7 +73,7 @@ def _line(one: Row) -> list[str]:
     verdict = "overloaded" if one["overloaded"] else one["verdict"]
     star = "*" if one["extrapolated"] else ""
     figures = [_figure(figure) for figure in one["figures"]]
-    return [_number(one["value"]) + star, f"{one['replications']}", *figures, verdict]
+    return [level_text(one["value"]) + star, f"{one['replications']}", *figures, verdict]
 
 
 def _figure(figure: Row) -> str:
@@ -96,5 +96,6 @@ def _quantity(objective: str, value: float) -> str:
     return f"{three_digits(value / 1e6)} MB" if metric == "memory" else duration(value)
 
 
-def _number(value: float) -> str:
+def level_text(value: float) -> str:
+    """Return a level: whole numbers in full, others with three digits."""
     return f"{value:,.0f}" if value == int(value) else three_digits(value)

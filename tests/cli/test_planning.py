@@ -53,6 +53,8 @@ def test_the_table_begins_with_a_sentence_and_keeps_to_80_columns(mm1, capsys):
     assert lines[0].startswith("p99<20ms and delivery>95%: at most ")
     assert max(map(len, lines)) <= 80
     assert any("simulation only" in line for line in lines)
+    assert Path("results/capacity/capacity.png").stat().st_size > 10_000
+    assert Path("results/capacity/capacity.svg").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(("agents", "code"), [("500", 0), ("900", 3)])

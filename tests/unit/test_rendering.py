@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import math
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from lhsim.crosscheck import crosscheck
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload
 from lhsim.planning import Capacity, Sensitivity, capacity
+from lhsim.planning.levels import Evaluation
+from lhsim.planning.levels import Figure as FigureOfLevel
 from lhsim.planning.screening import Effect
 from lhsim.recording import Manifest
 from lhsim.replay import replay
@@ -132,10 +135,33 @@ def test_a_capacity_without_an_end():
     assert "8 agents" in found._repr_html_()
 
 
-def test_margins_are_per_cent_of_the_limit():
-    points = [{"value": 10, "margin": 0.5, "verdict": "kept"},
-              {"value": 20, "margin": -3.0, "verdict": "violated"}]  # fmt: skip
+def test_figures_of_a_search_are_parts_of_their_limits():
+    shared = {"low": None, "high": None, "lower_bound": False}
+    points = [
+        shared | {"objective": "p99<1s", "value": 10, "part": 0.5, "verdict": "kept"},
+        shared | {"objective": "p99<1s", "value": 20, "part": 3.0, "verdict": "violated"},
+        shared | {"objective": "delivery>0%", "value": 20, "part": math.nan, "verdict": "kept"},
+    ]
     ax = search_plot(points, Interval("answer", 15, 14, 16), "agents").axes[0]
-    shown = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
-    assert shown["kept"] == [50.0]
-    assert shown["violated"] == [-100.0]
+    shown = {
+        line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines
+    }
+    assert shown["p99<1s"] == ([10, 20], [50.0, 300.0])
+    assert shown["delivery>0%"] == ([], [])
+    assert set(shown["answer"][0]) == {15}
+
+
+def test_the_levels_of_a_search_have_intervals_and_objectives_their_own_verdicts():
+    figures = (
+        FigureOfLevel("p99<1s", 2.0, (1.5, 2.5), lower_bound=True, kept=False, margin=-1.0),
+        FigureOfLevel("delivery>25%", 1.0, (None, None), lower_bound=False, kept=True, margin=1.0),
+    )
+    level = Evaluation(8.0, 4, overloaded=False, extrapolated=False, figures=figures)
+    slo = ("p99<1s", "delivery>25%")
+    found = Capacity("x", "agents", None, slo, 0.95, None, (None, 8.0), None, (), (level,), False)
+    lines = found.plot().axes[0].lines
+    assert (150.0, 250.0) in [tuple(line.get_ydata()) for line in lines]  # the interval
+    markers = {tuple(line.get_ydata()): line.get_marker() for line in lines}
+    assert (markers[200.0,], markers[400.0,]) == ("^", "o")  # the last on top
+    labels = {line.get_label() for line in lines}
+    assert {"kept", "violated", "at least"} <= labels
