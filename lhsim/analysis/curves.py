@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#c44e25", "#1f6fb4", "#3a8f4d", "#7d55a8", "#8a6d1f", "#5b5b5b")
 MARKS = {"kept": ("o", "#3a8f4d"), "violated": ("x", "#c44e25"), "undecided": ("s", "#8a6d1f")}
+OF_VERDICTS = {"agrees": "#3a8f4d", "differs": "#c44e25", "cannot tell": "#5b5b5b"}
 STYLES = ("-", "--", ":", "-.")  # of the lines of objectives
 MS = 1e3
 PERCENT = 1e2
@@ -122,28 +123,29 @@ def difference_plot(rows: Sequence[Interval], what: str, ax: Axes | None = None)
     Parameters
     ----------
     rows
-        The differences as parts, not per cent; an interval that is not finite is left out.
+        The differences as parts, not per cent; an interval that is not finite is left out, and
+        one that is far longer than the greatest difference is cut off.
     what
         What differs from what.
     ax
         Where to draw; a figure of its own when None.
     """
     with _drawing(ax, height=1.2 + 0.24 * max(len(rows), 4)) as axes:
-        verdicts = list(dict.fromkeys(row.verdict for row in rows))
         for place, row in enumerate(rows):
-            colour = COLOURS[verdicts.index(row.verdict) % len(COLOURS)]
+            colour = OF_VERDICTS.get(row.verdict, COLOURS[1])
             ends = [PERCENT * row.low, PERCENT * row.high]
             if all(map(math.isfinite, ends)):
                 axes.plot(ends, [place, place], color=colour, linewidth=2, alpha=0.5)
             axes.plot(PERCENT * row.value, place, "o", color=colour, markersize=4)
-        for verdict in filter(None, verdicts):
-            colour = COLOURS[verdicts.index(verdict) % len(COLOURS)]
-            axes.plot([], [], "o", color=colour, label=verdict)
+        verdicts = dict.fromkeys(row.verdict for row in rows if row.verdict)
+        for verdict in verdicts:
+            axes.plot([], [], "o", color=OF_VERDICTS.get(verdict, COLOURS[1]), label=verdict)
         axes.axvline(0, color="#999999", linewidth=0.8)
         axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
         axes.invert_yaxis()
-        axes.set_xlabel(f"{what} [%]")
-        if any(verdicts):
+        most = PERCENT * max(0.25, *(2 * abs(row.value) for row in rows), 0.0)
+        axes.set(xlabel=f"{what} [%]", xlim=(-most, most))  # the longest intervals go beyond it
+        if verdicts:
             axes.legend(frameon=False, fontsize=8)
     return axes.get_figure(root=True)  # type: ignore[return-value]
 

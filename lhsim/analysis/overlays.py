@@ -52,11 +52,13 @@ def _functions(
     live: Sequence[NDArray[np.float64]],
     simulated: Sequence[NDArray[np.float64]],
 ) -> None:
-    for name, runs, colour in (("live", live, COLOURS[0]), ("simulated", simulated, COLOURS[1])):
+    for name, runs, colour in (("simulated", simulated, COLOURS[1]), ("live", live, COLOURS[0])):
+        alpha = max(0.25, len(runs) ** -0.5)  # of many none hides another, nor the live ones
         for number, times in enumerate(runs):
             shares = (np.arange(len(times)) + 1) / len(times)
             label = name if number == 0 else None
-            ax.step(times, shares, where="post", color=colour, linewidth=1.1, label=label)
+            ax.step(times, shares, where="post", color=colour, alpha=alpha, linewidth=1.1,
+                    label=label)  # fmt: skip
     ends = np.concatenate([np.quantile(times, (0.001, 0.999)) for times in (*live, *simulated)])
     ax.set(xscale="log", xlabel=f"{what} [ms]", ylabel="part of the messages", ylim=(0, 1))
     ax.set_xlim(max(ends.min(), 1e-3) / 1.1, ends.max() * 1.1)

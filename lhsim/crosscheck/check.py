@@ -12,8 +12,9 @@ reject a true model is at most `FAMILY` whatever the metrics have to do with one
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -43,6 +44,7 @@ from lhsim.crosscheck.metrics import (
 )
 from lhsim.errors import InputError
 from lhsim.models.system import System
+from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Recording
 from lhsim.report.notebook import card
 
@@ -166,6 +168,7 @@ def crosscheck(
     confidence: float = 0.9,
     seed: int = 1,
     executor: Executor | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Crosscheck:
     """Hold a system against live runs.
 
@@ -184,6 +187,8 @@ def crosscheck(
         Of the simulated runs after those with the live runs' own seeds.
     executor
         Simulates several runs at a time.
+    on_step
+        Is called after each simulated run with how many there were, and how many there will be.
 
     Raises
     ------
@@ -198,7 +203,10 @@ def crosscheck(
     if not 0 < confidence < 1:
         raise InputError("is out of range", key="confidence", allowed="a number between 0 and 1")
     compared, notes = [], []
-    for level in levels(runs):
+    found_levels = levels(runs)
+    most = len(found_levels) * runs_simulated * (2 if samples_of(system) else 1)
+    on_run = _counting(on_step, most)
+    for level in found_levels:
         chosen, flags, note = _trusted(level)
         notes += note
         manifests = [run.manifest for run in chosen.runs]
@@ -207,7 +215,7 @@ def crosscheck(
         if not all(run.offered for run in live):
             allowed = "runs with messages in their window"
             raise InputError("holds no message in its window", source=level.name, allowed=allowed)
-        played = simulated(system, manifests, runs_simulated, seed, executor)
+        played = simulated(system, manifests, runs_simulated, seed, executor, on_run)
         compared.append(_Compared(chosen, flags, live, played))
     findings = [found for one in compared for found in _of_level(one, confidence)]
     findings += _of_knee(compared, confidence)
@@ -223,6 +231,11 @@ def crosscheck(
         confidence=confidence,
         overlays=tuple(overlay for one in compared for overlay in _overlays(one)),
     )
+
+
+def _counting(on_step: Callable[[int, int], None] | None, most: int) -> Callable[[], None]:
+    numbers = count(1)
+    return lambda: None if on_step is None else on_step(next(numbers), most)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -59,6 +59,7 @@ def simulated(
     runs: int,
     seed: int,
     executor: Executor | None = None,
+    on_run: Callable[[], None] = lambda: None,
 ) -> Simulated:
     """Simulate the workload of a level.
 
@@ -66,6 +67,7 @@ def simulated(
     draws of a simulation follow from one seed, so that others are needed to see its noise: they
     stand for further live runs. Samples of the parameters run under the same seeds as the system
     itself, so that the ratio within a pair shows what the parameters do, and little of the noise.
+    `on_run` is called after each run.
     """
     system = at_pace(system, manifests)
     seeds = _seeds(manifests, runs, seed)
@@ -73,8 +75,11 @@ def simulated(
     chosen = [samples[k * len(samples) // runs] for k in range(runs)] if samples else []
     tasks = [(system, manifests[0], s) for s in seeds]
     tasks += [(one, manifests[0], s) for one, s in zip(chosen, seeds, strict=False)]
-    found = tuple(_each(_simulate, tasks, executor))
-    return Simulated(found[: len(seeds)], found[len(seeds) :])
+    found = []
+    for one in _each(_simulate, tasks, executor):
+        found.append(one)
+        on_run()
+    return Simulated(tuple(found[: len(seeds)]), tuple(found[len(seeds) :]))
 
 
 def jackknife(run: Recording, metric: str) -> float:

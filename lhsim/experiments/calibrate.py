@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +15,7 @@ from attrs import evolve
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import DONE, choice, cores, each_once, whole
-from lhsim.units import format_duration
+from lhsim.experiments.runs import TIMES, is_log, level_slug, steps, write_overlays
 
 if TYPE_CHECKING:
     from lhsim.calibration import Calibrated
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
     from lhsim.distributions import Fit
     from lhsim.models.system import System
     from lhsim.recording import Recording
-
-SECONDS_BETWEEN_LINES = 5.0
 
 
 @click.command(cls=Command)
@@ -87,7 +82,7 @@ def _from_runs(given: dict[str, Any], template: System | None, components: dict[
             name=given["name"],
             components=components,
             executor=executor,
-            on_step=steps("calibrate", shown=shown),
+            on_step=steps("calibrate", "rounds of simulations", shown=shown),
         )
     figures = _plotted(found) if given["plots"] else {}
     _write(given, found.system, figures)
@@ -114,7 +109,7 @@ def _from_logs(given: dict[str, Any], template: System | None) -> int:
             template=template,
             name=given["name"],
             executor=executor,
-            on_step=steps("calibrate", shown=shown),
+            on_step=steps("calibrate", "rounds of simulations", shown=shown),
         )
     _write(given, found.system, _plotted_logs(found) if given["plots"] else {})
     plain = found.to_dict()
@@ -139,11 +134,6 @@ def read_any_log(path: Path, *, black_box: bool) -> Log:
         allowed = "files alone, or folders as well with --black-box"
         raise InputError("is no message log", source=str(path), allowed=allowed)
     return of_recording(Recording.read(path), str(path))
-
-
-def is_log(path: Path) -> bool:
-    """Return whether a path is that of a message log; a recording is a folder."""
-    return path.suffix in {".csv", ".parquet"} and not path.is_dir()
 
 
 def _from_components(
@@ -184,26 +174,6 @@ def read_runs(folders: Sequence[Path]) -> list[Recording]:
     return [Recording.read(folder) for folder in each_once(folders, "RUN")]
 
 
-def steps(title: str, *, shown: bool) -> Callable[[int, int], None]:
-    """Return what to call with the steps that are done and the most that there may be."""
-    begun = last = time.monotonic()
-    first = 0
-
-    def report(done: int, most: int) -> None:
-        nonlocal begun, first, last
-        now = time.monotonic()
-        if done == 1:  # before its end something may have been compiled
-            begun, first = now, done
-        if shown and now - last >= SECONDS_BETWEEN_LINES:
-            last = now
-            left = (now - begun) / max(done - first, 1) * (most - done)
-            rest = f", at most {format_duration(max(1, math.ceil(left)))} left"
-            text = f"{title}: {done} of at most {most} rounds of simulations"
-            print(text + (rest if done > first else ""), file=sys.stderr, flush=True)
-
-    return report
-
-
 def _check(path: Path, plots: Path | None) -> None:
     """Refuse what could not be written in the end."""
     from lhsim.experiments.output import check_folder  # noqa: PLC0415
@@ -215,10 +185,7 @@ def _check(path: Path, plots: Path | None) -> None:
         raise InputError("exists", source=str(path), allowed=allowed)
     for folder, option in ((path.parent, "--output"), (plots, "--plots")):
         if folder is not None:
-            try:
-                check_folder(folder)
-            except InputError as error:
-                raise InputError(error.problem, source=option, allowed=error.allowed) from None
+            check_folder(folder, option)
 
 
 def _write(given: dict[str, Any], system: System, figures: dict[str, Any]) -> None:
@@ -227,15 +194,7 @@ def _write(given: dict[str, Any], system: System, figures: dict[str, Any]) -> No
     from lhsim.experiments.output import replace  # noqa: PLC0415
 
     path: Path = given["output"]
-    written = []
-    if figures:
-        from lhsim.analysis.plots import save  # noqa: PLC0415 - imports matplotlib
-
-        given["plots"].mkdir(parents=True, exist_ok=True)
-        for name, figure in figures.items():
-            target = given["plots"] / f"{name}.png"
-            replace(target, lambda file, figure=figure: save(figure, file, "png"))  # type: ignore[misc]
-            written.append(target)
+    written = write_overlays(given["plots"], figures) if figures else []
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, lambda file: parameters.dump(system, file))
     if not given["quiet"]:
@@ -249,7 +208,6 @@ def _plotted(found: Calibrated) -> dict[str, Any]:
     from lhsim.calibration.fit import timed  # noqa: PLC0415
     from lhsim.replay import replay  # noqa: PLC0415
 
-    words = {"store": "store round trip", "latency": "latency"}
     figures = {}
     for number, level in enumerate(found.levels, start=1):
         if level.saturated:
@@ -258,7 +216,7 @@ def _plotted(found: Calibrated) -> dict[str, Any]:
         live = [run.times(what).dropna() for run in level.runs]
         played = [replay(found.system, run.manifest).times(what).dropna() for run in level.runs]
         title = f"{found.system.name}: {level.name}"
-        figures[_slug(number, level.name)] = overlay_plot(title, words[what], live, played)
+        figures[level_slug(number, level.name)] = overlay_plot(title, TIMES[what], live, played)
     return figures
 
 
@@ -275,9 +233,5 @@ def _plotted_logs(found: BlackBox) -> dict[str, Any]:
         played = replay(found.system, run.manifest).times("latency").dropna()
         title = f"{found.system.name}: {log.level}"
         live = run.times("latency").dropna()
-        figures[_slug(number, log.level)] = overlay_plot(title, "latency", [live], [played])
+        figures[level_slug(number, log.level)] = overlay_plot(title, "latency", [live], [played])
     return figures
-
-
-def _slug(number: int, level: str) -> str:
-    return f"level-{number}-" + re.sub(r"[^a-z0-9]+", "-", level.lower()).strip("-")

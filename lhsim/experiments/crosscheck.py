@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lhsim.experiments.calibrate import is_log
+from lhsim.experiments.notices import Command
 from lhsim.experiments.options import (
     DONE,
     FORMATS,
@@ -19,14 +20,17 @@ from lhsim.experiments.options import (
     each_once,
     whole,
 )
+from lhsim.experiments.runs import TIMES, is_log, level_slug, steps, write_overlays
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from lhsim.crosscheck import Crosscheck
     from lhsim.models.system import System
     from lhsim.recording import Recording
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--model", required=True, metavar="FILE", help="The system, by name or file.")
 @click.option("--live", multiple=True, required=True, metavar="RUN",
               type=click.Path(path_type=Path),
@@ -35,10 +39,14 @@ if TYPE_CHECKING:
               help="Of the simulated runs besides those of the live seeds.")  # fmt: skip
 @click.option("--replications", type=whole(5), default=20, show_default=True,
               help="Simulated runs of a level.")  # fmt: skip
+@click.option("--plots", metavar="DIR", type=click.Path(path_type=Path),
+              help="For plots: live times against simulated ones, differences.")  # fmt: skip
 @click.option("--jobs", type=whole(1), help="Runs at a time.  [default: one a core]")
 @click.option("--format", "how", type=choice(*FORMATS), default="table", show_default=True,
               metavar="|".join(FORMATS), help="Of the data on stdout.")  # fmt: skip
 @click.option("--check", is_flag=True, help="End with exit code 3 when the model is rejected.")
+@click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
+@click.option("--quiet", is_flag=True, help="Print results only.")
 def crosscheck(**given: Any) -> int:
     """Hold a model against live runs that it was not calibrated on.
 
@@ -46,11 +54,16 @@ def crosscheck(**given: Any) -> int:
     """
     from lhsim.crosscheck import crosscheck as compare  # noqa: PLC0415 - imports the models
     from lhsim.experiments.commands import formatted, show  # noqa: PLC0415
+    from lhsim.experiments.output import check_folder  # noqa: PLC0415
     from lhsim.library import load_system  # noqa: PLC0415
 
+    plots: Path | None = given["plots"]
+    if plots is not None:
+        check_folder(plots, "--plots")
     paths = each_once(given["live"], "--live")
     system = load_system(given["model"])
     runs = [_read(path, system, seed) for seed, path in enumerate(paths, start=1)]
+    shown = not (given["no_progress"] or given["quiet"])
     with ThreadPoolExecutor(given["jobs"] or cores()) as executor:
         found = compare(
             system,
@@ -58,7 +71,12 @@ def crosscheck(**given: Any) -> int:
             runs_simulated=given["replications"],
             seed=given["seed"],
             executor=executor,
+            on_step=steps("crosscheck", "runs", shown=shown),
         )
+    if plots is not None:
+        written = write_overlays(plots, overlays(found))
+        if not given["quiet"]:
+            print(f"written: {', '.join(map(str, written))}", file=sys.stderr)
     show(formatted(found.to_dicts(), given["how"], lambda: text_of(found)))
     return NOT_KEPT if given["check"] and found.verdict == "rejected" else DONE
 
@@ -79,3 +97,17 @@ def text_of(found: Crosscheck) -> str:
 
     sentences = [found.coverage.sentence(), *found.notes]
     return crosscheck_text(found.system, found.verdict, found.reasons, sentences, found.to_dicts())
+
+
+def overlays(found: Crosscheck) -> dict[str, Figure]:
+    """Return a figure for each level and kind of time, and one of the differences, by name."""
+    from lhsim.analysis.overlays import overlay_plot  # noqa: PLC0415 - imports matplotlib
+
+    levels = list(dict.fromkeys(one.level for one in found.overlays))
+    figures = {
+        f"{level_slug(levels.index(one.level) + 1, one.level)}-{one.metric}": overlay_plot(
+            f"{found.system}: {one.level}", TIMES[one.metric], one.live, one.simulated
+        )
+        for one in found.overlays
+    }
+    return {**figures, "differences": found.plot()}

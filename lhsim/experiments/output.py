@@ -43,8 +43,11 @@ def source(given: str, path: Path, settings: Sequence[str] = ()) -> Source:
     return Source(given, hashlib.sha256(path.read_bytes()).hexdigest(), tuple(settings))
 
 
-def check_folder(folder: Path) -> None:
-    """Raise `InputError` unless files can be written in `folder`; leave nothing behind."""
+def check_folder(folder: Path, option: str = "--output-dir") -> None:
+    """Raise `InputError` unless files can be written in `folder`; leave nothing behind.
+
+    `option` is the one that names the folder.
+    """
     made = _missing(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +55,7 @@ def check_folder(folder: Path) -> None:
             pass
     except OSError as error:
         problem = f"{str(folder)!r} cannot be written: {error.strerror}"
-        raise InputError(problem, source="--output-dir", allowed="a writable folder") from None
+        raise InputError(problem, source=option, allowed="a writable folder") from None
     finally:
         for path in made:
             with suppress(OSError):

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lhsim.errors import InputError
-from lhsim.experiments.crosscheck import text_of
+from lhsim.experiments.crosscheck import overlays, text_of
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import DONE, FORMATS, MAX_SEED, NOT_KEPT, choice, cores, whole
+from lhsim.experiments.runs import write_overlays
 from lhsim.experiments.serve import NEEDED, check_extra
 from lhsim.units import format_duration
 
@@ -123,6 +124,8 @@ def _validated(
             executor=executor,
             tell=lambda what: tell(f"{architecture}, {what}"),
         )
+    figures = overlays(found.crosscheck).items()
+    write_overlays(folder, {f"{architecture}-{name}": figure for name, figure in figures})
     parameters.dump(found.calibrated.system, folder / f"{architecture}.toml")
     rows = json.dumps(found.crosscheck.to_dicts(), indent=2, allow_nan=False)
     (folder / f"{architecture}.json").write_text(rows + "\n", encoding="utf-8")

@@ -38,6 +38,25 @@ def test_the_table_fits_a_terminal(folders, capsys):
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
+def test_plots_show_each_kind_of_time_and_the_differences(folders, tmp_path, capsys):
+    plots = tmp_path / "plots"
+    assert run(["crosscheck", "--model", "push", *folders, "--plots", str(plots)]) == 0
+    names = sorted(path.name for path in plots.iterdir())
+    level = "level-1-20-agents-20-messages-s"
+    assert names == ["differences.png", f"{level}-latency.png", f"{level}-store.png"]
+    assert min(path.stat().st_size for path in plots.iterdir()) > 10_000
+    assert "written: " in capsys.readouterr().err
+
+
+def test_a_folder_for_plots_that_cannot_be_written_is_refused_first(folders, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    plots = str(tmp_path / "file" / "plots")
+    assert run(["crosscheck", "--model", "push", *folders, "--plots", plots]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("lhsim: error: --plots: ")
+
+
 @pytest.mark.parametrize("arguments", [[], ["--live=/nowhere"]])
 def test_what_is_no_recording_is_one_line_and_exit_code_2(arguments, capsys):
     assert run(["crosscheck", "--model", "push", *arguments]) == 2

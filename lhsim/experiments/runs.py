@@ -1,0 +1,64 @@
+"""What the commands that read live runs share: calibrate, crosscheck and validate."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lhsim.units import format_duration
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SECONDS_BETWEEN_LINES = 5.0
+TIMES = {"store": "store round trip", "latency": "latency"}  # what they are called on plots
+
+
+def is_log(path: Path) -> bool:
+    """Return whether a path is that of a message log; a recording is a folder."""
+    return path.suffix in {".csv", ".parquet"} and not path.is_dir()
+
+
+def steps(title: str, what: str, *, shown: bool) -> Callable[[int, int], None]:
+    """Return what to call with the steps that are done and the most that there may be.
+
+    `title` stands in front of a line, and `what` the steps are.
+    """
+    begun = last = time.monotonic()
+    first = 0
+
+    def report(done: int, most: int) -> None:
+        nonlocal begun, first, last
+        now = time.monotonic()
+        if done == 1:  # before its end something may have been compiled
+            begun, first = now, done
+        if shown and now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            left = (now - begun) / max(done - first, 1) * (most - done)
+            rest = f", at most {format_duration(max(1, math.ceil(left)))} left"
+            text = f"{title}: {done} of at most {most} {what}"
+            print(text + (rest if done > first else ""), file=sys.stderr, flush=True)
+
+    return report
+
+
+def level_slug(number: int, level: str) -> str:
+    """Return a name for the files of a level."""
+    return f"level-{number}-" + re.sub(r"[^a-z0-9]+", "-", level.lower()).strip("-")
+
+
+def write_overlays(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
+    """Write figures as PNG, each whole or not at all; return the files."""
+    from lhsim.analysis.plots import save  # noqa: PLC0415 - imports matplotlib
+    from lhsim.experiments.output import write_files  # noqa: PLC0415
+
+    files = {
+        f"{name}.png": lambda path, figure=figure: save(figure, path, "png")
+        for name, figure in figures.items()
+    }
+    return [folder / name for name in write_files(folder, files)]
