@@ -54,11 +54,17 @@ def system(engine: str, number: int) -> System:
     return systems.full(("polling", "push")[number % 2], AGENTS[engine])
 
 
-def cells(engine: str, target: float, count: int, seed: int) -> list[Cell]:
-    """Return cells of both architectures that take about `target` seconds each."""
+def cells(
+    engine: str, target: float, count: int, seed: int, *, own_systems: bool = False
+) -> list[Cell]:
+    """Return cells of both architectures that take about `target` seconds each.
+
+    With `own_systems` each has another object for a system, as in a design of single runs; else
+    there are two, as in a sweep over agents and seeds.
+    """
     return [
         Cell(
-            system(engine, number),
+            system(engine, number if own_systems else number % 2),
             AGENTS[engine],
             duration(engine, number % 2, target),
             seed + number,
@@ -144,11 +150,12 @@ def _ratio(took: dict[int, float]) -> float:
     return took[1] / took[WORKERS] / WORKERS
 
 
-def store_cost(target: float, rounds: int, seconds: float) -> list[float]:
+def store_cost(target: float, rounds: int, seconds: float, *, own_systems: bool) -> list[float]:
     """Return the time that a store takes over that of the runs that it keeps, for each round."""
     found = []
     for number in range(rounds):
-        chosen = cells("compiled", target, max(2, round(seconds / target)), 1000 * number)
+        count = max(2, round(seconds / target))
+        chosen = cells("compiled", target, count, 1000 * number, own_systems=own_systems)
         with tempfile.TemporaryDirectory(dir=".") as folder, TimedStore(Path(folder)) as store:
             runner = Runner(None, store)
             look_up = seconds_of(lambda runner=runner, chosen=chosen: runner.left(chosen))
@@ -159,7 +166,10 @@ def store_cost(target: float, rounds: int, seconds: float) -> list[float]:
 
 
 def measure(rounds: int, seconds: float) -> dict[str, Any]:
-    measured = {"store_cost": store_cost(SMALL, rounds, seconds)}
+    measured = {
+        name: store_cost(SMALL, rounds, seconds, own_systems=own_systems)
+        for name, own_systems in (("store_cost", False), ("store_cost_own_systems", True))
+    }
     for name, how in (
         ("threads", (Threads, "compiled", LARGE)),
         ("threads_small", (Threads, "compiled", SMALL)),
@@ -185,6 +195,7 @@ MEANINGS = {
     "efficiency_processes_of_machine": "",
     "efficiency_processes_of_what_there_is": "",
     "store_cost": "of cells of 50 ms",
+    "store_cost_own_systems": "likewise, each of another system",
 }
 
 

@@ -5,13 +5,14 @@
     zlib( length of the tree, 4 bytes | tree, as JSON | arrays, one after the other )
 
 In the tree each thing that JSON does not know is an object with one key that says what it is.
-Whole numbers most of which are 0, as in a histogram, are kept as the places and the values of the
-others. Nothing is ever executed to read one back, as it would be with pickle: a store may come
-from somebody else.
+Whole numbers most of which are 0, as in a histogram, are kept as a bit for each, which says whether
+it is another, and the values of the others. Nothing is ever executed to read one back, as it would
+be with pickle: a store may come from somebody else.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import struct
 import zlib
@@ -62,7 +63,7 @@ def decode(data: bytes) -> Any:
 
 
 def _tree(value: object, parts: list[bytes]) -> Any:
-    cls = type(value)
+    cls: Any = type(value)
     if cls in PLAIN:  # first, as most are
         return value
     if isinstance(value, np.generic):
@@ -75,9 +76,10 @@ def _tree(value: object, parts: list[bytes]) -> Any:
         return {"tuple": [_tree(item, parts) for item in value]}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {"dict": {key: _tree(item, parts) for key, item in value.items()}}
-    if attrs.has(cls) and _is_ours(cls.__module__):
-        fields = {f.name: _tree(getattr(value, f.name), parts) for f in attrs.fields(cls)}
-        return {f"{cls.__module__}:{cls.__qualname__}": fields}
+    described = _described(cls)
+    if described is not None:
+        name, fields = described
+        return {name: {field: _tree(getattr(value, field), parts) for field in fields}}
     raise TypeError(f"{cls.__name__} cannot be kept")
 
 
@@ -87,12 +89,12 @@ def _array(array: NDArray[Any], parts: list[bytes]) -> list[Any]:
         raise TypeError(f"an array of {array.dtype} cannot be kept")
     described = [array.dtype.str, list(array.shape)]
     if array.dtype.kind in "iu" and array.size >= LARGE:
-        places = np.flatnonzero(array != 0)  # of truth values it is several times as fast
-        if len(places) * SPARSE <= array.size:
-            steps = _smallest(np.diff(places, prepend=0))
-            values = _smallest(array.reshape(-1)[places])
-            parts += [steps.tobytes(), values.tobytes()]
-            return [*described, len(places), steps.dtype.str, values.dtype.str]
+        flat = array.reshape(-1)
+        others = flat != 0
+        if np.count_nonzero(others) * SPARSE <= flat.size:
+            values = _smallest(flat[others])
+            parts += [np.packbits(others).tobytes(), values.tobytes()]
+            return [*described, len(values), values.dtype.str]
     parts.append(array.tobytes())
     return described
 
@@ -105,6 +107,14 @@ def _smallest(values: NDArray[Any]) -> NDArray[Any]:
     if not len(values) or values.min() < 0:
         return values
     return values.astype(np.min_scalar_type(values.max()))
+
+
+@functools.cache
+def _described(cls: Any) -> tuple[str, list[str]] | None:
+    """Return the name of an attrs class of lhsim, and its fields."""
+    if not (attrs.has(cls) and _is_ours(cls.__module__)):
+        return None
+    return f"{cls.__module__}:{cls.__qualname__}", [f.name for f in attrs.fields(cls)]
 
 
 def _is_ours(module: str) -> bool:
@@ -129,12 +139,15 @@ class _Reader:
         fields = {key: self.value(item) for key, item in content.items()}
         return fields if kind == "dict" else _class(kind)(**fields)
 
-    def _array(self, kind: str, shape: list[int], count: int = -1, *kinds: str) -> NDArray[Any]:
-        if count < 0:
-            return self._take(kind, prod(shape)).reshape(shape)
-        steps, values = (self._take(one, count) for one in kinds)
-        array = np.zeros(prod(shape), kind)
-        array[np.cumsum(steps, dtype=np.int64)] = values
+    def _array(
+        self, kind: str, shape: list[int], count: int | None = None, of_others: str = ""
+    ) -> NDArray[Any]:
+        size = prod(shape)
+        if count is None:
+            return self._take(kind, size).reshape(shape)
+        others = np.unpackbits(self._take("u1", -(-size // 8)), count=size).astype(bool)
+        array = np.zeros(size, kind)
+        array[others] = self._take(of_others, count)
         return array.reshape(shape)
 
     def _take(self, kind: str, count: int) -> NDArray[Any]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lhsim.simulation import Result
 
 NAME = "cells.store"
-VERSION = 1
+VERSION = 2
 OURS = b"lhsim cells "  # how the file of any version begins
 FIRST_LINE = OURS + b"%d\n" % VERSION
 MARKER = b"\xf5\x9d\x1cCELL\xa6"

@@ -123,7 +123,7 @@ def test_a_store_of_another_version_is_refused_and_stays(tmp_path):
     (tmp_path / NAME).write_bytes(b"lhsim cells 77\nwhat 77 writes")
     line = refused(tmp_path)
     assert line.startswith("--output-dir: ")
-    assert "is a store of version 77; allowed: version 1; --fresh starts over" in line
+    assert "is a store of version 77; allowed: version 2; --fresh starts over" in line
     with Store(tmp_path, fresh=True) as store:
         assert len(store) == 0
     assert (tmp_path / NAME).read_bytes() == FIRST_LINE
