@@ -125,6 +125,24 @@ class Fit:
             for target in self._targets
         ]
 
+    def misses(self, system: System) -> dict[str, float]:
+        """Return by which factor a system misses figures of the runs, as a logarithm.
+
+        Root mean square over the loads at which the server keeps up. What was not fitted, as the
+        tail of a busy server, may be missed by more than the parameters' uncertainty explains.
+        """
+        some = [level for level in self._levels if not level.saturated]
+        squares: dict[str, list[float]] = {}
+        for level, runs in zip(some, self._replayed(system, some), strict=True):
+            simulated = Level(tuple(runs))
+            for name in runs[0].measures():
+                live, value = level.mean(name), simulated.mean(name)
+                if live > 0 and value > 0:  # else it is not known of both
+                    squares.setdefault(name, []).append(math.log(value / live) ** 2)
+        return {
+            name: float(f"{math.sqrt(np.mean(values)):.3g}") for name, values in squares.items()
+        }
+
     def add_pauses(self, point: Point) -> None:
         """Give the template the pauses that the runs show and a system at `point` has not."""
         some = [level for level in self._levels if not level.saturated]
@@ -160,7 +178,7 @@ class Fit:
         runs = iter(list(self._map(replay, there, chain.from_iterable(manifests))))
         self._done += 1
         if self._on_step is not None:
-            most = MOST_STEPS * (len(START.values) + 2) + ROUNDS + 2
+            most = MOST_STEPS * (len(START.values) + 2) + ROUNDS + 3
             self._on_step(self._done, max(most, self._done))
         return [[next(runs) for _ in level.runs] for level in levels]
 

@@ -16,6 +16,7 @@ from lhsim.recording import Machine, Manifest, Recording
 SHORT = 0.97  # part of the offered messages: who delivers less is saturated
 TINY = 1e-12  # what has no logarithm is as good as that
 CHANCE = 3.0  # standard deviations of a number of messages that are taken for chance
+PRIOR_FREEDOM = 4  # runs for which what is expected of a spread counts
 BUSY = 0.95  # part of a core that is as good as all of it
 
 
@@ -129,10 +130,38 @@ def spread(some: Sequence[Level], measure: str) -> float:
     The figure grows with the pace of the processor, which is no part of the spread. NaN where no
     unsaturated level has two runs.
     """
+    squares, freedom = _squares(some, measure)
+    return math.sqrt(squares / freedom) if freedom else math.nan
+
+
+def expected_spread(some: Sequence[Level], measure: str, usual: float) -> float:
+    """Return the standard deviation that a run to come has, from few that were seen.
+
+    It is that of Student's distribution, the predictive one of a normal with an unknown variance
+    (Gelman et al., Bayesian Data Analysis, 3rd edition, 3.2-3.3): runs that happened to be alike
+    would else promise that all are. What is expected beforehand counts like `PRIOR_FREEDOM` runs.
+
+    Parameters
+    ----------
+    some
+        Levels, several of them with repetitions.
+    measure
+        The figure.
+    usual
+        The standard deviation of its logarithm that is expected beforehand.
+    """
+    squares, freedom = _squares(some, measure)
+    whole = PRIOR_FREEDOM + freedom
+    variance = (PRIOR_FREEDOM * usual**2 + squares) / whole
+    return math.sqrt(variance * whole / (whole - 2))
+
+
+def _squares(some: Sequence[Level], measure: str) -> tuple[float, int]:
+    """Return the sum of squared deviations within unsaturated levels, and its freedom."""
     squares, freedom = 0.0, 0
     for level in some:
         logs = np.log(np.maximum(level.values(measure), TINY)) - log_paces(level.runs)
         if len(logs) > 1 and not level.saturated:
             squares += float(((logs - logs.mean()) ** 2).sum())
             freedom += len(logs) - 1
-    return math.sqrt(squares / freedom) if freedom else math.nan
+    return squares, freedom

@@ -25,6 +25,7 @@ from lhsim.recording import Recording
 SHORTEST = 4e-3  # what is shorter is not told from a queue [s]
 OF_MEDIAN = 4.0  # times the median of a round trip, likewise
 FEWEST = 5  # pauses, or there are none
+MOST_SEEN = 0.9  # part of the pauses, from which on a level is trusted to show how many there are
 ENOUGH = 20  # pauses that say how long they are
 
 
@@ -51,10 +52,18 @@ def gaps(run: Recording) -> NDArray[np.float64]:
     waiting = np.searchsorted(sent, begins, side="right") > np.arange(1, len(answered))
     following = np.minimum(np.searchsorted(sent, begins, side="right"), len(sent) - 1)
     starts = np.where(waiting, begins, np.maximum(sent[following], begins))
-    usual = float((table["acknowledged_s"] - table["sent_s"]).median())
-    lengths = ends - starts - usual
-    found: NDArray[np.float64] = lengths[lengths > max(SHORTEST, OF_MEDIAN * usual)]
+    lengths = ends - starts - _usual(run)
+    found: NDArray[np.float64] = lengths[lengths > shortest(run)]
     return found
+
+
+def shortest(run: Recording) -> float:
+    """Return from which length on a gap in a run is told from a queue [s]."""
+    return max(SHORTEST, OF_MEDIAN * _usual(run))
+
+
+def _usual(run: Recording) -> float:
+    return float((run.messages["acknowledged_s"] - run.messages["sent_s"]).median())
 
 
 def pauses(some: Sequence[Level], without: Sequence[Sequence[Recording]]) -> Pauses | None:
@@ -82,9 +91,19 @@ def pauses(some: Sequence[Level], without: Sequence[Sequence[Recording]]) -> Pau
     # One that comes by itself is seen only where a message comes in it.
     visible = seconds * (1 - np.exp(-messages / seconds * mean))
     weights = 1 / np.sqrt(np.maximum(counts, 1.0))
-    both = np.column_stack([visible, messages]) * weights[:, None]
+    part = _seen(some, lengths)
+    if (part >= MOST_SEEN).sum() >= 2:  # enough to tell time from messages
+        weights *= part >= MOST_SEEN
+    both = np.column_stack([visible, messages]) * (part * weights)[:, None]
     (per_second, per_message), _ = nnls(both, counts * weights)
     return Pauses(float(per_second), min(float(per_message), 1.0), tuple(lengths.tolist()))
+
+
+def _seen(some: Sequence[Level], lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return which part of the pauses is long enough to be seen at each level."""
+    return np.array(
+        [np.mean([(lengths > shortest(run)).mean() for run in level.runs]) for level in some]
+    )
 
 
 def _lengths(seen: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from attrs import evolve, field, frozen
 
 from lhsim.calibration.components import provenance, with_components
 from lhsim.calibration.fit import Fit, OnStep, Target, timed
-from lhsim.calibration.levels import Level, levels, spread
+from lhsim.calibration.levels import BUSY, Level, expected_spread, levels, spread
 from lhsim.calibration.pauses import short_stalls
 from lhsim.calibration.points import OF_MESSAGES, OF_REQUESTS, Point
 from lhsim.distributions import Fit as Fitted
@@ -184,7 +184,7 @@ def calibrate(
         system,
         name=name,
         description=f"A {system.architecture} server, calibrated on live runs.",
-        calibration=evolve(calibration, parameters=parameters),
+        calibration=evolve(calibration, parameters=parameters, misses=fit.misses(system)),
     )
     deviation = np.sqrt(np.diag(covariance))
     return Calibrated(
@@ -250,7 +250,16 @@ def _targets(found: Sequence[Level]) -> Iterable[Target]:
         if not level.falls_behind:  # where it does, all of the processor says nothing
             yield _target(found, number, "cpu", CPU_ERROR)
         if not level.saturated:
-            yield _target(found, number, f"{timed(level)}_p50", MEDIAN_ERROR)
+            yield _target(found, number, f"{timed(level)}_p50", _median_error(level))
+
+
+def _median_error(level: Level) -> float:
+    """Return the error of a median: what the processor's time is off shows in the queue.
+
+    That is in proportion to 1 / (1 - u) at a use u.
+    """
+    used = min(level.mean("cpu"), BUSY)
+    return math.hypot(MEDIAN_ERROR, CPU_ERROR * used / (1 - used))
 
 
 def _overload(level: Level) -> float:
@@ -273,9 +282,8 @@ def _between_runs(found: Sequence[Level]) -> np.ndarray:
     A prediction is of one run, on a day like any other: how far the processor's time moves between
     runs is a part of its uncertainty that no number of runs takes away.
     """
-    cpu, delay = spread(found, "cpu"), spread(found, f"{timed(found[0])}_p50")
-    cpu = CPU_ERROR if math.isnan(cpu) else cpu
-    delay = MEDIAN_ERROR if math.isnan(delay) else delay
+    cpu = expected_spread(found, "cpu", CPU_ERROR)
+    delay = expected_spread(found, f"{timed(found[0])}_p50", MEDIAN_ERROR)
     moved = np.zeros((len(PARTS), len(PARTS)))
     moved[:2, :2] = cpu**2  # all costs move together
     moved[4, 4] = delay**2

@@ -12,7 +12,7 @@ reject a true model is at most `FAMILY` whatever the metrics have to do with one
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
@@ -217,7 +217,8 @@ def crosscheck(
             raise InputError("holds no message in its window", source=level.name, allowed=allowed)
         played = simulated(system, manifests, runs_simulated, seed, executor, on_run)
         compared.append(_Compared(chosen, flags, live, played))
-    findings = [found for one in compared for found in _of_level(one, confidence)]
+    misses = system.calibration.misses if system.calibration is not None else {}
+    findings = [found for one in compared for found in _of_level(one, misses, confidence)]
     findings += _of_knee(compared, confidence)
     notes += [note for one in compared for note in _capacities(one)]
     verdict, reasons = _overall(findings, compared[0].level.manifest.architecture)
@@ -261,13 +262,14 @@ def _trusted(level: Level) -> tuple[Level, tuple[str, ...], list[str]]:
     return sure, () if sure is not level else (DOUBTFUL,), notes
 
 
-def _of_level(one: _Compared, confidence: float) -> list[Finding]:
+def _of_level(one: _Compared, misses: Mapping[str, float], confidence: float) -> list[Finding]:
     name, architecture = one.level.name, one.level.manifest.architecture
     saturated = any(one.saturated)
     found = []
     for metric in AT_SATURATION if saturated else (*RATES, *QUANTILES):
         paced = follows_pace(architecture, metric)
-        both = sides(metric, one.live, one.simulated, paced=paced)
+        miss = 0.0 if saturated else misses.get(metric, 0.0)
+        both = sides(metric, one.live, one.simulated, paced=paced, miss=miss)
         if both is None:
             continue
         single = len(one.live) == 1

@@ -9,7 +9,13 @@ v_noise is the variance over the simulated runs; v_parameters that of the paired
 samples of the parameters to those of the system itself; v_live is the variance over the live runs,
 and at least v_noise, as a live server is no steadier than its model. Student's distribution has
 the degrees of freedom of Welch and Satterthwaite (Satterthwaite 1946, Biometrics Bulletin 2,
-110-114). A further live run lies around m with the variance v_parameters + v_noise (1 + 1 / N).
+110-114). A further live run lies around m with the variance ::
+
+    v_parameters + v_miss + v_noise (1 + 1 / N)
+
+v_miss is the square of what the model missed where it was calibrated: what it does not know of a
+server (Kennedy and O'Hagan 2001, J. R. Statist. Soc. B 63, 425-464) shows there first. It makes a
+prediction honest, and no model right: the difference above has no such part.
 
 Seeds differ in how many messages are sent. That part of the noise is known, as the messages are
 counted, and is taken out by a control variate (Lavenberg and Welch 1981, Management Science 27,
@@ -124,6 +130,7 @@ class Sides:
     nominal: Floats
     ratios: Floats  # of sampled to nominal; empty without samples
     freedom: int  # of the noise of the simulated runs
+    miss: float = 0.0  # of the model where it was calibrated
 
     @property
     def noise(self) -> float:
@@ -137,12 +144,18 @@ class Sides:
 
 
 def sides(
-    metric: str, live: Sequence[Figures], simulated: Simulated, *, paced: bool = False
+    metric: str,
+    live: Sequence[Figures],
+    simulated: Simulated,
+    *,
+    paced: bool = False,
+    miss: float = 0.0,
 ) -> Sides | None:
     """Return the logarithms of a metric; None where a run does not have it.
 
     One that follows the processor's pace is moved to the mean pace of the live runs, at which all
-    simulated ones are.
+    simulated ones are. `miss` is the logarithm by which the model missed it where it was
+    calibrated.
     """
     ours = np.array([run.logarithm(metric) - paced * run.slower for run in live])
     nominal = np.array([run.logarithm(metric) for run in simulated.nominal])
@@ -157,6 +170,7 @@ def sides(
         nominal=nominal - slope * (of_nominal - offered.mean()),
         ratios=sampled - nominal[: len(sampled)],
         freedom=len(nominal) - (2 if slope else 1),
+        miss=miss,
     )
 
 
@@ -318,7 +332,7 @@ def _kind(low: float, high: float, metric: str) -> Kind:
 
 def _prediction(both: Sides, confidence: float) -> tuple[float, float]:
     n = len(both.nominal)
-    variance = both.parameters + both.noise * (1 + 1 / n)
+    variance = both.parameters + both.miss**2 + both.noise * (1 + 1 / n)
     t = float(stdtrit(both.freedom, (1 + confidence) / 2))
     return float(both.nominal.mean()), t * math.sqrt(variance)
 

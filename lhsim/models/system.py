@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from attrs import Factory, evolve, field, frozen
 
 from lhsim.checks import whole
@@ -44,6 +46,9 @@ class Calibration:
     # Joint samples of uncertain parameters, by path: the k-th numbers of all belong together.
     # A path with a star holds factors of what is there (`lhsim.models.paths`).
     samples: dict[str, tuple[float, ...]] = Factory(dict)
+    # By which factor, as a logarithm, it missed figures of runs: root mean square over the loads
+    # that it was calibrated on, by the names of `lhsim.recording.Recording.measures`.
+    misses: dict[str, float] = Factory(dict)
 
     def __attrs_post_init__(self) -> None:
         for key in ("agents", "messages_per_second"):
@@ -54,6 +59,8 @@ class Calibration:
         if counts and (len(counts) > 1 or min(counts) < FEWEST_SAMPLES):
             allowed = f"lists of one length, {FEWEST_SAMPLES} or more"
             raise InputError("are no joint samples", key="samples", allowed=allowed)
+        if not all(0 <= miss < math.inf for miss in self.misses.values()):
+            raise InputError("is out of range", key="misses", allowed="numbers >= 0")
 
     def beyond(self, agents: int, rate: float | None) -> tuple[str, ...]:
         """Return why a level lies beyond the calibrated range; nothing where it does not."""

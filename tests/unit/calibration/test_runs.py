@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
+import numpy as np
 import pytest
 
 import lhsim
 from lhsim.calibration import calibrate, levels
 from lhsim.calibration.fit import Fit, Target
+from lhsim.calibration.levels import PRIOR_FREEDOM, Level, expected_spread, spread
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload, paths
 from lhsim.recording import Machine, Manifest
@@ -66,6 +70,41 @@ def test_the_system_is_written_and_read_again(calibrated, tmp_path):
     assert again.calibration == system.calibration
     assert again.calibration.agents[1] == max(a for a, _ in LOADS[system.architecture])
     assert all(len(numbers) == 40 for numbers in again.calibration.samples.values())
+
+
+def test_a_true_shape_misses_little_of_what_was_fitted_and_says_by_how_much(calibrated):
+    _, found = calibrated
+    misses = found.system.calibration.misses
+    assert misses["cpu"] < 0.03
+    assert misses["throughput"] < 0.01
+    unsaturated = [level for level in found.levels if not level.saturated]
+    squares = [
+        np.log(
+            np.mean([replay(found.system, run.manifest).measures()["store_p95"] for run in runs])
+            / np.mean([run.measures()["store_p95"] for run in runs])
+        )
+        ** 2
+        for runs in (level.runs for level in unsaturated)
+    ]
+    assert misses["store_p95"] == pytest.approx(np.sqrt(np.mean(squares)), rel=0.01)
+
+
+def test_runs_that_happen_to_be_alike_promise_nothing():
+    run = replay(lhsim.load_system("push"), manifest("push", 20, 1.0, 1))
+    alike = [Level((run, run))]
+    assert spread(alike, "cpu") == 0
+    whole = PRIOR_FREEDOM + 1
+    variance = PRIOR_FREEDOM * 0.03**2 / whole * whole / (whole - 2)
+    assert expected_spread(alike, "cpu", 0.03) == pytest.approx(math.sqrt(variance))
+    assert expected_spread([Level((run,))], "cpu", 0.03) == pytest.approx(0.03 * math.sqrt(2))
+
+
+def test_many_runs_say_how_far_they_are_apart():
+    runs = [replay(lhsim.load_system("push"), manifest("push", 20, 1.0, s)) for s in range(1, 31)]
+    level = [Level(tuple(runs))]
+    assert expected_spread(level, "cpu", 0.5) > spread(level, "cpu")  # what was expected is far off
+    own = spread(level, "cpu")
+    assert expected_spread(level, "cpu", own) == pytest.approx(own, rel=0.05)
 
 
 def test_what_is_saturated_is_known(calibrated):

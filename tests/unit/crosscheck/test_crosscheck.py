@@ -55,6 +55,18 @@ def test_the_true_system_is_accepted_under_nearly_all_seeds(truth):
     assert verdicts.count("accepted") >= 9
 
 
+def test_what_a_model_missed_before_widens_its_prediction_and_no_verdict(truth):
+    runs = recordings(truth)
+    plain = crosscheck(truth, runs)
+    missing = attrs.evolve(truth.calibration, misses={"store_p95": 0.3})
+    wider = crosscheck(attrs.evolve(truth, calibration=missing), runs)
+    for one, other in zip(plain.findings, wider.findings, strict=True):
+        grown = other.simulated_interval[1] - one.simulated_interval[1]
+        assert (grown > 0) == (one.metric == "store_p95")
+        assert one.kind == other.kind
+        np.testing.assert_equal(one.difference, other.difference)
+
+
 def test_a_store_that_costs_half_as_much_again_is_rejected(truth):
     found = crosscheck(changed(truth, "cpu.write*", 1.5), recordings(truth))
     assert found.verdict == "rejected"
