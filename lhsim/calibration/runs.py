@@ -22,6 +22,7 @@ from attrs import evolve, field, frozen
 from lhsim.calibration.components import provenance, with_components
 from lhsim.calibration.fit import Fit, OnStep, Target, timed
 from lhsim.calibration.levels import BUSY, Level, expected_spread, levels, spread
+from lhsim.calibration.memory import FittedMemory, fitted_memory
 from lhsim.calibration.pauses import short_stalls
 from lhsim.calibration.points import OF_MESSAGES, OF_REQUESTS, Point
 from lhsim.distributions import Fit as Fitted
@@ -60,6 +61,7 @@ class Calibrated:
     alike: tuple[tuple[str, str, float], ...]  # unknowns that the runs cannot tell apart
     levels: tuple[Level, ...] = field(repr=False)
     left_out: tuple[Recording, ...] = field(default=(), repr=False)  # as they are doubtful
+    memory: FittedMemory | None = None  # where the runs tell it
 
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnostics as plain data, times in seconds."""
@@ -91,6 +93,7 @@ class Calibrated:
                 for name, value in pairs
                 if name != "requests" or here
             ],
+            "memory": None if self.memory is None else self.memory.to_dict(),
             "alike": [
                 {"first": one, "second": other, "correlation": correlation}
                 for one, other, correlation in self.alike
@@ -180,6 +183,10 @@ def calibrate(
     covariance = covariance + _between_runs(found)
     calibration = _calibration(found, point, covariance, targets, simulated)
     parameters = {**calibration.parameters, **provenance(components or {})}
+    memory = fitted_memory(system.memory, found)
+    if memory is not None:
+        parameters["memory"] = memory.provenance
+        system = evolve(system, memory=memory.memory)
     system = evolve(
         system,
         name=name,
@@ -198,6 +205,7 @@ def calibrate(
         left_out=tuple(
             run for level in given if level.trusted() is not level for run in level.doubtful
         ),
+        memory=memory,
     )
 
 

@@ -46,6 +46,7 @@ def calibration_text(found: Mapping[str, Any], components: Sequence[Mapping[str,
     lines += ["", table(_UNKNOWNS, [_unknown(row) for row in found["unknowns"]])]
     if any(row["value"] and row["deviation"] > _BY_PRIOR for row in found["unknowns"]):
         lines += ["? hardly told by these runs: what is assumed of it beforehand decides"]
+    lines += _memory(found.get("memory"))
     lines += [""] * bool(found["alike"])
     for pair in found["alike"]:
         first, second = (MEANINGS[pair[key]][0] for key in ("first", "second"))
@@ -62,6 +63,15 @@ def calibration_text(found: Mapping[str, Any], components: Sequence[Mapping[str,
     if components:
         lines += ["", components_text(components)]
     return "\n".join(lines)
+
+
+def _memory(found: Mapping[str, float] | None) -> list[str]:
+    if found is None:
+        return []
+    of_all, of_each = (f"{three_digits(value)}" for value in
+                       (found["baseline"] / 1e6, found["of_an_agent"] / 1e3))  # fmt: skip
+    sentence = f"Memory: {of_all} MB, and {of_each} kB for each agent with its connection."
+    return ["", *wrap(sentence, WIDTH)]
 
 
 def _black_box(found: Mapping[str, Any]) -> list[str]:
