@@ -19,7 +19,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 import httpx2
 from attrs import frozen
@@ -31,10 +31,8 @@ from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 from lhsim.live.client import BridgeClient, BridgeError
 from lhsim.live.elicitations import Action
 from lhsim.live.mcp.exchange import Answer
-from lhsim.live.mcp.tools import ASKS
+from lhsim.live.mcp.protocol import ASKS, MODES, Era
 
-Era = Literal["legacy", "modern"]
-MODES: Mapping[Era, str] = {"legacy": "legacy", "modern": "2026-07-28"}
 _TIMES = httpx2.Timeout(30.0, read=330.0)  # longer than the longest call is held [s]
 _log = logging.getLogger("lhsim.live")
 _PAUSE = 0.1  # after a call that was refused [s]

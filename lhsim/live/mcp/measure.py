@@ -19,8 +19,9 @@ from attrs import field, frozen
 
 from lhsim.checks import one_of, positive, whole
 from lhsim.live.client import BridgeError
-from lhsim.live.mcp.client import MODES, Asked, Era, McpAgent
+from lhsim.live.mcp.client import Asked, McpAgent
 from lhsim.live.mcp.exchange import Answer
+from lhsim.live.mcp.protocol import MODES, Era
 from lhsim.live.settings import LONGEST_WAIT
 from lhsim.live.workers import spawned
 

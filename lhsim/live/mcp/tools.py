@@ -34,12 +34,12 @@ from pydantic import ValidationError
 from lhsim.live import bodies
 from lhsim.live.limits import Places
 from lhsim.live.mcp.exchange import Exchange, Listener, Question
+from lhsim.live.mcp.protocol import ASKS, LONGEST_MESSAGE
 from lhsim.live.refusals import Refusal
 from lhsim.live.settings import LONGEST_WAIT, BridgeSettings
 
-ASKS = ": "  # between who asks and the question: the protocol has no other place for the former
 ROUNDS = 8  # answers that one call takes in the modern era; the SDK's client allows 10
-SHORTEST_TIMEOUT, LONGEST_MESSAGE = 0.001, 10_000  # [s], characters
+SHORTEST_TIMEOUT = 0.001  # [s]
 _log = logging.getLogger("lhsim.live")
 
 Context = ServerRequestContext[Any, Any]
