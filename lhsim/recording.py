@@ -41,14 +41,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ARCHITECTURES = ("polling", "push")
-Architecture = Literal["polling", "push"]
+ARCHITECTURES = ("polling", "push", "mcp")
+Architecture = Literal["polling", "push", "mcp"]
+Modelled = Literal["polling", "push"]
+MODELLED: tuple[Modelled, ...] = ("polling", "push")  # of these there is a model
 MANIFEST, MESSAGES, COUNTERS = "manifest.toml", "messages.parquet", "counters.parquet"
 MESSAGE_COLUMNS = (
     "sender", "number", "target", "intended_s", "sent_s", "acknowledged_s", "delivered_s",
 )  # fmt: skip
-# The ends of the times of a message, which begin when it is to be sent.
+# The ends of the times of a message, which begin when it is to be sent. A question by MCP is not
+# acknowledged by a store, but by the answer to it.
 ENDS = {"store": "acknowledged_s", "latency": "delivered_s"}
+ENDS_OF_QUESTIONS = {"latency": "delivered_s", "answer": "acknowledged_s"}
 QUANTILES = (0.5, 0.95, 0.99)  # of these times
 # The rates that are made of columns of counters.parquet.
 RATES = {"cpu": "cpu_s", "polls": "polls", "wasted_polls": "wasted_polls"}
@@ -105,6 +109,11 @@ class Recording:
     messages: pd.DataFrame = field(repr=False)  # MESSAGE_COLUMNS; NaN where it did not happen
     counters: pd.DataFrame = field(repr=False)  # "time_s" and others; may have no rows
 
+    @property
+    def ends(self) -> dict[str, str]:
+        """The times of a message by their names, and the columns with the ends of them."""
+        return ENDS_OF_QUESTIONS if self.manifest.architecture == "mcp" else ENDS
+
     @cached_property
     def cohort(self) -> pd.DataFrame:
         """The messages that were to be sent in the window."""
@@ -127,15 +136,17 @@ class Recording:
         return float((values.iloc[-1] - values.iloc[0]) / (times.iloc[-1] - times.iloc[0]))
 
     def times(self, what: str) -> pd.Series[float]:
-        """Return a time of each message of the cohort [s], by `ENDS`; NaN where it has no end."""
-        return self.cohort[ENDS[what]] - self.cohort["intended_s"]
+        """Return a time of each message of the cohort [s], by `ends`; NaN where it has no end."""
+        return self.cohort[self.ends[what]] - self.cohort["intended_s"]
 
     def measures(self) -> dict[str, float]:
         """Return the figures of the run by their names, NaN where one was not measured.
 
         ``throughput`` [messages delivered /s], ``delivery`` (part of those sent), ``cpu`` (of one
         core), ``polls`` and ``wasted_polls`` [1/s], and quantiles [s] of ``store`` (from the
-        intended time to the acknowledgement) and ``latency`` (to the delivery).
+        intended time to the acknowledgement) and ``latency`` (to the delivery). By MCP, where
+        nothing is polled or stored, ``latency`` ends when a question reaches who is asked, and in
+        place of ``store`` is ``answer``, which ends when its answer is back.
         """
         delivered = self.times("latency").notna()
         found = {
@@ -143,7 +154,7 @@ class Recording:
             "delivery": float(delivered.mean()) if len(delivered) else math.nan,
         }
         found |= {name: self.rate(counter) for name, counter in RATES.items()}
-        for what in ENDS:
+        for what in self.ends:
             times = self.times(what)  # pandas leaves out what is NaN
             found |= {f"{what}_p{round(100 * q)}": float(times.quantile(q)) for q in QUANTILES}
         return found
@@ -156,7 +167,7 @@ class Recording:
         """Draw which part of the messages takes longer than a time, and return the figure."""
         from lhsim.analysis.curves import tail_of, tail_plot  # noqa: PLC0415
 
-        curves = {what: tail_of(self.times(what).dropna()) for what in ENDS}
+        curves = {what: tail_of(self.times(what).dropna()) for what in self.ends}
         return tail_plot({what: curve for what, curve in curves.items() if len(curve[0])}, ax)
 
     def _repr_html_(self) -> str:
@@ -246,6 +257,14 @@ class Recording:
             _table(folder / MESSAGES, MESSAGE_COLUMNS),
             _table(folder / COUNTERS, ("time_s",)),
         )
+
+
+def check_modelled(manifest: Manifest, source: str | None = None) -> None:
+    """Raise `InputError` where no model can stand for a run; `source` is where it lies."""
+    if manifest.architecture not in MODELLED:
+        problem = f"is a run by {manifest.architecture}, of which there is no model"
+        allowed = f"a run by {' or '.join(MODELLED)}"
+        raise InputError(problem, source=source, key=None if source else "run", allowed=allowed)
 
 
 def check_free(folder: Path) -> None:

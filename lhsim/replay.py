@@ -11,7 +11,7 @@ from attrs import evolve
 from lhsim.errors import InputError
 from lhsim.models.system import System
 from lhsim.models.workload import ZERO
-from lhsim.recording import Manifest, Recording
+from lhsim.recording import Manifest, Recording, check_modelled
 from lhsim.simulation import Result, simulate
 
 
@@ -30,8 +30,9 @@ def replay(system: System, manifest: Manifest, seed: int | None = None) -> Recor
     Raises
     ------
     InputError
-        When the architectures differ.
+        When the architectures differ, or there is no model of that of the run.
     """
+    check_modelled(manifest)
     if system.architecture != manifest.architecture:
         problem = f"is a {system.architecture} server"
         allowed = f"one of the run's architecture, {manifest.architecture}"

@@ -28,7 +28,7 @@ from lhsim.library import load_system
 from lhsim.models.system import Calibration, Provenance, System
 from lhsim.models.workload import Poisson, Workload
 from lhsim.planning.uncertainty import samples_of
-from lhsim.recording import Architecture
+from lhsim.recording import Modelled
 
 APART = 1.2  # ratio of two loads that are two levels
 SAMPLED = 10  # systems of which the capacity is looked for, under polling
@@ -59,7 +59,7 @@ class BlackBox:
     alike: tuple[tuple[str, str, float], ...]  # unknowns that the logs cannot tell apart
 
     @property
-    def architecture(self) -> Architecture:
+    def architecture(self) -> Modelled:
         """Of the system."""
         return "polling" if self.system.polling is not None else "push"
 

@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from lhsim.errors import InputError
-from lhsim.recording import Machine, Manifest, Recording
+from lhsim.recording import Machine, Manifest, Recording, check_modelled
 
 SHORT = 0.97  # part of the offered messages: who delivers less is saturated
 TINY = 1e-12  # what has no logarithm is as good as that
@@ -100,10 +100,11 @@ def levels(runs: Iterable[Recording]) -> list[Level]:
     Raises
     ------
     InputError
-        When the runs are of several architectures.
+        When the runs are of several architectures, or of one of which there is no model.
     """
     groups: dict[object, list[Recording]] = {}
     for run in runs:
+        check_modelled(run.manifest)
         plain = evolve(run.manifest, seed=0, started="", doubts=(), machine=Machine())
         groups.setdefault(repr(plain), []).append(run)
     found = [Level(tuple(group)) for group in groups.values()]

@@ -166,7 +166,8 @@ def calibrate(
     Raises
     ------
     InputError
-        When the runs are too few or lack the processor's time.
+        When the runs are too few, lack the processor's time, or are of an architecture without a
+        model.
     """
     given = levels(runs)
     found = [level.trusted() for level in given]

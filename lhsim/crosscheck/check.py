@@ -193,7 +193,8 @@ def crosscheck(
     Raises
     ------
     InputError
-        When there are no runs, or they are of another architecture than the system.
+        When there are no runs, or they are of another architecture than the system, or of one
+        without a model.
     """
     if not runs:
         raise InputError("are missing", key="runs", allowed="one recording or more")

@@ -15,7 +15,7 @@ from attrs import evolve
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import DONE, choice, cores, each_once, whole
-from lhsim.experiments.runs import TIMES, is_log, level_slug, steps, write_overlays
+from lhsim.experiments.runs import TIMES, is_log, level_slug, read_run, steps, write_overlays
 
 if TYPE_CHECKING:
     from lhsim.calibration import Calibrated
@@ -167,11 +167,9 @@ def read_runs(folders: Sequence[Path]) -> list[Recording]:
     Raises
     ------
     InputError
-        When one is none, or is there twice.
+        When one is none, is there twice, or there is no model of its architecture.
     """
-    from lhsim.recording import Recording  # noqa: PLC0415 - imports pandas
-
-    return [Recording.read(folder) for folder in each_once(folders, "RUN")]
+    return [read_run(folder) for folder in each_once(folders, "RUN")]
 
 
 def _check(path: Path, plots: Path | None) -> None:

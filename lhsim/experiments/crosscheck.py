@@ -20,7 +20,7 @@ from lhsim.experiments.options import (
     each_once,
     whole,
 )
-from lhsim.experiments.runs import TIMES, is_log, level_slug, steps, write_overlays
+from lhsim.experiments.runs import TIMES, is_log, level_slug, read_run, steps, write_overlays
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,10 +84,9 @@ def crosscheck(**given: Any) -> int:
 def _read(path: Path, system: System, seed: int) -> Recording:
     """Return a run; that of a message log has the architecture of the system, and a seed."""
     from lhsim.calibration.logs import read_log  # noqa: PLC0415 - imports the models
-    from lhsim.recording import Recording  # noqa: PLC0415
 
     if not is_log(path):
-        return Recording.read(path)
+        return read_run(path)
     return read_log(path).recording("polling" if system.polling is not None else "push", seed)
 
 

@@ -15,6 +15,8 @@ from lhsim.units import format_duration
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from lhsim.recording import Recording
+
 SECONDS_BETWEEN_LINES = 5.0
 TIMES = {"store": "store round trip", "latency": "latency"}  # what they are called on plots
 
@@ -22,6 +24,21 @@ TIMES = {"store": "store round trip", "latency": "latency"}  # what they are cal
 def is_log(path: Path) -> bool:
     """Return whether a path is that of a message log; a recording is a folder."""
     return path.suffix in {".csv", ".parquet"} and not path.is_dir()
+
+
+def read_run(folder: Path) -> Recording:
+    """Return the recording in a folder, for a model to stand for it.
+
+    Raises
+    ------
+    InputError
+        When there is none, or there is no model of its architecture.
+    """
+    from lhsim.recording import Recording, check_modelled  # noqa: PLC0415 - imports pandas
+
+    run = Recording.read(folder)
+    check_modelled(run.manifest, str(folder))
+    return run
 
 
 def steps(title: str, what: str, *, shown: bool) -> Callable[[int, int], None]:

@@ -21,7 +21,7 @@ from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.errors import InputError
 from lhsim.live.driver import Load, measure
 from lhsim.models.workload import Poisson, Workload
-from lhsim.recording import MANIFEST, Architecture, Recording
+from lhsim.recording import MANIFEST, Modelled, Recording
 from lhsim.validation.bridge import serving
 from lhsim.validation.loads import Cost, load_that_uses
 from lhsim.validation.plan import Plan
@@ -36,7 +36,7 @@ Tell = Callable[[str], None]  # what begins now
 class Validated:
     """What a validation came to."""
 
-    architecture: Architecture
+    architecture: Modelled
     calibrated: Calibrated
     crosscheck: Crosscheck
     runs: tuple[Recording, ...] = field(repr=False)  # those calibrated on
@@ -46,7 +46,7 @@ class Validated:
 
 def validate(
     plan: Plan,
-    architecture: Architecture,
+    architecture: Modelled,
     folder: Path,
     *,
     store: str | None = None,
@@ -105,7 +105,7 @@ class _Campaign:
     def __init__(
         self,
         plan: Plan,
-        architecture: Architecture,
+        architecture: Modelled,
         folder: Path,
         store: str | None,
         seed: int,

@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 
 import lhsim
+from lhsim.calibration import calibrate
+from lhsim.calibration.logs import of_recording
+from lhsim.crosscheck import crosscheck
 from lhsim.errors import InputError
 from lhsim.models import Closed, Periodic, Poisson, Workload
 from lhsim.models.schedule import schedule
@@ -110,6 +113,28 @@ def test_figures_by_hand():
     assert math.isnan(found["polls"])
     assert found["store_p50"] == pytest.approx(0.2)
     assert found["latency_p50"] == pytest.approx(1.0)
+
+
+def test_a_run_by_mcp_has_figures_of_its_own_and_no_model(run):
+    """A question reaches who is asked before its answer comes back."""
+    messages = run.messages.copy()
+    messages["acknowledged_s"] = messages["delivered_s"] + 1.0
+    asked = Recording(attrs.evolve(MANIFEST_OF_A_RUN, architecture="mcp"), messages, run.counters)
+    found, pushed = asked.measures(), run.measures()
+    assert {name for name in found if name.endswith("_p50")} == {"latency_p50", "answer_p50"}
+    assert found["latency_p50"] == pushed["latency_p50"]
+    assert found["answer_p50"] == pytest.approx(found["latency_p50"] + 1.0)
+    assert {one.get_label() for one in asked.plot().axes[0].lines} == {"latency", "answer"}
+    refusal = "is a run by mcp, of which there is no model; allowed: a run by polling or push"
+    with pytest.raises(InputError, match=refusal):
+        replay(lhsim.load_system("push"), asked.manifest)
+    with pytest.raises(InputError, match=refusal):
+        calibrate([asked])
+    with pytest.raises(InputError, match=refusal):
+        crosscheck(lhsim.load_system("push"), [asked])
+    log, other = of_recording(asked, "log"), of_recording(run, "log")
+    assert np.array_equal(log.delivered, other.delivered, equal_nan=True)
+    assert (log.rate, log.agents) == (other.rate, other.agents)
 
 
 def test_what_is_no_recording_is_refused(run, tmp_path):
