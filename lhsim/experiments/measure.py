@@ -15,13 +15,20 @@ import click
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import DONE, MAX_SEED, Parsed, choice, parse_duration, whole
-from lhsim.experiments.serve import check_extra
+from lhsim.experiments.serve import NEEDED_BY_MCP, check_extra
 
 if TYPE_CHECKING:
     from lhsim.models.workload import Workload
     from lhsim.recording import Recording
 
 SECONDS_BETWEEN_LINES = 5.0
+UNITS = {"throughput": "messages/s", "polls": "1/s", "wasted_polls": "1/s", "cpu": "cores"}
+# What a time ends with; all of them begin when the message is to be sent.
+MEANINGS = {
+    "store": "until it is stored, and its sender knows",
+    "latency": "until it reaches who it is for",
+    "answer": "until its answer is back with who has asked",
+}
 _TIME = Parsed("TIME", parse_duration)
 
 
@@ -38,8 +45,10 @@ def parse_rate(text: str) -> float:
 
 @click.command(cls=Command)
 @click.option("--url", required=True, help="Of the bridge, such as http://127.0.0.1:8765.")
-@click.option("--architecture", required=True, type=choice("polling", "push"),
-              help="How the agents receive.")  # fmt: skip
+@click.option("--architecture", required=True, type=choice("polling", "push", "mcp"),
+              help="How the agents receive; with mcp, messages are questions.")  # fmt: skip
+@click.option("--era", type=choice("legacy", "modern"),
+              help="Of the protocol, with mcp.  [default: modern]")  # fmt: skip
 @click.option("--agents", required=True, type=whole(1), help="How many.")
 @click.option("--rate", type=Parsed("RATE", parse_rate),
               help="Messages of an agent per second, Poisson.  [default: 1]")  # fmt: skip
@@ -68,9 +77,11 @@ def measure(**given: Any) -> int:
     """Measure a bridge: open loop, from processes of its own.
 
     Load goes to the URL given, for the time given, and ends with it. The result is a folder for
-    lhsim.calibration and lhsim crosscheck.
+    lhsim.calibration and lhsim crosscheck, but with mcp, of which there is no model.
     """
-    check_extra(("httptools", "websockets"))
+    check_extra(("httptools", "websockets"), command="lhsim measure")
+    if given["architecture"] == "mcp":
+        check_extra(NEEDED_BY_MCP, extra="mcp", command="lhsim measure")
     from lhsim.experiments.output import check_folder  # noqa: PLC0415
     from lhsim.live import driver, server  # noqa: PLC0415 - needs the extra
     from lhsim.recording import check_free  # noqa: PLC0415
@@ -89,6 +100,7 @@ def measure(**given: Any) -> int:
         processes=given["processes"],
         payload=given["payload"],
         server_core=given["server_core"],
+        era=given["era"],
         enrolment=server.read_secrets(None, given["enrolment_file"]).enrolment,
     )
     check_folder(folder)  # else the run would be lost after it
@@ -140,10 +152,14 @@ def show(run: Recording, folder: Path, how: str, *, quiet: bool) -> None:
 
 
 def _table(found: Mapping[str, float]) -> list[str]:
-    units = {"throughput": "messages/s", "polls": "1/s", "wasted_polls": "1/s", "cpu": "cores"}
-    rows = []
+    """Return a row for each figure; the first of each time says when that ends."""
+    rows, said = [], set[str]()
     for name, value in found.items():
-        seconds = name.startswith(("store", "latency"))
-        unit = "ms" if seconds else units.get(name, "")
+        what = name.partition("_")[0]
+        seconds = what in MEANINGS
+        unit = "ms" if seconds else UNITS.get(name, "")
+        if seconds and what not in said:
+            unit += f"  {MEANINGS[what]}"
+            said.add(what)
         rows.append(f"{name:<14}{value * 1e3 if seconds else value:>12.4g} {unit}".rstrip())
     return rows

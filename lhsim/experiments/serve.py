@@ -138,10 +138,12 @@ def read_settings(config: str | None, given: Mapping[str, Any], cls: type[Any]) 
         raise
 
 
-def check_extra(needed: tuple[str, ...] = NEEDED, *, extra: str = "live") -> None:
+def check_extra(
+    needed: tuple[str, ...] = NEEDED, *, extra: str = "live", command: str = "lhsim serve"
+) -> None:
     """Raise `InputError` unless the libraries of an extra are there."""
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         problem = f"{', '.join(missing)} is not installed"
         allowed = f"after pip install 'lhsim[{extra}]'"
-        raise InputError(problem, source="lhsim serve", allowed=allowed)
+        raise InputError(problem, source=command, allowed=allowed)

@@ -25,14 +25,16 @@ from attrs import evolve, field, frozen
 
 from lhsim.checks import non_negative, one_of, positive, whole
 from lhsim.distributions import Deterministic
-from lhsim.errors import InputError, LhsimError
+from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.live import counters, probe
-from lhsim.live.agents import Seen, Share, work
+from lhsim.live.agents import Seen, Share
 from lhsim.live.client import BridgeClient
+from lhsim.live.mcp.protocol import LONGEST_MESSAGE, MODES, Era
+from lhsim.live.work import work
 from lhsim.live.workers import spawned
 from lhsim.models.schedule import Schedule, schedule
 from lhsim.models.workload import Workload, check_count
-from lhsim.recording import Architecture, Machine, Manifest, Recording
+from lhsim.recording import ARCHITECTURES, Architecture, Machine, Manifest, Recording
 from lhsim.units import Seconds
 
 LONGEST = 3600.0  # run [s]
@@ -45,8 +47,11 @@ LATE = 5e-3  # p99 of the driver's lag that spoils a run [s]
 BUSY = 0.8  # part of a core that a process may use before it is late
 STOLEN = 0.05  # part of the processors' time
 FAILED = 0.001  # part of the messages that were refused
-FILES_OF_AN_AGENT = 2  # a connection to send on, and one to receive
+# A connection to send on, and one to receive. A client of MCP has two at rest and one more for each
+# question or answer that is on its way: with a server that keeps up that is seldom more than one.
+FILES_OF_AN_AGENT = {"polling": 2, "push": 2, "mcp": 3}
 FILES_BESIDES = 64  # libraries, pipes
+MOST_ASKED = LONGEST_MESSAGE - 20  # characters of a question: its numbers need the rest
 
 Progress = Callable[[float, float], None]  # seconds that have passed, of how many
 
@@ -56,7 +61,7 @@ class Load:
     """What is to be measured."""
 
     url: str
-    architecture: Architecture = field(validator=one_of(("polling", "push")))
+    architecture: Architecture = field(validator=one_of(ARCHITECTURES))
     agents: int = field(validator=whole(1))
     workload: Workload
     duration: Seconds = field(default=20.0, validator=positive)  # of the window [s]
@@ -68,11 +73,13 @@ class Load:
     spin: Seconds = field(default=1.0, validator=non_negative)  # probe, before and after [s]
     enrolment: str | None = field(default=None, repr=False)  # key of the bridge, if it has one
     server_core: int | None = field(default=None, validator=whole(0))  # of this machine
+    era: Era | None = None  # of MCP; None: modern
 
     def __attrs_post_init__(self) -> None:
         if self.server_core is not None and self.server_core >= probe.cores():
             allowed = f"a whole number below {probe.cores()}"
             raise InputError("is no core of ours", key="server_core", allowed=allowed)
+        self._check_mcp()
         workload = self.workload
         for key, plain in (
             ("think", workload.think == Deterministic(0.0)),
@@ -94,16 +101,33 @@ class Load:
         if not _is_url(self.url):
             raise InputError(f"{self.url!r} is no URL", key="url", allowed="http://HOST:PORT")
 
+    def _check_mcp(self) -> None:
+        asked = self.architecture == "mcp"
+        if self.era is not None and not asked:
+            allowed = "with the architecture mcp alone"
+            raise InputError(f"{self.architecture} has none", key="era", allowed=allowed)
+        if self.era is not None and self.era not in MODES:
+            raise unknown_name("era", self.era, MODES, key="era")
+        if asked and self.payload > MOST_ASKED:
+            allowed = f"at most {MOST_ASKED:,} in a question"
+            raise InputError(f"{self.payload:,} is too long", key="payload", allowed=allowed)
+
     @property
     def end(self) -> float:
         """The end of the run, drain included [s]."""
         return self.warmup + self.duration + self.drain
 
+    @property
+    def options(self) -> dict[str, str]:
+        """What a recording says of the driver."""
+        found = {"processes": str(self.processes), "payload": str(self.payload)}
+        return found | ({"era": self.era or "modern"} if self.architecture == "mcp" else {})
+
 
 def _check_files(load: Load) -> None:
     """Refuse a run whose agents would not get their connections."""
     each = math.ceil(load.agents / min(load.processes, load.agents))
-    needed = FILES_OF_AN_AGENT * each + FILES_BESIDES
+    needed = FILES_OF_AN_AGENT[load.architecture] * each + FILES_BESIDES
     most = probe.open_files()
     if needed > most:
         problem = f"needs {needed:,} open files in each process, of {most:,}"
@@ -169,7 +193,7 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
         drain=load.drain,
         started=started,
         server=counters.settings(shown),
-        options={"processes": str(load.processes), "payload": str(load.payload)},
+        options=load.options,
         machine=machine,
     )
     run = Recording(manifest, messages, counted)
@@ -187,7 +211,8 @@ def _share(load: Load, planned: Schedule, name: str, part: int) -> Share:
         url=load.url,
         run=name,
         enrolment=load.enrolment,
-        push=load.architecture == "push",
+        architecture=load.architecture,
+        era=load.era or "modern",
         agents=agents,
         starts=planned.starts[agents],
         rows=rows,
@@ -241,6 +266,8 @@ async def _page(load: Load) -> str:
     """Return the page of metrics; nothing where there is none."""
     client = BridgeClient(load.url.rstrip("/"), "", load.enrolment or "")
     try:
+        if load.architecture == "mcp":
+            await _check_served(client, load)
         return await _read(client)
     except OSError as error:
         reason = error.strerror or "no answer"
@@ -248,6 +275,14 @@ async def _page(load: Load) -> str:
     finally:
         client.close()
         await asyncio.sleep(0)
+
+
+async def _check_served(client: BridgeClient, load: Load) -> None:
+    """Refuse a bridge that does not speak MCP."""
+    response = await asyncio.wait_for(client.get("/mcp"), ANSWER)
+    if response.status == 404:  # else 401: it wants a token
+        allowed = "a bridge with MCP, lhsim serve --mcp"
+        raise InputError("has no MCP", source=load.url, allowed=allowed)
 
 
 async def _read(client: BridgeClient) -> str:

@@ -1,0 +1,101 @@
+"""Agents of a live run that send to the event store, and receive by polling or by push."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from abc import abstractmethod
+from typing import Any
+
+from lhsim.live.agents import FAULTS, Agents, Share
+from lhsim.live.client import BridgeClient
+
+TIMEOUT = 60.0  # of a request for messages, as in the original [s]
+BACKOFF = 0.5  # of an agent that was refused [s]
+
+
+class StoreAgents(Agents):
+    """Agents with a client of the bridge each."""
+
+    def __init__(self, share: Share) -> None:
+        super().__init__(share)
+        self._clients: dict[int, BridgeClient] = {}
+
+    @abstractmethod
+    async def _receive(self, agent: int) -> None:
+        """Receive once, or for as long as it goes well."""
+
+    async def _connect(self, agent: int) -> None:
+        share = self._share
+        client = await BridgeClient.connect(share.url, self._name(agent), enrolment=share.enrolment)
+        self._clients[agent] = client
+
+    def _begin(self) -> None:
+        share = self._share
+        for agent, at in zip(share.agents.tolist(), share.starts.tolist(), strict=True):
+            self._spawn(self._receive_from(agent, at))
+
+    async def _send(self, sender: int, target: int, number: int) -> None:
+        await self._clients[sender].store(
+            self._name(target),
+            {"sender": sender, "number": number, "text": self._text},
+            message_id=str(number),
+        )
+
+    async def _hang_up(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+    async def _receive_from(self, agent: int, at: float) -> None:
+        """Receive again and again, from a time on [s]."""
+        await asyncio.sleep(self._left(at))
+        while True:
+            try:
+                await self._receive(agent)
+            except FAULTS as error:
+                self._note(error)
+                await asyncio.sleep(BACKOFF)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        payload = event["payload"]
+        self._deliver(payload["sender"], payload["number"])
+
+
+class PollingAgents(StoreAgents):
+    """Agents that ask for their messages, and again at once."""
+
+    async def _receive(self, agent: int) -> None:
+        for event in await self._clients[agent].wait(TIMEOUT):
+            self._take(event)
+
+
+class PushAgents(StoreAgents):
+    """Agents with a WebSocket; one that was cut is opened again, from where it was."""
+
+    def __init__(self, share: Share) -> None:
+        super().__init__(share)
+        self._sockets: dict[int, Any] = {}
+
+    async def _connect(self, agent: int) -> None:
+        await super()._connect(agent)
+        self._sockets[agent] = await self._clients[agent].open_websocket()
+
+    async def _receive(self, agent: int) -> None:
+        client = self._clients[agent]
+        if agent not in self._sockets:
+            self._sockets[agent] = await client.open_websocket()
+        try:
+            async for text in self._sockets[agent]:
+                event = json.loads(text)
+                if "sequence" in event:
+                    client.cursor = event["sequence"]
+                    self._take(event)
+                else:  # something did not fit: read again from here
+                    await self._sockets[agent].send(json.dumps({"since_sequence": client.cursor}))
+        finally:
+            await self._sockets.pop(agent).close()
+        raise ConnectionResetError("the server closed a push connection")
+
+    async def _hang_up(self) -> None:
+        await asyncio.gather(*(socket.close() for socket in self._sockets.values()))
+        await super()._hang_up()
