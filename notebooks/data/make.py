@@ -4,55 +4,55 @@
 
     python notebooks/data/make.py
 
-They are simulated, not measured: `lhsim.replay` plays the workload of a live run on a system that
-differs from the one that comes with lhsim, and writes what `lhsim measure` would have written. Each
-manifest says so. Whoever has a server measures it instead, and puts those folders in their place.
+It takes some two minutes, two cores and the extra ``live``: a real bridge is started on this machine
+for each run, and measured, by `lhsim.validation`. The windows are short, so that the files are small.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
+import tempfile
 from pathlib import Path
 
-import lhsim
-from lhsim.models import Poisson, Workload, paths
-from lhsim.recording import Machine, Manifest
-from lhsim.replay import replay
+from attrs import evolve
+
+from lhsim.recording import Recording
+from lhsim.validation import Plan, Repetitions, validate
 
 HERE = Path(__file__).parent
-# What the "live" server has more, as factors of the parameters of `polling`.
-TRUTH = {"cpu.write*": 1.3, "cpu.parse_message*": 1.2, "cpu.query*": 0.8, "network.up*": 3.0}
-# Agents, messages of each per second, and the window [s].
-TO_CALIBRATE = ((100, 1.0, 6.0), (300, 1.0, 6.0), (400, 0.2, 6.0))
-TO_CHECK = ((200, 1.0, 6.0),)
-SEEDS = (1, 2, 3)
+PLAN = Plan(
+    agents=30,
+    middling=(0.35, 0.7),
+    predicted=(0.5,),
+    repetitions=Repetitions(low=1, middling=2, saturated=1, predicted=3),
+    duration=3.0,
+    warmup=1.5,
+    drain=1.1,
+)
 
 
 def main() -> None:
-    """Write all recordings anew."""
-    system = lhsim.load_system("polling")
-    for path, factor in TRUTH.items():
-        system = paths.changed(system, path, factor)
-    for kind, loads in {"calibrate": TO_CALIBRATE, "check": TO_CHECK}.items():
-        shutil.rmtree(HERE / kind, ignore_errors=True)
-        for agents, rate, duration in loads:
-            for seed in SEEDS:
-                folder = HERE / kind / f"{agents}-agents-{rate:g}-per-s-seed-{seed}"
-                replay(system, _manifest(agents, rate, duration, seed)).write(folder)
+    """Measure, and write all recordings anew."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--machine", help="what the manifests say of it, instead of its versions")
+    machine = parser.parse_args().machine
+    with tempfile.TemporaryDirectory() as folder:
+        found = validate(PLAN, "polling", Path(folder), tell=print)
+        for kind, runs in (("calibrate", found.runs), ("check", found.predicted)):
+            shutil.rmtree(HERE / kind, ignore_errors=True)
+            for run in runs:
+                name = f"{run.manifest.agents}-agents-seed-{run.manifest.seed}"
+                described(run, machine).write(HERE / kind / name)
+    print(f"the model is {found.crosscheck.verdict}")
 
 
-def _manifest(agents: int, rate: float, duration: float, seed: int) -> Manifest:
-    return Manifest(
-        architecture="polling",
-        agents=agents,
-        workload=Workload(traffic=Poisson(rate)),
-        seed=seed,
-        warmup=1.0,
-        duration=duration,
-        drain=2.0,
-        options={"source": "simulated by notebooks/data/make.py, not measured"},
-        machine=Machine(host="none: simulated"),
-    )
+def described(run: Recording, machine: str | None) -> Recording:
+    """Return a run whose manifest describes the machine in these words, if there are any."""
+    if machine is None:
+        return run
+    where = evolve(run.manifest.machine, host=machine)
+    return evolve(run, manifest=evolve(run.manifest, machine=where))
 
 
 if __name__ == "__main__":
