@@ -235,7 +235,7 @@ def _polled(
     else:
         misses = _misses(targets)
         parameters["cpu"] = Provenance("delays and throughput", _messages(logs), misses)
-        samples = samples_at(fitted.point, fitted.covariance, "polling")
+        samples = samples_at(fitted.draws, "polling")
         deviations = np.sqrt(np.diag(fitted.covariance)).tolist()
         unknowns = _unknowns(OF_POLLS, fitted.point.values, deviations)
     system = _described(fitted.system, name, logs, parameters, samples)

@@ -24,6 +24,8 @@ from lhsim.replay import at_pace, replay
 
 ROUNDS = 3  # in which the left-over delay is found
 MOST_STEPS = 15  # of Gauss and Newton
+SAMPLES = 40  # of the unknowns, for their uncertainty
+SAMPLES_SEED = 1
 STEP = 0.05  # of a logarithm, for derivatives
 # How far, as a factor, the template may be off: standard deviations of the logarithms of messages,
 # requests, excess, gap and delay.
@@ -40,6 +42,15 @@ class Target:
     measure: str
     live: float
     error: float  # relative
+
+
+@frozen(eq=False)
+class Solution:
+    """Where a fit ends."""
+
+    point: Point
+    covariance: np.ndarray  # of the logarithms of the unknowns, (J'J)^-1
+    slopes: np.ndarray  # of the misses over the logarithms, of shape (targets, unknowns)
 
 
 class Fit:
@@ -83,17 +94,12 @@ class Fit:
         """Return the system at a point."""
         return system_at(self._template, point, left_over)
 
-    def solve(self) -> tuple[Point, np.ndarray]:
-        """Return the point, and the covariance of its logarithms: (J'J)^-1, by Gauss and Newton."""
+    def solve(self) -> Solution:
+        """Return the point at which the live figures are missed least, by Gauss and Newton."""
         start = np.array(START.logs)
 
         def missed(logs: np.ndarray) -> np.ndarray:
-            simulated = self.simulated(self.system(Point.of(logs)))
-            misses = [
-                math.log(max(value, 1e-9) / target.live) / target.error
-                for value, target in zip(simulated, self._targets, strict=True)
-            ]
-            return np.array([*misses, *((logs - start) / PRIOR)])
+            return np.array([*self._missed(logs), *((logs - start) / PRIOR)])
 
         def slopes(logs: np.ndarray) -> np.ndarray:
             here = missed(logs)
@@ -110,7 +116,37 @@ class Fit:
             max_nfev=MOST_STEPS,
         )
         jacobian = np.asarray(solved.jac)
-        return Point.of(solved.x), np.linalg.inv(jacobian.T @ jacobian)
+        covariance = np.linalg.inv(jacobian.T @ jacobian)
+        return Solution(Point.of(solved.x), covariance, jacobian[: len(self._targets)])
+
+    def draws(self, solution: Solution, generator: np.random.Generator) -> np.ndarray:
+        """Return `SAMPLES` points that the figures leave open, as logarithms beside the solution's.
+
+        Unknowns that make up for one another do so along a curve, and a normal distribution lies
+        along its tangent. Each draw is simulated, and moved by what the figures are off the
+        tangent: one step of Gauss and Newton, no farther than twice the deviation.
+
+        Returns
+        -------
+        Of shape (SAMPLES, unknowns).
+        """
+        place, covariance = np.array(solution.point.logs), solution.covariance
+        normal = generator.multivariate_normal(np.zeros(len(place)), covariance, SAMPLES)
+        gain = covariance @ solution.slopes.T
+        most = 2 * np.sqrt(np.diag(covariance))
+        here = self._missed(place)
+        off = [self._missed(place + draw) - here - solution.slopes @ draw for draw in normal]
+        return np.asarray(normal - np.clip(np.array(off) @ gain.T, -most, most))
+
+    def _missed(self, logs: np.ndarray) -> np.ndarray:
+        """Return by how much the simulated figures at a point miss the live ones, over errors."""
+        simulated = self.simulated(self.system(Point.of(logs)))
+        return np.array(
+            [
+                math.log(max(value, 1e-9) / target.live) / target.error
+                for value, target in zip(simulated, self._targets, strict=True)
+            ]
+        )
 
     def simulated(self, system: System) -> list[float]:
         """Return what a system has for each target, as a mean over the runs of its level."""
@@ -178,9 +214,14 @@ class Fit:
         runs = iter(list(self._map(replay, there, chain.from_iterable(manifests))))
         self._done += 1
         if self._on_step is not None:
-            most = MOST_STEPS * (len(START.values) + 2) + ROUNDS + 3
+            most = MOST_STEPS * (len(START.values) + 2) + ROUNDS + 3 + SAMPLES + 1
             self._on_step(self._done, max(most, self._done))
         return [[next(runs) for _ in level.runs] for level in levels]
+
+
+def generator_of_samples() -> np.random.Generator:
+    """Return what draws samples of the unknowns: the same for the same runs."""
+    return np.random.Generator(np.random.Philox(SAMPLES_SEED))
 
 
 def timed(level: Level) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
-from lhsim.calibration.fit import PRIOR, Fit, OnStep, Target
+from lhsim.calibration.fit import PRIOR, Fit, OnStep, Target, generator_of_samples
 from lhsim.calibration.levels import BUSY, Level
 from lhsim.calibration.logs import Log
 from lhsim.calibration.points import Point, system_at
@@ -46,6 +46,7 @@ class FittedPolls:
     covariance: np.ndarray
     targets: tuple[Target, ...]
     simulated: tuple[float, ...]
+    draws: np.ndarray = field(factory=lambda: np.zeros((0, len(PRIOR))))  # as of `Fit.draws`
 
 
 def fit_polls(
@@ -77,9 +78,17 @@ def fit_polls(
         covariance = np.diag(np.square(PRIOR))
         simulated = tuple(fit.simulated(template))
         return FittedPolls(template, None, covariance, tuple(targets), simulated)
-    point, covariance = fit.solve()
-    system = system_at(template, point)
-    return FittedPolls(system, point, covariance, tuple(targets), tuple(fit.simulated(system)))
+    solution = fit.solve()
+    system = system_at(template, solution.point)
+    simulated = tuple(fit.simulated(system))
+    return FittedPolls(
+        system,
+        solution.point,
+        solution.covariance,
+        tuple(targets),
+        simulated,
+        fit.draws(solution, generator_of_samples()),
+    )
 
 
 def shows_work(logs: Sequence[Log]) -> bool:

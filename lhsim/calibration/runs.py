@@ -20,7 +20,7 @@ import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim.calibration.components import provenance, with_components
-from lhsim.calibration.fit import Fit, OnStep, Target, timed
+from lhsim.calibration.fit import Fit, OnStep, Target, generator_of_samples, timed
 from lhsim.calibration.levels import BUSY, Level, expected_spread, levels, spread
 from lhsim.calibration.memory import FittedMemory, fitted_memory
 from lhsim.calibration.pauses import short_stalls
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SAMPLES = 40  # of the parameters, for their uncertainty
-SAMPLES_SEED = 1
 CPU_ERROR = 0.03  # relative, at least: that of a run's processor time
 THROUGHPUT_ERROR = 0.02  # likewise
 # The further the load is beyond the capacity, the less the first seconds say about it: a model that
@@ -175,14 +173,19 @@ def calibrate(
     template = with_components(_template(found, template), components or {})
     targets = tuple(_targets(found))
     fit = Fit(template, found, targets, executor, on_step)
-    point, covariance = fit.solve()
+    solution = fit.solve()
+    point = solution.point
     fit.add_pauses(point)
     system = fit.system(point, fit.left_over(point))
     simulated = tuple(fit.simulated(system))
+    generator = generator_of_samples()
+    draws = fit.draws(solution, generator)
     # Of the fit: what moves between runs is no part of that.
-    alike = tuple(indistinct(PARTS, covariance))
-    covariance = covariance + _between_runs(found)
-    calibration = _calibration(found, point, covariance, targets, simulated)
+    alike = tuple(indistinct(PARTS, solution.covariance))
+    moved = _between_runs(found)
+    covariance = solution.covariance + moved
+    draws = draws + generator.multivariate_normal(np.zeros(len(PARTS)), moved, len(draws))
+    calibration = _calibration(found, point, draws, targets, simulated)
     parameters = {**calibration.parameters, **provenance(components or {})}
     memory = fitted_memory(system.memory, found)
     if memory is not None:
@@ -312,7 +315,7 @@ def indistinct(names: Sequence[str], covariance: np.ndarray) -> Iterable[tuple[s
 def _calibration(
     found: Sequence[Level],
     point: Point,
-    covariance: np.ndarray,
+    draws: np.ndarray,
     targets: Sequence[Target],
     simulated: Sequence[float],
 ) -> Calibration:
@@ -342,23 +345,22 @@ def _calibration(
             ),
             "network": Provenance("what is left of the live times", runs),
         },
-        samples=samples_at(point, covariance, architecture),
+        samples=samples_at(draws, architecture),
     )
 
 
-def samples_at(
-    point: Point, covariance: np.ndarray, architecture: str
-) -> dict[str, tuple[float, ...]]:
-    """Return joint samples of the parameters, as factors of what they are."""
-    generator = np.random.Generator(np.random.Philox(SAMPLES_SEED))
-    draws = np.exp(generator.multivariate_normal(np.zeros(len(PARTS)), covariance, SAMPLES))
-    messages, requests, excess, gap, delay = draws.T
-    steeper = np.log1p(1e-3 / (point.gap * gap)) / math.log1p(1e-3 / point.gap)
+def samples_at(draws: np.ndarray, architecture: str) -> dict[str, tuple[float, ...]]:
+    """Return joint samples of the parameters, as factors of what they are.
+
+    `draws` are logarithms of the unknowns beside those of the system. A curve over gaps that is g
+    times as wide is that of a g times as large.
+    """
+    messages, requests, excess, gap, delay = np.exp(draws).T
     names = [(name, messages) for name in OF_MESSAGES]
     if architecture == "polling":
         names += [(name, requests) for name in OF_REQUESTS]
     columns = {f"cpu.{name}*": column for name, column in names}
-    columns |= {"cpu.warmth.excess*": excess * steeper}
+    columns |= {"cpu.warmth.excess*": excess, "cpu.warmth.gaps*": gap}
     columns |= {"network.up*": delay, "network.down*": delay}
     return {
         path: tuple(float(f"{value:.4g}") for value in column) for path, column in columns.items()

@@ -4,8 +4,8 @@
 
     python notebooks/data/make.py
 
-It takes some two minutes, two cores and the extra ``live``: a real bridge is started on this machine
-for each run, and measured, by `lhsim.validation`. The windows are short, so that the files are small.
+It takes some two minutes, two cores and the extra ``live``: for each run a real bridge is started
+on this machine, and measured, by `lhsim.validation`. Windows are short, so that files are small.
 """
 
 from __future__ import annotations

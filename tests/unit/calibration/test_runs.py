@@ -14,6 +14,7 @@ from lhsim.calibration.fit import Fit, Target
 from lhsim.calibration.levels import PRIOR_FREEDOM, Level, expected_spread, spread
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload, paths
+from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Machine, Manifest
 from lhsim.replay import replay
 from lhsim.report.calibration import calibration_text
@@ -87,6 +88,17 @@ def test_a_true_shape_misses_little_of_what_was_fitted_and_says_by_how_much(cali
         for runs in (level.runs for level in unsaturated)
     ]
     assert misses["store_p95"] == pytest.approx(np.sqrt(np.mean(squares)), rel=0.01)
+
+
+def test_samples_of_the_parameters_fit_as_well_as_they_should(calibrated):
+    """Those of unknowns that make up for one another lie along a curve."""
+    _, found = calibrated
+    fit = Fit(found.system, found.levels, found.targets)
+    some = [np.log(fit.simulated(one)) for one in samples_of(found.system)[::2]]
+    spread_of_targets = np.std(some, axis=0)
+    for target, value in zip(found.targets, spread_of_targets, strict=True):
+        from_runs = {"cpu": 0.04, "throughput": 0.04}.get(target.measure, 0.15)
+        assert value < math.hypot(1.5 * target.error, 1.5 * from_runs), target
 
 
 def test_runs_that_happen_to_be_alike_promise_nothing():
