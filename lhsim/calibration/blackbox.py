@@ -186,20 +186,18 @@ def _samples_of_queue(fitted: Fitted) -> dict[str, tuple[float, ...]]:
     """Return joint samples of the parameters, as factors of what they are."""
     queue = fitted.queue
 
-    def excess(gap: float, a: float) -> float:
-        return a * math.log1p(1e-3 / gap)
-
     rows = [
         (
             *(one / own for one, own in zip(sample.parts, queue.parts, strict=True)),
-            excess(sample.gap, sample.excess) / excess(queue.gap, queue.excess),
+            sample.excess / queue.excess,
+            sample.gap / queue.gap,
             sample.delay / queue.delay,
             sample.delay / queue.delay,
         )
         for sample in fitted.samples
     ]
     paths = ("cpu.parse_message*", "cpu.write*", "cpu.acknowledge*", "cpu.warmth.excess*",
-             "network.up*", "network.down*")  # fmt: skip
+             "cpu.warmth.gaps*", "network.up*", "network.down*")  # fmt: skip
     columns = zip(*rows, strict=True)
     return {
         path: tuple(float(f"{value:.4g}") for value in column)

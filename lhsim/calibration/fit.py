@@ -28,8 +28,8 @@ SAMPLES = 40  # of the unknowns, for their uncertainty
 SAMPLES_SEED = 1
 STEP = 0.05  # of a logarithm, for derivatives
 # How far, as a factor, the template may be off: standard deviations of the logarithms of messages,
-# requests, excess, gap and delay.
-PRIOR = (0.7, 0.7, 1.0, 1.5, 1.5)
+# requests, excess, gap, delay and memory.
+PRIOR = (0.7, 0.7, 1.0, 1.5, 1.5, 1.0)
 
 OnStep = Callable[[int, int], None]  # simulations of all runs: done, and at most
 

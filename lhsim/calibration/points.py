@@ -1,8 +1,10 @@
 """The unknowns of a calibration, and the system that they make of another one.
 
 The cost of an operation is its base cost, of a busy server, times 1 + x after an idle gap
-(`lhsim.models.cpu.Warmth`), with f(gap) = a ln(1 + gap / g). A template, a system of the same
-architecture, says how the costs are shaped and how they compare within a message or a request.
+(`lhsim.models.cpu.Warmth`), with f(gap) = a ln(1 + gap / g). How long work warms the server is an
+unknown as well: it decides how the costs go on falling where there are hardly any gaps. A template,
+a system of the same architecture, says how the costs are shaped and how they compare within a
+message or a request.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 from attrs import evolve, frozen
 
@@ -35,6 +38,7 @@ class Point:
     excess: float  # a of f
     gap: float  # g of f [s]
     delay: float  # that a message takes besides, on both ways together [s]
+    memory: float  # work that halves x [s]
 
     @property
     def logs(self) -> list[float]:
@@ -44,7 +48,7 @@ class Point:
     @property
     def values(self) -> tuple[float, ...]:
         """The numbers in their order."""
-        return (self.messages, self.requests, self.excess, self.gap, self.delay)
+        return attrs.astuple(self)
 
     @classmethod
     def of(cls, logs: Sequence[float] | np.ndarray) -> Point:
@@ -52,7 +56,7 @@ class Point:
         return cls(*(math.exp(log) for log in logs))
 
 
-START = Point(1.0, 1.0, 1.0, 3e-3, 4e-4)
+START = Point(1.0, 1.0, 1.0, 3e-3, 4e-4, 1.5e-2)
 
 
 def system_at(template: System, point: Point, left_over: Sequence[float] | None = None) -> System:
@@ -73,19 +77,18 @@ def system_at(template: System, point: Point, left_over: Sequence[float] | None 
         for names, factor in ((OF_MESSAGES, point.messages), (OF_REQUESTS, point.requests))
         for name in names
     }
-    memory = cpu.warmth.memory if cpu.warmth is not None else Warmth((0.0, 1.0), (0.0, 1.0)).memory
-    warmth = Warmth(*curve(point), memory)
+    warmth = Warmth(*curve(point.excess, point.gap), point.memory)
     return evolve(
         template,
         cpu=evolve(cpu, **costs, warmth=warmth),
-        network=network(point, left_over),
+        network=network(point.delay, left_over),
     )
 
 
-def network(point: Point, left_over: Sequence[float] | None) -> Network:
+def network(delay: float, left_over: Sequence[float] | None) -> Network:
     """Return the ways: what is always there is halved, the rest is on the way down."""
     if left_over is None:
-        half = Deterministic(point.delay / 2)
+        half = Deterministic(delay / 2)
         return Network(up=half, down=half)
     least = left_over[0] / 2
     return Network(
@@ -94,10 +97,10 @@ def network(point: Point, left_over: Sequence[float] | None) -> Network:
     )
 
 
-def curve(point: Point) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def curve(excess: float, gap: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return f as a table: gaps [s], in geometric progression, and its values there."""
     gaps = (0.0, *np.geomspace(20e-6, LONGEST_GAP, 14).tolist())
-    return gaps, tuple(point.excess * math.log1p(gap / point.gap) for gap in gaps)
+    return gaps, tuple(excess * math.log1p(one / gap) for one in gaps)
 
 
 def stalls_of(rates: Sequence[float], lengths: Sequence[float]) -> Stalls | None:

@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 
+import attrs
 import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from scipy.special import ndtri
 
 from lhsim.calibration.fifo import deliveries
 from lhsim.calibration.logs import Floats, Log
-from lhsim.calibration.points import LEVELS, Point, curve, network
+from lhsim.calibration.points import LEVELS, curve, network
 from lhsim.distributions import Lognormal, Quantiles
 from lhsim.models.cpu import Cpu, Warmth
 from lhsim.models.store import EventStore
@@ -60,7 +61,7 @@ class Queue:
     @property
     def values(self) -> tuple[float, ...]:
         """The numbers in their order."""
-        return (self.service, self.after, self.variation, self.excess, self.gap, self.delay)
+        return attrs.astuple(self)
 
     @classmethod
     def of(cls, logs: Sequence[float] | Floats) -> Queue:
@@ -81,7 +82,7 @@ class Queue:
     @property
     def table(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """The curve of warmth."""
-        return curve(Point(1.0, 1.0, self.excess, self.gap, self.delay))
+        return curve(self.excess, self.gap)
 
 
 @frozen(eq=False)
@@ -258,7 +259,6 @@ def system_of(template: System, fitted: Fitted, *, constant: bool = False) -> Sy
         Lognormal(median=part * math.exp(-(queue.variation**2) / 2), sigma=queue.variation)
         for part in queue.parts
     )
-    point = Point(1.0, 1.0, queue.excess, queue.gap, queue.delay)
     return evolve(
         template,
         cpu=Cpu(
@@ -269,7 +269,7 @@ def system_of(template: System, fitted: Fitted, *, constant: bool = False) -> Sy
             warmth=Warmth(*queue.table, MEMORY),
         ),
         store=EventStore(),
-        network=network(point, None if constant else fitted.left_over),
+        network=network(queue.delay, None if constant else fitted.left_over),
         calibration=None,
     )
 

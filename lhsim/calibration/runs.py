@@ -43,7 +43,7 @@ THROUGHPUT_ERROR = 0.02  # likewise
 # was right at all other loads missed 1.8 times the capacity by a quarter.
 OVERLOAD_ERROR = 0.4
 MEDIAN_ERROR = 0.10  # likewise
-PARTS = ("messages", "requests", "excess", "gap", "delay")
+PARTS = ("messages", "requests", "excess", "gap", "delay", "memory")
 ALIKE = 0.95  # correlation beyond which two unknowns cannot be told apart
 
 
@@ -355,12 +355,13 @@ def samples_at(draws: np.ndarray, architecture: str) -> dict[str, tuple[float, .
     `draws` are logarithms of the unknowns beside those of the system. A curve over gaps that is g
     times as wide is that of a g times as large.
     """
-    messages, requests, excess, gap, delay = np.exp(draws).T
+    messages, requests, excess, gap, delay, memory = np.exp(draws).T
     names = [(name, messages) for name in OF_MESSAGES]
     if architecture == "polling":
         names += [(name, requests) for name in OF_REQUESTS]
     columns = {f"cpu.{name}*": column for name, column in names}
     columns |= {"cpu.warmth.excess*": excess, "cpu.warmth.gaps*": gap}
+    columns |= {"cpu.warmth.memory*": memory}
     columns |= {"network.up*": delay, "network.down*": delay}
     return {
         path: tuple(float(f"{value:.4g}") for value in column) for path, column in columns.items()

@@ -21,6 +21,7 @@ MEANINGS = {
     "requests": ("factor of a request's costs", False),
     "excess": ("warmth: a of 1 + a ln(1 + gap/g)", False),
     "gap": ("warmth: g", True),
+    "memory": ("warmth: work that halves it", True),
     "delay": ("delay on both ways", True),
     "service": ("service time of a message", True),
     "after": ("of it, after over at the delivery", False),
