@@ -83,7 +83,7 @@ def test_json_has_what_was_found(folders, tmp_path, capsys):
     assert found["system"] == "other"
     assert {target["metric"] for target in found["targets"]} == {"cpu", "latency_p50"}
     assert {unknown["name"] for unknown in found["unknowns"]} == {
-        "messages", "excess", "gap", "delay",
+        "messages", "excess", "gap", "delay", "memory",
     }  # fmt: skip
 
 
