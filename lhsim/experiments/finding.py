@@ -75,7 +75,7 @@ class Finding:
     tables: tuple[Table, ...] = ()
     figures: tuple[Picture, ...] = ()
     systems: tuple[Described, ...] = ()
-    claims: tuple[Row, ...] = ()  # claim, claimed, figure, interval, verdict, would_hold_if
+    claims: tuple[Row, ...] = ()  # claim, claimed, figure, unit, interval, verdict, would_hold_if
     alerts: tuple[Row, ...] = ()  # system, cases, alert, severity, threshold, fired_at_s
     method: str = ""
     limits: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ CLAIMS = (
     {"key": "claim", "title": "Claim"},
     {"key": "claimed", "title": "Claimed"},
     {"key": "figure", "title": "Found"},
+    {"key": "unit", "title": "Unit"},
     {"key": "interval", "title": "95 % interval"},
     {"key": "verdict", "title": "Verdict"},
     {"key": "would_hold_if", "title": "Would hold if"},

@@ -371,7 +371,7 @@ def _write(setup: Setup, judgement: Judgement) -> None:
             Picture("claims.svg", "What was found, as a multiple of what is claimed, with the 95 % "
                     "interval.", "A dot for each claim on a logarithmic axis, with 1 as a line."),
         ),
-        claims=tuple(rows),
+        claims=shown,
         method=METHOD,
         limits=LIMITS,
     ).write(folder)  # fmt: skip
