@@ -33,7 +33,7 @@ FIRST_GUESS = 9.0  # of a step, until some are done [s]
 
 @click.command(cls=Command)
 @click.option("--quick", "how_much", flag_value="quick", default="quick",
-              help="Windows of 4 s, one load predicted; the default.")  # fmt: skip
+              help="Windows of 3.5 s, one load predicted; the default.")  # fmt: skip
 @click.option("--full", "how_much", flag_value="full",
               help="Windows of 8 s, four loads predicted, four runs of each.")  # fmt: skip
 @click.option("--architecture", "architectures", multiple=True, type=choice(*ARCHITECTURES),
