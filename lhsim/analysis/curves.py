@@ -143,7 +143,7 @@ def difference_plot(rows: Sequence[Interval], what: str, ax: Axes | None = None)
         axes.axvline(0, color="#999999", linewidth=0.8)
         axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
         axes.invert_yaxis()
-        most = PERCENT * max(0.25, *(2 * abs(row.value) for row in rows), 0.0)
+        most = PERCENT * max([0.25, *(2 * abs(row.value) for row in rows)])
         axes.set(xlabel=f"{what} [%]", xlim=(-most, most))  # the longest intervals go beyond it
         if verdicts:
             axes.legend(frameon=False, fontsize=8)

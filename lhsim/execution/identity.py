@@ -23,11 +23,11 @@ import numpy as np
 
 from lhsim._own import is_own
 from lhsim.execution.cells import Cell, engine_of
+from lhsim.execution.encoding import PLAIN
 from lhsim.execution.sources import digest_of
 
 # What this lhsim is, for who has to agree with it: version, meaning and layout.
 Identity = tuple[str, int, str]
-PLAIN = (float, int, str, bool, type(None))
 
 
 class Keys:

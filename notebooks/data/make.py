@@ -18,18 +18,10 @@ from pathlib import Path
 from attrs import evolve
 
 from lhsim.recording import Recording
-from lhsim.validation import Plan, Repetitions, validate
+from lhsim.validation import QUICK, validate
 
 HERE = Path(__file__).parent
-PLAN = Plan(
-    agents=30,
-    middling=(0.35, 0.7),
-    predicted=(0.5,),
-    repetitions=Repetitions(low=1, middling=2, saturated=1, predicted=3),
-    duration=3.0,
-    warmup=1.5,
-    drain=1.1,
-)
+PLAN = evolve(QUICK, predicted=(0.5,), duration=3.0)
 
 
 def main() -> None:
