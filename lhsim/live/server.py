@@ -33,7 +33,7 @@ from lhsim.live.threads import open_store
 
 BACKLOG = 2048
 _KEPT_FREE = 64  # descriptors, for files and databases
-COLLECT_AFTER = 50_000  # objects more than after the last collection of garbage
+COLLECT_AFTER = 500_000  # objects more than after the last collection of garbage; some 60 MB
 _GRACE = 10  # for requests under way at the end [s]
 
 
@@ -73,8 +73,9 @@ def serve(settings: BridgeSettings, keys: Secrets, started: Callable[[str], None
 def _collect_seldom() -> None:
     """Keep Python from looking for garbage in what only waits (decision 52).
 
-    Each request that waits holds some 60 objects for as long as it does; by default a collection
-    looks through all of them every few hundred requests, and finds nothing.
+    Each request that waits holds some 60 objects for as long as it does, and each that was answered
+    leaves timers that are void, but kept for some seconds. By default a collection looks through
+    all of them every few hundred requests, and finds nothing.
     """
     gc.collect()
     gc.freeze()  # what is imported stays, and no collection looks through it
