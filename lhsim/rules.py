@@ -34,7 +34,8 @@ LOSSES = {
 }
 PRIORITY = int(Purpose.PRIORITY)
 NO_ANSWER, ACCEPT, DECLINE_OR_CANCEL = 0, 1, 2  # to an elicitation
-STALL_GAP, STALL_LENGTH = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
+OF_STALLS = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
+OF_SLOWDOWNS = int(Purpose.SLOWDOWN_GAP), int(Purpose.SLOWDOWN_LENGTH)
 
 
 @jit
@@ -239,6 +240,37 @@ def stretched(now: float, demand: float, starts: FloatArray, ends: FloatArray, f
     return duration
 
 
+@jit
+def times_as_long(now: float, starts: FloatArray, factors: FloatArray, first: int) -> float:
+    """Return how many times as long an operation takes that begins at `now`.
+
+    In a slowdown its factor; `first` is the first slowdown that ends after `now`.
+    """
+    return factors[first] if first < len(starts) and starts[first] <= now else 1.0
+
+
+def with_slowdowns(
+    starts: FloatArray, ends: FloatArray, factor: float, others: FloatArray
+) -> FloatArray:
+    """Return slowdowns of one factor, and others, in order and disjoint, of shape (3, slowdowns).
+
+    `others` are starts, ends [s] and factors, of shape (3, others), in any order; where several
+    overlap the slowest counts.
+    """
+    spells = np.array([starts, ends, np.full(len(starts), factor)])
+    if others.shape[1] == 0:
+        return spells
+    spells = np.column_stack([spells, others])
+    borders = np.unique(spells[:2])
+    slowest = np.ones(len(borders) - 1)
+    for start, end, times in spells.T:
+        first, last = np.searchsorted(borders, [start, end])
+        slowest[first:last] = np.maximum(slowest[first:last], times)
+    slow = slowest > 1
+    found = [borders[:-1][slow], borders[1:][slow], slowest[slow]]
+    return np.ascontiguousarray(np.array(found))
+
+
 def with_stalls(starts: FloatArray, ends: FloatArray, stalls: FloatArray) -> FloatArray:
     """Return pauses and set stalls as pauses in order and disjoint, of shape (2, pauses) [s].
 
@@ -319,19 +351,24 @@ def priority(seed: int, sender: int, number: int, upper: FloatArray) -> int:
 
 
 @jit
-def pauses(
-    gap: FloatArray, length: FloatArray, seed: int, host: int, horizon: float
+def renewals(
+    gap: FloatArray,
+    length: FloatArray,
+    purposes: tuple[int, int],
+    seed: int,
+    host: int,
+    horizon: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return when the stalls of a host start and end [s], the last of them after `horizon`.
+    """Return when what comes to a host again and again starts and ends [s], up to `horizon`.
 
-    Alternating renewals: `gap` and `length` are the cells of the quantile tables of the times
-    between them and of their lengths.
+    Alternating renewals, the last of which ends after it: `gap` and `length` are the cells of the
+    quantile tables of the times between them and of their lengths, `purposes` those of the draws.
     """
     starts, ends = [0.0 for _ in range(0)], [0.0 for _ in range(0)]
     clock, index = 0.0, 0
     while clock <= horizon:
-        start = clock + draw(gap, seed, STALL_GAP, host, index)
-        clock = start + draw(length, seed, STALL_LENGTH, host, index)
+        start = clock + draw(gap, seed, purposes[0], host, index)
+        clock = start + draw(length, seed, purposes[1], host, index)
         starts.append(start)
         ends.append(clock)
         index += 1

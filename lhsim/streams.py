@@ -84,6 +84,8 @@ class Purpose(IntEnum):
     PARSE_ANSWER = 47  # sender, message number
     VALIDATE_ANSWER = 48  # sender, message number
     LOSS_ANSWER_UP = 49  # sender, message number
+    SLOWDOWN_GAP = 50  # host, slowdown
+    SLOWDOWN_LENGTH = 51  # host, slowdown
     # Below, and above where a message is sent again, attempt * 2**32 stands in the message number.
     RETRY = 60  # sender, message number: the jitter of the back-off before an attempt
     REPLY_DOWN = 61  # sender, message number

@@ -84,9 +84,18 @@ from lhsim.errors import InputError
 from lhsim.metrics.account import BATCHES
 from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import Closed, Collection, EventStore, PollingServer, PushServer, System
-from lhsim.models.faults import stalls
+from lhsim.models.faults import slowdowns, stalls
 from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise
-from lhsim.rules import LOSSES, bounds, pauses, slopes, with_stalls
+from lhsim.rules import (
+    LOSSES,
+    OF_SLOWDOWNS,
+    OF_STALLS,
+    bounds,
+    renewals,
+    slopes,
+    with_slowdowns,
+    with_stalls,
+)
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
@@ -168,6 +177,7 @@ def state_of(
         stalls=with_stalls(np.zeros(0), np.zeros(0), stalls(system.faults, "store")),
         sequence=np.zeros(0, np.int64),
         log=_log(system),
+        slowdowns=_slowdowns(system, seed, window),
         address=0,
         table=0,
     )
@@ -566,8 +576,17 @@ def _pauses(system: System, seed: int, window: Window) -> NDArray[np.float64]:
     host, starts, ends = system.cpu.stalls, np.zeros(0), np.zeros(0)
     if host is not None:
         cells = host.gap.table().cells, host.length.table().cells
-        starts, ends = pauses(*cells, seed, 0, window.end)
+        starts, ends = renewals(*cells, OF_STALLS, seed, 0, window.end)
     return with_stalls(starts, ends, stalls(system.faults, "cpu"))
+
+
+def _slowdowns(system: System, seed: int, window: Window) -> NDArray[np.float64]:
+    host, starts, ends = system.cpu.slowdowns, np.zeros(0), np.zeros(0)
+    if host is not None:
+        cells = host.gap.table().cells, host.length.table().cells
+        starts, ends = renewals(*cells, OF_SLOWDOWNS, seed, 0, window.end)
+    factor = 1.0 if host is None else host.factor
+    return with_slowdowns(starts, ends, factor, slowdowns(system.faults))
 
 
 def _first_days_per_second(system: System, agents: int) -> float:

@@ -308,6 +308,7 @@ COUNTS = np.dtype(
         ("outcomes", "i8", (len(Outcome),)),
         ("cohort", "i8", (len(Outcome),)),
         ("first_pause", "i8"),  # that has not ended
+        ("first_slowdown", "i8"),  # that has not ended
         ("first_stall", "i8"),  # of the store, that has not ended
         ("free", "i4"),  # message places used before, as a list
         ("used", "i4"),  # message places that have been used at all
@@ -388,6 +389,7 @@ class State(NamedTuple):
     stalls: Any  # of the store: starts and ends, of shape (2, stalls)
     sequence: Any  # by message: number of its event in the store; empty where all events are kept
     log: Any  # a ring of the times of commits; empty where no age matters
+    slowdowns: Any  # starts, ends and factors, of shape (3, slowdowns)
     address: Any  # of `events`
     table: Any  # address of the `addresses`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
@@ -440,6 +442,7 @@ def attach(table: int, options: Any) -> State:
         view(memory[27, 0], (2, memory[27, 1] // 2), np.float64),
         view(memory[28, 0], memory[28, 1], np.int64),
         view(memory[29, 0], memory[29, 1], np.float64),
+        view(memory[30, 0], (3, memory[30, 1] // 3), np.float64),
         memory[3, 0],
         table,
         options,

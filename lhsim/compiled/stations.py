@@ -48,6 +48,7 @@ from lhsim.rules import (
     retransmission_delay,
     slowness,
     stretched,
+    times_as_long,
 )
 from lhsim.streams import uniform
 
@@ -256,6 +257,10 @@ def _work(s: State, loop: Record, number: int, demand: float) -> float:
         if loop.operations % settings.collect_every == 0:
             which = loop.operations // settings.collect_every - 1
             cost += value(s, s.stages[COLLECTION], number, which)
+    if s.slowdowns.shape[1] > 0:
+        first = first_pause(now, s.slowdowns[1], s.counts[0].first_slowdown)
+        s.counts[0].first_slowdown = first
+        cost *= times_as_long(now, s.slowdowns[0], s.slowdowns[2], first)
     taken = cost
     if s.pauses.shape[1] > 0:
         s.counts[0].first_pause = first_pause(now, s.pauses[1], s.counts[0].first_pause)

@@ -4,8 +4,8 @@ Frozen classes describe a system, and are what a model file holds; the classes b
 same module are its processes.
 """
 
-from lhsim.models.cpu import Collection, Cpu, Stalls, Warmth
-from lhsim.models.faults import Disconnect, Fault, Outage, Stall
+from lhsim.models.cpu import Collection, Cpu, Slowdowns, Stalls, Warmth
+from lhsim.models.faults import Disconnect, Fault, Outage, Slowdown, Stall
 from lhsim.models.limits import RateLimit
 from lhsim.models.log import Retention
 from lhsim.models.memory import Memory
@@ -57,6 +57,8 @@ __all__ = [
     "Server",
     "ServerProcesses",
     "Slow",
+    "Slowdown",
+    "Slowdowns",
     "Stall",
     "Stalls",
     "System",

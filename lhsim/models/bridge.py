@@ -190,9 +190,10 @@ class Bridge:
     def _start_loops(self, window: Window, measured: tuple[float, float]) -> list[Loop]:
         cpu = self.system.cpu
         stalls = pauses.of_component(self.system, "cpu", self.seed, window.end)
+        slow = pauses.slow(self.system, self.seed, window.end)
         cost = cpu.collection.cost if cpu.collection else None
         collection = self.stage(cost, Purpose.COLLECTION)
         return [
-            Loop(self.env, number, cpu, measured, stalls, collection)
+            Loop(self.env, number, cpu, measured, stalls, slow, collection)
             for number in range(cpu.workers)
         ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, fields, frozen
 
-from lhsim.checks import positive, whole
+from lhsim.checks import at_least, positive, whole
 from lhsim.distributions import Distribution
 from lhsim.distributions.compounds import scaled
 from lhsim.errors import InputError
@@ -24,7 +24,7 @@ from lhsim.units import Seconds
 if TYPE_CHECKING:
     from simpy import Environment
 
-    from lhsim.models.pauses import Pauses
+    from lhsim.models.pauses import Pauses, Slow
     from lhsim.models.stage import Stage
 
 
@@ -73,6 +73,22 @@ class Stalls:
 
 
 @frozen
+class Slowdowns:
+    """Spells in which the host is slow, as a neighbour on its cores makes it: alternating renewals.
+
+    A property of the moment at which an operation begins.
+    """
+
+    gap: Distribution  # from the end of a spell to the next [s]
+    length: Distribution  # [s]
+    factor: float = field(validator=at_least(1))  # times as long in a spell
+
+    def __attrs_post_init__(self) -> None:
+        if not self.gap.mean + self.length.mean > 0:
+            raise InputError("is always 0, as is gap", key="length", allowed="a mean > 0 s")
+
+
+@frozen
 class Cpu:
     """Event loops and what each operation costs them; agent i is served by loop i mod `workers`.
 
@@ -95,6 +111,7 @@ class Cpu:
     warmth: Warmth | None = None
     collection: Collection | None = None
     stalls: Stalls | None = None
+    slowdowns: Slowdowns | None = None
 
     def slower(self, factor: float) -> Cpu:
         """Return a processor that takes `factor` times as long for each operation."""
@@ -121,12 +138,14 @@ class Loop(Station):
         cpu: Cpu,
         measured: tuple[float, float],
         stalls: Pauses | None,
+        slow: Slow | None,
         collection: Stage | None,
     ) -> None:
         super().__init__(env, 1, measured, stalls)
         self._number = number
         self._every = cpu.collection.every if cpu.collection else 0
         self._collection = collection
+        self._slow = slow
         self._warmth = cpu.warmth
         if cpu.warmth:
             self._curve = slopes(np.array(cpu.warmth.gaps), np.array(cpu.warmth.excess))
@@ -151,6 +170,8 @@ class Loop(Station):
             self._operations += 1
             if self._operations % self._every == 0:
                 cost += self._collection.draw(self._number, self._operations // self._every - 1)
+        if self._slow is not None:
+            cost *= self._slow.times_as_long(self.env.now)
         return cost
 
     def complete(self, service: Service) -> None:

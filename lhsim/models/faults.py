@@ -15,7 +15,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from lhsim.checks import non_negative, one_of, positive, within
+from lhsim.checks import at_least, non_negative, one_of, positive, within
 from lhsim.units import Seconds
 
 Component = Literal["cpu", "store"]
@@ -38,6 +38,17 @@ class Stall(Fault):
     component: Component = field(validator=one_of(COMPONENTS))  # all its stations
     at: Seconds = field(validator=non_negative)  # [s]
     duration: Seconds = field(validator=positive)  # [s]
+
+
+@frozen(slots=False)
+class Slowdown(Fault):
+    """The processor is slow: an operation that begins in this time takes `factor` times as long."""
+
+    name: ClassVar[str] = "slowdown"
+
+    at: Seconds = field(validator=non_negative)  # [s]
+    duration: Seconds = field(validator=positive)  # [s]
+    factor: float = field(validator=at_least(1))
 
 
 @frozen(slots=False)
@@ -64,6 +75,13 @@ def stalls(faults: Iterable[Fault], component: Component) -> NDArray[np.float64]
     """Return when a component stands still: starts and ends [s], of shape (2, stalls)."""
     found = [fault for fault in faults if isinstance(fault, Stall) and fault.component == component]
     return np.array([[one.at, one.at + one.duration] for one in found]).reshape(-1, 2).T
+
+
+def slowdowns(faults: Iterable[Fault]) -> NDArray[np.float64]:
+    """Return when the processor is slow: starts, ends [s] and factors, of shape (3, slowdowns)."""
+    found = [fault for fault in faults if isinstance(fault, Slowdown)]
+    rows = [[one.at, one.at + one.duration, one.factor] for one in found]
+    return np.array(rows).reshape(-1, 3).T
 
 
 def cuts(faults: Iterable[Fault]) -> tuple[Outage | Disconnect, ...]:

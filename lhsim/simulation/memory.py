@@ -16,7 +16,7 @@ PER_AGENT = {"simpy": 5_000, "compiled": 100}
 PER_MESSAGE = {"simpy": 2_000, "compiled": 180}  # on its way
 PER_LOOP = {"simpy": 2_000, "compiled": 64}
 PER_EVENT = {"simpy": 32, "compiled": 24}  # that the store keeps, where it forgets them by age
-PER_STALL = 48  # of a host: all of them are drawn before the run
+PER_SPELL = 48  # in which a host stalls or is slow: all are drawn before the run
 PER_RECORD = {"simpy": 500, "compiled": 120}  # of a message, with `keep_messages`
 
 
@@ -59,10 +59,9 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
     if system.polling is not None and system.polling.wake_on_write:
         on_their_way += agents  # their requests' alarms
     needed += PER_MESSAGE[engine] * on_their_way
-    if system.cpu.stalls is not None:
-        needed += (
-            PER_STALL * duration / (system.cpu.stalls.gap.mean + system.cpu.stalls.length.mean)
-        )
+    for spells in (system.cpu.stalls, system.cpu.slowdowns):
+        if spells is not None:
+            needed += PER_SPELL * duration / (spells.gap.mean + spells.length.mean)
     needed += PER_EVENT[engine] * _timed_events(system, kept / copies, duration)
     return needed + PER_RECORD[engine] * kept * keep
 

@@ -40,6 +40,8 @@ from lhsim.models import (
     RateLimit,
     Retention,
     Slow,
+    Slowdown,
+    Slowdowns,
     Stall,
     Stalls,
     System,
@@ -179,6 +181,7 @@ def cpu(mood, _agents):
         "warmth": often(None, built(Warmth, mood)),
         "collection": often(None, built(Collection, mood)),
         "stalls": often(None, built(Stalls, mood)),
+        "slowdowns": often(None, built(Slowdowns, mood)),
     }
 
 
@@ -203,6 +206,14 @@ def collection(mood, _agents):
 
 def stalls(mood, _agents):
     return {"gap": long(mood, zeros=0), "length": st.one_of(short(mood), long(mood))}
+
+
+def slowdowns(mood, _agents):
+    return {
+        "gap": long(mood, zeros=0),
+        "length": st.one_of(short(mood), long(mood)),
+        "factor": st.sampled_from((1.0, 1.7, 2.0)),
+    }
 
 
 def store(mood, _agents):
@@ -305,12 +316,13 @@ def memory(_mood, _agents):
     }
 
 
-def stalls_at_set_times():
-    """Return a few stalls, which may overlap or touch."""
+def faults_at_set_times():
+    """Return a few stalls and slowdowns, which may overlap or touch."""
     times = st.sampled_from((0.0, 3 * TICK, 4 * TICK, 0.25, 0.3, 0.5))
     lengths = st.sampled_from((TICK / 4, TICK, 0.05, 0.25))
-    one = st.builds(Stall, st.sampled_from(("cpu", "store", "store")), times, lengths)
-    return often((), st.lists(one, min_size=1, max_size=3).map(tuple))
+    stall = st.builds(Stall, st.sampled_from(("cpu", "store", "store")), times, lengths)
+    slow = st.builds(Slowdown, times, lengths, st.sampled_from((1.0, 1.5, 2.0)))
+    return often((), st.lists(st.one_of(stall, stall, slow), min_size=1, max_size=4).map(tuple))
 
 
 FIELDS = {
@@ -321,6 +333,7 @@ FIELDS = {
     Warmth: warmth,
     Collection: collection,
     Stalls: stalls,
+    Slowdowns: slowdowns,
     EventStore: store,
     Retention: retention,
     PollingServer: polling,
@@ -396,7 +409,7 @@ def cases(draw, server, moods=MOODS, many=False, fewest=1, **focus):
         part: draw(built(cls, mood, agents, **focus[part](mood) if part in focus else {}))
         for part, cls in parts.items()
     }
-    faults = draw(stalls_at_set_times())
+    faults = draw(faults_at_set_times())
     system = _finite(System(name=name, **built_parts, faults=faults), agents)
     share = draw(st.sampled_from((None, 0.0, 0.125, 0.5)))
     duration = min(draw(st.sampled_from((SAMPLED, 2.0, 3.0))), STEPS / _steps(system, agents))
@@ -464,6 +477,7 @@ def _all_of_the_processor(mood):
         "warmth": built(Warmth, mood),
         "collection": built(Collection, mood),
         "stalls": built(Stalls, mood),
+        "slowdowns": built(Slowdowns, mood),
     }
 
 

@@ -17,7 +17,7 @@ from lhsim.models.workload import START_KINDS, Traffic
 from lhsim.rules import start_time
 from lhsim.simulation.engines import ONLY_WITH_SIMPY
 
-SAMPLE = 30  # cases of each area
+SAMPLE = 40  # cases of each area
 TIES = 10  # in a run: instants with several events
 LOOKS = 40  # at the state of a run
 
@@ -44,7 +44,7 @@ BOTH = {
     "batch of writes that is committed at once": 5,
     "batch of writes that waits": 3,
     "batch of several writes that gives up": 1,
-    "broadcast in a batch of writes": 2,
+    "broadcast in a batch of writes": 1,
     "event removed by count": 10,
     "event removed by age": 10,
     "event of the start removed by age": 5,

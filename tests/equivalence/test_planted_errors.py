@@ -17,6 +17,7 @@ from generators import LONG_RANDOM, SHORT_RANDOM, TICK
 from simpy import Environment
 from simpy.events import NORMAL, URGENT
 
+from lhsim import rules
 from lhsim.distributions import Deterministic, Exponential
 from lhsim.errors import InvariantError
 from lhsim.metrics.account import Outcome
@@ -39,6 +40,8 @@ from lhsim.models import (
     RateLimit,
     Retention,
     Slow,
+    Slowdown,
+    Slowdowns,
     Stall,
     Stalls,
     System,
@@ -107,6 +110,12 @@ TIED = {
     "network": Network(ONE, ONE),
     "cpu": Cpu(**dict.fromkeys(NAMES, Deterministic(TICK / 4)), stalls=Stalls(TWO, HALF)),
     "store": EventStore(HALF, ONE, connections=2, single_writer=True),
+}
+RANDOM_SPELLS = {
+    "cpu": attrs.evolve(RANDOM["cpu"], slowdowns=Slowdowns(LONG_RANDOM[6], LONG_RANDOM[7], 1.7))
+}
+SPELLS = {
+    "cpu": Cpu(**dict.fromkeys(NAMES, Deterministic(TICK / 4)), slowdowns=Slowdowns(TWO, TWO, 2.0))
 }
 ALL_THE_SAME = {
     "workload": Workload(traffic=Closed(None, ONE), start="together"),
@@ -211,6 +220,13 @@ CASES = [
     ),
     Case(push("random", **RANDOM, push=PushServer(**SHORT_SESSIONS)), 6, duration=4.0),
     Case(push("tied", **TIED), 4, duration=2.0),
+    Case(push("slow at times", **TIED | SPELLS), 4, duration=2.0),
+    Case(
+        push("slow at set times", **TIED | SPELLS, faults=(Slowdown(0.5, 0.25, 3.0),)),
+        4,
+        duration=2.0,
+    ),
+    Case(push("slow at random", **RANDOM | RANDOM_SPELLS), 4),
     Case(push("all the same", **ALL_THE_SAME), 5, duration=4.0, drain=1.0),
     Case(
         push(
@@ -1116,6 +1132,49 @@ def stalls_count_as_work(patch):
         return taken
 
     patch.setattr(Loop, "duration", duration)
+
+
+def a_slowdown_begins_after_its_first_instant(patch):
+    def times_as_long(now, starts, factors, first):
+        return factors[first] if first < len(starts) and starts[first] < now else 1.0
+
+    patch.setattr(pauses, "times_as_long", times_as_long)
+
+
+def the_fastest_of_the_slowdowns_that_overlap_counts(patch):
+    def with_slowdowns(starts, ends, factor, others):
+        return rules.with_slowdowns(starts, ends, factor, np.minimum(others, 2.0))
+
+    patch.setattr(pauses, "with_slowdowns", with_slowdowns)
+
+
+def a_slowdown_is_no_work(patch):
+    original = Loop._cost
+
+    def duration(self, demand):
+        slow, self._slow = self._slow, None
+        cost = original(self, demand)
+        self._slow = slow
+        if self._measured_from <= self.env.now < self._measured_to:
+            self.work_time += cost
+        if slow is not None:
+            cost *= slow.times_as_long(self.env.now)
+        return Station.duration(self, cost)
+
+    patch.setattr(Loop, "duration", duration)
+
+
+def a_slow_loop_warms_up_more(patch):
+    original = Loop._cost
+
+    def cost(self, demand):
+        factor = 1.0 if self._slow is None else self._slow.times_as_long(self.env.now)
+        slow, self._slow = self._slow, None
+        found = original(self, factor * demand)
+        self._slow = slow
+        return found
+
+    patch.setattr(Loop, "_cost", cost)
 
 
 def an_agent_is_on_the_next_loop(patch):
@@ -2133,6 +2192,10 @@ SLIPS = [
     a_loop_is_idle_since_the_start_of_its_last_operation,
     a_loop_warms_up_twice_as_fast,
     stalls_count_as_work,
+    a_slowdown_begins_after_its_first_instant,
+    the_fastest_of_the_slowdowns_that_overlap_counts,
+    a_slowdown_is_no_work,
+    a_slow_loop_warms_up_more,
     an_agent_is_on_the_next_loop,
     one_message_more_fits_an_outbound_queue,
     a_message_finds_the_next_connection_open,
@@ -2230,6 +2293,8 @@ NO_STAGES = {
     Purpose.ANSWER,
     Purpose.STALL_GAP,
     Purpose.STALL_LENGTH,
+    Purpose.SLOWDOWN_GAP,
+    Purpose.SLOWDOWN_LENGTH,
     Purpose.SLEEP,
     Purpose.SLOW,
     *LOSSES,
@@ -2269,6 +2334,12 @@ def test_losses_at_the_address_of_the_next_are_found(purpose):
         return uniform(seed, losses, entity, index + (losses == purpose))
 
     assert found(lambda patch: patch.setattr(stage, "uniform", next_uniform)) != []
+
+
+@pytest.mark.parametrize("purposes", ["OF_STALLS", "OF_SLOWDOWNS"])
+def test_a_timeline_drawn_for_another_purpose_is_found(purposes):
+    swapped = getattr(pauses, purposes)[::-1]
+    assert found(lambda patch: patch.setattr(pauses, purposes, swapped)) != []
 
 
 def test_stalls_drawn_from_another_host_are_found():

@@ -25,6 +25,7 @@ from lhsim.models import (
     PollingServer,
     PushServer,
     Retention,
+    Slowdowns,
     Stalls,
     System,
     Warmth,
@@ -147,13 +148,14 @@ def test_periodic_traffic_without_jitter(server):
 
 
 @pytest.mark.parametrize("server", SERVERS)
-@pytest.mark.parametrize("what", ["warmth", "collection", "stalls", "all"])
+@pytest.mark.parametrize("what", ["warmth", "collection", "stalls", "slowdowns", "all"])
 def test_a_processor_whose_costs_depend_on_its_state(server, what):
     parts = {
         "warmth": Warmth((0.0, TICK, 8 * TICK), (0.0, 1.0, 3.0), memory=TICK),
         "collection": Collection(2, ONE),
         # Stalls begin and end at the very times of other events.
         "stalls": Stalls(gap=TWO, length=ONE),
+        "slowdowns": Slowdowns(gap=ONE, length=TWO, factor=2.0),
     }
     chosen = parts if what == "all" else {what: parts[what]}
     for costs, workers in itertools.product(("processor", "all the same", "multiples"), (1, 2)):

@@ -5,7 +5,17 @@ import pytest
 from harness import check, latencies, open_queue
 
 from lhsim.distributions import Deterministic, Exponential, Gamma
-from lhsim.models import Closed, Collection, Cpu, PushServer, Stalls, System, Warmth, Workload
+from lhsim.models import (
+    Closed,
+    Collection,
+    Cpu,
+    PushServer,
+    Slowdowns,
+    Stalls,
+    System,
+    Warmth,
+    Workload,
+)
 from lhsim.simulation import simulate
 
 BASE = 1e-3
@@ -54,6 +64,23 @@ def test_a_saturated_loop_works_while_its_host_is_not_stalled():
         }
 
     theory = {"throughput": 0.8 / (20 * BASE), "working": 0.8, "taken": 1.0}
+    check(observe, theory, within=0.02, replications=16)
+
+
+def test_a_saturated_loop_is_slower_by_the_mean_over_its_operations():
+    """Renewal reward: of the operations, too short to notice a border, each counts one."""
+    slowdowns = Slowdowns(gap=Gamma(0.15, 2.0), length=Exponential(0.1), factor=2.5)
+    system = closed(Cpu(send=Deterministic(BASE / 4), slowdowns=slowdowns))
+
+    def observe(seed):
+        result = run(system, seed, duration=61.0)
+        return {
+            "throughput": result.metrics.messages_per_second,
+            "working": result.metrics.cpu_utilization_percent / 100,
+        }
+
+    # 3/5 of the time at full speed, 2/5 at 1 / 2.5 of it.
+    theory = {"throughput": (0.6 + 0.4 / 2.5) / (BASE / 4), "working": 1.0}
     check(observe, theory, within=0.02, replications=16)
 
 

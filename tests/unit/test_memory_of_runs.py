@@ -17,7 +17,7 @@ from lhsim.models import (
     System,
     Workload,
 )
-from lhsim.models.cpu import Stalls
+from lhsim.models.cpu import Slowdowns, Stalls
 from lhsim.simulation import memory
 
 POLLING = System("polling", workload=Workload(traffic=Poisson(0.1)), polling=PollingServer())
@@ -126,9 +126,15 @@ def test_a_backlog_without_room_ends_the_run(monkeypatch):
         lhsim.simulate(busy, agents=10, engine="compiled")
 
 
-def test_stalls_are_drawn_before_a_run_and_count():
-    stalls = Stalls(Exponential(0.09), Exponential(0.01))
-    stalled = evolve(POLLING, cpu=evolve(POLLING.cpu, stalls=stalls))
+@pytest.mark.parametrize(
+    "spells",
+    [
+        {"stalls": Stalls(Exponential(0.09), Exponential(0.01))},
+        {"slowdowns": Slowdowns(Exponential(0.04), Exponential(0.06), 1.5)},
+    ],
+)
+def test_spells_of_a_host_are_drawn_before_a_run_and_count(spells):
+    with_spells = evolve(POLLING, cpu=evolve(POLLING.cpu, **{"stalls": None} | spells))
     plain = evolve(POLLING, cpu=evolve(POLLING.cpu, stalls=None))
-    estimates = [memory.estimate(s, 2, 1e6, "compiled", keep=False) for s in (plain, stalled)]
-    assert estimates[1] - estimates[0] == pytest.approx(1e7 * memory.PER_STALL)
+    estimates = [memory.estimate(s, 2, 1e6, "compiled", keep=False) for s in (plain, with_spells)]
+    assert estimates[1] - estimates[0] == pytest.approx(1e7 * memory.PER_SPELL)

@@ -19,8 +19,8 @@ from lhsim.rules import (
     is_past,
     other_agent,
     part_inside,
-    pauses,
     rate_schedule,
+    renewals,
     retransmission_delay,
     slopes,
     slowness,
@@ -28,6 +28,8 @@ from lhsim.rules import (
     stretched,
     take_token,
     time_to_next,
+    times_as_long,
+    with_slowdowns,
 )
 from lhsim.streams import uniform
 
@@ -194,9 +196,28 @@ def test_the_first_pause_is_found_from_any_earlier_one():
     assert first_pause(5.0, ends, 2) == 3
 
 
-def test_pauses_alternate_with_gaps_beyond_the_horizon():
+@pytest.mark.parametrize(
+    ("now", "factor"), [(0.5, 1.0), (1.0, 3.0), (1.5, 3.0), (2.0, 1.0), (4.5, 3.0), (6.0, 1.0)]
+)
+def test_an_operation_takes_longer_that_begins_in_a_slowdown(now, factor):
+    starts, ends = np.array([1.0, 4.0]), np.array([2.0, 5.0])
+    factors = np.array([3.0, 3.0])
+    assert times_as_long(now, starts, factors, first_pause(now, ends, 0)) == factor
+
+
+def test_of_slowdowns_that_overlap_the_slowest_counts():
+    starts, ends = np.array([1.0, 4.0]), np.array([2.0, 5.0])
+    others = np.array([[1.5, 4.25, 7.0], [3.0, 4.5, 8.0], [2.0, 1.25, 1.0]])
+    united = with_slowdowns(starts, ends, 1.5, others)
+    expected = [(1.0, 1.5, 1.5), (1.5, 2.0, 2.0), (2.0, 3.0, 2.0), (4.0, 4.25, 1.5),
+                (4.25, 4.5, 1.5), (4.5, 5.0, 1.5)]  # fmt: skip
+    assert united.T.tolist() == [list(one) for one in expected]
+    assert with_slowdowns(starts, ends, 1.5, others[:, :0]).T.tolist() == [[1, 2, 1.5], [4, 5, 1.5]]
+
+
+def test_renewals_alternate_with_gaps_beyond_the_horizon():
     gap, length = Exponential(2.0).table().cells, Exponential(0.5).table().cells
-    starts, ends = pauses(gap, length, 7, 0, 100.0)
+    starts, ends = renewals(gap, length, (24, 25), 7, 0, 100.0)
     borders = np.column_stack([starts, ends]).ravel()
     assert (np.diff(borders) > 0).all()
     assert ends[-2] <= 100.0 < ends[-1]
