@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from itertools import chain
+from itertools import repeat
 
 import numpy as np
 from attrs import frozen
 from scipy.optimize import least_squares
 
-from lhsim.calibration.levels import TINY, Level
+from lhsim.calibration.levels import TINY, Level, figures
 from lhsim.calibration.pauses import pauses, with_pauses
 from lhsim.calibration.points import LEVELS, START, Point, system_at
 from lhsim.models.system import System
 from lhsim.recording import Recording
-from lhsim.replay import at_pace, replay
+from lhsim.replay import replay
 
 ROUNDS = 3  # in which the left-over delay is found
 MOST_STEPS = 15  # of Gauss and Newton
@@ -153,7 +153,7 @@ class Fit:
         needed = sorted({target.level for target in self._targets})
         runs = self._replayed(system, [self._levels[number] for number in needed])
         measures = {
-            number: [run.measures() for run in some]
+            number: [figures(run) for run in some]
             for number, some in zip(needed, runs, strict=True)
         }
         return [
@@ -208,10 +208,8 @@ class Fit:
 
     def _replayed(self, system: System, levels: Sequence[Level]) -> list[list[Recording]]:
         """Return the runs of levels as the system has them, each on a processor of its pace."""
-        manifests = [[run.manifest for run in level.runs] for level in levels]
-        paced = [(at_pace(system, some), len(some)) for some in manifests]
-        there = [one for one, count in paced for _ in range(count)]
-        runs = iter(list(self._map(replay, there, chain.from_iterable(manifests))))
+        manifests = [run.manifest for level in levels for run in level.runs]
+        runs = iter(list(self._map(replay, repeat(system), manifests)))
         self._done += 1
         if self._on_step is not None:
             most = MOST_STEPS * (len(START.values) + 2) + ROUNDS + 3 + SAMPLES + 1

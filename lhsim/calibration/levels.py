@@ -42,6 +42,16 @@ def is_busy(cpu: Sequence[float]) -> bool:
     return float(np.mean(cpu)) >= BUSY
 
 
+def figures(run: Recording) -> dict[str, float]:
+    """Return the measures of a run, and its ``capacity``: messages for a second of the processor.
+
+    A saturated server delivers so many per second; what it costs shows in it at other loads, too.
+    """
+    found = run.measures()
+    cpu = found["cpu"]
+    return found | {"capacity": found["throughput"] / cpu if cpu > 0 else math.nan}
+
+
 @frozen(eq=False)
 class Level:
     """Runs of one load, with different seeds."""
@@ -83,7 +93,7 @@ class Level:
 
     @cached_property
     def _measures(self) -> list[dict[str, float]]:
-        return [run.measures() for run in self.runs]
+        return [figures(run) for run in self.runs]
 
     def values(self, measure: str) -> list[float]:
         """Return a figure of each run."""
@@ -118,7 +128,12 @@ def log_paces(runs: Sequence[Recording]) -> NDArray[np.float64]:
 
     Zeros where it is not known of all of them.
     """
-    paces = [run.manifest.machine.pace for run in runs]
+    return relative_paces([run.manifest for run in runs])
+
+
+def relative_paces(runs: Sequence[Manifest]) -> NDArray[np.float64]:
+    """Return the same of runs that are to be simulated."""
+    paces = [run.mean_pace for run in runs]
     if any(pace is None for pace in paces):
         return np.zeros(len(paces))
     logs = np.log(np.array(paces, float))

@@ -117,6 +117,16 @@ def _lengths(seen: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.concatenate(seen[:enough])
 
 
+def without_pauses(system: System) -> System:
+    """Return a system whose writes do not pause: where most take no time, the others were pauses.
+
+    Those of a template are another server's, and would be taken off those that the runs show.
+    """
+    if float(system.store.write.quantile(np.array([0.5]))[0]) > 0:
+        return system
+    return evolve(system, store=evolve(system.store, write=Deterministic(0.0)))
+
+
 def with_pauses(system: System, found: Pauses | None) -> System:
     """Return a system that has these pauses, besides shorter stalls of its host."""
     if found is None:
@@ -124,10 +134,9 @@ def with_pauses(system: System, found: Pauses | None) -> System:
     values = tuple(np.quantile(found.lengths, LEVELS).tolist())
     length = Quantiles(LEVELS, values)
     if found.per_message > 0:
-        write = system.store.write
-        base = write if float(write.quantile(np.array([0.5]))[0]) > 0 else Deterministic(0.0)
         parts = (1 - found.per_message, found.per_message)
-        store = evolve(system.store, write=Mixture(parts, (base, length)))
+        write = Mixture(parts, (system.store.write, length))
+        store = evolve(system.store, write=write)
         system = evolve(system, store=store)
     if found.per_second > 0:
         stalls = _together(system.cpu.stalls, found.per_second, length)

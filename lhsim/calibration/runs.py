@@ -1,10 +1,11 @@
 """From recordings to a system: least squares between live runs and their simulations.
 
 What is compared is what can tell the unknowns (`lhsim.calibration.points`): the processor's time
-and the median of the store's round trip, or of a push, where the server keeps up; the throughput
-where it does not. A template, a system of the same architecture, stands in for what the runs cannot
-tell, with a wide prior. Then the delay gets the distribution that is left over: what the quantiles
-of the live times have more than those of the simulated ones, where the server keeps up.
+and the median of the store's round trip, or of a push, where the server keeps up; the messages for
+a second of the processor where it does not. A template, a system of the same architecture, stands
+in for what the runs cannot tell, with a wide prior. Then the delay gets the distribution that is
+left over: what the quantiles of the live times have more than those of the simulated ones, where
+the server keeps up.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from lhsim.calibration.components import provenance, with_components
 from lhsim.calibration.fit import Fit, OnStep, Target, generator_of_samples, timed
 from lhsim.calibration.levels import BUSY, Level, expected_spread, levels, spread
 from lhsim.calibration.memory import FittedMemory, fitted_memory
-from lhsim.calibration.pauses import short_stalls
+from lhsim.calibration.pauses import short_stalls, without_pauses
 from lhsim.calibration.points import OF_MESSAGES, OF_REQUESTS, Point
+from lhsim.calibration.slowdowns import slowdowns
 from lhsim.distributions import Fit as Fitted
 from lhsim.errors import InputError
 from lhsim.library import load_system
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CPU_ERROR = 0.03  # relative, at least: that of a run's processor time
-THROUGHPUT_ERROR = 0.02  # likewise
 # The further the load is beyond the capacity, the less the first seconds say about it: a model that
 # was right at all other loads missed 1.8 times the capacity by a quarter.
 OVERLOAD_ERROR = 0.4
@@ -187,6 +188,12 @@ def calibrate(
     draws = draws + generator.multivariate_normal(np.zeros(len(PARTS)), moved, len(draws))
     calibration = _calibration(found, point, draws, targets, simulated)
     parameters = {**calibration.parameters, **provenance(components or {})}
+    spells = slowdowns([run.manifest for level in found for run in level.runs])
+    if spells is not None:
+        system = evolve(system, cpu=evolve(system.cpu, slowdowns=spells))
+        parameters["cpu.slowdowns"] = Provenance(
+            "pace of the core", sum(len(x.runs) for x in found)
+        )
     memory = fitted_memory(system.memory, found)
     if memory is not None:
         parameters["memory"] = memory.provenance
@@ -243,8 +250,8 @@ def _template(found: Sequence[Level], template: System | None) -> System:
             if path in manifest.server:
                 value = manifest.server[path]
                 system = changed(system, path, int(value) if is_whole(system, path) else value)
-    cpu = evolve(system.cpu, stalls=short_stalls(found))
-    return evolve(system, cpu=cpu, calibration=Calibration(pace=_pace(found)))
+    cpu = evolve(system.cpu, stalls=short_stalls(found), slowdowns=None)
+    return evolve(without_pauses(system), cpu=cpu, calibration=Calibration(pace=_pace(found)))
 
 
 def _pace(found: Sequence[Level]) -> float | None:
@@ -257,11 +264,10 @@ def _pace(found: Sequence[Level]) -> float | None:
 def _targets(found: Sequence[Level]) -> Iterable[Target]:
     for number, level in enumerate(found):
         if level.saturated:
-            error = THROUGHPUT_ERROR + OVERLOAD_ERROR * _overload(level)
-            yield _target(found, number, "throughput", error)
-        if not level.falls_behind:  # where it does, all of the processor says nothing
+            # Not the throughput: as long as a simulation keeps up, its costs do not move that.
+            yield _target(found, number, "capacity", CPU_ERROR + OVERLOAD_ERROR * _overload(level))
+        else:
             yield _target(found, number, "cpu", CPU_ERROR)
-        if not level.saturated:
             yield _target(found, number, f"{timed(level)}_p50", _median_error(level))
 
 

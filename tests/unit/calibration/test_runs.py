@@ -211,17 +211,19 @@ def test_doubtful_runs_are_left_out_where_others_have_their_load(pair):
     )
 
 
-def test_a_busy_level_that_delivers_keeps_its_processor_time(pair):
+def test_a_busy_level_that_delivers_is_saturated(pair):
     busy = [with_cpu(run, 0.96) for run in pair]
     other = [replay(lhsim.load_system("push"), manifest("push", 60, 1.0, 1))]
     found = calibrate([*busy, *other])
     assert [level.saturated for level in found.levels] == [True, False]
-    assert [t.measure for t in found.targets if t.level == 0] == ["throughput", "cpu"]
+    (target,) = (t for t in found.targets if t.level == 0)
+    throughput = np.mean([run.measures()["throughput"] for run in busy])
+    assert (target.measure, target.live) == ("capacity", pytest.approx(throughput / 0.96, rel=0.01))
 
 
-def test_a_level_that_falls_behind_has_its_throughput_alone(calibrated):
+def test_a_saturated_level_has_its_capacity_alone(calibrated):
     last = len(calibrated[1].levels) - 1
-    assert [t.measure for t in calibrated[1].targets if t.level == last] == ["throughput"]
+    assert [t.measure for t in calibrated[1].targets if t.level == last] == ["capacity"]
 
 
 def test_each_run_of_a_level_is_simulated_under_its_own_seed(pair):
