@@ -33,6 +33,7 @@ from lhsim.metrics.alerts import (
     of_minute,
     success_percent,
 )
+from lhsim.models.faults import Slowdown
 from lhsim.models.workload import Workload
 from lhsim.report.notebook import card
 from lhsim.units import Seconds
@@ -66,7 +67,10 @@ class Machine:
     stalls_per_s: float | None = None  # of more than 1 ms, by a spin probe [1/s]
     stall_lengths: tuple[Seconds, ...] = ()  # that the probe saw [s]
     stolen: float | None = None  # part of the processors' time that the host took
-    pace: float | None = None  # of the server's core: a piece of work took so long [s]
+    pace: Seconds | None = (
+        None  # of the server's core at its best: a piece of work took so long [s]
+    )
+    slowdowns: tuple[Slowdown, ...] = ()  # of that core in the run
     lag_p50: float | None = None  # of the driver: sent less intended [s]
     lag_p99: float | None = None  # [s]
 
@@ -92,6 +96,14 @@ class Manifest:
     def end(self) -> float:
         """The end of the run, drain included [s]."""
         return self.warmup + self.duration + self.drain
+
+    @property
+    def mean_pace(self) -> float | None:
+        """The pace of the server's core in the mean over the run [s]; None where it is unknown."""
+        if self.machine.pace is None:
+            return None
+        longer = math.fsum(one.duration * (one.factor - 1) for one in self.machine.slowdowns)
+        return self.machine.pace * (1 + longer / self.end)
 
     @property
     def offered_load(self) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from attrs import evolve
@@ -11,12 +9,15 @@ from attrs import evolve
 from lhsim.errors import InputError
 from lhsim.models.system import System
 from lhsim.models.workload import ZERO
-from lhsim.recording import Manifest, Recording, check_modelled
+from lhsim.recording import Machine, Manifest, Recording, check_modelled
 from lhsim.simulation import Result, simulate
 
 
 def replay(system: System, manifest: Manifest, seed: int | None = None) -> Recording:
     """Simulate a system under the workload of a run, with all agents connected before.
+
+    Where the pace of the processor is known of both, it is as fast as in the run, and slow when it
+    was slow then.
 
     Parameters
     ----------
@@ -37,6 +38,7 @@ def replay(system: System, manifest: Manifest, seed: int | None = None) -> Recor
         problem = f"is a {system.architecture} server"
         allowed = f"one of the run's architecture, {manifest.architecture}"
         raise InputError(problem, source=system.name, allowed=allowed)
+    system = _at_pace(system, manifest.machine)
     system = evolve(
         system, workload=manifest.workload, cpu=evolve(system.cpu, connect=ZERO), calibration=None
     )
@@ -52,14 +54,13 @@ def replay(system: System, manifest: Manifest, seed: int | None = None) -> Recor
     return recorded(system, result, manifest)
 
 
-def at_pace(system: System, manifests: Sequence[Manifest]) -> System:
-    """Return a system on a processor of the mean pace of some runs, where all paces are known."""
+def _at_pace(system: System, machine: Machine) -> System:
+    """Return a system on the processor of a run; as it is where the pace of one is not known."""
     own = system.calibration.pace if system.calibration is not None else None
-    paces = [manifest.machine.pace for manifest in manifests]
-    known = [pace for pace in paces if pace is not None]
-    if own is None or not known or len(known) < len(paces):
+    if own is None or machine.pace is None:
         return system
-    return evolve(system, cpu=system.cpu.slower(sum(known) / len(known) / own))
+    cpu = evolve(system.cpu.slower(machine.pace / own), slowdowns=None)
+    return evolve(system, cpu=cpu, faults=(*system.faults, *machine.slowdowns))
 
 
 def recorded(system: System, result: Result, manifest: Manifest) -> Recording:

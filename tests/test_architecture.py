@@ -35,14 +35,14 @@ FLOORS = (
 # The descriptions of systems: a process is no business of the other engine.
 DESCRIPTIONS = {"lhsim.models", "lhsim.models.faults", "lhsim.models.workload"}
 WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}
-PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": WORKLOADS}
+PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": WORKLOADS | {"lhsim.models.faults"}}
 ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}
 HELD_TO_LESS = {
     "theory": {"errors", "checks"},  # an oracle shares nothing with what it is held against
     "analysis": ARRAYS_ONLY,
     "metrics": ARRAYS_ONLY | {"analysis"},
     "report": ARRAYS_ONLY | {"analysis"},
-    # It knows no simulation, but what the agents do, and how a run is kept.
+    # It knows no simulation, but what agents do, what a machine does, and how a run is kept.
     "live": FLOORS[0] | {"distributions", "parameters", "metrics", "models", "recording"},
 }
 UNITS = set[str]().union(*FLOORS)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from itertools import cycle, islice
 
 import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
+from lhsim.calibration.levels import relative_paces
 from lhsim.crosscheck.metrics import QUANTILES, RATES, TIMES
-from lhsim.models.system import System
+from lhsim.models.system import Calibration, System
 from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Manifest, Recording
-from lhsim.replay import at_pace, replay
+from lhsim.replay import replay
 
 Floats = NDArray[np.float64]
 MOST_TIMES = 2000  # of a run that are kept, evenly spaced by rank
@@ -28,7 +30,7 @@ class Figures:
     measures: dict[str, float]  # as in `Recording.measures`
     offered: float  # messages that were to be sent in the window [1/s]
     times: dict[str, Floats] = field(repr=False)  # sorted [s], by `TIMES`
-    slower: float = 0.0  # the processor, than in the mean of the level's runs, as a logarithm
+    slower: float = 0.0  # the processor, than in the mean of the level's live runs, as a logarithm
 
     def logarithm(self, metric: str) -> float:
         """Return the logarithm of a figure; NaN where it was not measured or is 0."""
@@ -67,19 +69,20 @@ def simulated(
     draws of a simulation follow from one seed, so that others are needed to see its noise: they
     stand for further live runs. Samples of the parameters run under the same seeds as the system
     itself, so that the ratio within a pair shows what the parameters do, and little of the noise.
-    `on_run` is called after each run.
+    All run on the processors of the live runs, in turn. `on_run` is called after each run.
     """
-    system = at_pace(system, manifests)
-    seeds = _seeds(manifests, runs, seed)
-    samples = [evolve(one, calibration=None) for one in samples_of(system)]
+    pace = None if system.calibration is None else Calibration(pace=system.calibration.pace)
+    samples = [evolve(one, calibration=pace) for one in samples_of(system)]
     chosen = [samples[k * len(samples) // runs] for k in range(runs)] if samples else []
-    tasks = [(system, manifests[0], s) for s in seeds]
-    tasks += [(one, manifests[0], s) for one, s in zip(chosen, seeds, strict=False)]
+    there = list(zip(manifests, relative_paces(manifests).tolist(), strict=True))
+    under = list(zip(islice(cycle(there), runs), _seeds(manifests, runs, seed), strict=True))
+    tasks = [(system, *where, s) for where, s in under]
+    tasks += [(one, *where, s) for one, (where, s) in zip(chosen, under, strict=False)]
     found = []
     for one in _each(_simulate, tasks, executor):
         found.append(one)
         on_run()
-    return Simulated(tuple(found[: len(seeds)]), tuple(found[len(seeds) :]))
+    return Simulated(tuple(found[:runs]), tuple(found[runs:]))
 
 
 def jackknife(run: Recording, metric: str) -> float:
@@ -104,8 +107,8 @@ def jackknife(run: Recording, metric: str) -> float:
     return float((BATCHES - 1) / BATCHES * ((logs - logs.mean()) ** 2).sum())
 
 
-def _simulate(system: System, manifest: Manifest, seed: int) -> Figures:
-    return figures(replay(system, manifest, seed))
+def _simulate(system: System, manifest: Manifest, slower: float, seed: int) -> Figures:
+    return figures(replay(system, manifest, seed), slower)
 
 
 def _each(

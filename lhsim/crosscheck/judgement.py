@@ -153,13 +153,13 @@ def sides(
 ) -> Sides | None:
     """Return the logarithms of a metric; None where a run does not have it.
 
-    One that follows the processor's pace is moved to the mean pace of the live runs, at which all
-    simulated ones are. `miss` is the logarithm by which the model missed it where it was
-    calibrated.
+    One that follows the processor's pace is moved to the mean pace of the live runs. `miss` is the
+    logarithm by which the model missed it where it was calibrated.
     """
-    ours = np.array([run.logarithm(metric) - paced * run.slower for run in live])
-    nominal = np.array([run.logarithm(metric) for run in simulated.nominal])
-    sampled = np.array([run.logarithm(metric) for run in simulated.sampled])
+    ours, nominal, sampled = (
+        np.array([run.logarithm(metric) - paced * run.slower for run in some])
+        for some in (live, simulated.nominal, simulated.sampled)
+    )
     if np.isnan(ours).any() or np.isnan(nominal).any() or np.isnan(sampled).any():
         return None
     offered = np.log([run.offered for run in live])

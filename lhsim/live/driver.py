@@ -30,8 +30,10 @@ from lhsim.live import counters, probe
 from lhsim.live.agents import Seen, Share
 from lhsim.live.client import BridgeClient
 from lhsim.live.mcp.protocol import LONGEST_MESSAGE, MODES, Era
+from lhsim.live.pace import keep_pace, slowdowns
 from lhsim.live.work import work
 from lhsim.live.workers import spawned
+from lhsim.models.faults import Slowdown
 from lhsim.models.schedule import Schedule, schedule
 from lhsim.models.workload import Workload, check_count
 from lhsim.recording import ARCHITECTURES, Architecture, Machine, Manifest, Recording
@@ -163,7 +165,7 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
     count = min(load.processes, load.agents)
     shares = [(_share(load, planned, name, part),) for part in range(count)]
     cores = [] if load.server_core is None else [(load.server_core,)]
-    with spawned(work, shares) as pipes, spawned(probe.keep_pace, cores) as paces:
+    with spawned(work, shares) as pipes, spawned(keep_pace, cores) as paces:
         _connected(load, pipes)
         start = time.monotonic() + LEAD
         host_before = probe.stolen()
@@ -179,10 +181,12 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
                 raise
             counted = watching.result()
         host_after = probe.stolen()
-        pace = _pace(paces)
+        paced = _pace(paces, start)
     stalls = (before, probe.spin(load.spin))
     messages = _messages(planned, seen)
-    machine = evolve(_machine(stalls, (host_before, host_after), messages), pace=pace)
+    machine = _machine(stalls, (host_before, host_after), messages)
+    if paced is not None:
+        machine = evolve(machine, pace=paced[0], slowdowns=paced[1])
     manifest = Manifest(
         architecture=load.architecture,
         agents=load.agents,
@@ -245,11 +249,16 @@ def _receive(pipe: Connection, length: float) -> Seen:
     return seen
 
 
-def _pace(paces: list[Connection]) -> float | None:
+def _pace(paces: list[Connection], start: float) -> tuple[float, tuple[Slowdown, ...]] | None:
+    """Return the pace of the server's core, and its slowdowns, from the start of the run on."""
     for pipe in paces:
         pipe.send(None)
     found = [_take(pipe) for pipe in paces]
-    return found[0] if found and isinstance(found[0], float) else None
+    if not found or not isinstance(found[0], np.ndarray):
+        return None
+    times, seconds = found[0]
+    inside = times >= start
+    return slowdowns(times[inside] - start, seconds[inside]) if inside.any() else None
 
 
 def _take(pipe: Connection) -> object:

@@ -6,15 +6,12 @@ import os
 import platform
 import resource
 import time
-from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from attrs import frozen
 
 STALL = 1e-3  # a gap that counts as a stall [s]
 MOST_KEPT = 1000  # lengths of stalls
-PACE_EVERY = 0.01  # [s]
 _STAT = Path("/proc/stat")
 
 
@@ -68,24 +65,3 @@ def host() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     return f"{system}, {cores} cores, Python {platform.python_version()}"
-
-
-def keep_pace(core: int, pipe: Connection) -> None:
-    """Measure the pace of a core until told to stop; then send it, the time of a piece of work [s].
-
-    Two processors of a virtual machine, or of two, may be threads of one core, each of which is up
-    to twice as slow while the other is busy. Nothing counts that as stolen time, and a server's
-    costs move with it. The piece is Python's own work, of some 40 us every 10 ms: done twice, since
-    the first of them finds its caches cold. Only time on the processor counts.
-    """
-    with suppress(OSError):  # in a container that core may be another's; what is told is then None
-        os.sched_setaffinity(0, [core])
-    there = os.sched_getaffinity(0) == {core}
-    piece = bytes(range(256)) * 8
-    times = []
-    while not pipe.poll(PACE_EVERY):
-        sorted(piece)
-        before = time.thread_time()
-        sorted(piece)
-        times.append(time.thread_time() - before)
-    pipe.send(sum(times) / len(times) if times and there else None)
