@@ -59,8 +59,11 @@ def _at_pace(system: System, machine: Machine) -> System:
     own = system.calibration.pace if system.calibration is not None else None
     if own is None or machine.pace is None:
         return system
-    cpu = evolve(system.cpu.slower(machine.pace / own), slowdowns=None)
-    return evolve(system, cpu=cpu, faults=(*system.faults, *machine.slowdowns))
+    assert system.calibration is not None
+    follows = system.calibration.follows
+    cpu = evolve(system.cpu.slower((machine.pace / own) ** follows), slowdowns=None)
+    spells = (evolve(spell, factor=spell.factor**follows) for spell in machine.slowdowns)
+    return evolve(system, cpu=cpu, faults=(*system.faults, *spells))
 
 
 def recorded(system: System, result: Result, manifest: Manifest) -> Recording:

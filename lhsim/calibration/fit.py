@@ -15,7 +15,7 @@ import numpy as np
 from attrs import frozen
 from scipy.optimize import least_squares
 
-from lhsim.calibration.levels import TINY, Level, figures
+from lhsim.calibration.levels import TINY, Level, figures, timed
 from lhsim.calibration.pauses import pauses, with_pauses
 from lhsim.calibration.points import LEVELS, START, Point, system_at
 from lhsim.models.system import System
@@ -220,11 +220,6 @@ class Fit:
 def generator_of_samples() -> np.random.Generator:
     """Return what draws samples of the unknowns: the same for the same runs."""
     return np.random.Generator(np.random.Philox(SAMPLES_SEED))
-
-
-def timed(level: Level) -> str:
-    """Return whose quantiles tell the delay: polling's latency is that of the sleep."""
-    return "store" if level.manifest.architecture == "polling" else "latency"
 
 
 def _quantiles(runs: Sequence[Recording], what: str) -> np.ndarray:

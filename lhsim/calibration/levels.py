@@ -104,6 +104,11 @@ class Level:
         return float(np.mean(self.values(measure)))
 
 
+def timed(level: Level) -> str:
+    """Return whose quantiles tell the delay: polling's latency is that of the sleep."""
+    return "store" if level.manifest.architecture == "polling" else "latency"
+
+
 def levels(runs: Iterable[Recording]) -> list[Level]:
     """Return the levels that runs make up, by increasing load.
 
@@ -123,34 +128,38 @@ def levels(runs: Iterable[Recording]) -> list[Level]:
     return sorted(found, key=lambda level: (level.manifest.offered_load, level.manifest.agents))
 
 
-def log_paces(runs: Sequence[Recording]) -> NDArray[np.float64]:
-    """Return how much slower the processor was in each run than in their mean, as logarithms.
+def log_paces(runs: Sequence[Manifest], follows: float = 1.0) -> NDArray[np.float64]:
+    """Return how much slower a server was in each run than in their mean, as logarithms.
 
-    Zeros where it is not known of all of them.
+    Zeros where the pace of the processor is not known of all of them.
+
+    Parameters
+    ----------
+    runs
+        Of one load.
+    follows
+        The power with which the costs of the server follow the pace.
     """
-    return relative_paces([run.manifest for run in runs])
-
-
-def relative_paces(runs: Sequence[Manifest]) -> NDArray[np.float64]:
-    """Return the same of runs that are to be simulated."""
     paces = [run.mean_pace for run in runs]
     if any(pace is None for pace in paces):
         return np.zeros(len(paces))
     logs = np.log(np.array(paces, float))
-    return np.asarray(logs - logs.mean())
+    return np.asarray(follows * (logs - logs.mean()))
 
 
-def spread(some: Sequence[Level], measure: str) -> float:
+def spread(some: Sequence[Level], measure: str, follows: float = 1.0) -> float:
     """Return the standard deviation of the logarithm of a figure from run to run, pooled.
 
-    The figure grows with the pace of the processor, which is no part of the spread. NaN where no
-    unsaturated level has two runs.
+    The figure grows with the pace of the processor, to the power `follows`, which is no part of the
+    spread. NaN where no unsaturated level has two runs.
     """
-    squares, freedom = _squares(some, measure)
+    squares, freedom = _squares(some, measure, follows)
     return math.sqrt(squares / freedom) if freedom else math.nan
 
 
-def expected_spread(some: Sequence[Level], measure: str, usual: float) -> float:
+def expected_spread(
+    some: Sequence[Level], measure: str, usual: float, follows: float = 1.0
+) -> float:
     """Return the standard deviation that a run to come has, from few that were seen.
 
     It is that of Student's distribution, the predictive one of a normal with an unknown variance
@@ -165,18 +174,21 @@ def expected_spread(some: Sequence[Level], measure: str, usual: float) -> float:
         The figure.
     usual
         The standard deviation of its logarithm that is expected beforehand.
+    follows
+        As in `spread`.
     """
-    squares, freedom = _squares(some, measure)
+    squares, freedom = _squares(some, measure, follows)
     whole = PRIOR_FREEDOM + freedom
     variance = (PRIOR_FREEDOM * usual**2 + squares) / whole
     return math.sqrt(variance * whole / (whole - 2))
 
 
-def _squares(some: Sequence[Level], measure: str) -> tuple[float, int]:
+def _squares(some: Sequence[Level], measure: str, follows: float) -> tuple[float, int]:
     """Return the sum of squared deviations within unsaturated levels, and its freedom."""
     squares, freedom = 0.0, 0
     for level in some:
-        logs = np.log(np.maximum(level.values(measure), TINY)) - log_paces(level.runs)
+        paces = log_paces([run.manifest for run in level.runs], follows)
+        logs = np.log(np.maximum(level.values(measure), TINY)) - paces
         if len(logs) > 1 and not level.saturated:
             squares += float(((logs - logs.mean()) ** 2).sum())
             freedom += len(logs) - 1

@@ -21,12 +21,12 @@ import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim.calibration.components import provenance, with_components
-from lhsim.calibration.fit import Fit, OnStep, Target, generator_of_samples, timed
-from lhsim.calibration.levels import BUSY, Level, expected_spread, levels, spread
+from lhsim.calibration.fit import Fit, OnStep, Target, generator_of_samples
+from lhsim.calibration.levels import BUSY, Level, expected_spread, levels, spread, timed
 from lhsim.calibration.memory import FittedMemory, fitted_memory
 from lhsim.calibration.pauses import short_stalls, without_pauses
 from lhsim.calibration.points import OF_MESSAGES, OF_REQUESTS, Point
-from lhsim.calibration.slowdowns import slowdowns
+from lhsim.calibration.slowdowns import follows, slowdowns
 from lhsim.distributions import Fit as Fitted
 from lhsim.errors import InputError
 from lhsim.library import load_system
@@ -44,6 +44,7 @@ CPU_ERROR = 0.03  # relative, at least: that of a run's processor time
 # was right at all other loads missed 1.8 times the capacity by a quarter.
 OVERLOAD_ERROR = 0.4
 MEDIAN_ERROR = 0.10  # likewise
+PACE_ERROR = 0.5  # part of what a processor is off its usual pace that a server may not follow
 PARTS = ("messages", "requests", "excess", "gap", "delay", "memory")
 ALIKE = 0.95  # correlation beyond which two unknowns cannot be told apart
 
@@ -172,7 +173,8 @@ def calibrate(
     found = [level.trusted() for level in given]
     _check(found)
     template = with_components(_template(found, template), components or {})
-    targets = tuple(_targets(found))
+    known = template.calibration or Calibration()
+    targets = tuple(_targets(found, known))
     fit = Fit(template, found, targets, executor, on_step)
     solution = fit.solve()
     point = solution.point
@@ -183,12 +185,12 @@ def calibrate(
     draws = fit.draws(solution, generator)
     # Of the fit: what moves between runs is no part of that.
     alike = tuple(indistinct(PARTS, solution.covariance))
-    moved = _between_runs(found)
+    moved = _between_runs(found, known.follows)
     covariance = solution.covariance + moved
     draws = draws + generator.multivariate_normal(np.zeros(len(PARTS)), moved, len(draws))
-    calibration = _calibration(found, point, draws, targets, simulated)
+    calibration = _calibration(found, known, point, draws, targets, simulated)
     parameters = {**calibration.parameters, **provenance(components or {})}
-    spells = slowdowns([run.manifest for level in found for run in level.runs])
+    spells = slowdowns([run.manifest for level in found for run in level.runs], known.follows)
     if spells is not None:
         system = evolve(system, cpu=evolve(system.cpu, slowdowns=spells))
         parameters["cpu.slowdowns"] = Provenance(
@@ -251,24 +253,31 @@ def _template(found: Sequence[Level], template: System | None) -> System:
                 value = manifest.server[path]
                 system = changed(system, path, int(value) if is_whole(system, path) else value)
     cpu = evolve(system.cpu, stalls=short_stalls(found), slowdowns=None)
-    return evolve(without_pauses(system), cpu=cpu, calibration=Calibration(pace=_pace(found)))
+    return evolve(without_pauses(system), cpu=cpu, calibration=_of_pace(found))
 
 
-def _pace(found: Sequence[Level]) -> float | None:
-    """Return the mean pace of the processor over the runs [s]; None where it was not measured."""
+def _of_pace(found: Sequence[Level]) -> Calibration:
+    """Return what the runs tell of the pace of the processor; nothing where it was not measured."""
     paces = [run.manifest.machine.pace for level in found for run in level.runs]
     known = [pace for pace in paces if pace is not None]
-    return float(np.mean(known)) if len(known) == len(paces) else None
+    if len(known) < len(paces):
+        return Calibration()
+    return Calibration(pace=float(np.mean(known)), follows=follows(found))
 
 
-def _targets(found: Sequence[Level]) -> Iterable[Target]:
+def _targets(found: Sequence[Level], known: Calibration) -> Iterable[Target]:
+    """Yield what the simulation should have, as far as the pace of the processor is `known`."""
     for number, level in enumerate(found):
         if level.saturated:
             # Not the throughput: as long as a simulation keeps up, its costs do not move that.
-            yield _target(found, number, "capacity", CPU_ERROR + OVERLOAD_ERROR * _overload(level))
+            least = {"capacity": CPU_ERROR + OVERLOAD_ERROR * _overload(level)}
         else:
-            yield _target(found, number, "cpu", CPU_ERROR)
-            yield _target(found, number, f"{timed(level)}_p50", _median_error(level))
+            least = {"cpu": CPU_ERROR, f"{timed(level)}_p50": _median_error(level)}
+        for measure, error in least.items():
+            seen = spread(found, measure, known.follows)
+            own = 0.0 if math.isnan(seen) else seen / math.sqrt(len(level.runs))
+            whole = math.hypot(max(error, own), PACE_ERROR * _off_pace(level, known))
+            yield Target(number, measure, level.mean(measure), whole)
 
 
 def _median_error(level: Level) -> float:
@@ -285,23 +294,26 @@ def _overload(level: Level) -> float:
     return max(0.0, math.log(level.manifest.offered_load / level.mean("throughput")))
 
 
-def _target(found: Sequence[Level], number: int, measure: str, least: float) -> Target:
-    level, seen = found[number], spread(found, measure)
-    own = 0.0 if math.isnan(seen) else seen / math.sqrt(len(level.runs))
-    return Target(number, measure, level.mean(measure), max(least, own))
+def _off_pace(level: Level, known: Calibration) -> float:
+    """Return how far the processor was from its usual pace, as a logarithm; 0 where unknown."""
+    paces = [run.manifest.machine.pace for run in level.runs]
+    own = known.pace
+    if own is None:
+        return 0.0
+    return abs(float(np.mean([math.log(pace / own) for pace in paces if pace is not None])))
 
 
 # --- uncertainty ---------------------------------------------------------------------------------
 
 
-def _between_runs(found: Sequence[Level]) -> np.ndarray:
+def _between_runs(found: Sequence[Level], follows: float) -> np.ndarray:
     """Return what the unknowns move from run to run, as variances of their logarithms.
 
     A prediction is of one run, on a day like any other: how far the processor's time moves between
     runs is a part of its uncertainty that no number of runs takes away.
     """
-    cpu = expected_spread(found, "cpu", CPU_ERROR)
-    delay = expected_spread(found, f"{timed(found[0])}_p50", MEDIAN_ERROR)
+    cpu = expected_spread(found, "cpu", CPU_ERROR, follows)
+    delay = expected_spread(found, f"{timed(found[0])}_p50", MEDIAN_ERROR, follows)
     moved = np.zeros((len(PARTS), len(PARTS)))
     moved[:2, :2] = cpu**2  # all costs move together
     moved[4, 4] = delay**2
@@ -320,6 +332,7 @@ def indistinct(names: Sequence[str], covariance: np.ndarray) -> Iterable[tuple[s
 
 def _calibration(
     found: Sequence[Level],
+    known: Calibration,
     point: Point,
     draws: np.ndarray,
     targets: Sequence[Target],
@@ -332,10 +345,10 @@ def _calibration(
     ]
     fit = f"least squares; the {len(targets)} targets are missed by at most {max(misses):.0%}"
     architecture = manifests[0].architecture
-    return Calibration(
+    return evolve(
+        known,
         source=f"{runs} live runs at {len(found)} loads, by lhsim.calibration",
         host=manifests[0].machine.host,
-        pace=_pace(found),
         date=datetime.now(UTC).date().isoformat(),
         agents=(min(m.agents for m in manifests), max(m.agents for m in manifests)),
         messages_per_second=(

@@ -43,7 +43,7 @@ from lhsim.crosscheck.metrics import (
     shows_service,
 )
 from lhsim.errors import InputError
-from lhsim.models.system import System
+from lhsim.models.system import Calibration, System
 from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Recording
 from lhsim.report.notebook import card
@@ -211,7 +211,7 @@ def crosscheck(
         chosen, flags, note = _trusted(level)
         notes += note
         manifests = [run.manifest for run in chosen.runs]
-        paces = log_paces(chosen.runs).tolist()
+        paces = log_paces(manifests, (system.calibration or Calibration()).follows).tolist()
         live = tuple(figures(run, slower) for run, slower in zip(chosen.runs, paces, strict=True))
         if not all(run.offered for run in live):
             allowed = "runs with messages in their window"

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
-from lhsim.calibration.levels import relative_paces
+from lhsim.calibration.levels import log_paces
 from lhsim.crosscheck.metrics import QUANTILES, RATES, TIMES
 from lhsim.models.system import Calibration, System
 from lhsim.planning.uncertainty import samples_of
@@ -71,10 +71,11 @@ def simulated(
     itself, so that the ratio within a pair shows what the parameters do, and little of the noise.
     All run on the processors of the live runs, in turn. `on_run` is called after each run.
     """
-    pace = None if system.calibration is None else Calibration(pace=system.calibration.pace)
-    samples = [evolve(one, calibration=pace) for one in samples_of(system)]
+    known = system.calibration or Calibration()
+    bare = Calibration(pace=known.pace, follows=known.follows)
+    samples = [evolve(one, calibration=bare) for one in samples_of(system)]
     chosen = [samples[k * len(samples) // runs] for k in range(runs)] if samples else []
-    there = list(zip(manifests, relative_paces(manifests).tolist(), strict=True))
+    there = list(zip(manifests, log_paces(manifests, known.follows).tolist(), strict=True))
     under = list(zip(islice(cycle(there), runs), _seeds(manifests, runs, seed), strict=True))
     tasks = [(system, *where, s) for where, s in under]
     tasks += [(one, *where, s) for one, (where, s) in zip(chosen, under, strict=False)]

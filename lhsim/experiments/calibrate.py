@@ -203,7 +203,7 @@ def _write(given: dict[str, Any], system: System, figures: dict[str, Any]) -> No
 def _plotted(found: Calibrated) -> dict[str, Any]:
     """Return a figure for each level at which the server keeps up."""
     from lhsim.analysis.overlays import overlay_plot  # noqa: PLC0415 - imports matplotlib
-    from lhsim.calibration.fit import timed  # noqa: PLC0415
+    from lhsim.calibration.levels import timed  # noqa: PLC0415
     from lhsim.replay import replay  # noqa: PLC0415
 
     figures = {}

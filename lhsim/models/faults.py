@@ -48,7 +48,7 @@ class Slowdown(Fault):
 
     at: Seconds = field(validator=non_negative)  # [s]
     duration: Seconds = field(validator=positive)  # [s]
-    factor: float = field(validator=at_least(1))
+    factor: float = field(validator=at_least(1))  # times as long
 
 
 @frozen(slots=False)

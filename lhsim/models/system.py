@@ -6,7 +6,7 @@ import math
 
 from attrs import Factory, evolve, field, frozen
 
-from lhsim.checks import whole
+from lhsim.checks import whole, within
 from lhsim.errors import InputError
 from lhsim.models import paths
 from lhsim.models.cpu import Cpu
@@ -42,6 +42,7 @@ class Calibration:
     agents: tuple[float, ...] | None = None  # from, to
     messages_per_second: tuple[float, ...] | None = None  # from, to [1/s]
     pace: Seconds | None = None  # of the processor then (`lhsim.recording.Machine.pace`) [s]
+    follows: float = field(default=1.0, validator=within(0, 2))  # power of a pace that costs have
     parameters: dict[str, Provenance] = Factory(dict)  # by the path of the parameter
     # Joint samples of uncertain parameters, by path: the k-th numbers of all belong together.
     # A path with a star holds factors of what is there (`lhsim.models.paths`).

@@ -168,7 +168,7 @@ class _Campaign:
     @property
     def _costs(self) -> list[Cost]:
         """What a message costs at the loads so far, on a processor of their mean pace."""
-        slower = np.exp(log_paces(self.calibration))
+        slower = np.exp(log_paces([run.manifest for run in self.calibration]))
         figures = [run.measures() for run in self.calibration]
         if not all(one["cpu"] > 0 and one["throughput"] > 0 for one in figures):
             raise InputError("delivers nothing, or does not say what it uses", source="the bridge")
