@@ -13,7 +13,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
@@ -22,7 +22,9 @@ from websockets.exceptions import WebSocketException
 
 from lhsim.live.client import BridgeError
 from lhsim.live.mcp.protocol import Era
-from lhsim.recording import Architecture
+
+if TYPE_CHECKING:  # each process of a driver would wait a second for pandas
+    from lhsim.recording import Architecture
 
 AT_ONCE = 50  # agents that are connected at a time
 LAST_ANSWERS = 2.0  # are waited for after the end [s]

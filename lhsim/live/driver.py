@@ -30,7 +30,7 @@ from lhsim.live import counters, probe
 from lhsim.live.agents import Seen, Share
 from lhsim.live.client import BridgeClient
 from lhsim.live.mcp.protocol import LONGEST_MESSAGE, MODES, Era
-from lhsim.live.pace import keep_pace, slowdowns
+from lhsim.live.pace import slowdowns
 from lhsim.live.work import work
 from lhsim.live.workers import spawned
 from lhsim.models.faults import Slowdown
@@ -165,7 +165,7 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
     count = min(load.processes, load.agents)
     shares = [(_share(load, planned, name, part),) for part in range(count)]
     cores = [] if load.server_core is None else [(load.server_core,)]
-    with spawned(work, shares) as pipes, spawned(keep_pace, cores) as paces:
+    with spawned(work, shares) as pipes, spawned(probe.keep_pace, cores) as paces:
         _connected(load, pipes)
         start = time.monotonic() + LEAD
         host_before = probe.stolen()

@@ -7,12 +7,8 @@ as stolen time, and a server's costs move with it.
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import pairwise
-from multiprocessing.connection import Connection
 
 import numpy as np
 import pandas as pd
@@ -20,30 +16,9 @@ from numpy.typing import NDArray
 
 from lhsim.models.faults import Slowdown
 
-EVERY = 0.01  # [s]
 FAST = 0.1  # part of the pieces of work that are surely done at full pace
 SLOWER = 1.25  # times as long as these takes a piece in a slowdown
 AGREE = 3  # pieces, the middle one of which decides: one alone may have found its caches cold
-
-
-def keep_pace(core: int, pipe: Connection) -> None:
-    """Measure the pace of a core until told to stop; then send it, or None where that cannot be.
-
-    It is an array of shape (2, pieces): when a piece of work was done, on the monotonic clock, and
-    how long it took [s]. The piece is Python's own work, of some 40 us every 10 ms: done twice,
-    since the first of them finds its caches cold. Only time on the processor counts.
-    """
-    with suppress(OSError):  # in a container that core may be another's
-        os.sched_setaffinity(0, [core])
-    there = os.sched_getaffinity(0) == {core}
-    piece = bytes(range(256)) * 8
-    found: list[tuple[float, float]] = []
-    while not pipe.poll(EVERY):
-        sorted(piece)
-        before = time.thread_time()
-        sorted(piece)
-        found.append((time.monotonic(), time.thread_time() - before))
-    pipe.send(np.array(found).T if found and there else None)
 
 
 def slowdowns(

@@ -6,12 +6,16 @@ import os
 import platform
 import resource
 import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+import numpy as np
 from attrs import frozen
 
 STALL = 1e-3  # a gap that counts as a stall [s]
 MOST_KEPT = 1000  # lengths of stalls
+PACE_EVERY = 0.01  # [s]
 _STAT = Path("/proc/stat")
 
 
@@ -65,3 +69,23 @@ def host() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     return f"{system}, {cores} cores, Python {platform.python_version()}"
+
+
+def keep_pace(core: int, pipe: Connection) -> None:
+    """Measure the pace of a core until told to stop; then send it, or None where that cannot be.
+
+    It is an array of shape (2, pieces): when a piece of work was done, on the monotonic clock, and
+    how long it took [s]. The piece is Python's own work, of some 40 us every 10 ms: done twice,
+    since the first of them finds its caches cold. Only time on the processor counts.
+    """
+    with suppress(OSError):  # in a container that core may be another's
+        os.sched_setaffinity(0, [core])
+    there = os.sched_getaffinity(0) == {core}
+    piece = bytes(range(256)) * 8
+    found: list[tuple[float, float]] = []
+    while not pipe.poll(PACE_EVERY):
+        sorted(piece)
+        before = time.thread_time()
+        sorted(piece)
+        found.append((time.monotonic(), time.thread_time() - before))
+    pipe.send(np.array(found).T if found and there else None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lhsim.live.pace import EVERY, slowdowns
+from lhsim.live.pace import slowdowns
+from lhsim.live.probe import PACE_EVERY as EVERY
 
 PIECE = 30e-6
 
