@@ -83,7 +83,7 @@ def test_a_server_that_is_slow_at_times_is_calibrated_to_be():
     found = calibrate([replay(server(), asked) for asked in loads]).system
     assert found.cpu.slowdowns.factor == pytest.approx(1.75, rel=0.1)
     asked = [manifest(250, seed) for seed in range(10, 16)]
-    for measure, within in (("cpu", 0.03), ("latency_p50", 0.15), ("latency_p99", 0.2)):
+    for measure, within in (("cpu", 0.05), ("latency_p50", 0.15), ("latency_p99", 0.2)):
         live, simulated = (
             np.mean([replay(one, each).measures()[measure] for each in asked])
             for one in (server(), found)
