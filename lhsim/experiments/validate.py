@@ -67,7 +67,7 @@ def validate(**given: Any) -> int:
     folder: Path = given["output_dir"]
     check_folder(folder)
     architectures = tuple(dict.fromkeys(given["architectures"])) or ARCHITECTURES
-    steps = (plan.runs + CALIBRATING) * len(architectures) + 1
+    steps = 1 + sum(plan.runs(architecture) + CALIBRATING for architecture in architectures)
     tell = lines(steps, shown=not (given["no_progress"] or given["quiet"]))
     tell("compiling the models")
     _compile(architectures)

@@ -1,7 +1,7 @@
 """How large a load is that uses so much of the server, guessed from the runs before.
 
 A message costs less the busier the server is: its caches stay warm. Runs of a few seconds scatter
-too much to tell how fast the cost falls, so it is taken to fall slowly, and each load is guessed
+too much to tell how fast the cost falls, so that is taken from other runs, and each load is guessed
 from the nearest one.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-FALL = 0.2  # of the cost, as a power of the use; measured: 0.2-0.35
+FALL = 0.3  # of the cost, as a power of the use; measured: 0.3 at low loads, 0.5-1 at high ones
 
 
 @frozen

@@ -1,9 +1,10 @@
 """Measure a real server, calibrate on a part of the runs, and hold the model against the rest.
 
-The loads to calibrate on are a low one, some middling ones, and one that saturates the server. The
-loads to be predicted lie between them, and were seen neither by the calibration nor by the guesses
-of the loads. Each run has a server of its own with an empty store, so that the spread from run to
-run is that of a server which somebody starts.
+The loads to calibrate on are a low one, some middling ones, one that saturates the server, and for
+polling one of agents that send more and poll less. The loads to be predicted lie between them, and
+were seen neither by the calibration nor by the guesses of the loads. Each run has a server of its
+own with an empty store, so that the spread from run to run is that of a server which somebody
+starts.
 """
 
 from __future__ import annotations
@@ -12,11 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
-import numpy as np
 from attrs import evolve, field, frozen
 
 from lhsim.calibration import Calibrated, Level, calibrate
-from lhsim.calibration.levels import log_paces
 from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.errors import InputError
 from lhsim.live.driver import Load, measure
@@ -30,6 +29,14 @@ ATTEMPTS = 6  # to saturate the server, each with a fifth more
 MORE = 1.2
 
 Tell = Callable[[str], None]  # what begins now
+
+
+@frozen
+class Agents:
+    """Who sends."""
+
+    number: int
+    rate: float  # of each [messages/s]
 
 
 @frozen(eq=False)
@@ -125,8 +132,8 @@ class _Campaign:
     def run(self) -> None:
         """Measure: a first round in which each load follows from those before, then the others."""
         plan = self._plan
-        loads = {"low": plan.agents}
-        self._measured("low", 1, plan.agents)
+        loads = {"low": Agents(plan.agents, self._rate)}
+        self._measured("low", 1, loads["low"])
         for part in plan.middling:
             name = f"core-{part:g}"
             loads[name] = self._agents_at(load_that_uses(part, self._costs))
@@ -136,6 +143,9 @@ class _Campaign:
         predicted = {
             f"predicted-{part:g}": self._agents_at(part * capacity) for part in plan.predicted
         }
+        if self._architecture == "polling":
+            loads["chatty"] = self._chattier(loads[f"core-{plan.middling[-1]:g}"])
+            self._measured("chatty", 1, loads["chatty"])
         for number in range(1, plan.repetitions.most + 1):
             for name, agents in loads.items():
                 if 1 < number <= self._times(name):
@@ -147,44 +157,46 @@ class _Campaign:
     def _times(self, name: str) -> int:
         """Return how often a load that is calibrated on is measured."""
         times = self._plan.repetitions
-        return {"low": times.low, "saturated": times.saturated}.get(name, times.middling)
+        others = {"low": times.low, "saturated": times.saturated, "chatty": times.chatty}
+        return others.get(name, times.middling)
 
-    def _measured(self, name: str, number: int, agents: int) -> Recording:
+    def _measured(self, name: str, number: int, agents: Agents) -> Recording:
         """Return a run to calibrate on."""
         self.calibration.append(self._run(f"{name}-{number}", agents))
         return self.calibration[-1]
 
-    def _saturate(self) -> int:
+    def _saturate(self) -> Agents:
         """Return the agents that saturate the server, by runs with more and more of them."""
         agents = self._agents_at(self._plan.overload * load_that_uses(1.0, self._costs))
         for attempt in range(ATTEMPTS):
             run = self._measured("saturated" if not attempt else f"nearly-{attempt}", 1, agents)
             if Level((run,)).saturated:
                 return agents
-            agents = round(agents * MORE)
-        allowed = f"one that {agents} agents saturate, or a driver that can send more"
+            agents = evolve(agents, number=round(agents.number * MORE))
+        allowed = f"one that {agents.number} agents saturate, or a driver that can send more"
         raise InputError("is not saturated", source="the bridge", allowed=allowed)
 
     @property
     def _costs(self) -> list[Cost]:
-        """What a message costs at the loads so far, on a processor of their mean pace."""
-        slower = np.exp(log_paces([run.manifest for run in self.calibration]))
+        """What a message costs at the loads so far."""
         figures = [run.measures() for run in self.calibration]
         if not all(one["cpu"] > 0 and one["throughput"] > 0 for one in figures):
             raise InputError("delivers nothing, or does not say what it uses", source="the bridge")
-        return [
-            Cost(one["cpu"] / pace, one["cpu"] / one["throughput"] / pace)
-            for one, pace in zip(figures, slower.tolist(), strict=True)
-        ]
+        return [Cost(one["cpu"], one["cpu"] / one["throughput"]) for one in figures]
 
     @property
     def _rate(self) -> float:
         return self._plan.rates[self._architecture]
 
-    def _agents_at(self, load: float) -> int:
-        return max(self._plan.agents + 1, round(load / self._rate))
+    def _agents_at(self, load: float) -> Agents:
+        return Agents(max(self._plan.agents + 1, round(load / self._rate)), self._rate)
 
-    def _run(self, name: str, agents: int) -> Recording:
+    def _chattier(self, agents: Agents) -> Agents:
+        """Return fewer agents that send as many messages."""
+        times = self._plan.chatty
+        return Agents(max(2, round(agents.number / times)), agents.rate * times)
+
+    def _run(self, name: str, agents: Agents) -> Recording:
         """Measure a run, or read it where it is there."""
         folder = self._folder / name
         load = self._load(agents, self._seed + self._count)  # no two with the same messages
@@ -192,7 +204,7 @@ class _Campaign:
         if (folder / MANIFEST).is_file():
             self.kept += 1
             return self._read(folder, load)
-        self._tell(f"{name}: {agents} agents")
+        self._tell(f"{name}: {agents.number} agents")
         folder.mkdir(parents=True, exist_ok=True)
         store = self._store or f"sqlite:///{(folder / 'events.db').resolve()}"
         with serving(store, folder / "bridge.log") as (url, core):
@@ -202,13 +214,13 @@ class _Campaign:
         run.write(folder)
         return run
 
-    def _load(self, agents: int, seed: int) -> Load:
+    def _load(self, agents: Agents, seed: int) -> Load:
         plan = self._plan
         return Load(
             url="http://127.0.0.1:1",  # until the bridge is there
             architecture=self._architecture,
-            agents=agents,
-            workload=Workload(traffic=Poisson(self._rate)),
+            agents=agents.number,
+            workload=Workload(traffic=Poisson(agents.rate)),
             duration=plan.duration,
             warmup=plan.warmup,
             drain=plan.drain,

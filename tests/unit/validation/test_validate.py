@@ -21,7 +21,7 @@ PLAN = Plan(
     agents=30,
     middling=(0.35, 0.7),
     predicted=(0.6,),
-    repetitions=Repetitions(low=1, middling=2, saturated=1, predicted=2),
+    repetitions=Repetitions(low=1, middling=2, saturated=1, chatty=1, predicted=2),
     duration=4.0,
     warmup=1.5,
     drain=1.0,
@@ -91,8 +91,9 @@ def test_a_server_that_no_load_saturates_is_refused(server, monkeypatch, tmp_pat
 
 
 def test_plans_count_their_runs():
-    assert PLAN.runs == 1 + 2 * 2 + 1 + 2
-    assert QUICK.runs < FULL.runs
+    assert PLAN.runs("push") == 1 + 2 * 2 + 1 + 2
+    assert PLAN.runs("polling") == PLAN.runs("push") + 1
+    assert QUICK.runs("push") < FULL.runs("push")
 
 
 def test_a_load_is_guessed_from_the_nearest_cost():
