@@ -47,6 +47,7 @@ MEDIAN_ERROR = 0.10  # likewise
 PACE_ERROR = 0.5  # part of what a processor is off its usual pace that a server may not follow
 PARTS = ("messages", "requests", "excess", "gap", "delay", "memory")
 ALIKE = 0.95  # correlation beyond which two unknowns cannot be told apart
+TOO_MANY = 0.25  # part by which a model gets more messages out of a processor than a full server
 
 
 @frozen(eq=False)
@@ -62,6 +63,17 @@ class Calibrated:
     levels: tuple[Level, ...] = field(repr=False)
     left_out: tuple[Recording, ...] = field(default=(), repr=False)  # as they are doubtful
     memory: FittedMemory | None = None  # where the runs tell it
+
+    @property
+    def unexplained(self) -> tuple[str, ...]:
+        """What holds up a saturated server and is not in the model, in words."""
+        return tuple(
+            f"At {self.levels[target.level].name} the server got {target.live:,.0f} messages out "
+            f"of a second of its processor, and the model gets {value:,.0f}: something else holds "
+            "the server up there, such as its store. Trust no capacity of this model."
+            for target, value in zip(self.targets, self.simulated, strict=True)
+            if target.measure == "capacity" and value > (1 + TOO_MANY) * target.live
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnostics as plain data, times in seconds."""
@@ -94,6 +106,7 @@ class Calibrated:
                 if name != "requests" or here
             ],
             "memory": None if self.memory is None else self.memory.to_dict(),
+            "unexplained": list(self.unexplained),
             "alike": [
                 {"first": one, "second": other, "correlation": correlation}
                 for one, other, correlation in self.alike
@@ -132,7 +145,7 @@ class Calibrated:
         ]
         runs = sum(len(level.runs) for level in self.levels)
         headline = f"{self.system.name}: calibrated on {runs} runs at {len(self.levels)} loads"
-        return card(headline, alike, self.to_frame())
+        return card(headline, [*self.unexplained, *alike], self.to_frame())
 
 
 def calibrate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,11 +91,11 @@ def _read(path: Path, system: System, seed: int) -> Recording:
     return read_log(path).recording("polling" if system.polling is not None else "push", seed)
 
 
-def text_of(found: Crosscheck) -> str:
-    """Return what a cross-check came to as a text."""
+def text_of(found: Crosscheck, more: Sequence[str] = ()) -> str:
+    """Return what a cross-check came to as a text, with `more` to be said of the system."""
     from lhsim.report.crosscheck import crosscheck_text  # noqa: PLC0415 - as late as the rest
 
-    sentences = [found.coverage.sentence(), *found.notes]
+    sentences = [found.coverage.sentence(), *found.notes, *more]
     return crosscheck_text(found.system, found.verdict, found.reasons, sentences, found.to_dicts())
 
 

@@ -80,7 +80,8 @@ def validate(**given: Any) -> int:
         for one in found
         for row in one.crosscheck.to_dicts()
     ]
-    text = partial("\n\n".join, [text_of(one.crosscheck) for one in found])
+    texts = [text_of(one.crosscheck, one.calibrated.unexplained) for one in found]
+    text = partial("\n\n".join, texts)
     show(formatted(rows, given["how"], text))
     if not given["quiet"]:
         print(f"written to {folder / given['how_much']}", file=sys.stderr)

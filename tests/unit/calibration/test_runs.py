@@ -12,6 +12,7 @@ import lhsim
 from lhsim.calibration import calibrate, levels
 from lhsim.calibration.fit import Fit, Target
 from lhsim.calibration.levels import PRIOR_FREEDOM, Level, expected_spread, spread
+from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload, paths
 from lhsim.planning.uncertainty import samples_of
@@ -75,6 +76,7 @@ def test_the_system_is_written_and_read_again(calibrated, tmp_path):
 
 def test_a_true_shape_misses_little_of_what_was_fitted_and_says_by_how_much(calibrated):
     _, found = calibrated
+    assert not found.unexplained
     misses = found.system.calibration.misses
     assert misses["cpu"] < 0.03
     assert misses["throughput"] < 0.01
@@ -122,6 +124,18 @@ def test_many_runs_say_how_far_they_are_apart():
 def test_what_is_saturated_is_known(calibrated):
     found = [level.saturated for level in calibrated[1].levels]
     assert found == [False, False, False, True]
+
+
+def test_a_server_that_its_store_holds_up_is_not_explained_by_its_processor():
+    system = lhsim.load_system("push")
+    write = attrs.evolve(system.store, write=Deterministic(2e-3), connections=1)
+    held_up = attrs.evolve(system, store=write)
+    loads = ((50, 1.0), (100, 2.0), (400, 4.0))
+    runs = [replay(held_up, manifest("push", *load, seed)) for load in loads for seed in (1, 2)]
+    found = calibrate(runs)
+    (sentence,) = found.unexplained
+    assert sentence.startswith("At 400 agents, 1600 messages/s the server got ")
+    assert "Trust no capacity" in " ".join(calibration_text(found.to_dict(), []).split())
 
 
 @pytest.fixture(scope="module")
