@@ -194,13 +194,8 @@ def calibrate(
     fit.add_pauses(point)
     system = fit.system(point, fit.left_over(point))
     simulated = tuple(fit.simulated(system))
-    generator = generator_of_samples()
-    draws = fit.draws(solution, generator)
-    # Of the fit: what moves between runs is no part of that.
+    draws = fit.draws(solution, generator_of_samples())
     alike = tuple(indistinct(PARTS, solution.covariance))
-    moved = _between_runs(found, known.follows)
-    covariance = solution.covariance + moved
-    draws = draws + generator.multivariate_normal(np.zeros(len(PARTS)), moved, len(draws))
     calibration = _calibration(found, known, point, draws, targets, simulated)
     parameters = {**calibration.parameters, **provenance(components or {})}
     spells = slowdowns([run.manifest for level in found for run in level.runs], known.follows)
@@ -217,9 +212,14 @@ def calibrate(
         system,
         name=name,
         description=f"A {system.architecture} server, calibrated on live runs.",
-        calibration=evolve(calibration, parameters=parameters, misses=fit.misses(system)),
+        calibration=evolve(
+            calibration,
+            parameters=parameters,
+            misses=fit.misses(system),
+            moves=_between_runs(found, known.follows),
+        ),
     )
-    deviation = np.sqrt(np.diag(covariance))
+    deviation = np.sqrt(np.diag(solution.covariance))
     return Calibrated(
         system=system,
         point=point,
@@ -319,18 +319,11 @@ def _off_pace(level: Level, known: Calibration) -> float:
 # --- uncertainty ---------------------------------------------------------------------------------
 
 
-def _between_runs(found: Sequence[Level], follows: float) -> np.ndarray:
-    """Return what the unknowns move from run to run, as variances of their logarithms.
-
-    A prediction is of one run, on a day like any other: how far the processor's time moves between
-    runs is a part of its uncertainty that no number of runs takes away.
-    """
+def _between_runs(found: Sequence[Level], follows: float) -> dict[str, float]:
+    """Return how far runs of one load are apart (`Calibration.moves`)."""
     cpu = expected_spread(found, "cpu", CPU_ERROR, follows)
     delay = expected_spread(found, f"{timed(found[0])}_p50", MEDIAN_ERROR, follows)
-    moved = np.zeros((len(PARTS), len(PARTS)))
-    moved[:2, :2] = cpu**2  # all costs move together
-    moved[4, 4] = delay**2
-    return moved
+    return {"cpu": float(f"{cpu:.3g}"), "network": float(f"{delay:.3g}")}
 
 
 def indistinct(names: Sequence[str], covariance: np.ndarray) -> Iterable[tuple[str, str, float]]:

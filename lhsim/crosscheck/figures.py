@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lhsim.calibration.levels import log_paces
 from lhsim.crosscheck.metrics import QUANTILES, RATES, TIMES
 from lhsim.models.system import Calibration, System
-from lhsim.planning.uncertainty import samples_of
+from lhsim.planning.uncertainty import in_runs, samples_of
 from lhsim.recording import Manifest, Recording
 from lhsim.replay import replay
 
@@ -67,18 +67,23 @@ def simulated(
 
     The first runs have the live runs' own seeds, hence the same messages at the same times. All
     draws of a simulation follow from one seed, so that others are needed to see its noise: they
-    stand for further live runs. Samples of the parameters run under the same seeds as the system
+    stand for further live runs, each moved like one (`lhsim.planning.uncertainty.in_runs`). Samples
+    of the parameters run under the same seeds as the system
     itself, so that the ratio within a pair shows what the parameters do, and little of the noise.
     All run on the processors of the live runs, in turn. `on_run` is called after each run.
     """
     known = system.calibration or Calibration()
     bare = Calibration(pace=known.pace, follows=known.follows)
-    samples = [evolve(one, calibration=bare) for one in samples_of(system)]
+    samples = samples_of(system)
     chosen = [samples[k * len(samples) // runs] for k in range(runs)] if samples else []
+    nominal, sampled = (
+        [evolve(one, calibration=bare) for one in in_runs(some)]
+        for some in ([system] * runs, chosen)
+    )
     there = list(zip(manifests, log_paces(manifests, known.follows).tolist(), strict=True))
     under = list(zip(islice(cycle(there), runs), _seeds(manifests, runs, seed), strict=True))
-    tasks = [(system, *where, s) for where, s in under]
-    tasks += [(one, *where, s) for one, (where, s) in zip(chosen, under, strict=False)]
+    tasks = [(one, *where, s) for one, (where, s) in zip(nominal, under, strict=True)]
+    tasks += [(one, *where, s) for one, (where, s) in zip(sampled, under, strict=False)]
     found = []
     for one in _each(_simulate, tasks, executor):
         found.append(one)

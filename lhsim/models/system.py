@@ -21,6 +21,7 @@ from lhsim.models.workload import Workload
 from lhsim.units import Seconds
 
 FEWEST_SAMPLES = 10  # of the parameters: fewer say little about their spread
+MOVING = ("cpu", "network")  # what may be slower in one run than in another
 
 
 @frozen
@@ -50,6 +51,9 @@ class Calibration:
     # By which factor, as a logarithm, it missed figures of runs: root mean square over the loads
     # that it was calibrated on, by the names of `lhsim.recording.Recording.measures`.
     misses: dict[str, float] = Factory(dict)
+    # How far runs of one load are apart, as standard deviations of logarithms: of all costs of the
+    # processor together (`cpu`), and of the ways (`network`). No part of the samples.
+    moves: dict[str, float] = Factory(dict)
 
     def __attrs_post_init__(self) -> None:
         for key in ("agents", "messages_per_second"):
@@ -62,6 +66,10 @@ class Calibration:
             raise InputError("are no joint samples", key="samples", allowed=allowed)
         if not all(0 <= miss < math.inf for miss in self.misses.values()):
             raise InputError("is out of range", key="misses", allowed="numbers >= 0")
+        if not set(self.moves) <= set(MOVING):
+            raise InputError("does not move", key="moves", allowed=" and ".join(MOVING))
+        if not all(0 <= moved < math.inf for moved in self.moves.values()):
+            raise InputError("is out of range", key="moves", allowed="numbers >= 0")
 
     def beyond(self, agents: int, rate: float | None) -> tuple[str, ...]:
         """Return why a level lies beyond the calibrated range; nothing where it does not."""

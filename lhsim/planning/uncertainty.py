@@ -4,8 +4,10 @@ A model file may hold joint samples of its parameters (`Calibration.samples`), s
 bootstrap. For each sample the crossing is searched anew, with few runs, under the seeds that the
 search for the system itself has. The ratios of these crossings to that of the system are taken as
 lognormal: their spread is that of a t distribution of their logarithms, less the variance that the
-few runs add to it (`noise_of`). The runs' part and the parameters' part are independent, and their
-half-widths on either side add up as the root of the sum of squares, on a logarithmic scale.
+few runs add to it (`noise_of`). Where the calibration knows how far runs of one load are apart
+(`Calibration.moves`), each sample is one of such a run: an answer is for a day like any other, and
+no number of runs takes that away. The runs' part and the parameters' part are independent, and
+their half-widths on either side add up as the root of the sum of squares, on a logarithmic scale.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 from attrs import frozen
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from lhsim.models import paths
 from lhsim.planning.bounds import saturation
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_SEARCHES = 20  # samples for each of which a crossing is searched, the first of the file
 RUNS = (2,)  # of a level for one sample
+MOVES_SEED = 1
 
 
 @frozen
@@ -56,6 +59,32 @@ def samples_of(system: System) -> list[System]:
             sampled = paths.changed(sampled, path, number)
         found.append(sampled)
     return found
+
+
+def in_runs(systems: Sequence[System]) -> list[System]:
+    """Return each system as it is in a run of its own.
+
+    The k-th of N moves like every k-th of N, so that systems can be compared in pairs. The moves
+    are spread evenly over their distribution, so that a few of them have no mean of their own.
+    """
+    if not systems:
+        return []
+    generator = np.random.Generator(np.random.Philox(MOVES_SEED))
+    even = ndtri((np.arange(len(systems)) + 0.5) / len(systems))
+    cpu, ways = generator.permutation(even), generator.permutation(even)
+    return [_moved(*each) for each in zip(systems, cpu.tolist(), ways.tolist(), strict=True)]
+
+
+def _moved(system: System, cpu: float, ways: float) -> System:
+    moves = system.calibration.moves if system.calibration is not None else {}
+    if moves.get("cpu"):
+        slower = system.cpu.slower(math.exp(moves["cpu"] * cpu))
+        system = attrs.evolve(system, cpu=slower)
+    if moves.get("network"):
+        factor = math.exp(moves["network"] * ways)
+        for path in ("network.up*", "network.down*"):
+            system = paths.changed(system, path, factor)
+    return system
 
 
 def spread(ratios: Sequence[float], confidence: float, noise: float = 0.0) -> Spread:
@@ -109,7 +138,7 @@ def spread_of(
         When a run failed, or a sample has no crossing anywhere near the value.
     """
     systems = {"the system": question.system}
-    for number, system in enumerate(samples_of(question.system)[:MOST_SEARCHES], 1):
+    for number, system in enumerate(in_runs(samples_of(question.system)[:MOST_SEARCHES]), 1):
         systems[f"sample {number} of the parameters"] = system
     tasks = {
         name: Task(
@@ -130,7 +159,7 @@ def knee_spread(system: System, confidence: float = 0.95) -> Spread | None:
     A search for each of them would take longer than all levels. The knee moves as the number of
     agents does at which the busiest station saturates, by its mean costs (`bounds.saturation`).
     """
-    base, sampled = saturation(system), [saturation(one) for one in samples_of(system)]
+    base, sampled = saturation(system), [saturation(one) for one in in_runs(samples_of(system))]
     if base is None or not sampled:
         return None
     return spread([one / base for one in sampled if one is not None], confidence)

@@ -41,7 +41,7 @@ from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, s
 from lhsim.experiments.suites.conditions import World, conditions, search_all
 from lhsim.experiments.suites.evidence import LEVELS, Evidence, figures
 from lhsim.experiments.suites.suite import refuse_traffic
-from lhsim.planning.uncertainty import samples_of
+from lhsim.planning.uncertainty import in_runs, samples_of
 from lhsim.report.text import UNKNOWN, duration, table, three_digits
 from lhsim.report.text import Column as TextColumn
 
@@ -227,9 +227,10 @@ def _evidence(
     pair, steady, closed = (systems[name] for name in ("pair", "steady", "closed"))
     horizon = Horizon(WINDOW_MESSAGES)
     few = seeds[: max(3, replications // 2)]
+    sampled = in_runs(samples_of(pair)[: asked.samples])
     groups: dict[Any, list[Cell]] = {
         "pair": [_pair_cell(pair, seed, engine) for seed in seeds],
-        "sampled": [_pair_cell(one, seeds[0], engine) for one in samples_of(pair)[: asked.samples]],
+        "sampled": [_pair_cell(one, seeds[0], engine) for one in sampled],
     }
     for agents in LEVELS:
         groups["steady", agents] = levels_of.cells(steady, agents, horizon, few, engine)

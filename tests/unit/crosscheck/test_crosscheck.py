@@ -1,5 +1,7 @@
 """The cross-check accepts what the recordings were made with, and rejects what differs."""
 
+import math
+
 import attrs
 import numpy as np
 import pytest
@@ -65,6 +67,26 @@ def test_what_a_model_missed_before_widens_its_prediction_and_no_verdict(truth):
         assert (grown > 0) == (one.metric == "store_p95")
         assert one.kind == other.kind
         np.testing.assert_equal(one.difference, other.difference)
+
+
+def test_runs_that_move_are_predicted_and_count_less_the_more_there_are(truth):
+    moving = attrs.evolve(truth.calibration, moves={"cpu": 0.05})
+    steady, moved = (
+        next(one for one in found.findings if one.metric == "cpu")
+        for found in (
+            crosscheck(system, recordings(truth))
+            for system in (truth, attrs.evolve(truth, calibration=moving))
+        )
+    )
+    assert half(*moved.simulated_interval) > 1.3 * half(*steady.simulated_interval)
+    wide, narrow = (half(*(1 + end for end in one.difference)) for one in (moved, steady))
+    added = math.sqrt(wide**2 - narrow**2)
+    # 1.7 deviations of 5 %, of a mean of 4 live runs and one of 20 simulated ones
+    assert added == pytest.approx(1.7 * 0.05 * math.sqrt(1 / 4 + 1 / 20), rel=0.3)
+
+
+def half(low, high):
+    return math.log(high / low) / 2
 
 
 def test_a_store_that_costs_half_as_much_again_is_rejected(truth):
