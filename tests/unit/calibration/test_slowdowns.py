@@ -66,23 +66,34 @@ def test_the_mean_pace_counts_the_spells():
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0])
-def test_how_far_a_server_follows_the_pace_shows_in_the_spells(power):
+def test_how_far_a_server_follows_the_pace_shows_between_runs(power):
     true = attrs.evolve(server(), calibration=Calibration(pace=PACE, follows=power))
-    runs = [replay(true, manifest(agents, seed)) for seed in (1, 2, 3) for agents in (30, 100)]
-    assert follows(levels(runs)) == pytest.approx(power, abs=0.15)
+    runs = [
+        replay(true, manifest(agents, seed, pace))
+        for seed, pace in enumerate((PACE, 1.3 * PACE, 1.7 * PACE), 1)
+        for agents in (30, 100)
+    ]
+    assert follows(levels(runs)) == pytest.approx(power, abs=0.1)
 
 
-def test_how_far_a_server_follows_is_assumed_where_no_spell_shows_it():
-    asked = attrs.evolve(manifest(), machine=Machine(pace=PACE))
-    assert follows(levels([replay(server(), asked)])) == pytest.approx(EXPECTED)
+def test_how_far_a_server_follows_is_assumed_where_nothing_shows_it():
+    for pace in (PACE, None):
+        asked = [attrs.evolve(manifest(seed=s), machine=Machine(pace=pace)) for s in (1, 2)]
+        runs = [replay(server(), one) for one in asked]
+        assert follows(levels(runs)) == pytest.approx(EXPECTED)
 
 
 def test_a_server_that_is_slow_at_times_is_calibrated_to_be():
     """Its tail comes from the spells: a server that is always as fast as in the mean has none."""
-    loads = [manifest(agents, seed) for seed in (1, 2, 3) for agents in (30, 150, 350)]
+    loads = [
+        manifest(agents, seed, pace)
+        for seed, pace in enumerate((PACE, 1.3 * PACE, 1.6 * PACE), 1)
+        for agents in (30, 150, 350)
+    ]
     found = calibrate([replay(server(), asked) for asked in loads]).system
     assert found.cpu.slowdowns.factor == pytest.approx(1.75, rel=0.1)
-    asked = [manifest(250, seed) for seed in range(10, 16)]
+    # Of a server that is overloaded in a spell, p99 would be off by many times what a cost is off.
+    asked = [manifest(150, seed) for seed in range(10, 16)]
     for measure, within in (("cpu", 0.05), ("latency_p50", 0.15), ("latency_p99", 0.2)):
         live, simulated = (
             np.mean([replay(one, each).measures()[measure] for each in asked])
