@@ -67,7 +67,7 @@ QUICK = Plan(
     middling=(0.35, 0.7),
     predicted=(0.6,),
     repetitions=Repetitions(low=1, middling=2, saturated=1, chatty=1, predicted=3),
-    duration=3.5,
+    duration=3.0,
     warmup=1.5,
     drain=1.1,
 )

@@ -21,7 +21,7 @@ from lhsim.recording import Recording
 from lhsim.validation import QUICK, validate
 
 HERE = Path(__file__).parent
-PLAN = evolve(QUICK, predicted=(0.5,), duration=3.0)
+PLAN = evolve(QUICK, predicted=(0.5,))
 
 
 def main() -> None:
