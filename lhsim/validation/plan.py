@@ -65,7 +65,7 @@ class Plan:
 QUICK = Plan(
     agents=30,
     middling=(0.35, 0.7),
-    predicted=(0.6,),
+    predicted=(0.5,),
     repetitions=Repetitions(low=1, middling=2, saturated=1, chatty=1, predicted=3),
     duration=3.0,
     warmup=1.5,
