@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lhsim.calibration.levels import Level, log_paces
+from lhsim.calibration.levels import FALL, Level, log_paces
 from lhsim.calibration.points import LEVELS
 from lhsim.distributions import Exponential, Quantiles
 from lhsim.models.cpu import Slowdowns
@@ -17,7 +17,6 @@ EXPECTED = 0.9  # power with which costs follow the pace; measured: 0.6-1
 # As much is known of it beforehand as from runs whose squared deviations of log paces add up to
 # this, where costs move by 3 % besides: within 0.17.
 KNOWN = 0.05
-WARMER = 0.3  # power with which a cost falls as the processor is used more; measured: 0.2-0.35
 
 
 def follows(some: Sequence[Level]) -> float:
@@ -34,7 +33,7 @@ def follows(some: Sequence[Level]) -> float:
             paces = log_paces([run.manifest for run in level.runs])
             costs = -np.log(level.values("capacity"))
             squares += float(paces @ paces)
-            products += (1 + WARMER) * float(paces @ costs)
+            products += (1 + FALL) * float(paces @ costs)
     return float(np.clip(products / squares, 0.0, 1.0))
 
 

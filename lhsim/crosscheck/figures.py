@@ -68,9 +68,9 @@ def simulated(
     The first runs have the live runs' own seeds, hence the same messages at the same times. All
     draws of a simulation follow from one seed, so that others are needed to see its noise: they
     stand for further live runs, each moved like one (`lhsim.planning.uncertainty.in_runs`). Samples
-    of the parameters run under the same seeds as the system
-    itself, so that the ratio within a pair shows what the parameters do, and little of the noise.
-    All run on the processors of the live runs, in turn. `on_run` is called after each run.
+    of the parameters run under the same seeds as the system itself, so that the ratio within a pair
+    shows what the parameters do, and little of the noise. All run on the processors of the live
+    runs, in turn. `on_run` is called after each run.
     """
     known = system.calibration or Calibration()
     bare = Calibration(pace=known.pace, follows=known.follows)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-FALL = 0.3  # of the cost, as a power of the use; measured: 0.3 at low loads, 0.5-1 at high ones
+from lhsim.calibration.levels import FALL
 
 
 @frozen

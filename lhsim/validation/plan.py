@@ -47,7 +47,7 @@ class Plan:
     drain: Seconds = field(validator=non_negative)
     overload: float = 1.2  # of the capacity as it is guessed, to saturate
     rates: dict[str, float] = field(factory=lambda: {"polling": 1.0, "push": 4.0})  # an agent [1/s]
-    chatty: float = 4.0
+    chatty: float = 4.0  # times as many messages of an agent
     spin: Seconds = 0.2  # of the machine, before and after each run
 
     def runs(self, architecture: Modelled) -> int:
