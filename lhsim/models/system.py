@@ -66,8 +66,9 @@ class Calibration:
             raise InputError("are no joint samples", key="samples", allowed=allowed)
         if not all(0 <= miss < math.inf for miss in self.misses.values()):
             raise InputError("is out of range", key="misses", allowed="numbers >= 0")
-        if not set(self.moves) <= set(MOVING):
-            raise InputError("does not move", key="moves", allowed=" and ".join(MOVING))
+        for name in set(self.moves) - set(MOVING):
+            problem = f"{name!r} is unknown"
+            raise InputError(problem, key="moves", allowed=" and ".join(MOVING))
         if not all(0 <= moved < math.inf for moved in self.moves.values()):
             raise InputError("is out of range", key="moves", allowed="numbers >= 0")
 
