@@ -17,7 +17,7 @@ import pytest
 import lhsim
 
 FLOORS = (
-    {"errors", "units", "checks", "_jit", "_machine", "_own", "streams", "_resources"},
+    {"errors", "units", "checks", "_jit", "_machine", "_own", "_files", "streams", "_resources"},
     {"distributions"},
     {"parameters"},
     {"rules", "analysis"},

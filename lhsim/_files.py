@@ -1,0 +1,102 @@
+"""Opens the files that users name: regular files of a sane size, and nothing else.
+
+A FIFO waits for ever and a device never ends, so neither is opened; a leading ``~`` means the home
+folder, also where no shell has expanded it. Every refusal is one line that names the file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+from lhsim._machine import size
+from lhsim.errors import InputError
+
+Named = str | PathLike[str]
+
+TEXT = 16_000_000  # the largest file that is read as one text: a model, a finding [B]
+TABLE = 4_000_000_000  # the largest table or log [B]
+# Without it, opening a FIFO waits for somebody to write. Windows has neither the flag nor FIFOs.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def expanded(path: Named) -> Path:
+    """Return a path with a leading ``~`` or ``~user`` replaced by that home folder.
+
+    Raises
+    ------
+    InputError
+        When there is no such user, or no file system can have such a name.
+    """
+    text = os.fspath(path)
+    if "\0" in text:
+        raise InputError("holds a NUL character", source=repr(text), allowed="the name of a file")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        allowed = "a path, or ~ for your home folder"
+        raise InputError("names no user's home folder", source=text, allowed=allowed) from None
+
+
+def opened(path: Named, *, most: int = TABLE) -> BinaryIO:
+    """Open a regular file of at most `most` bytes for reading.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, it is no regular file, it is too large, or it cannot be read.
+    """
+    found = expanded(path)
+    try:
+        descriptor = os.open(found, _FLAGS)
+    except OSError as error:
+        raise _unreadable(found, error) from None
+    try:
+        _check(os.fstat(descriptor), found, most)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: Named, *, most: int = TEXT) -> bytes:
+    """Return what a regular file of at most `most` bytes holds; it raises as `opened` does."""
+    with opened(path, most=most) as file:
+        try:
+            return file.read()
+        except OSError as error:
+            raise _unreadable(expanded(path), error) from None
+
+
+def read_text(path: Named, *, most: int = TEXT) -> str:
+    """Return what a UTF-8 file of at most `most` bytes holds, without a byte order mark.
+
+    Raises
+    ------
+    InputError
+        As `opened` does, and when the file is not UTF-8.
+    """
+    try:
+        return read_bytes(path, most=most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = f"is not UTF-8 at byte {error.start}"
+        raise InputError(problem, source=str(path)) from None
+
+
+def _check(status: os.stat_result, path: Path, most: int) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError("is a directory, not a file", source=str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("is not a regular file", source=str(path), allowed="a file on a disk")
+    if status.st_size > most:
+        problem = f"is too large ({size(status.st_size)})"
+        raise InputError(problem, source=str(path), allowed=f"at most {size(most)}")
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError("does not exist", source=str(path))
+    return InputError(f"cannot be read: {error.strerror}", source=str(path))
