@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import lhsim
@@ -15,6 +16,36 @@ from lhsim.live.client import BridgeClient
 
 SECRET = "a secret of sixteen characters or more"
 LONGEST = 30.0  # of anything that a test waits for [s]
+POSTGRES = "LHSIM_TEST_POSTGRES_URL"
+LOCAL_POSTGRES = "postgresql://127.0.0.1:5432/test"
+
+
+def postgres_url() -> str | None:
+    """Return the database for tests: the one that is named, else a local one that answers."""
+    import psycopg
+
+    named = os.environ.get(POSTGRES)
+    if named:
+        return named
+    try:
+        psycopg.connect(LOCAL_POSTGRES, connect_timeout=2).close()
+    except psycopg.Error:
+        return None
+    return LOCAL_POSTGRES
+
+
+@contextmanager
+def schema(url: str) -> Iterator[str]:
+    """Make a schema in a PostgreSQL database; give the URL of a store in it, and drop it."""
+    import psycopg
+
+    name = f"lhsim_{uuid.uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as database:
+        database.execute(f"CREATE SCHEMA {name}")
+        try:
+            yield f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{name}"
+        finally:
+            database.execute(f"DROP SCHEMA {name} CASCADE")
 
 
 class Bridge:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import uuid
@@ -14,9 +13,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode adds no folder by itself
-from bridges import LONGEST, Bridge
-
-POSTGRES = "LHSIM_TEST_POSTGRES_URL"
+from bridges import LONGEST, POSTGRES, Bridge, postgres_url, schema
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -25,16 +22,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield str(tmp_path / "events.db")
         return
-    url = os.environ.get(POSTGRES)
+    url = postgres_url()
     if not url:
-        pytest.skip(f"{POSTGRES} names no database for tests")
-    import psycopg
-
-    schema = f"lhsim_{uuid.uuid4().hex}"
-    with psycopg.connect(url, autocommit=True) as database:
-        database.execute(f"CREATE SCHEMA {schema}")
-        yield f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}"
-        database.execute(f"DROP SCHEMA {schema} CASCADE")
+        pytest.skip(f"no PostgreSQL answers here, and {POSTGRES} names none")
+    with schema(url) as store:
+        yield store
 
 
 @pytest.fixture
