@@ -21,7 +21,8 @@ a family of variants            a table in which one key, the tag, names the cla
 A family of variants is a base class with a text `tag`, the key that chooses, and subclasses with
 a text `name` of their own, the value that chooses them. Any attrs class that is derived from the
 base takes part as soon as it is defined; the latest of two with one name counts. The base may
-have a class method ``from_scalar(value)`` that makes a variant of a plain number or text. A base
+have a class method ``from_scalar(value)`` that makes a variant of a plain number or text, and a
+method ``check_described()`` that refuses one which a file may not describe. A base
 with a text `entry_points` may be extended by classes of the user's own, which are named by their
 import paths, or by the names that packages announce (`lhsim._own`); a text can then stand for the
 table that has only that key::
@@ -298,7 +299,10 @@ def _build(table: Mapping[str, object], cls: type[Any], tag: str | None = None) 
     for key, attribute in fields.items():
         if attribute.default is attrs.NOTHING and key not in values:
             raise InputError("is missing", key=key)
-    return _construct(cls, values)
+    built = _construct(cls, values)
+    if hasattr(built, "check_described"):
+        built.check_described()
+    return built
 
 
 def fields_of(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
