@@ -4,8 +4,8 @@ Each raises `InputError` with the name of the field as its key; `lhsim.parameter
 and the file in front. All of them refuse NaN and infinities, and let None pass, which an optional
 field uses for "not there".
 
-No number is above `MOST`, or a whole one beyond 64 bits: what a model makes of several of them, such
-as messages of a rate, a time and a number of agents, then stays a finite number.
+No number is above `MOST`, or a whole one beyond 64 bits: what a model makes of several of them,
+such as messages of a rate, a time and a number of agents, then stays a finite number.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def belongs(found: object, cell: Cell) -> bool:
 
 
 def fits(value: object, kind: Any) -> bool:
-    """Return whether a value is of the type `kind`, as a field of a class declares it, all through."""
+    """Return whether a value is of a type that a field of a class has, all through."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in {types.UnionType, typing.Union}:
         return any(fits(value, one) for one in inner)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 from attrs import evolve, frozen
 
 from lhsim._files import expanded
+from lhsim.errors import InputError
 from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, memory_of, run
 from lhsim.execution.executors import execute
 from lhsim.execution.identity import Keys
@@ -42,11 +43,13 @@ class Tally:
     resumed: int = 0  # found in the store
     failed: int = 0
     left: int = 0  # not run: after Ctrl-C or a failure
+    unkept: int = 0  # run, but not kept: there was no room in the store
 
     def sentence(self) -> str:
         """Return it for people."""
         counts = [f"{self.done:,} done", f"{self.resumed:,} resumed"]
-        return ", ".join([*counts, f"{self.failed:,} failed", f"{self.left:,} left"])
+        counts += [f"{self.failed:,} failed", f"{self.left:,} left"]
+        return ", ".join([*counts, *([f"{self.unkept:,} not kept"] if self.unkept else [])])
 
 
 class Runner:
@@ -127,14 +130,24 @@ class Runner:
                 compile_once(chosen)
             with closing(running):
                 for number, outcome in running:
-                    if self._store is not None:
-                        self._store.put(self._key(chosen[number]), outcome)
+                    self._keep(chosen[number], outcome)
                     outcomes[indices[number]] = outcome
                     if on_done is not None:
                         on_done(chosen[number], outcome)
         except KeyboardInterrupt:
             return True
         return False
+
+    def _keep(self, cell: Cell, outcome: Result | Failure) -> None:
+        """Put what a cell came to into the store; where that has no more room, go on without."""
+        if self._store is None:
+            return
+        try:
+            self._store.put(self._key(cell), outcome)
+        except InputError as error:
+            if not self.tally.unkept:
+                logger.warning("lhsim: runs are no longer kept: %s", error)
+            self.tally = evolve(self.tally, unkept=self.tally.unkept + 1)
 
     def _kept(self, cells: Sequence[Cell]) -> dict[int, Result | Failure]:
         """Return the results that are in the store, by index; one that is damaged is forgotten."""

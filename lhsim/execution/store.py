@@ -12,6 +12,7 @@ The last record of a key counts. A file is open in one process at a time.
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import stat
@@ -29,6 +30,8 @@ from lhsim.execution.encoding import decode, encode
 
 if TYPE_CHECKING:
     from lhsim.simulation import Result
+
+logger = logging.getLogger(__name__)
 
 NAME = "cells.store"
 VERSION = 2
@@ -137,7 +140,10 @@ class Store:
 
     def close(self) -> None:
         """Bring everything to the disk, and let others open the file."""
-        os.fsync(self._file)
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            logger.warning("lhsim: %s may be incomplete: %s", self.path, error.strerror)
         os.close(self._file)
 
     def _open(self) -> int:
