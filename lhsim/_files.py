@@ -33,7 +33,8 @@ def expanded(path: Named) -> Path:
     """
     text = os.fspath(path)
     if "\0" in text:
-        raise InputError("holds a NUL character", source=repr(text), allowed="the name of a file")
+        problem = "does not exist: no file has a NUL character in its name"
+        raise InputError(problem, source=text)
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -60,6 +61,12 @@ def opened(path: Named, *, most: int = TABLE) -> BinaryIO:
         os.close(descriptor)
         raise
     return os.fdopen(descriptor, "rb")
+
+
+def existing(path: Named) -> Path:
+    """Return the path of a file that can be read, expanded; it raises as `opened` does."""
+    opened(path).close()
+    return expanded(path)
 
 
 def read_bytes(path: Named, *, most: int = TEXT) -> bytes:

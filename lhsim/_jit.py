@@ -2,21 +2,33 @@
 
 Numba keeps what it compiled on disk, beside the module, else in the user's cache folder, else
 where ``NUMBA_CACHE_DIR`` says. Where none of them can be written, the function is compiled anew
-in each process. ``fastmath`` stays off: both engines must agree to the last bit.
+in each process. A file that is damaged is written anew: each begins with its digest, as code that
+is cut off, or changed, would end the process and not raise. ``fastmath`` stays off: both engines
+must agree to the last bit.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 from llvmlite import ir
 from numba import carray  # type: ignore[attr-defined]
 from numba.core import cgutils, types
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., object])
+
+OFF = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined] # by NUMBA_DISABLE_JIT
+DIGEST = hashlib.sha256().digest_size  # [B]
+
+logger = logging.getLogger(__name__)
 
 _HOW: Any = {"nogil": True, "error_model": "numpy"}
 # A part of a kernel, which Python never calls: half of the compiler's time would go into the code
@@ -28,11 +40,60 @@ INLINED: Any = {**_PART, "forceinline": True}  # how `inlined` compiles
 
 def jit(function: F) -> F:
     """Compile `function` with Numba on its first call, without the interpreter lock."""
-    try:
-        compiled = numba.njit(function, cache=True, **_HOW)
-    except RuntimeError:  # no folder for the cache can be written
-        compiled = numba.njit(function, **_HOW)
+    compiled: Any = numba.njit(function, **_HOW)
+    if not OFF:
+        try:
+            compiled._cache = _Cache(function)
+        except RuntimeError:  # no folder for the cache can be written
+            logger.debug("no folder can keep what is compiled of %s", function)
     return cast(F, compiled)
+
+
+class _Cache(FunctionCache):
+    """What Numba keeps of a function; a disk that is full or read-only is no reason to stop."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp()
+        self._cache_file = _CacheFile(self._cache_path, self._impl.filename_base, stamp)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled for a signature, if that can be."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            logger.warning("lhsim: compiled code cannot be kept: %s", error.strerror)
+
+
+class _CacheFile(IndexDataCacheFile):
+    """The files of a function, of which one that is damaged counts as missing."""
+
+    def __init__(self, *where: Any) -> None:
+        super().__init__(*where)
+        self._version += ", with digests"  # files without are of another version, and no more
+
+    def _load_index(self) -> Any:
+        try:
+            return super()._load_index()
+        except Exception:  # whatever unpickling damaged bytes comes to
+            _say_damaged(self._index_path)
+            return {}
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
+            _say_damaged(self._data_path(name))
+            return None
+        return pickle.loads(content[DIGEST:])
+
+    def _save_data(self, name: str, data: Any) -> None:
+        content = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(content).digest() + content)
+
+
+def _say_damaged(path: str) -> None:
+    logger.warning("lhsim: %s is damaged, or cannot be read; compiling anew", path)
 
 
 def inlined(function: F) -> F:

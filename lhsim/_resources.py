@@ -14,7 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from lhsim.errors import InputError, unknown_name
+from lhsim._files import existing
+from lhsim.errors import unknown_name
 
 Kind = Literal["models", "experiments"]
 
@@ -41,19 +42,14 @@ def find(kind: Kind, name_or_path: str | PathLike[str]) -> Path:
     Raises
     ------
     InputError
-        When there is no such name or no such file.
+        When there is no such name, or no such file that can be read.
     """
     if not _is_path(name_or_path):
         known = names(kind)
         if name_or_path not in known:
             raise unknown_name(_NOUN[kind], str(name_or_path), known)
         return _folder(kind) / f"{name_or_path}.toml"
-    path = Path(name_or_path)
-    if path.is_dir():
-        raise InputError("is a directory, not a file", source=str(path))
-    if not path.exists():
-        raise InputError("does not exist", source=str(path))
-    return path
+    return existing(name_or_path)
 
 
 def _is_path(name_or_path: str | PathLike[str]) -> bool:

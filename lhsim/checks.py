@@ -3,17 +3,21 @@
 Each raises `InputError` with the name of the field as its key; `lhsim.parameters` puts the path
 and the file in front. All of them refuse NaN and infinities, and let None pass, which an optional
 field uses for "not there".
+
+No number is above `MOST`, or a whole one beyond 64 bits: what a model makes of several of them,
+such as messages of a rate, a time and a number of agents, then stays a finite number.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from lhsim.errors import InputError, unknown_name
 
 ROUNDING = 1e-9  # of a sum of parts
+MOST = 1e18  # of any quantity; as seconds, more than the age of the universe
+MOST_WHOLE = 2**63 - 1
 
 Validator = Callable[[Any, Any, Any], None]
 
@@ -24,10 +28,21 @@ def _numeric(allowed: str, accepts: Callable[[float], bool], **limits: float) ->
             return
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"{value!r} is not a number", key=attribute.name, allowed=allowed)
-        if not -sys.float_info.max <= value <= sys.float_info.max or not accepts(value):
-            raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
+        if not (is_manageable(value) and accepts(value)):
+            limited = f"{allowed}, at most {MOST:g}" if accepts(value) else allowed
+            raise InputError(f"{shown(value)} is out of range", key=attribute.name, allowed=limited)
 
     return _with_limits(check, **limits)
+
+
+def is_manageable(value: float) -> bool:
+    """Return whether a number is finite, and no larger than the parts of a model may be."""
+    return -MOST <= value <= MOST
+
+
+def shown(value: float) -> str:
+    """Return a number for a message, also one of so many digits that Python refuses to print it."""
+    return "a huge number" if isinstance(value, int) and abs(value) > MOST_WHOLE else repr(value)
 
 
 def _with_limits(check: Validator, **limits: float) -> Validator:
@@ -56,10 +71,11 @@ def whole(least: int) -> Validator:
     """Accept whole numbers from `least` on."""
 
     def check(_instance: object, attribute: Any, value: Any) -> None:
-        if value is None or (type(value) is int and value >= least):
+        if value is None or (type(value) is int and least <= value <= MOST_WHOLE):
             return
         allowed = f"a whole number >= {least}"
-        raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
+        given = shown(value) if type(value) is int else repr(value)
+        raise InputError(f"{given} is out of range", key=attribute.name, allowed=allowed)
 
     return _with_limits(check, minimum=least)
 

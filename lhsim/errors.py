@@ -15,6 +15,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_PART = 300  # characters of a line
+LONGEST_ALLOWED = 3000  # the distributions of scipy.stats are a hundred
+
 
 class LhsimError(Exception):
     """Base of every exception that lhsim raises on purpose."""
@@ -50,10 +53,11 @@ class InputError(LhsimError, ValueError):
         self.allowed = allowed
 
     def __str__(self) -> str:
-        text = ": ".join(part for part in (self.source, self.key, self.problem) if part)
+        parts = (shortened(part) for part in (self.source, self.key, self.problem) if part)
+        text = ": ".join(parts)
         if self.allowed:
-            text += f"; allowed: {self.allowed}"
-        return " ".join(text.split())
+            text += f"; allowed: {shortened(self.allowed, LONGEST_ALLOWED)}"
+        return text
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the way back from a worker process, keywords included."""
@@ -64,6 +68,20 @@ def _input_error(
     kind: type[InputError], problem: str, source: str | None, key: str | None, allowed: str | None
 ) -> InputError:
     return kind(problem, source=source, key=key, allowed=allowed)
+
+
+def shortened(text: str, most: int = LONGEST_PART) -> str:
+    """Return a text on one line, of at most so many characters, which any terminal shows as it is.
+
+    What is not printable, such as the escape sequences that a file name may hold, is escaped.
+    """
+    words = " ".join(text[: 2 * most].split() if len(text) > 2 * most else text.split())
+    shown = "".join(one if one.isprintable() else _escaped(one) for one in words)
+    return shown if len(shown) <= most else f"{shown[: most - 3]}..."
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class InvariantError(LhsimError):

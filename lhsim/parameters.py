@@ -21,7 +21,8 @@ a family of variants            a table in which one key, the tag, names the cla
 A family of variants is a base class with a text `tag`, the key that chooses, and subclasses with
 a text `name` of their own, the value that chooses them. Any attrs class that is derived from the
 base takes part as soon as it is defined; the latest of two with one name counts. The base may
-have a class method ``from_scalar(value)`` that makes a variant of a plain number or text. A base
+have a class method ``from_scalar(value)`` that makes a variant of a plain number or text, and a
+method ``check_described()`` that refuses one which a file may not describe. A base
 with a text `entry_points` may be extended by classes of the user's own, which are named by their
 import paths, or by the names that packages announce (`lhsim._own`); a text can then stand for the
 table that has only that key::
@@ -48,8 +49,8 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from os import PathLike
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 
 import attrs
@@ -58,24 +59,27 @@ from cattrs import Converter
 from cattrs.errors import StructureHandlerNotFoundError
 
 from lhsim import _own
+from lhsim._files import expanded, read_text
 from lhsim.errors import InputError, unknown_name
 from lhsim.units import Unit
 
 T = TypeVar("T")
 
+# Whether what is being read may name classes of the user's own.
+_OWN_CLASSES = ContextVar("own_classes", default=True)
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_SHOWN = 60
 
 
-def load(path: str | PathLike[str], cls: type[T]) -> T:
-    """Return the `cls` that the TOML file at `path` describes.
+def load(path: str | PathLike[str], cls: type[T], *, own_classes: bool = True) -> T:
+    """Return the `cls` that the TOML file at `path` describes; `own_classes` as in `structure`.
 
     Raises
     ------
     InputError
         When the file cannot be read, is not TOML, or does not describe a `cls`.
     """
-    return structure(read_toml(path), cls, source=str(path))
+    return structure(read_toml(path), cls, source=str(path), own_classes=own_classes)
 
 
 def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
@@ -86,17 +90,19 @@ def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
     InputError
         When the file cannot be read or is not TOML, with the line and the column.
     """
-    source = str(path)
+    return parse_toml(read_text(path), source=str(path))
+
+
+def parse_toml(text: str, *, source: str) -> dict[str, Any]:
+    """Return the content of a text in TOML; `source` is what a refusal names as its place.
+
+    Raises
+    ------
+    InputError
+        When it is not TOML, with the line and the column.
+    """
     try:
-        return _parse_toml(Path(path).read_bytes().decode("utf-8"))
-    except FileNotFoundError:
-        raise InputError("does not exist", source=source) from None
-    except IsADirectoryError:
-        raise InputError("is a directory, not a file", source=source) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", source=source) from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 at byte {error.start}", source=source) from None
+        return _parse_toml(text)
     except ValueError as error:
         raise InputError(f"is not valid TOML: {error}", source=source) from None
 
@@ -108,7 +114,9 @@ def _parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("nested too deeply") from None
 
 
-def structure(data: Mapping[str, object], cls: type[T], *, source: str) -> T:
+def structure(
+    data: Mapping[str, object], cls: type[T], *, source: str, own_classes: bool = True
+) -> T:
     """Return the `cls` that `data`, the content of a TOML file, describes.
 
     Parameters
@@ -119,12 +127,16 @@ def structure(data: Mapping[str, object], cls: type[T], *, source: str) -> T:
         An attrs class, or the base of a family of variants.
     source
         What a refusal names as its place: a file, an option.
+    own_classes
+        Whether `data` may name classes of the user's own. Their modules are imported, and so run:
+        not for a file of data, such as a recording, which may come from anybody.
 
     Raises
     ------
     InputError
         For the first mistake, with the path of its key.
     """
+    before = _OWN_CLASSES.set(own_classes)
     try:
         return _CONVERTER.structure(data, cls)
     except InputError as error:
@@ -133,6 +145,8 @@ def structure(data: Mapping[str, object], cls: type[T], *, source: str) -> T:
         ) from error.__cause__
     except RecursionError:
         raise InputError("is nested too deeply", source=source) from None
+    finally:
+        _OWN_CLASSES.reset(before)
 
 
 def unstructure(instance: object) -> dict[str, Any]:
@@ -158,7 +172,7 @@ def dump(instance: object, path: str | PathLike[str]) -> None:
     """Write `instance`, an attrs object, to a TOML file at `path`."""
     text = dumps(instance)
     try:
-        Path(path).write_bytes(text.encode("utf-8"))
+        expanded(path).write_bytes(text.encode("utf-8"))
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", source=str(path)) from None
 
@@ -248,12 +262,20 @@ def _variant(name: str, base: type[Any]) -> type[Any]:
         return variants[name]
     if not _is_extensible(base):
         raise unknown_name(base.tag, name, variants)
+    if not _OWN_CLASSES.get():
+        return _refuse_own(name, base)
     announced = _own.announced(base)
     if _own.is_path(name) or name in announced:
         return _own.load(announced.get(name, name), base)
     error = unknown_name(base.tag, name, {*variants, *announced})
     allowed = ", ".join(filter(None, [error.allowed, _own.FORM]))
     raise InputError(error.problem, allowed=allowed)
+
+
+def _refuse_own(name: str, base: type[Any]) -> type[Any]:
+    known = ", ".join(sorted(variants_of(base))) or "no class of one's own"
+    problem = f"{_show(name)} is not one of lhsim's own, and a file of data runs no code"
+    raise InputError(problem, allowed=known)
 
 
 def _is_named_by(text: str, base: type[Any]) -> bool:
@@ -298,7 +320,10 @@ def _build(table: Mapping[str, object], cls: type[Any], tag: str | None = None) 
     for key, attribute in fields.items():
         if attribute.default is attrs.NOTHING and key not in values:
             raise InputError("is missing", key=key)
-    return _construct(cls, values)
+    built = _construct(cls, values)
+    if hasattr(built, "check_described"):
+        built.check_described()
+    return built
 
 
 def fields_of(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:

@@ -22,6 +22,7 @@ import pandas as pd
 from attrs import Factory, field, frozen
 
 from lhsim import parameters
+from lhsim._files import expanded
 from lhsim.checks import non_negative, one_of, positive, whole
 from lhsim.errors import InputError
 from lhsim.metrics.alerts import (
@@ -240,6 +241,7 @@ class Recording:
         InputError
             When a recording is there already, or the folder cannot be written.
         """
+        folder = expanded(folder)
         check_free(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -260,10 +262,11 @@ class Recording:
         InputError
             When there is none, or a part of it is missing or damaged.
         """
-        if not (folder / MANIFEST).is_file():
+        folder = expanded(folder)
+        if not (folder / MANIFEST).exists():
             allowed = f"a folder of lhsim measure, with a {MANIFEST}"
             raise InputError("is no recording", source=str(folder), allowed=allowed)
-        manifest = parameters.load(folder / MANIFEST, Manifest)
+        manifest = parameters.load(folder / MANIFEST, Manifest, own_classes=False)
         return cls(
             manifest,
             _table(folder / MESSAGES, MESSAGE_COLUMNS),

@@ -25,6 +25,7 @@ COUNTERS = (
     *("created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored", "sent"),
     *("attempts", "answered", "refused", "limited", "cache_hits"),
 )
+LONGER = 2.0**16  # times, where nearly all days of the calendar are empty
 MISTUNED = 4  # times too many or too few events a day, before the calendar is put in anew
 
 
@@ -65,6 +66,9 @@ class CompiledEngine:
             why = self._run(self._addresses, border, EVENTS_AT_A_TIME)
             if why == kernel.REACHED:
                 break
+            if why == kernel.SHORT_DAYS:
+                self._lengthen_days()
+                continue
             if why == kernel.NO_ROOM:
                 self._make_room()
             elif why == kernel.NO_RECORDS:
@@ -148,6 +152,10 @@ class CompiledEngine:
         now, wanted = float(self._state.queue["days_per_second"][0]), taken / elapsed
         if not now / MISTUNED <= wanted <= now * MISTUNED:
             kernel.retune_calendar(self._addresses, wanted)
+
+    def _lengthen_days(self) -> None:
+        now = float(self._state.queue["days_per_second"][0])
+        kernel.retune_calendar(self._addresses, now / LONGER)
 
     def counters(self) -> Counters:
         """Return what has been counted so far."""

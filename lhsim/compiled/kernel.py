@@ -17,14 +17,15 @@ from lhsim._jit import inlined, jit
 from lhsim.compiled import polling, push
 from lhsim.compiled.ledger import has_records, has_room
 from lhsim.compiled.log import forget, has_log
-from lhsim.compiled.queue import next_event, next_soon, retune
+from lhsim.compiled.queue import TOO_SHORT, next_event, next_soon, retune
 from lhsim.compiled.senders import send, start
 from lhsim.compiled.state import DONE, NOBODY, NONE, SOME, State, attach
 from lhsim.compiled.stations import begin, complete
 
 PATIENCE = 2.0  # before the user is told why nothing happens [s]
 
-REACHED, NO_ROOM, NO_RECORDS, NO_LOG, PAUSED = 0, 1, 2, 3, 4  # why a kernel came back
+# Why a kernel came back.
+REACHED, NO_ROOM, NO_RECORDS, NO_LOG, PAUSED, SHORT_DAYS = 0, 1, 2, 3, 4, 5
 
 # What is compiled, or a constant in what is; under lhsim/.
 PARTS = (
@@ -70,6 +71,8 @@ def _run(s: State, until: float, most: int, attend: Protocol, carry: Protocol) -
             if len(s.options) > 0:
                 forget(s, until)  # for the state of the system by then
             return REACHED
+        if entity == TOO_SHORT:
+            return SHORT_DAYS
         if 2 * s.settings[0].agents <= entity < 3 * s.settings[0].agents:
             send(s, entity)
             entity = next_soon(s)

@@ -9,6 +9,9 @@ Three structures share them:
   have one each, which is dealt out to the days when its year begins.
 - The *heap* holds the events of the day that has come, and whatever is scheduled up to its end.
 
+Where far more days than events have passed, the kernel stops for the days to be made longer
+(`TOO_SHORT`): it neither walks through empty days for long nor keeps Ctrl-C waiting meanwhile.
+
 So an event costs the same however many there are, and no pile of events in one place costs more
 than the logarithm of its size.
 """
@@ -25,6 +28,10 @@ YEARS = 1 << 14  # in the calendar; a list holds every YEARS-th year
 LAST_DAY = 1 << 62
 MOST_LANES = 8  # each is looked at for each event
 LOOK_AHEAD = 4  # events, or days
+TOO_SHORT = -2  # in place of an entity: days are so short that nearly all of them are empty
+MOST_EMPTY = 1 << 16  # days that may be empty at once, and for each event some more
+EMPTY_PER_EVENT = 16
+MOST_SAVED = 1 << 24  # days that may be empty after a burst of events, which has earned them
 
 
 @outlined
@@ -53,10 +60,15 @@ def schedule(s: State, entity: int, delay: float, lane: int) -> None:
 
 @inlined
 def next_event(s: State, until: float) -> int:
-    """Take the next event before `until` [s] out of the queue; return its entity, or NOBODY."""
+    """Take the next event before `until` [s] out of the queue; return its entity.
+
+    It is NOBODY where there is none, and TOO_SHORT where the days should be longer first.
+    """
     queue = s.queue[0]
     if queue.in_heap == 0 and queue.in_fine + queue.in_coarse > 0:
         _turn_the_page(s, until)
+        if queue.empty > MOST_EMPTY:
+            return TOO_SHORT
     time, order, best = until, -1, NOBODY
     for lane in range(len(s.lanes)):
         line = s.lanes[lane]
@@ -68,6 +80,7 @@ def next_event(s: State, until: float) -> int:
         if event.time < time or (event.time == time and event.order < order):
             queue.now = event.time
             queue.taken += 1
+            queue.empty -= EMPTY_PER_EVENT
             _heap_pop(s)
             return entity
     if best < 0:
@@ -165,9 +178,16 @@ def _look_ahead(s: State, line: Record) -> None:
 
 @inlined
 def _turn_the_page(s: State, until: float) -> None:
-    """Go on to the next day that has events, but not beyond that of `until`."""
+    """Go on to the next day that has events, but not beyond that of `until`.
+
+    A year without events counts as one day: so much work it is.
+    """
     queue, last = s.queue[0], day_of(s, until)
+    queue.empty = max(queue.empty, -MOST_SAVED)
     while queue.in_heap == 0 and queue.in_fine + queue.in_coarse > 0 and queue.day < last:
+        queue.empty += 1
+        if queue.empty > MOST_EMPTY:
+            return
         if queue.in_fine == 0:
             queue.day = min(queue.day | (DAYS - 1), last - 1)  # nothing more this year
         queue.day += 1
@@ -266,7 +286,7 @@ def retune(s: State, days_per_second: float) -> None:
     for place in range(queue.in_heap):
         s.events[s.heap[place]].next = everybody
         everybody = s.heap[place]
-    queue.in_heap, queue.in_fine, queue.in_coarse = 0, 0, 0
+    queue.in_heap, queue.in_fine, queue.in_coarse, queue.empty = 0, 0, 0, 0
     queue.days_per_second = days_per_second
     queue.day = day_of(s, queue.now)
     while everybody >= 0:

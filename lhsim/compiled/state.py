@@ -220,6 +220,7 @@ QUEUE = np.dtype(
         ("day", "i8"),  # of the calendar: all events up to it are in the heap
         ("days_per_second", "f8"),
         ("taken", "i8"),  # events that came out of the calendar
+        ("empty", "i8"),  # days that have passed, less those that its events have earned
     ],
     align=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, ClassVar, cast, get_args, get_origin, get_type_hints
 
 import attrs
@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lhsim import checks
-from lhsim.distributions.table import FloatArray, QuantileTable, tabulate
+from lhsim.distributions.table import LAST_LEVEL, FloatArray, QuantileTable, tabulate
 from lhsim.errors import InputError
 from lhsim.units import SECOND, Seconds, format_duration
 
 _LONGEST_LIST = 6  # numbers that are written out
+_DEEPEST = 50  # distributions in one another
 
 
 class Distribution(abc.ABC):
@@ -74,7 +75,8 @@ class Distribution(abc.ABC):
         """The squared coefficient of variation: the variance over the squared mean."""
         if self.variance in (0.0, math.inf):
             return self.variance
-        return self.variance / self.mean**2
+        squared = self.mean**2
+        return self.variance / squared if squared > 0 else square(self.std / self.mean)
 
     def quantile(self, u: ArrayLike) -> FloatArray:
         """Return the smallest durations [s] that are not exceeded with the probabilities `u`.
@@ -92,13 +94,13 @@ class Distribution(abc.ABC):
         levels = np.asarray(u, dtype=float)
         if not np.all((levels >= 0) & (levels <= 1)):
             raise InputError("a level is out of range", key="u", allowed="numbers from 0 to 1")
-        with np.errstate(divide="ignore", over="ignore"):  # an infinite end is no accident
+        with np.errstate(all="ignore"):  # an infinite end is no accident
             return np.asarray(self._quantile(levels), dtype=float)[()]
 
     def cdf(self, x: ArrayLike) -> FloatArray:
         """Return the probabilities of a duration of at most `x` [s], of any shape."""
         durations = np.asarray(x, dtype=float)
-        with np.errstate(divide="ignore", over="ignore"):
+        with np.errstate(all="ignore"):
             probability = self._cdf(np.maximum(durations, 0.0))
         return np.where(durations < 0, 0.0, probability)[()]
 
@@ -108,9 +110,32 @@ class Distribution(abc.ABC):
         Raises
         ------
         InputError
-            When the mean is infinite.
+            When the mean, or a duration that has to be drawn, is infinite or beyond any use.
         """
         return _table(self)
+
+    def check_described(self) -> None:
+        """Refuse a distribution that no table can hold, as far as that shows at once.
+
+        A file that describes one is refused by it, with the place. It is no part of the
+        constructor: an infinite mean has its use where nothing is drawn.
+
+        Raises
+        ------
+        InputError
+            When the mean is infinite or beyond any use, or so are the longest of its durations.
+        """
+        if not self.mean <= checks.MOST:
+            size = "an infinite mean" if math.isinf(self.mean) else f"a mean of {self.mean:g} s"
+            allowed = f"a distribution with a finite mean, at most {checks.MOST:g} s"
+            raise InputError(f"{self} has {size}", allowed=allowed)
+        if not any(_parts_of(self)):  # the parts of others are checked themselves
+            self._check_draws(self.quantile([0.0, 0.5, LAST_LEVEL]))
+
+    def _check_draws(self, durations: FloatArray) -> None:
+        if not (durations <= checks.MOST).all():  # nor NaN
+            allowed = f"a distribution whose draws are at most {checks.MOST:g} s"
+            raise InputError(f"{self} has no finite table", allowed=allowed)
 
     def __str__(self) -> str:
         """Return a short form for people, such as ``"lognormal(median 8 us, sigma 0.3)"``."""
@@ -149,12 +174,11 @@ class Deterministic(Distribution):
 
 @functools.lru_cache(maxsize=256)
 def _table(distribution: Distribution) -> QuantileTable:
-    mean = distribution.mean
-    if not math.isfinite(mean):
-        raise InputError(
-            f"{distribution} has an infinite mean", allowed="a distribution with a finite mean"
-        )
-    return tabulate(distribution.quantile, mean, distribution.breaks)
+    distribution.check_described()
+    with np.errstate(all="ignore"):  # what comes of it is looked at
+        table = tabulate(distribution.quantile, distribution.mean, distribution.breaks)
+    distribution._check_draws(table.cells)
+    return table
 
 
 def is_distribution(_instance: object, attribute: Any, value: Any) -> None:
@@ -163,6 +187,38 @@ def is_distribution(_instance: object, attribute: Any, value: Any) -> None:
         raise InputError(
             f"{value!r} is not a distribution", key=attribute.name, allowed="a distribution"
         )
+    if not _is_within(value, _DEEPEST):
+        raise InputError("is nested too deeply", key=attribute.name, allowed=f"{_DEEPEST} at most")
+
+
+def _is_within(distribution: Distribution, levels: int) -> bool:
+    """Return whether a distribution is made of others by at most so many levels."""
+    return levels > 0 and all(_is_within(part, levels - 1) for part in _parts_of(distribution))
+
+
+def _parts_of(distribution: Distribution) -> Iterator[Distribution]:
+    kind: Any = type(distribution)
+    for field in attrs.fields(kind) if attrs.has(kind) else ():
+        value = getattr(distribution, field.name, None)
+        parts = value if isinstance(value, tuple) else (value,)
+        if parts and isinstance(parts[0], Distribution):  # all of a list are, or none is
+            yield from parts
+
+
+def total(values: Iterable[float]) -> float:
+    """Return a sum with one rounding, infinite where it is beyond a float."""
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.inf
+
+
+def square(value: float) -> float:
+    """Return a square, infinite where it is beyond a float."""
+    try:
+        return value**2
+    except OverflowError:
+        return math.inf
 
 
 def floats(values: Iterable[float]) -> tuple[float, ...]:

@@ -12,7 +12,14 @@ import numpy as np
 from attrs import field, frozen
 
 from lhsim import checks
-from lhsim.distributions.base import Distribution, each, floats, is_distribution
+from lhsim.distributions.base import (
+    Distribution,
+    each,
+    floats,
+    is_distribution,
+    square,
+    total,
+)
 from lhsim.distributions.convolution import convolve
 from lhsim.distributions.empirical import Quantiles
 from lhsim.distributions.inversion import invert
@@ -47,7 +54,7 @@ class Mixture(Distribution):
     @property
     def mean(self) -> float:
         """The weighted mean of the components' means [s]."""
-        return math.fsum(p * part.mean for p, part in self._parts)
+        return total(p * part.mean for p, part in self._parts)
 
     @property
     def variance(self) -> float:
@@ -55,7 +62,7 @@ class Mixture(Distribution):
         mean = self.mean
         if math.isinf(mean):
             return math.inf
-        return math.fsum(p * (part.variance + (part.mean - mean) ** 2) for p, part in self._parts)
+        return total(p * (part.variance + square(part.mean - mean)) for p, part in self._parts)
 
     @property
     def breaks(self) -> FloatArray:
@@ -75,8 +82,8 @@ class Mixture(Distribution):
 
     @property
     def _parts(self) -> list[tuple[float, Distribution]]:
-        total = math.fsum(self.weights)
-        weights = [weight / total for weight in self.weights]
+        whole = math.fsum(self.weights)
+        weights = [weight / whole for weight in self.weights]
         return list(zip(weights, self.components, strict=True))
 
     @cached_property
@@ -213,12 +220,12 @@ class Sum(Distribution):
     @property
     def mean(self) -> float:
         """The sum of the means [s]."""
-        return math.fsum(term.mean for term in self.terms)
+        return total(term.mean for term in self.terms)
 
     @property
     def variance(self) -> float:
         """The sum of the variances [s^2]."""
-        return math.fsum(term.variance for term in self.terms)
+        return total(term.variance for term in self.terms)
 
     @property
     def breaks(self) -> FloatArray:

@@ -7,6 +7,8 @@ Distributions* (2nd ed., 1994).
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -138,7 +140,7 @@ class Lognormal(Distribution):
     @property
     def variance(self) -> float:
         """mean^2 (exp(sigma^2) - 1) [s^2]."""
-        return self.median**2 * _exp(self.sigma**2) * _expm1(self.sigma**2)
+        return _product(self.median**2, _exp(self.sigma**2), _expm1(self.sigma**2))
 
     def _quantile(self, u: FloatArray) -> FloatArray:
         return self.median * elementary.exp(self.sigma * scipy.special.ndtri(u))
@@ -159,14 +161,16 @@ class Weibull(Distribution):
     @property
     def mean(self) -> float:
         """Scale times Gamma(1 + 1 / shape) [s]."""
-        return self.scale * _exp(math.lgamma(1 + 1 / self.shape))
+        return self.scale * _exp(_lgamma(1 + 1 / self.shape))
 
     @property
     def variance(self) -> float:
         """scale^2 (Gamma(1 + 2 / shape) - Gamma(1 + 1 / shape)^2) [s^2]."""
-        log_square = 2 * math.lgamma(1 + 1 / self.shape)
-        log_ratio = math.lgamma(1 + 2 / self.shape) - log_square
-        return self.scale**2 * _exp(log_square) * _expm1(log_ratio)
+        if math.isinf(self.mean):
+            return math.inf
+        log_square = 2 * _lgamma(1 + 1 / self.shape)
+        log_ratio = _lgamma(1 + 2 / self.shape) - log_square
+        return _product(self.scale**2, _exp(log_square), _expm1(log_ratio))
 
     def _quantile(self, u: FloatArray) -> FloatArray:
         return self.scale * elementary.power(-elementary.log1p(-u), 1 / self.shape)
@@ -280,12 +284,12 @@ class Scipy(Distribution):
     @cached_property
     def mean(self) -> float:
         """The mean according to scipy [s]."""
-        return float(self._frozen.mean())
+        return _moment(self._frozen.mean)
 
     @cached_property
     def variance(self) -> float:
         """The variance according to scipy [s^2]."""
-        return float(self._frozen.var())
+        return _moment(self._frozen.var)
 
     def _quantile(self, u: FloatArray) -> FloatArray:
         return np.asarray(self._frozen.ppf(u))
@@ -307,6 +311,29 @@ def _family(name: str) -> Any:
         return family
     known = (key for key in dir(stats) if isinstance(getattr(stats, key), stats.rv_continuous))
     raise unknown_name("distribution of scipy.stats", name, known, key="distribution")
+
+
+def _moment(compute: Callable[[], Any]) -> float:
+    """Return a moment of scipy's, infinite where there is none that it could compute."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            moment = float(compute())
+        except (ArithmeticError, ValueError):
+            return math.inf
+    return moment if moment >= 0 else math.inf  # NaN, too, or a failed integration
+
+
+def _product(*factors: float) -> float:
+    """Return a product, infinite as soon as one of the factors is."""
+    return math.inf if math.inf in factors else math.prod(factors)
+
+
+def _lgamma(x: float) -> float:
+    try:
+        return math.lgamma(x)
+    except OverflowError:
+        return math.inf
 
 
 def _exp(exponent: float) -> float:

@@ -7,7 +7,8 @@
 In the tree each thing that JSON does not know is an object with one key that says what it is.
 Whole numbers most of which are 0, as in a histogram, are kept as a bit for each, which says whether
 it is another, and the values of the others. Nothing is ever executed to read one back, as it would
-be with pickle: a store may come from somebody else.
+be with pickle, no class is made but those that a result consists of, and no more memory is taken
+than there is: a store may come from somebody else.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from __future__ import annotations
 import functools
 import json
 import struct
+import typing
 import zlib
 from collections.abc import Mapping
-from importlib import import_module
 from math import prod
 from typing import Any
 
@@ -25,11 +26,19 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from lhsim._machine import free_memory
+from lhsim.execution.cells import Failure
+
 PLAIN = (float, int, str, bool, type(None))
 LENGTH = struct.Struct("<I")
 LEVEL = 1  # of the compression: the next one takes twice as long for a tenth less
 LARGE = 1000  # numbers, from which on the zeros among them are looked for
 SPARSE = 8  # of the numbers at most one in so many is not 0
+KINDS = "biufSU"  # of arrays
+SHARE = 0.25  # of the free memory, that one value may take
+# What becomes of bytes that are none of `encode`.
+DAMAGE = (zlib.error, struct.error, ValueError, TypeError, AttributeError, ArithmeticError,
+          LookupError, MemoryError, RecursionError)  # fmt: skip
 
 
 def encode(value: object) -> bytes:
@@ -55,11 +64,21 @@ def decode(data: bytes) -> Any:
         When they are not such bytes, or those of another lhsim whose classes had other fields.
     """
     try:
-        whole = memoryview(zlib.decompress(data))
+        most = int(SHARE * free_memory())
+        whole = memoryview(_decompressed(data, most))
         begin = LENGTH.size + LENGTH.unpack_from(whole)[0]
-        return _Reader(whole[begin:]).value(json.loads(bytes(whole[LENGTH.size : begin])))
-    except (zlib.error, struct.error, TypeError, KeyError, AttributeError, ImportError) as error:
+        return _Reader(whole[begin:], most).value(json.loads(bytes(whole[LENGTH.size : begin])))
+    except DAMAGE as error:
         raise ValueError(f"is no result of this lhsim: {error}") from error
+
+
+def _decompressed(data: bytes, most: int) -> bytes:
+    """Return what was compressed, if that is at most so many bytes."""
+    stream = zlib.decompressobj()
+    content = stream.decompress(data, most)
+    if not stream.eof:
+        raise ValueError("it is cut off, or too large")
+    return content
 
 
 def _tree(value: object, parts: list[bytes]) -> Any:
@@ -85,7 +104,7 @@ def _tree(value: object, parts: list[bytes]) -> Any:
 
 def _array(array: NDArray[Any], parts: list[bytes]) -> list[Any]:
     """Add the bytes of an array to `parts`; return its type, its shape, and theirs."""
-    if array.dtype.kind not in "biufSU":
+    if array.dtype.kind not in KINDS:
         raise TypeError(f"an array of {array.dtype} cannot be kept")
     described = [array.dtype.str, list(array.shape)]
     if array.dtype.kind in "iu" and array.size >= LARGE:
@@ -124,9 +143,10 @@ def _is_ours(module: str) -> bool:
 class _Reader:
     """What comes after the tree, read from its beginning on."""
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: memoryview, most: int) -> None:
         self._data = data
         self._at = 0
+        self._left = most  # [B]
 
     def value(self, tree: Any) -> Any:
         if not isinstance(tree, dict):
@@ -137,12 +157,17 @@ class _Reader:
         if kind == "tuple":
             return tuple(self.value(item) for item in content)
         fields = {key: self.value(item) for key, item in content.items()}
-        return fields if kind == "dict" else _class(kind)(**fields)
+        return fields if kind == "dict" else _classes()[kind](**fields)
 
     def _array(
         self, kind: str, shape: list[int], count: int | None = None, of_others: str = ""
     ) -> NDArray[Any]:
         size = prod(shape)
+        if np.dtype(kind).kind not in KINDS or min(shape, default=0) < 0:
+            raise ValueError(f"it has an array of {kind}")
+        self._left -= size * np.dtype(kind).itemsize
+        if self._left < 0:
+            raise ValueError("it is too large")
         if count is None:
             return self._take(kind, size).reshape(shape)
         others = np.unpackbits(self._take("u1", -(-size // 8)), count=size).astype(bool)
@@ -156,11 +181,22 @@ class _Reader:
         return array.copy()
 
 
-def _class(path: str) -> Any:
-    module, _, name = path.partition(":")
-    if not _is_ours(module):
-        raise ValueError(f"{path} is no class of lhsim")
-    found = getattr(import_module(module), name)
-    if not (isinstance(found, type) and attrs.has(found)):
-        raise ValueError(f"{path} is no class of lhsim")
+@functools.cache
+def _classes() -> dict[str, Any]:
+    """Return the classes that a result or a failure consists of, by their names."""
+    from lhsim.simulation import Result  # noqa: PLC0415 - imports the models
+
+    found: dict[str, Any] = {}
+    for kind in (Result, Failure):
+        _collect(kind, found)
     return found
+
+
+def _collect(kind: Any, found: dict[str, Any]) -> None:
+    described = _described(kind) if isinstance(kind, type) else None
+    if described is not None and described[0] not in found:
+        found[described[0]] = kind
+        for field in attrs.fields(attrs.resolve_types(kind)):
+            _collect(field.type, found)
+    for inner in typing.get_args(kind):
+        _collect(inner, found)

@@ -9,14 +9,17 @@ before it: further replications, or the next steps of a search.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from attrs import evolve, frozen
 
+from lhsim._files import expanded
+from lhsim.errors import InputError
 from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, memory_of, run
 from lhsim.execution.executors import execute
 from lhsim.execution.identity import Keys
@@ -26,6 +29,8 @@ from lhsim.execution.store import Store
 if TYPE_CHECKING:
     from lhsim.models import System
     from lhsim.simulation import Result
+
+logger = logging.getLogger(__name__)
 
 OnDone = Callable[[Cell, "Result | Failure"], None]
 
@@ -38,11 +43,13 @@ class Tally:
     resumed: int = 0  # found in the store
     failed: int = 0
     left: int = 0  # not run: after Ctrl-C or a failure
+    unkept: int = 0  # run, but not kept: there was no room in the store
 
     def sentence(self) -> str:
         """Return it for people."""
         counts = [f"{self.done:,} done", f"{self.resumed:,} resumed"]
-        return ", ".join([*counts, f"{self.failed:,} failed", f"{self.left:,} left"])
+        counts += [f"{self.failed:,} failed", f"{self.left:,} left"]
+        return ", ".join([*counts, *([f"{self.unkept:,} not kept"] if self.unkept else [])])
 
 
 class Runner:
@@ -123,8 +130,7 @@ class Runner:
                 compile_once(chosen)
             with closing(running):
                 for number, outcome in running:
-                    if self._store is not None:
-                        self._store.put(self._key(chosen[number]), outcome)
+                    self._keep(chosen[number], outcome)
                     outcomes[indices[number]] = outcome
                     if on_done is not None:
                         on_done(chosen[number], outcome)
@@ -132,18 +138,36 @@ class Runner:
             return True
         return False
 
-    def _kept(self, cells: Sequence[Cell]) -> dict[int, Result | Failure]:
-        """Return the results that are in the store, by index."""
+    def _keep(self, cell: Cell, outcome: Result | Failure) -> None:
+        """Put what a cell came to into the store; where that has no more room, go on without."""
         if self._store is None:
+            return
+        try:
+            self._store.put(self._key(cell), outcome)
+        except InputError as error:
+            if not self.tally.unkept:
+                logger.warning("lhsim: runs are no longer kept: %s", error)
+            self.tally = evolve(self.tally, unkept=self.tally.unkept + 1)
+
+    def _kept(self, cells: Sequence[Cell]) -> dict[int, Result | Failure]:
+        """Return the results that are in the store, by index; one that is damaged is forgotten."""
+        store = self._store
+        if store is None:
             return {}
         found: dict[int, Result | Failure] = {}
+        damaged = 0
         for index, cell in enumerate(cells):
             key = self._key(cell)
-            if key in self._store:
-                kept = self._store.get(key)
-                assert kept is not None
-                assert not isinstance(kept, Failure)
-                found[index] = as_asked(cell, kept)
+            if key in store:
+                kept = _result_of(store, key, cell)
+                if kept is None:
+                    store.forget(key)
+                    damaged += 1
+                else:
+                    found[index] = as_asked(cell, kept)
+        if damaged:
+            text = "kept runs are not what this lhsim has written there, and are run again"
+            logger.warning("lhsim: %s: %d %s", store.path, damaged, text)
         return found
 
     def _first_of_each(
@@ -173,6 +197,17 @@ class Runner:
             failed=so_far.failed + failed,
             left=so_far.left + left,
         )
+
+
+def _result_of(store: Store, key: bytes, cell: Cell) -> Result | None:
+    """Return the result of a cell that a store has, None where what it has is no such thing."""
+    from lhsim.execution.belonging import belongs  # noqa: PLC0415 - imports the models
+
+    try:
+        kept = store.get(key)
+    except ValueError:
+        return None
+    return cast("Result", kept) if belongs(kept, cell) else None
 
 
 @contextmanager
@@ -217,5 +252,5 @@ def running(
             executor = stack.enter_context(workers(jobs, kind, scheduler))
         store = None
         if folder is not None:
-            store = stack.enter_context(Store(Path(folder), fresh=fresh))
+            store = stack.enter_context(Store(expanded(folder), fresh=fresh))
         yield Runner(executor, store, fail_fast=fail_fast)

@@ -12,8 +12,10 @@ The last record of a key counts. A file is open in one process at a time.
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
+import stat
 import struct
 import sys
 import time
@@ -28,6 +30,8 @@ from lhsim.execution.encoding import decode, encode
 
 if TYPE_CHECKING:
     from lhsim.simulation import Result
+
+logger = logging.getLogger(__name__)
 
 NAME = "cells.store"
 VERSION = 2
@@ -101,13 +105,23 @@ class Store:
         return key in self._records and self._records[key].kind == DONE
 
     def get(self, key: bytes) -> Result | Failure | None:
-        """Return what became of a cell, None where nobody knows."""
+        """Return what became of a cell, None where nobody knows.
+
+        Raises
+        ------
+        ValueError
+            When its record, though whole, holds nothing that this lhsim has written.
+        """
         if key not in self._records:
             return None
         record = self._records[key]
         os.lseek(self._file, record.begin, os.SEEK_SET)
         found: Result | Failure = decode(_read(self._file, record.end - record.begin))
         return found
+
+    def forget(self, key: bytes) -> None:
+        """Let a cell be as one that nobody knows, until it is kept anew."""
+        self._records.pop(key, None)
 
     def put(self, key: bytes, outcome: Result | Failure) -> None:
         """Keep what became of a cell. When this returns, the death of the process loses nothing.
@@ -126,16 +140,25 @@ class Store:
 
     def close(self) -> None:
         """Bring everything to the disk, and let others open the file."""
-        os.fsync(self._file)
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            logger.warning("lhsim: %s may be incomplete: %s", self.path, error.strerror)
         os.close(self._file)
 
     def _open(self) -> int:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            return os.open(self.path, flags, 0o666)
+            # Without O_NONBLOCK, opening a FIFO waits for somebody at its other end.
+            wanted = ("O_RDWR", "O_CREAT", "O_NONBLOCK", "O_BINARY")
+            flags = sum(getattr(os, name, 0) for name in wanted)
+            file = os.open(self.path, flags, 0o666)
         except OSError as error:
             raise self._refuse(f"cannot be opened: {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise self._refuse("is not a regular file", "another --output-dir")
+        return file
 
     def _lock(self) -> None:
         try:

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
-from lhsim.experiments.options import DONE, choice, cores, each_once, whole
+from lhsim.experiments.options import DONE, PATH, choice, cores, each_once, whole
 from lhsim.experiments.runs import TIMES, is_log, level_slug, read_run, steps, write_overlays
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("runs", nargs=-1, metavar="[RUN]...", type=click.Path(path_type=Path))
-@click.option("--output", "-o", required=True, metavar="FILE", type=click.Path(path_type=Path),
+@click.argument("runs", nargs=-1, metavar="[RUN]...", type=PATH)
+@click.option("--output", "-o", required=True, metavar="FILE", type=PATH,
               help="For the system, as TOML; nothing is overwritten.")  # fmt: skip
 @click.option("--template", metavar="SYSTEM", help="Gives what the runs cannot tell, by name or "
               "file.  [default: the system of the runs' architecture]")  # fmt: skip
 @click.option("--name", help="Of the system.  [default: the name of the file]")
-@click.option("--components", metavar="CSV", type=click.Path(path_type=Path),
+@click.option("--components", metavar="CSV", type=PATH,
               help="Samples of single costs, with columns component and seconds.")  # fmt: skip
-@click.option("--plots", metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--plots", metavar="DIR", type=PATH,
               help="For plots of live times against simulated ones.")  # fmt: skip
 @click.option("--black-box", is_flag=True,
               help="Take recordings for message logs: nothing else of them is used.")  # fmt: skip
@@ -85,10 +85,10 @@ def _from_runs(given: dict[str, Any], template: System | None, components: dict[
             on_step=steps("calibrate", "rounds of simulations", shown=shown),
         )
     figures = _plotted(found) if given["plots"] else {}
-    _write(given, found.system, figures)
     rows = to_dicts(components)
     plain = {**found.to_dict(), "components": rows}
     _show(given, plain, calibration_text(plain, rows))
+    _write(given, found.system, figures)
     return DONE
 
 
@@ -111,9 +111,9 @@ def _from_logs(given: dict[str, Any], template: System | None) -> int:
             executor=executor,
             on_step=steps("calibrate", "rounds of simulations", shown=shown),
         )
-    _write(given, found.system, _plotted_logs(found) if given["plots"] else {})
     plain = found.to_dict()
     _show(given, plain, calibration_text(plain, []))
+    _write(given, found.system, _plotted_logs(found) if given["plots"] else {})
     return DONE
 
 
@@ -148,9 +148,9 @@ def _from_components(
     if given["plots"]:
         raise InputError("has nothing to show", source="--plots", allowed="runs besides")
     system = evolve(with_components(template, components), name=given["name"])
-    _write(given, system, {})
     rows = to_dicts(components)
     _show(given, {"system": system.name, "components": rows}, components_text(rows))
+    _write(given, system, {})
     return DONE
 
 
@@ -189,12 +189,12 @@ def _check(path: Path, plots: Path | None) -> None:
 def _write(given: dict[str, Any], system: System, figures: dict[str, Any]) -> None:
     """Write the plots, and at last the system, each whole or not at all."""
     from lhsim import parameters  # noqa: PLC0415
-    from lhsim.experiments.output import replace  # noqa: PLC0415
+    from lhsim.experiments.output import write_files  # noqa: PLC0415
 
     path: Path = given["output"]
     written = write_overlays(given["plots"], figures) if figures else []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, lambda file: parameters.dump(system, file))
+    content = parameters.dumps(system).encode("utf-8")
+    write_files(path.parent, {path.name: lambda file: file.write_bytes(content)})
     if not given["quiet"]:
         text = ", ".join(str(one) for one in (path, *written))
         print(f"written: {text}", file=sys.stderr)

@@ -33,8 +33,8 @@ def run_capacity(given: dict[str, Any]) -> int:
     )
 
     def finish(found: Capacity) -> int:
-        write_files(given["output_dir"], plots(found.plot(), "capacity"))
         show(_formatted(found, system, given["format"]))
+        write_files(given["output_dir"], plots(found.plot(), "capacity"))
         return DONE if found.check is None or found.check.verdict == "kept" else NOT_KEPT
 
     return carry_out(

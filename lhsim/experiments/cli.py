@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from lhsim.errors import InputError, InvariantError, LhsimError, unknown_name
+from lhsim.errors import InputError, InvariantError, LhsimError, shortened, unknown_name
 from lhsim.experiments.calibrate import calibrate
 from lhsim.experiments.crosscheck import crosscheck
 from lhsim.experiments.everything import everything
@@ -31,6 +31,7 @@ from lhsim.experiments.options import (
     FORMATS,
     INTERRUPTED,
     MAX_SEED,
+    PATH,
     Options,
     Parsed,
     choice,
@@ -45,12 +46,22 @@ from lhsim.experiments.planning_cli import capacity, sensitivity
 from lhsim.experiments.reporting_cli import report
 from lhsim.experiments.serve import add_commands
 from lhsim.experiments.start import first_lines, init
+from lhsim.experiments.terminal import lost, take_over
 from lhsim.experiments.validate import validate
+
+LONGEST_LINE = 4000  # characters of an error; all that it quotes is short
 
 
 def main() -> None:
     """Run the command line and end the process."""
-    sys.exit(run(sys.argv[1:]))
+    output, _ = take_over()
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    reason = lost(output)
+    if reason is not None:
+        print(f"lhsim: error: standard output cannot be written: {reason}", file=sys.stderr)
+        code = code or FAILED
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -65,14 +76,16 @@ def run(arguments: Sequence[str]) -> int:
         return _end(str(error), FAILED)
     except click.ClickException as error:
         return _end(error.format_message(), BAD_INPUT)
-    except click.Abort:
+    except click.Abort as error:
+        if isinstance(error.__cause__, EOFError):  # nobody has typed anything: a defect of ours
+            raise error.__cause__ from None
         print("lhsim: interrupted", file=sys.stderr)
         return INTERRUPTED
     return code if isinstance(code, int) else DONE
 
 
 def _end(problem: str, code: int) -> int:
-    print("lhsim: error: " + " ".join(problem.split()), file=sys.stderr)
+    print(f"lhsim: error: {shortened(problem, LONGEST_LINE)}", file=sys.stderr)
     return code
 
 
@@ -144,7 +157,7 @@ def _options(
                 metavar="|".join(ENGINES), default="auto", show_default=True),
         _option("--output-dir", "Folder for tables, plot and manifest, and for the runs, which "
                 f"are not run again.{'' if folder else '  [default: results/NAME]'}",
-                metavar="DIR", default=folder, show_default=True),
+                metavar="DIR", type=PATH, default=folder, show_default=True),
         _option("--fresh", "Run everything again.", **flag),
         _option("--format", "Of the data on stdout.", type=choice(*FORMATS),
                 metavar="|".join(FORMATS), default="table", show_default=True),
@@ -298,7 +311,7 @@ def run_specification(file: str, **given: Any) -> int:
     """
     from lhsim.experiments.points import run_file  # noqa: PLC0415 - imports the models
 
-    given["output_dir"] = given["output_dir"] or f"results/{Path(file).stem}"
+    given["output_dir"] = given["output_dir"] or Path("results", Path(file).stem)
     return run_file(_read(given), file)
 
 
@@ -345,7 +358,7 @@ def _read(given: dict[str, Any]) -> Options:
         max_events=given["max_events"],
         jobs=given["jobs"] or cores(),
         engine=given["engine"],
-        output_dir=Path(given["output_dir"]),
+        output_dir=given["output_dir"],
         output_format=given["format"],
         fail_fast=given["fail_fast"],
         show_progress=not (given["no_progress"] or given["quiet"]),

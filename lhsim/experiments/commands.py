@@ -195,7 +195,7 @@ def finish(
     axes: Sequence[str] = (),
     finding: Callable[[], Finding] | None = None,
 ) -> int:
-    """Write the results, show them, and return the exit code.
+    """Show the results, write them, and return the exit code.
 
     Parameters
     ----------
@@ -215,9 +215,6 @@ def finish(
         Makes what a report shows of the experiment.
     """
     options = setup.options
-    files = write_results(options.output_dir, sweep, manifest(setup), plot=plot)
-    if finding is not None:
-        files.append(finding().write(options.output_dir).name)
     rows = [_ordered(row, axes) for row in sweep.level_rows()]
     show(formatted(rows, options.output_format, table))
     for run in sweep.failed:
@@ -225,11 +222,14 @@ def finish(
         print(f"lhsim: a run failed: {where}: {run.failure}", file=sys.stderr)
     if options.output_format != "table":  # where the data has no place for it
         _say_what_was_skipped(sweep)
+    # After what is shown: a disk that has filled up must not hide it.
+    more = finding().files() if finding is not None else {}
+    files = write_results(options.output_dir, sweep, manifest(setup), plot=plot, more=more)
     if not options.quiet:
         _say_what_happened(setup, sweep, files, tally)
     if sweep.interrupted:
         return INTERRUPTED
-    return FAILED if sweep.failed else DONE
+    return FAILED if sweep.failed or (tally is not None and tally.unkept) else DONE
 
 
 def show(text: str) -> None:

@@ -16,6 +16,7 @@ from lhsim.experiments.options import (
     FORMATS,
     MAX_SEED,
     NOT_KEPT,
+    PATH,
     choice,
     cores,
     each_once,
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.option("--model", required=True, metavar="FILE", help="The system, by name or file.")
 @click.option("--live", multiple=True, required=True, metavar="RUN",
-              type=click.Path(path_type=Path),
+              type=PATH,
               help="Folder of lhsim measure, or a message log; repeatable.")  # fmt: skip
 @click.option("--seed", type=whole(0, MAX_SEED), default=1, show_default=True,
               help="Of the simulated runs besides those of the live seeds.")  # fmt: skip
 @click.option("--replications", type=whole(5), default=20, show_default=True,
               help="Simulated runs of a level.")  # fmt: skip
-@click.option("--plots", metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--plots", metavar="DIR", type=PATH,
               help="For plots: live times against simulated ones, differences.")  # fmt: skip
 @click.option("--jobs", type=whole(1), help="Runs at a time.  [default: one a core]")
 @click.option("--format", "how", type=choice(*FORMATS), default="table", show_default=True,
@@ -74,11 +75,11 @@ def crosscheck(**given: Any) -> int:
             executor=executor,
             on_step=steps("crosscheck", "runs", shown=shown),
         )
+    show(formatted(found.to_dicts(), given["how"], lambda: text_of(found)))
     if plots is not None:
         written = write_overlays(plots, overlays(found))
         if not given["quiet"]:
             print(f"written: {', '.join(map(str, written))}", file=sys.stderr)
-    show(formatted(found.to_dicts(), given["how"], lambda: text_of(found)))
     return NOT_KEPT if given["check"] and found.verdict == "rejected" else DONE
 
 

@@ -23,7 +23,7 @@ from attrs import field, frozen
 from lhsim.errors import InputError
 from lhsim.experiments.finding import FILE, Finding
 from lhsim.experiments.notices import Command
-from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, MAX_SEED, cores, whole
+from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, MAX_SEED, PATH, cores, whole
 from lhsim.experiments.output import check_folder, own_version
 from lhsim.units import format_duration
 
@@ -94,9 +94,11 @@ def _run(name: str, command: click.Command, folder: Path, arguments: Sequence[st
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             code = command.main(words, prog_name=f"lhsim {name}", standalone_mode=False)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # whatever it was: it does not stop the others
+        if isinstance(error, click.Abort) and not isinstance(error.__cause__, EOFError):
+            return INTERRUPTED
         _note(name, folder, words, error)
         return FAILED
     return code if isinstance(code, int) else DONE
@@ -147,7 +149,7 @@ def summary(folder: Path, ended: Sequence[Ended]) -> str:
 @click.option("--replications", type=whole(1),
               help="Runs of each case.  [default: as each experiment has it]")  # fmt: skip
 @click.option("--jobs", type=whole(1), help="Runs at a time.  [default: one a core]")
-@click.option("--output-dir", "folder", metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--output-dir", "folder", metavar="DIR", type=PATH,
               default="results/all", show_default=True,
               help="Gets a folder for each experiment, and the report.")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Run everything again.")

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, field, fields, frozen
 
 from lhsim.errors import InputError
-from lhsim.experiments.output import replace
+from lhsim.experiments.output import write_files
 
 FILE = "finding.json"
 STATES = ("done", "failed", "interrupted")
@@ -88,12 +88,21 @@ class Finding:
     def write(self, folder: Path) -> Path:
         """Write it into a folder, whole or not at all, and return the file.
 
+        Raises
+        ------
+        NotWrittenError
+            When it cannot be written.
+        """
+        write_files(folder, self.files())
+        return folder / FILE
+
+    def files(self) -> dict[str, Callable[[Path], object]]:
+        """Return what writes it, by the name of its file.
+
         What is not a finite number is written as null, which JSON has for it.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(_plain(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False)
-        replace(folder / FILE, lambda path: path.write_text(text + "\n", encoding="utf-8"))
-        return folder / FILE
+        return {FILE: lambda path: path.write_text(text + "\n", encoding="utf-8")}
 
     @classmethod
     def read(cls, folder: Path) -> Finding:

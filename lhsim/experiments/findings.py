@@ -6,6 +6,7 @@ import shlex
 import time
 from typing import Any
 
+from lhsim._files import read_text
 from lhsim.experiments.commands import Setup, find_system
 from lhsim.experiments.finding import Column, Described, Finding, Picture, Table
 from lhsim.experiments.output import Source, own_version
@@ -28,7 +29,7 @@ def finding_of(setup: Setup, **what: Any) -> Finding:
 
 
 def _described(system: System, given: Source) -> Described:
-    text = find_system(given.given).read_text(encoding="utf-8")
+    text = read_text(find_system(given.given))
     changes = "".join(f"# set here: {one}\n" for one in given.settings)
     return Described(system.name, system.architecture, changes + text)
 

@@ -14,7 +14,7 @@ import click
 
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
-from lhsim.experiments.options import DONE, MAX_SEED, Parsed, choice, parse_duration, whole
+from lhsim.experiments.options import DONE, MAX_SEED, PATH, Parsed, choice, parse_duration, whole
 from lhsim.experiments.serve import NEEDED_BY_MCP, check_extra
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def parse_rate(text: str) -> float:
               help="Bytes of a message.")  # fmt: skip
 @click.option("--enrolment-file", metavar="FILE", help="Key of the bridge, if it has one; else "
               "LHSIM_ENROLMENT_KEY.")  # fmt: skip
-@click.option("--output-dir", "-o", required=True, metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--output-dir", "-o", required=True, metavar="DIR", type=PATH,
               help="For the recording; nothing is overwritten.")  # fmt: skip
 @click.option("--format", "how", type=choice("table", "json"), default="table", show_default=True)
 @click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
@@ -82,7 +82,7 @@ def measure(**given: Any) -> int:
     check_extra(("httptools", "websockets"), command="lhsim measure")
     if given["architecture"] == "mcp":
         check_extra(NEEDED_BY_MCP, extra="mcp", command="lhsim measure")
-    from lhsim.experiments.output import check_folder  # noqa: PLC0415
+    from lhsim.experiments.output import NotWrittenError, check_folder  # noqa: PLC0415
     from lhsim.live import driver, server  # noqa: PLC0415 - needs the extra
     from lhsim.recording import check_free  # noqa: PLC0415
 
@@ -105,8 +105,13 @@ def measure(**given: Any) -> int:
     )
     check_folder(folder)  # else the run would be lost after it
     run = driver.measure(load, lines("measure", shown=not (given["no_progress"] or given["quiet"])))
-    run.write(folder)
-    show(run, folder, given["how"], quiet=given["quiet"])
+    show(run, given["how"])
+    try:
+        run.write(folder)
+    except InputError as error:
+        raise NotWrittenError(str(error)) from None
+    if not given["quiet"]:
+        print(f"written to {folder}", file=sys.stderr)
     return DONE
 
 
@@ -138,7 +143,7 @@ def lines(title: str, *, shown: bool) -> Callable[[float, float], None]:
     return report
 
 
-def show(run: Recording, folder: Path, how: str, *, quiet: bool) -> None:
+def show(run: Recording, how: str) -> None:
     """Print the figures of a run, and what speaks against it."""
     found = {name: value for name, value in run.measures().items() if not math.isnan(value)}
     if how == "json":
@@ -147,8 +152,6 @@ def show(run: Recording, folder: Path, how: str, *, quiet: bool) -> None:
         click.echo("\n".join(_table(found)))
     for doubt in run.manifest.doubts:
         print(f"lhsim: doubtful: {doubt}", file=sys.stderr)
-    if not quiet:
-        print(f"written to {folder}", file=sys.stderr)
 
 
 def _table(found: Mapping[str, float]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 from attrs import field, frozen
 
+from lhsim._files import expanded
 from lhsim.errors import InputError, unknown_name
 from lhsim.units import SECOND
 
@@ -46,6 +47,19 @@ class Options:
     fresh: bool = False  # forget what is in the output folder's store
     precision: dict[str, float] = field(factory=dict)  # relative half-widths, by measure
     max_replications: int | None = None  # with a precision
+
+
+class PathType(click.ParamType[Any]):
+    """The kind of paths, in which ``~`` is the home folder also where no shell has expanded it."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path that a text means."""
+        return expanded(value)
+
+
+PATH = PathType()
 
 
 class Parsed(click.ParamType[Any]):

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, frozen
 
-from lhsim.errors import InputError
+from lhsim._files import read_bytes
+from lhsim.errors import InputError, LhsimError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,9 +39,13 @@ class Source:
     settings: tuple[str, ...] = ()  # over what the file says
 
 
+class NotWrittenError(LhsimError):
+    """Some of the results could not be written, such as on a disk that is full."""
+
+
 def source(given: str, path: Path, settings: Sequence[str] = ()) -> Source:
     """Return a file with the digest of its content."""
-    return Source(given, hashlib.sha256(path.read_bytes()).hexdigest(), tuple(settings))
+    return Source(given, hashlib.sha256(read_bytes(path)).hexdigest(), tuple(settings))
 
 
 def check_folder(folder: Path, option: str = "--output-dir") -> None:
@@ -63,7 +68,12 @@ def check_folder(folder: Path, option: str = "--output-dir") -> None:
 
 
 def write_results(
-    folder: Path, sweep: Sweep, manifest: Mapping[str, Any], *, plot: str | None = None
+    folder: Path,
+    sweep: Sweep,
+    manifest: Mapping[str, Any],
+    *,
+    plot: str | None = None,
+    more: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> list[str]:
     """Write what a sweep showed; return the names of the files.
 
@@ -77,6 +87,13 @@ def write_results(
         What made it; what the sweep itself knows is added.
     plot
         Name of the plot without its suffix; None for no plot.
+    more
+        What writes other files, by their names.
+
+    Raises
+    ------
+    NotWrittenError
+        As `write_files` does.
     """
     files: dict[str, Callable[[Path], object]] = {}
     if sweep.results:
@@ -88,14 +105,27 @@ def write_results(
         json.dumps({**manifest, **_facts(sweep)}, indent=2, allow_nan=False) + "\n",
         encoding="utf-8",
     )
-    return write_files(folder, files)
+    return write_files(folder, {**files, **(more or {})})
 
 
 def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> list[str]:
-    """Write files into a folder, each whole or not at all; return their names."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write files into a folder, each whole or not at all; return their names.
+
+    Raises
+    ------
+    NotWrittenError
+        When some could not be written; the others are.
+    """
+    missing = {}
     for name, write in files.items():
-        replace(folder / name, write)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            replace(folder / name, write)
+        except OSError as error:
+            missing[name] = os.strerror(error.errno) if error.errno else type(error).__name__
+    if missing:
+        reasons = ", ".join(dict.fromkeys(missing.values()))
+        raise NotWrittenError(f"not written into {folder}: {', '.join(missing)}: {reasons}")
     return list(files)
 
 

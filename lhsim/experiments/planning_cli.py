@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
-from lhsim.experiments.options import ENGINES, MAX_SEED, Parsed, choice, cores, whole
+from lhsim.experiments.options import ENGINES, MAX_SEED, PATH, Parsed, choice, cores, whole
 
 FORMATS = ("table", "json")
 SEVERAL: dict[str, Any] = {"multiple": True}
@@ -54,7 +53,7 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
         _option("--engine", "What runs the model.", type=choice(*ENGINES),
                 metavar="|".join(ENGINES), default="auto", show_default=True),
         _option("--output-dir", f"Folder for {kept}, which are not run again.", metavar="DIR",
-                type=click.Path(path_type=Path), default=folder, show_default=True),
+                type=PATH, default=folder, show_default=True),
         _option("--fresh", "Run everything again.", is_flag=True),
         _option("--format", "Of the data on stdout.", type=choice(*FORMATS),
                 metavar="|".join(FORMATS), default="table", show_default=True),

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from lhsim.experiments.options import PATH
+
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path),
+@click.argument("folder", type=PATH)
+@click.option("-o", "--output", metavar="FILE", type=PATH,
               help="Of the report.  [default: report.html in the folder]")  # fmt: skip
 def report(folder: Path, output: Path | None) -> None:
     """Write what experiments found as one HTML file.

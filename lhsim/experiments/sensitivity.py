@@ -28,9 +28,9 @@ def run_sensitivity(given: dict[str, Any]) -> int:
 
     def finish(found: Sensitivity) -> int:
         data = found.to_dict()
-        write_files(given["output_dir"], plots(found.plot(), "sensitivity"))
         as_json = given["format"] == "json"
         show(json.dumps(data, indent=2, allow_nan=False) if as_json else sensitivity_tables(data))
+        write_files(given["output_dir"], plots(found.plot(), "sensitivity"))
         return DONE
 
     return carry_out(

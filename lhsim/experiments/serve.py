@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from lhsim.errors import InputError
-from lhsim.experiments.options import DONE, Parsed, choice, parse_duration, whole
+from lhsim.experiments.options import DONE, PATH, Parsed, choice, parse_duration, whole
 from lhsim.units import PER_SECOND
 
 # The libraries of the extra, by the names under which they are imported.
@@ -105,7 +105,7 @@ def serve(**given: Any) -> int:
 
 @click.command()
 @_option("--over", "Say instead which would have fired in a run, a folder of lhsim measure, and "
-         "when.", click.Path(path_type=Path), metavar="RUN")  # fmt: skip
+         "when.", PATH, metavar="RUN")  # fmt: skip
 def alerts(over: Path | None) -> None:
     """Print alert rules for Prometheus, for what lhsim serve shows at /metrics."""
     if over is None:

@@ -18,7 +18,7 @@ import click
 from lhsim.errors import InputError
 from lhsim.experiments.crosscheck import overlays, text_of
 from lhsim.experiments.notices import Command
-from lhsim.experiments.options import DONE, FORMATS, MAX_SEED, NOT_KEPT, choice, cores, whole
+from lhsim.experiments.options import DONE, FORMATS, MAX_SEED, NOT_KEPT, PATH, choice, cores, whole
 from lhsim.experiments.runs import write_overlays
 from lhsim.experiments.serve import NEEDED, check_extra
 from lhsim.units import format_duration
@@ -42,7 +42,7 @@ FIRST_GUESS = 9.0  # of a step, until some are done [s]
 @click.option("--seed", type=whole(0, MAX_SEED), default=1, show_default=True,
               help="Of all messages.")  # fmt: skip
 @click.option("--output-dir", "-o", metavar="DIR", default="results/validate", show_default=True,
-              type=click.Path(path_type=Path), help="For runs, models and verdicts; "
+              type=PATH, help="For runs, models and verdicts; "
               "runs that are there are not repeated.")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Measure everything again.")
 @click.option("--format", "how", type=choice(*FORMATS), default="table", show_default=True,

@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -21,6 +20,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from lhsim._files import expanded
 from lhsim.live import bodies
 from lhsim.live.elicitations import ACTIONS, Elicitation, Elicitations, validate
 from lhsim.live.endpoints import Endpoint, Handler, answer, by_key, by_token
@@ -143,7 +143,7 @@ class Bridge:
                 await asyncio.wait(self._told, timeout=self.settings.patience)
             await self._store.close()
             if self.stages is not None and self.settings.stage_times:
-                self.stages.write(Path(self.settings.stage_times))
+                self.stages.write(expanded(self.settings.stage_times))
 
     # --- who it is, and how it is --------------------------------------------------------------
 

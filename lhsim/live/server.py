@@ -16,7 +16,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 from starlette.types import ASGIApp
@@ -24,11 +23,12 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from lhsim._files import expanded, read_text
 from lhsim.errors import InputError
 from lhsim.live.bridge import Bridge, Secrets
 from lhsim.live.endpoints import ARRIVED
 from lhsim.live.probe import open_files
-from lhsim.live.settings import SHORTEST_SECRET, BridgeSettings, is_loopback
+from lhsim.live.settings import LONGEST_SECRET, SHORTEST_SECRET, BridgeSettings, is_loopback
 from lhsim.live.threads import open_store
 
 BACKLOG = 2048
@@ -99,12 +99,9 @@ def read_secrets(secret_file: str | None, enrolment_file: str | None) -> Secrets
 
 
 def _secret(path: str | None, option: str, variable: str) -> str | None:
-    source = option
-    try:
-        text = Path(path).read_text(encoding="utf-8") if path is not None else None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8"
-        raise InputError(f"{path!r} cannot be read: {reason}", source=option) from None
+    source, text = option, None
+    if path is not None:
+        text = _content(path, option)
     if text is None:
         text, source = os.environ.get(variable), variable
     if text is None:
@@ -114,13 +111,22 @@ def _secret(path: str | None, option: str, variable: str) -> str | None:
     return text.strip()
 
 
+def _content(path: str, option: str) -> str:
+    try:
+        expanded(path).stat()
+        return read_text(path, most=LONGEST_SECRET)
+    except (OSError, InputError) as error:
+        reason = error.problem if isinstance(error, InputError) else error.strerror
+        raise InputError(f"{path!r} cannot be read: {reason}", source=option) from None
+
+
 def _check(settings: BridgeSettings, keys: Secrets) -> None:
     if not is_loopback(settings.host) and keys.enrolment is None:
         # Else anybody on the network could ask for the session of any agent.
         allowed = "--enrolment-file or LHSIM_ENROLMENT_KEY with a host that is not loopback"
         raise InputError("there is no enrolment key", source="--allow-remote", allowed=allowed)
     if settings.stage_times is not None:
-        folder = Path(settings.stage_times).parent
+        folder = expanded(settings.stage_times).parent
         if not os.access(folder, os.W_OK):
             problem = f"{str(folder)!r} cannot be written"
             raise InputError(problem, source="--stage-times", allowed="a file in a writable folder")

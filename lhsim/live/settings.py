@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from lhsim._files import expanded
 from lhsim.checks import non_negative, one_of, positive, whole, within
 from lhsim.errors import InputError
 from lhsim.units import PerSecond, Seconds
@@ -16,6 +17,7 @@ from lhsim.units import PerSecond, Seconds
 OutboundPolicy = Literal["drop_new", "disconnect"]
 LONGEST_WAIT = 300.0  # of a request for messages, as in the original [s]
 SHORTEST_SECRET = 16  # [B]
+LONGEST_SECRET = 1_000_000  # of the file of one [B]
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
@@ -102,7 +104,7 @@ def store_of(text: str) -> tuple[str, str]:
         raise InputError(f"unknown kind of store {text[:60]!r}", key="store", allowed=allowed)
     if not place or place.startswith(":memory:"):
         raise InputError(f"{text!r} names no file", key="store", allowed=allowed)
-    return kind, place
+    return kind, str(expanded(place)) if kind == SQLITE else place
 
 
 def shown(store: str) -> str:

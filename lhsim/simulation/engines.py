@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lhsim import _jit
 from lhsim.errors import InputError, unknown_name
 from lhsim.models.faults import Disconnect, Fault, Outage
 from lhsim.models.workload import ArrivalProcess
@@ -56,15 +57,22 @@ def choose(asked: str, system: System) -> tuple[str, str]:
     """
     if asked not in ENGINES:
         raise unknown_name("engine", str(asked), ENGINES, key="engine")
-    missing = ", ".join(only_with_simpy(system))
-    if asked == "compiled" and missing:
-        problem = f"the compiled engine does not cover {missing}"
-        raise InputError(problem, key="engine", allowed="auto, simpy")
+    obstacle = _obstacle(system)
+    if asked == "compiled" and obstacle:
+        raise InputError(obstacle, key="engine", allowed="auto, simpy")
     if asked != "auto":
         return asked, "it was asked for"
-    if missing:
-        return "simpy", f"the compiled engine does not cover {missing}"
+    if obstacle:
+        return "simpy", obstacle
     return "compiled", "the fastest engine, and it covers the whole system"
+
+
+def _obstacle(system: System) -> str | None:
+    """Return why the compiled engine cannot run a system, or None."""
+    missing = ", ".join(only_with_simpy(system))
+    if missing:
+        return f"the compiled engine does not cover {missing}"
+    return "NUMBA_DISABLE_JIT turns the compiler off" if _jit.OFF else None
 
 
 def start(

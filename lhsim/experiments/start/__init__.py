@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from lhsim.errors import InputError
+from lhsim.experiments.options import PATH
 
 TEMPLATES = ("server.toml", "sweep.toml")
 FIRST_COMMANDS = {
@@ -30,7 +31,7 @@ def first_lines() -> str:
 
 
 @click.command()
-@click.argument("folder", default=".", metavar="[DIR]", type=click.Path(path_type=Path))
+@click.argument("folder", default=".", metavar="[DIR]", type=PATH)
 def init(folder: Path) -> None:
     """Write a model and an experiment to start from.
 

@@ -149,9 +149,9 @@ def run_claims(options: Options, checked: Sequence[str] = ()) -> int:
             print("lhsim: interrupted; the same command goes on from the runs that were kept",
                   file=sys.stderr)  # fmt: skip
             return INTERRUPTED
-    _write(setup, judgement)
     rows = [one.row() for one in judgement.claims]
     show(formatted(rows, options.output_format, partial(_report, setup, judgement)))
+    _write(setup, judgement)  # a disk that is full must not hide the table
     if not options.quiet:
         took = duration(time.monotonic() - setup.started)
         print(f"{took} with --jobs {options.jobs}; runs: {runner.tally.sentence()}; in "
@@ -351,14 +351,13 @@ def _write(setup: Setup, judgement: Judgement) -> None:
     def write(path: Path) -> None:
         path.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
-    write_files(folder, {**plots(_figure(judgement), "claims"), "manifest.json": write})
     shown = tuple(
         {**row, "unit": one.claim.unit, "low": _known(one.figure.low),
          "high": _known(one.figure.high)}
         for row, one in zip(rows, judgement.claims, strict=True)
     )  # fmt: skip
     keys = tuple({"key": name, "holds": holds} for name, holds in judgement.keys.items())
-    finding_of(
+    finding = finding_of(
         setup,
         title="E7 claims",
         question=QUESTION,
@@ -375,7 +374,9 @@ def _write(setup: Setup, judgement: Judgement) -> None:
         claims=shown,
         method=METHOD,
         limits=LIMITS,
-    ).write(folder)  # fmt: skip
+    )  # fmt: skip
+    files = {**plots(_figure(judgement), "claims"), "manifest.json": write}
+    write_files(folder, files | finding.files())
 
 
 def _figure(judgement: Judgement) -> Plot:

@@ -214,9 +214,9 @@ def run_suite(suite: Suite[Any], options: Options) -> int:
             outcome = outcome.and_then(carry_out(cases, limit, setup, runner))
         tally = runner.tally.sentence()
     found = suite.judge(asked, outcome.rans) if outcome.complete else None
-    files = _write(suite, setup, outcome, found)
     rows = found.rows if found is not None else [ran.row() for ran in outcome.rans if ran.results]
     show(formatted(rows, options.output_format, partial(_report, suite, setup, outcome, found)))
+    files = _write(suite, setup, outcome, found)  # a disk that is full must not hide the table
     _say(setup, outcome, files, tally)
     if outcome.interrupted:
         return INTERRUPTED
@@ -373,9 +373,7 @@ def _write(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | Non
         encoding="utf-8",
     )
     folder = setup.options.output_dir
-    names = write_files(folder, files)
-    finding = _finding(suite, setup, outcome, found)
-    return [*names, finding.write(folder).name]
+    return write_files(folder, files | _finding(suite, setup, outcome, found).files())
 
 
 def _frame(records: Sequence[Row]) -> Any:
