@@ -13,7 +13,10 @@ allowed there. It is always one line, so that the command line can print it as i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from numbers import Real
+
+_LONGEST_SHOWN = 60
 
 
 class LhsimError(Exception):
@@ -68,6 +71,20 @@ def _input_error(
 
 class InvariantError(LhsimError):
     """A run broke a law that every run must keep, such as the conservation of messages."""
+
+
+def shown(value: object) -> str:
+    """Return `value` for a message: short, on one line, whatever it is."""
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a huge number"  # and one that Python may refuse to print
+    # NumPy's numbers, whose repr names their type, read as Python's.
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    text = " ".join((str if is_number else repr)(value).split())
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
 def unknown_name(

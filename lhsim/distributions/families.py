@@ -7,6 +7,7 @@ Distributions* (2nd ed., 1994).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from lhsim.distributions import elementary
 from lhsim.distributions.base import Distribution, each, floats
 from lhsim.distributions.compounds import Mixture
 from lhsim.distributions.table import FloatArray
-from lhsim.errors import InputError, unknown_name
+from lhsim.errors import InputError, shown, unknown_name
 from lhsim.units import Seconds
 
 
@@ -240,6 +241,17 @@ class Hyperexponential(Distribution):
         return Mixture(self.probabilities, tuple(Exponential(mean) for mean in self.means))
 
 
+def _shapes(given: Mapping[str, float]) -> dict[str, float]:
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"{shown(given)} is no table", key="parameters", allowed="names and numbers"
+        )
+    return {
+        name: checks.number(value, f"parameters.{name}", "a number")
+        for name, value in given.items()
+    }
+
+
 @frozen
 class Scipy(Distribution):
     """Any continuous distribution of `scipy.stats` on durations >= 0, by its name there.
@@ -250,7 +262,9 @@ class Scipy(Distribution):
     name: ClassVar[str] = "scipy"
 
     distribution: str
-    parameters: dict[str, float] = field(factory=dict, converter=dict, hash=False)  # its shapes
+    parameters: dict[str, float] = field(  # its shapes
+        factory=dict, converter=_shapes, hash=False
+    )
     loc: Seconds = field(default=0.0, validator=checks.finite)  # [s]
     scale: Seconds = field(default=1.0, validator=checks.positive)  # [s]
 
@@ -302,11 +316,11 @@ class Scipy(Distribution):
 def _family(name: str) -> Any:
     """Return the continuous distribution of `scipy.stats` with this name."""
     stats = scipy.stats
-    family = getattr(stats, name, None)
+    family = getattr(stats, str(name), None)
     if isinstance(family, stats.rv_continuous):
         return family
     known = (key for key in dir(stats) if isinstance(getattr(stats, key), stats.rv_continuous))
-    raise unknown_name("distribution of scipy.stats", name, known, key="distribution")
+    raise unknown_name("distribution of scipy.stats", str(name), known, key="distribution")
 
 
 def _exp(exponent: float) -> float:
