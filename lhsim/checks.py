@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-9  # of a sum of parts
 MOST = 2**63 - 1  # of a whole number
+MOST_JOBS = 10_000
+MOST_REPLICATIONS = 1_000_000  # of a level
 MOST_ITEMS = 100_000  # of an argument that is a list: an endless iterator ends here
 
 Validator = Callable[[Any, Any, Any], None]
@@ -332,7 +334,7 @@ def whole(least: int) -> Validator:
 
 def lasting(_instance: object, attribute: Any, value: Any) -> None:
     """Accept distributions that are not always 0, without which a model would go round for ever."""
-    if value is not None and not value.mean > 0:
+    if value is not None and not getattr(value, "mean", 0) > 0:
         raise InputError("is always 0", key=attribute.name, allowed="a mean > 0 s")
 
 

@@ -131,6 +131,14 @@ def typed(value: object) -> object:
     return [typed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def typed_text(text: str) -> object:
+    """Return the number that a text is, as one that was typed without a unit; else the text."""
+    try:
+        return Typed(float(text))
+    except ValueError:
+        return text
+
+
 SECOND = Unit(
     "s",
     {

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from lhsim import checks
 from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, memory_of, run
 from lhsim.execution.executors import execute
 from lhsim.execution.identity import Keys
@@ -211,9 +212,11 @@ def running(
     InputError
         When the executor or the store cannot be had.
     """
+    jobs = checks.whole_number(jobs, "jobs", 1, checks.MOST_JOBS)
+    checks.folder(folder, "folder")
     with ExitStack() as stack:
         if not isinstance(executor, Executor):
-            kind = executor or default_kind(engine, systems)
+            kind = default_kind(engine, systems) if executor is None else executor
             executor = stack.enter_context(workers(jobs, kind, scheduler))
         store = None
         if folder is not None:

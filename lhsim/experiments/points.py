@@ -64,7 +64,7 @@ class Place:
         return f"{self.system.name} ({', '.join(values)})" if values else self.system.name
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class PointSweep(Sweep):
     """What a sweep over parameters showed: its rows have the axes as columns."""
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lhsim.errors import InputError, unknown_name
+from lhsim.checks import choice
+from lhsim.errors import InputError
 from lhsim.models.faults import Disconnect, Fault, Outage
 from lhsim.models.workload import ArrivalProcess
 
@@ -54,8 +55,7 @@ def choose(asked: str, system: System) -> tuple[str, str]:
     InputError
         When there is no such engine, or it does not cover the system.
     """
-    if asked not in ENGINES:
-        raise unknown_name("engine", str(asked), ENGINES, key="engine")
+    asked = choice(asked, "engine", ENGINES, "engine")
     missing = ", ".join(only_with_simpy(system))
     if asked == "compiled" and missing:
         problem = f"the compiled engine does not cover {missing}"
