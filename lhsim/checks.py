@@ -38,7 +38,7 @@ Validator = Callable[[Any, Any, Any], None]
 
 
 def whole_number(value: object, key: str, least: int = 0, most: int = MOST) -> int:
-    """Return a whole number from `least` to `most` as Python's; a whole float such as 1e6 is one.
+    """Return a whole number from `least` to `most` as Python's; a float is none.
 
     Raises
     ------
@@ -56,14 +56,11 @@ def whole_numbers_allowed(least: int, most: int = MOST) -> str:
 
 
 def _whole(value: object, key: str, least: int, most: int, allowed: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"{shown(value)} is not a whole number", key=key, allowed=allowed)
-    plain = _plain(value)
-    if isinstance(plain, float) and not plain.is_integer():  # so are NaN and infinities
-        raise InputError(f"{shown(value)} is not a whole number", key=key, allowed=allowed)
-    if not least <= plain <= most:
+    if not least <= int(value) <= most:
         raise InputError(f"{shown(value)} is out of range", key=key, allowed=allowed)
-    return int(plain)
+    return int(value)
 
 
 def levels(values: object, key: str) -> tuple[int, ...]:

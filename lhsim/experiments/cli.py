@@ -138,7 +138,7 @@ def _options(
                 type=whole(1)),
         _option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS)),
         _option("--executor", "Where runs happen.  [default: threads; processes for simpy]",
-                type=choice(*EXECUTORS, kind="executor"), metavar="|".join(EXECUTORS)),
+                type=choice(*EXECUTORS), metavar="|".join(EXECUTORS)),
         _option("--scheduler", "A Dask scheduler, for --executor dask.  [default: a cluster on "
                 "this machine]", metavar="ADDRESS"),
         _option("--engine", "What runs the model.", type=choice(*ENGINES, kind="engine"),
