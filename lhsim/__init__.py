@@ -14,30 +14,40 @@ if TYPE_CHECKING:
     from lhsim.errors import InputError, InvariantError, LhsimError
     from lhsim.experiments.sweep import Sweep, sweep
     from lhsim.library import load_system, systems
+    from lhsim.planning.screening import Sensitivity, sensitivity
+    from lhsim.planning.search import Capacity, capacity
     from lhsim.simulation import Result, simulate
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Capacity",
     "InputError",
     "InvariantError",
     "LhsimError",
     "Result",
+    "Sensitivity",
     "Sweep",
     "__version__",
+    "capacity",
     "load_system",
+    "sensitivity",
     "simulate",
     "sweep",
     "systems",
 ]
 
 _HOME = {
+    "Capacity": "lhsim.planning.search",
     "InputError": "lhsim.errors",
     "InvariantError": "lhsim.errors",
     "LhsimError": "lhsim.errors",
     "Result": "lhsim.simulation",
+    "Sensitivity": "lhsim.planning.screening",
     "Sweep": "lhsim.experiments.sweep",
+    "capacity": "lhsim.planning.search",
     "load_system": "lhsim.library",
+    "sensitivity": "lhsim.planning.screening",
     "simulate": "lhsim.simulation",
     "sweep": "lhsim.experiments.sweep",
     "systems": "lhsim.library",

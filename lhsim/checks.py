@@ -1,8 +1,11 @@
-"""attrs validators whose refusals say what is allowed: `positive`, `at_least`, `within`, ...
+"""What every entry point asks of a value: `whole_number`, `duration`, ... and validators of fields.
 
-Each raises `InputError` with the name of the field as its key; `lhsim.parameters` puts the path
-and the file in front. All of them refuse NaN and infinities, and let None pass, which an optional
-field uses for "not there".
+The functions take an argument as it came from a user, of Python or of the command line, and return
+it as the plain type that lhsim computes with; NumPy's numbers become Python's. The attrs validators
+`positive`, `at_least`, `within`, ... do the same to a field. All of them refuse in the same words,
+by an `InputError` with the name of the argument or field as its key and what is allowed there;
+`lhsim.parameters` puts the path and the file in front. NaN and infinities are refused everywhere.
+Validators let None pass where a field is declared optional: there it means "not there".
 
 No number is above `MOST`, or a whole one beyond 64 bits: what a model makes of several of them,
 such as messages of a rate, a time and a number of agents, then stays a finite number.
@@ -10,27 +13,276 @@ such as messages of a rate, a time and a number of agents, then stays a finite n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import math
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from lhsim.errors import InputError, unknown_name
+from lhsim.errors import InputError, shown, unknown_name
+from lhsim.units import SECOND
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ROUNDING = 1e-9  # of a sum of parts
 MOST = 1e18  # of any quantity; as seconds, more than the age of the universe
 MOST_WHOLE = 2**63 - 1
+MOST_JOBS = 10_000
+MOST_REPLICATIONS = 1_000_000  # of a level
+MOST_ITEMS = 100_000  # of an argument that is a list: an endless iterator ends here
 
 Validator = Callable[[Any, Any, Any], None]
 
 
+# --- arguments -----------------------------------------------------------------------------------
+
+
+def whole_number(value: object, key: str, least: int = 0, most: int = MOST_WHOLE) -> int:
+    """Return a whole number from `least` to `most` as Python's; a float is none.
+
+    Raises
+    ------
+    InputError
+        When it is none, with `key` for its name.
+    """
+    return _whole(value, key, least, most, whole_numbers_allowed(least, most))
+
+
+def whole_numbers_allowed(least: int, most: int = MOST_WHOLE) -> str:
+    """Return what is allowed, in words."""
+    return (
+        f"a whole number >= {least}"
+        if most == MOST_WHOLE
+        else f"a whole number from {least} to {most}"
+    )
+
+
+def _whole(value: object, key: str, least: int, most: int, allowed: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InputError(f"{shown(value)} is not a whole number", key=key, allowed=allowed)
+    if not least <= int(value) <= most:
+        raise InputError(f"{shown(value)} is out of range", key=key, allowed=allowed)
+    return int(value)
+
+
+def levels(values: object, key: str) -> tuple[int, ...]:
+    """Return different whole numbers >= 1, ascending: one, or any iterable of some.
+
+    Raises
+    ------
+    InputError
+        For none at all, for one that is there twice, and for what is no whole number >= 1.
+    """
+    allowed = "different whole numbers >= 1, such as 10, 100, 1000"
+    some = [values] if isinstance(values, Real) else items(values, key, allowed)
+    counts = [_whole(one, key, 1, MOST_WHOLE, allowed) for one in some]
+    return tuple(sorted(each_once(counts, key, allowed)))
+
+
+def each_once(values: Sequence[Any], key: str, allowed: str) -> Sequence[Any]:
+    """Return values of which no two are equal.
+
+    Raises
+    ------
+    InputError
+        For the first that is there twice.
+    """
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            raise InputError(f"{shown(value)} is there twice", key=key, allowed=allowed)
+        seen.add(value)
+    return values
+
+
+def items(values: object, key: str, allowed: str) -> list[Any]:
+    """Return the items of a list, an array, a range or any other iterable; a text is none.
+
+    Raises
+    ------
+    InputError
+        When it is none, when it is empty, and when it does not end.
+    """
+    if not is_several(values):
+        raise InputError(f"{shown(values)} is no list", key=key, allowed=allowed)
+    found = list(islice(values, MOST_ITEMS + 1))
+    if len(found) > MOST_ITEMS:
+        raise InputError(f"has more than {MOST_ITEMS:,} items", key=key, allowed=allowed)
+    if not found:
+        raise InputError("is empty", key=key, allowed=allowed)
+    return found
+
+
+def is_several(values: object) -> TypeGuard[Iterable[Any]]:
+    """Return whether there are items to go through: neither a text nor a table has them."""
+    has_items = isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping)
+    return has_items and getattr(values, "ndim", 1) > 0  # an array may have no dimension
+
+
+def texts(values: object, key: str, allowed: str) -> tuple[str, ...]:
+    """Return one text or several as a tuple, none when there are none.
+
+    Raises
+    ------
+    InputError
+        When something else is there.
+    """
+    if isinstance(values, str):
+        return (values,)
+    some = (
+        [] if isinstance(values, Collection) and len(values) == 0 else items(values, key, allowed)
+    )
+    for one in some:
+        if not isinstance(one, str):
+            raise InputError(f"{shown(one)} is not a text", key=key, allowed=allowed)
+    return tuple(some)
+
+
+def number(
+    value: object, key: str, allowed: str, accepts: Callable[[float], bool] = lambda _value: True
+) -> float:
+    """Return a finite number that is accepted, as Python's: a float, or an int where it is one.
+
+    Raises
+    ------
+    InputError
+        When it is none, with `key` for its name.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{shown(value)} is not a number", key=key, allowed=allowed)
+    plain = _plain(value)
+    if not (is_manageable(plain) and accepts(plain)):
+        limited = f"{allowed}, at most {MOST:g}" if accepts(plain) else allowed
+        raise InputError(f"{shown(value)} is out of range", key=key, allowed=limited)
+    return plain
+
+
+def _plain(value: Real) -> float:
+    """Return a number as Python's; one beyond the range of floats is infinite."""
+    try:
+        return int(value) if isinstance(value, Integral) else float(value)
+    except OverflowError:
+        return math.inf
+
+
+def array(values: object, key: str, allowed: str) -> NDArray[np.float64]:
+    """Return numbers as an array of floats, of any shape.
+
+    Raises
+    ------
+    InputError
+        When they are none: truth values, texts, times and lists of unequal lengths are not.
+    """
+    import numpy as np  # noqa: PLC0415 - a line of help need not wait for it
+
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind in "iuf":
+            return np.asarray(found, dtype=float)
+        if found.dtype.kind == "O" and not any(isinstance(one, str | bool) for one in found.flat):
+            return np.asarray(found, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"{shown(values)} has other than numbers", key=key, allowed=allowed)
+
+
+def positive_number(value: object, key: str) -> float:
+    """Return a finite number > 0; it refuses as `number` does."""
+    return number(value, key, "a number > 0", lambda one: one > 0)
+
+
+def share(value: object, key: str) -> float:
+    """Return a number between 0 and 1, neither of them; it refuses as `number` does."""
+    return number(value, key, "a number between 0 and 1", lambda one: 0 < one < 1)
+
+
+def level(value: object, key: str) -> float:
+    """Return a number from 0 to 1, such as the level of a quantile; it refuses as `number` does."""
+    return number(value, key, "a number from 0 to 1", lambda one: 0 <= one <= 1)
+
+
+def duration(value: object, key: str, *, least: float = math.nan) -> float:
+    """Return seconds, from a number of them or from a text with a unit such as ``"2 min"``.
+
+    Parameters
+    ----------
+    value
+        The duration.
+    key
+        Its name.
+    least
+        What it is at least [s]; NaN: it has to be more than 0.
+
+    Raises
+    ------
+    InputError
+        When it is neither, or out of range.
+    """
+    bound = "> 0" if math.isnan(least) else f">= {least:g}"
+    allowed = f"a time {bound} s such as 60, '500ms' or '2 min'"
+    if isinstance(value, str):
+        try:
+            seconds = SECOND.parse(value)
+        except InputError as error:
+            raise InputError(error.problem, key=key, allowed=allowed) from None
+    else:
+        seconds = float(number(value, key, allowed))
+    if not (seconds > 0 if math.isnan(least) else seconds >= least):
+        raise InputError(f"{shown(value)} is out of range", key=key, allowed=allowed)
+    return seconds
+
+
+def truth(value: object, key: str) -> bool:
+    """Return a truth value as Python's.
+
+    Raises
+    ------
+    InputError
+        When it is none: neither a number nor a text is one.
+    """
+    if isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}:  # NumPy's
+        return bool(value)
+    raise InputError(f"{shown(value)} is not a truth value", key=key, allowed="True, False")
+
+
+def function(value: object, key: str) -> None:
+    """Refuse what is neither None nor can be called."""
+    if value is not None and not callable(value):
+        raise InputError(f"{shown(value)} cannot be called", key=key, allowed="a function, or None")
+
+
+def folder(value: object, key: str) -> None:
+    """Refuse what is neither None nor a path."""
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise InputError(f"{shown(value)} is no path", key=key, allowed="a path, or None")
+
+
+def choice(value: object, key: str, choices: Iterable[str], kind: str = "choice") -> str:
+    """Return one of the choices.
+
+    Raises
+    ------
+    InputError
+        With the nearest of them, when it is none.
+    """
+    known = tuple(choices)
+    if not isinstance(value, str):
+        raise InputError(f"{shown(value)} is no {kind}", key=key, allowed=", ".join(known))
+    if value not in known:
+        raise unknown_name(kind, value, known, key=key)
+    return value
+
+
+# --- fields --------------------------------------------------------------------------------------
+
+
 def _numeric(allowed: str, accepts: Callable[[float], bool], **limits: float) -> Validator:
-    def check(_instance: object, attribute: Any, value: Any) -> None:
-        if value is None:
-            return
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{value!r} is not a number", key=attribute.name, allowed=allowed)
-        if not (is_manageable(value) and accepts(value)):
-            limited = f"{allowed}, at most {MOST:g}" if accepts(value) else allowed
-            raise InputError(f"{shown(value)} is out of range", key=attribute.name, allowed=limited)
+    def check(instance: object, attribute: Any, value: Any) -> None:
+        if value is not None or not _is_optional(attribute):
+            _keep(instance, attribute, value, number(value, attribute.name, allowed, accepts))
 
     return _with_limits(check, **limits)
 
@@ -40,9 +292,20 @@ def is_manageable(value: float) -> bool:
     return -MOST <= value <= MOST
 
 
-def shown(value: float) -> str:
-    """Return a number for a message, also one of so many digits that Python refuses to print it."""
-    return "a huge number" if isinstance(value, int) and abs(value) > MOST_WHOLE else repr(value)
+def _is_optional(attribute: Any) -> bool:
+    """Return whether a field is declared to take None; one that is not declared may."""
+    declared = str(getattr(attribute, "type", "argument"))
+    return "None" in declared or "Optional" in declared
+
+
+def _keep(instance: object, attribute: Any, given: object, plain: float) -> None:
+    """Put Python's number in the place of NumPy's, or of Python's of another kind.
+
+    An item of a field, or an argument, has no instance: its place is not here.
+    """
+    if instance is not None and type(given) is not type(plain):
+        # A frozen description is complete when its validators have run, not before.
+        object.__setattr__(instance, attribute.name, plain)
 
 
 def _with_limits(check: Validator, **limits: float) -> Validator:
@@ -70,30 +333,34 @@ def within(low: float, high: float) -> Validator:
 def whole(least: int) -> Validator:
     """Accept whole numbers from `least` on."""
 
-    def check(_instance: object, attribute: Any, value: Any) -> None:
-        if value is None or (type(value) is int and least <= value <= MOST_WHOLE):
-            return
-        allowed = f"a whole number >= {least}"
-        given = shown(value) if type(value) is int else repr(value)
-        raise InputError(f"{given} is out of range", key=attribute.name, allowed=allowed)
+    def check(instance: object, attribute: Any, value: Any) -> None:
+        if value is not None or not _is_optional(attribute):
+            _keep(instance, attribute, value, whole_number(value, attribute.name, least))
 
     return _with_limits(check, minimum=least)
 
 
 def lasting(_instance: object, attribute: Any, value: Any) -> None:
     """Accept distributions that are not always 0, without which a model would go round for ever."""
-    if value is not None and not value.mean > 0:
+    if value is not None and not getattr(value, "mean", 0) > 0:
         raise InputError("is always 0", key=attribute.name, allowed="a mean > 0 s")
 
 
 def shares(_instance: object, attribute: Any, value: Any) -> None:
     """Accept parts of a whole: numbers >= 0 whose sum is 1, or none at all."""
-    if not value:
+    if isinstance(value, Collection) and not len(value):
         return
-    numeric = all(isinstance(part, int | float) and part >= 0 for part in value)
-    if not numeric or abs(sum(value) - 1) > ROUNDING:
-        problem = f"{list(value)!r} are no parts of a whole"
+    if not is_several(value) or not all(map(_is_part, value)) or not _is_one(sum(value)):
+        problem = f"{shown(value)} holds no parts of a whole"
         raise InputError(problem, key=attribute.name, allowed="numbers >= 0 whose sum is 1")
+
+
+def _is_part(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and _plain(value) >= 0
+
+
+def _is_one(total: float) -> bool:
+    return abs(total - 1) <= ROUNDING
 
 
 def one_of(choices: Iterable[str]) -> Validator:
@@ -101,7 +368,6 @@ def one_of(choices: Iterable[str]) -> Validator:
     known = tuple(choices)
 
     def check(_instance: object, attribute: Any, value: Any) -> None:
-        if value not in known:
-            raise unknown_name("choice", str(value), known, key=attribute.name)
+        choice(value, attribute.name, known)
 
     return check

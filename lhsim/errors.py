@@ -13,7 +13,10 @@ allowed there. It is always one line, so that the command line can print it as i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from numbers import Real
+
+LONGEST_VALUE = 60  # of a value that a message shows, in characters
 
 LONGEST_PART = 300  # characters of a line
 LONGEST_ALLOWED = 3000  # the distributions of scipy.stats are a hundred
@@ -86,6 +89,19 @@ def _escaped(character: str) -> str:
 
 class InvariantError(LhsimError):
     """A run broke a law that every run must keep, such as the conservation of messages."""
+
+
+def shown(value: object) -> str:
+    """Return `value` for a message: short, on one line, whatever it is."""
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a huge number"  # and one that Python may refuse to print
+    # NumPy's numbers, whose repr names their type, read as Python's.
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return shortened((str if is_number else repr)(value), LONGEST_VALUE)
 
 
 def unknown_name(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 from lhsim import _resources, parameters
+from lhsim.errors import InputError, shown
 from lhsim.models.system import System
+from lhsim.parameters import Settings
 
 
 def systems() -> list[str]:
@@ -14,7 +16,7 @@ def systems() -> list[str]:
     return _resources.names("models")
 
 
-def load_system(name_or_path: str | Path, settings: Sequence[str] = ()) -> System:
+def load_system(name_or_path: str | PathLike[str], settings: Settings = ()) -> System:
     """Return a system by its name or from a model file.
 
     Parameters
@@ -22,15 +24,58 @@ def load_system(name_or_path: str | Path, settings: Sequence[str] = ()) -> Syste
     name_or_path
         A name of `systems`, or the path of a TOML file.
     settings
-        Changes of single parameters, such as ``"polling.interval=50ms"``.
+        Changes of parameters, each key once: a text ``"polling.interval=50ms"``, several of them,
+        or a mapping ``{"polling.interval": "50ms"}``. A text says the unit of a quantity; a number
+        of a mapping is in the base unit: seconds, bytes, or 1/s.
 
     Raises
     ------
     InputError
         When there is no such system, or the file or a setting is no valid one.
     """
-    path = _resources.find("models", name_or_path)
+    once = parameters.each_once(settings, source="settings")
+    return configured(name_or_path, once, source="settings")
+
+
+def configured(name_or_path: object, settings: Settings, *, source: str) -> System:
+    """Return a system with settings, of which a later one of a key holds.
+
+    Parameters
+    ----------
+    name_or_path
+        As in `load_system`.
+    settings
+        Those of an experiment's file, for example, and those of the command line after them.
+    source
+        What a refusal of a setting names as its place.
+    """
+    path = _find(name_or_path)
     data = parameters.read_toml(path)
-    if settings:
-        data = parameters.apply_settings(data, settings)
-    return parameters.structure(data, System, source=path.name)
+    system = parameters.structure(data, System, source=path.name)
+    if not settings:
+        return system
+    changed = parameters.apply_settings(data, settings, source=source)
+    try:
+        return parameters.structure(changed, System, source=path.name)
+    except InputError as error:  # the file alone is in order
+        raise InputError(
+            error.problem, source=source, key=error.key, allowed=error.allowed
+        ) from error.__cause__
+
+
+def as_system(given: object) -> System:
+    """Return a system that is one, or is given by its name or its file.
+
+    Raises
+    ------
+    InputError
+        When it is none of them.
+    """
+    return given if isinstance(given, System) else configured(given, (), source="settings")
+
+
+def _find(given: object) -> Path:
+    if not isinstance(given, str | PathLike):
+        allowed = f"a System, the path of a model file, or one of {', '.join(systems())}"
+        raise InputError(f"{shown(given)} is no system", key="system", allowed=allowed)
+    return _resources.find("models", given)

@@ -60,15 +60,15 @@ from cattrs.errors import StructureHandlerNotFoundError
 
 from lhsim import _own
 from lhsim._files import expanded, read_text
-from lhsim.errors import InputError, unknown_name
-from lhsim.units import Unit
+from lhsim.errors import InputError, shown, unknown_name
+from lhsim.units import TypedWhole, Unit, typed
 
 T = TypeVar("T")
 
 # Whether what is being read may name classes of the user's own.
 _OWN_CLASSES = ContextVar("own_classes", default=True)
+_SETTINGS = 'KEY=VALUE, a list of such texts, or {"KEY": VALUE}'
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_LONGEST_SHOWN = 60
 
 
 def load(path: str | PathLike[str], cls: type[T], *, own_classes: bool = True) -> T:
@@ -177,27 +177,91 @@ def dump(instance: object, path: str | PathLike[str]) -> None:
         raise InputError(f"cannot be written: {error.strerror}", source=str(path)) from None
 
 
-def apply_settings(
-    data: Mapping[str, object], settings: Iterable[str], *, source: str = "--set"
-) -> dict[str, Any]:
-    """Return a copy of `data` in which each of the `settings` ``"key.path=value"`` holds.
+Settings = str | Iterable[str] | Mapping[str, object]
 
-    A value is read as TOML, and as a text where it is not TOML: ``interval=50ms`` needs no quotes.
-    Tables that are not there are created; whether a key is known is for `structure` to say.
+
+def apply_settings(
+    data: Mapping[str, object], settings: Settings, *, source: str = "--set"
+) -> dict[str, Any]:
+    """Return a copy of `data` in which each of the `settings` holds, a later one above others.
+
+    Parameters
+    ----------
+    data
+        Tables as mappings. It is not changed.
+    settings
+        One text ``"key.path=value"``, several of them, or a mapping of key paths to values. The
+        value of a text is read as TOML, and as a text where it is not TOML: ``interval=50ms``
+        needs no quotes. A number of it has no unit, and is refused where it needs one; a number of
+        a mapping is in the base unit.
+    source
+        What a refusal names as its place.
 
     Raises
     ------
     InputError
         When a setting has not that form, or its path leads through something that is no table.
+        Tables that are not there are created; whether a key is known is for `structure` to say.
     """
     result = dict(data)
-    for setting in settings:
-        path, separator, text = setting.partition("=")
-        steps = [step.strip() for step in path.split(".")]
-        if not separator or not all(steps):
-            raise InputError(f"{_show(setting)} is no setting", source=source, allowed="KEY=VALUE")
-        _put(result, steps, _setting_value(text.strip()), source)
+    for path, value in _pairs(settings, source):
+        _put(result, path.split("."), value, source)
     return result
+
+
+def each_once(settings: Settings, *, source: str) -> Settings:
+    """Return settings when none of them undoes another, with a list for an iterator.
+
+    Raises
+    ------
+    InputError
+        For two of one key, and when a setting has not the form that `apply_settings` wants.
+    """
+    if not isinstance(settings, str | Mapping) and isinstance(settings, Iterable):
+        settings = list(settings)
+    paths = [path for path, _ in _pairs(settings, source)]
+    twice = [path for path in paths if paths.count(path) > 1]
+    if twice:
+        raise InputError("is there twice", source=source, key=twice[0], allowed="each key once")
+    return settings
+
+
+def _pairs(settings: object, source: str) -> list[tuple[str, object]]:
+    """Return the path and the value of each of the settings."""
+    if isinstance(settings, Mapping):
+        return [(_path(key, source), _from_python(value)) for key, value in settings.items()]
+    if isinstance(settings, str):
+        return [_pair(settings, source)]
+    if not isinstance(settings, Iterable):
+        raise InputError(f"{shown(settings)} is no setting", source=source, allowed=_SETTINGS)
+    return [_pair(one, source) for one in settings]
+
+
+def _pair(setting: object, source: str) -> tuple[str, object]:
+    path, separator, text = setting.partition("=") if isinstance(setting, str) else ("", "", "")
+    if not separator or not all(step.strip() for step in path.split(".")):
+        raise InputError(f"{shown(setting)} is no setting", source=source, allowed="KEY=VALUE")
+    return _path(path, source), _setting_value(text.strip())
+
+
+def _path(key: object, source: str) -> str:
+    steps = [step.strip() for step in key.split(".")] if isinstance(key, str) else []
+    if not steps or not all(steps):
+        allowed = "the path of a parameter, such as polling.interval"
+        raise InputError(f"{shown(key)} is no key", source=source, allowed=allowed)
+    return ".".join(steps)
+
+
+def _from_python(value: Any) -> object:
+    """Return a value as a file would hold it: descriptions as tables, NumPy's numbers plain."""
+    if attrs.has(type(value)):
+        return unstructure(value)
+    if isinstance(value, Mapping):
+        return {key: _from_python(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_from_python(item) for item in value]
+    is_numpy = type(value).__module__ == "numpy" and hasattr(value, "tolist")
+    return value.tolist() if is_numpy else value
 
 
 def with_value(data: Mapping[str, object], path: str, value: object) -> dict[str, Any]:
@@ -219,7 +283,7 @@ def _put(table: dict[str, Any], steps: list[str], value: object, source: str | N
         inner = table.get(step, {})
         if not isinstance(inner, Mapping):
             path = ".".join(steps[:depth])
-            raise InputError(f"{_show(inner)} is not a table", source=source, key=path)
+            raise InputError(f"{shown(inner)} is not a table", source=source, key=path)
         table[step] = dict(inner)
         table = table[step]
     table[steps[-1]] = value
@@ -230,7 +294,7 @@ def _setting_value(text: str) -> object:
         parsed = _parse_toml(f"value = {text}")
     except ValueError:
         return text
-    return parsed["value"] if len(parsed) == 1 else text
+    return typed(parsed["value"]) if len(parsed) == 1 else text
 
 
 # --- tables -> objects ---------------------------------------------------------------------------
@@ -274,7 +338,7 @@ def _variant(name: str, base: type[Any]) -> type[Any]:
 
 def _refuse_own(name: str, base: type[Any]) -> type[Any]:
     known = ", ".join(sorted(variants_of(base))) or "no class of one's own"
-    problem = f"{_show(name)} is not one of lhsim's own, and a file of data runs no code"
+    problem = f"{shown(name)} is not one of lhsim's own, and a file of data runs no code"
     raise InputError(problem, allowed=known)
 
 
@@ -387,46 +451,55 @@ def _structure_float(value: object, _cls: object) -> float:
     allowed = "a number"
     number = _scalar(value, allowed)
     if isinstance(number, str):
-        raise InputError(f"{_show(number)} is not a number", allowed=allowed)
+        raise InputError(f"{shown(number)} is not a number", allowed=allowed)
     if not math.isfinite(number):
         raise InputError(f"{number!r} is not finite", allowed=allowed)
-    return float(number)
+    return float(_without_unit(number, allowed))
 
 
 def _structure_int(value: object, _cls: object) -> int:
     allowed = "a whole number"
     number = _scalar(value, allowed)
     if isinstance(number, str) or not float(number).is_integer():
-        raise InputError(f"{_show(number)} is not a whole number", allowed=allowed)
-    return cast(int, _scalar(int(number), allowed))
+        raise InputError(f"{shown(number)} is not a whole number", allowed=allowed)
+    return cast(int, _scalar(int(_without_unit(number, allowed)), allowed))
+
+
+def _without_unit(number: float, allowed: str) -> float:
+    unit = getattr(number, "unit", None)
+    if unit is not None:
+        raise InputError(f"{number!r} {unit.symbol} has a unit", allowed=f"{allowed} without one")
+    return number
 
 
 def _structure_str(value: object, _cls: object) -> str:
     if not isinstance(value, str):
-        raise InputError(f"{_show(value)} is not a text", allowed="a text in quotes")
+        raise InputError(f"{shown(value)} is not a text", allowed="a text in quotes")
     return value
 
 
 def _structure_bool(value: object, _cls: object) -> bool:
     if not isinstance(value, bool):
-        raise InputError(f"{_show(value)} is not a truth value", allowed="true, false")
+        raise InputError(f"{shown(value)} is not a truth value", allowed="true, false")
     return value
 
 
 def _structure_literal(value: object, cls: object) -> object:
     choices = get_args(cls)
     # True == 1 == 1.0, so the type counts as well.
-    if any(value == choice and type(value) is type(choice) for choice in choices):
-        return value
+    kind = int if isinstance(value, TypedWhole) else type(value)
+    for choice in choices:
+        if value == choice and kind is type(choice):
+            return choice
     if isinstance(value, str) and all(isinstance(choice, str) for choice in choices):
         raise unknown_name("choice", value, choices)
     allowed = ", ".join(str(choice) for choice in choices)
-    raise InputError(f"{_show(value)} is none of the choices", allowed=allowed)
+    raise InputError(f"{shown(value)} is none of the choices", allowed=allowed)
 
 
 def _structure_tuple(value: object, cls: object) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise InputError(f"{_show(value)} is not a list", allowed="a list")
+        raise InputError(f"{shown(value)} is not a list", allowed="a list")
     kinds = get_args(cls)
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = (kinds[0],) * len(value)
@@ -450,13 +523,13 @@ def _structure_dict(value: object, cls: object) -> dict[str, Any]:
 
 def _table(value: object) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise InputError(f"{_show(value)} is not a table", allowed="a table")
+        raise InputError(f"{shown(value)} is not a table", allowed="a table")
     return value
 
 
 def _scalar(value: object, allowed: str) -> str | int | float:
     if not isinstance(value, str | int | float):
-        raise InputError(f"{_show(value)} is not a number", allowed=allowed)
+        raise InputError(f"{shown(value)} is not a number", allowed=allowed)
     _refuse_bool_and_huge(value, allowed)
     return value
 
@@ -486,18 +559,6 @@ def _at(step: str | int) -> Iterator[None]:
 
 def _quoted(key: str) -> str:
     return key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
-
-
-def _show(value: object) -> str:
-    """Return `value` for a message: short, on one line, whatever it is."""
-    if isinstance(value, Mapping):
-        return "a table"
-    if isinstance(value, list | tuple):
-        return "a list"
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "a huge number"  # and one that Python may refuse to print
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
 # --- objects -> tables ---------------------------------------------------------------------------

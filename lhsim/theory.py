@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
@@ -26,8 +26,18 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from lhsim.checks import Validator, at_least, non_negative, positive, shares, whole, within
-from lhsim.errors import InputError
+from lhsim.checks import (
+    Validator,
+    at_least,
+    is_several,
+    non_negative,
+    positive,
+    shares,
+    whole,
+    whole_number,
+    within,
+)
+from lhsim.errors import InputError, shown
 
 Vector = NDArray[np.float64]
 
@@ -46,6 +56,11 @@ def _require(check: Validator, **arguments: object) -> None:
     """Apply an attrs validator to plain arguments, so that functions and classes refuse alike."""
     for name, value in arguments.items():
         check(None, SimpleNamespace(name=name), value)
+
+
+def _tuple(values: Iterable[float]) -> tuple[float, ...]:
+    """Return a tuple: an attrs converter; what is no list is left to the validator."""
+    return tuple(values) if is_several(values) else values  # type: ignore[return-value]
 
 
 def _poisson_tail(mean: float, count: int) -> Vector:
@@ -104,7 +119,7 @@ def erlang_b(servers: int, offered_load: float) -> float:
     offered_load
         Arrival rate times mean holding time, a [erlang]; may exceed `servers`.
     """
-    _require(whole(1), servers=servers)
+    servers = whole_number(servers, "servers", 1)
     _require(non_negative, offered_load=offered_load)
     blocking = 1.0
     for busy in range(1, servers + 1):
@@ -357,8 +372,19 @@ def _poisson_mass(mean: float, count: int) -> float:
     return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1.0))
 
 
+def _positive_numbers(attribute: Any, value: tuple[float, ...]) -> None:
+    allowed = "a list of at least one number > 0"
+    if not is_several(value):
+        raise InputError(f"{shown(value)} is no list", key=attribute.name, allowed=allowed)
+    if not value:
+        raise InputError("is empty", key=attribute.name, allowed=allowed)
+    for number in value:
+        positive(None, attribute, number)
+
+
 def _one_mean_for_each_share(_instance: object, attribute: Any, value: tuple[float, ...]) -> None:
-    if len(value) < 2 or len(set(value)) != len(value) or any(not mean > 0 for mean in value):
+    _positive_numbers(attribute, value)
+    if len(value) < 2 or len(set(value)) != len(value):
         allowed = "two or more different times > 0"
         raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
 
@@ -377,8 +403,12 @@ class MHyper1:
     """
 
     arrival_rate: float = field(validator=positive)  # lambda [1/s]
-    weights: tuple[float, ...] = field(validator=shares)  # probability of each phase
-    means: tuple[float, ...] = field(validator=_one_mean_for_each_share)  # of each phase [s]
+    weights: tuple[float, ...] = field(  # probability of each phase
+        converter=_tuple, validator=shares
+    )
+    means: tuple[float, ...] = field(  # of each phase [s]
+        converter=_tuple, validator=_one_mean_for_each_share
+    )
 
     def __attrs_post_init__(self) -> None:
         if len(self.weights) != len(self.means):
@@ -577,7 +607,7 @@ def engset(servers: int, sources: int, load_per_idle_source: float) -> FiniteSou
     load_per_idle_source
         Call rate of an idle source times the mean holding time [erlang].
     """
-    _require(whole(1), servers=servers, sources=sources)
+    servers, sources = whole_number(servers, "servers", 1), whole_number(sources, "sources", 1)
     _require(non_negative, load_per_idle_source=load_per_idle_source)
     lost = _engset_time_congestion(servers, sources - 1, load_per_idle_source)
     accepted = load_per_idle_source * (1 - lost)
@@ -662,10 +692,7 @@ class MachineRepair:
 
 
 def _positive_demands(_instance: object, attribute: Any, value: tuple[float, ...]) -> None:
-    if not value:
-        raise InputError("is empty", key=attribute.name, allowed="at least one number > 0")
-    for demand in value:
-        positive(_instance, attribute, demand)
+    _positive_numbers(attribute, value)
 
 
 @frozen
@@ -679,7 +706,7 @@ class ClosedNetwork:
     """
 
     think_time: float = field(validator=non_negative)  # mean, Z [s]
-    demands: tuple[float, ...] = field(converter=tuple, validator=_positive_demands)
+    demands: tuple[float, ...] = field(converter=_tuple, validator=_positive_demands)
     # service a customer needs from each station per cycle, D_k = visits x service time [s]
 
     @property
@@ -689,13 +716,13 @@ class ClosedNetwork:
 
     def throughput_bound(self, population: int) -> float:
         """Return the upper bound min(N / (Z + sum D), 1 / max D) of the throughput [1/s]."""
-        _require(whole(1), population=population)
+        population = whole_number(population, "population", 1)
         unhindered = population / (self.think_time + sum(self.demands))
         return min(unhindered, 1 / max(self.demands))
 
     def response_time_bound(self, population: int) -> float:
         """Return the lower bound max(sum D, N max D - Z) of the mean response time [s]."""
-        _require(whole(1), population=population)
+        population = whole_number(population, "population", 1)
         return max(sum(self.demands), population * max(self.demands) - self.think_time)
 
 
@@ -718,7 +745,7 @@ def mean_value_analysis(network: ClosedNetwork, population: int) -> ClosedNetwor
     with one customer fewer. Exact for exponential service at FIFO stations and for any service
     under processor sharing; the think time may have any shape. Takes O(population x stations).
     """
-    _require(whole(1), population=population)
+    population = whole_number(population, "population", 1)
     demands = np.array(network.demands, dtype=float)
     queue = np.zeros_like(demands)
     for customers in range(1, population + 1):
@@ -847,7 +874,7 @@ def batching_lag(arrival_rate: float, linger: float, batch_size: int) -> float:
     """
     _require(positive, arrival_rate=arrival_rate)
     _require(non_negative, linger=linger)
-    _require(whole(1), batch_size=batch_size)
+    batch_size = whole_number(batch_size, "batch_size", 1)
     more_than = _poisson_tail(arrival_rate * linger, batch_size - 1)
     total = float(more_than @ np.arange(1, batch_size)) / arrival_rate
     return total / (1 + float(more_than.sum()))
@@ -900,7 +927,7 @@ def utilisation_law(throughput: float, service_time: float, servers: int = 1) ->
         Number of servers that share the work.
     """
     _require(non_negative, throughput=throughput, service_time=service_time)
-    _require(whole(1), servers=servers)
+    servers = whole_number(servers, "servers", 1)
     return throughput * service_time / servers
 
 

@@ -1,9 +1,10 @@
 """Quantities with a unit, as people write them in a file: ``"8 us"``, ``"25 kB"``, ``"10/min"``.
 
 Inside lhsim every duration is a float in seconds, every size a float in bytes and every rate a
-float per second. A plain number in a file is already in that base unit. A field says which
-quantity it holds by its type, so that files, error messages and the generated documentation all
-read it from there::
+float per second. A plain number in a model file, or from Python, is already in that base unit; what
+somebody types into a setting or an axis has to say its unit (`Typed`), unless it is 0. A field says
+which quantity it holds by its type, so that files, error messages and the generated documentation
+all read it from there::
 
     @frozen
     class PollingServer:
@@ -14,11 +15,13 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Annotated, Any
 
 from attrs import field, frozen
 
-from lhsim.errors import InputError
+from lhsim.errors import InputError, shown
 
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S*)\s*")
 
@@ -32,6 +35,7 @@ class Unit:
 
     symbol: str
     multiples: dict[str, float] = field(factory=dict, hash=False)
+    usual: tuple[str, ...] = field(default=(), eq=False)  # those that a hint names
 
     def parse(self, value: object) -> float:
         """Return `value`, a number or a text such as ``"5 ms"``, in the base unit.
@@ -39,19 +43,32 @@ class Unit:
         Raises
         ------
         InputError
-            When it is neither, has an unknown unit, or is not finite.
+            When it is neither, has an unknown unit, is not finite, or was typed without a unit
+            though it is not 0.
         """
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise self._refuse(f"{value!r} is not a number")
         if isinstance(value, str):
             return self._parse_text(value)
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise self._refuse(f"{shown(value)} is not a number")
         try:
             number = float(value)
         except OverflowError:  # a whole number beyond the range of floats
             number = math.inf
         if not math.isfinite(number):
-            raise self._refuse(f"{value!r} is not finite")
+            raise self._refuse(f"{shown(value)} is not finite")
+        if number and isinstance(value, Typed | TypedWhole):
+            self._check_typed(value)
         return number
+
+    def hint(self, number: object) -> str:
+        """Return how a number may be written with a unit: ``"50s or 50ms"``."""
+        return " or ".join(f"{number}{unit}" for unit in self.usual or self.multiples)
+
+    def _check_typed(self, value: Typed | TypedWhole) -> None:
+        if value.unit is None:
+            raise InputError(f"{value!r} has no unit", allowed=self.hint(value))
+        if value.unit != self:
+            raise self._refuse(f"{value!r} {value.unit.symbol} has another unit")
 
     def _parse_text(self, text: str) -> float:
         match = _QUANTITY.fullmatch(text)
@@ -76,6 +93,52 @@ class Unit:
         )
 
 
+class Typed(float):
+    """A number that somebody typed, and the unit beside it, None for none.
+
+    It is a float like any other, but a field with a unit takes it only with a unit of its kind.
+    """
+
+    unit: Unit | None
+
+    def __new__(cls, value: float, unit: Unit | None = None) -> Typed:
+        """Return a number with its unit."""
+        made = super().__new__(cls, value)
+        made.unit = unit
+        return made
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """Survive a pickle and a copy."""
+        return float(self), self.unit
+
+
+class TypedWhole(int):
+    """A whole number that somebody typed without a unit; see `Typed`."""
+
+    unit: Unit | None = None
+
+
+def typed(value: object) -> object:
+    """Return what was typed, with its numbers marked as such, at whatever depth they stand."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return TypedWhole(value)
+    if isinstance(value, Real):
+        return Typed(float(value))
+    if isinstance(value, Mapping):
+        return {key: typed(item) for key, item in value.items()}
+    return [typed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def typed_text(text: str) -> object:
+    """Return the number that a text is, as one that was typed without a unit; else the text."""
+    try:
+        return Typed(float(text))
+    except ValueError:
+        return text
+
+
 SECOND = Unit(
     "s",
     {
@@ -89,11 +152,14 @@ SECOND = Unit(
         "h": 3600,
         "d": 86400,
     },
+    ("s", "ms"),
 )
 BYTE = Unit(
-    "B", {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+    "B",
+    {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3},
+    ("B", "kB"),
 )
-PER_SECOND = Unit("1/s", {"/s": 1, "/min": 1 / 60, "/h": 1 / 3600})
+PER_SECOND = Unit("1/s", {"/s": 1, "/min": 1 / 60, "/h": 1 / 3600}, ("/s", "/min"))
 
 Seconds = Annotated[float, SECOND]
 Bytes = Annotated[float, BYTE]

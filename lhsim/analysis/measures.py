@@ -26,6 +26,6 @@ def column(name: str, *, source: str | None = None, key: str | None = None) -> s
     InputError
         When there is no such measure; with `source` and `key` as the place.
     """
-    if name not in COLUMNS:
-        raise unknown_name("metric", name, COLUMNS, source=source, key=key)
+    if not isinstance(name, str) or name not in COLUMNS:
+        raise unknown_name("metric", str(name), COLUMNS, source=source, key=key)
     return COLUMNS[name]

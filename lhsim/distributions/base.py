@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from lhsim import checks
 from lhsim.distributions.table import LAST_LEVEL, FloatArray, QuantileTable, tabulate
-from lhsim.errors import InputError
+from lhsim.errors import InputError, shown
 from lhsim.units import SECOND, Seconds, format_duration
 
 _LONGEST_LIST = 6  # numbers that are written out
@@ -91,7 +91,7 @@ class Distribution(abc.ABC):
         InputError
             When a level lies outside of [0, 1] or is NaN.
         """
-        levels = np.asarray(u, dtype=float)
+        levels = checks.array(u, "u", "numbers from 0 to 1")
         if not np.all((levels >= 0) & (levels <= 1)):
             raise InputError("a level is out of range", key="u", allowed="numbers from 0 to 1")
         with np.errstate(all="ignore"):  # an infinite end is no accident
@@ -99,7 +99,7 @@ class Distribution(abc.ABC):
 
     def cdf(self, x: ArrayLike) -> FloatArray:
         """Return the probabilities of a duration of at most `x` [s], of any shape."""
-        durations = np.asarray(x, dtype=float)
+        durations = checks.array(x, "x", "numbers [s]")
         with np.errstate(all="ignore"):
             probability = self._cdf(np.maximum(durations, 0.0))
         return np.where(durations < 0, 0.0, probability)[()]
@@ -222,18 +222,27 @@ def square(value: float) -> float:
 
 
 def floats(values: Iterable[float]) -> tuple[float, ...]:
-    """Return a tuple, of plain floats also where numpy's are given: an attrs converter."""
-    return tuple(values.tolist() if isinstance(values, np.ndarray) else values)
+    """Return a tuple, of plain numbers also where NumPy's are given: an attrs converter.
+
+    What is no list of them is left to the validator, which knows the field.
+    """
+    if isinstance(values, np.ndarray):
+        return tuple(values.tolist())
+    if not checks.is_several(values):
+        return values  # type: ignore[return-value]
+    return tuple(one.item() if isinstance(one, np.generic) else one for one in values)
 
 
 def each(validator: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
     """Validate every item of an attrs field that holds a tuple of at least one."""
 
-    def check(instance: object, attribute: Any, values: tuple[object, ...]) -> None:
+    def check(_instance: object, attribute: Any, values: object) -> None:
+        if not checks.is_several(values):
+            raise InputError(f"{shown(values)} is no list", key=attribute.name, allowed="a list")
         if not values:
             raise InputError("is empty", key=attribute.name, allowed="one value or more")
         for value in values:
-            validator(instance, attribute, value)
+            validator(None, attribute, value)
 
     return check
 

@@ -31,7 +31,7 @@ _MOST_KEPT = 50_000  # levels at a time whose quantiles are kept
 
 
 def _distributions(values: Iterable[Distribution]) -> tuple[Distribution, ...]:
-    return tuple(values)
+    return tuple(values) if checks.is_several(values) else values  # type: ignore[return-value]
 
 
 @frozen

@@ -117,6 +117,7 @@ class Empirical(Distribution):
         InputError
             For less than 8 points.
         """
+        points = checks.whole_number(points, "points")
         if points < 8:
             raise InputError(f"{points} are too few", key="points", allowed="a whole number >= 8")
         levels, values = self._curve.levels, self._curve.values

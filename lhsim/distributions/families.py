@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from lhsim.distributions import elementary
 from lhsim.distributions.base import Distribution, each, floats
 from lhsim.distributions.compounds import Mixture
 from lhsim.distributions.table import FloatArray
-from lhsim.errors import InputError, unknown_name
+from lhsim.errors import InputError, shown, unknown_name
 from lhsim.units import Seconds
 
 
@@ -244,6 +244,17 @@ class Hyperexponential(Distribution):
         return Mixture(self.probabilities, tuple(Exponential(mean) for mean in self.means))
 
 
+def _shapes(given: Mapping[str, float]) -> dict[str, float]:
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"{shown(given)} is no table", key="parameters", allowed="names and numbers"
+        )
+    return {
+        name: checks.number(value, f"parameters.{name}", "a number")
+        for name, value in given.items()
+    }
+
+
 @frozen
 class Scipy(Distribution):
     """Any continuous distribution of `scipy.stats` on durations >= 0, by its name there.
@@ -254,7 +265,9 @@ class Scipy(Distribution):
     name: ClassVar[str] = "scipy"
 
     distribution: str
-    parameters: dict[str, float] = field(factory=dict, converter=dict, hash=False)  # its shapes
+    parameters: dict[str, float] = field(  # its shapes
+        factory=dict, converter=_shapes, hash=False
+    )
     loc: Seconds = field(default=0.0, validator=checks.finite)  # [s]
     scale: Seconds = field(default=1.0, validator=checks.positive)  # [s]
 
@@ -306,11 +319,11 @@ class Scipy(Distribution):
 def _family(name: str) -> Any:
     """Return the continuous distribution of `scipy.stats` with this name."""
     stats = scipy.stats
-    family = getattr(stats, name, None)
+    family = getattr(stats, str(name), None)
     if isinstance(family, stats.rv_continuous):
         return family
     known = (key for key in dir(stats) if isinstance(getattr(stats, key), stats.rv_continuous))
-    raise unknown_name("distribution of scipy.stats", name, known, key="distribution")
+    raise unknown_name("distribution of scipy.stats", str(name), known, key="distribution")
 
 
 def _moment(compute: Callable[[], Any]) -> float:

@@ -25,6 +25,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import ArrayLike
 
+from lhsim import checks
 from lhsim.distributions.base import Deterministic, Distribution
 from lhsim.distributions.empirical import Empirical, Quantiles
 from lhsim.distributions.estimation import (
@@ -101,8 +102,8 @@ class Fit:
         Their spread is the uncertainty of the fit (Efron and Tibshirani, 1993, *An Introduction
         to the Bootstrap*). Each starts from the fit to all samples.
         """
-        generator = _generator(seed)
-        draws = (generator.choice(self.samples, self.n) for _ in range(replicates))
+        count, generator = checks.whole_number(replicates, "replicates", 1), _generator(seed)
+        draws = (generator.choice(self.samples, self.n) for _ in range(count))
         return tuple(_refit(self.family, draw, self.distribution) for draw in draws)
 
 
@@ -124,7 +125,7 @@ def fit(samples: ArrayLike, families: Iterable[str] = CANDIDATES, seed: int = 0)
         When the samples cannot be used, or a family is unknown.
     """
     x = _checked(samples)
-    names = list(families)
+    names = checks.texts(families, "families", ", ".join(CANDIDATES))
     for name in names:
         if name not in CANDIDATES:
             raise unknown_name("family", name, CANDIDATES, key="families")
@@ -142,16 +143,16 @@ def fit(samples: ArrayLike, families: Iterable[str] = CANDIDATES, seed: int = 0)
 
 def ks_distance(distribution: Distribution, samples: ArrayLike) -> float:
     """Return the largest difference between its distribution function and that of the samples."""
-    x = np.sort(np.asarray(samples, dtype=float))
+    x = np.sort(_checked(samples, fewest=1))
     too_high = distribution.cdf(np.nextafter(x, -math.inf)) - np.arange(len(x)) / len(x)
     too_low = np.arange(1, len(x) + 1) / len(x) - distribution.cdf(x)
     return float(max(too_high.max(), too_low.max()))
 
 
-def _checked(samples: ArrayLike) -> FloatArray:
-    x = np.array(samples, dtype=float).ravel()
-    if len(x) < _FEWEST:
-        raise InputError(f"{len(x)} are too few", key="samples", allowed=f"{_FEWEST} or more")
+def _checked(samples: ArrayLike, fewest: int = _FEWEST) -> FloatArray:
+    x = np.array(checks.array(samples, "samples", "finite numbers >= 0 [s]")).ravel()
+    if len(x) < fewest:
+        raise InputError(f"{len(x)} are too few", key="samples", allowed=f"{fewest} or more")
     bad = np.flatnonzero(~np.isfinite(x) | (x < 0))
     if len(bad):
         raise InputError(
@@ -164,7 +165,7 @@ def _checked(samples: ArrayLike) -> FloatArray:
 
 
 def _generator(seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(seed))
+    return np.random.Generator(np.random.Philox(checks.whole_number(seed, "seed")))
 
 
 def _judge(family: str, rest: FloatArray, held_out: FloatArray) -> Candidate | None:

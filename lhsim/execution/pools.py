@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor as Pool
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lhsim.errors import InputError, unknown_name
+from lhsim.errors import InputError, shown, unknown_name
 from lhsim.execution.interrupts import interrupts_held_back
 
 if TYPE_CHECKING:
@@ -58,8 +58,11 @@ def workers(
     InputError
         When there is no such kind, or no such scheduler.
     """
-    if kind not in KINDS:
-        raise unknown_name("executor", kind, KINDS, source="--executor")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise unknown_name("executor", str(kind), KINDS, source="--executor")
+    if scheduler is not None and not isinstance(scheduler, str):
+        problem = f"{shown(scheduler)} is no address"
+        raise InputError(problem, source="--scheduler", allowed="the address of a Dask scheduler")
     if scheduler is not None and kind != "dask":
         raise InputError("is for Dask alone", source="--scheduler", allowed="with --executor dask")
     if kind == "dask":

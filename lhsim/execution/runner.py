@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 from attrs import evolve, frozen
 
+from lhsim import checks
 from lhsim._files import expanded
 from lhsim.errors import InputError
 from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, memory_of, run
@@ -246,9 +247,11 @@ def running(
     InputError
         When the executor or the store cannot be had.
     """
+    jobs = checks.whole_number(jobs, "jobs", 1, checks.MOST_JOBS)
+    checks.folder(folder, "folder")
     with ExitStack() as stack:
         if not isinstance(executor, Executor):
-            kind = executor or default_kind(engine, systems)
+            kind = default_kind(engine, systems) if executor is None else executor
             executor = stack.enter_context(workers(jobs, kind, scheduler))
         store = None
         if folder is not None:

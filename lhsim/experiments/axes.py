@@ -2,10 +2,12 @@
 
 An axis is a parameter and the values that it takes: a list, or a range ::
 
-    [0.1, "500 ms", "2 s"]            as they are
+    [0, "500 ms", "2 s"]              as they are
     "lin 0..1 x 5"                    0, 0.25, 0.5, 0.75, 1
     "log 10..1e6 x 6"                 six numbers of equal ratios
     "log 10 ms..10 s x 3 per decade"  at least so many in each factor of ten, both ends included
+
+What has a unit says it, as in any setting; only 0 needs none.
 
 A factorial design takes all combinations, and a design "zip" the first value of each axis, then
 the second. Latin hypercubes and Sobol sequences fill the space with few points: they draw from
@@ -23,11 +25,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from lhsim.checks import whole
 from lhsim.errors import InputError
-from lhsim.units import BYTE, PER_SECOND, SECOND
+from lhsim.units import BYTE, PER_SECOND, SECOND, Typed, Unit, typed
 
 AGENTS = "agents"  # the axis that is no parameter of a system
 RANGES = '"lin 0..1 x 5", "log 10..1e6 x 3 per decade", or a list'
@@ -58,6 +60,10 @@ class Levels:
         """Return itself: what is listed is meant."""
         return self
 
+    def typed(self, value: object) -> object:
+        """Return a value with the unit that it was written with: a number had none."""
+        return typed(value)
+
 
 @frozen
 class Range:
@@ -68,6 +74,7 @@ class Range:
     high: float
     count: int | None = None
     is_whole: bool = False  # the parameter takes whole numbers only
+    unit: Unit | None = None  # of what both ends say, which are in its base unit
 
     @property
     def values(self) -> tuple[Any, ...]:
@@ -83,7 +90,11 @@ class Range:
 
     def rounded(self) -> Range:
         """Return the range in whole numbers."""
-        return Range(self.scale, self.low, self.high, self.count, is_whole=True)
+        return evolve(self, is_whole=True)
+
+    def typed(self, value: Any) -> object:
+        """Return a value with the unit that the range was written with."""
+        return typed(value) if self.unit is None else Typed(value, self.unit)
 
     def _spaced(self, count: int) -> list[float]:
         if count == 1:
@@ -117,21 +128,27 @@ def parse_axis(value: object) -> Axis:
     match = _RANGE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise InputError(f"{value!r} is no axis", allowed=RANGES)
-    low, high = _ends(match)
+    low, high, unit = _ends(match)
     scale: Literal["lin", "log"] = "lin" if match["scale"] == "lin" else "log"
     _check_ends(scale, low, high, str(value))
-    return Range(scale, low, high, _count(match, scale, low, high))
+    return Range(scale, low, high, _count(match, scale, low, high), unit=unit)
 
 
-def _ends(match: re.Match[str]) -> tuple[float, float]:
-    low_unit, high_unit = match["low_unit"], match["high_unit"]
-    if not low_unit and not high_unit:
-        return float(match["low"]), float(match["high"])
+def _ends(match: re.Match[str]) -> tuple[float, float, Unit | None]:
+    """Return both ends in their base unit, and the unit; 0 has any."""
+    ends = [(match["low"], match["low_unit"]), (match["high"], match["high_unit"])]
+    if not any(symbol for _, symbol in ends):
+        return float(match["low"]), float(match["high"]), None
     for unit in (SECOND, BYTE, PER_SECOND):
-        if low_unit in unit.multiples and high_unit in unit.multiples:
-            return unit.parse(match["low"] + low_unit), unit.parse(match["high"] + high_unit)
-    problem = f"{match['low']}{low_unit} and {match['high']}{high_unit} are not of one kind"
+        if all(end[1] in unit.multiples or _is_zero(*end) for end in ends):
+            low, high = (0.0 if _is_zero(*end) else unit.parse("".join(end)) for end in ends)
+            return low, high, unit
+    problem = " and ".join("".join(end) for end in ends) + " are not of one kind"
     raise InputError(problem, allowed="two numbers, both without a unit or both with units")
+
+
+def _is_zero(number: str, symbol: str) -> bool:
+    return not symbol and float(number) == 0
 
 
 def _check_ends(scale: str, low: float, high: float, text: str) -> None:

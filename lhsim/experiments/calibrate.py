@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve
 
+from lhsim.checks import MOST_JOBS
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import DONE, PATH, choice, cores, each_once, whole
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
               help="For plots of live times against simulated ones.")  # fmt: skip
 @click.option("--black-box", is_flag=True,
               help="Take recordings for message logs: nothing else of them is used.")  # fmt: skip
-@click.option("--jobs", type=whole(1), help="Simulated runs at a time.  [default: one a core]")
+@click.option(
+    "--jobs", type=whole(1, MOST_JOBS), help="Simulated runs at a time.  [default: one a core]"
+)
 @click.option("--format", "how", type=choice("table", "json"), default="table", show_default=True)
 @click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
 @click.option("--quiet", is_flag=True, help="Print results only.")

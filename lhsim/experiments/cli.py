@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from lhsim.checks import MOST_JOBS, MOST_REPLICATIONS
 from lhsim.errors import InputError, InvariantError, LhsimError, shortened, unknown_name
 from lhsim.experiments.calibrate import calibrate
 from lhsim.experiments.crosscheck import crosscheck
@@ -142,18 +143,18 @@ def _options(
                 metavar="KEY=VALUE", **several),
         _option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
                 show_default=True),
-        _option("--replications", "Runs of each level.", type=whole(1)),
+        _option("--replications", "Runs of each level.", type=whole(1, MOST_REPLICATIONS)),
         None if "--duration" in without else
         _option("--duration", "Simulated time of a run, warm-up included: 60, 500ms, '2 min'.",
                 type=Parsed("TIME", parse_duration)),
         _option("--max-events", "Skip runs that may take more model events, with any engine.",
                 type=whole(1)),
-        _option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1)),
+        _option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS)),
         _option("--executor", "Where runs happen.  [default: threads; processes for simpy]",
                 type=choice(*EXECUTORS), metavar="|".join(EXECUTORS)),
         _option("--scheduler", "A Dask scheduler, for --executor dask.  [default: a cluster on "
                 "this machine]", metavar="ADDRESS"),
-        _option("--engine", "What runs the model.", type=choice(*ENGINES),
+        _option("--engine", "What runs the model.", type=choice(*ENGINES, kind="engine"),
                 metavar="|".join(ENGINES), default="auto", show_default=True),
         _option("--output-dir", "Folder for tables, plot and manifest, and for the runs, which "
                 f"are not run again.{'' if folder else '  [default: results/NAME]'}",

@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from lhsim import _resources, execution
+from lhsim import _resources, execution, parameters
 from lhsim.analysis.stopping import REACHED, Precision
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Runner, Tally
@@ -28,7 +28,7 @@ from lhsim.experiments.precision import Rounds, precision_of
 from lhsim.experiments.progress import progress
 from lhsim.experiments.specification import MaxEvents
 from lhsim.experiments.sweep import OnDone, Plan, Sweep, check_names
-from lhsim.library import load_system
+from lhsim.library import configured, load_system
 from lhsim.models import System, Workload
 from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson
 from lhsim.report.text import duration, three_digits
@@ -67,7 +67,8 @@ def prepare(name: str, options: Options, systems: Sequence[str], settings: Seque
     """
     started = time.monotonic()
     chosen = options.systems or tuple(systems)
-    for setting in options.settings:
+    parameters.each_once(settings, source=f"{name}: settings")
+    for setting in parameters.each_once(options.settings, source="--set"):
         _check_target(setting, chosen)
     loaded, sources = [], []
     for given in chosen:
@@ -273,17 +274,12 @@ def _load(
 ) -> tuple[System, tuple[str, ...]]:
     """Return a system as its file, the experiment and then the user have it, and the settings."""
     path = find_system(given)
-    system = load_system(path)  # alone first: a mistake in the file is not one of the settings
+    system = load_system(path)  # its architecture says which settings are for it
     all_settings = (
         *(one for one in settings if server_of(one) in {None, system.architecture}),
         *(one for one in own if server_of(one) in {None, system.architecture}),
     )
-    try:
-        return load_system(path, all_settings), all_settings
-    except InputError as error:
-        raise InputError(
-            error.problem, source="--set", key=error.key, allowed=error.allowed
-        ) from None
+    return configured(path, all_settings, source="--set"), all_settings
 
 
 def _check_target(setting: str, chosen: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lhsim.checks import MOST_JOBS
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import (
     DONE,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
               help="Simulated runs of a level.")  # fmt: skip
 @click.option("--plots", metavar="DIR", type=PATH,
               help="For plots: live times against simulated ones, differences.")  # fmt: skip
-@click.option("--jobs", type=whole(1), help="Runs at a time.  [default: one a core]")
+@click.option("--jobs", type=whole(1, MOST_JOBS), help="Runs at a time.  [default: one a core]")
 @click.option("--format", "how", type=choice(*FORMATS), default="table", show_default=True,
               metavar="|".join(FORMATS), help="Of the data on stdout.")  # fmt: skip
 @click.option("--check", is_flag=True, help="End with exit code 3 when the model is rejected.")

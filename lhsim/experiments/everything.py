@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import click
 from attrs import field, frozen
 
+from lhsim.checks import MOST_JOBS
 from lhsim.errors import InputError
 from lhsim.experiments.finding import FILE, Finding
 from lhsim.experiments.notices import Command
@@ -148,7 +149,7 @@ def summary(folder: Path, ended: Sequence[Ended]) -> str:
               help="All random numbers follow from it.")  # fmt: skip
 @click.option("--replications", type=whole(1),
               help="Runs of each case.  [default: as each experiment has it]")  # fmt: skip
-@click.option("--jobs", type=whole(1), help="Runs at a time.  [default: one a core]")
+@click.option("--jobs", type=whole(1, MOST_JOBS), help="Runs at a time.  [default: one a core]")
 @click.option("--output-dir", "folder", metavar="DIR", type=PATH,
               default="results/all", show_default=True,
               help="Gets a folder for each experiment, and the report.")  # fmt: skip

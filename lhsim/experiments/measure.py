@@ -122,7 +122,7 @@ def workload_of(rate: float | None, settings: Sequence[str]) -> Workload:
     from lhsim.recording import Manifest  # noqa: PLC0415
 
     plain = Manifest("polling", 1, Workload(traffic=Poisson(rate or 1.0)), 1, 0.0, 1.0)
-    for setting in settings:
+    for setting in parameters.each_once(settings, source="--set"):
         if not setting.startswith("workload."):
             allowed = "KEY=VALUE of the workload, such as workload.topology=pair"
             raise InputError(f"{setting[:60]!r} is none", source="--set", allowed=allowed)

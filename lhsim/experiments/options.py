@@ -11,13 +11,14 @@ from typing import Any
 import click
 from attrs import field, frozen
 
+from lhsim import checks
 from lhsim._files import expanded
-from lhsim.errors import InputError, unknown_name
-from lhsim.units import SECOND
+from lhsim.errors import InputError
 
 MAX_SEED = 2**63 - 1  # as in lhsim.streams, whose compiler a line of help need not wait for
 DONE, FAILED, BAD_INPUT, NOT_KEPT, INTERRUPTED = 0, 1, 2, 3, 130
 
+_DIGITS = 4000  # what Python reads as a number
 FORMATS = ("table", "json", "csv")
 ENGINES = ("auto", "simpy", "compiled")
 EXECUTORS = ("serial", "threads", "processes", "dask")  # as in lhsim.execution, likewise
@@ -82,31 +83,21 @@ class Parsed(click.ParamType[Any]):
             raise InputError(error.problem, source=option, allowed=error.allowed) from None
 
 
-def whole(least: int, most: int | None = None) -> Parsed:
+def whole(least: int, most: int = checks.MOST_WHOLE) -> Parsed:
     """Return the kind of whole numbers from `least` to `most`."""
-    allowed = f"a whole number >= {least}" if most is None else f"a whole number {least}-{most}"
-    return Parsed("N", lambda text: _whole(text, least, most, allowed))
+    return Parsed("N", lambda text: checks.whole_number(digits(text), "", least, most))
 
 
-def choice(*names: str) -> Parsed:
+def choice(*names: str, kind: str = "choice") -> Parsed:
     """Return the kind of one of these names."""
-
-    def parse(text: str) -> str:
-        if text not in names:
-            raise unknown_name("choice", text, names)
-        return text
-
-    return Parsed("|".join(names), parse)
+    return Parsed("|".join(names), lambda text: checks.choice(text, "", names, kind))
 
 
 def parse_agents(text: str) -> tuple[int, ...]:
-    """Return numbers of agents from a text such as ``"10,100,1000"``."""
-    allowed = "different whole numbers >= 1 with commas between them, such as 10,100,1000"
-    counts = tuple(_whole(part.strip(), 1, None, allowed) for part in text.split(","))
-    twice = [count for count in counts if counts.count(count) > 1]
-    if twice:
-        raise InputError(f"{twice[0]} is there twice", allowed=allowed)
-    return counts
+    """Return numbers of agents from a text such as ``"10,100,1000"``, in that order."""
+    counts = [digits(part.strip()) for part in text.split(",")]
+    checks.levels(counts, "")
+    return tuple(int(count) for count in counts)
 
 
 def each_once(paths: Sequence[Path], source: str) -> Sequence[Path]:
@@ -120,17 +111,15 @@ def each_once(paths: Sequence[Path], source: str) -> Sequence[Path]:
 
 def parse_duration(text: str) -> float:
     """Return seconds from a number of them, or from a text such as ``"2 min"``."""
-    allowed = "a time > 0 such as 60, 500ms or '2 min'"
     try:
-        seconds = float(text)
+        seconds: float | str = float(text)
     except ValueError:
-        try:
-            seconds = SECOND.parse(text)
-        except InputError as error:
-            raise InputError(error.problem, allowed=allowed) from None
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise InputError(f"{text!r} is out of range", allowed=allowed)
-    return seconds
+        seconds = text
+    try:
+        return checks.duration(seconds, "")
+    except InputError as error:
+        problem = error.problem if seconds is text else f"{text[:40]!r} is out of range"
+        raise InputError(problem, allowed=error.allowed) from None
 
 
 def cores() -> int:
@@ -171,11 +160,7 @@ def targets_of(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
     return targets
 
 
-def _whole(text: str, least: int, most: int | None, allowed: str) -> int:
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
-        raise InputError(f"{text[:40]!r} is not a whole number", allowed=allowed)
-    number = int(text)
-    if number < least or (most is not None and number > most):
-        raise InputError(f"{number} is out of range", allowed=allowed)
-    return number
+def digits(text: str) -> int | str:
+    """Return the whole number that a text of digits is, or the text, for a check to refuse."""
+    plain = text.removeprefix("-")
+    return int(text) if plain.isascii() and plain.isdigit() and len(plain) <= _DIGITS else text

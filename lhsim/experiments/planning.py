@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from lhsim.errors import InputError
+from lhsim import parameters
 from lhsim.execution import Runner, running
-from lhsim.experiments.commands import say_notices
+from lhsim.experiments.commands import find_system, say_notices
 from lhsim.experiments.options import INTERRUPTED
 from lhsim.experiments.output import check_folder
 from lhsim.experiments.progress import Report, progress
-from lhsim.library import load_system
+from lhsim.library import configured
 from lhsim.models import System
 from lhsim.report.text import duration
 
@@ -23,20 +23,8 @@ A = TypeVar("A")
 
 def loaded(given: dict[str, Any]) -> System:
     """Return the system that was asked for, with its settings."""
-    name, settings = given["system"], given["set"]
-    try:
-        load_system(name)  # alone first: a mistake in the file is not one of the settings
-    except InputError as error:
-        source = error.source or "--system"
-        raise InputError(
-            error.problem, source=source, key=error.key, allowed=error.allowed
-        ) from None
-    try:
-        return load_system(name, settings)
-    except InputError as error:
-        raise InputError(
-            error.problem, source="--set", key=error.key, allowed=error.allowed
-        ) from None
+    settings = parameters.each_once(given["set"], source="--set")
+    return configured(find_system(given["system"]), settings, source="--set")
 
 
 def carry_out(

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from lhsim import checks
+from lhsim.checks import MOST_JOBS
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import ENGINES, MAX_SEED, PATH, Parsed, choice, cores, whole
@@ -16,21 +18,23 @@ FORMATS = ("table", "json")
 SEVERAL: dict[str, Any] = {"multiple": True}
 
 
-def _number(text: str) -> float:
+def _level(text: str) -> float | str:
+    """Return a number, or a text with a unit: which it has to be depends on what is varied."""
     try:
         number = float(text)
     except ValueError:
-        number = math.nan
+        return text
     if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{text!r} is out of range", allowed="a number > 0")
-    return number
+        raise InputError(f"{text[:40]!r} is out of range", allowed="a number > 0")
+    return text
 
 
 def _share(text: str) -> float:
-    number = _number(text)
-    if number >= 1:
-        raise InputError(f"{text!r} is out of range", allowed="a number between 0 and 1")
-    return number
+    try:
+        return checks.share(float(text), "")
+    except ValueError as error:  # an InputError is one
+        allowed = getattr(error, "allowed", None) or "a number between 0 and 1"
+        raise InputError(f"{text[:40]!r} is out of range", allowed=allowed) from None
 
 
 def _option(name: str, text: str, **more: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -49,8 +53,8 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
                 metavar="KEY=VALUE", **SEVERAL),
         _option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
                 show_default=True),
-        _option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1)),
-        _option("--engine", "What runs the model.", type=choice(*ENGINES),
+        _option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS)),
+        _option("--engine", "What runs the model.", type=choice(*ENGINES, kind="engine"),
                 metavar="|".join(ENGINES), default="auto", show_default=True),
         _option("--output-dir", f"Folder for {kept}, which are not run again.", metavar="DIR",
                 type=PATH, default=folder, show_default=True),
@@ -76,7 +80,7 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
          metavar="KEY", default="agents", show_default=True)  # fmt: skip
 @_option("--agents", "How many there are, where a parameter is varied.", type=whole(1))
 @_option("--check", "End with exit code 3 unless so many keep the objectives.",
-         type=Parsed("N", _number))  # fmt: skip
+         type=Parsed("LEVEL", _level))  # fmt: skip
 @_option("--most", "Agents up to which is searched.", type=whole(1), default=1_000_000,
          show_default=True)  # fmt: skip
 @_option("--confidence", "Of the interval.", type=Parsed("C", _share), default=0.95,

@@ -64,7 +64,7 @@ class Place:
         return f"{self.system.name} ({', '.join(values)})" if values else self.system.name
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class PointSweep(Sweep):
     """What a sweep over parameters showed: its rows have the axes as columns."""
 
@@ -258,7 +258,7 @@ def _place(setup: Setup, number: int, point: Point, axes: Mapping[str, Axis]) ->
     changes = {axis: value for axis, value in point.items() if axis != AGENTS}
     try:
         for axis, value in changes.items():
-            data = parameters.with_value(data, axis, value)
+            data = parameters.with_value(data, axis, axes[axis].typed(value))
         system = parameters.structure(data, System, source=path.name)
     except InputError as error:
         mine = [axis for axis in changes if f"{error.key}.".startswith(f"{axis}.")]
@@ -275,10 +275,11 @@ def _place(setup: Setup, number: int, point: Point, axes: Mapping[str, Axis]) ->
 
 
 def _count(value: object, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not float(value).is_integer():  # type: ignore[arg-type]
         problem, allowed = f"{value!r} is no number of agents", "whole numbers >= 1"
         raise InputError(problem, source=name, key='axes."agents"', allowed=allowed)
-    return int(value)
+    return int(value)  # type: ignore[call-overload, no-any-return]
 
 
 def _shown(system: System, path: str, given: object) -> object:

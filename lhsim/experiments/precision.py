@@ -8,6 +8,7 @@ are does not depend on how many run at once. Replication r of any level has the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -15,7 +16,8 @@ from attrs import evolve, frozen
 from lhsim.analysis.levels import level_estimates
 from lhsim.analysis.measures import column
 from lhsim.analysis.stopping import DEFAULT_MOST, Precision, Verdict, judge
-from lhsim.errors import InputError
+from lhsim.checks import whole_number
+from lhsim.errors import InputError, shown
 from lhsim.execution import Cell, Failure, engine_of
 from lhsim.experiments.levels import work
 from lhsim.experiments.records import pooled_quantiles, run_record
@@ -71,24 +73,35 @@ def precision_of(
         For a measure that has no interval, a target out of range, or budgets that contradict.
     """
     place = {"source": "--max-replications"} if cli else {"key": "max_replications"}
+    where = {"source": "--precision"} if cli else {"key": "precision"}
+    if not isinstance(targets, Mapping):
+        problem, allowed = f"{shown(targets)} is no table", 'a table such as {"p99": 0.05}'
+        raise InputError(problem, **where, allowed=allowed)
     if not targets:
         if most is not None:
             allowed = "together with --precision" if cli else "together with precision"
             raise InputError("nothing says how precise", **place, allowed=allowed)
         return None
-    where = {"source": "--precision"} if cli else {"key": "precision"}
+    widths = {}
     for name, target in targets.items():
         column(name, **where)
-        number = isinstance(target, int | float) and not isinstance(target, bool)
-        if not number or not LEAST <= target < MOST:
-            allowed = "a half-width from 0.01 % to below 100 % of the value, such as p99=5%"
-            raise InputError(f"{name}: {target!r} is out of range", **where, allowed=allowed)
-    limit = DEFAULT_MOST if most is None else most
+        widths[name] = _width(name, target, where)
     least = max(2, replications or 0)
-    if type(limit) is not int or limit < least:
-        allowed = f"a whole number >= {least}" + (", the replications" if least > 2 else "")
-        raise InputError(f"{limit!r} is out of range", **place, allowed=allowed)
-    return Precision(dict(targets), limit)
+    allowed = f"a whole number >= {least}" + (", the replications" if least > 2 else "")
+    try:
+        limit = whole_number(DEFAULT_MOST if most is None else most, "", least)
+    except InputError as error:
+        raise InputError(error.problem, **place, allowed=allowed) from None
+    return Precision(widths, limit)
+
+
+def _width(name: str, target: object, where: Mapping[str, str]) -> float:
+    allowed = "a half-width from 0.01 % to below 100 % of the value, such as p99=5%"
+    numeric = isinstance(target, Real) and not isinstance(target, bool)
+    if not numeric or not LEAST <= float(target) < MOST:  # type: ignore[arg-type]
+        problem = f"{name}: {shown(target)} is out of range"
+        raise InputError(problem, **where, allowed=allowed)
+    return float(target)  # type: ignore[arg-type]
 
 
 def carry_out(

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
-from lhsim.errors import InputError, unknown_name
+from lhsim import checks
+from lhsim.errors import InputError, LhsimError
 from lhsim.execution import Cell, Failure, Runner, running
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import precision as rounds
@@ -29,6 +30,7 @@ from lhsim.experiments.levels import Horizon, Skipped
 from lhsim.experiments.records import pooled_quantiles, run_record
 from lhsim.experiments.specification import MaxEvents
 from lhsim.planning import ScaleOut, scaled_out, scaled_out_name
+from lhsim.streams import MAX_SEED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +77,7 @@ class FailedRun:
         return cls(system or own.name, own.architecture, cell.agents, cell.seed, failure)
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Sweep:
     """What a sweep showed."""
 
@@ -148,21 +150,24 @@ class Sweep:
         from lhsim.analysis.measures import column  # noqa: PLC0415 - as late as the analysis
 
         name = column(metric, key="metric")
-        for system in (a, b):
-            if not any(run.system == system for run in self.results):
-                known = {run.system for run in self.results}
-                raise unknown_name("system", system, known, key="a" if system == a else "b")
-        both = [self._runs(system, agents) for system in (a, b)]
+        known = sorted({run.system for run in self.results})
+        for key, system in (("a", a), ("b", b)):
+            checks.choice(system, key, known, "system")
+        count = checks.whole_number(agents, "agents", 1)
+        both = [self._runs(system, count) for system in (a, b)]
         if not all(both):
             levels = sorted({run.agents for run in self.results if run.system in {a, b}})
             allowed = ", ".join(map(str, levels))
-            raise InputError(f"no run with {agents!r} agents", key="agents", allowed=allowed)
+            raise InputError(f"no run with {count} agents", key="agents", allowed=allowed)
         return _compared(both[0], both[1], name)
 
     def comparisons(self, metrics: Sequence[str] = ("mean", "p50", "p99")) -> pd.DataFrame:
         """Return a row per pair of systems, number of agents and metric; see `compare`."""
         import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
 
+        from lhsim.analysis.measures import COLUMNS  # noqa: PLC0415 - as late as the analysis
+
+        names = checks.texts(metrics, "metrics", ", ".join(COLUMNS))
         levels = {(run.system, run.agents): None for run in self.results}
         pairs = [
             (a, b, agents)
@@ -174,7 +179,7 @@ class Sweep:
                 {"a": a, "b": b, "agents": agents, "metric": metric}
                 | _comparison_row(self.compare(a, b, metric=metric, agents=agents))
                 for a, b, agents in pairs
-                for metric in metrics
+                for metric in names
             ]
         )
 
@@ -217,6 +222,14 @@ class Sweep:
             for system in self.systems
         }
 
+    def __repr__(self) -> str:
+        """Return what was swept in a line; `levels` has the figures."""
+        names = ", ".join(system.name for system in self.systems)
+        parts = {"skipped": len(self.skipped), "failed": len(self.failed)}
+        rest = "".join(f", {count:,} {what}" for what, count in parts.items() if count)
+        interrupted = ", interrupted" if self.interrupted else ""
+        return f"<{type(self).__name__} of {names}: {len(self.results):,} runs{rest}{interrupted}>"
+
     def _repr_html_(self) -> str:
         shown = self.levels()
         if shown.empty:
@@ -230,14 +243,14 @@ class Sweep:
 
 
 def sweep(
-    systems: str | Path | System | Sequence[str | Path | System],
-    agents: Iterable[int],
+    systems: str | Path | System | Iterable[str | Path | System],
+    agents: int | Iterable[int],
     *,
     replications: int = 5,
     seed: int = 1,
-    duration: float | None = None,
+    duration: float | str | None = None,
     messages: int = 20_000,
-    min_duration: float = 20.0,
+    min_duration: float | str = 20.0,
     max_events: int | None = None,
     precision: Mapping[str, float] | None = None,
     max_replications: int | None = None,
@@ -257,16 +270,17 @@ def sweep(
     systems
         Systems, or names or files of some.
     agents
-        The levels.
+        The levels, each once: a number, or any iterable of some.
     replications
         Runs of each level.
     seed
         From 0 to 2**63 - 1; all runs follow from it.
     duration
-        Of each run, warm-up included [s]. None: as long as it takes for `messages` messages and
-        for `min_duration`.
+        Of each run, warm-up included: a number [s], or a text such as ``"2 min"``. None: as long
+        as it takes for `messages` messages and for `min_duration`.
     messages, min_duration
-        How many messages are created in the measured window, and how long that is [s], at least.
+        How many messages are created in the measured window, and how long that is [s], at least;
+        the latter may be a text, too.
     max_events
         A run that may take more model events than these is skipped; see `Sweep.skipped`. None: what
         the engine does in roughly 100 seconds (`lhsim.experiments.specification.MaxEvents`).
@@ -307,26 +321,75 @@ def sweep(
     ------
     InputError
         Before anything runs, when an argument cannot be used.
+    LhsimError
+        When every run failed, with the first failure.
     """
     chosen = _load(systems)
-    horizon = Horizon(messages, min_duration, duration)
-    limit = MaxEvents().unless(max_events)
-    rule = None if agents_per_server is None else ScaleOut(agents_per_server)
+    counts = checks.levels(agents, "agents")
+    horizon = _horizon(messages, min_duration, duration)
+    replications = checks.whole_number(replications, "replications", 1, checks.MOST_REPLICATIONS)
+    seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
+    fail_fast = checks.truth(fail_fast, "fail_fast")
+    checks.function(on_done, "on_done")
+    limit = MaxEvents().unless(_unless_none(max_events, "max_events"))
+    per_server = _unless_none(agents_per_server, "agents_per_server")
+    rule = None if per_server is None else ScaleOut(per_server)
     asked = rounds.precision_of(precision or {}, max_replications, replications)
     first = replications if asked is None else asked.first(replications)
-    prepared = plan(chosen, agents, horizon, first, seed, engine, limit, rule)
+    _check_runs(chosen, counts, engine)
+    prepared = plan(chosen, counts, horizon, first, seed, engine, limit, rule)
     with running(
         chosen, engine, jobs, executor, folder, scheduler=scheduler, fail_fast=fail_fast
     ) as runner:
         if asked is None:
-            return carry_out(prepared, runner, on_done=on_done)
-        return carry_out_rounds(
+            return _with_some(carry_out(prepared, runner, on_done=on_done))
+        found = carry_out_rounds(
             prepared,
             rounds.Rounds(asked, seed, limit),
             runner,
             fail_fast=fail_fast,
             show=lambda _title, _cells: nullcontext(on_done),
         )
+        return _with_some(found)
+
+
+def _check_runs(systems: Sequence[System], counts: Sequence[int], engine: str) -> None:
+    """Refuse numbers of agents that a system cannot have, and an engine that cannot run it."""
+    from lhsim.models.workload import check_count  # noqa: PLC0415 - imports the models
+    from lhsim.simulation.engines import choose  # noqa: PLC0415
+
+    for system in systems:
+        choose(engine, system)
+        for count in counts:
+            check_count(system.workload, count)
+
+
+def _horizon(messages: object, min_duration: object, duration: object) -> Horizon:
+    return Horizon(
+        checks.whole_number(messages, "messages", 1),
+        checks.duration(min_duration, "min_duration"),
+        None if duration is None else checks.duration(duration, "duration"),
+    )
+
+
+def _unless_none(value: object, key: str) -> int | None:
+    return None if value is None else checks.whole_number(value, key, 1)
+
+
+def _with_some(found: Sweep) -> Sweep:
+    """Return a sweep that has a result, unless nothing has failed: what failed wholly is no answer.
+
+    Raises
+    ------
+    LhsimError
+        With the first failure.
+    """
+    if found.results or not found.failed or found.interrupted:
+        return found
+    count, first = len(found.failed), found.failed[0]
+    where = f"{first.system}, {first.agents:,} agents, seed {first.seed}"
+    failed = "the run failed" if count == 1 else f"all {count:,} runs failed, first"
+    raise LhsimError(f"{failed}: {where}: {first.failure}")
 
 
 def plan(
@@ -486,12 +549,12 @@ def _comparison_row(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _load(systems: str | Path | System | Sequence[str | Path | System]) -> list[System]:
-    from lhsim.library import load_system  # noqa: PLC0415 - imports the models
-    from lhsim.models import System  # noqa: PLC0415
+def _load(systems: str | Path | System | Iterable[str | Path | System]) -> list[System]:
+    from lhsim.library import as_system  # noqa: PLC0415 - imports the models
 
-    several = [systems] if isinstance(systems, str | Path | System) else list(systems)
-    loaded = [one if isinstance(one, System) else load_system(one) for one in several]
+    if not checks.is_several(systems):
+        return [as_system(systems)]
+    loaded = [as_system(one) for one in checks.items(systems, "systems", "at least one system")]
     check_names(loaded)
     return loaded
 

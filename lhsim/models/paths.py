@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 
+from lhsim import checks, parameters
 from lhsim.distributions import Distribution, Scaled
 from lhsim.errors import InputError
+from lhsim.units import Unit, typed_text
 
 if TYPE_CHECKING:
     from lhsim.models.system import System
@@ -46,6 +48,38 @@ def is_whole(system: System, path: str) -> bool:
     """Return whether the parameter at a path is a whole number."""
     owner, name = _owner(system, path)
     return not path.endswith(FACTOR) and int in _types(owner, name)
+
+
+def unit_of(system: System, path: str) -> Unit | None:
+    """Return the unit of the parameter at a path, None where it has none, as a factor."""
+    owner, name = _owner(system, path)
+    if path.endswith(FACTOR):
+        return None
+    types = attrs.fields_dict(attrs.resolve_types(type(owner), include_extras=True))[name].type
+    found = (parameters.unit_of(kind) for kind in (types, *get_args(types)))
+    return next((unit for unit in found if unit is not None), None)
+
+
+def parsed(system: System, path: str, value: object) -> float:
+    """Return the number that somebody gave for the parameter at a path, in its base unit.
+
+    Parameters
+    ----------
+    system, path
+        The parameter.
+    value
+        A number in the base unit, or a text, which says its unit where the parameter has one.
+
+    Raises
+    ------
+    InputError
+        When it is none, or a text has another unit or none.
+    """
+    unit = unit_of(system, path)
+    given = typed_text(value) if isinstance(value, str) else value
+    if unit is not None:
+        return unit.parse(given)
+    return checks.number(given, path, "a number")
 
 
 def changed(system: System, path: str, number: float) -> System:

@@ -1,36 +1,39 @@
 """Service level objectives: ``p99<1500ms``, ``delivery>95%``, ``memory<5GB``.
 
-================  ====================================================  ==============
-metric            what it is                                            unit
-================  ====================================================  ==============
-``p50, p99.9``    a quantile of the end-to-end latency                  a time
-``mean``          the mean end-to-end latency                           a time
-``delivery``      messages delivered by the end of the run              %
-``utilization``   busy time of the busiest station                      %
-``cpu``           processor time, as a mean over the loops              %
-``throughput``    messages delivered                                    /s, /min, /h
-``memory``        the most memory of the server at a time               B, kB, MB, GB
-================  ====================================================  ==============
+================  ====================================  =====  ==============
+metric            what it is                            limit  unit
+================  ====================================  =====  ==============
+``p50, p99.9``    a quantile of the end-to-end latency  <      a time
+``mean``          the mean end-to-end latency           <      a time
+``delivery``      messages delivered by the end         >      %
+``utilization``   busy time of the busiest station      <      %
+``cpu``           processor time, mean over the loops   <      %
+``throughput``    messages delivered                    >      /s, /min, /h
+``memory``        the most memory of the server         <      B, kB, MB, GB
+================  ====================================  =====  ==============
 
-The longest latency is none of them: it grows with the length of a run.
+A limit the other way round is refused: nobody wants a latency of at least a second, and a search
+for it would answer the opposite question. The longest latency is no metric: it grows with the
+length of a run.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from lhsim import checks
 from lhsim.errors import InputError, unknown_name
 from lhsim.units import BYTE, PER_SECOND, SECOND, Unit
 
 if TYPE_CHECKING:
     from lhsim.simulation import Result
 
-SHARE = Unit("1", {"%": 1e-2})
+SHARE = Unit("1", {"%": 1e-2}, ("%",))
 _UNITS = {
     "mean": SECOND,
     "delivery": SHARE,
@@ -39,6 +42,7 @@ _UNITS = {
     "throughput": PER_SECOND,
     "memory": BYTE,
 }
+_LOWER = {"delivery", "throughput"}  # the more the better; of all others, the less
 METRICS = ("p50", "p95", "p99", *_UNITS)  # and any other quantile
 _FORM = re.compile(r"\s*([A-Za-z][\w.]*)\s*(<=|>=|<|>)\s*(\S.*?)\s*")
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
@@ -95,23 +99,26 @@ class Objective:
         }[self.metric], False
 
 
-def parse_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
-    """Return the objectives that texts describe.
+def parse_objectives(texts: str | Iterable[str]) -> tuple[Objective, ...]:
+    """Return the objectives that a text or several describe.
 
     Raises
     ------
     InputError
-        For the first that has not the form, names no metric, has a wrong unit or a limit that no
-        figure can keep; and for two that no figures can keep at once.
+        For the first that has not the form, names no metric, has a wrong unit, a limit that no
+        figure can keep or one on the wrong side; and for one that is there twice.
     """
-    if not texts:
+    try:
+        given = checks.texts(texts, "", _ALLOWED)
+    except InputError as error:
+        raise InputError(error.problem, source="--slo", allowed=error.allowed) from None
+    if not given:
         raise InputError("there is no objective", source="--slo", allowed=_ALLOWED)
-    objectives = tuple(_parse(text) for text in texts)
-    for low in objectives:
-        for high in objectives:
-            if _contradict(low, high):
-                problem = f"{high.text!r} contradicts {low.text!r}"
-                raise InputError(problem, source="--slo", allowed="objectives that can be kept")
+    objectives = tuple(_parse(text) for text in given)
+    for number, one in enumerate(objectives):
+        if one in objectives[:number]:
+            allowed = "each objective once"
+            raise InputError("is there twice", source="--slo", key=one.text, allowed=allowed)
     return objectives
 
 
@@ -129,6 +136,7 @@ def _parse(text: str) -> Objective:
         raise InputError(problem, source="--slo", key=text.strip(), allowed=allowed) from None
     objective = Objective(text.strip(), metric, sign.startswith("<"), number)
     _check_limit(objective, unit, strict="=" not in sign)
+    _check_side(objective)
     return objective
 
 
@@ -151,13 +159,16 @@ def _check_limit(objective: Objective, unit: Unit, *, strict: bool) -> None:
         raise InputError("no figure keeps it", source="--slo", key=objective.text, allowed=allowed)
 
 
-def _contradict(low: Objective, high: Objective) -> bool:
-    """Return whether one figure would have to be above what another must stay below.
-
-    Quantiles rise with their level: a p50 above 1 s leaves no p99 below 0.5 s.
-    """
-    if low.upper or not high.upper or low.limit < high.limit:
-        return False
-    if low.quantile is not None and high.quantile is not None:
-        return low.quantile <= high.quantile
-    return low.metric == high.metric
+def _check_side(objective: Objective) -> None:
+    """Refuse a limit on the side on which a figure may be as bad as it likes."""
+    metric, upper = objective.metric, objective.metric not in _LOWER
+    if objective.upper == upper:
+        return
+    what = "a latency" if objective.of_latency else metric
+    wrong, right = ("<", ">") if objective.upper else (">", "<")
+    raise InputError(
+        f"{what} has {'an upper' if upper else 'a lower'} limit",
+        source="--slo",
+        key=objective.text,
+        allowed=objective.text.replace(wrong, right),
+    )

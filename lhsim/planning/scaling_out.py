@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve, field, frozen
 
-from lhsim.checks import whole
-from lhsim.errors import InputError
+from lhsim.checks import whole, whole_number
 
 if TYPE_CHECKING:
     from lhsim.models import PollingServer, PushServer, Server, System
@@ -30,7 +29,7 @@ class ScaleOut:
 
     def servers(self, agents: int) -> int:
         """Return how many servers so many agents get."""
-        return -(-agents // self.agents_per_server)
+        return -(-whole_number(agents, "agents") // self.agents_per_server)
 
 
 def scaled_out(system: System, servers: int) -> System:
@@ -60,9 +59,7 @@ def scaled_out(system: System, servers: int) -> System:
     InputError
         When `servers` is no whole number >= 1.
     """
-    if type(servers) is not int or servers < 1:
-        allowed = "a whole number >= 1"
-        raise InputError(f"{servers!r} is out of range", key="servers", allowed=allowed)
+    servers = whole_number(servers, "servers", 1)
     if servers == 1:
         return system
     cpu, store, memory = system.cpu, system.store, system.memory

@@ -14,9 +14,10 @@ factor of the whole of it, whose shape stays.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,11 @@ import attrs
 import numpy as np
 from attrs import frozen
 
+from lhsim import checks
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.execution import Runner, running
+from lhsim.library import as_system
 from lhsim.models import System, paths
 from lhsim.models.workload import check_count
 from lhsim.planning.crossings import Task, crossings
@@ -34,7 +37,7 @@ from lhsim.planning.levels import Question, judge, run_all
 from lhsim.planning.objectives import METRICS, Objective, parse_objectives
 from lhsim.report.notebook import card
 from lhsim.simulation.engines import choose
-from lhsim.streams import check_seed
+from lhsim.streams import MAX_SEED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +55,8 @@ RESAMPLES = 200  # of the trajectories, for intervals
 REPLICATIONS = 2
 _ANY_LIMIT = {"delivery": ">50%", "utilization": "<95%", "cpu": "<95%", "throughput": ">1/s",
               "memory": "<1GB"}  # fmt: skip
+_RANGES = "KEY=LOW..HIGH, the lower end first, such as polling.interval=100ms..1s"
+MOST_TRAJECTORIES = 10_000
 _PARTS = ("network", "cpu", "store", "polling", "push", "memory")
 
 
@@ -84,7 +89,7 @@ class Effect:
     at_high: float
 
 
-@frozen
+@frozen(repr=False)
 class Sensitivity:
     """The answer of `sensitivity`."""
 
@@ -125,9 +130,15 @@ class Sensitivity:
         """
         from lhsim.analysis.tornado import tornado_plot  # noqa: PLC0415 - as late as matplotlib
 
-        if metric is not None and metric not in self.base:
-            raise unknown_name("metric", metric, self.base, key="metric")
+        if metric is not None:
+            checks.choice(metric, "metric", self.base, "metric")
         return tornado_plot(self.to_dict(), ax, metric)
+
+    def __repr__(self) -> str:
+        """Return what was asked in a line; `to_frame` has the effects."""
+        count = len({effect.path for effect in self.effects})
+        what = ", ".join(self.base)
+        return f"<Sensitivity of {self.system}, {self.agents:,} agents: {what}; {count} parameters>"
 
     def _repr_html_(self) -> str:
         base = [f"{metric}: {value:.4g}" for metric, value in self.base.items()]
@@ -159,11 +170,11 @@ class Screening:
 
 
 def sensitivity(
-    system: System | str,
+    system: System | str | PathLike[str],
     agents: int,
     *,
-    metrics: Sequence[str] = ("p99", KNEE),
-    ranges: Sequence[str] = (),
+    metrics: str | Iterable[str] = ("p99", KNEE),
+    ranges: str | Iterable[str] = (),
     trajectories: int = 10,
     seed: int = 1,
     jobs: int = 1,
@@ -218,16 +229,17 @@ def sensitivity(
         seed=seed,
         engine=engine,
     )
+    checks.function(on_done, "on_done")
     with running([asked.system], engine, jobs, executor, folder) as runner:
         return answer(asked, runner, on_done)
 
 
 def ask(
-    system: System | str,
+    system: System | str | PathLike[str],
     agents: int,
     *,
-    metrics: Sequence[str],
-    ranges: Sequence[str],
+    metrics: str | Iterable[str],
+    ranges: str | Iterable[str],
     trajectories: int,
     seed: int,
     engine: str,
@@ -240,18 +252,26 @@ def ask(
         When SALib is missing, or one of them cannot be used.
     """
     _salib()
-    if not isinstance(system, System):
-        from lhsim.library import load_system  # noqa: PLC0415
-
-        system = load_system(system)
-    check_count(system.workload, agents)
-    check_seed(seed)
+    system = as_system(system)
+    agents = check_count(system.workload, checks.whole_number(agents, "agents", 1))
+    seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
+    trajectories = checks.whole_number(trajectories, "trajectories", 2, MOST_TRAJECTORIES)
     choose(engine, system)
-    for metric in metrics:
-        if metric != KNEE:
-            _objective(metric)
+    names = _metrics(metrics)
     chosen = factors(system, ranges)
-    return Screening(system, agents, tuple(metrics), chosen, trajectories, seed, engine)
+    return Screening(system, agents, names, chosen, trajectories, seed, engine)
+
+
+def _metrics(given: object) -> tuple[str, ...]:
+    """Return the metrics that are asked for, each of which has to be one."""
+    allowed = f"{', '.join(METRICS)}, {KNEE}"
+    names = checks.texts(given, "metrics", allowed)
+    if not names:
+        raise InputError("is empty", key="metrics", allowed=allowed)
+    for name in checks.each_once(names, "metrics", "each metric once"):
+        if name != KNEE:
+            _objective(name)
+    return names
 
 
 def answer(asked: Screening, runner: Runner, on_done: OnDone | None = None) -> Sensitivity:
@@ -275,7 +295,7 @@ def answer(asked: Screening, runner: Runner, on_done: OnDone | None = None) -> S
     return Sensitivity(asked.system.name, asked.agents, asked.trajectories, base, tuple(effects))
 
 
-def factors(system: System, ranges: Sequence[str] = ()) -> tuple[Factor, ...]:
+def factors(system: System, ranges: str | Iterable[str] = ()) -> tuple[Factor, ...]:
     """Return the numeric parameters of a system that are not 0, with their ranges.
 
     Raises
@@ -283,7 +303,10 @@ def factors(system: System, ranges: Sequence[str] = ()) -> tuple[Factor, ...]:
     InputError
         When a range has not the form, is empty or is none of a parameter of the system.
     """
-    given = dict(_range(system, text) for text in ranges)
+    texts = checks.texts(ranges, "ranges", _RANGES)
+    pairs = [_range(system, text) for text in texts]
+    checks.each_once([path for path, _ in pairs], "ranges", "one range for a parameter")
+    given = dict(pairs)
     samples = system.calibration.samples if system.calibration else {}
     found = {}
     for path in dict.fromkeys([*_numbers(system), *samples, *given]):
@@ -318,21 +341,23 @@ def _check_range(system: System, factor: Factor) -> None:
 
 def _range(system: System, text: str) -> tuple[str, tuple[float, float]]:
     path, _, ends = text.partition("=")
-    low, _, high = ends.partition("..")
-    try:
-        numbers = float(low), float(high)
-        if not (math.isfinite(sum(numbers)) and numbers[0] < numbers[1]):
-            raise ValueError
-    except ValueError:
-        allowed = "KEY=LOW..HIGH with two numbers, the lower one first"
-        raise InputError(f"{text!r} is no range", source="--range", allowed=allowed) from None
+    low, dots, high = ends.partition("..")
     try:
         paths.value(system, path.strip())
+        numbers = tuple(paths.parsed(system, path.strip(), end.strip()) for end in (low, high))
     except InputError as error:
+        if not dots:
+            raise _no_range(text) from None
         raise InputError(
-            error.problem, source="--range", key=error.key, allowed=error.allowed
+            error.problem, source="--range", key=path.strip(), allowed=error.allowed
         ) from None
-    return path.strip(), numbers
+    if not numbers[0] < numbers[1]:
+        raise _no_range(text)
+    return path.strip(), (numbers[0], numbers[1])
+
+
+def _no_range(text: str) -> InputError:
+    return InputError(f"{text[:60]!r} is no range", source="--range", allowed=_RANGES)
 
 
 def _numbers(system: System) -> Iterator[str]:
@@ -430,9 +455,9 @@ def _with(system: System, factor: Factor, value: float) -> System:
 def _objective(metric: str) -> Objective:
     """Return an objective that reads the metric; its limit does not matter."""
     try:
-        return parse_objectives([metric + _ANY_LIMIT.get(metric, "<1s")])[0]
+        return parse_objectives([str(metric) + _ANY_LIMIT.get(metric, "<1s")])[0]
     except InputError:
-        raise unknown_name("metric", metric, [*METRICS, KNEE], source="--metric") from None
+        raise unknown_name("metric", str(metric), [*METRICS, KNEE], source="--metric") from None
 
 
 def _effects(

@@ -11,17 +11,20 @@ are probed; what they contradict is searched as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
 
-from lhsim.errors import InputError
+from lhsim import checks
+from lhsim.errors import InputError, shown
 from lhsim.execution import Runner, running
+from lhsim.library import as_system
 from lhsim.models import System, paths
 from lhsim.models.workload import check_count
 from lhsim.planning.levels import AGENTS, MOST_AGENTS, Evaluation, Question, evaluate
@@ -30,7 +33,8 @@ from lhsim.planning.uncertainty import Spread, combined, spread_of
 from lhsim.report.capacity import capacity_sentences, level_text
 from lhsim.report.notebook import card
 from lhsim.simulation.engines import choose
-from lhsim.streams import check_seed
+from lhsim.streams import MAX_SEED
+from lhsim.units import typed_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +65,7 @@ class Crossing:
     kept: str  # "below" or "above": on which side the objectives are kept
 
 
-@frozen
+@frozen(repr=False)
 class Capacity:
     """The answer of `capacity`."""
 
@@ -137,6 +141,10 @@ class Capacity:
             answer = Interval(name, found.value, *found.interval)
         return search_plot(points, answer, self.vary, ax)
 
+    def __repr__(self) -> str:
+        """Return the answer in a line; `sentences` says what has to be known about it."""
+        return f"<Capacity of {self.system}: {self.sentences()[0]}>"
+
     def _repr_html_(self) -> str:
         headline, *sentences = self.sentences()
         return card(f"{self.system}: {headline}", sentences, self.to_frame())
@@ -159,12 +167,12 @@ def _point(level: Evaluation, figure: FigureOfLevel, limit: float) -> dict[str, 
 
 
 def capacity(
-    system: System | str,
-    slo: Sequence[str],
+    system: System | str | PathLike[str],
+    slo: str | Iterable[str],
     *,
     vary: str = AGENTS,
     agents: int | None = None,
-    check: float | None = None,
+    check: float | str | None = None,
     most: int = MOST_AGENTS,
     seed: int = 1,
     confidence: float = 0.95,
@@ -181,14 +189,15 @@ def capacity(
     system
         A system, or the name or file of one.
     slo
-        Objectives, such as ``"p99<1s"``; see `lhsim.planning.objectives`.
+        An objective, such as ``"p99<1s"``, or several; see `lhsim.planning.objectives`.
     vary
         ``"agents"``, or the dotted path of a number of the system, such as
         ``"store.connections"``. A star at its end makes it a factor: ``"cpu.query*"``.
     agents
         How many agents there are, where another parameter is varied.
     check
-        A level that is evaluated in any case; see `Capacity.check`.
+        A level that is evaluated in any case; see `Capacity.check`. A number is in the base unit
+        of what is varied, a text says its unit.
     most
         Agents up to which is searched.
     seed
@@ -227,17 +236,18 @@ def capacity(
         confidence=confidence,
         engine=engine,
     )
+    checks.function(on_done, "on_done")
     with running([question.system], engine, jobs, executor, folder) as runner:
         return answer(question, runner, on_done)
 
 
 def ask(
-    system: System | str,
-    slo: Sequence[str],
+    system: System | str | PathLike[str],
+    slo: str | Iterable[str],
     *,
     vary: str,
     agents: int | None,
-    check: float | None,
+    check: float | str | None,
     most: int,
     seed: int,
     confidence: float,
@@ -250,26 +260,42 @@ def ask(
     InputError
         When one of them cannot be used.
     """
-    if not isinstance(system, System):
-        from lhsim.library import load_system  # noqa: PLC0415
-
-        system = load_system(system)
+    system = as_system(system)
     objectives = parse_objectives(slo)
-    check_seed(seed)
+    seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
     choose(engine, system)
-    if not 0 < confidence < 1:
-        raise InputError(f"{confidence!r} is out of range", key="confidence", allowed="in (0, 1)")
     if vary == AGENTS:
         if agents is not None:
             problem = "agents are what is varied"
             raise InputError(problem, source="--agents", allowed="only with another --vary")
     else:
-        _check_varied(system, vary, agents)
+        agents = _check_varied(system, vary, agents)
     question = Question(
-        system, objectives, vary, agents, check, most, seed, confidence, engine=engine
+        system,
+        objectives,
+        vary,
+        agents,
+        _level(system, vary, check),
+        checks.whole_number(most, "most"),
+        seed,
+        checks.share(confidence, "confidence"),
+        engine=engine,
     )
     _check_level(question)
     return question
+
+
+def _level(system: System, vary: str, check: float | str | None) -> float | None:
+    """Return a level to check as a number, in the base unit of what is varied."""
+    if check is None:
+        return None
+    try:
+        if vary != AGENTS:
+            return paths.parsed(system, vary, check)
+        given = typed_text(check) if isinstance(check, str) else check
+        return checks.number(given, "", "a whole number")
+    except InputError as error:
+        raise InputError(error.problem, source="--check", allowed=error.allowed) from None
 
 
 def answer(question: Question, runner: Runner, on_done: OnDone | None = None) -> Capacity:
@@ -289,7 +315,11 @@ def answer(question: Question, runner: Runner, on_done: OnDone | None = None) ->
     return _answer(search, _spread_of_last(search), checked)
 
 
-def _check_varied(system: System, vary: str, agents: int | None) -> None:
+def _check_varied(system: System, vary: object, agents: int | None) -> int:
+    """Return the number of agents, when there can be so many and what is varied can be."""
+    if not isinstance(vary, str):
+        allowed = "agents, or the path of a parameter"
+        raise InputError(f"{shown(vary)} is not a text", source="--vary", allowed=allowed)
     try:
         if paths.value(system, vary) == 0:
             raise InputError("is 0, and no factor changes that", key=vary, allowed="a number > 0")
@@ -299,7 +329,7 @@ def _check_varied(system: System, vary: str, agents: int | None) -> None:
         ) from None
     if agents is None:
         raise InputError("is missing", source="--agents", allowed=f"a number, with --vary {vary}")
-    check_count(system.workload, agents)
+    return check_count(system.workload, checks.whole_number(agents, "agents", 1))
 
 
 def _check_level(question: Question) -> None:

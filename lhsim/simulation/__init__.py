@@ -10,9 +10,12 @@ and a drain, in which the last of them may still be delivered ::
 
 from __future__ import annotations
 
-import math
+from os import PathLike
 
+from lhsim.checks import duration as time
+from lhsim.checks import truth, whole_number
 from lhsim.errors import InputError
+from lhsim.library import as_system
 from lhsim.metrics.account import Window
 from lhsim.models.system import System
 from lhsim.models.workload import Closed, check_count
@@ -20,24 +23,25 @@ from lhsim.simulation import engines, memory
 from lhsim.simulation.engines import ENGINES
 from lhsim.simulation.result import Result
 from lhsim.simulation.run import SAMPLES, Run
-from lhsim.streams import check_seed
+from lhsim.streams import MAX_SEED
 
 __all__ = ["ENGINES", "MEANING", "SAMPLES", "Result", "simulate"]
 
 # The version of what a run means. To be raised by whoever changes a figure of an unchanged run:
 # results that were kept under another one are not used again.
 MEANING = 2
+MOST_SAMPLES = 1_000_000  # of a run
 
 
 def simulate(
-    system: System | str,
+    system: System | str | PathLike[str],
     *,
     agents: int,
-    duration: float = 60.0,
+    duration: float | str = 60.0,
     seed: int = 1,
     engine: str = "auto",
-    warmup: float | None = None,
-    drain: float | None = None,
+    warmup: float | str | None = None,
+    drain: float | str | None = None,
     stop_when_overloaded: bool = False,
     keep_messages: bool = False,
     samples: int = SAMPLES,
@@ -51,7 +55,8 @@ def simulate(
     agents
         How many agents there are.
     duration
-        Simulated time, warm-up and drain included [s]. A closed loop that has sent all its messages
+        Simulated time, warm-up and drain included: a number [s], or a text such as ``"2 min"``, as
+        for all times here. A closed loop that has sent all its messages
         ends sooner.
     seed
         From 0 to 2**63 - 1. One seed gives one result, to the bit.
@@ -79,13 +84,16 @@ def simulate(
     LhsimError
         When the messages on their way no longer fit in memory.
     """
-    system = _system(system)
-    check_count(system.workload, agents)
-    check_seed(seed)
-    _check_samples(samples)
+    system = as_system(system)
+    agents = check_count(system.workload, whole_number(agents, "agents", 1))
+    seed = whole_number(seed, "seed", 0, MAX_SEED)
+    samples = whole_number(samples, "samples", 1, MOST_SAMPLES)
+    keep_messages = truth(keep_messages, "keep_messages")
+    stop_when_overloaded = truth(stop_when_overloaded, "stop_when_overloaded")
     name, reason = engines.choose(engine, system)
-    window = _window(system, duration, warmup, drain)
-    memory.check(system, agents, duration, name, keep=keep_messages)
+    length = time(duration, "duration")
+    window = _window(system, length, warmup, drain)
+    memory.check(system, agents, length, name, keep=keep_messages)
     with engines.rare_garbage_collection():
         started = engines.start(name, system, agents, seed, window, keep_messages=keep_messages)
         run = Run(
@@ -96,43 +104,20 @@ def simulate(
             stop_when_overloaded=stop_when_overloaded,
             samples=samples,
         )
-    return run.result(seed, duration, reason)
+    return run.result(seed, length, reason)
 
 
-def _system(system: System | str) -> System:
-    if isinstance(system, System):
-        return system
-    from lhsim.library import load_system  # noqa: PLC0415
-
-    return load_system(system)
-
-
-def _window(system: System, duration: float, warmup: float | None, drain: float | None) -> Window:
-    _check_time("duration", duration, positive=True)
+def _window(
+    system: System, duration: float, warmup: float | str | None, drain: float | str | None
+) -> Window:
     traffic = system.workload.traffic
     ends = isinstance(traffic, Closed) and traffic.messages is not None
     if warmup is None:
         warmup = 0.0 if ends else min(system.workload.started_by, duration / 4) + duration / 10
     if drain is None:
         drain = 0.0 if ends else min(5.0, duration / 10)
-    _check_time("warmup", warmup)
-    _check_time("drain", drain)
-    if warmup + drain >= duration:
-        problem = f"warmup ({warmup:g} s) and drain ({drain:g} s) leave nothing of {duration:g} s"
+    start, end = time(warmup, "warmup", least=0.0), time(drain, "drain", least=0.0)
+    if start + end >= duration:
+        problem = f"warmup ({start:g} s) and drain ({end:g} s) leave nothing of {duration:g} s"
         raise InputError(problem, key="duration", allowed="more than both together")
-    return Window(warmup, duration - drain, duration)
-
-
-def _check_samples(samples: object) -> None:
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-        raise InputError(
-            f"{samples!r} is out of range", key="samples", allowed="a whole number >= 1"
-        )
-
-
-def _check_time(key: str, value: object, *, positive: bool = False) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and math.isfinite(value) and (value > 0 or (value == 0 and not positive)):  # type: ignore[arg-type, operator]
-        return
-    bound = "> 0" if positive else ">= 0"
-    raise InputError(f"{value!r} is out of range", key=key, allowed=f"a number of seconds {bound}")
+    return Window(start, duration - end, duration)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lhsim import _jit
-from lhsim.errors import InputError, unknown_name
+from lhsim.checks import choice
+from lhsim.errors import InputError
 from lhsim.models.faults import Disconnect, Fault, Outage
 from lhsim.models.workload import ArrivalProcess
 
@@ -55,8 +56,7 @@ def choose(asked: str, system: System) -> tuple[str, str]:
     InputError
         When there is no such engine, or it does not cover the system.
     """
-    if asked not in ENGINES:
-        raise unknown_name("engine", str(asked), ENGINES, key="engine")
+    asked = choice(asked, "engine", ENGINES, "engine")
     obstacle = _obstacle(system)
     if asked == "compiled" and obstacle:
         raise InputError(obstacle, key="engine", allowed="auto, simpy")

@@ -68,9 +68,9 @@ def test_values_of_options(refused, option, value):
     [
         ("polling.intervall=1", "--set: polling.intervall: unknown key (did you mean 'interval'?)"),
         ("polling.interval=5 parsecs", "--set: polling.interval: '5 parsecs' has the unit"),
-        ("polling.interval=-1", "--set: polling.interval: -1.0 is out of range; allowed: "),
+        ("polling.interval=-1s", "--set: polling.interval: -1.0 is out of range; allowed: "),
         ("polling.interval=nan", "--set: polling.interval: nan is not finite"),
-        ("workload.traffic.rate=-1", "--set: workload.traffic.rate: -1.0 is out of range"),
+        ("workload.traffic.rate=-1/s", "--set: workload.traffic.rate: -1.0 is out of range"),
         ("polling.interval", "--set: 'polling.interval' is no setting; allowed: KEY=VALUE"),
         ("push.connections=1", "--set: push.connections: no chosen system is one of push"),
     ],
@@ -230,7 +230,7 @@ SWEEP = 'kind = "sweep"\nsystems = ["./polling.toml"]\n'
             "mine.toml: axes.\"polling.intervall\": unknown key (did you mean 'interval'?)",
         ),
         (
-            SWEEP + '[axes]\nagents = [1]\n"polling.interval" = [1, "1 kB"]',
+            SWEEP + '[axes]\nagents = [1]\n"polling.interval" = ["1 s", "1 kB"]',
             [],
             "mine.toml: axes.\"polling.interval\": '1 kB' has the unit 'kB'",
         ),

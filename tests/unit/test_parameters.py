@@ -489,7 +489,7 @@ def test_settings_replace_and_create_and_leave_the_data_alone() -> None:
         [
             "polling.interval=50ms",
             " polling . limit = 7 ",
-            "store.query={family='constant', value=1}",
+            "store.query={family='constant', value='1 s'}",
             "store.connections=4",
             "title=a = b",
             'notes.x="1"',
@@ -500,7 +500,7 @@ def test_settings_replace_and_create_and_leave_the_data_alone() -> None:
     assert changed == {
         "polling": {"interval": "50ms", "limit": 7, "jitter": True},
         "title": "a = b",
-        "store": {"query": {"family": "constant", "value": 1}, "connections": 4},
+        "store": {"query": {"family": "constant", "value": "1 s"}, "connections": 4},
         "notes": {"x": "1", "y": ""},
     }
     assert data == {"polling": {"interval": 1, "limit": 5}, "title": "old"}

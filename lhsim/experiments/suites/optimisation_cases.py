@@ -77,7 +77,7 @@ def _pair_cases(asked: Optimisations, setup: Setup, replications: int) -> Iterat
         for trip in asked.factor.round_trips:
             for pause in asked.factor.pauses:
                 system = varied(
-                    setup, number, (f"network.up={trip / 2}", f"network.down={trip / 2}")
+                    setup, number, (f"network.up={trip / 2}s", f"network.down={trip / 2}s")
                 )
                 system = _paired(system, pause)
                 round_at_most = pause + trip + 1.0

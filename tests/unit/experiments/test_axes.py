@@ -38,6 +38,7 @@ def values(axis):
         ("log 1ms..1s x 4", [0.001, 0.01, 0.1, 1]),
         ("lin 1 kB..3 kB x 3", [1000, 2000, 3000]),
         ("lin 60/min..3/s x 3", [1, 2, 3]),
+        ("lin 0..1 s x 2", [0, 1]),
         ([1, "50 ms", {"family": "exponential"}], [1, "50 ms", {"family": "exponential"}]),
     ],
 )

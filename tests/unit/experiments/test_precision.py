@@ -5,7 +5,7 @@ from attrs import evolve
 
 from lhsim import parameters
 from lhsim.distributions import Deterministic
-from lhsim.errors import InputError
+from lhsim.errors import InputError, LhsimError
 from lhsim.execution import Failure, Runner
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.levels import Horizon, seeds, work
@@ -95,15 +95,30 @@ def test_an_overloaded_level_is_given_up_at_once():
 
 
 def test_a_level_whose_runs_all_fail_is_given_up(monkeypatch):
+    in_order, failure = Runner.run, Failure("ValueError", "planted", "")
+
+    def failing(runner, cells, **more):
+        outcomes, ended = in_order(runner, cells, **more)
+        large = {index: failure for index in outcomes if cells[index].agents == 120}
+        return outcomes | large, ended
+
+    monkeypatch.setattr(Runner, "run", failing)
+    found = swept()
+    assert len(found.failed) == 10
+    reasons = {agents: verdict.reason for (_, agents), verdict in found.verdicts.items()}
+    assert reasons == {50: "reached", 120: "failed"}
+
+
+@pytest.mark.parametrize("precision", [None, TARGETS])
+def test_a_sweep_of_which_every_run_failed_raises_with_the_first_failure(monkeypatch, precision):
     failure = Failure("ValueError", "planted", "")
     monkeypatch.setattr(
         Runner,
         "run",
         lambda _, cells, **__: (dict.fromkeys(range(len(cells)), failure), False),
     )
-    found = swept()
-    assert len(found.failed) == 20
-    assert {verdict.reason for verdict in found.verdicts.values()} == {"failed"}
+    with pytest.raises(LhsimError, match=r"^all \d+ runs failed, first: push, 50 .*planted"):
+        swept(precision=precision)
 
 
 def test_what_is_interrupted_says_so(monkeypatch):
