@@ -4,9 +4,10 @@
 
     python examples/nightly_check.py forecast.csv --system polling --slo 'p99<1500ms' --days 90
 
-``forecast.csv`` has the columns ``date`` and ``agents``, and a row for each day. The most agents of the next so many days
-are simulated until it is clear whether they keep all objectives. Exit codes: 0 they do, 1 they do
-not, or the runs do not decide it; 2 bad input. A line for cron, which mails what is printed::
+``forecast.csv`` has the columns ``date`` and ``agents``, and one row for a day. The most agents of
+the next so many days are simulated until it is clear whether they keep all objectives. Exit codes:
+0 they do, 1 they do not, or the runs do not decide it; 2 bad input. A line for cron, which mails
+what is printed::
 
     15 3 * * *  cd /srv/planning && .venv/bin/python nightly_check.py forecast.csv --quiet
 """

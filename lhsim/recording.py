@@ -297,7 +297,7 @@ def _table(path: Path, columns: tuple[str, ...], whole: tuple[str, ...] = ()) ->
         raise InputError(f"has no column {missing[0]}", source=str(path), allowed=allowed)
     for name, kind in zip(found.column_names, found.schema.types, strict=True):
         _check_column(path, name, kind, found.column_names.count(name))
-    table = found.to_pandas()
+    table: pd.DataFrame = found.to_pandas()
     for name in whole:
         if not pd.api.types.is_integer_dtype(table[name]):
             raise InputError("holds other than whole numbers", source=str(path), key=name)

@@ -52,9 +52,7 @@ def _fitted(samples: NDArray[np.float64], path: Path, name: str) -> Fit:
     try:
         return fit(samples)
     except InputError as error:
-        raise InputError(
-            error.problem, source=str(path), key=name, allowed=error.allowed
-        ) from None
+        raise InputError(error.problem, source=str(path), key=name, allowed=error.allowed) from None
 
 
 def with_components(system: System, found: Mapping[str, Fit]) -> System:

@@ -2,11 +2,11 @@
 
 A column of times holds one kind of cells throughout, of which the first one decides:
 
-===========================  ======================================================================
-numbers                      seconds, or the unit that the name of the column ends in
-timestamps                   of any unit, with a time zone or without one; as text by ISO 8601
-durations, times of day      of any unit; as text ``0 days 00:00:00.000967``, ``09:00:00.5``, ``967 us``
-===========================  ======================================================================
+=======================  =========================================================================
+numbers                  seconds, or the unit that the name of the column ends in
+timestamps               of any unit, with a time zone or without one; as text by ISO 8601
+durations, times of day  as text ``0 days 00:00:00.000967``, ``09:00:00.5`` or ``967 us``
+=======================  =========================================================================
 
 Numbers beyond `LONGEST` are no seconds, but a clock that counts smaller units from 1970: they are
 refused, with the unit that they look like. True and false, lists and bytes are neither.
@@ -21,10 +21,9 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from attrs import field, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 
-from lhsim.errors import InputError
 from lhsim.units import SECOND
 
 LONGEST = 1e11  # more are no seconds: 3,000 years since 1970 [s]
@@ -58,7 +57,7 @@ _DAY = r"^\d{4}-\d\d-\d\d([T ]00:00:00(\.0+)?)?$"
 Values = NDArray[np.int64] | NDArray[np.float64]
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - as the caller says it, before it is an InputError
     """A column is not what it should be; `row` counts from 0 on."""
 
     def __init__(self, problem: str, allowed: str, row: int | None = None) -> None:
@@ -71,7 +70,7 @@ class Column:
     """A column of a file."""
 
     name: str  # in the file
-    values: pa.Array = field(converter=lambda values: _plain(values))
+    values: pa.Array  # as `plain` returns them
     per_second: int = 1  # the unit of its numbers
 
 
@@ -104,6 +103,21 @@ def spellings(name: str) -> dict[str, int]:
     if unit != "s":
         return {}
     return {f"{stem}_{other}": factor for other, factor in PER_SECOND.items() if other != "s"}
+
+
+def plain(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Return a column without the ways in which a file stores it; texts are stripped."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values.type, pa.BaseExtensionType):
+        values = values.storage
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_run_end_encoded(values.type):
+        values = pc.run_end_decode(values)
+    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+        values = values.cast(pa.string())
+    return pc.utf8_trim_whitespace(values) if pa.types.is_string(values.type) else values
 
 
 def from_one_origin(columns: Sequence[Times]) -> list[NDArray[np.float64]]:
@@ -142,7 +156,8 @@ def times(column: Column, comma: bool | None = False) -> Times:
         return Times("", np.zeros(len(values)), np.ones(len(values), bool), 1)
     if pa.types.is_timestamp(kind):
         zone = "with" if kind.tz else "without"
-        return _in_nanoseconds(values, pa.timestamp("ns", kind.tz), f"timestamps {zone} a time zone")
+        name = f"timestamps {zone} a time zone"
+        return _in_nanoseconds(values, pa.timestamp("ns", kind.tz), name)
     if pa.types.is_duration(kind):
         return _in_nanoseconds(values, pa.duration("ns"), "durations")
     if pa.types.is_time(kind):
@@ -176,7 +191,8 @@ def whole_numbers(column: Column) -> NDArray[np.int64]:
         values = _replaced(values, r"\.0$", "")
     elif not _is_number(values.type):
         raise Refused(f"holds {_called(values.type)}", WHOLE)
-    found = _cast(values, pa.int64(), "is no whole number", WHOLE).to_numpy()
+    cast = _cast(values, pa.int64(), "is no whole number", WHOLE)
+    found: NDArray[np.int64] = cast.to_numpy()
     _refuse_rows(values, found < 0, "is negative", WHOLE)
     return found
 
@@ -196,7 +212,12 @@ def days(column: Column) -> list[date]:
         values = pc.utf8_slice_codeunits(values, 0, 10)
     elif not (pa.types.is_date(values.type) or _is_naive(values.type)):
         raise Refused(f"holds {_called(values.type)}, no dates", DAYS)
-    return _cast(values, pa.date32(), "is no date", DAYS).to_pylist()
+    found = _cast(values, pa.date32(), "is no date", DAYS)
+    if _is_naive(values.type):
+        whole = pc.equal(found.cast(values.type), values).to_numpy(zero_copy_only=False)
+        _refuse_rows(values, ~whole, "has a time of day", DAYS)
+    days: list[date] = found.to_pylist()
+    return days
 
 
 def names(column: Column) -> tuple[list[str], NDArray[np.int64]]:
@@ -354,21 +375,6 @@ def _missing(values: pa.Array) -> NDArray[np.bool_]:
 
 
 # --- kinds of columns ----------------------------------------------------------------------------
-
-
-def _plain(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """Return a column without the ways in which a file stores it; texts are stripped."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if isinstance(values.type, pa.BaseExtensionType):
-        values = values.storage
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if pa.types.is_run_end_encoded(values.type):
-        values = pc.run_end_decode(values)
-    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
-        values = values.cast(pa.string())
-    return pc.utf8_trim_whitespace(values) if pa.types.is_string(values.type) else values
 
 
 def _is_naive(kind: pa.DataType) -> bool:

@@ -33,6 +33,7 @@ NO_TIMES = (
     "bytes", "ratio", "percent", "celsius", "meters", "volts", "amperes", "joules", "grams",
 )  # fmt: skip
 BUCKET = "_bucket"
+LARGEST = 1e18  # of a count, and of a bound in its unit
 MOST_BEYOND = 0.5  # the part beyond the last bound with which not even a median is known
 
 Series = tuple[tuple[str, str], ...]  # its labels but for the bound
@@ -81,7 +82,7 @@ def read_durations(lines: Iterable[str], name: str, source: str = "stdin") -> Du
         When the text is none of the two formats, or has no such histogram of durations.
     """
     found = histogram("\n".join(lines), name, source)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if found.beyond > 0:
         last = format_duration(found.bounds[-1])
         notes = (f"{100 * found.beyond:.3g} % took longer than {last}, the last bound: "
@@ -114,7 +115,7 @@ def _families(text: str, source: str) -> Iterator[Metric]:
     try:
         # A text in which nothing else is wrong ends with the end of a line.
         yield from chosen.text_string_to_metric_families(text.rstrip() + "\n")
-    except Exception as error:  # noqa: BLE001 - of garbage the parser raises whatever it meets
+    except Exception as error:  # of garbage the parsers raise whatever they meet
         problem = f"is not in Prometheus' text format: {str(error)[:80]}"
         allowed = "what a server answers at /metrics"
         raise InputError(problem, key="", allowed=allowed) from None
@@ -166,23 +167,26 @@ def _sum(series: list[dict[float, float]], per_second: float) -> Histogram:
     bounds = sorted(series[0])
     if any(sorted(one) != bounds for one in series):
         raise InputError("its series have different bounds", allowed="the same in each")
-    if bounds[-1] != math.inf or len(bounds) < 2 or not bounds[0] >= 0:
-        raise InputError(
-            "has no bounds of durations", allowed="one or more from 0 on, and +Inf"
-        )
-    for one in series:
-        counts = [one[bound] for bound in bounds]
-        if not (counts[0] >= 0 and counts[-1] < math.inf and all(a <= b for a, b in pairwise(counts))):
-            raise InputError("its counts decrease, or are no counts", allowed="cumulative counts")
+    *finite, infinite = bounds
+    if infinite != math.inf or not finite or finite[0] < 0 or not 0 < finite[-1] <= LARGEST:
+        raise InputError("has no bounds of durations", allowed="one or more > 0, and +Inf")
+    if not all(_cumulative([one[bound] for bound in bounds]) for one in series):
+        raise InputError("its counts decrease, or are no counts", allowed="cumulative counts")
     *inner, total = (math.fsum(one[bound] for one in series) for bound in bounds)
     if not total > 0:
         raise InputError("has counted nothing", allowed="a histogram with a count")
     found = Histogram(tuple(bound / per_second for bound in bounds[:-1]), tuple(inner), total)
     if found.beyond > MOST_BEYOND:
         last = format_duration(found.bounds[-1])
-        problem = f"{100 * found.beyond:.3g} % of its durations are longer than {last}, its last bound"
+        share = f"{100 * found.beyond:.3g} % of its durations"
+        problem = f"{share} are longer than {last}, its last bound"
         raise InputError(problem, allowed=f"at most {100 * MOST_BEYOND:g} %")
     return found
+
+
+def _cumulative(counts: list[float]) -> bool:
+    rising = all(one <= after for one, after in pairwise(counts))
+    return rising and counts[0] >= 0 and counts[-1] <= LARGEST
 
 
 def _shown(labels: Series) -> str:

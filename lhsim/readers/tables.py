@@ -127,9 +127,7 @@ class Table:
         column = self.columns[name].name
         return InputError(where + problem, source=str(self.path), key=column, allowed=allowed)
 
-    def refuse_rows(
-        self, wrong: NDArray[np.bool_], problem: str, name: str, allowed: str
-    ) -> None:
+    def refuse_rows(self, wrong: NDArray[np.bool_], problem: str, name: str, allowed: str) -> None:
         """Raise `InputError` for the first row that is `wrong`, if there is one."""
         found = np.flatnonzero(wrong)
         if len(found):
@@ -189,14 +187,12 @@ def read_parquet(path: Path) -> pa.Table:
     return found
 
 
-def _chosen(
-    path: Path, found: pa.Table, wanted: Sequence[str], rows: _Rows | None = None
-) -> Table:
+def _chosen(path: Path, found: pa.Table, wanted: Sequence[str], rows: _Rows | None = None) -> Table:
     header = rows.header if rows else tuple(name.strip() for name in found.column_names)
     chosen = {}
     for name in wanted:
         index, per_second = _index(header, name)
-        chosen[name] = Column(header[index], found.column(index), per_second)
+        chosen[name] = Column(header[index], columns.plain(found.column(index)), per_second)
     return Table(path, chosen, rows)
 
 

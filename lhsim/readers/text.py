@@ -75,7 +75,8 @@ def lines_of(file: io.BufferedReader, source: str) -> Iterator[str]:
         encoding = _encoding(plain.peek(4)[:4])
         if encoding:
             wide = io.TextIOWrapper(plain, encoding)
-            yield from (line.rstrip("\r\n") for line in iter(lambda: wide.readline(LONGEST_LINE), ""))
+            rest = iter(lambda: wide.readline(LONGEST_LINE), "")
+            yield from (line.rstrip("\r\n") for line in rest)
             wide.detach()
             return
         for number, line in enumerate(iter(lambda: plain.readline(LONGEST_LINE), b""), 1):
