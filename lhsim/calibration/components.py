@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,6 +10,7 @@ import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
 
+from lhsim._files import Named
 from lhsim.distributions import Distribution, Fit, fit
 from lhsim.errors import InputError, unknown_name
 from lhsim.models.cpu import Cpu
@@ -25,7 +25,7 @@ ELSEWHERE = ("store.query", "store.write", "network.up", "network.down")
 COMPONENTS = (*OF_THE_PROCESSOR, *ELSEWHERE)
 
 
-def read_components(path: Path) -> dict[str, Fit]:
+def read_components(path: Named) -> dict[str, Fit]:
     """Return a distribution fitted to the samples of each component of a CSV or Parquet file.
 
     Raises
@@ -48,7 +48,7 @@ def read_components(path: Path) -> dict[str, Fit]:
     return found
 
 
-def _fitted(samples: NDArray[np.float64], path: Path, name: str) -> Fit:
+def _fitted(samples: NDArray[np.float64], path: Named, name: str) -> Fit:
     try:
         return fit(samples)
     except InputError as error:

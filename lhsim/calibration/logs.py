@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from lhsim._files import Named
 from lhsim.calibration.levels import falls_behind
 from lhsim.errors import InputError
 from lhsim.models.workload import Poisson, Workload
@@ -133,7 +133,7 @@ class Log:
         return Recording(manifest, messages[list(MESSAGE_COLUMNS)], pd.DataFrame({"time_s": []}))
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: Named) -> Log:
     """Return the log in a CSV or Parquet file.
 
     Raises
@@ -151,8 +151,8 @@ def read_log(path: Path) -> Log:
                       "intended_s", "rows in the order of intended_s")  # fmt: skip
     table.refuse_rows(sent < intended, "is before intended_s", "sent_s", late)
     table.refuse_rows(delivered < sent, "is before sent_s", "delivered_s", late)
-    log = Log(path.stem, intended, sent, delivered, agent)
-    return _checked(log, str(path))
+    log = Log(table.path.stem, intended, sent, delivered, agent)
+    return _checked(log, str(table.path))
 
 
 def of_recording(run: Recording, name: str) -> Log:

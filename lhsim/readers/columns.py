@@ -135,6 +135,7 @@ def decimal_comma(columns: Sequence[Column]) -> bool | None:
     ``0,5`` can be nothing else; ``12,345`` alone may be twelve thousand.
     """
     texts = [one.values for one in columns if pa.types.is_string(one.values.type)]
+    texts = [text for text in texts if pc.any(pc.match_substring(text, ",")).as_py()]
     if not any(_any_match(text, _WITH_COMMA) for text in texts):
         return False
     return True if any(_any_match(text, _SURELY_DECIMAL) for text in texts) else None
@@ -265,8 +266,10 @@ def _decimals(values: pa.Array, comma: bool | None) -> pa.Array:
     if comma is None:
         rows = pc.fill_null(pc.match_substring(values, ","), False).to_numpy(zero_copy_only=False)
         _refuse_rows(values, rows, "may be thousands or a decimal comma", TIMES)
-    _refuse_unlike(values, _COMMA_OR_WHOLE if comma else _NUMBER, "is no number", TIMES)
-    return pc.cast(pc.replace_substring(values, ",", ".") if comma else values, pa.float64())
+    if comma:
+        _refuse_unlike(values, _COMMA_OR_WHOLE, "is no number", TIMES)
+        values = pc.replace_substring(values, ",", ".")
+    return _cast(values, pa.float64(), "is no number", TIMES)
 
 
 def _stamps(values: pa.Array, *, zoned: bool) -> Times:
@@ -403,7 +406,7 @@ def _cast(values: pa.Array, kind: pa.DataType, problem: str, allowed: str) -> pa
         return values.cast(kind)
     except pa.ArrowException:
         row = _first_failing(values, kind)
-        raise Refused(f"{_shown(values[row].as_py())} {problem}", allowed, row) from None
+        raise Refused(f"{_cell(values, row)} {problem}", allowed, row) from None
 
 
 def _first_failing(values: pa.Array, kind: pa.DataType) -> int:
@@ -438,8 +441,15 @@ def _refuse_rows(
     rows = np.flatnonzero(wrong)
     if len(rows):
         row = int(rows[0])
-        shown = "" if values is None else f"{_shown(values[row].as_py())} "
+        shown = "" if values is None else f"{_cell(values, row)} "
         raise Refused(shown + problem, allowed, row)
+
+
+def _cell(values: pa.Array, row: int) -> str:
+    try:
+        return _shown(values[row].as_py())
+    except (OverflowError, ValueError):  # a date that Python does not know
+        return _shown(values[row].value)
 
 
 def _shown(value: object) -> str:

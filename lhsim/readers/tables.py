@@ -24,7 +24,7 @@ import pyarrow.parquet
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from lhsim._files import opened
+from lhsim._files import Named, expanded, opened
 from lhsim.errors import InputError
 from lhsim.readers import columns, is_table
 from lhsim.readers.columns import Column, Refused
@@ -144,7 +144,7 @@ class Table:
             raise self.refusal(error.problem, name, error.allowed, error.row) from None
 
 
-def read_table(path: Path, wanted: Sequence[str]) -> Table:
+def read_table(path: Named, wanted: Sequence[str]) -> Table:
     """Return columns of a CSV or Parquet file, which are checked as they are asked for.
 
     Raises
@@ -152,6 +152,7 @@ def read_table(path: Path, wanted: Sequence[str]) -> Table:
     InputError
         When the file cannot be read, or a column is missing or stands there twice.
     """
+    path = expanded(path)
     allowed = f"a CSV or Parquet file with the columns {', '.join(wanted)}"
     if not is_table(path):
         raise InputError("ends in neither .csv nor .parquet", source=str(path), allowed=allowed)
@@ -179,6 +180,8 @@ def read_parquet(path: Path) -> pa.Table:
             whole = pa.parquet.ParquetFile(file)
             rows = whole.metadata.num_rows
             found = whole.read() if rows <= MOST_ROWS else None
+            if found is not None:
+                found.validate(full=True)  # damaged texts and categories are found only here
         except (pa.ArrowException, OSError, ValueError):
             raise InputError("is no Parquet file", source=str(path)) from None
     if found is None:
@@ -248,7 +251,7 @@ def _parsed(path: Path, rows: _Rows) -> pa.Table:
         ragged.append(row)
         return "error"
 
-    if not rows.text.strip():
+    if not rows.text or rows.text.isspace():
         return pa.table({name: pa.array([], pa.string()) for name in fields})
     try:
         return pa.csv.read_csv(

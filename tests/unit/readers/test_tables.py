@@ -166,6 +166,35 @@ def test_a_table_is_known_by_its_name(tmp_path, name):
     assert read_table(tmp_path / name, ["at_s"]).times("at_s")[0].tolist() == [1.5]
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200) | st.text(alphabet='at_s,;\n"0.5-:TZ# é', max_size=200), st.data())
+def test_garbage_is_refused_and_nothing_else_is_raised(tmp_path_factory, content, data):
+    raw = b"at_s,x\n" + (content if isinstance(content, bytes) else content.encode())
+    path = tmp_path_factory.mktemp("garbage") / "table.csv"
+    path.write_bytes(raw)
+    damaged = path.with_suffix(".parquet")
+    stamps = pa.array(STAMPS)
+    pq.write_table(
+        pa.table({"at_s": stamps, "x": pa.array(["a"] * 4).dictionary_encode()}), damaged
+    )
+    spoiled = bytearray(damaged.read_bytes())
+    for _ in range(3):
+        spoiled[data.draw(st.integers(0, len(spoiled) - 1))] = data.draw(st.integers(0, 255))
+    damaged.write_bytes(spoiled)
+    for table in (path, damaged):
+        for read in ("times", "durations", "names", "whole_numbers", "days"):
+            try:
+                getattr(read_table(table, ["at_s", "x"]), read)("at_s")
+            except InputError as error:
+                assert "\n" not in str(error)  # noqa: PT017 - that it is refused is not asked
+
+
+def test_a_path_may_be_a_text_and_begin_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "table.csv").write_text("at_s,x\n1.5,\n")
+    assert read_table("~/table.csv", ["at_s"]).times("at_s")[0].tolist() == [1.5]
+
+
 # --- times ---------------------------------------------------------------------------------------
 
 
