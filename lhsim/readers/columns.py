@@ -174,6 +174,8 @@ def durations(column: Column, comma: bool | None = False) -> Times:
         raise Refused(error.problem, DURATIONS, error.row) from None
     if found.dated:
         raise Refused(f"holds {found.kind}, no durations", DURATIONS)
+    long = np.where(found.missing, 0.0, found.seconds()) > EPOCH
+    _refuse_rows(column.values, long, "is no duration, but a date since 1970", DURATIONS)
     return found
 
 

@@ -8,18 +8,13 @@ twice. A column of times may have another unit in its name: ``delivered_ms`` for
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import Callable, Sequence
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 from attrs import field, frozen
 from numpy.typing import NDArray
@@ -28,34 +23,12 @@ from lhsim._files import Named, expanded, opened
 from lhsim.errors import InputError
 from lhsim.readers import columns, is_table
 from lhsim.readers.columns import Column, Refused
+from lhsim.readers.delimited import Delimited, delimited
 from lhsim.readers.text import read_whole
 
 MOST_ROWS = 100_000_000  # of a Parquet file, of which the size does not tell
-SEPARATORS = ",;\t|"
-_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|$)")
-_OF_EXCEL = re.compile(rb"\s*sep=(.)\s*", re.IGNORECASE)
-
 Floats = NDArray[np.float64]
 T = TypeVar("T")
-
-
-@frozen
-class _Rows:
-    """The rows of a CSV file, and how they are written."""
-
-    text: bytes = field(repr=False)  # without what is above them
-    above: int  # lines above them
-    separator: str
-    header: tuple[str, ...]
-
-    def line(self, row: int) -> int:
-        """Return the line on which a row ends; blank lines are no rows."""
-        lines = csv.reader(io.StringIO(self.text.decode(), newline=""), delimiter=self.separator)
-        try:
-            next(islice((one for one in lines if one), row, None), None)
-        except csv.Error:  # a field of more than 128 KiB
-            return self.above + row + 1
-        return self.above + lines.line_num
 
 
 @frozen(eq=False)
@@ -64,7 +37,7 @@ class Table:
 
     path: Path
     columns: dict[str, Column] = field(repr=False)  # by the names that were asked for
-    rows: _Rows | None = field(default=None, repr=False)  # of a CSV file
+    rows: Delimited | None = field(default=None, repr=False)  # of a CSV file
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())).values)
@@ -157,18 +130,15 @@ def read_table(path: Named, wanted: Sequence[str]) -> Table:
     if not is_table(path):
         raise InputError("ends in neither .csv nor .parquet", source=str(path), allowed=allowed)
     try:
-        if path.name.lower().endswith(".parquet"):
-            return _chosen(path, read_parquet(path), wanted)
-        rows = _rows(read_whole(path), wanted)
-        return _chosen(path, _parsed(path, rows), wanted, rows)
+        return _of_parquet(path, wanted) if _is_parquet(path) else _of_csv(path, wanted)
     except InputError as error:
         raise InputError(
             error.problem, source=str(path), key=error.key, allowed=error.allowed or allowed
         ) from None
 
 
-def read_parquet(path: Path) -> pa.Table:
-    """Return what a Parquet file holds.
+def read_parquet(path: Path, chosen: Callable[[list[str]], list[str]] = list) -> pa.Table:
+    """Return what a Parquet file holds, or the columns that are `chosen` of their names.
 
     Raises
     ------
@@ -178,25 +148,55 @@ def read_parquet(path: Path) -> pa.Table:
     with opened(path) as file:
         try:
             whole = pa.parquet.ParquetFile(file)
-            rows = whole.metadata.num_rows
-            found = whole.read() if rows <= MOST_ROWS else None
-            if found is not None:
-                found.validate(full=True)  # damaged texts and categories are found only here
+            if whole.metadata.num_rows > MOST_ROWS:
+                problem = f"has {whole.metadata.num_rows:,} rows"
+                raise InputError(problem, source=str(path), allowed=f"at most {MOST_ROWS:,}")
+            found = whole.read(chosen(whole.schema_arrow.names))
+            found.validate(full=True)  # damaged texts and categories are found only here
+        except InputError:
+            raise
         except (pa.ArrowException, OSError, ValueError):
             raise InputError("is no Parquet file", source=str(path)) from None
-    if found is None:
-        allowed = f"at most {MOST_ROWS:,}"
-        raise InputError(f"has {rows:,} rows", source=str(path), allowed=allowed)
     return found
 
 
-def _chosen(path: Path, found: pa.Table, wanted: Sequence[str], rows: _Rows | None = None) -> Table:
-    header = rows.header if rows else tuple(name.strip() for name in found.column_names)
-    chosen = {}
-    for name in wanted:
-        index, per_second = _index(header, name)
-        chosen[name] = Column(header[index], columns.plain(found.column(index)), per_second)
+def _is_parquet(path: Path) -> bool:
+    return path.name.lower().endswith(".parquet")
+
+
+def _of_parquet(path: Path, wanted: Sequence[str]) -> Table:
+    found = read_parquet(path, lambda names: [name for name in names if _known([name], wanted)])
+    header = [name.strip() for name in found.column_names]
+    return _table(path, wanted, header, lambda chosen: [found.column(index) for index in chosen])
+
+
+def _of_csv(path: Path, wanted: Sequence[str]) -> Table:
+    rows = delimited(read_whole(path), lambda header: _known(header, wanted))
+    return _table(path, wanted, rows.header, rows.texts, rows)
+
+
+def _table(
+    path: Path,
+    wanted: Sequence[str],
+    header: Sequence[str],
+    values: Callable[[Sequence[int]], Sequence[pa.Array]],
+    rows: Delimited | None = None,
+) -> Table:
+    """Return the wanted columns of a file, of which `values` returns those by their indices."""
+    found = [_index(header, name) for name in wanted]
+    chosen = {
+        name: Column(header[index], columns.plain(one), per_second)
+        for name, (index, per_second), one in zip(
+            wanted, found, values([index for index, _ in found]), strict=True
+        )
+    }
     return Table(path, chosen, rows)
+
+
+def _known(header: Sequence[str], wanted: Sequence[str]) -> int:
+    """Return how many wanted columns are there."""
+    header = [name.strip() for name in header]
+    return sum(not {name, *columns.spellings(name)}.isdisjoint(header) for name in wanted)
 
 
 def _index(header: Sequence[str], name: str) -> tuple[int, int]:
@@ -208,67 +208,3 @@ def _index(header: Sequence[str], name: str) -> tuple[int, int]:
     if len(spelt) > 1:
         raise InputError(f"stands there {len(spelt)} times: {', '.join(spelt)}", key=name)
     return header.index(spelt[0]), others.get(spelt[0], 1)
-
-
-# --- CSV -----------------------------------------------------------------------------------------
-
-
-def _rows(text: bytes, wanted: Sequence[str]) -> _Rows:
-    """Return the rows below the names of the columns, by the separator that gives most of these."""
-    above, position, separators = 0, 0, SEPARATORS
-    while position < len(text):
-        line = _LINE.match(text, position)
-        assert line is not None
-        above, position = above + 1, line.end()
-        if said := _OF_EXCEL.fullmatch(line[0]):
-            separators = said[1].decode("latin-1")
-        elif line[0].strip() and not line[0].lstrip().startswith(b"#"):
-            headers = [(_names(line[0].decode(), one), one) for one in separators]
-            header, separator = max(headers, key=lambda one: _known(one[0], wanted))
-            return _Rows(text[position:], above, separator, header)
-    raise InputError("is empty")
-
-
-def _names(line: str, separator: str) -> tuple[str, ...]:
-    try:
-        found = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-    except csv.Error:
-        return ()
-    return tuple(name.strip() for name in found)
-
-
-def _known(header: Sequence[str], wanted: Sequence[str]) -> tuple[int, int]:
-    known = [name for name in wanted if {name, *columns.spellings(name)} & {*header}]
-    return len(known), len(header)
-
-
-def _parsed(path: Path, rows: _Rows) -> pa.Table:
-    """Return the rows as texts."""
-    fields = [str(index) for index in range(len(rows.header))]
-    ragged = []
-
-    def refuse(row: pa.csv.InvalidRow) -> str:
-        ragged.append(row)
-        return "error"
-
-    if not rows.text or rows.text.isspace():
-        return pa.table({name: pa.array([], pa.string()) for name in fields})
-    try:
-        return pa.csv.read_csv(
-            io.BytesIO(rows.text),
-            # With threads pyarrow does not count the rows.
-            read_options=pa.csv.ReadOptions(column_names=fields, use_threads=False),
-            parse_options=pa.csv.ParseOptions(
-                delimiter=rows.separator, newlines_in_values=True, invalid_row_handler=refuse
-            ),
-            convert_options=pa.csv.ConvertOptions(
-                column_types=dict.fromkeys(fields, pa.string()), strings_can_be_null=False
-            ),
-        )
-    except (pa.ArrowException, ValueError):
-        if not ragged:
-            raise InputError("is no CSV file") from None
-        has, wants = ragged[0].actual_columns, ragged[0].expected_columns
-        line = rows.line(ragged[0].number - 1)
-        problem = f"line {line} has {has} fields, but there are {wants} columns"
-        raise InputError(problem) from None

@@ -140,6 +140,8 @@ def test_a_line_is_counted_though_fields_have_several(tmp_path):
         ("at_s,x\n1,2\n3\n", "line 3 has 1 fields, but there are 2 columns"),
         ("at_s,x\n1,2\n\n1,2,3\n", "line 4 has 3 fields, but there are 2 columns"),
         ("at_s,x\n0,5,2\n", "line 2 has 3 fields, but there are 2 columns"),
+        ('at_s,x\n1,2\n2,"3\n4,5\n6,7\n', "line 3 has a quote that is not closed"),
+        ('sep="\nat_s,x\n1,2\n', "at_s: is missing"),
     ],
 )
 def test_rows_and_names_that_do_not_fit_are_refused(tmp_path, content, said):
@@ -149,6 +151,12 @@ def test_rows_and_names_that_do_not_fit_are_refused(tmp_path, content, said):
         read_table(path, ["at_s"])
     assert said in str(caught.value)
     assert "a CSV or Parquet file with the columns at_s" in str(caught.value)
+
+
+def test_a_quote_within_a_name_is_no_defect(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text('at_s,x\n1,5" disk\n2,"a ""b"\n')
+    assert read_table(path, ["x"]).names("x")[0] == ['5" disk', 'a "b']
 
 
 def test_a_column_that_stands_there_twice_is_refused_in_parquet_too(tmp_path):
@@ -318,7 +326,9 @@ def test_what_is_neither_a_number_nor_a_time_is_refused_in_a_line(tmp_path, valu
         assert "allowed: " in text
 
 
-def test_timestamps_are_no_durations(tmp_path):
+def test_dates_are_no_durations(tmp_path):
+    with pytest.raises(InputError, match=r"line 3: '1772355600\.5' is no duration, but a date"):
+        csv(tmp_path, ["0.5", "1772355600.5"]).durations("at_s")
     with pytest.raises(InputError, match="holds timestamps without a time zone, no durations"):
         parquet(tmp_path, STAMPS).durations("at_s")
     with pytest.raises(InputError, match="holds timestamps without a time zone, no durations"):
