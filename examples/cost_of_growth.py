@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print and write the costs, and return the exit code."""
     asked = _parser().parse_args(arguments)
     try:
+        _check(asked)
         found = pd.concat([
             costs(name, asked.agents, asked.slo, asked.price, asked.headroom, asked.jobs)
             for name in asked.systems
@@ -38,6 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found.to_csv(asked.output.with_suffix(".csv"), index=False)
     plot(found).savefig(asked.output.with_suffix(".png"), dpi=120)
     return 0
+
+
+def _check(asked: argparse.Namespace) -> None:
+    """Refuse before the runs what would spoil their result."""
+    if not asked.output.absolute().parent.is_dir():
+        raise lhsim.InputError(
+            "its folder does not exist", source="--output", key=str(asked.output)
+        )
+    if not 0 <= asked.headroom < 1:
+        problem = f"{asked.headroom} is out of range"
+        raise lhsim.InputError(problem, source="--headroom", allowed="a number >= 0 and < 1")
+    if len({*asked.systems}) < len(asked.systems):
+        raise lhsim.InputError("names a system twice", source="--systems", allowed="each once")
 
 
 def costs(

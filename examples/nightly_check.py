@@ -4,9 +4,10 @@
 
     python examples/nightly_check.py forecast.csv --system polling --slo 'p99<1500ms' --days 90
 
-``forecast.csv`` has the columns ``date`` and ``agents``. The most agents of the next so many days
-are simulated until it is clear whether they keep all objectives. Exit codes: 0 they do, 1 they do
-not, or the runs do not decide it; 2 bad input. A line for cron, which mails what is printed::
+``forecast.csv`` has the columns ``date`` and ``agents``, and one row for a day. The most agents of
+the next so many days are simulated until it is clear whether they keep all objectives. Exit codes:
+0 they do, 1 they do not, or the runs do not decide it; 2 bad input. A line for cron, which mails
+what is printed::
 
     15 3 * * *  cd /srv/planning && .venv/bin/python nightly_check.py forecast.csv --quiet
 """
@@ -14,7 +15,6 @@ not, or the runs do not decide it; 2 bad input. A line for cron, which mails wha
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from lhsim import InputError
 from lhsim.planning import capacity
+from lhsim.readers.tables import read_table
 
 FITS, DOES_NOT, BAD_INPUT = 0, 1, 2
 
@@ -53,17 +54,15 @@ def largest(forecast: Path, today: date, days: int) -> tuple[date, int]:
     Raises
     ------
     InputError
-        When the file cannot be read, or has no such day.
+        When the file cannot be read, has no such day, or has one twice.
     """
-    try:
-        with forecast.open(newline="") as file:
-            rows = {date.fromisoformat(row["date"]): int(row["agents"])
-                    for row in csv.DictReader(file)}  # fmt: skip
-    except OSError as error:
-        raise InputError(str(error.strerror), source=str(forecast)) from None
-    except (KeyError, TypeError, ValueError) as error:
-        allowed = "columns date (2027-01-31) and agents (a whole number)"
-        raise InputError(str(error), source=str(forecast), allowed=allowed) from None
+    table = read_table(forecast, ("date", "agents"))
+    rows: dict[date, int] = {}
+    found = zip(table.days("date"), table.whole_numbers("agents"), strict=True)
+    for row, (day, agents) in enumerate(found):
+        if day in rows:
+            raise table.refusal(f"{day} stands there twice", "date", "a row for each day", row)
+        rows[day] = int(agents)
     ahead = {day: agents for day, agents in rows.items()
              if today <= day <= today + timedelta(days)}  # fmt: skip
     if not ahead:

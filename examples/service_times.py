@@ -5,16 +5,18 @@ r"""Service times from what a server has already: a Prometheus histogram, or an 
     curl -s http://127.0.0.1:9000/metrics | \
         python examples/service_times.py --prometheus http_request_duration_seconds
     python examples/service_times.py --access-log access.log --path /event/wait
+    python examples/service_times.py --access-log access.log.gz --log-format apache-combined
 
 Either prints a distribution for a model file, such as for ``cpu.parse_request``, and what it leaves
 open. What a log calls a duration may hold waiting as well: take it at a low load, or the model
-waits twice.
+waits twice. A log is read by the format in which its server writes it: a format string of nginx,
+Apache or Envoy, or a name; without one, nginx's combined format with $request_time at the end.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+import io
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,60 +24,21 @@ from pathlib import Path
 import tomli_w
 
 from lhsim import InputError, parameters
-from lhsim.distributions import Distribution, Empirical, Quantiles
-
-BUCKET = re.compile(r"(?P<name>\w+)_bucket\{(?P<labels>[^}]*)\}\s+(?P<count>\S+)")
-EDGE = re.compile(r'le="([^"]+)"')
-# A request, its status, and the time as the last number of the line [s]: nginx's $request_time.
-LINE = re.compile(r'"(?:GET|POST|PUT|DELETE) (?P<path>[^ ?"]+)[^"]*" (?P<status>\d{3}) .*?'
-                  r'(?P<seconds>\d+\.\d+)\s*$')  # fmt: skip
-POINTS = 64  # of a distribution from single durations
-FEWEST = 10  # durations
+from lhsim.distributions import Distribution, Quantiles
+from lhsim.readers import access_logs, prometheus
+from lhsim.readers.durations import Durations
+from lhsim.readers.log_formats import PRESETS, log_format
+from lhsim.readers.text import lines_of, read_lines
 
 
 def from_prometheus(lines: Iterable[str], name: str) -> Quantiles:
-    """Return the distribution of a histogram in Prometheus' text format, of durations [s].
-
-    Within a bucket all durations are taken for equally likely, as Prometheus itself does, and what
-    lies beyond the last finite edge is put there: the tail ends too soon. Series with different
-    labels are added up.
-
-    Raises
-    ------
-    InputError
-        When there is no such histogram, or it holds nothing.
-    """
-    counts: dict[float, float] = {}
-    for line in lines:
-        match = BUCKET.match(line)
-        if match and match["name"] == name and (edge := EDGE.search(match["labels"])):
-            limit = float(edge[1])
-            counts[limit] = counts.get(limit, 0.0) + float(match["count"])
-    total = counts.pop(float("inf"), 0.0)
-    if not total or not counts:
-        raise InputError(f"no histogram {name} with a count", allowed=f"lines {name}_bucket{{...}}")
-    edges = sorted(counts)
-    shares = [min(counts[edge] / total, 1.0) for edge in edges]
-    probabilities = [0.0, *shares] if shares[-1] == 1.0 else [0.0, *shares, 1.0]
-    values = [0.0, *edges] if shares[-1] == 1.0 else [0.0, *edges, edges[-1]]
-    return Quantiles(tuple(probabilities), tuple(values))
+    """Return the distribution of a histogram of durations; see `lhsim.readers.prometheus`."""
+    return prometheus.read_durations(lines, name).distribution
 
 
-def from_access_log(lines: Iterable[str], path: str) -> Quantiles:
-    """Return the distribution of the durations of a path's requests that were answered well.
-
-    Raises
-    ------
-    InputError
-        When there are fewer than `FEWEST`.
-    """
-    found = [float(match["seconds"]) for line in lines
-             if (match := LINE.search(line)) and match["path"] == path
-             and match["status"].startswith("2")]  # fmt: skip
-    if len(found) < FEWEST:
-        allowed = f"{FEWEST} lines or more that end with a duration in seconds"
-        raise InputError(f"{len(found)} requests of {path}", allowed=allowed)
-    return Empirical(tuple(found)).compact(POINTS)
+def from_access_log(lines: Iterable[str], path: str, how: str = "nginx") -> Quantiles:
+    """Return the distribution of a path's durations; see `lhsim.readers.access_logs`."""
+    return access_logs.read_durations(lines, path, log_format(how)).distribution
 
 
 def as_toml(distribution: Distribution, key: str) -> str:
@@ -88,17 +51,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the distribution, and return the exit code."""
     asked = _parser().parse_args(arguments)
     try:
-        if asked.prometheus:
-            found = from_prometheus(sys.stdin, asked.prometheus)
-        else:
-            with asked.access_log.open() as file:
-                found = from_access_log(file, asked.path)
-    except (InputError, OSError) as error:
+        found = _read(asked)
+    except InputError as error:
         print(f"service_times: {error}", file=sys.stderr)
         return 2
-    print(f"# mean {1e3 * found.mean:.4g} ms, p99 {1e3 * float(found.quantile(0.99)):.4g} ms")
-    print(as_toml(found, asked.key), end="")
+    mean, p99 = found.distribution.mean, float(found.distribution.quantile(0.99))
+    print(f"# {found.requests:,.10g} requests, mean {1e3 * mean:.4g} ms, p99 {1e3 * p99:.4g} ms")
+    for note in found.notes:
+        print(f"# {note}")
+    print(as_toml(found.distribution, asked.key), end="")
     return 0
+
+
+def _read(asked: argparse.Namespace) -> Durations:
+    if not all(asked.key.partition(".")):
+        raise InputError(f"{asked.key!r} is no path", source="--key", allowed="such as cpu.respond")
+    if asked.metrics and not asked.prometheus:
+        raise InputError("is of no use here", source="--metrics", allowed="with --prometheus")
+    if asked.prometheus:
+        lines = read_lines(asked.metrics) if asked.metrics else _stdin()
+        return prometheus.read_durations(lines, asked.prometheus, str(asked.metrics or "stdin"))
+    form = log_format(asked.log_format)
+    log: Path = asked.access_log
+    return access_logs.read_durations(read_lines(log), asked.path, form, str(log))
+
+
+def _stdin() -> Iterable[str]:
+    """Return the lines of the standard input, which may be compressed as a file may."""
+    raw = getattr(sys.stdin, "buffer", None)
+    return lines_of(raw, "stdin") if isinstance(raw, io.BufferedReader) else sys.stdin
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,6 +87,13 @@ def _parser() -> argparse.ArgumentParser:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--prometheus", metavar="NAME", help="of a histogram on stdin")
     source.add_argument("--access-log", type=Path, metavar="FILE")
+    parser.add_argument("--metrics", type=Path, metavar="FILE", help="in place of stdin")
+    parser.add_argument(
+        "--log-format",
+        default="nginx",
+        metavar="FORMAT",
+        help=f"as the server's configuration has it, or one of {', '.join(PRESETS)}  [nginx]",
+    )
     parser.add_argument("--path", default="/event/wait", help="of the requests in the log")
     parser.add_argument("--key", default="cpu.parse_request", help="that is to be set")
     return parser

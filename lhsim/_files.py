@@ -10,7 +10,7 @@ import os
 import stat
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lhsim._machine import size
 from lhsim.errors import InputError
@@ -91,6 +91,22 @@ def read_text(path: Named, *, most: int = TEXT) -> str:
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 at byte {error.start}"
         raise InputError(problem, source=str(path)) from None
+
+
+def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; the `object_pairs_hook` of `json.loads`, which lets the last key win.
+
+    Raises
+    ------
+    InputError
+        When a key stands there twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"the key {twice[:60]!r} stands there twice", allowed="each key once")
+    return found
 
 
 def _check(status: os.stat_result, path: Path, most: int) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from attrs import Factory, field, frozen
 
 from lhsim import parameters
@@ -36,6 +37,7 @@ from lhsim.metrics.alerts import (
 )
 from lhsim.models.faults import Slowdown
 from lhsim.models.workload import Workload
+from lhsim.readers.tables import read_parquet
 from lhsim.report.notebook import card
 from lhsim.units import Seconds
 
@@ -269,7 +271,7 @@ class Recording:
         manifest = parameters.load(folder / MANIFEST, Manifest, own_classes=False)
         return cls(
             manifest,
-            _table(folder / MESSAGES, MESSAGE_COLUMNS),
+            _table(folder / MESSAGES, MESSAGE_COLUMNS, whole=MESSAGE_COLUMNS[:3]),
             _table(folder / COUNTERS, ("time_s",)),
         )
 
@@ -289,16 +291,27 @@ def check_free(folder: Path) -> None:
         raise InputError("holds a recording", source=str(folder), allowed=allowed)
 
 
-def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-        reason = getattr(error, "strerror", None) or "is no Parquet file"
-        raise InputError(reason, source=str(path), allowed="as lhsim measure writes it") from None
-    missing = [name for name in columns if name not in table]
+def _table(path: Path, columns: tuple[str, ...], whole: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Return a table of numbers; the columns named `whole` hold whole ones without gaps."""
+    found = read_parquet(path)
+    missing = [name for name in columns if name not in found.column_names]
     if missing:
         allowed = ", ".join(columns)
         raise InputError(f"has no column {missing[0]}", source=str(path), allowed=allowed)
-    if not all(pd.api.types.is_numeric_dtype(table[name]) for name in columns):
-        raise InputError("holds other than numbers", source=str(path), allowed=", ".join(columns))
+    for name, kind in zip(found.column_names, found.schema.types, strict=True):
+        _check_column(path, name, kind, found.column_names.count(name))
+    table: pd.DataFrame = found.to_pandas()
+    for name in whole:
+        if not pd.api.types.is_integer_dtype(table[name]):
+            raise InputError("holds other than whole numbers", source=str(path), key=name)
+    if np.isinf(table.to_numpy(float)).any():
+        raise InputError("holds infinite numbers", source=str(path), allowed="finite numbers")
     return table
+
+
+def _check_column(path: Path, name: str, kind: pa.DataType, times: int) -> None:
+    if times > 1:
+        raise InputError(f"stands there {times} times", source=str(path), key=name)
+    numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    if not any(matches(kind) for matches in numeric):
+        raise InputError("holds other than numbers", source=str(path), key=name, allowed="numbers")

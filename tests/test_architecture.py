@@ -19,7 +19,7 @@ import lhsim
 FLOORS = (
     {"errors", "units", "checks", "_jit", "_machine", "_own", "_files", "streams", "_resources"},
     {"distributions"},
-    {"parameters"},
+    {"parameters", "readers"},
     {"rules", "analysis"},
     {"metrics"},
     {"models", "theory", "report"},

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 from attrs import evolve
+from numpy.typing import NDArray
 
-from lhsim.calibration.tables import numbers, read_table
+from lhsim._files import Named
 from lhsim.distributions import Distribution, Fit, fit
 from lhsim.errors import InputError, unknown_name
 from lhsim.models.cpu import Cpu
 from lhsim.models.system import Calibration, Provenance, System
+from lhsim.readers.tables import read_table
 
 COLUMNS = ("component", "seconds")
 OF_THE_PROCESSOR = tuple(
@@ -24,7 +25,7 @@ ELSEWHERE = ("store.query", "store.write", "network.up", "network.down")
 COMPONENTS = (*OF_THE_PROCESSOR, *ELSEWHERE)
 
 
-def read_components(path: Path) -> dict[str, Fit]:
+def read_components(path: Named) -> dict[str, Fit]:
     """Return a distribution fitted to the samples of each component of a CSV or Parquet file.
 
     Raises
@@ -33,20 +34,25 @@ def read_components(path: Path) -> dict[str, Fit]:
         When the file is no such table, a component is unknown, or its samples cannot be used.
     """
     table = read_table(path, COLUMNS)
-    seconds = numbers(path, table, "seconds")
+    seconds = table.durations("seconds")
+    table.refuse_rows(np.isnan(seconds), "is empty", "seconds", "a duration in each row")
+    table.refuse_rows(seconds < 0, "is negative", "seconds", "durations >= 0")
+    names, index = table.names("component")
     found = {}
-    for name, samples in seconds.groupby(table["component"].astype(str), sort=True):
+    for name in sorted(names):
         if name not in COMPONENTS:
-            raise unknown_name("component", str(name), COMPONENTS, source=str(path))
-        try:
-            found[str(name)] = fit(np.asarray(samples))
-        except InputError as error:
-            raise InputError(
-                error.problem, source=str(path), key=str(name), allowed=error.allowed
-            ) from None
+            raise unknown_name("component", name, COMPONENTS, source=str(path))
+        found[name] = _fitted(seconds[index == names.index(name)], path, name)
     if not found:
         raise InputError("has no rows", source=str(path), allowed="20 or more of a component")
     return found
+
+
+def _fitted(samples: NDArray[np.float64], path: Named, name: str) -> Fit:
+    try:
+        return fit(samples)
+    except InputError as error:
+        raise InputError(error.problem, source=str(path), key=name, allowed=error.allowed) from None
 
 
 def with_components(system: System, found: Mapping[str, Fit]) -> System:

@@ -1,15 +1,15 @@
 """Message logs of any server: when each message was sent and delivered, and to whom.
 
 That is all that most users have of a server: no processor's time, no acknowledgements. A log is a
-table with the columns of `COLUMNS`; an empty ``delivered_s`` means that a message did not arrive
-while the log was written.
+table with the columns of `COLUMNS`, whose times are numbers, timestamps or durations
+(`lhsim.readers.columns`); an empty ``delivered_s`` means that a message did not arrive while the
+log was written.
 """
 
 from __future__ import annotations
 
 import math
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,11 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from lhsim._files import Named
 from lhsim.calibration.levels import falls_behind
-from lhsim.calibration.tables import numbers, place, read_table
 from lhsim.errors import InputError
 from lhsim.models.workload import Poisson, Workload
+from lhsim.readers.tables import read_table
 from lhsim.recording import MESSAGE_COLUMNS, Manifest, Modelled, Recording
 
 COLUMNS = ("intended_s", "sent_s", "delivered_s", "agent")
@@ -132,7 +133,7 @@ class Log:
         return Recording(manifest, messages[list(MESSAGE_COLUMNS)], pd.DataFrame({"time_s": []}))
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: Named) -> Log:
     """Return the log in a CSV or Parquet file.
 
     Raises
@@ -141,20 +142,17 @@ def read_log(path: Path) -> Log:
         When the file is no log, with its first mistake.
     """
     table = read_table(path, COLUMNS)
-    intended, sent, delivered = (
-        np.asarray(numbers(path, table, column), float) for column in COLUMNS[:3]
-    )
-    agent = pd.factorize(table["agent"])[0]
-    for column, missing in (("intended_s", np.isnan(intended)), ("sent_s", np.isnan(sent)),
-                            ("agent", agent < 0)):  # fmt: skip
-        _refuse(path, column, missing, "is empty", "a value for each message")
-    _refuse(path, "intended_s", np.diff(intended, prepend=-math.inf) < 0,
-            "is earlier than the line before", "rows in the order of intended_s")  # fmt: skip
-    with np.errstate(invalid="ignore"):
-        _refuse(path, "sent_s", sent < intended, "is before intended_s", "a delay >= 0")
-        _refuse(path, "delivered_s", delivered < sent, "is before sent_s", "a delay >= 0")
-    log = Log(path.stem, intended, sent, delivered, agent.astype(np.int64))
-    return _checked(log, str(path))
+    intended, sent, delivered = table.times(*COLUMNS[:3])
+    _, agent = table.names("agent")
+    for column, times in (("intended_s", intended), ("sent_s", sent)):
+        table.refuse_rows(np.isnan(times), "is empty", column, "a time for each message")
+    late = "a delay >= 0"
+    table.refuse_rows(np.diff(intended, prepend=-math.inf) < 0, "is earlier than the line before",
+                      "intended_s", "rows in the order of intended_s")  # fmt: skip
+    table.refuse_rows(sent < intended, "is before intended_s", "sent_s", late)
+    table.refuse_rows(delivered < sent, "is before sent_s", "delivered_s", late)
+    log = Log(table.path.stem, intended, sent, delivered, agent)
+    return _checked(log, str(table.path))
 
 
 def of_recording(run: Recording, name: str) -> Log:
@@ -171,13 +169,6 @@ def of_recording(run: Recording, name: str) -> Log:
     delivered = table["delivered_s"].to_numpy(float)
     agent = pd.factorize(table["target"])[0].astype(np.int64)
     return _checked(Log(name, intended, sent, delivered, agent), name)
-
-
-def _refuse(path: Path, column: str, wrong: NDArray[np.bool_], problem: str, allowed: str) -> None:
-    rows = np.flatnonzero(wrong)
-    if len(rows):
-        where = place(path, int(rows[0]))
-        raise InputError(where + problem, source=str(path), key=column, allowed=allowed)
 
 
 def _checked(log: Log, source: str) -> Log:

@@ -15,6 +15,7 @@ from typing import Any
 
 from attrs import asdict, field, fields, frozen
 
+from lhsim._files import each_key_once
 from lhsim.errors import InputError
 from lhsim.experiments.output import write_files
 
@@ -115,7 +116,8 @@ class Finding:
         """
         path = folder / FILE
         try:
-            return _finding(cls, json.loads(path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8")
+            return _finding(cls, json.loads(text, object_pairs_hook=each_key_once))
         except OSError as error:
             problem = f"cannot be read: {error.strerror}"
             raise InputError(problem, source=str(path)) from None

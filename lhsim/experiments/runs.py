@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lhsim.readers import is_table
 from lhsim.units import format_duration
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ TIMES = {"store": "store round trip", "latency": "latency"}  # what they are cal
 
 def is_log(path: Path) -> bool:
     """Return whether a path is that of a message log; a recording is a folder."""
-    return path.suffix in {".csv", ".parquet"} and not path.is_dir()
+    return is_table(path) and not path.is_dir()
 
 
 def read_run(folder: Path) -> Recording:

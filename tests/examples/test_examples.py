@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import io
 import sys
@@ -84,6 +85,36 @@ def test_a_forecast_that_is_none_is_2(check, capsys, text):
     assert capsys.readouterr().err.startswith("nightly_check: forecast.csv: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("date,agents\n2027-02-10,8000\n2027-02-10,200\n2027-02-11,250\n",
+         "date: line 3: 2027-02-10 stands there twice"),
+        ("date;agents\n2027-02-10;8.000\n", "agents: line 2: '8.000' is no whole number"),
+        ("date,agents\n2027-02-10,-5\n", "agents: line 2: '-5' is no whole number"),
+        ("date,agents\n10.02.2027,5\n", "date: line 2: '10.02.2027' is no date"),
+        ("date,agents\n2027-02-10\n", "line 2 has 1 fields"),
+        ("", "is empty"),
+        ("\0\1\2", "is no text"),
+    ],
+)  # fmt: skip
+def test_a_forecast_that_may_mean_two_things_is_2(check, capsys, text, said):
+    Path("forecast.csv").write_text(text)
+    assert check() == 2
+    printed = capsys.readouterr().err
+    assert f"forecast.csv: {said}" in printed
+    assert printed.count("\n") == 1
+
+
+def test_a_forecast_may_be_of_another_dialect():
+    rows = "\ufeffdate;agents\r\n2027-01-03;5\r\n2027-01-04;7\r\n"
+    Path("days.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    pd.read_csv("days.csv.gz", sep=";", parse_dates=["date"]).to_parquet("days.parquet")
+    largest = load("nightly_check").largest
+    for name in ("days.csv.gz", "days.parquet"):
+        assert largest(Path(name), date(2027, 1, 2), 9) == (date(2027, 1, 4), 7)
+
+
 def test_the_largest_day_is_one_of_those_ahead():
     Path("days.csv").write_text("date,agents\n2027-01-01,9\n2027-01-03,5\n2027-01-04,7\n")
     largest = load("nightly_check").largest
@@ -108,6 +139,16 @@ def test_the_costs_of_growth(capsys):
     assert (found["busiest [%]"] < 80).all()
     assert Path("x.png").stat().st_size > 5000
     assert "servers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["--output", "none/x"], ["--headroom", "1.5"], ["--systems", "push", "push"]],
+    ids=str,
+)
+def test_costs_that_would_be_lost_are_refused_before_the_runs(capsys, more):
+    assert load("cost_of_growth").main(more) == 2
+    assert capsys.readouterr().err.startswith(f"cost_of_growth: {more[0]}: ")
 
 
 # --- compare_designs -----------------------------------------------------------------------------
@@ -189,6 +230,48 @@ def test_sources_without_durations_are_2(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(HISTOGRAM))
     assert load("service_times").main(["--prometheus", "nothing"]) == 2
     assert capsys.readouterr().err.count("\n") == 3
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_a_log_in_latin_1_is_read(capsys, packed):
+    lines = [log(0.001 * number) for number in range(20, 31)]
+    agent = "CaféBot-é/1.0"
+    text = "\r\n".join([*lines, lines[0].replace("agent/1.0", agent)])
+    Path("access.log").write_bytes(packed(text.encode("latin-1")))
+    assert load("service_times").main(["--access-log", "access.log"]) == 0
+    assert capsys.readouterr().out.startswith("# 12 requests, mean 24.58 ms, p99 ")
+
+
+def test_metrics_may_be_in_a_file_or_compressed(capsys, monkeypatch):
+    Path("metrics.gz").write_bytes(gzip.compress(HISTOGRAM.encode()))
+    main = load("service_times").main
+    assert main(["--prometheus", "wait_seconds", "--metrics", "metrics.gz"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# 200 requests, mean 1.05 ms, p99 2 ms\n# 10 % took longer than")
+    with Path("metrics.gz").open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
+        assert main(["--prometheus", "wait_seconds"]) == 0
+        assert capsys.readouterr().out == printed
+        sys.stdin.detach()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--access-log", "binary"], "binary: line 1 is no text"),
+        (["--access-log", "."], ".: is a directory"),
+        (["--prometheus", "x", "--metrics", "binary"], "binary: line 1 is no text"),
+        (["--access-log", "binary", "--metrics", "binary"], "--metrics: is of no use here"),
+        (["--access-log", "binary", "--log-format", "$request"], "--log-format: does not say"),
+        (["--access-log", "binary", "--key", "cpu"], "--key: 'cpu' is no path"),
+    ],
+)
+def test_what_is_no_source_is_2_and_said_in_a_line(capsys, more, said):
+    Path("binary").write_bytes(bytes(range(256)))
+    assert load("service_times").main(more) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"service_times: {said}")
+    assert printed.count("\n") == 1
 
 
 def test_each_script_is_tested_and_says_how_it_is_called():

@@ -155,6 +155,26 @@ def test_what_is_no_recording_is_refused(run, tmp_path):
         Recording.read(tmp_path / "unknown")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("sent_s", True, "sent_s: holds other than numbers"),
+        ("sent_s", pd.Timestamp("2026-03-01"), "sent_s: holds other than numbers"),
+        ("sent_s", pd.Timedelta(1, unit="s"), "sent_s: holds other than numbers"),
+        ("sent_s", math.inf, "holds infinite numbers"),
+        ("target", 1.5, "target: holds other than whole numbers"),
+        ("target", "7", "target: holds other than numbers"),
+        ("more", "text", "more: holds other than numbers"),
+    ],
+    ids=str,
+)
+def test_a_recording_of_other_than_numbers_is_refused(run, tmp_path, name, value, said):
+    run.write(tmp_path / "run")
+    run.messages.assign(**{name: value}).to_parquet(tmp_path / "run" / MESSAGES)
+    with pytest.raises(InputError, match=said):
+        Recording.read(tmp_path / "run")
+
+
 def test_another_architecture_is_refused():
     with pytest.raises(InputError, match="push: is a push server"):
         replay(lhsim.load_system("push"), MANIFEST_OF_A_RUN)

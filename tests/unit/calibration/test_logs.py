@@ -90,7 +90,49 @@ def test_bad_logs_are_refused_with_their_place(tmp_path, spoil, said):
     assert "\n" not in text
 
 
-@pytest.mark.parametrize(("name", "said"), [("log.txt", "ends in neither"), ("no.csv", "No such")])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+def test_timestamps_say_the_same_as_seconds(tmp_path, suffix, zone):
+    frame = table().round(6)
+    expected = read_log(written(frame, tmp_path, suffix))
+    begin = pd.Timestamp("2026-03-01T09:00:00", tz=zone)
+    for column in COLUMNS[:3]:
+        frame[column] = (begin + pd.to_timedelta(frame[column], unit="s")).dt.as_unit("us")
+    log = read_log(written(frame, tmp_path, suffix))
+    delays = expected.delivered - expected.sent
+    assert log.delivered - log.sent == pytest.approx(delays, abs=1.1e-6)  # pandas cuts digits off
+    assert log.throughput == pytest.approx(expected.throughput)
+    assert log.rate == pytest.approx(expected.rate)
+
+
+def test_names_that_mean_nothing_to_pandas_are_agents(tmp_path):
+    names = ["NA", "null", "nan", "None", "007", "7"]
+    log = read_log(written(table().assign(agent=(names * 67)[:400]), tmp_path))
+    assert log.agents == 6
+
+
+@pytest.mark.parametrize("agent", [[1], {"name": 1}, True, b"1"], ids=str)
+def test_agents_that_are_no_names_are_refused(tmp_path, agent):
+    path = written(table().assign(agent=[agent] * 400), tmp_path, ".parquet")
+    with pytest.raises(InputError, match=r"agent: holds .*, no names") as caught:
+        read_log(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_milliseconds_since_1970_are_refused_as_seconds_and_read_by_their_name(tmp_path):
+    frame = table()
+    for column in COLUMNS[:3]:
+        frame[column] = 1e3 * (1_772_355_600 + frame[column])
+    with pytest.raises(InputError, match=r"if it counts ms from 1970, end the name .* in _ms"):
+        read_log(written(frame, tmp_path))
+    frame.columns = [name.replace("_s", "_ms") for name in frame]
+    log = read_log(written(frame, tmp_path))
+    assert log.lag == pytest.approx(1e-4, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("log.txt", "ends in neither"), ("no.csv", "does not exist")]
+)
 def test_what_is_no_table_is_refused(tmp_path, name, said):
     (tmp_path / "log.txt").write_text("x")
     with pytest.raises(InputError, match=said):

@@ -49,6 +49,7 @@ def test_a_later_lhsim_may_know_more(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("{", "is no finding"),
+        ('{"name": "a", "name": "b"}', "the key 'name' stands there twice"),
         ("[]", "it is no object"),
         ('{"name": "x"}', "missing"),
         ('{"name":"x","title":"x","question":"","answer":"","status":"odd"}', "'odd' is none of"),

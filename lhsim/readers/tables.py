@@ -1,0 +1,210 @@
+"""Tables that users give, as CSV or Parquet: each column read as what it is, or refused in a line.
+
+A CSV file may be compressed, in UTF-8, UTF-16 or Latin-1, separated by commas, semicolons, tabs or
+bars; decimal commas are read where nothing else can be meant. Comment lines that begin with ``#``
+may stand above the names of the columns. Each row has a field for each column, and no name stands
+twice. A column of times may have another unit in its name: ``delivered_ms`` for ``delivered_s``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from lhsim._files import Named, expanded, opened
+from lhsim.errors import InputError
+from lhsim.readers import columns, is_table
+from lhsim.readers.columns import Column, Refused
+from lhsim.readers.delimited import Delimited, delimited
+from lhsim.readers.text import read_whole
+
+MOST_ROWS = 100_000_000  # of a Parquet file, of which the size does not tell
+Floats = NDArray[np.float64]
+T = TypeVar("T")
+
+
+@frozen(eq=False)
+class Table:
+    """Columns of a file, and where their rows stand in it."""
+
+    path: Path
+    columns: dict[str, Column] = field(repr=False)  # by the names that were asked for
+    rows: Delimited | None = field(default=None, repr=False)  # of a CSV file
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())).values)
+
+    def times(self, *names: str) -> list[Floats]:
+        """Return columns of points in time as seconds from one origin; NaN where a cell is empty.
+
+        Numbers are seconds from any start, unless the name of the column ends in another unit.
+        Timestamps, and numbers that count from 1970, are counted from the first one of all.
+
+        Raises
+        ------
+        InputError
+            For a cell that is no time, with its place, and for columns that cannot be compared.
+        """
+        comma = columns.decimal_comma([self.columns[name] for name in names])
+        found = [self._read(name, lambda one: columns.times(one, comma)) for name in names]
+        kinds = {name: one.kind for name, one in zip(names, found, strict=True) if one.kind}
+        first = next(iter(kinds), "")
+        for name, kind in kinds.items():
+            if kind != kinds[first]:
+                problem = f"holds {kind}, and {first} holds {kinds[first]}"
+                raise self.refusal(problem, name, "the same kind in each column of times")
+        return columns.from_one_origin(found)
+
+    def durations(self, name: str) -> Floats:
+        """Return a column of durations [s]; NaN where a cell is empty.
+
+        Raises
+        ------
+        InputError
+            For a cell that is no duration, with its place.
+        """
+        comma = columns.decimal_comma([self.columns[name]])
+        return self._read(name, lambda one: columns.durations(one, comma)).seconds()
+
+    def whole_numbers(self, name: str) -> NDArray[np.int64]:
+        """Return a column of whole numbers >= 0; it raises as `durations` does."""
+        return self._read(name, columns.whole_numbers)
+
+    def days(self, name: str) -> list[date]:
+        """Return a column of dates; it raises as `durations` does."""
+        return self._read(name, columns.days)
+
+    def names(self, name: str) -> tuple[list[str], NDArray[np.int64]]:
+        """Return the different names in a column by their first rows, and the index of each row's.
+
+        Every text is a name, ``NA`` and ``007`` as well.
+
+        Raises
+        ------
+        InputError
+            For a cell that is empty or no name, with its place.
+        """
+        return self._read(name, columns.names)
+
+    def refusal(self, problem: str, name: str, allowed: str, row: int | None = None) -> InputError:
+        """Return the error for a column, or with a row from 0 on for a cell."""
+        where = "" if row is None else self.place(row)
+        column = self.columns[name].name
+        return InputError(where + problem, source=str(self.path), key=column, allowed=allowed)
+
+    def refuse_rows(self, wrong: NDArray[np.bool_], problem: str, name: str, allowed: str) -> None:
+        """Raise `InputError` for the first row that is `wrong`, if there is one."""
+        found = np.flatnonzero(wrong)
+        if len(found):
+            raise self.refusal(problem, name, allowed, int(found[0]))
+
+    def place(self, row: int) -> str:
+        """Return where a row stands, from 0 on, to begin a problem with."""
+        return f"row {row}: " if self.rows is None else f"line {self.rows.line(row)}: "
+
+    def _read(self, name: str, read: Callable[[Column], T]) -> T:
+        try:
+            return read(self.columns[name])
+        except Refused as error:
+            raise self.refusal(error.problem, name, error.allowed, error.row) from None
+
+
+def read_table(path: Named, wanted: Sequence[str]) -> Table:
+    """Return columns of a CSV or Parquet file, which are checked as they are asked for.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, or a column is missing or stands there twice.
+    """
+    path = expanded(path)
+    allowed = f"a CSV or Parquet file with the columns {', '.join(wanted)}"
+    if not is_table(path):
+        raise InputError("ends in neither .csv nor .parquet", source=str(path), allowed=allowed)
+    try:
+        return _of_parquet(path, wanted) if _is_parquet(path) else _of_csv(path, wanted)
+    except InputError as error:
+        raise InputError(
+            error.problem, source=str(path), key=error.key, allowed=error.allowed or allowed
+        ) from None
+
+
+def read_parquet(path: Path, chosen: Callable[[list[str]], list[str]] = list) -> pa.Table:
+    """Return what a Parquet file holds, or the columns that are `chosen` of their names.
+
+    Raises
+    ------
+    InputError
+        When it cannot be opened, is no Parquet file or has too many rows.
+    """
+    with opened(path) as file:
+        try:
+            whole = pa.parquet.ParquetFile(file)
+            if whole.metadata.num_rows > MOST_ROWS:
+                problem = f"has {whole.metadata.num_rows:,} rows"
+                raise InputError(problem, source=str(path), allowed=f"at most {MOST_ROWS:,}")
+            found = whole.read(chosen(whole.schema_arrow.names))
+            found.validate(full=True)  # damaged texts and categories are found only here
+        except InputError:
+            raise
+        except (pa.ArrowException, OSError, ValueError):
+            raise InputError("is no Parquet file", source=str(path)) from None
+    return found
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.name.lower().endswith(".parquet")
+
+
+def _of_parquet(path: Path, wanted: Sequence[str]) -> Table:
+    found = read_parquet(path, lambda names: [name for name in names if _known([name], wanted)])
+    header = [name.strip() for name in found.column_names]
+    return _table(path, wanted, header, lambda chosen: [found.column(index) for index in chosen])
+
+
+def _of_csv(path: Path, wanted: Sequence[str]) -> Table:
+    rows = delimited(read_whole(path), lambda header: _known(header, wanted))
+    return _table(path, wanted, rows.header, rows.texts, rows)
+
+
+def _table(
+    path: Path,
+    wanted: Sequence[str],
+    header: Sequence[str],
+    values: Callable[[Sequence[int]], Sequence[pa.Array]],
+    rows: Delimited | None = None,
+) -> Table:
+    """Return the wanted columns of a file, of which `values` returns those by their indices."""
+    found = [_index(header, name) for name in wanted]
+    chosen = {
+        name: Column(header[index], columns.plain(one), per_second)
+        for name, (index, per_second), one in zip(
+            wanted, found, values([index for index, _ in found]), strict=True
+        )
+    }
+    return Table(path, chosen, rows)
+
+
+def _known(header: Sequence[str], wanted: Sequence[str]) -> int:
+    """Return how many wanted columns are there."""
+    header = [name.strip() for name in header]
+    return sum(not {name, *columns.spellings(name)}.isdisjoint(header) for name in wanted)
+
+
+def _index(header: Sequence[str], name: str) -> tuple[int, int]:
+    """Return where a column stands, and how many of its units are a second."""
+    others = columns.spellings(name)
+    spelt = [one for one in header if one == name] or [one for one in header if one in others]
+    if not spelt:
+        raise InputError("is missing", key=name)
+    if len(spelt) > 1:
+        raise InputError(f"stands there {len(spelt)} times: {', '.join(spelt)}", key=name)
+    return header.index(spelt[0]), others.get(spelt[0], 1)
