@@ -10,7 +10,18 @@ each part. Its interval comes from the *share* of the values at or below it: ove
 are averaged like any mean, without bias, and their interval q +- h is read off the distribution of
 all values (Asmussen and Glynn 2007, Stochastic Simulation, chapter III; Heidelberger and Lewis
 1984, Quantile estimation in dependent sequences, Operations Research 32, 185-209). It is not
-symmetric, where the distribution is not. ``docs/statistics.md`` has what each of them covers.
+symmetric, where the distribution is not.
+
+A sample whose values happen to be short also looks less spread and less correlated than it is, so
+that both the interval and any test of it mislead. In a queue in heavy traffic the standard error of
+a share grows in proportion to the latency, and that of a mean with its square (Whitt 1989, Planning
+queueing simulations, Management Science 35, 1341-1366). Where a `Sample` is given, an end x of an
+interval is therefore where x is as far from the value as the error *at x* allows ::
+
+    |share(x) - q| = h (1 + (x - value) / unit)^g,    unit = value - origin; |x - mean| likewise
+
+Decision 65 has the exponents g, ``docs/statistics.md`` what the
+intervals cover.
 """
 
 from __future__ import annotations
@@ -28,7 +39,17 @@ from lhsim.analysis import flags
 FEWEST_REPLICATIONS = 3
 FEWEST_BATCHES = 10  # Schmeiser (1982), Batch size effects: 10 to 30 serve any length of run
 SIGNIFICANCE = 0.01  # of the test that finds batches correlated
-SMALLEST_TAIL = 9  # independent values beyond a quantile that its interval needs
+SMALLEST_TAIL = 9  # independent values beyond a quantile, by the spread of its shares
+SMALLEST_SAMPLE = 200  # effective sample size that an interval needs
+SMALLEST_SAMPLE_BEYOND = 20  # the same beyond a quantile
+
+# By which powers of a latency its error grows above the value, and shrinks below it. Heavy traffic
+# has 1 for a share and 2 for a mean.
+_Growth = tuple[float, float]
+_SHARE, _MEAN = (2.5, 0.5), (3.5, 1.0)
+_MOST = 2.5  # by which the error is taken to grow
+_STEPS = 100  # of the search for an end
+_CLOSE = 1e-4  # of the half-width: where the search ends
 
 
 @frozen
@@ -78,6 +99,45 @@ class Estimate:
         return evolve(self, value=self.value * factor, low=low, high=high)
 
 
+@frozen
+class Sample:
+    """What the values of one or several runs say of themselves, besides their parts."""
+
+    effective: float  # independent values that say as much as all of them
+    error: float  # standard error of the mean, or of the share, by all batches of all runs
+    origin: float  # from where values spread out: the least of them
+    unit: float  # of the distances by which the error grows, where the value is nearer the origin
+
+
+def effective_size(
+    sums: ArrayLike, counts: ArrayLike, centre: float, variance: float
+) -> tuple[float, float]:
+    """Return how many independent values a sample is worth, and the standard error of its mean.
+
+    Parameters
+    ----------
+    sums, counts
+        Of the values in each batch, of shape (batches,). Batches follow one another.
+    centre
+        The mean of all values.
+    variance
+        Of the values.
+
+    Notes
+    -----
+    The variance over the squared standard error, at most the number of values. Batches that are
+    shorter than the correlation lasts give less than twice as many as there are batches, and so
+    too few for `SMALLEST_SAMPLE`.
+    """
+    total, number = np.asarray(sums, float), np.asarray(counts, float)
+    n, values = len(total), float(number.sum())
+    if n < 2 or values == 0:
+        return 0.0, math.nan
+    deviations = (total - centre * number) / number.mean()
+    squared = max(float(deviations @ deviations) / (n * (n - 1)), variance / values)
+    return (variance / squared if squared > 0 else values), math.sqrt(squared)
+
+
 def estimate(values: Iterable[float | None], confidence: float = 0.95) -> Estimate:
     """Return the mean of independent values and its interval.
 
@@ -93,7 +153,28 @@ def estimate(values: Iterable[float | None], confidence: float = 0.95) -> Estima
     return Estimate(*_mean(known, confidence), len(known), few)
 
 
-def batch_means(sums: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> Estimate:
+def mean_over_replications(
+    values: Sequence[float], sample: Sample, confidence: float = 0.95
+) -> Estimate:
+    """Return the mean of the means of replications, and its interval.
+
+    Parameters
+    ----------
+    values
+        One mean per replication, each of which is known.
+    sample
+        Of the values of all replications.
+    confidence
+        Level of the interval, in (0, 1).
+    """
+    found = estimate(values, confidence)
+    half = found.high - found.value
+    return _spread(found, half, sample, _MEAN).flagged(*_too_small(sample))
+
+
+def batch_means(
+    sums: ArrayLike, counts: ArrayLike, confidence: float = 0.95, sample: Sample | None = None
+) -> Estimate:
     """Return the mean of one run and its interval, from batches that follow one another.
 
     Parameters
@@ -104,6 +185,9 @@ def batch_means(sums: ArrayLike, counts: ArrayLike, confidence: float = 0.95) ->
         correlated, which shows sooner.
     confidence
         Level of the interval, in (0, 1).
+    sample
+        Of the values. With it the interval comes from the larger of two standard errors, that of
+        pairs and that of all batches.
 
     Notes
     -----
@@ -114,10 +198,12 @@ def batch_means(sums: ArrayLike, counts: ArrayLike, confidence: float = 0.95) ->
     correlated = _correlated(total / number)
     fewer = _paired(_columns(total, number))
     means = fewer[:, 0] / fewer[:, 1]
-    _, low, high = _mean(list(means), confidence)
     value = float(total.sum() / number.sum())
-    shift = value - float(means.mean())
-    found = Estimate(value, low + shift, high + shift, len(means))
+    error = float(means.std(ddof=1)) / math.sqrt(len(means)) if len(means) > 1 else math.nan
+    half = _half(error, len(means), len(total), sample, confidence)
+    found = Estimate(value, value - half, value + half, len(means))
+    if sample is not None:
+        found = _spread(found, half, sample, _MEAN).flagged(*_too_small(sample))
     return found.flagged(*_of_batches(len(means), correlated=correlated))
 
 
@@ -127,6 +213,7 @@ def quantile_over_replications(
     counts: ArrayLike,
     quantile: Callable[[float], float],
     confidence: float = 0.95,
+    sample: Sample | None = None,
 ) -> Estimate:
     """Return the `q`-quantile of all replications together, and its interval.
 
@@ -142,8 +229,12 @@ def quantile_over_replications(
         Returns a quantile of all values together.
     confidence
         Level of the interval, in (0, 1).
+    sample
+        Of the values of all replications, and the share of those up to the quantile.
     """
-    found = _inverted(q, _columns(shares, counts), quantile, confidence)
+    parts = _known_parts(shares, counts)
+    half = _student(len(parts), confidence) * _error(q, parts) if len(parts) > 1 else math.nan
+    found = _inverted(q, parts, half, quantile, sample, _SHARE)
     few = found.n < FEWEST_REPLICATIONS
     return found.flagged(flags.FEW_REPLICATIONS) if few else found
 
@@ -154,18 +245,20 @@ def quantile_of_batches(
     counts: ArrayLike,
     quantile: Callable[[float], float],
     confidence: float = 0.95,
+    sample: Sample | None = None,
 ) -> Estimate:
     """Return the `q`-quantile of one run, and its interval from batches that follow one another.
 
     The parameters are those of `quantile_over_replications`, for batches. As in `batch_means` the
-    finer batches are tested, and neighbours become one.
+    finer batches are tested, neighbours become one, and the larger standard error counts.
     """
-    batches = _columns(shares, counts)
-    batches = batches[batches[:, 1] > 0]
+    batches = _known_parts(shares, counts)
     correlated = _correlated(batches[:, 0])
     sums = _paired(_columns(batches[:, 0] * batches[:, 1], batches[:, 1]))
     fewer = _columns(sums[:, 0] / sums[:, 1], sums[:, 1])
-    found = _inverted(q, fewer, quantile, confidence)
+    error = _error(q, fewer) if len(fewer) > 1 else math.nan
+    half = _half(error, len(fewer), len(batches), sample, confidence)
+    found = _inverted(q, fewer, half, quantile, sample, _SHARE)
     return found.flagged(*_of_batches(found.n, correlated=correlated))
 
 
@@ -197,32 +290,117 @@ def _student(n: int, confidence: float) -> float:
     return float(stdtrit(n - 1, (1 + confidence) / 2))
 
 
+def _half(
+    error: float, fewer: int, batches: int, sample: Sample | None, confidence: float
+) -> float:
+    """Return the half-width of an interval from batches, `fewer` when neighbours are paired."""
+    if fewer < 2:
+        return math.nan
+    if sample is None:
+        return _student(fewer, confidence) * error
+    return _student(batches, confidence) * max(error, sample.error)
+
+
+def _error(q: float, parts: NDArray[np.float64]) -> float:
+    """Return the standard error of the share at level q.
+
+    A part of more values weighs more: the shares are a ratio estimate of the level.
+    """
+    shares, counts = parts.T
+    deviations = counts / counts.mean() * (shares - q)
+    return math.sqrt(float(deviations @ deviations) / (len(parts) - 1) / len(parts))
+
+
 def _inverted(
     q: float,
     parts: NDArray[np.float64],
+    half: float,
     quantile: Callable[[float], float],
-    confidence: float,
+    sample: Sample | None,
+    growth: _Growth,
 ) -> Estimate:
-    """Return the quantile, and the interval of its share read off the distribution of all.
-
-    A part of more values weighs more: the shares are a ratio estimate of the level q.
-    """
-    shares, counts = parts[parts[:, 1] > 0].T
-    n = len(shares)
+    """Return the quantile, and the interval of its share read off the distribution of all."""
+    n, total = len(parts), float(parts[:, 1].sum())
     value = quantile(q)
     tail = min(q, 1 - q)
     if n < 2 or tail == 0:
         return Estimate(value, math.nan, math.nan, n, () if tail else (flags.THIN_TAIL,))
-    deviations = counts / counts.mean() * (shares - q)
-    error = math.sqrt(float(deviations @ deviations) / (n - 1) / n)
-    half = _student(n, confidence) * error
-    low = quantile(q - half) if q > half else 0.0
-    total = float(counts.sum())
-    beyond = q + half >= 1 or total * (1 - q) < 1
-    high = math.inf if beyond else quantile(q + half)
+    open_above = total * (1 - q) < 1
+
+    def at(level: float) -> float:
+        if level <= 0:
+            return 0.0
+        return math.inf if level >= 1 or open_above else quantile(level)
+
+    low, high = _ends(q, value, half, at, sample, growth)
+    error = _error(q, parts)
     # With k independent values in the tail the standard error of its share is 1 / sqrt(k) of it.
     thin = error * math.sqrt(SMALLEST_TAIL) > tail or half >= tail or total * tail < SMALLEST_TAIL
-    return Estimate(value, low, high, n, (flags.THIN_TAIL,) if thin else ())
+    thin = thin or math.isinf(high)
+    found = Estimate(value, low, high, n, (flags.THIN_TAIL,) if thin else ())
+    return found if sample is None else found.flagged(*_too_small(sample, tail))
+
+
+def _too_small(sample: Sample, tail: float | None = None) -> list[str]:
+    """Return the flags of a sample that is worth too few independent values."""
+    thin = tail is not None and sample.effective * tail < SMALLEST_SAMPLE_BEYOND
+    few = [flags.SMALL_SAMPLE] if sample.effective < SMALLEST_SAMPLE else []
+    return [*few, flags.THIN_TAIL] if thin else few
+
+
+def _spread(found: Estimate, half: float, sample: Sample, growth: _Growth) -> Estimate:
+    """Return the estimate of a mean with the ends that its error at these ends leaves."""
+    if math.isnan(half):
+        return found
+    low, high = _ends(found.value, found.value, half, lambda x: x, sample, growth)
+    return evolve(found, low=low, high=high)
+
+
+def _ends(
+    centre: float,
+    value: float,
+    half: float,
+    at: Callable[[float], float],
+    sample: Sample | None,
+    powers: _Growth,
+) -> tuple[float, float]:
+    """Return where the interval of an estimate ends.
+
+    Parameters
+    ----------
+    centre, half
+        Of the interval for the mean, or for the share, at the value.
+    value
+        The estimate, ``at(centre)``.
+    at
+        Returns the value at a mean, which is the same, or at a share.
+    sample, powers
+        By which the error grows with the value; without a sample it does not.
+    """
+    low, high = at(centre - half), at(centre + half)
+    if sample is None or not math.isfinite(value):
+        return low, high
+    unit = max(value - sample.origin, sample.unit)
+    if unit <= 0:
+        return low, high
+
+    def end(sign: int, power: float) -> float:
+        x, step = value, 0.0
+        for _ in range(_STEPS):
+            ratio = min(max(1 + (x - value) / unit, 0.0), _MOST)
+            growth = min(ratio**power, _MOST)
+            last, step = step, half * growth
+            x = at(centre + sign * step)
+            if math.isinf(x) or abs(step - last) <= _CLOSE * half:
+                break
+        return x
+
+    return end(-1, powers[1]), end(1, powers[0])
+
+
+def _known_parts(shares: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    parts = _columns(shares, counts)
+    return parts[parts[:, 1] > 0]
 
 
 def _columns(*columns: ArrayLike) -> NDArray[np.float64]:

@@ -127,7 +127,7 @@ def _metric_rows(runs: Sequence[Record], pooled: Estimates) -> list[Row]:
 def _statistic(name: str, pooled: Estimates) -> str:
     if name in _EXTREMES:
         return _EXTREMES[name].__name__
-    return "quantile" if name in pooled else "mean"
+    return "quantile" if name in pooled and name != "mean_latency_ms" else "mean"
 
 
 def _measures(runs: Sequence[Record]) -> list[str]:

@@ -35,7 +35,7 @@ MAX_EVENTS = "max events"
 # No number of replications helps against these.
 _HOPELESS = (flags.OVERLOADED, flags.LOWER_BOUND)
 # An interval of these says nothing yet, however narrow it is.
-_IMMATURE = (flags.FEW_REPLICATIONS, flags.THIN_TAIL)
+_IMMATURE = (flags.FEW_REPLICATIONS, flags.SMALL_SAMPLE, flags.THIN_TAIL)
 
 
 @frozen

@@ -40,7 +40,7 @@ from lhsim.experiments.levels import Horizon, Skipped
 from lhsim.experiments.options import Options
 from lhsim.experiments.precision import Round, Rounds, carry_out
 from lhsim.experiments.progress import progress
-from lhsim.experiments.records import pooled_quantiles, run_record
+from lhsim.experiments.records import pooled_latencies, run_record
 from lhsim.experiments.specification import KINDS, ParameterSweep, load_sweep
 from lhsim.experiments.sweep import FailedRun, Sweep, verdict_columns
 from lhsim.models import System
@@ -104,7 +104,7 @@ class PointSweep(Sweep):
             groups.setdefault(id(place), []).append(result)
         for number, results in groups.items():
             runs = [run_record(one) | {"servers": 1} for one in results]
-            pooled = pooled_quantiles([one.latency for one in results])
+            pooled = pooled_latencies([one.latency for one in results])
             yield places[number], (runs, {level_of(runs[0]): pooled})
 
     def _knees_of_levels(self) -> dict[str, Knee]:

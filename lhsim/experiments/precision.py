@@ -20,7 +20,7 @@ from lhsim.checks import whole_number
 from lhsim.errors import InputError, shown
 from lhsim.execution import Cell, Failure, engine_of
 from lhsim.experiments.levels import work
-from lhsim.experiments.records import pooled_quantiles, run_record
+from lhsim.experiments.records import pooled_latencies, run_record
 from lhsim.streams import replication_seed
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _judge(number: int, cells: Level, outcomes: Outcomes, rounds: Rounds) -> Ver
     affordable = max(most // max(1, work(cells[0])), 1)
     if not results:
         return Verdict("failed", len(cells), dict.fromkeys(rounds.precision.targets))
-    pooled = pooled_quantiles([result.latency for result in results])
+    pooled = pooled_latencies([result.latency for result in results])
     columns = {name: column(name) for name in rounds.precision.targets}
     records = [run_record(result) for result in results]
     by_column = level_estimates(records, pooled, columns.values())

@@ -14,11 +14,11 @@ LEVELS = (50, 95, 99)  # of the quantiles in a record [%]
 MS = 1e3
 
 
-def pooled_quantiles(latencies: Sequence[Latency]) -> dict[str, Estimate]:
-    """Return the quantiles of the messages of all replications together, by column [ms]."""
-    from lhsim.metrics.latency import quantile_of_runs  # noqa: PLC0415 - imports scipy
+def pooled_latencies(latencies: Sequence[Latency]) -> dict[str, Estimate]:
+    """Return the mean and the quantiles of the messages of all replications, by column [ms]."""
+    from lhsim.metrics.latency import mean_of_runs, quantile_of_runs  # noqa: PLC0415 - scipy
 
-    return {
+    return {"mean_latency_ms": mean_of_runs(latencies).scaled(MS)} | {
         f"p{level}_latency_ms": quantile_of_runs(latencies, level / 100).scaled(MS)
         for level in LEVELS
     }

@@ -27,7 +27,7 @@ from lhsim.execution import Cell, Failure, Runner, running
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import precision as rounds
 from lhsim.experiments.levels import Horizon, Skipped
-from lhsim.experiments.records import pooled_quantiles, run_record
+from lhsim.experiments.records import pooled_latencies, run_record
 from lhsim.experiments.specification import MaxEvents
 from lhsim.planning import ScaleOut, scaled_out, scaled_out_name
 from lhsim.streams import MAX_SEED
@@ -197,7 +197,7 @@ class Sweep:
         latencies: dict[tuple[Any, ...], list[Latency]] = {}
         for row, result in zip(self.rows(), self.results, strict=True):
             latencies.setdefault(level_of(row), []).append(result.latency)
-        return {level: pooled_quantiles(some) for level, some in latencies.items()}
+        return {level: pooled_latencies(some) for level, some in latencies.items()}
 
     def _runs(self, system: str, agents: int) -> dict[int, dict[str, Any]]:
         """Return the records of a level by their seeds."""

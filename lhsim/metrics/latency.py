@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from lhsim.analysis import flags
 from lhsim.analysis.intervals import (
     Estimate,
+    Sample,
     batch_means,
+    effective_size,
+    mean_over_replications,
     quantile_of_batches,
     quantile_over_replications,
 )
@@ -22,6 +25,8 @@ from lhsim.metrics import histogram
 
 FEWEST_BATCHES = 5
 FEWEST_IN_BATCH = 5  # messages, before the mean of a batch says anything
+# How large a part of the messages is beyond the quantiles that tell how much they are correlated.
+_TAILS = (0.5, 0.25, 0.1, 0.05, 0.025, 0.01, 0.005, 0.0025, 0.001)
 
 
 @frozen(eq=False)
@@ -82,7 +87,7 @@ class Latency:
             by_batch = counts.reshape(batches, -1).sum(axis=1)
             if by_batch.min() >= FEWEST_IN_BATCH:
                 sums = self.sums.reshape(batches, -1).sum(axis=1)
-                found = batch_means(sums, by_batch, confidence)
+                found = batch_means(sums, by_batch, confidence, mean_sample([self]))
                 break
         return found.flagged(flags.LOWER_BOUND) if self.is_lower_bound(0.99) else found
 
@@ -93,10 +98,11 @@ class Latency:
         Where they leave the quantile open, the interval is open above.
         """
         self._check(q)
-        rows = self.counts.copy()
-        rows[-1] = self._with_ages - self.counts[:-1].sum(axis=0)
-        shares, counts = _shares(rows, self._quantile(q))
-        return self._finished(q, quantile_of_batches(q, shares, counts, self._quantile, confidence))
+        shares, counts = _shares(self._batches(), self._quantile(q))
+        found = quantile_of_batches(
+            q, shares, counts, self._quantile, confidence, quantile_sample([self], q)
+        )
+        return self._finished(q, found)
 
     def mean_interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the interval of `mean_estimate` [s]; NaN with too few messages."""
@@ -117,10 +123,31 @@ class Latency:
 
     def _finished(self, q: float, found: Estimate) -> Estimate:
         """Return an estimate of a quantile [s] as pending messages and the ends leave it."""
-        value, low, high = map(self._inside, (found.value, found.low, found.high))
+        ends = self._outward(found.low, 0), self._outward(found.high, 1)
+        value, low, high = map(self._inside, (found.value, *ends))
         if not self.is_lower_bound(q):
             return Estimate(value, low, high, found.n, found.flags)
         return Estimate(value, low, math.inf, found.n, found.flags).flagged(flags.LOWER_BOUND)
+
+    def _outward(self, end: float, side: int) -> float:
+        """Return an end of an interval [s], at the edge of its bucket where that is no even one.
+
+        A latency that many messages have, such as a constant service time, is anywhere in its
+        bucket. Such a bucket holds far more than one beside it.
+        """
+        if not 0 < end < math.inf:
+            return end
+        index, counts = histogram.bucket(end), self._with_ages
+        beside = int(min(counts[max(index - 1, 0)], counts[min(index + 1, len(counts) - 1)]))
+        if counts[index] <= max(2 * beside, counts.sum() / histogram.STEPS):
+            return end
+        return float(histogram.edges(index)[side])
+
+    def _batches(self) -> histogram.Counts:
+        """Return the batches, pending messages in the last of them, of shape (batches, buckets)."""
+        rows = self.counts.copy()
+        rows[-1] += self._with_ages - rows.sum(axis=0)
+        return rows
 
     @cached_property
     def _with_ages(self) -> histogram.Counts:
@@ -151,6 +178,50 @@ def merged(runs: Sequence[Latency]) -> Latency:
     )
 
 
+def mean_sample(runs: Sequence[Latency]) -> Sample:
+    """Return what the messages of runs are worth for their mean."""
+    together = merged(runs)
+    used = np.flatnonzero(together.counts.sum(axis=0))
+    counts = together.counts.sum(axis=0)[used]
+    middles = sum(histogram.edges(used)) / 2
+    mean = together.mean
+    variance = float(counts @ (middles - mean) ** 2) / max(together.count, 1)
+    sums = np.concatenate([run.sums for run in runs])
+    by_batch = np.concatenate([run.counts.sum(axis=1) for run in runs])
+    return _sample(together, effective_size(sums, by_batch, mean, variance))
+
+
+def quantile_sample(runs: Sequence[Latency], q: float) -> Sample:
+    """Return what the messages of runs are worth for their `q`-quantile.
+
+    By how much correlation diminishes the sample is averaged over quantiles from the median to q:
+    each of them alone is known too badly, and similar for all in a queue.
+    """
+    together = merged(runs)
+    tail, rows = min(q, 1 - q), np.concatenate([run._batches() for run in runs])
+    counts, sizes = rows.sum(axis=1), []
+    if not counts.any() or not tail:
+        return _sample(together, (0.0, math.nan))
+    for part in (*(one for one in _TAILS if one > tail), tail):
+        level = 1 - part if q > 0.5 else part
+        below = histogram.below(rows, together._quantile(level))
+        sizes.append(effective_size(below, counts, level, level * (1 - level))[0])
+    size = float(np.exp(np.mean(np.log(sizes))))
+    return _sample(together, (size, math.sqrt(q * (1 - q) / size)))
+
+
+def _sample(together: Latency, known: tuple[float, float]) -> Sample:
+    """Return a sample of latencies, whose error grows by half of their mean at least."""
+    origin = together.min
+    return Sample(*known, origin=origin, unit=(together.mean - origin) / 2)
+
+
+def mean_of_runs(runs: Sequence[Latency], confidence: float = 0.95) -> Estimate:
+    """Return the mean latency [s] over replications, with its interval."""
+    means = [run.mean for run in runs if run.count]
+    return mean_over_replications(means, mean_sample(runs), confidence)
+
+
 def quantile_of_runs(runs: Sequence[Latency], q: float, confidence: float = 0.95) -> Estimate:
     """Return the `q`-quantile [s] of the messages of all replications, with its interval.
 
@@ -160,9 +231,9 @@ def quantile_of_runs(runs: Sequence[Latency], q: float, confidence: float = 0.95
     together = merged(runs)
     rows = np.array([run._with_ages for run in runs])
     shares, counts = _shares(rows, together._quantile(q))
-    return together._finished(
-        q, quantile_over_replications(q, shares, counts, together._quantile, confidence)
-    )
+    sample = quantile_sample(runs, q)
+    found = quantile_over_replications(q, shares, counts, together._quantile, confidence, sample)
+    return together._finished(q, found)
 
 
 def _shares(rows: histogram.Counts, value: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
