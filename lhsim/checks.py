@@ -52,16 +52,17 @@ def within(low: float, high: float) -> Validator:
     return _numeric(allowed, lambda value: low <= value <= high, minimum=low, maximum=high)
 
 
-def whole(least: int) -> Validator:
-    """Accept whole numbers from `least` on."""
+def whole(least: int, most: int | None = None) -> Validator:
+    """Accept whole numbers from `least` on, up to `most` where there is one."""
+    allowed = f"a whole number >= {least}" if most is None else f"a whole number {least}-{most}"
 
     def check(_instance: object, attribute: Any, value: Any) -> None:
-        if value is None or (type(value) is int and value >= least):
+        if value is None:
             return
-        allowed = f"a whole number >= {least}"
-        raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
+        if type(value) is not int or value < least or (most is not None and value > most):
+            raise InputError(f"{value!r} is out of range", key=attribute.name, allowed=allowed)
 
-    return _with_limits(check, minimum=least)
+    return _with_limits(check, minimum=least, **({} if most is None else {"maximum": most}))
 
 
 def lasting(_instance: object, attribute: Any, value: Any) -> None:
