@@ -288,7 +288,9 @@ class _Http(HttpToolsProtocol):
     timed: bool
     _late: asyncio.TimerHandle | None = None
     _unread: _Unread | None = None
-    _head = 0  # of the request so far [B]
+    _head = 0  # of the request so far, of what is complete of it [B]
+    _in_head = True
+    _arrived = 0  # since a head began, or nothing did [B]
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -299,10 +301,13 @@ class _Http(HttpToolsProtocol):
         self._expect()
 
     def data_received(self, data: bytes) -> None:
+        self._arrived = self._arrived + len(data) if self._in_head else 0
         try:
             super().data_received(data)
         except Exception as error:  # of a library that has met what it did not expect
             _broken(error, self.transport)
+        if self._in_head and self._arrived > _LARGEST_HEAD:  # which the parser keeps until its end
+            self.send_400_response("")
         idle = self.timeout_keep_alive_task is None and (
             self.cycle is None or self.cycle.response_complete
         )
@@ -326,6 +331,7 @@ class _Http(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_time()
+        self._in_head, self._arrived = False, 0
         if self.timed:
             cast("dict[str, Any]", self.scope)[ARRIVED] = time.perf_counter()
         super().on_headers_complete()
@@ -334,6 +340,7 @@ class _Http(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_time()
+        self._in_head = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -447,6 +454,11 @@ class _WebSocket(WebSocketsSansIOProtocol):
         if self._unread is not None:
             self._unread.end()
         super().connection_lost(exc)
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        # A refusal ends the handshake as well; uvicorn would log it as an error of ours.
+        self.handshake_complete |= self.close_sent
 
     async def run_asgi(self) -> None:
         await super().run_asgi()

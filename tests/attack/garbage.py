@@ -211,7 +211,7 @@ def raw(draw: random.Random, token: str) -> Attack:
         (post + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n" + good,),
         (post + b"content-length: 5\r\ncontent-length: 6\r\n\r\n{}    ",),
         (post + b"transfer-encoding: chunked\r\n\r\n" + draw.choice(
-            (b"zz\r\n", b"-1\r\n", b"f" * 20 + b"\r\n", b"5;" + b"x" * 9000 + b"\r\n{}   \r\n"))),
+            (b"zz\r\n", b"-1\r\n", b"f" * 20 + b"\r\n", b"5;" + b"x" * 9000 + b"\r\n{}   \r\n")),),
         (post + b"transfer-encoding: xchunked\r\n\r\n",),
         (post + b"content-length: \xb2\r\n\r\n",),
         (post + b"content-length: 100\r\n\r\n", b"{", b'"a"'), (post[:-2] + b"\x00\r\n\r\n",),
