@@ -330,14 +330,14 @@ def within(low: float, high: float) -> Validator:
     return _numeric(allowed, lambda value: low <= value <= high, minimum=low, maximum=high)
 
 
-def whole(least: int) -> Validator:
-    """Accept whole numbers from `least` on."""
+def whole(least: int, most: int = MOST_WHOLE) -> Validator:
+    """Accept whole numbers from `least` to `most`."""
 
     def check(instance: object, attribute: Any, value: Any) -> None:
         if value is not None or not _is_optional(attribute):
-            _keep(instance, attribute, value, whole_number(value, attribute.name, least))
+            _keep(instance, attribute, value, whole_number(value, attribute.name, least, most))
 
-    return _with_limits(check, minimum=least)
+    return _with_limits(check, minimum=least, **({} if most == MOST_WHOLE else {"maximum": most}))
 
 
 def lasting(_instance: object, attribute: Any, value: Any) -> None:

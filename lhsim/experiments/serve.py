@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from lhsim.units import PER_SECOND
 # The libraries of the extra, by the names under which they are imported.
 NEEDED = ("starlette", "uvicorn", "httptools", "websockets", "prometheus_client", "jsonschema")
 NEEDED_BY_MCP = ("mcp",)
-_ALLOWED_RATE = "RATE or RATE,BURST, such as 10/min,13"
+_ALLOWED_RATE = "RATE or RATE,BURST, such as 10/min,13; 1e-6/s to 1e6/s, bursts of 1-1,000,000"
 
 
 def add_commands(group: click.Group) -> None:
@@ -29,15 +28,20 @@ def add_commands(group: click.Group) -> None:
 
 def parse_rate(text: str) -> dict[str, float | int]:
     """Return a rate limit from a text such as ``"10/min"`` or ``"10/min,13"``."""
-    rate, _, burst = text.partition(",")
+    from lhsim.live.settings import RateLimit  # noqa: PLC0415 - help need not wait for it
+
+    rate, _, burst = (part.strip() for part in text.partition(","))
     try:
-        number = float(rate) if rate.strip().isdigit() else PER_SECOND.parse(rate)
+        plain = rate.isascii() and rate.isdigit()
+        number = PER_SECOND.parse(float(rate) if plain else rate)
     except InputError as error:
         raise InputError(error.problem, allowed=_ALLOWED_RATE) from None
-    digits = burst.strip() or "1"
-    if number <= 0 or not (digits.isascii() and digits.isdigit() and 0 < int(digits) < 10**9):
-        raise InputError(f"{text!r} is out of range", allowed=_ALLOWED_RATE)
-    return {"rate": number, "burst": int(digits)}
+    try:
+        digits = burst or "1"
+        limit = RateLimit(number, int(digits) if digits.isascii() and digits.isdigit() else 0)
+    except (InputError, ValueError):  # the second for very many digits
+        raise InputError(f"{text[:40]!r} is out of range", allowed=_ALLOWED_RATE) from None
+    return {"rate": limit.rate, "burst": limit.burst}
 
 
 def _option(name: str, text: str, kind: Any = None, **more: Any) -> Callable[..., Any]:
@@ -56,20 +60,20 @@ _TIME = Parsed("TIME", parse_duration)
 @_option("--store", "PATH, sqlite:///PATH or postgresql://...  [default: lhsim.db]", metavar="URL")
 @_option("--interval", "Sleep of a request between two queries.  [default: 1 s]", _TIME)
 @_option("--timeout", "Of a request that finds nothing.  [default: 60 s]", _TIME)
-@_option("--limit", "Messages in an answer.  [default: 10]", whole(1))
+@_option("--limit", "Messages in an answer.  [default: 10]", whole(1, 1000))
 @_option("--connections", "Requests held, and push connections, at a time.  [default: 2000]",
-         whole(1))  # fmt: skip
-@_option("--outbound", "Messages queued for a push connection.  [default: 100]", whole(1))
+         whole(1, 10**6))  # fmt: skip
+@_option("--outbound", "Messages queued for a push connection.  [default: 100]", whole(1, 10**5))
 @_option("--outbound-policy", "What happens to one more.  [default: drop_new]",
          choice("drop_new", "disconnect"))  # fmt: skip
 @_option("--rate-limit", "Of each agent, such as 10/min, or with a burst 10/min,13.",
          Parsed("RATE[,BURST]", parse_rate))  # fmt: skip
-@_option("--max-body", "Bytes of a request.  [default: 1000000]", whole(1024))
+@_option("--max-body", "Bytes of a request.  [default: 1000000]", whole(1024, 16_000_000))
 @_option("--mcp", "Agents can also ask one another by MCP, at URL/mcp; docs/mcp.md.",
          is_flag=True)  # fmt: skip
-@_option("--batch-size", "Messages written in one transaction.  [default: 1]", whole(1))
+@_option("--batch-size", "Messages written in one transaction.  [default: 1]", whole(1, 10_000))
 @_option("--linger", "A batch waits so long for more.", _TIME)
-@_option("--store-connections", "That query; PostgreSQL alone.  [default: 1]", whole(1))
+@_option("--store-connections", "That query; PostgreSQL alone.  [default: 1]", whole(1, 100))
 @_option("--secret-file", "Signs tokens; else LHSIM_SECRET, else one for this run.",
          metavar="FILE")  # fmt: skip
 @_option("--enrolment-file", "Key for which sessions are created; else LHSIM_ENROLMENT_KEY, else "
@@ -84,6 +88,7 @@ def serve(**given: Any) -> int:
     """
     check_extra()
     from lhsim.live import server  # noqa: PLC0415 - needs the extra
+    from lhsim.live.logs import log_to  # noqa: PLC0415
     from lhsim.live.settings import BridgeSettings, shown  # noqa: PLC0415
 
     del given["workers"]
@@ -93,7 +98,7 @@ def serve(**given: Any) -> int:
         check_extra(("psycopg",))
     if settings.mcp:
         check_extra(NEEDED_BY_MCP, extra="mcp")
-    logging.basicConfig(format="lhsim: %(levelname)s: %(message)s", level=logging.WARNING)
+    log_to(sys.stderr)
 
     def started(url: str) -> None:
         click.echo(url)

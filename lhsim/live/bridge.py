@@ -7,7 +7,6 @@ do; the wire protocol is in `docs/bridge.md`.
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -22,13 +21,14 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from lhsim._files import expanded
 from lhsim.live import bodies
-from lhsim.live.elicitations import ACTIONS, Elicitation, Elicitations, validate
-from lhsim.live.endpoints import Endpoint, Handler, answer, by_key, by_token
+from lhsim.live.elicitations import ACTIONS, Elicitation, Elicitations
+from lhsim.live.endpoints import BodyReader, Endpoint, Handler, answer, by_key, by_token
+from lhsim.live.forms import validate
 from lhsim.live.limits import Buckets, Places
 from lhsim.live.monitor import Monitor
 from lhsim.live.push import Hub
 from lhsim.live.refusals import Refusal
-from lhsim.live.settings import LONGEST_WAIT, BridgeSettings
+from lhsim.live.settings import LONGEST_MESSAGE, LONGEST_WAIT, BridgeSettings
 from lhsim.live.stages import StageTimes
 from lhsim.live.store import Event, EventStore, NewEvent, Stored
 from lhsim.live.streams import PushServer
@@ -38,6 +38,7 @@ from lhsim.live.tokens import Tokens
 if TYPE_CHECKING:
     from lhsim.live.mcp.server import McpServer
 
+_LAST_WORDS = 0.5  # for the last answers to those who have asked, when it stops [s]
 OWN_TYPES = ("elicitation", "elicitation_response")  # of events that the bridge alone makes
 
 
@@ -75,22 +76,25 @@ class Bridge:
         self._buckets = Buckets(settings.rate_limit) if settings.rate_limit else None
         self._held = Places(settings.connections, "requests for messages")
         self._hub = Hub(disconnect=settings.outbound_policy == "disconnect")
-        self._store = StoreThreads(store, settings, self._hub.stored, self.stages)
+        self._store = StoreThreads(store, settings, self._hub.stored, self._hub.reread, self.stages)
         self._elicitations = Elicitations(settings.elicitations, self._say_expired)
         self._push = PushServer(
             settings, self._hub, self._store.read, self.monitor, by_token(self._tokens), self.stages
         )
+        self._bodies = BodyReader(settings.max_body, settings.patience)
         self._mcp = self._mcp_server() if settings.mcp else None
         self._watches: set[asyncio.Task[None]] = set()
         self._told: set[asyncio.Task[None]] = set()
         self._stopping = False
         self.application = Starlette(routes=self._routes(), lifespan=self._lifespan)
+        self.application.router.redirect_slashes = False  # it would go where a client's Host says
 
     def stop(self) -> None:
         """Answer all who wait, and close what is open; what is being stored is stored."""
         self._stopping = True
         for watch in self._watches:
             watch.cancel()
+        self._store.stop()
         self._hub.close()
         if self._mcp is not None:
             self._mcp.stop()
@@ -99,7 +103,7 @@ class Bridge:
         from lhsim.live.mcp.server import McpServer  # noqa: PLC0415 - needs another extra
 
         token = by_token(self._tokens)
-        return McpServer(self.settings, token, self._take_token, self.monitor)
+        return McpServer(self.settings, token, self._take_token, self.monitor, self._bodies)
 
     def _routes(self) -> list[BaseRoute]:
         token = by_token(self._tokens)
@@ -118,17 +122,13 @@ class Bridge:
         ]
 
     def _post(self, path: str, handler: Handler, authenticate: Any) -> Route:
-        endpoint = self._endpoint(handler, authenticate, max_body=self.settings.max_body)
+        endpoint = self._endpoint(handler, authenticate, self._bodies)
         return Route(path, endpoint, methods=["POST"])
 
-    def _endpoint(self, handler: Handler, authenticate: Any, max_body: int = 0) -> Endpoint:
-        return Endpoint(
-            handler,
-            authenticate,
-            max_body=max_body,
-            patience=self.settings.patience,
-            stages=self.stages,
-        )
+    def _endpoint(
+        self, handler: Handler, authenticate: Any, reader: BodyReader | None = None
+    ) -> Endpoint:
+        return Endpoint(handler, authenticate, bodies=reader, stages=self.stages)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -140,16 +140,27 @@ class Bridge:
         finally:
             self.stop()
             if self._told:
-                await asyncio.wait(self._told, timeout=self.settings.patience)
+                await asyncio.wait(self._told, timeout=_LAST_WORDS)
             await self._store.close()
-            if self.stages is not None and self.settings.stage_times:
-                self.stages.write(expanded(self.settings.stage_times))
+
+    def write_stage_times(self) -> None:
+        """Write what each stage took, if that is wanted: at the very end, for it may take long."""
+        if self.stages is not None and self.settings.stage_times:
+            self.stages.write(expanded(self.settings.stage_times))
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the store has not let go of a thread, after the end."""
+        return self._store.hangs
 
     # --- who it is, and how it is --------------------------------------------------------------
 
     async def _health(self, _request: Request, _agent: str, _body: dict[str, Any]) -> Response:
         if self._stopping:
             return answer({"status": "stopping"}, 503)
+        problem = await self._store.check()
+        if problem is not None:
+            return answer({"status": "degraded", "error": problem}, 503)
         return answer({"status": "ok"})
 
     async def _metrics(self, _request: Request, _agent: str, _body: dict[str, Any]) -> Response:
@@ -208,7 +219,7 @@ class Bridge:
             "message_id": message_id,
             "payload": payload,
         }
-        event = NewEvent(sender, target, message_id, json.dumps(content, separators=(",", ":")))
+        event = NewEvent(sender, target, message_id, bodies.dump(content))
         try:
             return await self._store.append(event)
         except Exception:
@@ -217,11 +228,10 @@ class Bridge:
 
     async def _wait(self, request: Request, agent: str, _body: dict[str, Any]) -> Response:
         query = request.query_params
-        if query.get("agent_id", agent) != agent:
-            raise Refusal(403, "an agent reads only its own messages")
-        since = bodies.whole(query.get("since_sequence"), "since_sequence")
+        _check_own(request, agent)
+        since = bodies.whole(bodies.once(query, "since_sequence"), "since_sequence")
         timeout = bodies.number(
-            query.get("timeout_seconds"),
+            bodies.once(query, "timeout_seconds"),
             "timeout_seconds",
             0,
             LONGEST_WAIT,
@@ -274,9 +284,7 @@ class Bridge:
         self._take_token(agent)
         bodies.fields(body, "target", "message", "schema", "timeout_seconds")
         target = bodies.agent_id(body.get("target"), "target")
-        message = body.get("message")
-        if not isinstance(message, str):
-            raise Refusal(400, "message is no text")
+        message = bodies.text(body, "message", most=LONGEST_MESSAGE)
         timeout = bodies.number(
             body.get("timeout_seconds"),
             "timeout_seconds",
@@ -301,8 +309,7 @@ class Bridge:
         )
 
     async def _pending(self, request: Request, agent: str, _body: dict[str, Any]) -> Response:
-        if request.query_params.get("agent_id", agent) != agent:
-            raise Refusal(403, "an agent reads only its own messages")
+        _check_own(request, agent)
         pending = [asked.question() for asked in self._elicitations.pending(agent)]
         return answer({"elicitations": pending})
 
@@ -357,6 +364,11 @@ async def hung_up(connection: Request) -> None:
     """Return when the client has closed its connection."""
     while (await connection.receive())["type"] != "http.disconnect":
         pass
+
+
+def _check_own(request: Request, agent: str) -> None:
+    if (bodies.once(request.query_params, "agent_id") or agent) != agent:
+        raise Refusal(403, "an agent reads only its own messages")
 
 
 def _anybody(_connection: HTTPConnection) -> str:

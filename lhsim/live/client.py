@@ -26,6 +26,8 @@ import httptools
 from attrs import define, field, frozen
 from websockets.asyncio import client as websockets
 
+LONGEST_EVENT = 100_000_000  # that a bridge may send: six times its longest body [B]
+
 
 class BridgeError(Exception):
     """The bridge answered with something other than 200.
@@ -266,6 +268,8 @@ class BridgeClient:
             f"{url}/ws?since_sequence={self.cursor}",
             additional_headers={"authorization": f"Bearer {self.token}"},
             compression=None,
+            max_size=LONGEST_EVENT,
+            proxy=None,  # as all else goes to the URL itself
         )
 
     async def sent_events(self) -> AsyncGenerator[dict[str, Any], None]:
@@ -320,7 +324,7 @@ class BridgeClient:
         OSError
             When the connection closes before it is there.
         """
-        content = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        content = b"" if body is None else _dump(body).encode()
         response = await self.raw(self._head(method, path), content)
         check(response)
         answer: dict[str, Any] = json.loads(response.body)
@@ -356,6 +360,10 @@ class BridgeClient:
         parts = urlsplit(self.url)
         authorization = f"authorization: Bearer {self.token}\r\n" if self.token else ""
         return f"{method} {parts.path}{path} HTTP/1.1\r\nhost: {parts.netloc}\r\n{authorization}"
+
+
+def _dump(body: object) -> str:
+    return json.dumps(body, separators=(",", ":"), allow_nan=False)
 
 
 def check(response: Response) -> None:

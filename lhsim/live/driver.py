@@ -29,8 +29,9 @@ from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.live import counters, probe
 from lhsim.live.agents import Seen, Share
 from lhsim.live.client import BridgeClient
-from lhsim.live.mcp.protocol import LONGEST_MESSAGE, MODES, Era
+from lhsim.live.mcp.protocol import MODES, Era
 from lhsim.live.pace import slowdowns
+from lhsim.live.settings import LONGEST_MESSAGE
 from lhsim.live.work import work
 from lhsim.live.workers import spawned
 from lhsim.models.faults import Slowdown

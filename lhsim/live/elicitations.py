@@ -1,38 +1,31 @@
 """Elicitations: an agent asks another for an answer of a given form, and gets it, or none in time.
 
 As in MCP (specification 2025-06-18, "Elicitation"): the form is a flat JSON Schema of texts,
-numbers, truth values and choices; the other accepts, with content that the schema admits, declines
-or cancels. Question and answer are events in the store like any message. What is open is kept in
-memory: after a restart an answer is refused, and who asked sees the time run out.
+numbers, truth values and choices (`lhsim.live.forms`); the other accepts, with content that the
+schema admits, declines or cancels. Question and answer are events in the store like any message.
+What is open is kept in memory: after a restart an answer is refused, and who asked sees the time
+run out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable
+from itertools import islice
 from typing import Any, Literal
 
 from attrs import define, field
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import SchemaError
 
+from lhsim.live.forms import check_form
 from lhsim.live.refusals import Refusal
 
 Action = Literal["accept", "decline", "cancel"]
 ACTIONS = ("accept", "decline", "cancel")
 REMEMBERED = 300.0  # how long one that has ended is known, to say that it has [s]
-_MOST_FIELDS = 50
-_LONGEST_TEXT = 10_000  # characters of a schema
-_OF_FORM = {"type", "properties", "required", "title", "description", "additionalProperties"}
-# No "pattern": an expression of a stranger may take for ever.
-_OF_FIELD = {"type", "title", "description", "default", "enum", "enumNames", "format",
-             "minLength", "maxLength", "minimum", "maximum"}  # fmt: skip
-_PRIMITIVES = ("string", "number", "integer", "boolean")
+SHOWN = 100  # that wait for an answer of one agent, in one answer
 
 
 @define
@@ -67,7 +60,7 @@ class Elicitations:
     Parameters
     ----------
     most
-        That are open at a time.
+        That are open at a time; as many are remembered when they have ended.
     expired
         Called on the loop with one whose time has run out.
     """
@@ -76,6 +69,7 @@ class Elicitations:
         self._most = most
         self._expired = expired
         self._known: dict[str, Elicitation] = {}
+        self._remembered: dict[str, Elicitation] = {}  # those that have ended, the oldest first
         self.open = 0
         self.ended = 0
         self.answered = 0
@@ -115,9 +109,10 @@ class Elicitations:
             self._forget(asked)
 
     def pending(self, target: str) -> list[Elicitation]:
-        """Return those that wait for an answer of an agent, the oldest first."""
+        """Return those that wait for an answer of an agent, the oldest first, and not too many."""
         known = self._known.values()
-        return [one for one in known if one.target == target and one.state == "open"]
+        waiting = (one for one in known if one.target == target and one.state == "open")
+        return list(islice(waiting, SHOWN))
 
     def find(self, answerer: str, identity: str, nonce: str) -> Elicitation:
         """Return the open question that an agent may answer.
@@ -153,6 +148,7 @@ class Elicitations:
         self.answered -= 1
         self.open += 1
         asked.state = "open"
+        self._remembered.pop(asked.id, None)
         left = max(0.0, asked.expires_at - time.time())
         asked.timer = asyncio.get_running_loop().call_later(left, self._expire, asked)
 
@@ -168,51 +164,12 @@ class Elicitations:
         self.open -= 1
         loop = asyncio.get_running_loop()
         asked.timer = loop.call_later(REMEMBERED, self._forget, asked)
+        self._remembered[asked.id] = asked
+        if len(self._remembered) > self._most:  # else who asks and declines would fill the memory
+            self._forget(next(iter(self._remembered.values())))
 
     def _forget(self, asked: Elicitation) -> None:
         if asked.timer is not None:
             asked.timer.cancel()
         self._known.pop(asked.id, None)
-
-
-def check_form(schema: object) -> dict[str, Any]:
-    """Return a schema that is a flat form; refuse (400) any other."""
-    if not isinstance(schema, dict) or schema.get("type") != "object" or set(schema) - _OF_FORM:
-        raise Refusal(400, f"schema is no form; allowed: an object with {_listed(_OF_FORM)}")
-    properties = schema.get("properties")
-    if not isinstance(properties, dict) or not len(properties) <= _MOST_FIELDS:
-        raise Refusal(400, f"schema.properties is no object with at most {_MOST_FIELDS} fields")
-    for one in properties.values():
-        known = isinstance(one, dict) and not set(one) - _OF_FIELD
-        if not known or one.get("type") not in _PRIMITIVES:
-            allowed = f"{', '.join(_PRIMITIVES)} with {_listed(_OF_FIELD)}"
-            raise Refusal(400, f"schema.properties has what is no primitive; allowed: {allowed}")
-    text = json.dumps(schema, sort_keys=True)
-    if len(text) > _LONGEST_TEXT:
-        raise Refusal(400, f"schema is longer than {_LONGEST_TEXT} characters")
-    try:
-        _compiled(text)
-    except SchemaError:
-        raise Refusal(400, "schema is no JSON Schema") from None
-    return schema
-
-
-def validate(schema: Mapping[str, Any], content: object) -> str | None:
-    """Return what is wrong with the content of an answer by a form; None when nothing is."""
-    for error in _compiled(json.dumps(schema, sort_keys=True)).iter_errors(content):
-        # Not the message: it repeats the content, however long that is.
-        place = ".".join(str(step) for step in error.absolute_path)
-        return f"content{'.' if place else ''}{place} breaks {error.validator!r} of the schema"
-    return None
-
-
-@lru_cache(maxsize=256)
-def _compiled(text: str) -> Draft202012Validator:
-    """Return the validator of a schema. To make one takes a hundred times as long as to use it."""
-    schema = json.loads(text)
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema, format_checker=FormatChecker())
-
-
-def _listed(names: set[str]) -> str:
-    return ", ".join(sorted(names))
+        self._remembered.pop(asked.id, None)

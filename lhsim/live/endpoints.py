@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,13 +13,17 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from lhsim.live.bodies import parse
+from lhsim.live.bodies import dump, parse
+from lhsim.live.limits import Bytes
 from lhsim.live.refusals import Refusal
 from lhsim.live.stages import StageTimes
+from lhsim.live.store import StoreError
 from lhsim.live.tokens import Tokens
 
 ARRIVED = "lhsim.arrived"  # in the scope: when the head of the request was complete
 NO_BODY: dict[str, Any] = {}
+NOT_SERVED = "the request could not be served"
+_UNREAD = 64_000_000  # of bodies under way, at least [B]
 _log = logging.getLogger("lhsim.live")
 
 Handler = Callable[[Request, str, dict[str, Any]], Awaitable[Response]]
@@ -36,10 +39,8 @@ class Endpoint:
         `Refusal`.
     authenticate
         Returns the agent of a connection, or raises a `Refusal`.
-    max_body
-        Bytes that a body may have; 0 for an endpoint that takes none.
-    patience
-        In which a body has to arrive [s].
+    bodies
+        Reads the body; None for an endpoint that takes none.
     stages
         Gets the times of ``loop_wait``, ``parse`` and ``send``.
     """
@@ -49,14 +50,12 @@ class Endpoint:
         handler: Handler,
         authenticate: Callable[[HTTPConnection], str],
         *,
-        max_body: int,
-        patience: float,
+        bodies: BodyReader | None,
         stages: StageTimes | None,
     ) -> None:
         self._handler = handler
         self._authenticate = authenticate
-        self._max_body = max_body
-        self._patience = patience
+        self._bodies = bodies
         self._stages = stages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,13 +64,15 @@ class Endpoint:
         request = Request(scope, receive)
         try:
             agent = self._authenticate(request)
-            body = await self._body(request) if self._max_body else NO_BODY
+            body = NO_BODY if self._bodies is None else parse(await self._bodies.read(request))
             if self._stages is not None:
                 self._stages.add("loop_wait", begun - scope[ARRIVED])
                 self._stages.add("parse", time.perf_counter() - begun)
             response = await self._handler(request, agent, body)
         except Refusal as refusal:
             response = refused(refusal)
+        except StoreError as error:
+            response = without_store(error)
         except Exception as error:
             response = failed(error, scope["path"])
         begun = time.perf_counter()
@@ -79,28 +80,49 @@ class Endpoint:
         if self._stages is not None:
             self._stages.add("send", time.perf_counter() - begun)
 
-    async def _body(self, request: Request) -> dict[str, Any]:
-        return parse(await read_body(request, self._max_body, self._patience))
 
+class BodyReader:
+    """Reads bodies that are not too long and come in time, and not too much at a time.
 
-async def read_body(request: Request, most: int, patience: float) -> bytes:
-    """Return a body of `most` bytes; refuse (413, 408) one that is longer, or late [s]."""
-    too_long = Refusal(413, f"the body is longer than {most} bytes")
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or len(length) > 18 or int(length) > most:
-        raise too_long
-    content = bytearray()
-    try:
-        async with asyncio.timeout(patience):
-            while True:
-                part = await request.receive()
-                content += part.get("body", b"")
-                if len(content) > most:
-                    raise too_long
-                if not part.get("more_body", False):
-                    return bytes(content)
-    except TimeoutError:
-        raise Refusal(408, "the body did not arrive in time") from None
+    Parameters
+    ----------
+    most
+        Bytes of a body.
+    patience
+        In which it has to arrive [s].
+    """
+
+    def __init__(self, most: int, patience: float) -> None:
+        self._most = most
+        self._patience = patience
+        self._unread = Bytes(max(_UNREAD, 8 * most))
+
+    async def read(self, request: Request) -> bytes:
+        """Return a body; refuse (413, 408, 503) one that is too long, late, or one too many."""
+        length = request.headers.get("content-length", "0")
+        # Its length first: a number of very many digits takes long to read.
+        known = length.isascii() and length.isdigit() and len(length) <= 18
+        if not known or int(length) > self._most:
+            raise self._too_long()
+        content = bytearray()
+        with self._unread.some() as take:
+            try:
+                async with asyncio.timeout(self._patience):
+                    while True:
+                        part = await request.receive()
+                        if part["type"] == "http.disconnect":
+                            raise Refusal(400, "the body has no end")
+                        take(len(part.get("body", b"")))
+                        content += part.get("body", b"")
+                        if len(content) > self._most:
+                            raise self._too_long()
+                        if not part.get("more_body", False):
+                            return bytes(content)
+            except TimeoutError:
+                raise Refusal(408, "the body did not arrive in time") from None
+
+    def _too_long(self) -> Refusal:
+        return Refusal(413, f"the body is longer than {self._most} bytes")
 
 
 def bearer(connection: HTTPConnection) -> str:
@@ -136,7 +158,7 @@ def by_key(key: str | None) -> Callable[[HTTPConnection], str]:
 
 def answer(content: Mapping[str, Any] | str, status: int = 200) -> Response:
     """Return an answer in JSON, given as such or as its text."""
-    text = content if isinstance(content, str) else json.dumps(content, separators=(",", ":"))
+    text = content if isinstance(content, str) else dump(content)
     return Response(text, status, media_type="application/json")
 
 
@@ -152,7 +174,13 @@ def refused(refusal: Refusal) -> Response:
     return response
 
 
+def without_store(error: StoreError) -> Response:
+    """Return the answer to a request for which the store was needed, and say in the log why."""
+    _log.error("the store failed: %s", error)
+    return refused(Refusal(503, NOT_SERVED, retry_after=1.0))
+
+
 def failed(error: Exception, path: str) -> Response:
     """Return the answer to a request that could not be served, and say in the log why."""
     _log.error("%s failed", path, exc_info=error)
-    return answer({"error": "the request could not be served"}, 503)
+    return answer({"error": NOT_SERVED}, 503)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lhsim.live.refusals import Refusal
@@ -66,3 +66,34 @@ class Places:
             yield
         finally:
             self.taken -= 1
+
+
+class Bytes:
+    """So many bytes of unfinished requests at a time, of all clients together [B]."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    @contextmanager
+    def some(self) -> Iterator[Callable[[int], None]]:
+        """Yield what takes more of them; they are given back at the end.
+
+        Raises
+        ------
+        Refusal
+            503, when there are none left.
+        """
+        own = 0
+
+        def take(count: int) -> None:
+            nonlocal own
+            if self._taken + count > self._most:
+                raise Refusal(503, "too much is being sent at a time", retry_after=1.0)
+            self._taken += count
+            own += count
+
+        try:
+            yield take
+        finally:
+            self._taken -= own

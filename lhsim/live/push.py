@@ -39,6 +39,7 @@ class Connection:
         self._queue: deque[Event] = deque()
         self._live = False
         self._missed = False  # something was stored while the connection was not live
+        self._again = False  # something may have been stored of which nobody told
         self._news = asyncio.Event()
 
     def offer(self, event: Event) -> bool:
@@ -56,6 +57,11 @@ class Connection:
         self._news.set()
         return True
 
+    def reread(self) -> None:
+        """Read the store again after the cursor, before anything else is given to the client."""
+        self._again, self._live = True, False
+        self._news.set()
+
     def close(self) -> None:
         """End the stream of events."""
         self.closed = True
@@ -64,29 +70,32 @@ class Connection:
     async def events(self, since: int, read: Read) -> AsyncIterator[Event]:
         """Yield what was stored after `since`, and then what is, until it is behind or closed."""
         self.cursor = since
-        self.behind = self._live = False
-        while not self._live and not self.closed:
-            self._missed = False
-            page = await read(self.agent, self.cursor, _PAGE)
-            for event in page:
-                self.cursor = event.sequence
-                yield event
-            # Nothing is awaited between this look and going live. An event whose commit the read
-            # has seen and whose offer is still to come is below the cursor by then.
-            self._live = not page and not self._missed
+        self.behind = False
         while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._queue and not self.closed:
-                event = self._queue[0]
-                if event.sequence > self.cursor:
+            self._again = self._live = False
+            while not self._live and not self.closed:
+                self._missed = False
+                page = await read(self.agent, self.cursor, _PAGE)
+                for event in page:
                     self.cursor = event.sequence
                     yield event
-                self._queue.popleft()  # not before it has been sent
-            if self.closed or self.behind:
-                self._live = False
-                self._queue.clear()
-                return
+                # Nothing is awaited between this look and going live. An event whose commit the
+                # read has seen and whose offer is still to come is below the cursor by then.
+                self._live = not page and not self._missed
+            while not self._again:
+                await self._news.wait()
+                self._news.clear()
+                while self._queue and not self.closed and not self._again:
+                    event = self._queue[0]
+                    if event.sequence > self.cursor:
+                        self.cursor = event.sequence
+                        yield event
+                    self._queue.popleft()  # not before it has been sent
+                if self.closed or self.behind:
+                    self._live = False
+                    self._queue.clear()
+                    return
+            self._queue.clear()  # what was in it is read again
 
 
 class Hub:
@@ -114,6 +123,11 @@ class Hub:
         connection = self._connections.get(event.target)
         if connection is not None and not connection.offer(event) and self._disconnect:
             connection.close()
+
+    def reread(self) -> None:
+        """Let all connections look for what was stored without a word: a write of unknown end."""
+        for connection in self._connections.values():
+            connection.reread()
 
     def close(self) -> None:
         """Close all connections."""

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from lhsim._files import expanded
-from lhsim.checks import non_negative, one_of, positive, whole, within
+from lhsim.checks import one_of, whole, within
 from lhsim.errors import InputError
 from lhsim.units import PerSecond, Seconds
 
 OutboundPolicy = Literal["drop_new", "disconnect"]
 LONGEST_WAIT = 300.0  # of a request for messages, as in the original [s]
+LONGEST_MESSAGE = 10_000  # characters of a question
 SHORTEST_SECRET = 16  # [B]
 LONGEST_SECRET = 1_000_000  # of the file of one [B]
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
@@ -28,8 +29,10 @@ class RateLimit:
     By the time t a bucket has given floor(burst + rate t) tokens at most.
     """
 
-    rate: PerSecond = field(validator=positive)  # tokens that a bucket gets [1/s]
-    burst: int = field(default=1, validator=whole(1))  # tokens that it holds at most, and at first
+    rate: PerSecond = field(validator=within(1e-6, 1e6))  # tokens that a bucket gets [1/s]
+    burst: int = field(
+        default=1, validator=whole(1, 10**6)
+    )  # tokens that it holds at most, and at first
 
 
 def _store(_instance: object, _attribute: object, value: str) -> None:
@@ -38,33 +41,50 @@ def _store(_instance: object, _attribute: object, value: str) -> None:
 
 @frozen
 class BridgeSettings:
-    """A bridge. The secrets are not here, so that nothing that shows settings shows them."""
+    """A bridge. The secrets are not here, so that nothing that shows settings shows them.
+
+    The limits of numbers are those within which a bridge works; what is beyond is a slip.
+    """
 
     host: str = "127.0.0.1"
     port: int = field(default=8765, validator=within(0, 65535))  # 0: one that is free
     allow_remote: bool = False  # whether the host may be other than loopback
     store: str = field(default="lhsim.db", validator=_store)  # a path or a URL
-    interval: Seconds = field(default=1.0, validator=positive)  # sleep between two queries [s]
+    interval: Seconds = field(
+        default=1.0, validator=within(1e-4, 3600)
+    )  # sleep between two queries [s]
     # Without messages an empty answer goes out after this time, unless the request has its own [s]
     timeout: Seconds = field(default=60.0, validator=within(0, LONGEST_WAIT))
-    limit: int = field(default=10, validator=whole(1))  # messages in an answer
+    limit: int = field(default=10, validator=whole(1, 1000))  # messages in an answer
     # Requests for messages held at a time; and as many push connections, of both kinds together
-    connections: int = field(default=2000, validator=whole(1))
-    outbound: int = field(default=100, validator=whole(1))  # messages queued for a push connection
+    connections: int = field(default=2000, validator=whole(1, 10**6))
+    outbound: int = field(
+        default=100, validator=whole(1, 10**5)
+    )  # messages queued for a push connection
     outbound_policy: OutboundPolicy = field(
         default="drop_new", validator=one_of(("drop_new", "disconnect"))
     )
     rate_limit: RateLimit | None = None  # of the messages that an agent sends
-    max_body: int = field(default=1_000_000, validator=whole(1024))  # of a request [B]
-    session: Seconds = field(default=3600.0, validator=positive)  # for which a token is good [s]
-    elicitation_timeout: Seconds = field(default=30.0, validator=positive)  # of an answer [s]
-    elicitations: int = field(default=10_000, validator=whole(1))  # open at a time
+    max_body: int = field(default=1_000_000, validator=whole(1024, 16_000_000))  # of a request [B]
+    session: Seconds = field(
+        default=3600.0, validator=within(1, 366 * 86400)
+    )  # for which a token is good [s]
+    elicitation_timeout: Seconds = field(
+        default=30.0, validator=within(1e-3, LONGEST_WAIT)
+    )  # of an answer [s]
+    elicitations: int = field(default=10_000, validator=whole(1, 10**6))  # open at a time
     mcp: bool = False  # whether agents can also ask one another by MCP, at /mcp
-    store_connections: int = field(default=1, validator=whole(1))  # that query; PostgreSQL alone
-    batch_size: int = field(default=1, validator=whole(1))  # messages written in one transaction
-    linger: Seconds = field(default=0.0, validator=non_negative)  # a batch waits for more [s]
+    store_connections: int = field(
+        default=1, validator=whole(1, 100)
+    )  # that query; PostgreSQL alone
+    batch_size: int = field(
+        default=1, validator=whole(1, 10_000)
+    )  # messages written in one transaction
+    linger: Seconds = field(default=0.0, validator=within(0, 1))  # a batch waits for more [s]
     # Within which a request has to arrive, and what is sent has to be taken [s]
-    patience: Seconds = field(default=10.0, validator=positive)
+    patience: Seconds = field(default=10.0, validator=within(0.01, LONGEST_WAIT))
+    # Within which the store has to answer; what waits for it is refused then, 503 [s]
+    store_timeout: Seconds = field(default=3.0, validator=within(0.1, 60))
     stage_times: str | None = None  # a .parquet or .csv file for what each stage took
 
     def __attrs_post_init__(self) -> None:
@@ -102,9 +122,18 @@ def store_of(text: str) -> tuple[str, str]:
         kind, place = POSTGRESQL, text
     else:
         raise InputError(f"unknown kind of store {text[:60]!r}", key="store", allowed=allowed)
+    if kind == POSTGRESQL and not _is_url(place):
+        raise InputError("is no URL", key="store", allowed=allowed)
     if not place or place.startswith(":memory:"):
         raise InputError(f"{text!r} names no file", key="store", allowed=allowed)
     return kind, str(expanded(place)) if kind == SQLITE else place
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:  # a port or an address that is none
+        return False
 
 
 def shown(store: str) -> str:

@@ -8,16 +8,20 @@ the database, since it would become what is measured.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from attrs import frozen
 
 from lhsim.errors import InputError
+
+T = TypeVar("T")
 
 
 @frozen
@@ -52,14 +56,36 @@ class Stored:
     duplicate: bool  # whether it had been stored before
 
 
+class StoreError(Exception):
+    """The database is away, locked, full or damaged, or does not answer: a line for the log.
+
+    Parameters
+    ----------
+    problem
+        The line. It holds nothing of a URL.
+    unknown
+        Whether an event may have been stored all the same.
+    """
+
+    def __init__(self, problem: str, *, unknown: bool = False) -> None:
+        super().__init__(problem)
+        self.unknown = unknown
+
+
 class EventStore(Protocol):
-    """Where events are kept. A call ends when what it does is done."""
+    """Where events are kept. A call ends when what it does is done, or with a `StoreError`."""
 
     def append(self, events: Sequence[NewEvent], now: float) -> list[Stored]:
         """Store `events` in one transaction, in this order; `now` is the time of day [s]."""
 
     def read(self, target: str, since: int, limit: int) -> list[Event]:
         """Return the events for an agent whose number is above `since`, oldest first."""
+
+    def check(self) -> None:
+        """Raise a `StoreError` when events could not be stored or read now, but for their size."""
+
+    def end_by(self, moment: float) -> None:
+        """Let all calls end by `moment`, on the monotonic clock [s]; from any thread."""
 
     def close(self) -> None:
         """Let go of the database."""
@@ -90,6 +116,8 @@ _INSERT = (
     "ON CONFLICT (sender, message_id) DO NOTHING"
 )
 _KNOWN = f"SELECT {_COLUMNS} FROM events WHERE sender = ? AND message_id = ?"
+_SLICE = 50  # for which SQLite waits for others by itself [ms]
+_OF_THE_FILE = (sqlite3.OperationalError, sqlite3.DatabaseError)  # and not a class below them
 _READ = f"SELECT {_COLUMNS} FROM events WHERE target = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 
 
@@ -99,21 +127,32 @@ class SqliteStore:
     With ``synchronous=NORMAL`` the latest commits may be lost when the machine loses power
     (https://www.sqlite.org/pragma.html#pragma_synchronous).
 
+    Parameters
+    ----------
+    path
+        Of the file.
+    patience
+        For which a call waits while others have locked the file [s].
+
     Raises
     ------
     InputError
         When the file cannot be used, or another bridge uses it.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, patience: float = 3.0) -> None:
+        self._patience = patience
+        self._end = math.inf
         with ExitStack() as opened:
             self._lock = _lock(Path(path))
             opened.callback(os.close, self._lock)
             try:
                 # The thread that calls is always the same, but not the one that opens.
-                database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+                database = sqlite3.connect(
+                    path, timeout=patience, isolation_level=None, check_same_thread=False
+                )
                 opened.callback(database.close)
-                for statement in _SETUP:
+                for statement in (*_SETUP, f"PRAGMA busy_timeout={_SLICE}"):
                     database.execute(statement)
             except sqlite3.Error as error:
                 raise InputError(f"cannot be used: {error}", source=path, key="store") from None
@@ -123,13 +162,17 @@ class SqliteStore:
     def append(self, events: Sequence[NewEvent], now: float) -> list[Stored]:
         """Store `events` in one transaction, in this order; `now` is the time of day [s]."""
         if len(events) == 1:  # a statement alone is a transaction
-            return [self._append(events[0], now)]
+            return self._in_time(lambda: [self._append(events[0], now)])
+        return self._in_time(lambda: self._append_all(events, now))
+
+    def _append_all(self, events: Sequence[NewEvent], now: float) -> list[Stored]:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             stored = [self._append(event, now) for event in events]
             self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # a full disk ends it
+                self._database.execute("ROLLBACK")
             raise
         return stored
 
@@ -143,13 +186,44 @@ class SqliteStore:
 
     def read(self, target: str, since: int, limit: int) -> list[Event]:
         """Return the events for an agent whose number is above `since`, oldest first."""
+        return self._in_time(lambda: self._read(target, since, limit))
+
+    def _read(self, target: str, since: int, limit: int) -> list[Event]:
         rows = self._database.execute(_READ, (target, since, limit)).fetchall()
         return [Event(*row) for row in rows]
+
+    def check(self) -> None:
+        """Raise a `StoreError` when events could not be stored or read now, but for their size."""
+        self._in_time(self._lock_and_read)
+
+    def _lock_and_read(self) -> None:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._read("", 0, 1)
+        finally:
+            self._database.execute("ROLLBACK")
+
+    def end_by(self, moment: float) -> None:
+        """Let all calls end by `moment`, on the monotonic clock [s]; from any thread."""
+        self._end = moment
 
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
         os.close(self._lock)
+
+    def _in_time(self, work: Callable[[], T]) -> T:
+        """Do `work`, again and again while the file is locked: SQLite's own wait has no way out."""
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return work()
+            except sqlite3.DatabaseError as error:
+                if type(error) not in _OF_THE_FILE:  # what is wrong with the event, or with us
+                    raise
+                locked = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not locked or time.monotonic() >= min(until, self._end):
+                    raise StoreError(str(error)) from None
 
 
 def _lock(path: Path) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -21,9 +20,11 @@ from lhsim.live.push import Connection, Hub, Read
 from lhsim.live.refusals import Refusal
 from lhsim.live.settings import BridgeSettings
 from lhsim.live.stages import StageTimes
-from lhsim.live.store import Event
+from lhsim.live.store import Event, StoreError
 
 BAD_MESSAGE, FAILED, AGAIN = 1008, 1011, 1013  # RFC 6455, section 7.4
+# A connection that has gone, however the libraries say it; a `TimeoutError` is an `OSError`.
+GONE = (OSError, RuntimeError, WebSocketDisconnect)
 HEARTBEAT = 15.0  # between two signs of life of a stream without messages [s]
 _log = logging.getLogger("lhsim.live")
 
@@ -52,9 +53,9 @@ class PushServer:
     def enter(self, connection: HTTPConnection) -> tuple[Connection, int]:
         """Return a connection for who asks, and from where on."""
         agent = self._authenticate(connection)
-        if connection.query_params.get("agent_id", agent) != agent:
+        if (bodies.once(connection.query_params, "agent_id") or agent) != agent:
             raise Refusal(403, "an agent reads only its own messages")
-        given = connection.query_params.get("since_sequence")
+        given = bodies.once(connection.query_params, "since_sequence")
         if given is None:
             given = connection.headers.get("last-event-id")
         since = bodies.whole(given, "since_sequence")
@@ -68,7 +69,9 @@ class PushServer:
                 await socket.accept()
                 await self._push_to(socket, connection, since)
         except Refusal as refusal:
-            await socket.send_denial_response(refused(refusal))
+            await quietly(socket.send_denial_response(refused(refusal)))
+        except GONE:  # before it was accepted
+            return
 
     async def _push_to(self, socket: WebSocket, connection: Connection, since: int) -> None:
         cursors: asyncio.Queue[int] = asyncio.Queue(1)
@@ -80,7 +83,7 @@ class PushServer:
                 if connection.closed:
                     return AGAIN
                 notice = {"type": "dropped", "since_sequence": connection.cursor}
-                await self.in_time(socket.send_text(json.dumps(notice)))
+                await self.in_time(socket.send_text(bodies.dump(notice)))
                 again = await cursors.get()
 
         async def hear() -> int:
@@ -132,7 +135,7 @@ class PushServer:
             await self.in_time(write(": connected\n\n"))
             await self.pump(connection, since, lambda event: write(_as_event(event)))
             if not connection.closed:  # there is no way back in a stream: the client comes again
-                notice = json.dumps({"type": "dropped", "since_sequence": connection.cursor})
+                notice = bodies.dump({"type": "dropped", "since_sequence": connection.cursor})
                 await self.in_time(write(f"event: dropped\ndata: {notice}\n\n"))
             return 0
 
@@ -182,8 +185,11 @@ async def first_of(*coroutines: Coroutine[Any, Any, int]) -> int:
         return done.pop().result()
     except TimeoutError:
         return AGAIN  # a slow reader
-    except (OSError, RuntimeError, WebSocketDisconnect):
+    except GONE:
         return 0  # the connection has gone in the middle of a send
+    except StoreError as error:
+        _log.error("a push connection failed: %s", error)
+        return AGAIN
     except Exception as error:
         _log.error("a push connection failed", exc_info=error)
         return FAILED
@@ -197,7 +203,7 @@ async def quietly(last: Awaitable[None]) -> None:
     """Do a last thing for a connection that may have gone already."""
     try:
         await last
-    except (TimeoutError, OSError, RuntimeError, WebSocketDisconnect):
+    except GONE:
         return
 
 

@@ -42,7 +42,7 @@ def refused(folder, capsys):
         (["--config", "mcp.toml"], "mcp.toml: mcp: 'yes' is not a truth value"),
         (["--batch-size", "4"], "--linger: is 0"),
         (["--outbound-policy", "drop"], "--outbound-policy: unknown choice 'drop'"),
-        (["--secret-file", "none"], "--secret-file: 'none' cannot be read: No such file"),
+        (["--secret-file", "none"], "--secret-file: 'none' does not exist"),
         (["--secret-file", "short"], "--secret-file: is too short"),
         (["--stage-times", "x.txt"], "--stage-times: 'x.txt' is of no known kind"),
         (["--stage-times", "none/x.csv"], "--stage-times: 'none' cannot be written"),

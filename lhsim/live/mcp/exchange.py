@@ -8,7 +8,6 @@ is handed the oldest open question, until that has ended; so no question is lost
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +15,10 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from lhsim.live.elicitations import Action, Elicitation, Elicitations, validate
+from lhsim.live.elicitations import Action, Elicitation, Elicitations
+from lhsim.live.forms import validate
 from lhsim.live.refusals import Refusal
 
-LONGEST_CONTENT = 100_000  # characters of JSON; a client takes an event of a megabyte at most
 TRIES = 3  # answers that break the form; then nobody is asked any more
 
 
@@ -144,7 +143,7 @@ class Exchange:
         asked = self.elicitations.find(agent, identity, nonce)
         question = self._open[identity]
         if action == "accept":
-            problem = _too_long(content) or validate(asked.schema, content)
+            problem = validate(asked.schema, content)
             if problem is not None:
                 self.spoil(question)
                 raise Refusal(422, problem)
@@ -190,12 +189,6 @@ class Exchange:
         waiting.pop(question.asked.id, None)
         if not waiting:
             self._waiting.pop(target, None)
-
-
-def _too_long(content: object) -> str | None:
-    if len(json.dumps(content)) > LONGEST_CONTENT:
-        return f"content is longer than {LONGEST_CONTENT} characters"
-    return None
 
 
 def _stopping() -> Refusal:

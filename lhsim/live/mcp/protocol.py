@@ -8,4 +8,3 @@ from typing import Literal
 Era = Literal["legacy", "modern"]
 MODES: Mapping[Era, str] = {"legacy": "legacy", "modern": "2026-07-28"}  # as the SDK has them
 ASKS = ": "  # between who asks and the question: the protocol has no other place for the former
-LONGEST_MESSAGE = 10_000  # characters of a question

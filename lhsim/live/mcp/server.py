@@ -11,11 +11,14 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import PARSE_ERROR
 from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from lhsim.live.bodies import parse
 from lhsim.live.elicitations import Elicitations
-from lhsim.live.endpoints import read_body, refused
+from lhsim.live.endpoints import BodyReader, answer, refused
 from lhsim.live.mcp.exchange import Exchange
 from lhsim.live.mcp.tools import Tools
 from lhsim.live.monitor import Monitor
@@ -38,6 +41,8 @@ class McpServer:
         Raises a `Refusal` when an agent sends too much.
     monitor
         Counts what is handed over.
+    reader
+        Reads the bodies of requests.
     """
 
     def __init__(
@@ -46,10 +51,12 @@ class McpServer:
         authenticate: Callable[[HTTPConnection], str],
         take_token: Callable[[str], None],
         monitor: Monitor,
+        reader: BodyReader,
     ) -> None:
         self._settings = settings
         self._authenticate = authenticate
         self._monitor = monitor
+        self._reader = reader
         self._exchange = Exchange(settings.elicitations, self._handed)
         tools = Tools(settings, self._exchange, take_token)
         server: Server[Any] = Server(
@@ -61,6 +68,7 @@ class McpServer:
         self._sessions = StreamableHTTPSessionManager(
             server,
             max_request_body_size=settings.max_body,
+            max_sessions=settings.connections,
             security_settings=_security(settings),
         )
 
@@ -83,9 +91,11 @@ class McpServer:
         try:
             agent = self._authenticate(request)
             # Read here, for the SDK would wait for ever for a body that does not come.
-            body = await read_body(request, self._settings.max_body, self._settings.patience)
+            body = await self._reader.read(request)
+            if body or request.method == "POST":
+                parse(body)  # what the rest of the bridge would not take is not for the SDK either
         except Refusal as refusal:
-            await refused(refusal)(scope, receive, send)
+            await _refused(refusal)(scope, receive, send)
             return
         # By this the SDK knows whose a session is, too, and lets nobody else in.
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=agent, scopes=[]))
@@ -96,6 +106,14 @@ class McpServer:
     def _handed(self, waited: float) -> None:
         self._monitor.latency.labels("mcp").observe(1e3 * waited)
         self._monitor.deliveries.labels("mcp").inc()
+
+
+def _refused(refusal: Refusal) -> Response:
+    """Return the answer that a refusal is; for a message that is none, as JSON-RPC has it."""
+    if refusal.status != 400:
+        return refused(refusal)
+    error = {"code": PARSE_ERROR, "message": refusal.problem}
+    return answer({"jsonrpc": "2.0", "id": None, "error": error}, refusal.status)
 
 
 class _Response:

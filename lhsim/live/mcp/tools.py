@@ -7,7 +7,6 @@ nowhere else. Up to 2025-11-25 it is a request of the server on the stream of th
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,9 +33,9 @@ from pydantic import ValidationError
 from lhsim.live import bodies
 from lhsim.live.limits import Places
 from lhsim.live.mcp.exchange import Exchange, Listener, Question
-from lhsim.live.mcp.protocol import ASKS, LONGEST_MESSAGE
+from lhsim.live.mcp.protocol import ASKS
 from lhsim.live.refusals import Refusal
-from lhsim.live.settings import LONGEST_WAIT, BridgeSettings
+from lhsim.live.settings import LONGEST_MESSAGE, LONGEST_WAIT, BridgeSettings
 
 ROUNDS = 8  # answers that one call takes in the modern era; the SDK's client allows 10
 SHORTEST_TIMEOUT = 0.001  # [s]
@@ -126,9 +125,7 @@ class Tools:
         self._take_token(agent)
         bodies.fields(arguments, "target", "message", "schema", "timeout_seconds")
         target = bodies.agent_id(arguments.get("target"), "target")
-        message = arguments.get("message")
-        if not isinstance(message, str) or not 0 < len(message) <= LONGEST_MESSAGE:
-            raise Refusal(400, f"message is no text of 1-{LONGEST_MESSAGE} characters")
+        message = bodies.text(arguments, "message", most=LONGEST_MESSAGE)
         timeout = bodies.number(
             arguments.get("timeout_seconds"),
             "timeout_seconds",
@@ -222,7 +219,7 @@ class Tools:
 
 def done(content: dict[str, Any]) -> CallToolResult:
     """Return a result, as data and as text."""
-    text = TextContent(text=json.dumps(content, separators=(",", ":")))
+    text = TextContent(text=bodies.dump(content))
     return CallToolResult(content=[text], structured_content=content)
 
 

@@ -89,6 +89,9 @@ class Broken:
     def read(self, target, since, limit):
         raise RuntimeError("broken")
 
+    def end_by(self, moment):
+        pass
+
     def close(self):
         pass
 
