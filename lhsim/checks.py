@@ -4,8 +4,8 @@ Each raises `InputError` with the name of the field as its key; `lhsim.parameter
 and the file in front. All of them refuse NaN and infinities, and let None pass, which an optional
 field uses for "not there".
 
-No number is above `MOST`, or a whole one beyond 64 bits: what a model makes of several of them,
-such as messages of a rate, a time and a number of agents, then stays a finite number.
+No number is above `MOST`: what a model makes of several of them, such as messages of a rate, a time
+and a number of agents, then stays a finite number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lhsim.errors import InputError, unknown_name
 
 ROUNDING = 1e-9  # of a sum of parts
 MOST = 1e18  # of any quantity; as seconds, more than the age of the universe
-MOST_WHOLE = 2**63 - 1
+MOST_WHOLE = 10**300  # of what is counted, which becomes a float wherever it meets one
 
 Validator = Callable[[Any, Any, Any], None]
 
@@ -53,6 +53,10 @@ def _with_limits(check: Validator, **limits: float) -> Validator:
 
 positive = _numeric("a number > 0", lambda value: value > 0, exclusiveMinimum=0)
 non_negative = _numeric("a number >= 0", lambda value: value >= 0, minimum=0)
+# A rate, of which the time between two events is no longer than any other time.
+rate = _numeric(
+    f"a number > 0, at least {1 / MOST:g}", lambda value: value >= 1 / MOST, exclusiveMinimum=0
+)
 finite = _numeric("a finite number", lambda _value: True)
 
 
