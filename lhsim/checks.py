@@ -7,8 +7,8 @@ by an `InputError` with the name of the argument or field as its key and what is
 `lhsim.parameters` puts the path and the file in front. NaN and infinities are refused everywhere.
 Validators let None pass where a field is declared optional: there it means "not there".
 
-No number is above `MOST`, or a whole one beyond 64 bits: what a model makes of several of them,
-such as messages of a rate, a time and a number of agents, then stays a finite number.
+No number is above `MOST`: what a model makes of several of them, such as messages of a rate, a time
+and a number of agents, then stays a finite number.
 """
 
 from __future__ import annotations
@@ -316,6 +316,10 @@ def _with_limits(check: Validator, **limits: float) -> Validator:
 
 positive = _numeric("a number > 0", lambda value: value > 0, exclusiveMinimum=0)
 non_negative = _numeric("a number >= 0", lambda value: value >= 0, minimum=0)
+# A rate, of which the time between two events is no longer than any other time.
+rate = _numeric(
+    f"a number > 0, at least {1 / MOST:g}", lambda value: value >= 1 / MOST, exclusiveMinimum=0
+)
 finite = _numeric("a finite number", lambda _value: True)
 
 

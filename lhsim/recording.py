@@ -24,7 +24,7 @@ from attrs import Factory, field, frozen
 
 from lhsim import parameters
 from lhsim._files import expanded
-from lhsim.checks import non_negative, one_of, positive, whole
+from lhsim.checks import non_negative, one_of, positive, whole, within
 from lhsim.errors import InputError
 from lhsim.metrics.alerts import (
     Alert,
@@ -57,6 +57,7 @@ MESSAGE_COLUMNS = (
 # acknowledged by a store, but by the answer to it.
 ENDS = {"store": "acknowledged_s", "latency": "delivered_s"}
 ENDS_OF_QUESTIONS = {"latency": "delivered_s", "answer": "acknowledged_s"}
+LONGEST = 86400.0 * 366  # that a part of a live run may last [s]
 QUANTILES = (0.5, 0.95, 0.99)  # of these times
 # The rates that are made of columns of counters.parquet.
 RATES = {"cpu": "cpu_s", "polls": "polls", "wasted_polls": "wasted_polls"}
@@ -67,12 +68,11 @@ class Machine:
     """Where a run was made, and what that machine did to it."""
 
     host: str = ""  # processors, system, versions
-    stalls_per_s: float | None = None  # of more than 1 ms, by a spin probe [1/s]
+    stalls_per_s: float | None = field(default=None, validator=non_negative)  # of more than 1 ms, by a spin probe [1/s]
     stall_lengths: tuple[Seconds, ...] = ()  # that the probe saw [s]
     stolen: float | None = None  # part of the processors' time that the host took
-    pace: Seconds | None = (
-        None  # of the server's core at its best: a piece of work took so long [s]
-    )
+    # Of the server's core at its best: a piece of work took so long [s]
+    pace: Seconds | None = field(default=None, validator=positive)
     slowdowns: tuple[Slowdown, ...] = ()  # of that core in the run
     lag_p50: float | None = None  # of the driver: sent less intended [s]
     lag_p99: float | None = None  # [s]
@@ -86,9 +86,9 @@ class Manifest:
     agents: int = field(validator=whole(1))
     workload: Workload
     seed: int
-    warmup: Seconds = field(validator=non_negative)  # nothing counts before [s]
-    duration: Seconds = field(validator=positive)  # of the window after it [s]
-    drain: Seconds = field(default=5.0, validator=non_negative)  # messages still arrive [s]
+    warmup: Seconds = field(validator=within(0, LONGEST))  # nothing counts before [s]
+    duration: Seconds = field(validator=[positive, within(0, LONGEST)])  # of the window after it [s]
+    drain: Seconds = field(default=5.0, validator=within(0, LONGEST))  # messages still arrive [s]
     started: str = ""  # date and time
     server: dict[str, float] = Factory(dict)  # what the server says of its settings
     options: dict[str, str] = Factory(dict)  # of the driver

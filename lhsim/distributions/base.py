@@ -18,6 +18,7 @@ from lhsim.errors import InputError, shown
 from lhsim.units import SECOND, Seconds, format_duration
 
 _LONGEST_LIST = 6  # numbers that are written out
+_LONGEST_DRAW = 1e100  # sums and squares of such are finite [s]
 _DEEPEST = 50  # distributions in one another
 
 
@@ -133,8 +134,8 @@ class Distribution(abc.ABC):
             self._check_draws(self.quantile([0.0, 0.5, LAST_LEVEL]))
 
     def _check_draws(self, durations: FloatArray) -> None:
-        if not (durations <= checks.MOST).all():  # nor NaN
-            allowed = f"a distribution whose draws are at most {checks.MOST:g} s"
+        if not (durations <= _LONGEST_DRAW).all():  # nor NaN
+            allowed = f"a distribution whose draws are at most {_LONGEST_DRAW:g} s"
             raise InputError(f"{self} has no finite table", allowed=allowed)
 
     def __str__(self) -> str:

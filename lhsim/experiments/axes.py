@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from attrs import evolve, field, frozen
 
-from lhsim.checks import whole
+from lhsim.checks import is_manageable, whole, within
 from lhsim.errors import InputError
 from lhsim.units import BYTE, PER_SECOND, SECOND, Typed, Unit, typed
 
@@ -35,6 +35,7 @@ AGENTS = "agents"  # the axis that is no parameter of a system
 RANGES = '"lin 0..1 x 5", "log 10..1e6 x 3 per decade", or a list'
 SPANS = '"lin 0..1", "log 1 ms..1 s", or a list'
 MOST_POINTS = 1_000_000
+MOST_DIGITS = 12
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(
@@ -86,7 +87,10 @@ class Range:
         """Return the value at a place in [0, 1)."""
         if self.scale == "lin":
             return self._exactly(self.low + u * (self.high - self.low))
-        return self._exactly(self.low * (self.high / self.low) ** u)
+        ratio = self.high / self.low
+        if not math.isfinite(ratio):
+            return self._exactly(self.low * math.exp(u * (math.log(self.high) - math.log(self.low))))
+        return self._exactly(self.low * ratio**u)
 
     def rounded(self) -> Range:
         """Return the range in whole numbers."""
@@ -152,7 +156,7 @@ def _is_zero(number: str, symbol: str) -> bool:
 
 
 def _check_ends(scale: str, low: float, high: float, text: str) -> None:
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if not (is_manageable(low) and is_manageable(high) and low < high):
         raise InputError(f"{text!r} has no extent", allowed="a range from a number to a larger one")
     if scale == "log" and low <= 0:
         raise InputError(f"{text!r} begins at {low:g}", allowed="a logarithmic range from > 0")
@@ -161,14 +165,19 @@ def _check_ends(scale: str, low: float, high: float, text: str) -> None:
 def _count(match: re.Match[str], scale: str, low: float, high: float) -> int | None:
     if match["count"] is None:
         return None
-    count = int(match["count"])
+    count = int(match["count"][:MOST_DIGITS])  # more of them are too many in any case
     if match["decade"]:
         if scale == "lin":
             raise InputError("decades are those of a logarithmic range", allowed=RANGES)
-        count = math.ceil(round(count * math.log10(high / low), 9)) + 1
+        count = math.ceil(round(count * _decades(low, high), 9)) + 1
     if not 2 <= count <= MOST_POINTS:
         raise InputError(f"{count} values are no range", allowed=f"from 2 to {MOST_POINTS:,}")
     return count
+
+
+def _decades(low: float, high: float) -> float:
+    ratio = high / low
+    return math.log10(ratio) if math.isfinite(ratio) else math.log10(high) - math.log10(low)
 
 
 class Design(abc.ABC):
@@ -231,11 +240,14 @@ class Zip(Design):
         return [dict(zip(axes, point, strict=True)) for point in zip(*values.values(), strict=True)]
 
 
+_many = [whole(1), within(1, MOST_POINTS)]
+
+
 @frozen(slots=False)
 class Sampled(Design, abc.ABC):
     """So many points, spread over the whole space."""
 
-    points: int = field(validator=whole(1))
+    points: int = field(validator=_many)
 
     @abc.abstractmethod
     def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
@@ -280,7 +292,7 @@ class Sobol(Sampled):
 
     name: ClassVar[str] = "sobol"
 
-    points: int = field(validator=[whole(1), _power_of_two])
+    points: int = field(validator=[_many, _power_of_two])
 
     def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
         """Return points of the unit cube, of shape (points, dimensions)."""

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, field, fields, frozen
 
-from lhsim._files import each_key_once
+from lhsim._files import each_key_once, read_text
 from lhsim.errors import InputError
 from lhsim.experiments.output import write_files
 
 FILE = "finding.json"
+DEEPEST = 8  # tables, rows, intervals: lists and objects in one another
 STATES = ("done", "failed", "interrupted")
 
 Row = Mapping[str, Any]  # plain values: text, numbers, true, false, null, and lists of these
@@ -116,14 +118,37 @@ class Finding:
         """
         path = folder / FILE
         try:
-            text = path.read_text(encoding="utf-8")
-            return _finding(cls, json.loads(text, object_pairs_hook=each_key_once))
-        except OSError as error:
-            problem = f"cannot be read: {error.strerror}"
-            raise InputError(problem, source=str(path)) from None
-        except (ValueError, TypeError, KeyError) as error:
-            allowed = "what an experiment of lhsim has written"
-            raise InputError(f"is no finding: {error}", source=str(path), allowed=allowed) from None
+            text = read_text(path)
+        except InputError as error:
+            raise InputError(f"cannot be read: it {error.problem}", source=str(path)) from None
+        try:
+            content = json.loads(text, object_pairs_hook=each_key_once)
+            _check_plain(content, DEEPEST)
+            return _finding(cls, content)
+        except RecursionError:
+            reason = "it is nested too deeply"
+        except KeyError as error:
+            reason = f"it has no {error}"
+        except (ValueError, TypeError) as error:
+            reason = str(error)
+        allowed = "what an experiment of lhsim has written"
+        raise InputError(f"is no finding: {reason}", source=str(path), allowed=allowed)
+
+
+def _check_plain(value: object, levels: int) -> None:
+    """Raise ValueError for a text, a number or a depth that no page can show."""
+    if isinstance(value, str):
+        value.encode("utf-8")  # JSON has halves of characters, UTF-8 does not
+    elif isinstance(value, int) and not -sys.float_info.max <= value <= sys.float_info.max:
+        raise ValueError("a number is out of range")
+    elif isinstance(value, list | dict) and not levels:
+        raise RecursionError
+    elif isinstance(value, dict):
+        for item in (*value, *value.values()):
+            _check_plain(item, levels - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_plain(item, levels - 1)
 
 
 def _finding(kind: type[Finding], content: Mapping[str, Any]) -> Finding:

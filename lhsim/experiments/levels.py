@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from lhsim.checks import MOST
 from lhsim.errors import InputError
 from lhsim.execution import Cell, engine_of
 from lhsim.planning.horizons import Horizon, cells, seeds
@@ -51,9 +52,14 @@ def model_events(cell: Cell) -> int:
     messages = rate * cell.duration
     polling = cell.system.polling
     if polling is None:
-        return round(2 * messages)
+        return _whole(2 * messages)
     sleeps = cell.agents * cell.duration / polling.interval + messages * polling.wake_on_write
-    return round(3 * messages + 2 * sleeps)
+    return _whole(3 * messages + 2 * sleeps)
+
+
+def _whole(events: float) -> int:
+    """Return a bound as a whole number; beyond `MOST` it is more than any limit, and infinite soon."""
+    return round(min(events, MOST))
 
 
 def work(cell: Cell) -> int:

@@ -20,6 +20,7 @@ from lhsim import _resources, parameters
 from lhsim.analysis.knee import Knee
 from lhsim.analysis.levels import Pooled, level_of, level_rows, metric_rows
 from lhsim.analysis.stopping import Precision, Verdict
+from lhsim.checks import is_manageable
 from lhsim.errors import InputError, unknown_name
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
@@ -275,8 +276,8 @@ def _place(setup: Setup, number: int, point: Point, axes: Mapping[str, Axis]) ->
 
 
 def _count(value: object, name: str) -> int:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not float(value).is_integer():  # type: ignore[arg-type]
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (numeric and is_manageable(value) and value == int(value)):  # type: ignore[arg-type, call-overload]
         problem, allowed = f"{value!r} is no number of agents", "whole numbers >= 1"
         raise InputError(problem, source=name, key='axes."agents"', allowed=allowed)
     return int(value)  # type: ignore[call-overload, no-any-return]

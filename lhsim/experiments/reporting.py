@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, get_args
 import attrs
 
 from lhsim import parameters
+from lhsim._files import expanded, read_text
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.experiments.finding import FILE, Described, Finding
@@ -43,10 +43,11 @@ def write_report(folder: Path, file: Path | None = None) -> Path:
     InputError
         When there is no finding, one cannot be used, or the file cannot be written.
     """
+    folder = expanded(folder)
     homes = _homes(folder)
     prefixes = (f"p{number}-" for number in count())
     page = report_page([_section(home, prefixes) for home in homes])
-    target = file if file is not None else folder / DEFAULT
+    target = expanded(file) if file is not None else folder / DEFAULT
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         replace(target, lambda path: path.write_text(page, encoding="utf-8"))
@@ -60,8 +61,11 @@ def _homes(folder: Path) -> list[Path]:
     if not folder.is_dir():
         allowed = "a folder with what experiments found"
         raise InputError("is no folder", source=str(folder), allowed=allowed)
-    found = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    homes = [path for path in found if (path / FILE).is_file()]
+    try:
+        found = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+        homes = [path for path in found if (path / FILE).exists()]
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", source=str(folder)) from None
     if not homes:
         allowed = f"a folder of experiments, each with its {FILE}"
         raise InputError("holds no finding", source=str(folder), allowed=allowed)
@@ -76,10 +80,7 @@ def _section(home: Path, prefixes: Iterator[str]) -> Section:
         # A name, and no path: nothing outside of the folder gets into the page.
         path = home / Path(figure.file).name
         try:
-            drawing = inlined(path.read_text(encoding="utf-8"), next(prefixes), figure.alt)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "is no text"
-            raise InputError(f"cannot be read: {reason}", source=str(path)) from None
+            drawing = inlined(read_text(path), next(prefixes), figure.alt)
         except InputError as error:
             raise InputError(error.problem, source=str(path), allowed=error.allowed) from None
         plots.append(Plot(drawing, figure.caption))
@@ -92,6 +93,7 @@ def _check(finding: Finding, path: Path) -> None:
     texts = [getattr(finding, key) for key in TEXTS]
     texts += [text for table in finding.tables for one in table.columns for text in (
         one.key, one.title, one.unit)]  # fmt: skip
+    texts += [text for table in finding.tables for text in (table.name, table.title)]
     texts += [text for one in finding.figures for text in (one.file, one.caption, one.alt)]
     texts += [text for one in finding.systems for text in (one.name, one.architecture, one.toml)]
     rows = [*finding.claims, *finding.alerts, *(row for one in finding.tables for row in one.rows)]
@@ -100,6 +102,7 @@ def _check(finding: Finding, path: Path) -> None:
         and all(isinstance(row, dict) for row in rows)
         and all(isinstance(claim.get("verdict"), str) for claim in finding.claims)
         and isinstance(finding.seconds, int | float)
+        and math.isfinite(finding.seconds)
     )
     if not fits:
         allowed = "what an experiment of lhsim has written"
@@ -110,9 +113,10 @@ def _check(finding: Finding, path: Path) -> None:
 def system_view(described: Described) -> SystemView:
     """Return a system with its parameters one by one, as far as this lhsim knows such a file."""
     try:
-        data = tomllib.loads(described.toml)
-        system = parameters.structure(data, System, source=described.name)
-    except (ValueError, RecursionError) as error:  # an InputError is a ValueError
+        data = parameters.parse_toml(described.toml, source=described.name)
+        # A report is of data: a class of the user's own would be imported, and so run.
+        system = parameters.structure(data, System, source=described.name, own_classes=False)
+    except InputError as error:
         note = f"This lhsim cannot read the file: {error}"
         return SystemView(described.name, described.architecture, note, (), (), toml=described.toml)
     return SystemView(

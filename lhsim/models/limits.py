@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from lhsim.checks import positive, whole
+from lhsim.checks import rate, whole
 from lhsim.rules import take_token
 from lhsim.units import PerSecond
 
@@ -20,7 +20,7 @@ class RateLimit:
     By the time t a bucket has given floor(burst + rate t) tokens at most.
     """
 
-    rate: PerSecond = field(validator=positive)  # tokens that a bucket gets [1/s]
+    rate: PerSecond = field(validator=rate)  # tokens that a bucket gets [1/s]
     burst: int = field(validator=whole(1))  # tokens that it holds at most, and at first
 
 

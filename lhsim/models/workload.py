@@ -13,7 +13,7 @@ import numpy as np
 from attrs import Factory, field, frozen
 from numpy.typing import NDArray
 
-from lhsim.checks import at_least, non_negative, one_of, positive, whole, within
+from lhsim.checks import at_least, non_negative, one_of, positive, rate, whole, within
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
 from lhsim.errors import InputError
 from lhsim.rules import RAMP, RANDOM, TOGETHER, other_agent, rate_schedule
@@ -93,7 +93,7 @@ class Poisson(OpenTraffic):
 
     name: ClassVar[str] = "poisson"
 
-    rate: PerSecond = field(default=0.1, validator=positive)  # messages of an agent [1/s]
+    rate: PerSecond = field(default=0.1, validator=rate)  # messages of an agent [1/s]
 
     @property
     def rate_per_agent(self) -> float:
@@ -117,7 +117,7 @@ class Periodic(OpenTraffic):
 
     name: ClassVar[str] = "periodic"
 
-    rate: PerSecond = field(default=0.1, validator=positive)  # messages of an agent [1/s]
+    rate: PerSecond = field(default=0.1, validator=rate)  # messages of an agent [1/s]
     jitter: float = field(default=0.0, validator=within(0, 1))  # half-width, as a part of the gap
 
     @property
@@ -134,9 +134,8 @@ class Periodic(OpenTraffic):
     def gap(self) -> Distribution:
         """The period, jittered [s]."""
         period = 1 / self.rate
-        if self.jitter == 0:
-            return Deterministic(period)
-        return Uniform(period * (1 - self.jitter), period * (1 + self.jitter))
+        low, high = period * (1 - self.jitter), period * (1 + self.jitter)
+        return Uniform(low, high) if low < high else Deterministic(period)
 
 
 @frozen

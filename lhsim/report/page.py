@@ -153,7 +153,9 @@ def _verdicts(sections: Sequence[Section]) -> list[tuple[str, int]]:
 def _order(title: str) -> list[tuple[int, int, str]]:
     """Return by what titles are sorted: E2 stands before E10."""
     parts = re.split(r"(\d+)", title)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in parts]
+    # The texts between the numbers stand at even places; int refuses thousands of digits.
+    return [(0, int(part[:18]), "") if i % 2 else (1, 0, part.lower()) for i, part in
+            enumerate(parts)]  # fmt: skip
 
 
 def _source(environment: Environment, name: str) -> str:

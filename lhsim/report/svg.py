@@ -67,7 +67,10 @@ def inlined(text: str, prefix: str, label: str) -> Markup:
         raise InputError(f"is no SVG: {error}", allowed="an SVG") from None
     if _local(root.tag) != "svg":
         raise InputError(f"is no SVG: its root is {_local(root.tag)!r}", allowed="an SVG")
-    inside = Markup().join(_element(child, prefix) for child in root)
+    try:
+        inside = Markup().join(_element(child, prefix) for child in root)
+    except RecursionError:
+        raise InputError("is nested too deeply", allowed="an SVG") from None
     box = root.get("viewBox") or f"0 0 {_number(root.get('width'))} {_number(root.get('height'))}"
     return Markup('<svg role="img" aria-label="{}" viewBox="{}" style="{}">{}</svg>').format(
         label, box, ROOT_STYLE, inside

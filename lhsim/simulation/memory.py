@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lhsim._machine import free_memory, size
+from lhsim.distributions.table import PROBABILITIES
 from lhsim.errors import InputError
 from lhsim.models.workload import Closed
+from lhsim.units import format_duration
 
 if TYPE_CHECKING:
+    from lhsim.distributions import Distribution
     from lhsim.models.system import System
 
 # What an engine takes [B]; `benchmarks/one_run.py` prints the peak of a run.
@@ -17,17 +22,25 @@ PER_MESSAGE = {"simpy": 2_000, "compiled": 180}  # on its way
 PER_LOOP = {"simpy": 2_000, "compiled": 64}
 PER_EVENT = {"simpy": 32, "compiled": 24}  # that the store keeps, where it forgets them by age
 PER_SPELL = 48  # in which a host stalls or is slow: all are drawn before the run
+MOST_SPELLS = 10_000_000  # some seconds of drawing
 PER_RECORD = {"simpy": 500, "compiled": 120}  # of a message, with `keep_messages`
 
 
 def check(system: System, agents: int, duration: float, engine: str, *, keep: bool) -> None:
-    """Refuse a run that would not fit in the memory that is free now.
+    """Refuse a run that would not fit in the memory that is free now, or would never begin.
 
     Raises
     ------
     InputError
         With the estimate and the limit.
     """
+    spells = _spells(system, duration)
+    if spells > MOST_SPELLS:
+        raise InputError(
+            f"the host would stall or be slow {spells:,.3g} times in {format_duration(duration)}",
+            key="duration",
+            allowed=f"at most {MOST_SPELLS:,} times, all of which are drawn before the run",
+        )
     needed, free = estimate(system, agents, duration, engine, keep=keep), free_memory()
     if needed <= free:
         return
@@ -59,11 +72,29 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
     if system.polling is not None and system.polling.wake_on_write:
         on_their_way += agents  # their requests' alarms
     needed += PER_MESSAGE[engine] * on_their_way
-    for spells in (system.cpu.stalls, system.cpu.slowdowns):
-        if spells is not None:
-            needed += PER_SPELL * duration / (spells.gap.mean + spells.length.mean)
+    needed += PER_SPELL * _spells(system, duration)
     needed += PER_EVENT[engine] * _timed_events(system, kept / copies, duration)
     return needed + PER_RECORD[engine] * kept * keep
+
+
+def _spells(system: System, duration: float) -> float:
+    """Return how often a host stalls or is slow in a run."""
+    hosts = (system.cpu.stalls, system.cpu.slowdowns)
+    return sum(
+        duration / (_within(host.gap, duration) + _within(host.length, duration))
+        for host in hosts
+        if host is not None
+    )
+
+
+def _within(distribution: Distribution, duration: float) -> float:
+    """Return the mean of a time [s] of which no more counts than a run lasts.
+
+    A mean that rare, very long times make says nothing of how often the others come.
+    """
+    cells = distribution.table().cells
+    times = np.minimum(cells[:, 0] + cells[:, 1] / 2, duration)
+    return float(PROBABILITIES @ times)
 
 
 def _timed_events(system: System, written: float, duration: float) -> float:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lhsim.simulation import Result
 
 MB = 1e6
+MOST_SAMPLES = 100_000  # of the state, in a run
 HOUR = 3600.0  # [s]
 STEADY = 1.0  # MB/h, below which nobody would call it growth
 
@@ -49,7 +50,7 @@ def cases(asked: MemoryUnderLoad, setup: Setup, replications: int) -> list[Case]
             seeds,
             warmup=duration / 10,
             drain=min(5.0, duration / 10),
-            samples=max(10, round(duration / asked.every)),
+            samples=max(10, round(min(duration / asked.every, MOST_SAMPLES))),
         )
         for number in range(len(setup.systems))
         for variant in asked.variants
