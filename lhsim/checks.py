@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from numbers import Integral, Real
+from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lhsim.errors import InputError, shown, unknown_name
@@ -183,6 +184,14 @@ def array(values: object, key: str, allowed: str) -> NDArray[np.float64]:
     raise InputError(f"{shown(values)} has other than numbers", key=key, allowed=allowed)
 
 
+def column(values: object, key: str) -> NDArray[np.float64]:
+    """Return the numbers of a list of them, NaN for None; it refuses as `array` does."""
+    allowed = "a list of numbers"
+    if not is_several(values):
+        raise InputError(f"{shown(values)} is no list", key=key, allowed=allowed)
+    return array([math.nan if one is None else one for one in values], key, allowed).ravel()
+
+
 def positive_number(value: object, key: str) -> float:
     """Return a finite number > 0; it refuses as `number` does."""
     return number(value, key, "a number > 0", lambda one: one > 0)
@@ -252,6 +261,40 @@ def folder(value: object, key: str) -> None:
     """Refuse what is neither None nor a path."""
     if value is not None and not isinstance(value, str | os.PathLike):
         raise InputError(f"{shown(value)} is no path", key=key, allowed="a path, or None")
+
+
+def instance(value: object, key: str, kind: type[Any] | UnionType, allowed: str) -> None:
+    """Refuse what is no `kind`."""
+    if not isinstance(value, kind):
+        raise InputError(f"{shown(value)} is none", key=key, allowed=allowed)
+
+
+def instances(values: object, key: str, kind: type[Any], allowed: str) -> list[Any]:
+    """Return the items of an iterable, each of which is a `kind`; none at all are refused."""
+    found = items(values, key, allowed)
+    for one in found:
+        instance(one, key, kind, allowed)
+    return found
+
+
+def executor(value: object, key: str) -> None:
+    """Refuse what is neither None nor an executor of `concurrent.futures`."""
+    if value is not None and not callable(getattr(value, "submit", None)):
+        allowed = "an executor of concurrent.futures, or None"
+        raise InputError(f"{shown(value)} is no executor", key=key, allowed=allowed)
+
+
+def text(value: object, key: str) -> str:
+    """Return a text that is not empty.
+
+    Raises
+    ------
+    InputError
+        When it is none.
+    """
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{shown(value)} is not a text", key=key, allowed="a text")
+    return value
 
 
 def choice(value: object, key: str, choices: Iterable[str], kind: str = "choice") -> str:

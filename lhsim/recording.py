@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,7 @@ import pandas as pd
 from attrs import Factory, field, frozen
 
 from lhsim import parameters
+from lhsim._files import expanded
 from lhsim.checks import non_negative, one_of, positive, whole
 from lhsim.errors import InputError
 from lhsim.metrics.alerts import (
@@ -232,7 +234,7 @@ class Recording:
             found["cpu_utilization_percent"] = times, np.concatenate([busy[:1], busy])
         return found
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | PathLike[str]) -> None:
         """Write the run to a folder, which is made; the manifest comes last, and says it is whole.
 
         Raises
@@ -240,6 +242,7 @@ class Recording:
         InputError
             When a recording is there already, or the folder cannot be written.
         """
+        folder = expanded(folder)
         check_free(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -252,7 +255,7 @@ class Recording:
             raise InputError(f"cannot be written: {error.strerror}", source=str(folder)) from None
 
     @classmethod
-    def read(cls, folder: Path) -> Recording:
+    def read(cls, folder: str | PathLike[str]) -> Recording:
         """Return the run in a folder.
 
         Raises
@@ -260,6 +263,7 @@ class Recording:
         InputError
             When there is none, or a part of it is missing or damaged.
         """
+        folder = expanded(folder)
         if not (folder / MANIFEST).is_file():
             allowed = f"a folder of lhsim measure, with a {MANIFEST}"
             raise InputError("is no recording", source=str(folder), allowed=allowed)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import attrs
 import numpy as np
 from attrs import evolve
 
+from lhsim._files import expanded
 from lhsim.calibration.tables import numbers, read_table
 from lhsim.distributions import Distribution, Fit, fit
 from lhsim.errors import InputError, unknown_name
@@ -24,7 +25,7 @@ ELSEWHERE = ("store.query", "store.write", "network.up", "network.down")
 COMPONENTS = (*OF_THE_PROCESSOR, *ELSEWHERE)
 
 
-def read_components(path: Path) -> dict[str, Fit]:
+def read_components(path: str | PathLike[str]) -> dict[str, Fit]:
     """Return a distribution fitted to the samples of each component of a CSV or Parquet file.
 
     Raises
@@ -32,6 +33,7 @@ def read_components(path: Path) -> dict[str, Fit]:
     InputError
         When the file is no such table, a component is unknown, or its samples cannot be used.
     """
+    path = expanded(path)
     table = read_table(path, COLUMNS)
     seconds = numbers(path, table, "seconds")
     found = {}

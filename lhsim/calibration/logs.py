@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from lhsim._files import expanded
 from lhsim.calibration.levels import falls_behind
 from lhsim.calibration.tables import numbers, place, read_table
 from lhsim.errors import InputError
@@ -132,7 +134,7 @@ class Log:
         return Recording(manifest, messages[list(MESSAGE_COLUMNS)], pd.DataFrame({"time_s": []}))
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: str | PathLike[str]) -> Log:
     """Return the log in a CSV or Parquet file.
 
     Raises
@@ -140,6 +142,7 @@ def read_log(path: Path) -> Log:
     InputError
         When the file is no log, with its first mistake.
     """
+    path = expanded(path)
     table = read_table(path, COLUMNS)
     intended, sent, delivered = (
         np.asarray(numbers(path, table, column), float) for column in COLUMNS[:3]
