@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-9  # of a sum of parts
 MOST = 2**63 - 1  # of a whole number
+SHORTEST, LONGEST = 1e-12, 1e12  # of a simulated time that is asked for [s]
 MOST_JOBS = 10_000
 MOST_REPLICATIONS = 1_000_000  # of a level
 MOST_ITEMS = 100_000  # of an argument that is a list: an endless iterator ends here
@@ -128,9 +129,9 @@ def texts(values: object, key: str, allowed: str) -> tuple[str, ...]:
     """
     if isinstance(values, str):
         return (values,)
-    some = (
-        [] if isinstance(values, Collection) and len(values) == 0 else items(values, key, allowed)
-    )
+    if is_several(values) and isinstance(values, Collection) and not len(values):
+        return ()
+    some = items(values, key, allowed)
     for one in some:
         if not isinstance(one, str):
             raise InputError(f"{shown(one)} is not a text", key=key, allowed=allowed)
@@ -207,7 +208,7 @@ def level(value: object, key: str) -> float:
     return number(value, key, "a number from 0 to 1", lambda one: 0 <= one <= 1)
 
 
-def duration(value: object, key: str, *, least: float = math.nan) -> float:
+def duration(value: object, key: str, *, least: float = SHORTEST) -> float:
     """Return seconds, from a number of them or from a text with a unit such as ``"2 min"``.
 
     Parameters
@@ -217,15 +218,15 @@ def duration(value: object, key: str, *, least: float = math.nan) -> float:
     key
         Its name.
     least
-        What it is at least [s]; NaN: it has to be more than 0.
+        What it is at least [s].
 
     Raises
     ------
     InputError
         When it is neither, or out of range.
     """
-    bound = "> 0" if math.isnan(least) else f">= {least:g}"
-    allowed = f"a time {bound} s such as 60, '500ms' or '2 min'"
+    bound = "> 0 s" if least == SHORTEST else f">= {least:g} s"
+    allowed = f"a time {bound} and at most {LONGEST:g} s, such as 60, '500ms' or '2 min'"
     if isinstance(value, str):
         try:
             seconds = SECOND.parse(value)
@@ -233,7 +234,7 @@ def duration(value: object, key: str, *, least: float = math.nan) -> float:
             raise InputError(error.problem, key=key, allowed=allowed) from None
     else:
         seconds = float(number(value, key, allowed))
-    if not (seconds > 0 if math.isnan(least) else seconds >= least):
+    if not least <= seconds <= LONGEST:
         raise InputError(f"{shown(value)} is out of range", key=key, allowed=allowed)
     return seconds
 
@@ -255,6 +256,13 @@ def function(value: object, key: str) -> None:
     """Refuse what is neither None nor can be called."""
     if value is not None and not callable(value):
         raise InputError(f"{shown(value)} cannot be called", key=key, allowed="a function, or None")
+
+
+def axes(value: object, key: str) -> None:
+    """Refuse what is neither None nor axes of matplotlib."""
+    if value is not None and not callable(getattr(value, "get_figure", None)):
+        allowed = "axes of matplotlib, or None"
+        raise InputError(f"{shown(value)} is no axes", key=key, allowed=allowed)
 
 
 def folder(value: object, key: str) -> None:
@@ -362,12 +370,12 @@ def within(low: float, high: float) -> Validator:
     return _numeric(allowed, lambda value: low <= value <= high, minimum=low, maximum=high)
 
 
-def whole(least: int) -> Validator:
-    """Accept whole numbers from `least` on."""
+def whole(least: int, most: int = MOST) -> Validator:
+    """Accept whole numbers from `least` to `most`."""
 
     def check(instance: object, attribute: Any, value: Any) -> None:
         if value is not None or not _is_optional(attribute):
-            _keep(instance, attribute, value, whole_number(value, attribute.name, least))
+            _keep(instance, attribute, value, whole_number(value, attribute.name, least, most))
 
     return _with_limits(check, minimum=least)
 
@@ -380,7 +388,7 @@ def lasting(_instance: object, attribute: Any, value: Any) -> None:
 
 def shares(_instance: object, attribute: Any, value: Any) -> None:
     """Accept parts of a whole: numbers >= 0 whose sum is 1, or none at all."""
-    if isinstance(value, Collection) and not len(value):
+    if is_several(value) and isinstance(value, Collection) and not len(value):
         return
     if not is_several(value) or not all(map(_is_part, value)) or not _is_one(sum(value)):
         problem = f"{shown(value)} holds no parts of a whole"

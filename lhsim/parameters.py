@@ -58,6 +58,8 @@ from cattrs import Converter
 from cattrs.errors import StructureHandlerNotFoundError
 
 from lhsim import _own
+from lhsim._files import expanded
+from lhsim.checks import is_several
 from lhsim.errors import InputError, shown, unknown_name
 from lhsim.units import TypedWhole, Unit, typed
 
@@ -86,6 +88,7 @@ def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
     InputError
         When the file cannot be read or is not TOML, with the line and the column.
     """
+    path = expanded(path)
     source = str(path)
     try:
         return _parse_toml(Path(path).read_bytes().decode("utf-8"))
@@ -203,7 +206,7 @@ def each_once(settings: Settings, *, source: str) -> Settings:
     InputError
         For two of one key, and when a setting has not the form that `apply_settings` wants.
     """
-    if not isinstance(settings, str | Mapping) and isinstance(settings, Iterable):
+    if is_several(settings):
         settings = list(settings)
     paths = [path for path, _ in _pairs(settings, source)]
     twice = [path for path in paths if paths.count(path) > 1]
@@ -218,7 +221,7 @@ def _pairs(settings: object, source: str) -> list[tuple[str, object]]:
         return [(_path(key, source), _from_python(value)) for key, value in settings.items()]
     if isinstance(settings, str):
         return [_pair(settings, source)]
-    if not isinstance(settings, Iterable):
+    if not is_several(settings):
         raise InputError(f"{shown(settings)} is no setting", source=source, allowed=_SETTINGS)
     return [_pair(one, source) for one in settings]
 

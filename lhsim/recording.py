@@ -13,6 +13,7 @@ calibration and cross-check read them, and a simulated run can be made into one.
 from __future__ import annotations
 
 import math
+import os
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -264,7 +265,7 @@ class Recording:
             When there is none, or a part of it is missing or damaged.
         """
         folder = expanded(folder)
-        if not (folder / MANIFEST).is_file():
+        if not os.path.isfile(folder / MANIFEST):
             allowed = f"a folder of lhsim measure, with a {MANIFEST}"
             raise InputError("is no recording", source=str(folder), allowed=allowed)
         manifest = parameters.load(folder / MANIFEST, Manifest)

@@ -179,7 +179,9 @@ def von_neumann_ratio(values: ArrayLike) -> float:
     for a correlation r of neighbours. von Neumann (1941), Distribution of the ratio of the mean
     square successive difference to the variance, Ann. Math. Statist. 12, 367-395.
     """
-    x = array(values, "values", "numbers")
+    x = column(values, "values")
+    if not np.isfinite(x).all() or not len(x):
+        return math.nan
     spread = float(((x - x.mean()) ** 2).sum())
     return float((np.diff(x) ** 2).sum()) / spread if spread > 0 else math.nan
 
