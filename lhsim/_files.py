@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lhsim._machine import size
-from lhsim.errors import InputError
+from lhsim.errors import InputError, shown
 
 Named = str | PathLike[str]
 
@@ -31,6 +31,8 @@ def expanded(path: Named) -> Path:
     InputError
         When there is no such user, or no file system can have such a name.
     """
+    if not isinstance(path, str | PathLike):
+        raise InputError(f"{shown(path)} is no path", key="path", allowed="the name of a file")
     text = os.fspath(path)
     if "\0" in text:
         problem = "does not exist: no file has a NUL character in its name"

@@ -84,7 +84,7 @@ class _CacheFile(IndexDataCacheFile):
         if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
             _say_damaged(self._data_path(name))
             return None
-        return pickle.loads(content[DIGEST:])  # noqa: S301 - our own machine code
+        return pickle.loads(content[DIGEST:])
 
     def _save_data(self, name: str, data: Any) -> None:
         content = self._dump(data)

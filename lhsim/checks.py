@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from numbers import Integral, Real
+from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lhsim.errors import InputError, shown, unknown_name
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 ROUNDING = 1e-9  # of a sum of parts
 MOST = 1e18  # of any quantity; as seconds, more than the age of the universe
 MOST_WHOLE = 2**63 - 1
+SHORTEST, LONGEST = 1e-12, 1e12  # of a simulated time that is asked for [s]
 MOST_JOBS = 10_000
 MOST_REPLICATIONS = 1_000_000  # of a level
 MOST_ITEMS = 100_000  # of an argument that is a list: an endless iterator ends here
@@ -132,9 +134,9 @@ def texts(values: object, key: str, allowed: str) -> tuple[str, ...]:
     """
     if isinstance(values, str):
         return (values,)
-    some = (
-        [] if isinstance(values, Collection) and len(values) == 0 else items(values, key, allowed)
-    )
+    if is_several(values) and isinstance(values, Collection) and not len(values):
+        return ()
+    some = items(values, key, allowed)
     for one in some:
         if not isinstance(one, str):
             raise InputError(f"{shown(one)} is not a text", key=key, allowed=allowed)
@@ -189,6 +191,14 @@ def array(values: object, key: str, allowed: str) -> NDArray[np.float64]:
     raise InputError(f"{shown(values)} has other than numbers", key=key, allowed=allowed)
 
 
+def column(values: object, key: str) -> NDArray[np.float64]:
+    """Return the numbers of a list of them, NaN for None; it refuses as `array` does."""
+    allowed = "a list of numbers"
+    if not is_several(values):
+        raise InputError(f"{shown(values)} is no list", key=key, allowed=allowed)
+    return array([math.nan if one is None else one for one in values], key, allowed).ravel()
+
+
 def positive_number(value: object, key: str) -> float:
     """Return a finite number > 0; it refuses as `number` does."""
     return number(value, key, "a number > 0", lambda one: one > 0)
@@ -204,7 +214,7 @@ def level(value: object, key: str) -> float:
     return number(value, key, "a number from 0 to 1", lambda one: 0 <= one <= 1)
 
 
-def duration(value: object, key: str, *, least: float = math.nan) -> float:
+def duration(value: object, key: str, *, least: float = SHORTEST) -> float:
     """Return seconds, from a number of them or from a text with a unit such as ``"2 min"``.
 
     Parameters
@@ -214,15 +224,15 @@ def duration(value: object, key: str, *, least: float = math.nan) -> float:
     key
         Its name.
     least
-        What it is at least [s]; NaN: it has to be more than 0.
+        What it is at least [s].
 
     Raises
     ------
     InputError
         When it is neither, or out of range.
     """
-    bound = "> 0" if math.isnan(least) else f">= {least:g}"
-    allowed = f"a time {bound} s such as 60, '500ms' or '2 min'"
+    bound = "> 0 s" if least == SHORTEST else f">= {least:g} s"
+    allowed = f"a time {bound} and at most {LONGEST:g} s, such as 60, '500ms' or '2 min'"
     if isinstance(value, str):
         try:
             seconds = SECOND.parse(value)
@@ -230,7 +240,7 @@ def duration(value: object, key: str, *, least: float = math.nan) -> float:
             raise InputError(error.problem, key=key, allowed=allowed) from None
     else:
         seconds = float(number(value, key, allowed))
-    if not (seconds > 0 if math.isnan(least) else seconds >= least):
+    if not least <= seconds <= LONGEST:
         raise InputError(f"{shown(value)} is out of range", key=key, allowed=allowed)
     return seconds
 
@@ -254,10 +264,51 @@ def function(value: object, key: str) -> None:
         raise InputError(f"{shown(value)} cannot be called", key=key, allowed="a function, or None")
 
 
+def axes(value: object, key: str) -> None:
+    """Refuse what is neither None nor axes of matplotlib."""
+    if value is not None and not callable(getattr(value, "get_figure", None)):
+        allowed = "axes of matplotlib, or None"
+        raise InputError(f"{shown(value)} is no axes", key=key, allowed=allowed)
+
+
 def folder(value: object, key: str) -> None:
     """Refuse what is neither None nor a path."""
     if value is not None and not isinstance(value, str | os.PathLike):
         raise InputError(f"{shown(value)} is no path", key=key, allowed="a path, or None")
+
+
+def instance(value: object, key: str, kind: type[Any] | UnionType, allowed: str) -> None:
+    """Refuse what is no `kind`."""
+    if not isinstance(value, kind):
+        raise InputError(f"{shown(value)} is none", key=key, allowed=allowed)
+
+
+def instances(values: object, key: str, kind: type[Any], allowed: str) -> list[Any]:
+    """Return the items of an iterable, each of which is a `kind`; none at all are refused."""
+    found = items(values, key, allowed)
+    for one in found:
+        instance(one, key, kind, allowed)
+    return found
+
+
+def executor(value: object, key: str) -> None:
+    """Refuse what is neither None nor an executor of `concurrent.futures`."""
+    if value is not None and not callable(getattr(value, "submit", None)):
+        allowed = "an executor of concurrent.futures, or None"
+        raise InputError(f"{shown(value)} is no executor", key=key, allowed=allowed)
+
+
+def text(value: object, key: str) -> str:
+    """Return a text that is not empty.
+
+    Raises
+    ------
+    InputError
+        When it is none.
+    """
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{shown(value)} is not a text", key=key, allowed="a text")
+    return value
 
 
 def choice(value: object, key: str, choices: Iterable[str], kind: str = "choice") -> str:
@@ -352,7 +403,7 @@ def lasting(_instance: object, attribute: Any, value: Any) -> None:
 
 def shares(_instance: object, attribute: Any, value: Any) -> None:
     """Accept parts of a whole: numbers >= 0 whose sum is 1, or none at all."""
-    if isinstance(value, Collection) and not len(value):
+    if is_several(value) and isinstance(value, Collection) and not len(value):
         return
     if not is_several(value) or not all(map(_is_part, value)) or not _is_one(sum(value)):
         problem = f"{shown(value)} holds no parts of a whole"

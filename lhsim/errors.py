@@ -109,8 +109,8 @@ def unknown_name(
 ) -> InputError:
     """Return the error for a `name` that is none of the `known` ones, with the nearest of them."""
     choices = sorted(known)
-    nearest = difflib.get_close_matches(name, choices, n=1)
+    nearest = difflib.get_close_matches(name[:LONGEST_VALUE], choices, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     return InputError(
-        f"unknown {kind} {name!r}{hint}", source=source, key=key, allowed=", ".join(choices)
+        f"unknown {kind} {shown(name)}{hint}", source=source, key=key, allowed=", ".join(choices)
     )

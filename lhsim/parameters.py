@@ -60,6 +60,7 @@ from cattrs.errors import StructureHandlerNotFoundError
 
 from lhsim import _own
 from lhsim._files import expanded, read_text
+from lhsim.checks import is_several
 from lhsim.errors import InputError, shown, unknown_name
 from lhsim.units import TypedWhole, Unit, typed
 
@@ -217,7 +218,7 @@ def each_once(settings: Settings, *, source: str) -> Settings:
     InputError
         For two of one key, and when a setting has not the form that `apply_settings` wants.
     """
-    if not isinstance(settings, str | Mapping) and isinstance(settings, Iterable):
+    if is_several(settings):
         settings = list(settings)
     paths = [path for path, _ in _pairs(settings, source)]
     twice = [path for path in paths if paths.count(path) > 1]
@@ -232,7 +233,7 @@ def _pairs(settings: object, source: str) -> list[tuple[str, object]]:
         return [(_path(key, source), _from_python(value)) for key, value in settings.items()]
     if isinstance(settings, str):
         return [_pair(settings, source)]
-    if not isinstance(settings, Iterable):
+    if not is_several(settings):
         raise InputError(f"{shown(settings)} is no setting", source=source, allowed=_SETTINGS)
     return [_pair(one, source) for one in settings]
 

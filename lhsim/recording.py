@@ -13,7 +13,9 @@ calibration and cross-check read them, and a simulated run can be made into one.
 from __future__ import annotations
 
 import math
+import os
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -68,7 +70,9 @@ class Machine:
     """Where a run was made, and what that machine did to it."""
 
     host: str = ""  # processors, system, versions
-    stalls_per_s: float | None = field(default=None, validator=non_negative)  # of more than 1 ms, by a spin probe [1/s]
+    stalls_per_s: float | None = field(
+        default=None, validator=non_negative
+    )  # of more than 1 ms, by a spin probe [1/s]
     stall_lengths: tuple[Seconds, ...] = ()  # that the probe saw [s]
     stolen: float | None = None  # part of the processors' time that the host took
     # Of the server's core at its best: a piece of work took so long [s]
@@ -87,7 +91,9 @@ class Manifest:
     workload: Workload
     seed: int
     warmup: Seconds = field(validator=within(0, LONGEST))  # nothing counts before [s]
-    duration: Seconds = field(validator=[positive, within(0, LONGEST)])  # of the window after it [s]
+    duration: Seconds = field(
+        validator=[positive, within(0, LONGEST)]
+    )  # of the window after it [s]
     drain: Seconds = field(default=5.0, validator=within(0, LONGEST))  # messages still arrive [s]
     started: str = ""  # date and time
     server: dict[str, float] = Factory(dict)  # what the server says of its settings
@@ -235,7 +241,7 @@ class Recording:
             found["cpu_utilization_percent"] = times, np.concatenate([busy[:1], busy])
         return found
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | PathLike[str]) -> None:
         """Write the run to a folder, which is made; the manifest comes last, and says it is whole.
 
         Raises
@@ -256,7 +262,7 @@ class Recording:
             raise InputError(f"cannot be written: {error.strerror}", source=str(folder)) from None
 
     @classmethod
-    def read(cls, folder: Path) -> Recording:
+    def read(cls, folder: str | PathLike[str]) -> Recording:
         """Return the run in a folder.
 
         Raises
@@ -265,7 +271,7 @@ class Recording:
             When there is none, or a part of it is missing or damaged.
         """
         folder = expanded(folder)
-        if not (folder / MANIFEST).exists():
+        if not os.path.isfile(folder / MANIFEST):
             allowed = f"a folder of lhsim measure, with a {MANIFEST}"
             raise InputError("is no recording", source=str(folder), allowed=allowed)
         manifest = parameters.load(folder / MANIFEST, Manifest, own_classes=False)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from os import PathLike
+
 import numpy as np
 import pandas as pd
 from attrs import evolve
 
+from lhsim import checks
 from lhsim.errors import InputError
+from lhsim.library import as_system
 from lhsim.models.system import System
 from lhsim.models.workload import ZERO
 from lhsim.recording import Machine, Manifest, Recording, check_modelled
 from lhsim.simulation import Result, simulate
 
 
-def replay(system: System, manifest: Manifest, seed: int | None = None) -> Recording:
+def replay(
+    system: System | str | PathLike[str], manifest: Manifest, seed: int | None = None
+) -> Recording:
     """Simulate a system under the workload of a run, with all agents connected before.
 
     Where the pace of the processor is known of both, it is as fast as in the run, and slow when it
@@ -22,7 +28,7 @@ def replay(system: System, manifest: Manifest, seed: int | None = None) -> Recor
     Parameters
     ----------
     system
-        Of the architecture of the run; its workload is not used.
+        Or its name or file. Of the architecture of the run; its workload is not used.
     manifest
         Of the run.
     seed
@@ -33,6 +39,8 @@ def replay(system: System, manifest: Manifest, seed: int | None = None) -> Recor
     InputError
         When the architectures differ, or there is no model of that of the run.
     """
+    system = as_system(system)
+    checks.instance(manifest, "manifest", Manifest, "the manifest of a recording")
     check_modelled(manifest)
     if system.architecture != manifest.architecture:
         problem = f"is a {system.architecture} server"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 
-from lhsim import parameters
+from lhsim import checks, parameters
 from lhsim.distributions import Distribution
 from lhsim.errors import InvariantError, LhsimError
 from lhsim.metrics.account import Outcome, Window
@@ -39,6 +39,7 @@ from lhsim.models.ledger import Message
 from lhsim.models.schedule import schedule
 from lhsim.models.workload import TOPOLOGIES, Traffic, check_count
 from lhsim.simulation import simulate
+from lhsim.streams import MAX_SEED
 
 ROUNDING = 1e-9  # relative, of sums of times
 CHANCE = 5.0  # standard errors of a count that is held against a rate: false once in 2 million
@@ -56,9 +57,9 @@ def check_server(
     *,
     agents: int = 6,
     rate: float = 0.5,
-    duration: float = 60.0,
+    duration: float | str = 60.0,
     seed: int = 1,
-    topologies: Iterable[str] = TOPOLOGIES,
+    topologies: str | Iterable[str] = TOPOLOGIES,
 ) -> None:
     """Check a server: by runs with open traffic in each topology, and one with a closed loop.
 
@@ -78,7 +79,7 @@ def check_server(
     agents, rate
         The load: agents, and messages of each [1/s]. It has to be one that the server can bear.
     duration
-        Of each run [s].
+        Of each run: a number [s], or a text such as ``"2 min"``.
     seed
         Of the runs.
     topologies
@@ -89,6 +90,12 @@ def check_server(
     ContractError
         For the first rule that does not hold.
     """
+    checks.instance(server, "server", Server | System, "a Server, or a System that has one")
+    agents = checks.whole_number(agents, "agents", 1)
+    rate = checks.positive_number(rate, "rate")
+    duration = checks.duration(duration, "duration")
+    seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
+    topologies = checks.texts(topologies, "topologies", ", ".join(TOPOLOGIES))
     system = server if isinstance(server, System) else System("checked", server=server)
     _check_description(system, "the server")
     for topology in topologies:
@@ -120,6 +127,7 @@ def check_distribution(distribution: Distribution) -> None:
     ContractError
         For the first rule that does not hold.
     """
+    checks.instance(distribution, "distribution", Distribution, "a distribution")
     where = str(distribution)
     _check_value(distribution, Distribution, where)
     _need(math.isfinite(distribution.mean), where, "the mean is not finite")
@@ -158,6 +166,10 @@ def check_traffic(
     ContractError
         For the first rule that does not hold.
     """
+    checks.instance(traffic, "traffic", Traffic, "OpenTraffic or an ArrivalProcess")
+    agents = checks.whole_number(agents, "agents", 1)
+    messages = checks.whole_number(messages, "messages", 1)
+    seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
     where = f"{type(traffic).__name__}, seed {seed}"
     _need(isinstance(traffic, OpenTraffic | ArrivalProcess), where,
           "it is neither OpenTraffic nor an ArrivalProcess")  # fmt: skip

@@ -30,8 +30,6 @@ from lhsim.checks import (
     Validator,
     at_least,
     is_several,
-    non_negative,
-    positive,
     shares,
     whole,
     whole_number,
@@ -42,11 +40,16 @@ from lhsim.errors import InputError, shown
 Vector = NDArray[np.float64]
 
 _probability = within(0.0, 1.0)
+# Whose third power, or ratio to one another, is a float.
+positive, non_negative = within(1e-100, 1e100), within(0.0, 1e100)
 
 # From 50 service times on, one exponential is all of M/D/1's tail that double precision can see:
 # every other root of its characteristic equation has a real part above 2.08, at any load, and so
 # contributes less than e^-104.
 _MD1_EXACT_STEPS = 50
+
+# Servers, sources or customers, over which the recursions and sums go.
+_MOST = 10_000_000
 
 # Halvings that exhaust double precision from any bracket.
 _BISECTIONS = 200
@@ -119,7 +122,7 @@ def erlang_b(servers: int, offered_load: float) -> float:
     offered_load
         Arrival rate times mean holding time, a [erlang]; may exceed `servers`.
     """
-    servers = whole_number(servers, "servers", 1)
+    servers = whole_number(servers, "servers", 1, _MOST)
     _require(non_negative, offered_load=offered_load)
     blocking = 1.0
     for busy in range(1, servers + 1):
@@ -209,7 +212,7 @@ class MMc(_OpenQueue):
     time are in Gross et al. (2008), Fundamentals of Queueing Theory, section 2.3.
     """
 
-    servers: int = field(default=1, validator=whole(1))
+    servers: int = field(default=1, validator=whole(1, _MOST))
 
     @cached_property
     def probability_of_waiting(self) -> float:
@@ -462,7 +465,7 @@ class MHyper1:
         """Return P(W + S <= t)."""
         _require(non_negative, t=t)
         weights, rates = self._exponentials
-        return 1 - float(weights @ np.exp(-rates * t))
+        return 1 - float(weights @ np.exp(-rates * float(t)))
 
     def response_time_quantile(self, probability: float) -> float:
         """Return the time [s] after which this share of the arrivals has been served."""
@@ -493,7 +496,7 @@ class MGc(_OpenQueue):
     """
 
     scv: float = field(validator=non_negative)  # of the service time
-    servers: int = field(default=1, validator=whole(1))
+    servers: int = field(default=1, validator=whole(1, _MOST))
 
     @property
     def mean_waiting_time(self) -> float:
@@ -521,7 +524,7 @@ class PeriodicSenders:
     never change, so one run repeats a single period for ever: average over runs, not over time.
     """
 
-    senders: int = field(validator=whole(1))
+    senders: int = field(validator=whole(1, _MOST))
     period: float = field(validator=positive)  # between two messages of one sender [s]
     service_time: float = field(validator=positive)  # constant, of one message [s]
 
@@ -559,6 +562,8 @@ class PeriodicSenders:
         """
         _require(non_negative, t=t)
         others, slots, x = self.senders - 1, self.period / self.service_time, t / self.service_time
+        if x >= others:
+            return 1.0
         n = np.arange(math.floor(x) + 1, others + 1)
         share = (n - x) / slots
         log_terms = self._log_choose[n] + n * np.log(share) + (others - n) * np.log1p(-share)
@@ -607,7 +612,10 @@ def engset(servers: int, sources: int, load_per_idle_source: float) -> FiniteSou
     load_per_idle_source
         Call rate of an idle source times the mean holding time [erlang].
     """
-    servers, sources = whole_number(servers, "servers", 1), whole_number(sources, "sources", 1)
+    servers, sources = (
+        whole_number(servers, "servers", 1, _MOST),
+        whole_number(sources, "sources", 1, _MOST),
+    )
     _require(non_negative, load_per_idle_source=load_per_idle_source)
     lost = _engset_time_congestion(servers, sources - 1, load_per_idle_source)
     accepted = load_per_idle_source * (1 - lost)
@@ -643,8 +651,8 @@ class MachineRepair:
 
     think_time: float = field(validator=positive)  # mean, Z [s]
     service_time: float = field(validator=positive)  # mean, S [s]
-    population: int = field(validator=whole(1))  # N
-    servers: int = field(default=1, validator=whole(1))  # c
+    population: int = field(validator=whole(1, _MOST))  # N
+    servers: int = field(default=1, validator=whole(1, _MOST))  # c
 
     @cached_property
     def state_probabilities(self) -> Vector:
@@ -716,13 +724,13 @@ class ClosedNetwork:
 
     def throughput_bound(self, population: int) -> float:
         """Return the upper bound min(N / (Z + sum D), 1 / max D) of the throughput [1/s]."""
-        population = whole_number(population, "population", 1)
+        population = whole_number(population, "population", 1, _MOST)
         unhindered = population / (self.think_time + sum(self.demands))
         return min(unhindered, 1 / max(self.demands))
 
     def response_time_bound(self, population: int) -> float:
         """Return the lower bound max(sum D, N max D - Z) of the mean response time [s]."""
-        population = whole_number(population, "population", 1)
+        population = whole_number(population, "population", 1, _MOST)
         return max(sum(self.demands), population * max(self.demands) - self.think_time)
 
 
@@ -745,7 +753,7 @@ def mean_value_analysis(network: ClosedNetwork, population: int) -> ClosedNetwor
     with one customer fewer. Exact for exponential service at FIFO stations and for any service
     under processor sharing; the think time may have any shape. Takes O(population x stations).
     """
-    population = whole_number(population, "population", 1)
+    population = whole_number(population, "population", 1, _MOST)
     demands = np.array(network.demands, dtype=float)
     queue = np.zeros_like(demands)
     for customers in range(1, population + 1):
@@ -874,7 +882,10 @@ def batching_lag(arrival_rate: float, linger: float, batch_size: int) -> float:
     """
     _require(positive, arrival_rate=arrival_rate)
     _require(non_negative, linger=linger)
-    batch_size = whole_number(batch_size, "batch_size", 1)
+    batch_size = whole_number(batch_size, "batch_size", 1, _MOST)
+    if arrival_rate * linger > _MOST:
+        allowed = f"a time in which at most {_MOST:,} messages come"
+        raise InputError(f"{linger!r} is out of range", key="linger", allowed=allowed)
     more_than = _poisson_tail(arrival_rate * linger, batch_size - 1)
     total = float(more_than @ np.arange(1, batch_size)) / arrival_rate
     return total / (1 + float(more_than.sum()))
@@ -927,7 +938,7 @@ def utilisation_law(throughput: float, service_time: float, servers: int = 1) ->
         Number of servers that share the work.
     """
     _require(non_negative, throughput=throughput, service_time=service_time)
-    servers = whole_number(servers, "servers", 1)
+    servers = whole_number(servers, "servers", 1, _MOST)
     return throughput * service_time / servers
 
 

@@ -73,17 +73,16 @@ class Unit:
     def _parse_text(self, text: str) -> float:
         match = _QUANTITY.fullmatch(text)
         if match is None:
-            raise self._refuse(f"{text!r} is not a number with a unit")
+            raise self._refuse(f"{shown(text)} is not a number with a unit")
         number, unit = match.groups()
         if unit not in self.multiples:
-            raise self._refuse(
-                f"{text!r} has the unit {unit!r}" if unit else f"{text!r} has no unit"
-            )
+            what = f"the unit {shown(unit)}" if unit else "no unit"
+            raise self._refuse(f"{shown(text)} has {what}")
         # A division by 1e6 rounds once; a product with 1e-6 would round twice.
         factor = self.multiples[unit]
         value = float(number) * factor if factor >= 1 else float(number) / round(1 / factor)
         if not math.isfinite(value):
-            raise self._refuse(f"{text!r} is not finite")
+            raise self._refuse(f"{shown(text)} is not finite")
         return value
 
     def _refuse(self, problem: str) -> InputError:

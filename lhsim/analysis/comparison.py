@@ -24,6 +24,7 @@ from scipy.special import stdtrit
 
 from lhsim.analysis import flags
 from lhsim.analysis.intervals import FEWEST_REPLICATIONS, Estimate, estimate
+from lhsim.checks import column, share
 from lhsim.errors import InputError
 
 
@@ -66,10 +67,12 @@ def compare(
     InputError
         When they are not as many.
     """
-    if len(a) != len(b):
-        raise InputError(f"{len(a)} and {len(b)} values are no pairs", allowed="as many of both")
-    both = np.array([pair for pair in zip(a, b, strict=True) if None not in pair], float)
-    pairs = both.reshape(-1, 2)
+    confidence = share(confidence, "confidence")
+    first, second = column(a, "a"), column(b, "b")
+    if len(first) != len(second):
+        problem = f"{len(first)} and {len(second)} values are no pairs"
+        raise InputError(problem, allowed="as many of both")
+    pairs = np.column_stack([first, second])
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
     return Comparison(
         a=estimate(pairs[:, 0], confidence),

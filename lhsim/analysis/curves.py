@@ -14,6 +14,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import ArrayLike, NDArray
 
+from lhsim.checks import axes as check_axes
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -156,6 +158,7 @@ def _drawing(ax: Axes | None, height: float = 4.2) -> Iterator[Axes]:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     look: Any = ["default", {"axes.spines.top": False, "axes.spines.right": False}]
+    check_axes(ax, "ax")
     with style.context(look):
         if ax is None:
             ax = Figure(figsize=(7, height), layout="constrained").add_subplot()

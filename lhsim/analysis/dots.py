@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from lhsim.analysis.plots import STYLE, draw_grid
+from lhsim.checks import axes as check_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +36,7 @@ def dots_plot(dots: Sequence[Dot], ax: Axes | None = None) -> Figure:
     from matplotlib.figure import Figure  # noqa: PLC0415
     from matplotlib.ticker import FuncFormatter  # noqa: PLC0415
 
+    check_axes(ax, "ax")
     with style.context(STYLE):
         if ax is None:
             figure = Figure(figsize=(8.5, 1.2 + 0.24 * len(dots)), layout="constrained")

@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
 from lhsim.analysis import flags
+from lhsim.checks import array, column, share
 
 FEWEST_REPLICATIONS = 3
 FEWEST_BATCHES = 10  # Schmeiser (1982), Batch size effects: 10 to 30 serve any length of run
@@ -148,7 +149,8 @@ def estimate(values: Iterable[float | None], confidence: float = 0.95) -> Estima
     confidence
         Level of the interval, in (0, 1).
     """
-    known = [float(value) for value in values if value is not None and not math.isnan(value)]
+    confidence = share(confidence, "confidence")
+    known = [one for one in column(values, "values").tolist() if not math.isnan(one)]
     few = (flags.FEW_REPLICATIONS,) if len(known) < FEWEST_REPLICATIONS else ()
     return Estimate(*_mean(known, confidence), len(known), few)
 
@@ -194,7 +196,8 @@ def batch_means(
     The value is the mean of all values. Batches by time hold nearly as many values each, so that it
     is all but the mean of their means.
     """
-    total, number = np.asarray(sums, float), np.asarray(counts, float)
+    confidence = share(confidence, "confidence")
+    total, number = array(sums, "sums", "numbers"), array(counts, "counts", "numbers > 0")
     correlated = _correlated(total / number)
     fewer = _paired(_columns(total, number))
     means = fewer[:, 0] / fewer[:, 1]
@@ -269,7 +272,9 @@ def von_neumann_ratio(values: ArrayLike) -> float:
     for a correlation r of neighbours. von Neumann (1941), Distribution of the ratio of the mean
     square successive difference to the variance, Ann. Math. Statist. 12, 367-395.
     """
-    x = np.asarray(values, float)
+    x = column(values, "values")
+    if not np.isfinite(x).all() or not len(x):
+        return math.nan
     spread = float(((x - x.mean()) ** 2).sum())
     return float((np.diff(x) ** 2).sum()) / spread if spread > 0 else math.nan
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from lhsim.analysis.plots import COLOURS, STYLE, draw_grid
+from lhsim.checks import axes as check_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,6 +46,7 @@ def lines_plot(series: Sequence[Series], chart: Chart, ax: Axes | None = None) -
     from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
     from matplotlib.figure import Figure  # noqa: PLC0415
 
+    check_axes(ax, "ax")
     with style.context(STYLE):
         if ax is None:
             figure = Figure(figsize=(8.5, 4.8), layout="constrained")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
+from lhsim.checks import axes as check_axes
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -76,6 +78,7 @@ def scaling_plot(
     from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
     from matplotlib.figure import Figure  # noqa: PLC0415
 
+    check_axes(ax, "ax")
     with style.context(STYLE):
         if ax is None:
             figure = Figure(figsize=(8.5, 5.6), layout="constrained")

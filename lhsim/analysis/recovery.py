@@ -21,6 +21,8 @@ from attrs import frozen
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+from lhsim.checks import array, level, positive_number, share
+
 
 @frozen(eq=False)
 class Windows:
@@ -52,7 +54,9 @@ def windows(
     q
         The level, from 0 to 1.
     """
-    times, values = np.asarray(created, float), np.asarray(latency, float)
+    width, q = positive_number(width, "width"), level(q, "q")
+    times = array(created, "created", "times [s]")
+    values = array(latency, "latency", "times [s]")
     known = np.isfinite(values)
     times, values = times[known], values[known]
     number = int((end - start) / width + 1e-9)
@@ -68,7 +72,8 @@ def windows(
 
 def band(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
     """Return the band in which one more value lies with a confidence; NaN for fewer than two."""
-    known = np.asarray(values, float)
+    confidence = share(confidence, "confidence")
+    known = array(values, "values", "numbers")
     known = known[np.isfinite(known)]
     n = len(known)
     if n < 2:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lhsim.checks import axes as check_axes
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -30,6 +32,7 @@ def tornado_plot(
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - a late import keeps others quick
 
+    check_axes(ax, "ax")
     metrics = list(found["base"]) if metric is None else [metric]
     if ax is not None:
         effects = [one for one in found["effects"] if one["metric"] == metrics[0]]

@@ -7,14 +7,16 @@ costs. What logs cannot show is taken from a template.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from attrs import evolve, field, frozen
 
+from lhsim import checks
 from lhsim.calibration.fit import PRIOR, OnStep
 from lhsim.calibration.logs import Log
 from lhsim.calibration.pattern import Pattern, pattern
@@ -24,7 +26,7 @@ from lhsim.calibration.push_logs import Fitted, fit_queue, system_of
 from lhsim.calibration.runs import PARTS as OF_POLLS
 from lhsim.calibration.runs import indistinct, samples_at
 from lhsim.errors import InputError
-from lhsim.library import load_system
+from lhsim.library import as_system, load_system
 from lhsim.models.system import Calibration, Provenance, System
 from lhsim.models.workload import Poisson, Workload
 from lhsim.planning.uncertainty import samples_of
@@ -94,9 +96,9 @@ class BlackBox:
 
 
 def from_logs(
-    logs: Sequence[Log],
+    logs: Iterable[Log],
     *,
-    template: System | None = None,
+    template: System | str | PathLike[str] | None = None,
     name: str = "black box",
     executor: Executor | None = None,
     on_step: OnStep | None = None,
@@ -121,8 +123,16 @@ def from_logs(
     InputError
         When the logs are too few, or the template is polled and they are not.
     """
+    allowed = "logs at two loads or more"
+    if checks.is_several(logs) and not (logs := list(logs)):
+        raise InputError("are missing", key="logs", allowed=allowed)
+    logs = checks.instances(logs, "logs", Log, allowed)
     logs = sorted(logs, key=lambda log: (log.rate, log.agents))
     _check(logs)
+    template = None if template is None else as_system(template)
+    name = checks.text(name, "name")
+    checks.executor(executor, "executor")
+    checks.function(on_step, "on_step")
     found = pattern(logs)
     polled = found.interval is not None
     if template is not None:
@@ -138,8 +148,6 @@ def from_logs(
 
 def _check(logs: Sequence[Log]) -> None:
     allowed = "logs at two loads or more"
-    if not logs:
-        raise InputError("are missing", key="logs", allowed=allowed)
     for what in ("rate", "agents"):
         values = [getattr(log, what) for log in logs]
         if max(values) >= APART * min(values):

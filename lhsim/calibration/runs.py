@@ -14,12 +14,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from attrs import evolve, field, frozen
 
+from lhsim import checks
 from lhsim.calibration.components import provenance, with_components
 from lhsim.calibration.fit import Fit, OnStep, Target, generator_of_samples
 from lhsim.calibration.levels import BUSY, Level, expected_spread, levels, spread, timed
@@ -29,7 +31,7 @@ from lhsim.calibration.points import OF_MESSAGES, OF_REQUESTS, Point
 from lhsim.calibration.slowdowns import follows, slowdowns
 from lhsim.distributions import Fit as Fitted
 from lhsim.errors import InputError
-from lhsim.library import load_system
+from lhsim.library import as_system, load_system
 from lhsim.models.paths import changed, is_whole
 from lhsim.models.system import Calibration, Provenance, System
 from lhsim.recording import Recording
@@ -151,7 +153,7 @@ class Calibrated:
 def calibrate(
     runs: Iterable[Recording],
     *,
-    template: System | None = None,
+    template: System | str | PathLike[str] | None = None,
     name: str = "calibrated",
     components: Mapping[str, Fitted] | None = None,
     executor: Executor | None = None,
@@ -166,7 +168,8 @@ def calibrate(
         with one load at which it saturates, and each load more than once. Doubtful runs are left
         out where others have their load.
     template
-        A system for all that the runs cannot tell; None: the default one of the architecture.
+        A system, or its name or file, for all that the runs cannot tell; None: the default one of
+        the architecture.
     name
         Of the new system.
     components
@@ -182,7 +185,13 @@ def calibrate(
         When the runs are too few, lack the processor's time, or are of an architecture without a
         model.
     """
-    given = levels(runs)
+    if checks.is_several(runs) and not (runs := list(runs)):
+        raise InputError("are missing", key="runs", allowed="recordings at two loads or more")
+    given = levels(checks.instances(runs, "runs", Recording, "recordings at two loads or more"))
+    template = None if template is None else as_system(template)
+    name = checks.text(name, "name")
+    checks.executor(executor, "executor")
+    checks.function(on_step, "on_step")
     found = [level.trusted() for level in given]
     _check(found)
     template = with_components(_template(found, template), components or {})

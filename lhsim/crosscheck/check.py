@@ -12,15 +12,17 @@ reject a true model is at most `FAMILY` whatever the metrics have to do with one
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import count
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from attrs import evolve, field, frozen
 
+from lhsim import checks
 from lhsim.calibration.levels import Level, falls_behind, is_busy, levels, log_paces
 from lhsim.crosscheck.figures import Figures, Floats, Simulated, figures, jackknife, simulated
 from lhsim.crosscheck.judgement import (
@@ -43,10 +45,12 @@ from lhsim.crosscheck.metrics import (
     shows_service,
 )
 from lhsim.errors import InputError
+from lhsim.library import as_system
 from lhsim.models.system import Calibration, System
 from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Recording
 from lhsim.report.notebook import card
+from lhsim.streams import MAX_SEED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -161,8 +165,8 @@ class _Compared:
 
 
 def crosscheck(
-    system: System,
-    runs: Sequence[Recording],
+    system: System | str | PathLike[str],
+    runs: Iterable[Recording],
     *,
     runs_simulated: int = 20,
     confidence: float = 0.9,
@@ -175,8 +179,8 @@ def crosscheck(
     Parameters
     ----------
     system
-        Of the architecture of the runs; its workload is not used. With samples of its parameters
-        in its calibration their uncertainty counts.
+        Or its name or file. Of the architecture of the runs; its workload is not used. With samples
+        of its parameters in its calibration their uncertainty counts.
     runs
         Of any levels; those of one load and different seeds are repetitions.
     runs_simulated
@@ -196,13 +200,17 @@ def crosscheck(
         When there are no runs, or they are of another architecture than the system, or of one
         without a model.
     """
-    if not runs:
+    system = as_system(system)
+    if checks.is_several(runs) and not (runs := list(runs)):
         raise InputError("are missing", key="runs", allowed="one recording or more")
-    if runs_simulated < FEWEST_RUNS:
-        allowed = f"a whole number >= {FEWEST_RUNS}"
-        raise InputError(f"{runs_simulated} is out of range", key="runs_simulated", allowed=allowed)
-    if not 0 < confidence < 1:
-        raise InputError("is out of range", key="confidence", allowed="a number between 0 and 1")
+    runs = checks.instances(runs, "runs", Recording, "one recording or more")
+    runs_simulated = checks.whole_number(
+        runs_simulated, "runs_simulated", FEWEST_RUNS, checks.MOST_REPLICATIONS
+    )
+    confidence = checks.share(confidence, "confidence")
+    seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
+    checks.executor(executor, "executor")
+    checks.function(on_step, "on_step")
     compared, notes = [], []
     found_levels = levels(runs)
     most = len(found_levels) * runs_simulated * (2 if samples_of(system) else 1)

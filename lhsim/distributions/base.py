@@ -227,10 +227,10 @@ def floats(values: Iterable[float]) -> tuple[float, ...]:
 
     What is no list of them is left to the validator, which knows the field.
     """
-    if isinstance(values, np.ndarray):
-        return tuple(values.tolist())
     if not checks.is_several(values):
         return values  # type: ignore[return-value]
+    if isinstance(values, np.ndarray):
+        return tuple(values.tolist())
     return tuple(one.item() if isinstance(one, np.generic) else one for one in values)
 
 

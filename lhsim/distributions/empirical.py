@@ -18,6 +18,8 @@ from lhsim.distributions.table import FloatArray
 from lhsim.errors import InputError
 from lhsim.units import Seconds
 
+MOST_POINTS = 1_000_000
+
 
 @frozen
 class Quantiles(Distribution):
@@ -117,7 +119,7 @@ class Empirical(Distribution):
         InputError
             For less than 8 points.
         """
-        points = checks.whole_number(points, "points")
+        points = checks.whole_number(points, "points", most=MOST_POINTS)
         if points < 8:
             raise InputError(f"{points} are too few", key="points", allowed="a whole number >= 8")
         levels, values = self._curve.levels, self._curve.values

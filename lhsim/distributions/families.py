@@ -323,7 +323,9 @@ def _family(name: str) -> Any:
     if isinstance(family, stats.rv_continuous):
         return family
     known = (key for key in dir(stats) if isinstance(getattr(stats, key), stats.rv_continuous))
-    raise unknown_name("distribution of scipy.stats", str(name), known, key="distribution")
+    error = unknown_name("distribution of scipy.stats", str(name), known, key="distribution")
+    allowed = "the name of a continuous one, such as gamma"  # there are over a hundred
+    raise InputError(error.problem, key=error.key, allowed=allowed)
 
 
 def _moment(compute: Callable[[], Any]) -> float:

@@ -334,7 +334,8 @@ def sweep(
     limit = MaxEvents().unless(_unless_none(max_events, "max_events"))
     per_server = _unless_none(agents_per_server, "agents_per_server")
     rule = None if per_server is None else ScaleOut(per_server)
-    asked = rounds.precision_of(precision or {}, max_replications, replications)
+    targets = {} if precision is None else precision
+    asked = rounds.precision_of(targets, max_replications, replications)
     first = replications if asked is None else asked.first(replications)
     _check_runs(chosen, counts, engine)
     prepared = plan(chosen, counts, horizon, first, seed, engine, limit, rule)

@@ -20,7 +20,7 @@ from lhsim.analysis.intervals import (
     quantile_of_batches,
     quantile_over_replications,
 )
-from lhsim.errors import InputError
+from lhsim.checks import level, share
 from lhsim.metrics import histogram
 
 FEWEST_BATCHES = 5
@@ -64,12 +64,11 @@ class Latency:
         A pending message counts with its age, so the value is a lower bound where
         `is_lower_bound` says so.
         """
-        self._check(q)
-        return self._inside(self._quantile(q))
+        return self._inside(self._quantile(level(q, "q")))
 
     def is_lower_bound(self, q: float) -> bool:
         """Return whether pending messages leave open how long the `q`-quantile really is."""
-        self._check(q)
+        q = level(q, "q")
         if not self.pending:
             return False
         longest = histogram.quantile(self.counts.sum(axis=0), q, beyond=self.pending)
@@ -81,6 +80,7 @@ class Latency:
         There is no interval where each of five batches would hold fewer than five messages. Where
         pending messages leave the p99 open, the mean is a lower bound as well.
         """
+        confidence = share(confidence, "confidence")
         counts = self.counts.sum(axis=1)
         found = Estimate(self.mean, math.nan, math.nan, 0, (flags.FEW_BATCHES,))
         for batches in self._batchings():
@@ -97,7 +97,7 @@ class Latency:
         Pending messages count as in `quantile`; the youngest of a run, they are of its last batch.
         Where they leave the quantile open, the interval is open above.
         """
-        self._check(q)
+        q, confidence = level(q, "q"), share(confidence, "confidence")
         shares, counts = _shares(self._batches(), self._quantile(q))
         found = quantile_of_batches(
             q, shares, counts, self._quantile, confidence, quantile_sample([self], q)
@@ -160,11 +160,6 @@ class Latency:
     def _batchings(self) -> list[int]:
         most = len(self.sums)
         return [n for n in (most, most // 2, most // 4) if n >= FEWEST_BATCHES and most % n == 0]
-
-    @staticmethod
-    def _check(q: float) -> None:
-        if not 0 <= q <= 1:
-            raise InputError(f"{q!r} is out of range", key="q", allowed="a number from 0 to 1")
 
 
 def merged(runs: Sequence[Latency]) -> Latency:

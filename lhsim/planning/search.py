@@ -22,7 +22,7 @@ import attrs
 from attrs import frozen
 
 from lhsim import checks
-from lhsim.errors import InputError, shown
+from lhsim.errors import InputError
 from lhsim.execution import Runner, running
 from lhsim.library import as_system
 from lhsim.models import System, paths
@@ -264,6 +264,7 @@ def ask(
     objectives = parse_objectives(slo)
     seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
     choose(engine, system)
+    vary = checks.text(vary, "vary")
     if vary == AGENTS:
         if agents is not None:
             problem = "agents are what is varied"
@@ -315,11 +316,8 @@ def answer(question: Question, runner: Runner, on_done: OnDone | None = None) ->
     return _answer(search, _spread_of_last(search), checked)
 
 
-def _check_varied(system: System, vary: object, agents: int | None) -> int:
+def _check_varied(system: System, vary: str, agents: int | None) -> int:
     """Return the number of agents, when there can be so many and what is varied can be."""
-    if not isinstance(vary, str):
-        allowed = "agents, or the path of a parameter"
-        raise InputError(f"{shown(vary)} is not a text", source="--vary", allowed=allowed)
     try:
         if paths.value(system, vary) == 0:
             raise InputError("is 0, and no factor changes that", key=vary, allowed="a number > 0")

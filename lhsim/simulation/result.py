@@ -34,7 +34,7 @@ MS = 1e3
 MB = 1e6
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Result:
     """What one run showed."""
 
@@ -60,6 +60,14 @@ class Result:
     samples: dict[str, np.ndarray] = field(repr=False)  # of the state, by name; see `timeseries`
     records: dict[str, np.ndarray] | None = field(repr=False, default=None)  # see `messages`
     steady: bool = True  # whether the load goes on as it is: it neither ends nor comes in bursts
+
+    def __repr__(self) -> str:
+        """Return what ran in a line; `summary` has the figures."""
+        overloaded = ", overloaded" if self.overloaded else ""
+        return (
+            f"<Result of {self.system}: {self.agents:,} agents, {self.horizon:g} s, "
+            f"seed {self.seed}, {self.engine}{overloaded}>"
+        )
 
     @property
     def model_events(self) -> int:

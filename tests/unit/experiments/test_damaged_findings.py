@@ -70,8 +70,6 @@ def reported(folder: Path, text: str) -> str | None:
     try:
         write_report(folder)
     except InputError as error:
-        assert str(error).isprintable()
-        assert len(str(error)) < 2000
         return str(error)
     page = (folder / "report.html").read_bytes()
     assert b"<script>" not in page.replace(b"<script>", b"", 1)

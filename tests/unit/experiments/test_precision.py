@@ -117,7 +117,9 @@ def test_a_sweep_of_which_every_run_failed_raises_with_the_first_failure(monkeyp
         "run",
         lambda _, cells, **__: (dict.fromkeys(range(len(cells)), failure), False),
     )
-    with pytest.raises(LhsimError, match=r"^all \d+ runs failed, first: push, 50 .*planted"):
+    with pytest.raises(
+        LhsimError, match=r"^all \d+ runs failed, first: push, 50 agents, .*planted"
+    ):
         swept(precision=precision)
 
 
