@@ -156,10 +156,9 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
     targets = tuple(
         {"level": log.level, "metric": metric, "live": live, "error": error,
          "simulated": simulated, "miss": simulated / live - 1}
-        for log, target, figures in zip(logs, fitted.targets, fitted.simulated, strict=True)
+        for log, target, shown in zip(logs, fitted.targets, fitted.shown, strict=True)
         for metric, live, error, simulated in zip(
-            target.names, np.exp(target.live).tolist(), target.errors.tolist(),
-            np.exp(figures).tolist(), strict=True)
+            target.names, shown[0], target.errors.tolist(), shown[1], strict=True)
     )  # fmt: skip
     low, high = np.quantile([1 / one.service for one in fitted.samples], TAILS).tolist()
     capacity = Capacity(1 / fitted.queue.service, low, high, "messages/s", _seen(logs))

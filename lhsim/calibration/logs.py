@@ -25,6 +25,8 @@ from lhsim.recording import MESSAGE_COLUMNS, Manifest, Modelled, Recording
 
 COLUMNS = ("intended_s", "sent_s", "delivered_s", "agent")
 FEWEST = 200  # messages of a log: fewer tell no quantiles
+TICKS = (60.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)  # of clocks that are coarse [s]
+NEARLY = 0.01  # of a tick
 WARMUP, DRAIN = 0.1, 0.2  # parts of a log at its ends that do not count
 
 Floats = NDArray[np.float64]
@@ -86,11 +88,24 @@ class Log:
         return float(inside.sum() / (high - low))
 
     @property
+    def delivery_rate(self) -> float:
+        """Messages delivered, in the window or in all of the log, whichever is more [1/s]."""
+        arrived = self.delivered[np.isfinite(self.delivered)]
+        whole = len(arrived) / (float(arrived.max()) - float(self.intended[0]))
+        return max(self.throughput, whole)
+
+    @property
     def saturated(self) -> bool:
         """Whether messages piled up."""
         low, high = self.window
         offered = float(self.counts.sum()) / (high - low)
         return falls_behind([offered], [self.throughput], high - low)
+
+    @cached_property
+    def tick(self) -> float:
+        """Resolution of the clock of the log [s]; 0 where it is too fine to matter."""
+        tick = resolution(self.delivered)
+        return tick if tick and _on_grid(self.sent, tick) else 0.0
 
     @property
     def lag(self) -> float:
@@ -171,6 +186,18 @@ def of_recording(run: Recording, name: str) -> Log:
     delivered = table["delivered_s"].to_numpy(float)
     agent = pd.factorize(table["target"])[0].astype(np.int64)
     return _checked(Log(name, intended, sent, delivered, agent), name)
+
+
+def resolution(times: Floats) -> float:
+    """Return the coarsest step of `TICKS` of which all times are multiples [s]; 0: of none."""
+    known = times[np.isfinite(times)]
+    return next((tick for tick in TICKS if _on_grid(known, tick)), 0.0)
+
+
+def _on_grid(times: Floats, tick: float) -> bool:
+    """Return whether times differ by multiples of a tick, as nearly as they can be written."""
+    steps = (times - times[0]) / tick
+    return bool(np.all(np.abs(steps - np.round(steps)) < NEARLY))
 
 
 def _refuse(path: Path, column: str, wrong: NDArray[np.bool_], problem: str, allowed: str) -> None:
