@@ -30,7 +30,6 @@ BLOCKS, RESAMPLES = 20, 40  # of the bootstrap
 SHORTEST, WIDEST = 0.01, 0.9  # quantiles of the delays that span what is no constant
 SPANS = 2.0  # spans below the shortest delay from which delays are compared
 LEAST_GAP = 1e-9  # gaps between messages that differ by less are equal [s]
-LEAST_SPAN = 1e-6  # [s]
 
 
 @frozen(eq=False)
@@ -46,14 +45,19 @@ class Targets:
 def constant_part(logs: Sequence[Log]) -> float:
     """Return the delay from which delays are compared, a part of every delay [s].
 
-    It is 0 where delays vary as much as they last, and close to the shortest one where they hardly
-    vary at all.
+    It is 0 where delays vary as much as they last. Where they hardly vary it still leaves room for
+    the longest service that the throughput allows.
     """
     delays = [_arrived(log) for log in logs if not log.saturated]
     shortest = min(float(np.quantile(one, SHORTEST)) for one in delays)
     widest = max(float(np.quantile(one, WIDEST)) for one in delays) - shortest
     tick = max(log.tick for log in logs)
-    return max(0.0, shortest - SPANS * max(widest, tick, LEAST_SPAN))
+    return max(0.0, shortest - max(SPANS * widest, SPANS * tick, longest_service(logs)))
+
+
+def longest_service(logs: Sequence[Log]) -> float:
+    """Return the longest service time that the throughput of logs allows [s]."""
+    return 1 / max(log.delivery_rate for log in logs)
 
 
 def _arrived(log: Log) -> Floats:

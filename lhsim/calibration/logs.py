@@ -27,6 +27,9 @@ COLUMNS = ("intended_s", "sent_s", "delivered_s", "agent")
 FEWEST = 200  # messages of a log: fewer tell no quantiles
 TICKS = (60.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)  # of clocks that are coarse [s]
 NEARLY = 0.01  # of a tick
+FINE = 1e-3  # tick of a clock that hardly shows two messages of one agent as one [s]
+COPIES = 0.1  # part of the rows that may be equal to others
+BACKWARDS = 0.05  # part of the delays that is negative where clocks differ
 WARMUP, DRAIN = 0.1, 0.2  # parts of a log at its ends that do not count
 
 Floats = NDArray[np.float64]
@@ -41,6 +44,7 @@ class Log:
     sent: Floats = field(repr=False)  # when it was [s]
     delivered: Floats = field(repr=False)  # NaN: not while the log was written [s]
     agent: NDArray[np.int64] = field(repr=False)  # who receives it, numbered from 0 on
+    clocks_apart: float = 0.0  # by how much deliveries were moved, to come after sendings [s]
 
     @property
     def span(self) -> float:
@@ -107,6 +111,13 @@ class Log:
         tick = resolution(self.delivered)
         return tick if tick and _on_grid(self.sent, tick) else 0.0
 
+    @cached_property
+    def middle(self) -> float:
+        """Median of the delays of what arrived, beyond the shortest one [s]."""
+        delays = (self.delivered - self.sent)[self.counts]
+        known = delays[np.isfinite(delays)]
+        return float(np.median(known) - known.min()) if len(known) else math.inf
+
     @property
     def lag(self) -> float:
         """Median of how late messages were sent [s]."""
@@ -167,9 +178,43 @@ def read_log(path: Path) -> Log:
             "is earlier than the line before", "rows in the order of intended_s")  # fmt: skip
     with np.errstate(invalid="ignore"):
         _refuse(path, "sent_s", sent < intended, "is before intended_s", "a delay >= 0")
-        _refuse(path, "delivered_s", delivered < sent, "is before sent_s", "a delay >= 0")
-    log = Log(path.stem, intended, sent, delivered, agent.astype(np.int64))
+        apart = clocks_apart(delivered - sent)
+        early = delivered + apart < sent
+        _refuse(path, "delivered_s", early, "is before sent_s", "a delay >= 0")
+    first = intended[0] if len(intended) else 0.0  # an epoch would cost digits
+    log = Log(
+        path.stem,
+        intended - first,
+        sent - first,
+        delivered - first + apart,
+        agent.astype(np.int64),
+        apart,
+    )
+    _refuse_copies(path, log)
     return _checked(log, str(path))
+
+
+def clocks_apart(delays: Floats) -> float:
+    """Return by how much the clock of the receivers lags at least [s]; 0 where it need not.
+
+    It does where many messages arrive before they are sent; one that does is a mistake of the log.
+    """
+    known = delays[np.isfinite(delays)]
+    if not len(known) or np.mean(known < 0) < BACKWARDS:
+        return 0.0
+    return -float(known.min())
+
+
+def _refuse_copies(path: Path, log: Log) -> None:
+    """Refuse a log that has its rows twice; by chance, only those of a coarse clock are equal."""
+    if log.tick > FINE or not len(log.sent):
+        return
+    rows = np.column_stack([log.intended, log.sent, log.delivered, log.agent])
+    rows = rows[np.isfinite(log.delivered)]
+    copies = len(rows) - len(np.unique(rows, axis=0))
+    if copies > COPIES * len(rows):
+        problem = f"{copies} of {len(rows)} rows are there twice"
+        raise InputError(problem, source=str(path), allowed="a row for each message")
 
 
 def of_recording(run: Recording, name: str) -> Log:

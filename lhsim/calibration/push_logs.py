@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import ndtri
 
-from lhsim.calibration.arrivals import LEAST_GAP, RESAMPLES, Arrivals, Targets, constant_part
+from lhsim.calibration.arrivals import (
+    LEAST_GAP,
+    RESAMPLES,
+    Arrivals,
+    Targets,
+    constant_part,
+    longest_service,
+)
 from lhsim.calibration.fifo import deliveries
 from lhsim.calibration.logs import Floats, Log
 from lhsim.calibration.points import LEVELS, curve, network
@@ -182,7 +189,7 @@ class _Misfit:
         self.targets = tuple(one.targets(self._generator) for one in self.arrivals)
         self.played = [_Played(one, self._generator) for one in self.arrivals]
         self.seen = any(log.saturated for log in logs)
-        self._longest = 1 / max(log.delivery_rate for log in logs)  # service time [s]
+        self._longest = longest_service(logs)
         self._top = np.log([self._longest, *MOST])
 
     def queue(self, point: _Point) -> Queue:
