@@ -27,9 +27,7 @@ def missed(targets: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         ``error`` of ``off``, the difference of their logarithms.
     """
     found = [
-        one
-        for one in targets
-        if not _errors(one) <= MOST_ERRORS and not abs(one["miss"]) <= SAME
+        one for one in targets if not _errors(one) <= MOST_ERRORS and not abs(one["miss"]) <= SAME
     ]
     return sorted(found, key=_errors, reverse=True)
 

@@ -20,9 +20,10 @@ from lhsim.calibration.fit import PRIOR, OnStep
 from lhsim.calibration.levels import TINY
 from lhsim.calibration.logs import Log
 from lhsim.calibration.pattern import Pattern, pattern
+from lhsim.calibration.points import UNTOLD
 from lhsim.calibration.polling_logs import MOST_AGENTS, fit_polls, most_agents
 from lhsim.calibration.push_logs import PARTS as OF_QUEUE
-from lhsim.calibration.push_logs import Fitted, fit_queue, system_of
+from lhsim.calibration.push_logs import Fitted, Queue, fit_queue, system_of
 from lhsim.calibration.runs import PARTS as OF_POLLS
 from lhsim.calibration.runs import indistinct, samples_at
 from lhsim.errors import InputError
@@ -31,6 +32,7 @@ from lhsim.models.system import Calibration, CalibrationWarning, Provenance, Sys
 from lhsim.models.workload import Poisson, Workload
 from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Modelled
+from lhsim.report.calibration import MEANINGS
 from lhsim.units import format_duration
 
 APART = 1.2  # ratio of two loads that are two levels
@@ -92,6 +94,7 @@ class BlackBox:
             ],
             "targets": list(self.targets),
             "unknowns": list(self.unknowns),
+            "warnings": list(self.system.caveats),
             "alike": [
                 {"first": one, "second": other, "correlation": correlation}
                 for one, other, correlation in self.alike
@@ -167,9 +170,8 @@ def _check_losses(log: Log, usual: float) -> None:
 
     They were lost: a server that is behind has delays that grow with its queue.
     """
-    missing = 1 - float(np.isfinite(log.delivered[log.counts]).mean())
-    if missing > LOST and log.middle < GROWN * usual + log.tick:
-        problem = f"{missing:.0%} of the messages never arrive, and the others are not late"
+    if log.lost > LOST and log.middle < GROWN * usual + log.tick:
+        problem = f"{log.lost:.0%} of the messages never arrive, and the others are not late"
         allowed = "a log without losses; those look like a server that is behind"
         raise InputError(problem, source=log.name, key="delivered_s", allowed=allowed)
 
@@ -194,14 +196,17 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
         "network": Provenance("what is left of the delays", _messages(logs)),
     }
     samples = _samples_of_queue(fitted)
-    system = _described(system_of(template, fitted), name, logs, parameters, samples, capacity)
+    unknowns = _of_family(fitted.queue, _unknowns(OF_QUEUE, fitted.queue.values, deviations))
+    system = _described(
+        system_of(template, fitted), name, logs, parameters, samples, capacity, unknowns
+    )
     return BlackBox(
         system=system,
         pattern=found,
         capacity=capacity,
         logs=tuple(logs),
         targets=targets,
-        unknowns=_unknowns(OF_QUEUE, fitted.queue.values, deviations),
+        unknowns=unknowns,
         alike=tuple(indistinct(OF_QUEUE, fitted.covariance)),
     )
 
@@ -214,6 +219,11 @@ def _of_queue(fitted: Fitted, logs: Sequence[Log]) -> Capacity:
     value = max(1 / fitted.queue.service, delivered)
     low, high = np.quantile([1 / one.service for one in fitted.samples], TAILS).tolist()
     return Capacity(value, min(low, value), max(high, value), "messages/s", _seen(logs))
+
+
+def _of_family(queue: Queue, unknowns: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    """Return the unknowns that the queue has: an exponential service has no variation of its own."""
+    return tuple(one for one in unknowns if one["name"] != "variation" or not queue.exponential)
 
 
 def _samples_of_queue(fitted: Fitted) -> dict[str, tuple[float, ...]]:
@@ -277,7 +287,7 @@ def _polled(
         logs,
         shown=fitted.point is not None,
     )
-    system = _described(fitted.system, name, logs, parameters, samples, capacity)
+    system = _described(fitted.system, name, logs, parameters, samples, capacity, unknowns)
     return BlackBox(
         system=system,
         pattern=found,
@@ -298,7 +308,11 @@ def _of_polls(system: System, logs: Sequence[Log], *, shown: bool) -> Capacity:
     most = MOST_AGENTS * largest.agents
     active = largest.rate / largest.agents
     served = max(
-        (log.agents for log in logs if not log.saturated and log.rate >= SAME * active * log.agents),
+        (
+            log.agents
+            for log in logs
+            if not log.saturated and log.rate >= SAME * active * log.agents
+        ),
         default=0,
     )
     value = max(most_agents(system, largest), served)
@@ -317,6 +331,7 @@ def _described(
     parameters: dict[str, Provenance],
     samples: dict[str, tuple[float, ...]],
     capacity: Capacity | None = None,
+    unknowns: Sequence[dict[str, Any]] = (),
 ) -> System:
     """Return the system with where it comes from, and the load of its logs by default."""
     largest = max(logs, key=lambda log: log.rate)
@@ -333,13 +348,17 @@ def _described(
             messages_per_second=(min(rates), max(log.throughput for log in logs)),
             parameters=parameters,
             samples=samples,
-            warnings=() if capacity is None else tuple(_warnings(capacity, logs)),
+            warnings=()
+            if capacity is None
+            else tuple(_warnings(capacity, logs, _untold(unknowns))),
         ),
     )
 
 
-def _warnings(capacity: Capacity, logs: Sequence[Log]) -> Iterator[CalibrationWarning]:
-    """Yield what speaks against the capacity and the delays of the system."""
+def _warnings(
+    capacity: Capacity, logs: Sequence[Log], untold: Sequence[str]
+) -> Iterator[CalibrationWarning]:
+    """Yield what speaks against the capacity, the parameters and the delays of the system."""
     if math.isinf(capacity.high):
         least = float(f"{capacity.low:.4g}")
         text = (
@@ -353,6 +372,9 @@ def _warnings(capacity: Capacity, logs: Sequence[Log]) -> Iterator[CalibrationWa
             "No log is saturated: the capacity is inferred from delays, for a server that works "
             "on one message at a time.",
         )
+    if untold:
+        text = f"The logs hardly tell: {'; '.join(untold)}. What was assumed beforehand decides."
+        yield CalibrationWarning("parameters", text)
     apart = max(log.clocks_apart for log in logs)
     if apart > 0:
         yield CalibrationWarning(
@@ -360,6 +382,10 @@ def _warnings(capacity: Capacity, logs: Sequence[Log]) -> Iterator[CalibrationWa
             f"Messages of the logs arrive up to {format_duration(float(f'{apart:.3g}'))} before "
             "they are sent, so clocks differ: latencies count from the shortest one.",
         )
+
+
+def _untold(unknowns: Sequence[dict[str, Any]]) -> list[str]:
+    return [MEANINGS[one["name"]][0] for one in unknowns if one["deviation"] > UNTOLD]
 
 
 def _unknowns(

@@ -28,6 +28,9 @@ FEWEST = 200  # messages of a log: fewer tell no quantiles
 TICKS = (60.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)  # of clocks that are coarse [s]
 NEARLY = 0.01  # of a tick
 FINE = 1e-3  # tick of a clock that hardly shows two messages of one agent as one [s]
+ARRIVALS = "arrivals"  # option of a recording that was a log: how its messages came
+POISSON, REGULAR, BURSTS = "as a Poisson process", "at a regular rate", "in bursts"
+OF_POISSON = (0.6, 1.7)  # squared coefficient of variation of its gaps
 COPIES = 0.1  # part of the rows that may be equal to others
 BACKWARDS = 0.05  # part of the delays that is negative where clocks differ
 WARMUP, DRAIN = 0.1, 0.2  # parts of a log at its ends that do not count
@@ -111,6 +114,13 @@ class Log:
         tick = resolution(self.delivered)
         return tick if tick and _on_grid(self.sent, tick) else 0.0
 
+    @property
+    def lost(self) -> float:
+        """Part of the messages that never arrived, though one that was sent later did."""
+        arrived = np.isfinite(self.delivered)
+        before = self.counts & (self.sent < self.sent[arrived].max(initial=-math.inf))
+        return float((before & ~arrived).sum()) / max(1, int(before.sum()))
+
     @cached_property
     def middle(self) -> float:
         """Median of the delays of what arrived, beyond the shortest one [s]."""
@@ -122,6 +132,14 @@ class Log:
     def lag(self) -> float:
         """Median of how late messages were sent [s]."""
         return float(np.median((self.sent - self.intended)[self.counts]))
+
+    @property
+    def arrivals(self) -> str:
+        """How messages come: as a `POISSON` process, in bursts, or at a regular rate."""
+        gaps = np.diff(self.sent[self.counts])
+        variation = float(gaps.var() / gaps.mean() ** 2) if gaps.any() else 0.0
+        low, high = OF_POISSON
+        return POISSON if low <= variation <= high else REGULAR if variation < low else BURSTS
 
     @property
     def level(self) -> str:
@@ -143,6 +161,7 @@ class Log:
             warmup=WARMUP * span,
             duration=(1 - WARMUP - DRAIN) * span,
             drain=DRAIN * span,
+            options={ARRIVALS: self.arrivals},
         )
         messages = pd.DataFrame(
             {

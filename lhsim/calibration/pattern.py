@@ -90,9 +90,7 @@ def _overtaking(log: Log, length: float) -> float:
     return float((later[pairs] < 0).mean()) if pairs.sum() >= FEWEST_EXPECTED else math.inf
 
 
-def _several(
-    log: Log, delays: Floats, known: NDArray[np.bool_]
-) -> tuple[float, float] | None:
+def _several(log: Log, delays: Floats, known: NDArray[np.bool_]) -> tuple[float, float] | None:
     """Return the shortest and the longest interval of agents who poll at intervals of their own.
 
     Then the delays of each are uniform, over other intervals than those of others, and nobody gets
@@ -106,7 +104,10 @@ def _several(
     if len(lengths) < 2 or lengths.min() <= log.tick or lengths.max() < APART * lengths.min():
         return None
     shares = np.concatenate(
-        [(one - np.quantile(one, CUT)) / length for one, length in zip(enough, lengths, strict=True)]
+        [
+            (one - np.quantile(one, CUT)) / length
+            for one, length in zip(enough, lengths, strict=True)
+        ]
     )
     _, distance = _uniform(shares)
     if distance > UNIFORM or _overtaking(log, float(lengths.max())) <= IN_ORDER:

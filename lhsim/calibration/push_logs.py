@@ -30,7 +30,7 @@ from lhsim.calibration.arrivals import (
 )
 from lhsim.calibration.fifo import deliveries
 from lhsim.calibration.logs import Floats, Log
-from lhsim.calibration.points import LEVELS, curve, network
+from lhsim.calibration.points import LEVELS, UNTOLD, curve, network
 from lhsim.distributions import Distribution, Exponential, Lognormal, Quantiles
 from lhsim.models.cpu import Cpu, Warmth
 from lhsim.models.store import EventStore
@@ -42,8 +42,8 @@ DELIVERING = 1  # of the services of a message
 MEMORY = 1.5e-3  # of warmth: work that halves x [s]
 # Standard deviations of the logarithms of the parts, around where the fit begins.
 PRIOR = (1.5, 1.0, 0.7, 0.5, 1.0, 1.5)
-# What a fit begins with: whether services are exponential; after, variation, excess and gap. Those of
-# a real server, and of queues of the textbook.
+# What a fit begins with: whether services are exponential; after, variation, excess and gap. Those
+# of a real server, and of queues of the textbook.
 SHAPES = (
     (False, 0.4, 0.4, 0.6, 0.15e-3),
     (False, 0.05, 0.4, 0.02, 0.15e-3),
@@ -54,7 +54,6 @@ USES = (0.9, 0.75, 0.6, 0.45, 0.3, 0.2, 0.1, 0.05)  # of the server at the highe
 FULL, USUAL, NO_TIME = 0.99, 0.4, 0.01  # likewise
 STARTS = 1  # of each shape
 QUARTER, MEDIAN = 1, 2  # places among the figures of a log
-UNTOLD = 0.5  # deviation of a logarithm from which on it is hardly known
 ENOUGH = 3.0  # misfit by which a server that takes no time has to be worse
 MESSAGES = 20_000  # simulated for a log, at least, in so many repetitions as it takes
 SEED = 1
@@ -194,8 +193,9 @@ class _Misfit:
 
     def queue(self, point: _Point) -> Queue:
         """Return the queue at a point."""
-        *parts, beyond = np.exp(point.x).tolist()
-        return Queue(*parts, self.constant + beyond, point.exponential)
+        service, after, variation, excess, gap, beyond = np.exp(point.x).tolist()
+        delay = self.constant + beyond
+        return Queue(service, after, variation, excess, gap, delay, point.exponential)
 
     def simulated(self, point: _Point) -> list[Floats]:
         """Return the logarithms of what is compared of each log."""
@@ -238,10 +238,16 @@ class _Misfit:
         def whole(part: Floats) -> _Point:
             return evolve(start, x=np.concatenate([start.x[:first], part]))
 
+        def missed(part: Floats) -> Floats:
+            return self.missed(whole(part))
+
+        def derivatives(part: Floats) -> Floats:
+            return self.derivatives(whole(part))[:, first:]
+
         found = least_squares(
-            lambda part: self.missed(whole(part)),
+            missed,
             start.x[first:],
-            jac=lambda part: self.derivatives(whole(part))[:, first:],
+            jac=derivatives,
             bounds=(-np.inf, self._top[first:]),
             x_scale=np.array(PRIOR)[first:],
             loss="soft_l1",

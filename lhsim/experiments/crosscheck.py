@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 @click.option("--jobs", type=whole(1), help="Runs at a time.  [default: one a core]")
 @click.option("--format", "how", type=choice(*FORMATS), default="table", show_default=True,
               metavar="|".join(FORMATS), help="Of the data on stdout.")  # fmt: skip
-@click.option("--check", is_flag=True, help="End with exit code 3 when the model is rejected.")
+@click.option("--check", is_flag=True, help="End with exit code 3 when the model is rejected, or "
+              "nothing speaks for it.")  # fmt: skip
 @click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
 @click.option("--quiet", is_flag=True, help="Print results only.")
 def crosscheck(**given: Any) -> int:
@@ -79,7 +80,7 @@ def crosscheck(**given: Any) -> int:
         if not given["quiet"]:
             print(f"written: {', '.join(map(str, written))}", file=sys.stderr)
     show(formatted(found.to_dicts(), given["how"], lambda: text_of(found)))
-    return NOT_KEPT if given["check"] and found.verdict == "rejected" else DONE
+    return NOT_KEPT if given["check"] and found.fails else DONE
 
 
 def _read(path: Path, system: System, seed: int) -> Recording:

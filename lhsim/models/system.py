@@ -93,17 +93,14 @@ class Calibration:
     def beyond(self, agents: int, rate: float | None) -> tuple[str, ...]:
         """Return why a level lies beyond the calibrated range; nothing where it does not."""
         reasons = []
+        if self.agents is not None and self.agents[1] == 0:
+            return ("no load was compared",)
         if self.agents is not None and agents > self.agents[1]:
             reasons.append(f"{agents} agents; calibrated up to {self.agents[1]:g}")
         limits = self.messages_per_second
         if limits is not None and rate is not None and rate > limits[1]:
             reasons.append(f"{rate:g} messages/s; calibrated up to {limits[1]:g}")
         return tuple(reasons)
-
-    @property
-    def caveats(self) -> tuple[str, ...]:
-        """The warnings, each as one line."""
-        return tuple(" ".join(warning.text.split()) for warning in self.warnings)
 
 
 @frozen
@@ -169,6 +166,12 @@ class System:
         if self.own_server is not None:
             return "own"
         return "polling" if self.polling is not None else "push"
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What its calibration says against it, each as one line."""
+        warnings = self.calibration.warnings if self.calibration is not None else ()
+        return tuple(" ".join(warning.text.split()) for warning in warnings)
 
     def offered_load(self, agents: int) -> float | None:
         """Return the messages that `agents` agents offer [1/s]; None for a closed loop."""
