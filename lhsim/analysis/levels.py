@@ -23,7 +23,7 @@ Pooled = Mapping[tuple[Any, ...], Estimates]  # by what identifies a level: the 
 WHO = ("system", "architecture", "agents", "servers")  # what identifies a level
 _NO_MEASURE = {
     *WHO,
-    *("seed", "replication", "engine", "bottleneck", "overloaded", "extrapolated"),
+    *("seed", "replication", "engine", "bottleneck", "overloaded", "extrapolated", "warnings"),
     *("duration_s", "warmup_s", "drain_s", "mser_truncation_s", "short_warmup"),
 }
 _EXTREMES: dict[str, Callable[[Iterable[float]], float]] = {
@@ -97,6 +97,7 @@ def _level_row(runs: Sequence[Record], pooled: Estimates) -> Row:
         "agents_per_second": first["agents"] / duration,
         "overloaded": _mostly(runs, "overloaded"),
         "extrapolated": any(run["extrapolated"] for run in runs),
+        "warnings": first.get("warnings", ""),
         "lower_bounds": _lower_bounds(runs),
         "flags": {name: list(one.flags) for name, one in found.items() if one.flags},
     }

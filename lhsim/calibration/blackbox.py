@@ -7,34 +7,42 @@ costs. What logs cannot show is taken from a template.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from attrs import evolve, field, frozen
 
 from lhsim import checks
+from lhsim.calibration.acceptance import check as check_misses
 from lhsim.calibration.fit import PRIOR, OnStep
+from lhsim.calibration.levels import TINY
 from lhsim.calibration.logs import Log
 from lhsim.calibration.pattern import Pattern, pattern
-from lhsim.calibration.polling_logs import fit_polls, most_agents
+from lhsim.calibration.points import UNTOLD
+from lhsim.calibration.polling_logs import MOST_AGENTS, fit_polls, most_agents
 from lhsim.calibration.push_logs import PARTS as OF_QUEUE
-from lhsim.calibration.push_logs import Fitted, fit_queue, system_of
+from lhsim.calibration.push_logs import Fitted, Queue, fit_queue, system_of
 from lhsim.calibration.runs import PARTS as OF_POLLS
 from lhsim.calibration.runs import indistinct, samples_at
 from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
-from lhsim.models.system import Calibration, Provenance, System
+from lhsim.models.system import Calibration, CalibrationWarning, Provenance, System
 from lhsim.models.workload import Poisson, Workload
 from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Modelled
+from lhsim.report.calibration import MEANINGS
+from lhsim.units import format_duration
 
 APART = 1.2  # ratio of two loads that are two levels
 SAMPLED = 10  # systems of which the capacity is looked for, under polling
 TAILS = (0.05, 0.95)  # of the capacity
+SAME = 0.9  # ratio of what agents send from which on they are as active
+LOST = 0.05  # part of the messages that may be lost for good
+GROWN = 2.0  # ratio of delays from which on a queue is to be seen
 
 
 @frozen
@@ -44,7 +52,7 @@ class Capacity:
     value: float
     low: float  # 90 % interval
     high: float
-    unit: str  # "messages/s" or "agents"
+    unit: Literal["messages/s", "agents"]
     seen: bool  # whether a log shows it; else it is inferred from delays below it
 
 
@@ -88,6 +96,7 @@ class BlackBox:
             ],
             "targets": list(self.targets),
             "unknowns": list(self.unknowns),
+            "warnings": list(self.system.caveats),
             "alike": [
                 {"first": one, "second": other, "correlation": correlation}
                 for one, other, correlation in self.alike
@@ -134,6 +143,10 @@ def from_logs(
     checks.executor(executor, "executor")
     checks.function(on_step, "on_step")
     found = pattern(logs)
+    if found.several is not None:
+        low, high = (format_duration(float(f"{end:.3g}")) for end in found.several)
+        problem = f"agents poll at intervals of their own, from {low} to {high}"
+        raise InputError(problem, source=logs[0].name, allowed="logs of agents of one interval")
     polled = found.interval is not None
     if template is not None:
         if template.architecture == "polling" and not polled:
@@ -156,6 +169,19 @@ def _check(logs: Sequence[Log]) -> None:
         raise InputError(f"{len(logs)} of one load", key="logs", allowed=allowed)
     if all(log.saturated for log in logs):
         raise InputError("are all saturated", key="logs", allowed="a load that the server keeps")
+    for log in logs:
+        _check_losses(log, min(log.middle for log in logs if not log.saturated))
+
+
+def _check_losses(log: Log, usual: float) -> None:
+    """Refuse a log in which messages are missing though those that arrive hardly wait.
+
+    They were lost: a server that is behind has delays that grow with its queue.
+    """
+    if log.lost > LOST and log.middle < GROWN * usual + log.tick:
+        problem = f"{log.lost:.0%} of the messages never arrive, and the others are not late"
+        allowed = "a log without losses; those look like a server that is behind"
+        raise InputError(problem, source=log.name, key="delivered_s", allowed=allowed)
 
 
 def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) -> BlackBox:
@@ -163,21 +189,24 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
     deviations = np.sqrt(np.diag(fitted.covariance)).tolist()
     targets = tuple(
         {"level": log.level, "metric": metric, "live": live, "error": error,
-         "simulated": simulated, "miss": simulated / live - 1}
-        for log, target, figures in zip(logs, fitted.targets, fitted.simulated, strict=True)
-        for metric, live, error, simulated in zip(
-            target.names, np.exp(target.live).tolist(), target.errors.tolist(),
-            np.exp(figures).tolist(), strict=True)
+         "simulated": simulated, "miss": simulated / live - 1, "off": off}
+        for log, target, figures, shown in zip(
+            logs, fitted.targets, fitted.simulated, fitted.shown, strict=True)
+        for metric, live, error, simulated, off in zip(
+            target.names, shown[0], target.errors.tolist(), shown[1],
+            (figures - target.live).tolist(), strict=True)
     )  # fmt: skip
-    low, high = np.quantile([1 / one.service for one in fitted.samples], TAILS).tolist()
-    capacity = Capacity(1 / fitted.queue.service, low, high, "messages/s", _seen(logs))
+    check_misses(targets, name)
+    capacity = _of_queue(fitted, logs)
     parameters = {
         "cpu": Provenance("delays and throughput of the logs", _messages(logs), _misses(targets)),
         "cpu.warmth": Provenance("delays at several loads", _messages(logs)),
         "network": Provenance("what is left of the delays", _messages(logs)),
     }
+    samples = _samples_of_queue(fitted)
+    unknowns = _of_family(fitted.queue, _unknowns(OF_QUEUE, fitted.queue.values, deviations))
     system = _described(
-        system_of(template, fitted), name, logs, parameters, _samples_of_queue(fitted)
+        system_of(template, fitted), name, logs, parameters, samples, capacity, unknowns
     )
     return BlackBox(
         system=system,
@@ -185,9 +214,24 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
         capacity=capacity,
         logs=tuple(logs),
         targets=targets,
-        unknowns=_unknowns(OF_QUEUE, fitted.queue.values, deviations),
+        unknowns=unknowns,
         alike=tuple(indistinct(OF_QUEUE, fitted.covariance)),
     )
+
+
+def _of_queue(fitted: Fitted, logs: Sequence[Log]) -> Capacity:
+    """Return the messages that the server has time for; as many as it delivered at least."""
+    delivered = max(log.delivery_rate for log in logs)
+    if not fitted.told:
+        return Capacity(delivered, delivered, math.inf, "messages/s", seen=False)
+    value = max(1 / fitted.queue.service, delivered)
+    low, high = np.quantile([1 / one.service for one in fitted.samples], TAILS).tolist()
+    return Capacity(value, min(low, value), max(high, value), "messages/s", _seen(logs))
+
+
+def _of_family(queue: Queue, unknowns: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    """Return the unknowns of the queue: an exponential service has no variation of its own."""
+    return tuple(one for one in unknowns if one["name"] != "variation" or not queue.exponential)
 
 
 def _samples_of_queue(fitted: Fitted) -> dict[str, tuple[float, ...]]:
@@ -225,9 +269,11 @@ def _polled(
     fitted = fit_polls(logs, template, found.interval, executor, on_step)
     targets = tuple(
         {"level": logs[target.level].level, "metric": target.measure, "live": target.live,
-         "error": target.error, "simulated": value, "miss": value / target.live - 1}
+         "error": target.error, "simulated": value, "miss": value / target.live - 1,
+         "off": math.log(max(value, TINY) / target.live)}
         for target, value in zip(fitted.targets, fitted.simulated, strict=True)
     )  # fmt: skip
+    check_misses(targets, name)
     parameters = {
         "polling.interval": Provenance("range of the delays", _messages(logs), found.sentence)
     }
@@ -244,11 +290,16 @@ def _polled(
         samples = samples_at(fitted.draws, "polling")
         deviations = np.sqrt(np.diag(fitted.covariance)).tolist()
         unknowns = _unknowns(OF_POLLS, fitted.point.values, deviations)
-    system = _described(fitted.system, name, logs, parameters, samples)
+    capacity = _of_polls(
+        _described(fitted.system, name, logs, parameters, samples),
+        logs,
+        shown=fitted.point is not None,
+    )
+    system = _described(fitted.system, name, logs, parameters, samples, capacity, unknowns)
     return BlackBox(
         system=system,
         pattern=found,
-        capacity=_of_polls(system, logs, shown=fitted.point is not None),
+        capacity=capacity,
         logs=tuple(logs),
         targets=targets,
         unknowns=unknowns,
@@ -257,15 +308,28 @@ def _polled(
 
 
 def _of_polls(system: System, logs: Sequence[Log], *, shown: bool) -> Capacity:
-    """Return how many agents the server has time for; where nothing shows it, as many at least."""
+    """Return how many agents the server has time for; where nothing shows it, as many at least.
+
+    They are as active as those of the largest log, and never fewer than were served in a log.
+    """
     largest = max(logs, key=lambda log: log.agents)
-    value = most_agents(system, largest)
+    most = MOST_AGENTS * largest.agents
+    active = largest.rate / largest.agents
+    served = max(
+        (
+            log.agents
+            for log in logs
+            if not log.saturated and log.rate >= SAME * active * log.agents
+        ),
+        default=0,
+    )
+    value = max(most_agents(system, largest), served)
     if not shown:
         return Capacity(max(value, largest.agents), largest.agents, math.inf, "agents", seen=False)
     some = [evolve(one, calibration=None) for one in samples_of(system)[:SAMPLED]]
-    sampled = [most_agents(one, largest) for one in some]
+    sampled = [max(most_agents(one, largest), served) for one in some]
     low, high = np.quantile(sampled, TAILS, method="nearest").tolist()
-    return Capacity(value, low, high, "agents", seen=True)
+    return Capacity(min(value, most), min(low, value, most), max(high, value), "agents", seen=True)
 
 
 def _described(
@@ -274,6 +338,8 @@ def _described(
     logs: Sequence[Log],
     parameters: dict[str, Provenance],
     samples: dict[str, tuple[float, ...]],
+    capacity: Capacity | None = None,
+    unknowns: Sequence[dict[str, Any]] = (),
 ) -> System:
     """Return the system with where it comes from, and the load of its logs by default."""
     largest = max(logs, key=lambda log: log.rate)
@@ -290,8 +356,44 @@ def _described(
             messages_per_second=(min(rates), max(log.throughput for log in logs)),
             parameters=parameters,
             samples=samples,
+            warnings=()
+            if capacity is None
+            else tuple(_warnings(capacity, logs, _untold(unknowns))),
         ),
     )
+
+
+def _warnings(
+    capacity: Capacity, logs: Sequence[Log], untold: Sequence[str]
+) -> Iterator[CalibrationWarning]:
+    """Yield what speaks against the capacity, the parameters and the delays of the system."""
+    if math.isinf(capacity.high):
+        least = float(f"{capacity.low:.4g}")
+        text = (
+            f"The capacity is at least {least:,.4g} {capacity.unit}; the logs show no queue that "
+            "tells how much more. Trust no capacity of this model."
+        )
+        yield CalibrationWarning("capacity", text, least, capacity.unit)
+    elif not capacity.seen:
+        yield CalibrationWarning(
+            "capacity",
+            "No log is saturated: the capacity is inferred from delays, for a server that works "
+            "on one message at a time.",
+        )
+    if untold:
+        text = f"The logs hardly tell: {'; '.join(untold)}. What was assumed beforehand decides."
+        yield CalibrationWarning("parameters", text)
+    apart = max(log.clocks_apart for log in logs)
+    if apart > 0:
+        yield CalibrationWarning(
+            "latency",
+            f"Messages of the logs arrive up to {format_duration(float(f'{apart:.3g}'))} before "
+            "they are sent, so clocks differ: latencies count from the shortest one.",
+        )
+
+
+def _untold(unknowns: Sequence[dict[str, Any]]) -> list[str]:
+    return [MEANINGS[one["name"]][0] for one in unknowns if one["deviation"] > UNTOLD]
 
 
 def _unknowns(

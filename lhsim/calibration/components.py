@@ -14,10 +14,11 @@ from lhsim._files import Named
 from lhsim.distributions import Distribution, Fit, fit
 from lhsim.errors import InputError, unknown_name
 from lhsim.models.cpu import Cpu
-from lhsim.models.system import Calibration, Provenance, System
+from lhsim.models.system import Calibration, CalibrationWarning, Provenance, System
 from lhsim.readers.tables import read_table
 
 COLUMNS = ("component", "seconds")
+NO_LOAD = (0.0, 0.0)  # range of a system that was compared with no run
 OF_THE_PROCESSOR = tuple(
     field.name for field in attrs.fields(attrs.resolve_types(Cpu)) if field.type is Distribution
 )
@@ -66,7 +67,18 @@ def with_components(system: System, found: Mapping[str, Fit]) -> System:
     parameters = {**calibration.parameters, **provenance(found)}
     # What samples there were are factors of the costs that were there.
     calibration = evolve(calibration, parameters=parameters, samples={})
+    if found:
+        calibration = evolve(calibration, agents=NO_LOAD, messages_per_second=NO_LOAD,
+                             warnings=(_warning(system, found),))  # fmt: skip
     return evolve(system, **changes, calibration=calibration)
+
+
+def _warning(system: System, found: Mapping[str, Fit]) -> CalibrationWarning:
+    text = (
+        f"Measured were {', '.join(map(path_of, found))} alone: all else is that of {system.name}, "
+        "and no load was compared."
+    )
+    return CalibrationWarning("parameters", text)
 
 
 def provenance(found: Mapping[str, Fit]) -> dict[str, Provenance]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,14 @@ from lhsim.recording import MESSAGE_COLUMNS, Manifest, Modelled, Recording
 
 COLUMNS = ("intended_s", "sent_s", "delivered_s", "agent")
 FEWEST = 200  # messages of a log: fewer tell no quantiles
+TICKS = (60.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)  # of clocks that are coarse [s]
+NEARLY = 0.01  # of a tick
+FINE = 1e-3  # tick of a clock that hardly shows two messages of one agent as one [s]
+ARRIVALS = "arrivals"  # option of a recording that was a log: how its messages came
+POISSON, REGULAR, BURSTS = "as a Poisson process", "at a regular rate", "in bursts"
+OF_POISSON = (0.6, 1.7)  # squared coefficient of variation of its gaps
+COPIES = 0.1  # part of the rows that may be equal to others
+BACKWARDS = 0.05  # part of the delays that is negative where clocks differ
 WARMUP, DRAIN = 0.1, 0.2  # parts of a log at its ends that do not count
 
 Floats = NDArray[np.float64]
@@ -40,6 +49,7 @@ class Log:
     sent: Floats = field(repr=False)  # when it was [s]
     delivered: Floats = field(repr=False)  # NaN: not while the log was written [s]
     agent: NDArray[np.int64] = field(repr=False)  # who receives it, numbered from 0 on
+    clocks_apart: float = 0.0  # by how much deliveries were moved, to come after sendings [s]
 
     @property
     def span(self) -> float:
@@ -87,16 +97,51 @@ class Log:
         return float(inside.sum() / (high - low))
 
     @property
+    def delivery_rate(self) -> float:
+        """Messages delivered, in the window or in all of the log, whichever is more [1/s]."""
+        arrived = self.delivered[np.isfinite(self.delivered)]
+        whole = len(arrived) / (float(arrived.max()) - float(self.intended[0]))
+        return max(self.throughput, whole)
+
+    @property
     def saturated(self) -> bool:
         """Whether messages piled up."""
         low, high = self.window
         offered = float(self.counts.sum()) / (high - low)
         return falls_behind([offered], [self.throughput], high - low)
 
+    @cached_property
+    def tick(self) -> float:
+        """Resolution of the clock of the log [s]; 0 where it is too fine to matter."""
+        tick = resolution(self.delivered)
+        return tick if tick and _on_grid(self.sent, tick) else 0.0
+
+    @property
+    def lost(self) -> float:
+        """Part of the messages that never arrived, though one that was sent later did."""
+        arrived = np.isfinite(self.delivered)
+        before = self.counts & (self.sent < self.sent[arrived].max(initial=-math.inf))
+        return float((before & ~arrived).sum()) / max(1, int(before.sum()))
+
+    @cached_property
+    def middle(self) -> float:
+        """Median of the delays of what arrived, beyond the shortest one [s]."""
+        delays = (self.delivered - self.sent)[self.counts]
+        known = delays[np.isfinite(delays)]
+        return float(np.median(known) - known.min()) if len(known) else math.inf
+
     @property
     def lag(self) -> float:
         """Median of how late messages were sent [s]."""
         return float(np.median((self.sent - self.intended)[self.counts]))
+
+    @property
+    def arrivals(self) -> str:
+        """How messages come: as a `POISSON` process, in bursts, or at a regular rate."""
+        gaps = np.diff(self.sent[self.counts])
+        variation = float(gaps.var() / gaps.mean() ** 2) if gaps.any() else 0.0
+        low, high = OF_POISSON
+        return POISSON if low <= variation <= high else REGULAR if variation < low else BURSTS
 
     @property
     def level(self) -> str:
@@ -118,6 +163,7 @@ class Log:
             warmup=WARMUP * span,
             duration=(1 - WARMUP - DRAIN) * span,
             drain=DRAIN * span,
+            options={ARRIVALS: self.arrivals},
         )
         messages = pd.DataFrame(
             {
@@ -150,9 +196,42 @@ def read_log(path: Named) -> Log:
     table.refuse_rows(np.diff(intended, prepend=-math.inf) < 0, "is earlier than the line before",
                       "intended_s", "rows in the order of intended_s")  # fmt: skip
     table.refuse_rows(sent < intended, "is before intended_s", "sent_s", late)
-    table.refuse_rows(delivered < sent, "is before sent_s", "delivered_s", late)
-    log = Log(table.path.stem, intended, sent, delivered, agent)
+    apart = clocks_apart(delivered - sent)
+    table.refuse_rows(delivered + apart < sent, "is before sent_s", "delivered_s", late)
+    first = intended[0] if len(intended) else 0.0  # an epoch would cost digits
+    log = Log(
+        table.path.stem,
+        intended - first,
+        sent - first,
+        delivered - first + apart,
+        agent,
+        apart,
+    )
+    _refuse_copies(table.path, log)
     return _checked(log, str(table.path))
+
+
+def clocks_apart(delays: Floats) -> float:
+    """Return by how much the clock of the receivers lags at least [s]; 0 where it need not.
+
+    It does where many messages arrive before they are sent; one that does is a mistake of the log.
+    """
+    known = delays[np.isfinite(delays)]
+    if not len(known) or np.mean(known < 0) < BACKWARDS:
+        return 0.0
+    return -float(known.min())
+
+
+def _refuse_copies(path: Path, log: Log) -> None:
+    """Refuse a log that has its rows twice; by chance, only those of a coarse clock are equal."""
+    if log.tick > FINE or not len(log.sent):
+        return
+    rows = np.column_stack([log.intended, log.sent, log.delivered, log.agent])
+    rows = rows[np.isfinite(log.delivered)]
+    copies = len(rows) - len(np.unique(rows, axis=0))
+    if copies > COPIES * len(rows):
+        problem = f"{copies} of {len(rows)} rows are there twice"
+        raise InputError(problem, source=str(path), allowed="a row for each message")
 
 
 def of_recording(run: Recording, name: str) -> Log:
@@ -169,6 +248,18 @@ def of_recording(run: Recording, name: str) -> Log:
     delivered = table["delivered_s"].to_numpy(float)
     agent = pd.factorize(table["target"])[0].astype(np.int64)
     return _checked(Log(name, intended, sent, delivered, agent), name)
+
+
+def resolution(times: Floats) -> float:
+    """Return the coarsest step of `TICKS` of which all times are multiples [s]; 0: of none."""
+    known = times[np.isfinite(times)]
+    return next((tick for tick in TICKS if _on_grid(known, tick)), 0.0)
+
+
+def _on_grid(times: Floats, tick: float) -> bool:
+    """Return whether times differ by multiples of a tick, as nearly as they can be written."""
+    steps = (times - times[0]) / tick
+    return bool(np.all(np.abs(steps - np.round(steps)) < NEARLY))
 
 
 def _checked(log: Log, source: str) -> Log:

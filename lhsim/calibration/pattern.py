@@ -7,6 +7,7 @@ saturation, the less is either true.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,10 @@ UNIFORM = 0.08  # Kolmogorov-Smirnov distance from a uniform distribution that p
 SILENT = 0.25  # part of the deliveries expected between two polls that may be there
 FEWEST_EXPECTED = 10.0  # of these, or they say nothing
 CUT = 0.05  # at each end of the delays, where a uniform distribution is frayed
+NEAR = 0.25  # part of an interval within which messages may overtake one another
+IN_ORDER = 0.02  # part of the messages that overtakes another one by chance
+FEWEST_OF_AGENT = 15  # messages that show the interval of an agent
+APART = 1.5  # ratio of two intervals that differ
 INSIDE = (0.15, 0.85)  # of T: after a delivery with the poll before, before that of the next one
 
 
@@ -30,12 +35,13 @@ class Pattern:
     interval: float | None  # between two polls [s]; None: they are pushed
     distance: float  # of the delays from a uniform distribution
     silence: float  # deliveries within an interval over those expected; NaN: too few expected
+    several: tuple[float, float] | None = None  # intervals of agents that differ in that [s]
 
     @property
     def sentence(self) -> str:
         """What speaks for it."""
         delays = f"delays are {self.distance:.2f} from uniform (at most {UNIFORM:g} under polling)"
-        if np.isnan(self.silence):
+        if math.isnan(self.silence):
             return delays
         return f"{delays}; {self.silence:.0%} of the deliveries expected between polls are there"
 
@@ -43,16 +49,70 @@ class Pattern:
 def pattern(logs: Sequence[Log]) -> Pattern:
     """Return how messages reach the agents of logs of one server, by the log of lowest load."""
     log = min(logs, key=lambda one: (one.saturated, one.rate))
-    delays = np.sort((log.delivered - log.sent)[log.counts])
-    delays = delays[np.isfinite(delays)]
-    low, high = np.quantile(delays, (CUT, 1 - CUT))
-    length = float(high - low) / (1 - 2 * CUT)
-    start = float(low) - CUT * length
-    ranks = (np.arange(len(delays)) + 0.5) / len(delays)
-    distance = float(np.abs(np.clip((delays - start) / length, 0, 1) - ranks).max())
+    delays = log.delivered - log.sent
+    known = np.isfinite(delays) & log.counts
+    length, distance = _uniform(delays[known])
+    if length <= log.tick:  # delays that hardly differ
+        return Pattern(None, 1.0, math.nan)
     silence = _silence(log, length)
     polls = distance <= UNIFORM and not silence > SILENT
-    return Pattern(length if polls else None, distance, silence)
+    if polls and math.isnan(silence):
+        polls = _overtaking(log, length) > IN_ORDER
+    several = None if polls else _several(log, delays, known)
+    return Pattern(length if polls else None, distance, silence, several)
+
+
+def _uniform(delays: Floats) -> tuple[float, float]:
+    """Return the width of the uniform distribution nearest to delays, and their distance from it.
+
+    The second is infinite where they are all equal.
+    """
+    delays = np.sort(delays)
+    low, high = np.quantile(delays, (CUT, 1 - CUT))
+    length = float(high - low) / (1 - 2 * CUT)
+    if length <= 0:
+        return 0.0, math.inf
+    start = float(low) - CUT * length
+    ranks = (np.arange(len(delays)) + 0.5) / len(delays)
+    return length, float(np.abs(np.clip((delays - start) / length, 0, 1) - ranks).max())
+
+
+def _overtaking(log: Log, length: float) -> float:
+    """Return which part of the messages is delivered before one that was sent just before.
+
+    Those of agents who poll, each in its own time, overtake one another; a server that pushes
+    delivers them in their order.
+    """
+    near = np.diff(log.sent) < NEAR * length
+    differ = np.diff(log.agent) != 0
+    later = np.diff(log.delivered)
+    pairs = near & differ & np.isfinite(later)
+    return float((later[pairs] < 0).mean()) if pairs.sum() >= FEWEST_EXPECTED else math.inf
+
+
+def _several(log: Log, delays: Floats, known: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """Return the shortest and the longest interval of agents who poll at intervals of their own.
+
+    Then the delays of each are uniform, over other intervals than those of others, and nobody gets
+    anything between two polls. None where that is not so.
+    """
+    order = np.argsort(log.agent[known], kind="stable")
+    agents = log.agent[known][order]
+    groups = np.split(delays[known][order], np.flatnonzero(np.diff(agents)) + 1)
+    enough = [one for one in groups if len(one) >= FEWEST_OF_AGENT]
+    lengths = np.array([_uniform(one)[0] for one in enough])
+    if len(lengths) < 2 or lengths.min() <= log.tick or lengths.max() < APART * lengths.min():
+        return None
+    shares = np.concatenate(
+        [
+            (one - np.quantile(one, CUT)) / length
+            for one, length in zip(enough, lengths, strict=True)
+        ]
+    )
+    _, distance = _uniform(shares)
+    if distance > UNIFORM or _overtaking(log, float(lengths.max())) <= IN_ORDER:
+        return None
+    return float(np.quantile(lengths, 0.1)), float(np.quantile(lengths, 0.9))
 
 
 def _silence(log: Log, length: float) -> float:
@@ -62,7 +122,7 @@ def _silence(log: Log, length: float) -> float:
     """
     expected = _within(log.intended, log.agent, length)
     found = _within(log.delivered, log.agent, length)
-    return found / expected if expected >= FEWEST_EXPECTED else float("nan")
+    return found / expected if expected >= FEWEST_EXPECTED else math.nan
 
 
 def _within(times: Floats, agents: NDArray[np.int64], length: float) -> float:

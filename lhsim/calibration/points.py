@@ -23,6 +23,7 @@ from lhsim.models.cpu import Stalls, Warmth
 from lhsim.models.network import Network
 from lhsim.models.system import System
 
+UNTOLD = 0.5  # deviation of a logarithm from which on an unknown is hardly known
 LONGEST_GAP = 0.1  # beyond it f is flat [s]
 OF_MESSAGES = ("parse_message", "validate", "write", "acknowledge", "send")
 OF_REQUESTS = ("parse_request", "query", "respond")

@@ -16,7 +16,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from lhsim.calibration.fit import PRIOR, Fit, OnStep, Target, generator_of_samples
-from lhsim.calibration.levels import BUSY, Level
+from lhsim.calibration.levels import BUSY, CHANCE, Level
 from lhsim.calibration.logs import Log
 from lhsim.calibration.points import Point, system_at
 from lhsim.models.paths import changed
@@ -95,11 +95,14 @@ def shows_work(logs: Sequence[Log]) -> bool:
     """Return whether the server's work delays polls somewhere, or makes messages pile up."""
     if any(log.saturated for log in logs):
         return True
-    longest = []
+    longest, chance = [], []
     for log in sorted(logs, key=lambda one: one.rate):
         delays = (log.delivered - log.sent)[log.counts]
-        longest.append(float(np.quantile(delays[np.isfinite(delays)], STRETCHED)))
-    return max(longest) > (1 + STRETCH) * longest[0]
+        known = delays[np.isfinite(delays)]
+        longest.append(float(np.quantile(known, STRETCHED)))
+        chance.append(CHANCE * math.sqrt(STRETCHED * (1 - STRETCHED) / len(known)))
+    limits = [(1 + STRETCH + math.hypot(own, chance[0])) * longest[0] for own in chance]
+    return any(one > limit for one, limit in zip(longest[1:], limits[1:], strict=True))
 
 
 def _targets(logs: Sequence[Log], levels: Sequence[Level], number: int) -> list[Target]:

@@ -12,19 +12,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 
 import attrs
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import ndtri
 
+from lhsim.calibration.arrivals import (
+    LEAST_GAP,
+    RESAMPLES,
+    Arrivals,
+    Targets,
+    constant_part,
+    longest_service,
+)
 from lhsim.calibration.fifo import deliveries
 from lhsim.calibration.logs import Floats, Log
-from lhsim.calibration.points import LEVELS, curve, network
-from lhsim.distributions import Lognormal, Quantiles
+from lhsim.calibration.points import LEVELS, UNTOLD, curve, network
+from lhsim.distributions import Distribution, Exponential, Lognormal, Quantiles
 from lhsim.models.cpu import Cpu, Warmth
 from lhsim.models.store import EventStore
 from lhsim.models.system import System
@@ -35,13 +42,21 @@ DELIVERING = 1  # of the services of a message
 MEMORY = 1.5e-3  # of warmth: work that halves x [s]
 # Standard deviations of the logarithms of the parts, around where the fit begins.
 PRIOR = (1.5, 1.0, 0.7, 0.5, 1.0, 1.5)
-# Quantiles that are compared, and how far the model may be off them at best, as a ratio.
-COMPARED = {0.1: 0.08, 0.25: 0.05, 0.5: 0.04, 0.75: 0.08, 0.9: 0.15}
-SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)  # of the messages, by their distance from the one before
-ERROR_OF_SHARES = 0.08  # at least, of the median of each
-ERROR_OF_THROUGHPUT = 0.02  # likewise
+# What a fit begins with: whether services are exponential; after, variation, excess and gap. Those
+# of a real server, and of queues of the textbook.
+SHAPES = (
+    (False, 0.4, 0.4, 0.6, 0.15e-3),
+    (False, 0.05, 0.4, 0.02, 0.15e-3),
+    (True, 0.01, 0.4, 0.02, 0.15e-3),
+)
+MOST = (4.0, 2.0, 10.0, 1.0, math.inf)  # of after, variation, excess, gap and delay
+USES = (0.9, 0.75, 0.6, 0.45, 0.3, 0.2, 0.1, 0.05)  # of the server at the highest load
+FULL, USUAL, NO_TIME = 0.99, 0.4, 0.01  # likewise
+STARTS = 1  # of each shape
+QUARTER, MEDIAN = 1, 2  # places among the figures of a log
+ENOUGH = 3.0  # misfit by which a server that takes no time has to be worse
 MESSAGES = 20_000  # simulated for a log, at least, in so many repetitions as it takes
-BLOCKS, RESAMPLES, SEED = 20, 40, 1  # of the bootstrap
+SEED = 1
 STEP = 0.03  # of the logarithms, for derivatives
 ROUNDS = 3  # in which the left-over delay is found
 TAIL = 0.75  # level beyond which it is no constant any more
@@ -57,16 +72,12 @@ class Queue:
     excess: float  # a of f(gap) = a ln(1 + gap / g), `lhsim.calibration.points`
     gap: float  # g [s]
     delay: float  # that takes no part of the server [s]
+    exponential: bool = False  # distribution of a service; else lognormal, of that variation
 
     @property
     def values(self) -> tuple[float, ...]:
         """The numbers in their order."""
-        return attrs.astuple(self)
-
-    @classmethod
-    def of(cls, logs: Sequence[float] | Floats) -> Queue:
-        """Return the queue with these logarithms."""
-        return cls(*(math.exp(value) for value in logs))
+        return attrs.astuple(self)[: len(PARTS)]
 
     @property
     def parts(self) -> tuple[float, float, float]:
@@ -79,20 +90,16 @@ class Queue:
         after = self.service * self.after / (1 + 2 * self.after)
         return after, self.service - 2 * after, after
 
+    def service_of(self, mean: float) -> Distribution:
+        """Return the distribution of a service with this mean [s]."""
+        if self.exponential:
+            return Exponential(mean)
+        return Lognormal(mean * math.exp(-(self.variation**2) / 2), self.variation)
+
     @property
     def table(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """The curve of warmth."""
         return curve(self.excess, self.gap)
-
-
-@frozen(eq=False)
-class Targets:
-    """Logarithms of what a log has, with their errors."""
-
-    names: tuple[str, ...]
-    live: Floats
-    errors: Floats
-    resampled: Floats = field(repr=False)  # shape (RESAMPLES, targets), by blocks of time
 
 
 @frozen(eq=False)
@@ -105,160 +112,253 @@ class Fitted:
     simulated: tuple[Floats, ...]  # logarithms of the targets of each log
     targets: tuple[Targets, ...]
     left_over: tuple[float, ...]  # quantiles of the delay at `LEVELS` [s]
-
-
-class _Arrivals:
-    """The messages of a log in the order in which they came, and what is compared of them."""
-
-    def __init__(self, log: Log) -> None:
-        order = np.argsort(log.sent, kind="stable")
-        self.log = log
-        self.sent = log.sent[order]
-        self.counts = log.counts[order]
-        delays = (log.delivered - log.sent)[order]
-        self.delays = np.where(np.isnan(delays), math.inf, delays)
-        gaps = np.diff(self.sent, prepend=-math.inf)
-        edges = np.quantile(gaps[self.counts], SHARES)
-        self._share = np.clip(np.searchsorted(edges[1:-1], gaps), 0, len(SHARES) - 2)
-        self._block = np.clip(
-            ((self.sent - log.window[0]) / np.ptp(log.window) * BLOCKS).astype(int), 0, BLOCKS - 1
-        )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of what is compared."""
-        if self.log.saturated:
-            return ("throughput",)
-        whole = [f"delay_p{100 * level:g}" for level in COMPARED]
-        return (*whole, *(f"delay_p50, share {k + 1}" for k in range(len(SHARES) - 1)))
-
-    @property
-    def least(self) -> list[float]:
-        """The least errors of what is compared."""
-        if self.log.saturated:
-            return [ERROR_OF_THROUGHPUT]
-        return [*COMPARED.values(), *([ERROR_OF_SHARES] * (len(SHARES) - 1))]
-
-    def figures(self, delays: Floats, blocks: NDArray[np.int64] | None = None) -> Floats:
-        """Return the logarithms of what is compared, from delays of shape (n,) or (times, n).
-
-        With `blocks` only from those blocks of time, as often as they are there.
-        """
-        delays = np.atleast_2d(delays)
-        chosen = np.flatnonzero(self.counts)
-        if blocks is not None:
-            chosen = np.concatenate([self._of_block[block] for block in blocks])
-        if self.log.saturated:
-            low, high = self.log.window
-            at = self.sent + delays
-            rate = ((at >= low) & (at < high)).sum() / len(delays) / (high - low)
-            return np.array([math.log(max(rate, 1e-9))])
-        picked, shares = delays[:, chosen], self._share[chosen]
-        found = list(np.quantile(picked, list(COMPARED), method="nearest"))
-        for share in range(len(SHARES) - 1):
-            found.append(np.quantile(picked[:, shares == share], 0.5, method="nearest"))
-        longest = self.log.span  # stands for what did not arrive
-        logarithms: Floats = np.log(np.clip(found, 1e-9, longest))
-        return logarithms
-
-    @cached_property
-    def _of_block(self) -> list[NDArray[np.int64]]:
-        return [np.flatnonzero(self.counts & (self._block == block)) for block in range(BLOCKS)]
-
-    def targets(self, generator: np.random.Generator) -> Targets:
-        """Return what the log has, and how it would differ if blocks of its time were others."""
-        live = self.figures(self.delays)
-        if self.log.saturated:
-            counts = self._delivered_by_block()
-            picks = generator.integers(BLOCKS, size=(RESAMPLES, BLOCKS))
-            resampled = live + np.log(counts[picks].mean(axis=1) / counts.mean())[:, None]
-        else:
-            filled = [k for k in range(BLOCKS) if len(self._of_block[k])]
-            picks = generator.choice(filled, size=(RESAMPLES, len(filled)))
-            resampled = np.array([self.figures(self.delays, pick) for pick in picks])
-        # A share that is empty in one of them has no median there.
-        resampled = np.where(np.isfinite(resampled), resampled, live)
-        errors = np.maximum(resampled.std(axis=0, ddof=1), self.least)
-        return Targets(self.names, live, errors, resampled)
-
-    def _delivered_by_block(self) -> Floats:
-        at = self.log.delivered
-        counts, _ = np.histogram(at[np.isfinite(at)], BLOCKS, self.log.window)
-        return counts.astype(float)
+    told: bool  # whether the logs tell the service time
+    shown: tuple[tuple[list[float], list[float]], ...]  # figures of each log, live and simulated
 
 
 class _Played:
     """A log simulated, each time with the same random numbers."""
 
-    def __init__(self, arrivals: _Arrivals, generator: np.random.Generator) -> None:
+    def __init__(self, arrivals: Arrivals, generator: np.random.Generator) -> None:
         n = len(arrivals.sent)
         self._times = math.ceil(MESSAGES / n)
         self._arrivals = arrivals
-        self._normal = ndtri(generator.random((self._times, 3, n)))
+        uniform = generator.random((self._times, 3, n))
+        self._normal, self._exponential = ndtri(uniform), -np.log1p(-uniform)
         self._uniform = generator.random((self._times, n))
 
     def delays(self, queue: Queue, left_over: Sequence[float] | None = None) -> Floats:
         """Return the delays of all messages [s], of shape (times, n)."""
         gaps, excess = queue.table
         warmth = slopes(np.array(gaps), np.array(excess))
-        factors = np.exp(queue.variation * self._normal - queue.variation**2 / 2)
+        if queue.exponential:
+            factors = self._exponential
+        else:
+            factors = np.exp(queue.variation * self._normal - queue.variation**2 / 2)
         costs = factors * np.array(queue.parts)[:, None]
         sent = self._arrivals.sent
         left = np.array([deliveries(sent, one, DELIVERING, warmth, MEMORY) for one in costs])
         if left_over is None:
-            return left - sent + queue.delay
+            return self._arrivals.as_recorded(left + queue.delay)
         drawn = Quantiles(LEVELS, tuple(left_over)).quantile(self._uniform)
-        return left - sent + drawn
+        return self._arrivals.as_recorded(left + drawn)
 
 
 def fit_queue(logs: Sequence[Log]) -> Fitted:
-    """Return the queue that is nearest to logs."""
-    generator = np.random.Generator(np.random.Philox(SEED))
-    arrivals = [_Arrivals(log) for log in logs]
-    targets = tuple(one.targets(generator) for one in arrivals)
-    played = [_Played(one, generator) for one in arrivals]
-    start = np.log(_start(logs).values)
+    """Return the queue that is nearest to logs.
 
-    def simulated(x: Floats) -> list[Floats]:
-        queue = Queue.of(x)
-        return [one.figures(run.delays(queue)) for one, run in zip(arrivals, played, strict=True)]
-
-    def missed(x: Floats) -> Floats:
-        found = [
-            (figures - target.live) / target.errors
-            for figures, target in zip(simulated(x), targets, strict=True)
-        ]
-        return np.concatenate([*found, (x - start) / PRIOR])
-
-    def derivatives(x: Floats) -> Floats:
-        steps = STEP * np.eye(len(x))
-        columns = [(missed(x + step) - missed(x - step)) / (2 * STEP) for step in steps]
-        return np.array(columns).T
-
-    solved = least_squares(
-        missed, start, jac=derivatives, x_scale=PRIOR, loss="soft_l1", xtol=1e-3, ftol=1e-4,
-        max_nfev=40,
-    )  # fmt: skip
-    jacobian = derivatives(solved.x)
-    covariance = np.linalg.inv(jacobian.T @ jacobian).astype(np.float64)
-    queue = Queue.of(solved.x)
+    The misfit has several minima, and regions without any slope: where the server is saturated in
+    the model alone, all delays are those of an endless queue. So the fit begins at several places
+    that lie within what the logs allow, and the best end counts.
+    """
+    misfit = _Misfit(logs)
+    ends = sorted(map(misfit.solved, misfit.starts()), key=lambda end: end.cost)
+    best = ends[0]
+    covariance = misfit.covariance(best)
+    queue = misfit.queue(best)
     return Fitted(
         queue=queue,
         covariance=covariance,
-        samples=_samples(solved.x, jacobian, covariance, targets, generator),
-        simulated=tuple(simulated(solved.x)),
-        targets=targets,
-        left_over=_left_over(queue, arrivals, played),
+        samples=misfit.samples(ends),
+        simulated=tuple(misfit.simulated(best)),
+        targets=misfit.targets,
+        left_over=_left_over(queue, misfit.arrivals, misfit.played),
+        told=misfit.seen or misfit.is_told(best, covariance),
+        shown=misfit.shown(best),
     )
+
+
+@frozen(eq=False)
+class _Point:
+    """A place in a fit."""
+
+    x: Floats  # logarithms of the parts, the delay's beyond the constant part of all delays
+    prior: Floats  # around which its prior is
+    exponential: bool
+    cost: float = math.inf
+
+
+class _Misfit:
+    """By how much a queue misses logs, and what they allow of it."""
+
+    def __init__(self, logs: Sequence[Log]) -> None:
+        self._generator = np.random.Generator(np.random.Philox(SEED))
+        self.constant = constant_part(logs)
+        self.arrivals = [Arrivals(log, self.constant, self._generator) for log in logs]
+        self.targets = tuple(one.targets(self._generator) for one in self.arrivals)
+        self.played = [_Played(one, self._generator) for one in self.arrivals]
+        self.seen = any(log.saturated for log in logs)
+        self._longest = longest_service(logs)
+        self._top = np.log([self._longest, *MOST])
+
+    def queue(self, point: _Point) -> Queue:
+        """Return the queue at a point."""
+        service, after, variation, excess, gap, beyond = np.exp(point.x).tolist()
+        delay = self.constant + beyond
+        return Queue(service, after, variation, excess, gap, delay, point.exponential)
+
+    def simulated(self, point: _Point) -> list[Floats]:
+        """Return the logarithms of what is compared of each log."""
+        queue = self.queue(point)
+        return [
+            one.figures(run.delays(queue))
+            for one, run in zip(self.arrivals, self.played, strict=True)
+        ]
+
+    def missed(self, point: _Point) -> Floats:
+        """Return by how much a point misses the logs and its prior, over the errors."""
+        found = [
+            (figures - target.live) / target.errors
+            for figures, target in zip(self.simulated(point), self.targets, strict=True)
+        ]
+        return np.concatenate([*found, (point.x - point.prior) / PRIOR])
+
+    def derivatives(self, point: _Point) -> Floats:
+        """Return the derivatives of the misses, of shape (misses, parts)."""
+        steps = STEP * np.eye(len(point.x))
+        columns = [
+            (
+                self.missed(evolve(point, x=point.x + step))
+                - self.missed(evolve(point, x=point.x - step))
+            )
+            / (2 * STEP)
+            for step in steps
+        ]
+        return np.array(columns).T
+
+    def covariance(self, point: _Point) -> Floats:
+        """Return the covariance of the logarithms of the parts."""
+        jacobian = self.derivatives(point)
+        found: Floats = np.linalg.inv(jacobian.T @ jacobian).astype(np.float64)
+        return found
+
+    def solved(self, start: _Point, first: int = 0) -> _Point:
+        """Return the end of a fit, in which the parts before the `first` stay as they are."""
+
+        def whole(part: Floats) -> _Point:
+            return evolve(start, x=np.concatenate([start.x[:first], part]))
+
+        def missed(part: Floats) -> Floats:
+            return self.missed(whole(part))
+
+        def derivatives(part: Floats) -> Floats:
+            return self.derivatives(whole(part))[:, first:]
+
+        found = least_squares(
+            missed,
+            start.x[first:],
+            jac=derivatives,
+            bounds=(-np.inf, self._top[first:]),
+            x_scale=np.array(PRIOR)[first:],
+            loss="soft_l1",
+            xtol=1e-3,
+            ftol=1e-4,
+            max_nfev=40,
+        )
+        return evolve(whole(found.x), cost=float(found.cost))
+
+    def starts(self) -> list[_Point]:
+        """Return where fits begin: for each shape the uses of the server that miss least."""
+        return [
+            one
+            for shape in SHAPES
+            for one in sorted(self._candidates(*shape), key=lambda point: point.cost)[:STARTS]
+        ]
+
+    def _candidates(self, exponential: bool, *shape: float) -> list[_Point]:
+        usual = FULL if self.seen else USUAL
+        prior = np.log([self._longest * usual, *shape, self._shortest / 5])
+        uses = (FULL,) if self.seen else USES
+        return [self._candidate(_Point(prior, prior, exponential), use) for use in uses]
+
+    def _candidate(self, point: _Point, use: float) -> _Point:
+        """Return a start at a use of the server, with the delay that is then left."""
+        x = point.x.copy()
+        x[0], x[-1] = math.log(self._longest * use), math.log(LEAST_GAP)
+        simulated = self.simulated(evolve(point, x=x))
+        missing = [
+            math.exp(target.live[MEDIAN]) - math.exp(figures[MEDIAN])
+            for one, target, figures in zip(self.arrivals, self.targets, simulated, strict=True)
+            if not one.log.saturated
+        ]
+        x[-1] = math.log(max(*missing, self._shortest / 20))
+        found = evolve(point, x=x)
+        return evolve(found, cost=float((np.sqrt(1 + self.missed(found) ** 2) - 1).sum()))
+
+    @property
+    def _shortest(self) -> float:
+        """The shortest quarter of the delays, as it exceeds the constant part [s]."""
+        return min(
+            math.exp(target.live[QUARTER])
+            for one, target in zip(self.arrivals, self.targets, strict=True)
+            if not one.log.saturated
+        )
+
+    def is_told(self, best: _Point, covariance: Floats) -> bool:
+        """Return whether the delays tell the service time.
+
+        They do where the misfit bends with it, and where a server that takes next to no time for a
+        message misses the logs by more.
+        """
+        if math.sqrt(covariance[0, 0]) > UNTOLD:
+            return False
+        x = best.x.copy()
+        x[0], x[-1] = math.log(self._longest * NO_TIME), math.log(self._shortest)
+        return self.solved(evolve(best, x=x), first=1).cost - best.cost > ENOUGH
+
+    def shown(self, point: _Point) -> tuple[tuple[list[float], list[float]], ...]:
+        """Return the figures of each log, live and simulated, as one reads them."""
+        return tuple(
+            (one.shown(target.live), one.shown(figures))
+            for one, target, figures in zip(
+                self.arrivals, self.targets, self.simulated(point), strict=True
+            )
+        )
+
+    def samples(self, ends: Sequence[_Point]) -> tuple[Queue, ...]:
+        """Return queues that the logs leave open, of several ends of the fit.
+
+        An end has as many as its misfit lets one expect, so that a server which is explained in two
+        ways is as uncertain as that.
+        """
+        weights = np.exp([ends[0].cost - end.cost for end in ends])
+        shares = np.round(np.cumsum(weights) / weights.sum() * RESAMPLES).astype(int)
+        found: list[Queue] = []
+        for end, until in zip(ends, shares.tolist(), strict=True):
+            if until > len(found):
+                found += self._samples_of(end)[len(found) : until]
+        return tuple(found)
+
+    def _samples_of(self, end: _Point) -> list[Queue]:
+        """Return the queues that a step of Gauss and Newton leads to from resampled targets.
+
+        They deviate from the targets as resampled blocks do, by the errors that the fit allows for,
+        and the prior by its own deviation: what the logs cannot tell is as uncertain as before.
+        None is slower than the logs by more than chance.
+        """
+        jacobian = self.derivatives(end)
+        deviations = []
+        for target in self.targets:
+            moved = target.resampled - target.live
+            spread = np.maximum(target.resampled.std(axis=0, ddof=1), 1e-12)
+            deviations.append(moved / spread)
+        noise = self._generator.standard_normal((RESAMPLES, len(end.x)))
+        moved = np.hstack([*deviations, noise])
+        steps = moved @ jacobian @ np.linalg.inv(jacobian.T @ jacobian)
+        top = self._top + np.eye(len(end.x))[0] * self._by_chance
+        return [self.queue(evolve(end, x=np.minimum(end.x + step, top))) for step in steps]
+
+    @property
+    def _by_chance(self) -> float:
+        """Error of the highest throughput of a server that was busy, as a logarithm."""
+        pairs = zip(self.arrivals, self.targets, strict=True)
+        return max((float(one.errors[0]) for a, one in pairs if a.log.saturated), default=0.0)
 
 
 def system_of(template: System, fitted: Fitted, *, constant: bool = False) -> System:
     """Return the push server with a queue's costs, of a template that gives what logs cannot."""
     queue = fitted.queue
-    taken_in, delivered, acknowledged = (
-        Lognormal(median=part * math.exp(-(queue.variation**2) / 2), sigma=queue.variation)
-        for part in queue.parts
-    )
+    taken_in, delivered, acknowledged = (queue.service_of(mean) for mean in queue.parts)
     return evolve(
         template,
         cpu=Cpu(
@@ -274,41 +374,8 @@ def system_of(template: System, fitted: Fitted, *, constant: bool = False) -> Sy
     )
 
 
-def _start(logs: Sequence[Log]) -> Queue:
-    """Return where the fit begins, and what its prior is around."""
-    saturated = [log.throughput for log in logs if log.saturated]
-    shortest = min(
-        float(np.nanquantile((log.delivered - log.sent)[log.counts], 0.25)) for log in logs
-    )
-    service = 1 / max(saturated) if saturated else shortest / 2
-    return Queue(service, 0.4, 0.4, 0.6, 0.15e-3, shortest / 5)
-
-
-def _samples(
-    x: Floats,
-    jacobian: Floats,
-    covariance: Floats,
-    targets: Sequence[Targets],
-    generator: np.random.Generator,
-) -> tuple[Queue, ...]:
-    """Return the queues that a step of Gauss and Newton leads to from resampled targets.
-
-    They deviate from the targets as resampled blocks do, by the errors that the fit allows for,
-    and the prior by its own deviation: what the logs cannot tell is as uncertain as before.
-    """
-    deviations = []
-    for target in targets:
-        moved = target.resampled - target.live
-        spread = np.maximum(target.resampled.std(axis=0, ddof=1), 1e-12)
-        deviations.append(moved / spread)
-    noise = generator.standard_normal((RESAMPLES, len(x)))
-    moved = np.hstack([*deviations, noise])
-    steps = moved @ jacobian @ covariance
-    return tuple(Queue.of(x + step) for step in steps)
-
-
 def _left_over(
-    queue: Queue, arrivals: Sequence[_Arrivals], played: Sequence[_Played]
+    queue: Queue, arrivals: Sequence[Arrivals], played: Sequence[_Played]
 ) -> tuple[float, ...]:
     """Return quantiles of the delay: what the live ones have more, where the server keeps up."""
     levels = np.clip(LEVELS, 0.001, 0.999)

@@ -11,7 +11,7 @@ the server keeps up.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from os import PathLike
@@ -22,19 +22,21 @@ import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim import checks
+from lhsim.calibration import acceptance
 from lhsim.calibration.components import provenance, with_components
 from lhsim.calibration.fit import Fit, OnStep, Target, generator_of_samples
-from lhsim.calibration.levels import BUSY, Level, expected_spread, levels, spread, timed
+from lhsim.calibration.levels import BUSY, TINY, Level, expected_spread, levels, spread, timed
 from lhsim.calibration.memory import FittedMemory, fitted_memory
 from lhsim.calibration.pauses import short_stalls, without_pauses
-from lhsim.calibration.points import OF_MESSAGES, OF_REQUESTS, Point
+from lhsim.calibration.points import OF_MESSAGES, OF_REQUESTS, UNTOLD, Point
 from lhsim.calibration.slowdowns import follows, slowdowns
 from lhsim.distributions import Fit as Fitted
 from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
 from lhsim.models.paths import changed, is_whole
-from lhsim.models.system import Calibration, Provenance, System
+from lhsim.models.system import Calibration, CalibrationWarning, Provenance, System
 from lhsim.recording import Recording
+from lhsim.report.calibration import MEANINGS
 from lhsim.report.notebook import card
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ OVERLOAD_ERROR = 0.4
 MEDIAN_ERROR = 0.10  # likewise
 PACE_ERROR = 0.5  # part of what a processor is off its usual pace that a server may not follow
 PARTS = ("messages", "requests", "excess", "gap", "delay", "memory")
+OF_PUSH = tuple(name for name in PARTS if name != "requests")
 ALIKE = 0.95  # correlation beyond which two unknowns cannot be told apart
 TOO_MANY = 0.25  # part by which a model gets more messages out of a processor than a full server
 
@@ -69,13 +72,12 @@ class Calibrated:
     @property
     def unexplained(self) -> tuple[str, ...]:
         """What holds up a saturated server and is not in the model, in words."""
-        return tuple(
-            f"At {self.levels[target.level].name} the server got {target.live:,.0f} messages out "
-            f"of a second of its processor, and the model gets {value:,.0f}: something else holds "
-            "the server up there, such as its store. Trust no capacity of this model."
-            for target, value in zip(self.targets, self.simulated, strict=True)
-            if target.measure == "capacity" and value > (1 + TOO_MANY) * target.live
-        )
+        return _unexplained(self.levels, self.targets, self.simulated)
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Which figures of its own runs the system misses by more than their errors, in words."""
+        return _missed(self.levels, self.targets, self.simulated)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnostics as plain data, times in seconds."""
@@ -108,7 +110,7 @@ class Calibrated:
                 if name != "requests" or here
             ],
             "memory": None if self.memory is None else self.memory.to_dict(),
-            "unexplained": list(self.unexplained),
+            "warnings": list(self.system.caveats),
             "alike": [
                 {"first": one, "second": other, "correlation": correlation}
                 for one, other, correlation in self.alike
@@ -147,7 +149,55 @@ class Calibrated:
         ]
         runs = sum(len(level.runs) for level in self.levels)
         headline = f"{self.system.name}: calibrated on {runs} runs at {len(self.levels)} loads"
-        return card(headline, [*self.unexplained, *alike], self.to_frame())
+        return card(headline, [*self.system.caveats, *alike], self.to_frame())
+
+
+def _unexplained(
+    found: Sequence[Level], targets: Sequence[Target], simulated: Sequence[float]
+) -> tuple[str, ...]:
+    return tuple(
+        f"At {found[target.level].name} the server got {target.live:,.0f} messages out "
+        f"of a second of its processor, and the model gets {value:,.0f}: something else holds "
+        "the server up there, such as its store. Trust no capacity of this model."
+        for target, value in zip(targets, simulated, strict=True)
+        if target.measure == "capacity" and value > (1 + TOO_MANY) * target.live
+    )
+
+
+def _missed(
+    found: Sequence[Level], targets: Sequence[Target], simulated: Sequence[float]
+) -> tuple[str, ...]:
+    rows = [
+        {"level": found[target.level].name, "metric": target.measure, "live": target.live,
+         "simulated": value, "miss": value / target.live - 1, "error": target.error,
+         "off": math.log(max(value, TINY) / target.live)}
+        for target, value in zip(targets, simulated, strict=True)
+    ]  # fmt: skip
+    return tuple(
+        f"The model misses its own calibration: at {acceptance.sentence(row)}."
+        for row in acceptance.missed(rows)
+    )
+
+
+def _warnings(
+    found: Sequence[Level],
+    targets: Sequence[Target],
+    simulated: Sequence[float],
+    deviation: Mapping[str, float],
+) -> Iterator[CalibrationWarning]:
+    """Yield what speaks against the system."""
+    for text in _unexplained(found, targets, simulated):
+        yield CalibrationWarning("capacity", text)
+    for text in _missed(found, targets, simulated):
+        yield CalibrationWarning("parameters", text)
+    if not any(level.saturated for level in found):
+        text = "No run is saturated: the capacity is inferred from loads below it."
+        yield CalibrationWarning("capacity", text)
+    relevant = PARTS if found[0].manifest.architecture == "polling" else OF_PUSH
+    untold = [MEANINGS[name][0] for name in relevant if deviation[name] > UNTOLD]
+    if untold:
+        text = f"The runs hardly tell: {'; '.join(untold)}. What was assumed beforehand decides."
+        yield CalibrationWarning("parameters", text)
 
 
 def calibrate(
@@ -204,6 +254,8 @@ def calibrate(
     system = fit.system(point, fit.left_over(point))
     simulated = tuple(fit.simulated(system))
     draws = fit.draws(solution, generator_of_samples())
+    deviations = np.sqrt(np.diag(solution.covariance)).tolist()
+    deviation = dict(zip(PARTS, deviations, strict=True))
     alike = tuple(indistinct(PARTS, solution.covariance))
     calibration = _calibration(found, known, point, draws, targets, simulated)
     parameters = {**calibration.parameters, **provenance(components or {})}
@@ -226,15 +278,15 @@ def calibrate(
             parameters=parameters,
             misses=fit.misses(system),
             moves=_between_runs(found, known.follows),
+            warnings=tuple(_warnings(found, targets, simulated, deviation)),
         ),
     )
-    deviation = np.sqrt(np.diag(solution.covariance))
     return Calibrated(
         system=system,
         point=point,
         targets=targets,
         simulated=simulated,
-        deviation=dict(zip(PARTS, deviation.tolist(), strict=True)),
+        deviation=deviation,
         alike=alike,
         levels=tuple(found),
         left_out=tuple(

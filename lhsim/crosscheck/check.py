@@ -23,12 +23,15 @@ import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim import checks
-from lhsim.calibration.levels import Level, falls_behind, is_busy, levels, log_paces
+from lhsim.calibration.levels import CHANCE, Level, falls_behind, is_busy, levels, log_paces
+from lhsim.calibration.logs import ARRIVALS, POISSON
 from lhsim.crosscheck.figures import Figures, Floats, Simulated, figures, jackknife, simulated
 from lhsim.crosscheck.judgement import (
     AGREES,
     DIFFERS,
+    NOT_POISSON,
     NOTHING,
+    ONE_SATURATED,
     Finding,
     judge,
     judge_distribution,
@@ -40,6 +43,7 @@ from lhsim.crosscheck.metrics import (
     QUANTILES,
     RATES,
     TIMES,
+    bounds,
     follows_pace,
     proves_nothing,
     shows_service,
@@ -61,7 +65,7 @@ FEWEST_RUNS = 5  # simulated, of a level: fewer show no spread
 ALL = "all levels"
 DOUBTFUL = "doubtful runs"
 
-Verdict = Literal["accepted", "rejected", "undecided"]
+Verdict = Literal["accepted", "rejected", "undecided", "no evidence"]
 
 
 @frozen
@@ -104,6 +108,11 @@ class Crosscheck:
     notes: tuple[str, ...]  # of doubtful runs, and of saturation
     confidence: float
     overlays: tuple[Overlay, ...] = field(repr=False)
+
+    @property
+    def fails(self) -> bool:
+        """Whether the system is rejected, or nothing that was compared could speak for it."""
+        return self.verdict in {"rejected", "no evidence"}
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return the findings as plain data; None for what is not known."""
@@ -162,6 +171,26 @@ class _Compared:
         """Whether the live server is saturated, and the simulated one."""
         duration = self.level.manifest.duration
         return _saturated(self.live, duration), _saturated(self.simulated.nominal, duration)
+
+    @property
+    def contradiction(self) -> str | None:
+        """What speaks against the system where one server is saturated and the other is not.
+
+        Both may lie about the limit by chance: then they deliver alike.
+        """
+        live, model = self.saturated
+        if live == model:
+            return None
+        delivered, simulated = map(_throughput, (self.live, self.simulated.nominal))
+        messages = delivered * self.level.manifest.duration * len(self.live)
+        alike = max(bounds("throughput").narrow, CHANCE / math.sqrt(max(messages, 1.0)))
+        if abs(simulated - delivered) <= alike * delivered:
+            return None
+        which, other = ("live", "simulated") if live else ("simulated", "live")
+        return (
+            f"{self.level.name}: the {which} server is saturated, the {other} one is not "
+            f"({delivered:.4g} and {simulated:.4g} messages/s, live and simulated)"
+        )
 
 
 def crosscheck(
@@ -229,8 +258,10 @@ def crosscheck(
     misses = system.calibration.misses if system.calibration is not None else {}
     findings = [found for one in compared for found in _of_level(one, misses, confidence)]
     findings += _of_knee(compared, confidence)
-    notes += [note for one in compared for note in _capacities(one)]
-    verdict, reasons = _overall(findings, compared[0].level.manifest.architecture)
+    notes += [note for one in compared for note in (*_capacities(one), *_traffic(one))]
+    notes += system.caveats
+    contradictions = [one.contradiction for one in compared if one.contradiction is not None]
+    verdict, reasons = _overall(findings, compared[0].level.manifest.architecture, contradictions)
     return Crosscheck(
         system=system.name,
         verdict=verdict,
@@ -289,12 +320,20 @@ def _of_level(one: _Compared, misses: Mapping[str, float], confidence: float) ->
             name, metric, one.live, one.simulated, confidence, flags=one.flags
         )
         found += [whole] if whole else []
-    return [
-        evolve(each, kind=NOTHING, p_value=math.nan)
-        if proves_nothing(architecture, each.metric)
-        else each
-        for each in found
-    ]
+    return [_in_context(one, each) for each in found]
+
+
+def _in_context(one: _Compared, found: Finding) -> Finding:
+    """Return a finding with what the level says of it: that it proves nothing, or all the more."""
+    manifest = one.level.manifest
+    nothing = evolve(found, kind=NOTHING, p_value=math.nan)
+    if proves_nothing(manifest.architecture, found.metric):
+        return nothing
+    if found.metric.startswith("latency") and manifest.options.get(ARRIVALS, POISSON) != POISSON:
+        return evolve(nothing, flags=(*found.flags, NOT_POISSON))
+    if found.metric == "throughput" and one.contradiction is not None:
+        return evolve(found, kind=DIFFERS, p_value=0.0, flags=(*found.flags, ONE_SATURATED))
+    return found
 
 
 def _of_knee(compared: Sequence[_Compared], confidence: float) -> list[Finding]:
@@ -337,12 +376,29 @@ def _capacities(one: _Compared) -> list[str]:
     return []
 
 
-def _overall(findings: Sequence[Finding], architecture: str) -> tuple[Verdict, tuple[str, ...]]:
+def _traffic(one: _Compared) -> list[str]:
+    """Return what the traffic of a message log was taken for, which does not say it."""
+    arrivals = one.level.manifest.options.get(ARRIVALS)
+    if arrivals is None:
+        return []
+    found = (
+        f"{one.level.name}: simulated with Poisson traffic at the rate of the log; a closed loop "
+        "that waits for its answers is not"
+    )
+    if arrivals != POISSON:
+        found += f", and neither are these messages, which come {arrivals}: delays prove nothing"
+    return [found]
+
+
+def _overall(
+    findings: Sequence[Finding], architecture: str, contradictions: Sequence[str]
+) -> tuple[Verdict, tuple[str, ...]]:
     """Return the verdict on the whole and why.
 
-    It is rejected when Holm's test finds a difference. It is accepted when the processor's time and
-    a median that shows the server's work agree somewhere, if they were measured, since what
-    remains would agree with most models.
+    It is rejected when Holm's test finds a difference, or a server is saturated where the other one
+    is not. There is no evidence where no figure that shows the server's work is known of both. It
+    is accepted when the processor's time and a median that shows the server's work agree somewhere,
+    if they were measured, since what remains would agree with most models.
     """
     judged = [found for found in findings if not math.isnan(found.p_value)]
     adjusted = holm([found.p_value for found in judged])
@@ -351,9 +407,12 @@ def _overall(findings: Sequence[Finding], architecture: str) -> tuple[Verdict, t
         for found, p in zip(judged, adjusted, strict=True)
         if p < FAMILY and found.kind == DIFFERS
     ]
-    if against:
-        return "rejected", tuple(against)
+    if against or contradictions:
+        return "rejected", (*contradictions, *against)
     telling = [found for found in judged if shows_service(architecture, found.metric)]
+    if not telling and not any(found.metric == KNEE for found in judged):
+        reason = "no figure that shows the server's work is known of both, live and simulated"
+        return "no evidence", (reason,)
     agreeing = {found.metric for found in telling if found.kind == AGREES}
     medians = {metric for metric in agreeing if metric != "cpu"}
     wanted = {found.metric for found in telling}

@@ -96,7 +96,7 @@ def jackknife(run: Recording, metric: str) -> float:
 
     With each of `BATCHES` batches left out in turn (Efron 1982, The jackknife, the bootstrap and
     other resampling plans, chapter 3, for groups). NaN where it cannot be told: counters are too
-    few to be cut.
+    few to be cut, and what is 0 has no logarithm.
     """
     if metric not in QUANTILES:
         return math.nan
@@ -109,7 +109,10 @@ def jackknife(run: Recording, metric: str) -> float:
     without = [times[known & (place.astype(int) != batch)] for batch in range(BATCHES)]
     if not all(len(some) for some in without):
         return math.nan
-    logs = np.log([np.quantile(some, level) for some in without])
+    figures = [float(np.quantile(some, level)) for some in without]
+    if min(figures) <= 0:
+        return math.nan
+    logs = np.log(figures)
     return float((BATCHES - 1) / BATCHES * ((logs - logs.mean()) ** 2).sum())
 
 

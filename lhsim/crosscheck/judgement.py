@@ -42,8 +42,11 @@ DIFFERS: Final = "differs"
 CANNOT_TELL: Final = "cannot tell"
 NOTHING: Final = "proves nothing"
 FLATTEST = 1e-12  # variance of logarithms below which there is no slope over them
+LARGEST = 700.0  # logarithm that has an exponential
 NO_SAMPLES = "no samples of the parameters"
 ONE_RUN = "one live run: its spread is that of batches"
+ONE_SATURATED = "only one of the servers is saturated"
+NOT_POISSON = "the messages of the log are no Poisson process"
 AS_SIMULATED = "one live run: its spread is taken from the simulation"
 
 
@@ -70,14 +73,22 @@ class Finding:
     def verdict(self) -> str:
         """The finding in words."""
         if self.kind == NOTHING:
-            return "proves nothing: the sleep decides"
+            why = "the traffic" if NOT_POISSON in self.flags else "the sleep"
+            return f"proves nothing: {why} decides"
         if self.kind == AGREES:
             return AGREES
         if self.metric in TIMES:
             return self._of_distribution()
+        return self._of_difference() if self.kind == DIFFERS else self._of_spread()
+
+    def _of_difference(self) -> str:
+        differs = f"differs by {100 * self.relative_error:+.1f} %"
+        if ONE_SATURATED in self.flags:
+            return f"{differs}: one is saturated"
         low, high = (f"{100 * end:+.1f}" for end in self.difference)
-        if self.kind == DIFFERS:
-            return f"differs by {100 * self.relative_error:+.1f} % ({low} to {high})"
+        return f"{differs} ({low} to {high})"
+
+    def _of_spread(self) -> str:
         live = _half(self.live_interval) / self.live
         simulated = _half(self.simulated_interval) / self.simulated
         if simulated > live:
@@ -89,6 +100,15 @@ class Finding:
         if self.kind == DIFFERS:
             return f"differs by {self.simulated:.3f} ({low:.3f} to {high:.3f} usual)"
         return f"cannot tell: runs alike are up to {high:.3f} apart"
+
+
+def _exp(logarithm: float) -> float:
+    """Return the exponential, of a hopelessly wide interval as of the widest that has one."""
+    return math.exp(min(logarithm, LARGEST))
+
+
+def _expm1(logarithm: float) -> float:
+    return math.expm1(min(logarithm, LARGEST))
 
 
 def _half(ends: tuple[float, float]) -> float:
@@ -115,11 +135,7 @@ class Difference:
         would have counted.
         """
         beyond = abs(self.value) - negligible
-        if beyond <= 0:
-            return 1.0
-        if self.error == 0:
-            return 0.0
-        return min(1.0, 2 * float(stdtr(self.freedom, -beyond / self.error)))
+        return 1.0 if beyond <= 0 else min(1.0, 2 * _tail(beyond, self.error, self.freedom))
 
 
 @frozen(eq=False)
@@ -209,12 +225,12 @@ def judge(
     return Finding(
         level=level,
         metric=metric,
-        live=math.exp(mean),
-        live_interval=(math.exp(mean - half), math.exp(mean + half)),
-        simulated=math.exp(middle),
-        simulated_interval=(math.exp(middle - around), math.exp(middle + around)),
-        relative_error=math.expm1(difference.value),
-        difference=(math.expm1(low), math.expm1(high)),
+        live=_exp(mean),
+        live_interval=(_exp(mean - half), _exp(mean + half)),
+        simulated=_exp(middle),
+        simulated_interval=(_exp(middle - around), _exp(middle + around)),
+        relative_error=_expm1(difference.value),
+        difference=(_expm1(low), _expm1(high)),
         kind=kind,
         p_value=difference.p_value(math.log1p(bounds(metric).negligible)),
         inside=inside,
@@ -248,11 +264,11 @@ def judge_distribution(
     centre = max(float(usual.mean()), float(among.mean()) if len(among) else -math.inf)
     freedom = len(usual) - 1
     error = float(usual.std(ddof=1)) * math.sqrt(1 / len(ours) + 1 / len(usual))
-    allowed = math.log(math.exp(centre) + bounds(metric).negligible)
+    allowed = math.log(_exp(centre) + bounds(metric).negligible)
     beyond = float(found.mean()) - allowed
     t = float(stdtrit(freedom, (1 + confidence) / 2))
     spread = t * float(usual.std(ddof=1)) * math.sqrt(1 + 1 / len(usual))
-    usual_ends = math.exp(centre - spread), math.exp(centre + spread)
+    usual_ends = _exp(centre - spread), _exp(centre + spread)
     difference = Difference(float(found.mean()) - centre, error, freedom)
     low, high = difference.interval(confidence)
     differs = beyond > t * error
@@ -260,17 +276,24 @@ def judge_distribution(
     return Finding(
         level=level,
         metric=metric,
-        live=math.exp(float(among.mean())) if len(among) else math.nan,
+        live=_exp(float(among.mean())) if len(among) else math.nan,
         live_interval=(math.nan, math.nan),
-        simulated=math.exp(float(found.mean())),
+        simulated=_exp(float(found.mean())),
         simulated_interval=usual_ends,
         relative_error=math.nan,
-        difference=(math.expm1(low), math.expm1(high)),
+        difference=(_expm1(low), _expm1(high)),
         kind=DIFFERS if differs else CANNOT_TELL if wide else AGREES,
-        p_value=float(stdtr(freedom, -beyond / error)),
+        p_value=_tail(beyond, error, freedom),
         runs=len(ours),
         flags=tuple(flags),
     )
+
+
+def _tail(beyond: float, error: float, freedom: float) -> float:
+    """Return the probability to be off as far or farther; of runs that are all alike as well."""
+    if error == 0:
+        return 0.0 if beyond > 0 else 1.0
+    return float(stdtr(freedom, -beyond / error))
 
 
 def distance(one: Floats, other: Floats) -> float:

@@ -26,9 +26,10 @@ _NARROWEST = 1e-5  # standard deviation of the logarithms
 Estimator = Callable[[FloatArray, Distribution | None], Distribution | None]
 
 
-def exponential(samples: FloatArray, _start: Distribution | None = None) -> Distribution:
-    """Estimate an `Exponential`: its mean is that of the samples."""
-    return Exponential(float(np.mean(samples)))
+def exponential(samples: FloatArray, _start: Distribution | None = None) -> Distribution | None:
+    """Estimate an `Exponential`: its mean is that of the samples, which are not all 0."""
+    mean = float(np.mean(samples))
+    return Exponential(mean) if mean > 0 else None
 
 
 def gamma(samples: FloatArray, _start: Distribution | None = None) -> Distribution | None:

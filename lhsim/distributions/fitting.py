@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FEWEST = 20  # samples
+RANGE = (1e-15, 1e12)  # of durations, whose squares are numbers too [s]
 _KS_LIMIT, _KS_STD = 1.36, 0.26  # 95 % quantile and standard deviation of sqrt(m) D
 _AIC_LIMIT = 10.0
 _MEAN_LIMIT = 4.0  # standard errors
@@ -113,7 +114,7 @@ def fit(samples: ArrayLike, families: Iterable[str] = CANDIDATES, seed: int = 0)
     Parameters
     ----------
     samples
-        Durations [s], 20 or more, finite and not negative. Equal ones give a `Deterministic`.
+        Durations [s], 20 or more, each 0 or within `RANGE`. Equal ones give a `Deterministic`.
     families
         Some of `CANDIDATES`. The empirical distribution is there in any case.
     seed
@@ -153,12 +154,13 @@ def _checked(samples: ArrayLike, fewest: int = _FEWEST) -> FloatArray:
     x = np.array(checks.array(samples, "samples", "finite numbers >= 0 [s]")).ravel()
     if len(x) < fewest:
         raise InputError(f"{len(x)} are too few", key="samples", allowed=f"{fewest} or more")
-    bad = np.flatnonzero(~np.isfinite(x) | (x < 0))
+    low, high = RANGE
+    bad = np.flatnonzero(~((x == 0) | ((low <= x) & (x <= high))))
     if len(bad):
         raise InputError(
             f"{len(bad)} of {len(x)} cannot be used, the first is {x[bad[0]]} at index {bad[0]}",
             key="samples",
-            allowed="finite numbers >= 0 [s]",
+            allowed=f"0, or finite numbers from {low:g} to {high:g} [s]",
         )
     x.flags.writeable = False
     return x

@@ -105,7 +105,8 @@ def attempt(function: Callable[[C], R], cell: C) -> R | Failure:
 
 
 def as_asked(cell: Cell, result: Result) -> Result:
-    """Return a result that was kept, with the reason for its engine that `cell` has."""
+    """Return a result that was kept, with what `cell` says of its engine and its calibration."""
     from lhsim.simulation import engines  # noqa: PLC0415
 
-    return evolve(result, engine_reason=engines.choose(cell.engine, cell.system)[1])
+    reason = engines.choose(cell.engine, cell.system)[1]
+    return evolve(result, engine_reason=reason, warnings=cell.system.caveats)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ from attrs import evolve
 from lhsim.checks import MOST_JOBS
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
-from lhsim.experiments.options import DONE, PATH, choice, cores, each_once, whole
+from lhsim.experiments.options import DONE, NOT_KEPT, PATH, choice, cores, each_once, whole
 from lhsim.experiments.runs import TIMES, is_log, level_slug, read_run, steps, write_overlays
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _from_runs(given: dict[str, Any], template: System | None, components: dict[
     plain = {**found.to_dict(), "components": rows}
     _show(given, plain, calibration_text(plain, rows))
     _write(given, found.system, figures)
-    return DONE
+    return NOT_KEPT if found.missed or found.unexplained else DONE
 
 
 def _from_logs(given: dict[str, Any], template: System | None) -> int:
@@ -143,7 +144,7 @@ def _from_components(
     given: dict[str, Any], template: System | None, components: dict[str, Fit]
 ) -> int:
     from lhsim.calibration.components import to_dicts, with_components  # noqa: PLC0415
-    from lhsim.report.calibration import components_text  # noqa: PLC0415
+    from lhsim.report.calibration import WIDTH, components_text  # noqa: PLC0415
 
     if template is None:
         allowed = "polling, push or a model file, where no runs are given"
@@ -152,7 +153,9 @@ def _from_components(
         raise InputError("has nothing to show", source="--plots", allowed="runs besides")
     system = evolve(with_components(template, components), name=given["name"])
     rows = to_dicts(components)
-    _show(given, {"system": system.name, "components": rows}, components_text(rows))
+    plain = {"system": system.name, "components": rows, "warnings": list(system.caveats)}
+    lines = [part for text in system.caveats for part in wrap(f"warning: {text}", WIDTH)]
+    _show(given, plain, "\n".join([components_text(rows), "", *lines]))
     _write(given, system, {})
     return DONE
 

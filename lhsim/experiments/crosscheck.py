@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 @click.option("--jobs", type=whole(1, MOST_JOBS), help="Runs at a time.  [default: one a core]")
 @click.option("--format", "how", type=choice(*FORMATS), default="table", show_default=True,
               metavar="|".join(FORMATS), help="Of the data on stdout.")  # fmt: skip
-@click.option("--check", is_flag=True, help="End with exit code 3 when the model is rejected.")
+@click.option("--check", is_flag=True, help="End with exit code 3 when the model is rejected, or "
+              "nothing speaks for it.")  # fmt: skip
 @click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
 @click.option("--quiet", is_flag=True, help="Print results only.")
 def crosscheck(**given: Any) -> int:
@@ -81,7 +82,7 @@ def crosscheck(**given: Any) -> int:
         written = write_overlays(plots, overlays(found))
         if not given["quiet"]:
             print(f"written: {', '.join(map(str, written))}", file=sys.stderr)
-    return NOT_KEPT if given["check"] and found.verdict == "rejected" else DONE
+    return NOT_KEPT if given["check"] and found.fails else DONE
 
 
 def _read(path: Path, system: System, seed: int) -> Recording:

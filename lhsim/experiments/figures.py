@@ -46,7 +46,7 @@ def _curve(sweep: Sweep, system: System, rows: Sequence[Row], metrics: Sequence[
         scaled_out=_line([*shared, *more], metrics) if more else None,
         bound=_bound(system, [row["agents"] for row in fixed]),
         knee=sweep.knees[system.name].agents if system.name in sweep.knees else None,
-        calibrated_to=limits[1] if limits else None,
+        calibrated_to=limits[1] if limits and limits[1] > 0 else None,
     )
 
 

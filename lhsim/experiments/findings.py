@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from lhsim._files import read_text
@@ -15,7 +16,11 @@ from lhsim.models import System
 
 
 def finding_of(setup: Setup, **what: Any) -> Finding:
-    """Return a finding of an experiment: `what` it found, and what made it."""
+    """Return a finding of an experiment: `what` it found, and what made it.
+
+    What the calibrations of its systems say against them is among its limits.
+    """
+    what["limits"] = (*what.get("limits", ()), *warning_lines(setup.systems))
     return Finding(
         name=setup.name,
         systems=tuple(map(_described, setup.systems, setup.sources)),
@@ -92,6 +97,11 @@ def sweep_finding(
         limits=(*limits, *_extrapolated(sweep)),
         **what,
     )
+
+
+def warning_lines(systems: Sequence[System]) -> tuple[str, ...]:
+    """Return what the calibration of each system says against it."""
+    return tuple(f"warning: {system.name}: {text}" for system in systems for text in system.caveats)
 
 
 def _extrapolated(sweep: Sweep) -> tuple[str, ...]:

@@ -164,6 +164,7 @@ def _facts(sweep: Sweep) -> dict[str, Any]:
         },
         "scale_out": None if sweep.scale_out is None else asdict(sweep.scale_out),
         "extrapolated": _extrapolated(sweep),
+        "warnings": {one.name: list(one.caveats) for one in sweep.systems if one.caveats},
         "skipped": [asdict(level) for level in sweep.skipped],
         "failures": [asdict(run) for run in sweep.failed],
     }

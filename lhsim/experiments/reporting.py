@@ -145,6 +145,8 @@ def _calibration(calibration: Calibration | None) -> Iterator[tuple[str, str]]:
     if calibration.samples:
         number = len(next(iter(calibration.samples.values())))
         yield "Uncertainty", f"{number} joint samples of {len(calibration.samples)} parameters"
+    for warning in calibration.warnings:
+        yield f"Warning: {warning.about}", warning.text
 
 
 def _parameters(system: System, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

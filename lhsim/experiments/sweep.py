@@ -238,8 +238,9 @@ class Sweep:
                    "p95_latency_ms", "p99_latency_ms", "messages_per_second", "utilization",
                    "bottleneck", "overloaded", "extrapolated"]  # fmt: skip
         table: str = shown[columns].to_html(index=False, float_format=lambda value: f"{value:.4g}")
-        notes = (escape(f"{name}: {knee.sentence()}") for name, knee in self.knees.items())
-        return table + "".join(f"<p>{note}</p>" for note in notes)
+        notes = [f"{name}: {knee.sentence()}" for name, knee in self.knees.items()]
+        notes += [f"warning: {one.name}: {text}" for one in self.systems for text in one.caveats]
+        return table + "".join(f"<p>{escape(note)}</p>" for note in notes)
 
 
 def sweep(

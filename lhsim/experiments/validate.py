@@ -47,7 +47,8 @@ FIRST_GUESS = 9.0  # of a step, until some are done [s]
 @click.option("--fresh", is_flag=True, help="Measure everything again.")
 @click.option("--format", "how", type=choice(*FORMATS), default="table", show_default=True,
               metavar="|".join(FORMATS), help="Of the data on stdout.")  # fmt: skip
-@click.option("--check", is_flag=True, help="End with exit code 3 when a model is rejected.")
+@click.option("--check", is_flag=True, help="End with exit code 3 when a model is rejected, or "
+              "nothing speaks for it.")  # fmt: skip
 @click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
 @click.option("--quiet", is_flag=True, help="Print results only.")
 def validate(**given: Any) -> int:
@@ -80,13 +81,13 @@ def validate(**given: Any) -> int:
         for one in found
         for row in one.crosscheck.to_dicts()
     ]
-    texts = [text_of(one.crosscheck, one.calibrated.unexplained) for one in found]
+    texts = [text_of(one.crosscheck) for one in found]
     text = partial("\n\n".join, texts)
     show(formatted(rows, given["how"], text))
     if not given["quiet"]:
         print(f"written to {folder / given['how_much']}", file=sys.stderr)
-    rejected = any(one.crosscheck.verdict == "rejected" for one in found)
-    return NOT_KEPT if given["check"] and rejected else DONE
+    failed = any(one.crosscheck.fails for one in found)
+    return NOT_KEPT if given["check"] and failed else DONE
 
 
 def lines(steps: int, *, shown: bool) -> Callable[[str], None]:

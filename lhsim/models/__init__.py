@@ -14,7 +14,7 @@ from lhsim.models.polling import Cache, Growth, PollingServer
 from lhsim.models.push import Elicitation, PushServer
 from lhsim.models.server import Server, ServerProcesses
 from lhsim.models.store import EventStore
-from lhsim.models.system import Calibration, Provenance, System
+from lhsim.models.system import Calibration, CalibrationWarning, Provenance, System
 from lhsim.models.workload import (
     ArrivalProcess,
     Closed,
@@ -32,6 +32,7 @@ __all__ = [
     "ArrivalProcess",
     "Cache",
     "Calibration",
+    "CalibrationWarning",
     "Closed",
     "Collection",
     "Cpu",

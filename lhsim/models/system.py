@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from attrs import Factory, evolve, field, frozen
 
@@ -34,6 +35,22 @@ class Provenance:
 
 
 @frozen
+class CalibrationWarning:
+    """What a calibration says against its own system; whoever uses that repeats it."""
+
+    about: Literal["capacity", "parameters", "latency"]  # what of the system it speaks against
+    text: str  # one sentence
+    at_least: float | None = None  # what the capacity surely is; no more is known of it
+    unit: Literal["messages/s", "agents"] = "messages/s"  # of that
+
+    def __attrs_post_init__(self) -> None:
+        if not self.text.strip():
+            raise InputError("is empty", key="text", allowed="a sentence")
+        if self.at_least is not None and not 0 <= self.at_least < math.inf:
+            raise InputError("is out of range", key="at_least", allowed="a number >= 0")
+
+
+@frozen
 class Calibration:
     """What a system was calibrated on. Beyond these ranges a result is an extrapolation."""
 
@@ -54,6 +71,7 @@ class Calibration:
     # How far runs of one load are apart, as standard deviations of logarithms: of all costs of the
     # processor together (`cpu`), and of the ways (`network`). No part of the samples.
     moves: dict[str, float] = Factory(dict)
+    warnings: tuple[CalibrationWarning, ...] = ()  # repeated with every figure of the system
 
     def __attrs_post_init__(self) -> None:
         for key in ("agents", "messages_per_second"):
@@ -75,6 +93,8 @@ class Calibration:
     def beyond(self, agents: int, rate: float | None) -> tuple[str, ...]:
         """Return why a level lies beyond the calibrated range; nothing where it does not."""
         reasons = []
+        if self.agents is not None and self.agents[1] == 0:
+            return ("no load was compared",)
         if self.agents is not None and agents > self.agents[1]:
             reasons.append(f"{agents} agents; calibrated up to {self.agents[1]:g}")
         limits = self.messages_per_second
@@ -146,6 +166,12 @@ class System:
         if self.own_server is not None:
             return "own"
         return "polling" if self.polling is not None else "push"
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What its calibration says against it, each as one line."""
+        warnings = self.calibration.warnings if self.calibration is not None else ()
+        return tuple(" ".join(warning.text.split()) for warning in warnings)
 
     def offered_load(self, agents: int) -> float | None:
         """Return the messages that `agents` agents offer [1/s]; None for a closed loop."""

@@ -98,6 +98,7 @@ class Sensitivity:
     trajectories: int
     base: dict[str, float]  # the metrics of the system as it is
     effects: tuple[Effect, ...]  # by metric, the largest mu* first
+    warnings: tuple[str, ...] = ()  # what the calibration of the system says against it
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain data; quantities are in base units."""
@@ -142,7 +143,8 @@ class Sensitivity:
 
     def _repr_html_(self) -> str:
         base = [f"{metric}: {value:.4g}" for metric, value in self.base.items()]
-        return card(f"{self.system}, {self.agents:,} agents", base, self.to_frame())
+        sentences = [*base, *(f"warning: {text}" for text in self.warnings)]
+        return card(f"{self.system}, {self.agents:,} agents", sentences, self.to_frame())
 
 
 @frozen
@@ -292,7 +294,10 @@ def answer(asked: Screening, runner: Runner, on_done: OnDone | None = None) -> S
         base[metric], *rest = figures(asked, systems, runner, on_done)
         values = np.array(rest)
         effects += _effects(metric, asked.factors, plan, values, asked.trajectories, asked.seed)
-    return Sensitivity(asked.system.name, asked.agents, asked.trajectories, base, tuple(effects))
+    system = asked.system
+    return Sensitivity(
+        system.name, asked.agents, asked.trajectories, base, tuple(effects), system.caveats
+    )
 
 
 def factors(system: System, ranges: str | Iterable[str] = ()) -> tuple[Factor, ...]:

@@ -81,6 +81,7 @@ class Capacity:
     evaluations: tuple[Evaluation, ...]  # likewise
     extrapolated: bool
     check: Evaluation | None = None  # of the level that was to be checked
+    warnings: tuple[str, ...] = ()  # what the calibration of the system says against it
 
     @property
     def crossing(self) -> Crossing | None:
@@ -97,6 +98,7 @@ class Capacity:
             "crossings": [attrs.asdict(one) for one in self.crossings],
             "evaluations": [_plain(one) for one in self.evaluations],
             "extrapolated": self.extrapolated,
+            "warnings": list(self.warnings),
         }
 
     def sentences(self) -> list[str]:
@@ -554,6 +556,7 @@ def _answer(search: _Search, spread: Spread | None, checked: Evaluation | None) 
         evaluations=evaluations,
         extrapolated=nearest.extrapolated if nearest else evaluations[-1].extrapolated,
         check=checked,
+        warnings=question.system.caveats,
     )
 
 

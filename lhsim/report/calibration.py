@@ -48,8 +48,8 @@ def calibration_text(found: Mapping[str, Any], components: Sequence[Mapping[str,
     if any(row["value"] and row["deviation"] > _BY_PRIOR for row in found["unknowns"]):
         lines += ["? hardly told by these runs: what is assumed of it beforehand decides"]
     lines += _memory(found.get("memory"))
-    for sentence in found.get("unexplained", ()):
-        lines += ["", *wrap(sentence, WIDTH)]
+    for sentence in found.get("warnings", ()):
+        lines += ["", *wrap(f"warning: {sentence}", WIDTH)]
     lines += [""] * bool(found["alike"])
     for pair in found["alike"]:
         first, second = (MEANINGS[pair[key]][0] for key in ("first", "second"))

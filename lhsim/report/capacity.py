@@ -30,7 +30,7 @@ def capacity_sentences(found: Row) -> list[str]:
         lines.append(f"check: {level_text(found['check'])} {does}")
     if found["extrapolated"]:
         lines.append("extrapolated: beyond what the model was calibrated on")
-    return lines
+    return [*lines, *(f"warning: {text}" for text in found["warnings"])]
 
 
 def _answer(found: Row, objectives: str) -> str:
@@ -45,6 +45,8 @@ def _answer(found: Row, objectives: str) -> str:
     last = next(one for one in found["crossings"] if one["value"] == found["value"])
     which = "at most" if last["kept"] == "below" else "at least"
     sure = f"{level_text(low)}-{level_text(high)} with {percent(found['confidence'])} confidence"
+    if found["warnings"]:
+        sure += ", subject to the warnings below"
     value = f"{which} {level_text(found['value'])} {what}"
     return f"{objectives}: {value} ({sure}); binding: {found['binding_objective']}"
 

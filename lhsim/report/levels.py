@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from lhsim.analysis import flags
 from lhsim.report.text import UNKNOWN, Column, latency, percent, table, three_digits
 
 Row = Mapping[str, Any]
+WIDTH = 80  # of a warning, in columns
 
 _EXTRAPOLATED = "* extrapolated: beyond what the model was calibrated on"
 _BOUND = "> a lower bound: messages were still on their way at the end of a run"
@@ -123,4 +125,12 @@ def legend(rows: Sequence[Row], overloaded: Sequence[Row] = ()) -> list[str]:
         (_IMPRECISE, any(row.get("precision", "reached") != "reached" for row in rows)),
     ]
     doubts = _doubts([row for row in rows if row not in overloaded])
-    return [*(text for text, shown in used if shown), *doubts]
+    return [*(text for text, shown in used if shown), *doubts, *_warnings(rows)]
+
+
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    """Return what the calibration of each system says against it."""
+    found = dict.fromkeys((row["system"], row.get("warnings")) for row in rows)
+    return [
+        line for system, text in found if text for line in wrap(f"warning: {system}: {text}", WIDTH)
+    ]

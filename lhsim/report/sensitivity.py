@@ -36,6 +36,8 @@ def sensitivity_tables(found: Row) -> str:
         lines.append(table(_COLUMNS, [_line(metric, one) for one in moving]))
         still = ", ".join(one["path"] for one in effects if one["mu_star"] == 0)
         lines += wrap(f"no effect: {still}", WIDTH) if still else []
+    for text in found.get("warnings", ()):
+        lines += ["", *wrap(f"warning: {text}", WIDTH)]
     return "\n".join([*lines, "", _NOTE])
 
 

@@ -60,6 +60,7 @@ class Result:
     samples: dict[str, np.ndarray] = field(repr=False)  # of the state, by name; see `timeseries`
     records: dict[str, np.ndarray] | None = field(repr=False, default=None)  # see `messages`
     steady: bool = True  # whether the load goes on as it is: it neither ends nor comes in bursts
+    warnings: tuple[str, ...] = ()  # what the calibration of the system says against it
 
     def __repr__(self) -> str:
         """Return what ran in a line; `summary` has the figures."""
@@ -197,6 +198,7 @@ class Result:
             "overloaded": self.overloaded,
             "backlog_growth_per_s": self.backlog_growth,
             "extrapolated": self.extrapolated,
+            "warnings": " ".join(self.warnings),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -245,6 +247,7 @@ def _summary(result: Result) -> list[str]:
     if result.overloaded:
         lines.append(f"overloaded: the backlog grows by {result.backlog_growth:.4g} messages/s")
     lines += [f"extrapolated: {reason}" for reason in result.extrapolated_because]
+    lines += [f"warning: {text}" for text in result.warnings]
     return lines + _doubts(estimates)
 
 

@@ -172,6 +172,7 @@ class Run:
             samples=self._series(),
             records=account.records,
             steady=_steady(system),
+            warnings=system.caveats,
         )
 
     def _latency(self) -> Latency:

@@ -26,7 +26,7 @@ from lhsim.experiments.commands import (
     show,
 )
 from lhsim.experiments.finding import Column, Finding, Picture, Table
-from lhsim.experiments.findings import finding_of
+from lhsim.experiments.findings import finding_of, warning_lines
 from lhsim.experiments.levels import Skipped
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import plots, write_files
@@ -322,7 +322,7 @@ def _report(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | No
     lines += [_text(found.columns, found.rows), ""]
     for part in found.parts:
         lines += [*wrap(part.title, WIDTH), "", _text(part.columns, part.rows), ""]
-    for line in (*found.notes, found.answer):
+    for line in (*found.notes, found.answer, *warning_lines(setup.systems)):
         lines += wrap(line, WIDTH)
     return "\n".join(lines)
 
