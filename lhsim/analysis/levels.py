@@ -14,6 +14,7 @@ from typing import Any
 
 from lhsim.analysis import flags
 from lhsim.analysis.intervals import Estimate, estimate
+from lhsim.analysis.measures import is_latency
 
 Record = Mapping[str, Any]
 Row = dict[str, Any]
@@ -23,7 +24,7 @@ Pooled = Mapping[tuple[Any, ...], Estimates]  # by what identifies a level: the 
 WHO = ("system", "architecture", "agents", "servers")  # what identifies a level
 _NO_MEASURE = {
     *WHO,
-    *("seed", "replication", "engine", "bottleneck", "overloaded", "extrapolated"),
+    *("seed", "replication", "engine", "bottleneck", "overloaded", "extrapolated", "flags"),
     *("duration_s", "warmup_s", "drain_s", "mser_truncation_s", "short_warmup"),
 }
 _EXTREMES: dict[str, Callable[[Iterable[float]], float]] = {
@@ -47,7 +48,8 @@ def level_rows(runs: Iterable[Record], pooled: Pooled | None = None) -> list[Row
     Counters such as ``polling_cycles_total`` are means per run. ``None`` stands for "not known",
     such as a latency where nothing was delivered. ``lower_bounds`` names the latencies that were
     longer than the run could show, and ``flags`` the measures whose interval cannot be trusted,
-    with the reasons (`lhsim.analysis.flags`).
+    with the reasons (`lhsim.analysis.flags`). No latency of an overloaded level is known: it would
+    say how long the runs were.
     """
     return [_level_row(group, _pooled(group, pooled)) for group in grouped(runs)]
 
@@ -85,7 +87,7 @@ def _level_row(runs: Sequence[Record], pooled: Estimates) -> Row:
     first = runs[0]
     found = level_estimates(runs, pooled, _measures(runs))
     duration = _estimate(runs, "horizon_s", {}).value
-    return {
+    row = {
         **{key: first[key] for key in WHO},
         "replications": len(runs),
         "engine": ", ".join(sorted({run["engine"] for run in runs})),
@@ -100,25 +102,36 @@ def _level_row(runs: Sequence[Record], pooled: Estimates) -> Row:
         "lower_bounds": _lower_bounds(runs),
         "flags": {name: list(one.flags) for name, one in found.items() if one.flags},
     }
+    return without_latencies(row) if row["overloaded"] else row
+
+
+def without_latencies(row: Row) -> Row:
+    """Return a row with None for each latency and its interval."""
+    return {name: None if is_latency(name) else value for name, value in row.items()}
 
 
 def _metric_rows(runs: Sequence[Record], pooled: Estimates) -> list[Row]:
     who = {key: runs[0][key] for key in WHO}
+    overloaded, bounds = _mostly(runs, "overloaded"), _lower_bounds(runs)
+    marks = {"overloaded": overloaded, "extrapolated": any(run["extrapolated"] for run in runs)}
     rows = []
     for name, found in level_estimates(runs, pooled, _measures(runs)).items():
-        extreme = name in _EXTREMES
+        hidden = overloaded and is_latency(name)
+        no_interval = hidden or name in _EXTREMES
         rows.append(
             {
                 **who,
                 "metric": name,
                 "statistic": _statistic(name, pooled),
-                "value": _value(runs, name, found),
-                "ci_low": None if extreme else _known(found.low),
-                "ci_high": None if extreme else _known(found.high),
+                "value": None if hidden else _value(runs, name, found),
+                "ci_low": None if no_interval else _known(found.low),
+                "ci_high": None if no_interval else _known(found.high),
                 "n": found.n,
                 "unit": _unit(name),
                 "reliable": found.reliable,
                 "flags": ", ".join(found.flags),
+                "lower_bound": name in bounds or flags.LOWER_BOUND in found.flags,
+                **marks,
             }
         )
     return rows
@@ -145,6 +158,8 @@ def _value(runs: Sequence[Record], name: str, found: Estimate) -> float | None:
 
 def _estimate(runs: Sequence[Record], name: str, pooled: Estimates) -> Estimate:
     found = pooled.get(name) or estimate(run.get(name) for run in runs)
+    if not found.n and _mostly(runs, "overloaded"):  # for that reason, and not for want of runs
+        found = Estimate(found.value, found.low, found.high, 0)
     if name in _EXTREMES:  # they are what they are, of the runs that there are
         return Estimate(found.value, found.low, found.high, found.n)
     return found.flagged(*_doubts(runs, name))
@@ -158,7 +173,7 @@ def _doubts(runs: Sequence[Record], name: str) -> list[str]:
         # The mean of what was delivered is too low where the tail is not known.
         bound = f"{'p99' if quantile == 'mean' else quantile}_is_lower_bound"
         found += [flags.LOWER_BOUND] if any(run.get(bound) for run in runs) else []
-        found += [flags.OVERLOADED] if _mostly(runs, "overloaded") else []
+        found += [flags.OVERLOADED] if any(run.get("overloaded") for run in runs) else []
     return found
 
 
