@@ -31,6 +31,7 @@ _EXTREMES: dict[str, Callable[[Iterable[float]], float]] = {
     "min_latency_ms": min,
     "max_latency_ms": max,
 }
+_BY_TAIL = {"mean", "max", "end_to_end"}  # latencies that follow from it
 _WITH_INTERVAL = ("p50", "p95", "p99")  # columns of a level, beside the mean's
 _UNITS = {
     "_ms": "ms",
@@ -161,7 +162,7 @@ def _estimate(runs: Sequence[Record], name: str, pooled: Estimates) -> Estimate:
     if not found.n and _mostly(runs, "overloaded"):  # for that reason, and not for want of runs
         found = Estimate(found.value, found.low, found.high, 0)
     if name in _EXTREMES:  # they are what they are, of the runs that there are
-        return Estimate(found.value, found.low, found.high, found.n)
+        found = Estimate(found.value, found.low, found.high, found.n)
     return found.flagged(*_doubts(runs, name))
 
 
@@ -170,8 +171,8 @@ def _doubts(runs: Sequence[Record], name: str) -> list[str]:
     found = [flags.SHORT_WARMUP] if _mostly(runs, "short_warmup") else []
     if name.endswith("_latency_ms"):
         quantile = name.removesuffix("_latency_ms")
-        # The mean of what was delivered is too low where the tail is not known.
-        bound = f"{'p99' if quantile == 'mean' else quantile}_is_lower_bound"
+        # The mean and the longest of what was delivered are too low where the tail is not known.
+        bound = f"{'p99' if quantile in _BY_TAIL else quantile}_is_lower_bound"
         found += [flags.LOWER_BOUND] if any(run.get(bound) for run in runs) else []
         found += [flags.OVERLOADED] if any(run.get("overloaded") for run in runs) else []
     return found

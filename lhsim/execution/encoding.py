@@ -114,7 +114,9 @@ def _described(cls: Any) -> tuple[str, dict[str, str]] | None:
     """Return the name of an attrs class of lhsim, and its fields by what its maker calls them."""
     if not (attrs.has(cls) and _is_ours(cls.__module__)):
         return None
-    return f"{cls.__module__}:{cls.__qualname__}", {f.name: f.alias or f.name for f in attrs.fields(cls)}
+    return f"{cls.__module__}:{cls.__qualname__}", {
+        f.name: f.alias or f.name for f in attrs.fields(cls)
+    }
 
 
 def _is_ours(module: str) -> bool:

@@ -56,7 +56,9 @@ def latency_table(rows: Sequence[Row]) -> str:
         ]
         for row in rows
     ]
-    return "\n".join([table(columns, lines) + "\n", *legend(rows, _OF_A_PAIR, marks.OVERLOADED)]).rstrip("\n")
+    return "\n".join(
+        [table(columns, lines) + "\n", *legend(rows, _OF_A_PAIR, marks.OVERLOADED)]
+    ).rstrip("\n")
 
 
 def level_table(rows: Sequence[Row], axes: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:

@@ -11,7 +11,8 @@ A row of a table is a mapping. Beside its figures it may have
 
 All tables, on a terminal, in a notebook and in the report, put the marks by these functions: ``>``
 before a lower bound, ``?`` after a figure that cannot be trusted, or after the name of a row in
-which none can, and ``*`` after the name of a row that is extrapolated. `legend` says what they mean.
+which none can, and ``*`` after the name of a row that is extrapolated. `legend` says what they
+mean.
 """
 
 from __future__ import annotations
