@@ -12,6 +12,7 @@ from lhsim.experiments.finding import Column, Described, Finding, Picture, Table
 from lhsim.experiments.output import Source, own_version
 from lhsim.experiments.sweep import Sweep
 from lhsim.models import System
+from lhsim.report.marks import MARKS
 
 
 def finding_of(setup: Setup, **what: Any) -> Finding:
@@ -67,7 +68,6 @@ COLUMNS = (
     Column("utilization", "busiest station", "share"),
     Column("bottleneck", "which"),
 )
-MARKS = ("overloaded", "extrapolated", "lower_bounds", "flags")  # of `lhsim.report.marks`
 
 
 def sweep_finding(

@@ -79,6 +79,11 @@ class Objective:
     def figure(self, result: Result) -> tuple[float, bool]:
         """Return the figure of a run, and whether it is only a lower bound of it."""
         latency, metrics = result.latency, result.metrics
+        if self.metric == "cpu" and "cpu" not in result.utilization:
+            problem = f"{result.system} does not use the processor of lhsim's servers"
+            stations = ", ".join(result.utilization)
+            allowed = f"utilization, which is that of its busiest station: {stations}"
+            raise InputError(problem, source="--slo", key=self.text, allowed=allowed)
         level = self.quantile
         if level is not None:
             return latency.quantile(level), latency.is_lower_bound(level)

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from lhsim.report.marks import is_shown, legend, marked, row_mark
+from lhsim.report.marks import is_shown, legend, marked, naming, row_mark
 from lhsim.report.text import three_digits
 
 UNKNOWN = "\N{EN DASH}"
@@ -73,7 +73,7 @@ def grid(
         Heading(_title(column), _unit(column), _numeric([row.get(column["key"]) for row in rows]))
         for column in columns
     )
-    named = next((key for key in ("agents", *keys[:1]) if key in keys), None)
+    named = naming(keys)
     cells = tuple(
         tuple(
             _named(row, _figure(row, column, marked)) if column["key"] == named

@@ -29,6 +29,8 @@ EXTRAPOLATED = "* extrapolated: beyond what the model was calibrated on"
 BOUND = "> a lower bound: messages were still on their way at the end of a run"
 OVERLOADED = "overloaded: messages pile up, and no latency settles"
 DOUBT, BEYOND, AT_LEAST = "?", "*", "> "
+MARKS = ("overloaded", "extrapolated", "lower_bounds", "flags")  # keys of a row
+_NAMES = ("agents", "case")
 # What speaks against all figures of a row.
 _OF_ROWS = {flags.FEW_REPLICATIONS, flags.SHORT_WARMUP}
 
@@ -75,6 +77,11 @@ def row_mark(row: Row) -> str:
     if row.get("overloaded"):  # a backlog that grows looks like a warm-up without end
         found -= {flags.SHORT_WARMUP}
     return (BEYOND if row.get("extrapolated") else "") + (DOUBT if found else "")
+
+
+def naming(keys: Sequence[str]) -> str | None:
+    """Return which column of a table names its rows, and so carries their marks."""
+    return next((key for key in (*_NAMES, *keys[:1]) if key in keys), None)
 
 
 def legend(rows: Sequence[Row], keys: Iterable[str], overloaded: str = OVERLOADED) -> list[str]:
