@@ -13,6 +13,7 @@ import attrs
 
 from lhsim.distributions import Distribution, Scaled
 from lhsim.errors import InputError
+from lhsim.parameters import unit_of
 
 if TYPE_CHECKING:
     from lhsim.models.system import System
@@ -46,6 +47,16 @@ def is_whole(system: System, path: str) -> bool:
     """Return whether the parameter at a path is a whole number."""
     owner, name = _owner(system, path)
     return not path.endswith(FACTOR) and int in _types(owner, name)
+
+
+def unit(system: System, path: str) -> str:
+    """Return the symbol of the base unit of a number, such as ``"s"``; empty where it has none."""
+    if path.endswith(FACTOR):
+        return ""
+    owner, name = _owner(system, path)
+    hint = attrs.fields_dict(attrs.resolve_types(type(owner), include_extras=True))[name].type
+    found = (unit_of(one) for one in (hint, *get_args(hint)))
+    return next((one.symbol for one in found if one is not None), "")
 
 
 def changed(system: System, path: str, number: float) -> System:

@@ -63,6 +63,11 @@ class Objective:
         return float(match[1]) / 100 if match else None
 
     @property
+    def unit(self) -> str:
+        """The symbol of the base unit of its figure and its limit; "1" for a share."""
+        return _unit(self.metric).symbol
+
+    @property
     def of_latency(self) -> bool:
         """Whether it is about latencies."""
         return self.metric == "mean" or self.quantile is not None

@@ -97,7 +97,10 @@ def legend(rows: Sequence[Row], keys: Iterable[str], overloaded: str = OVERLOADE
         What is said where a row is overloaded.
     """
     names = list(keys)
-    cells = [(row, key) for row in rows for key in names if is_shown(row, key)]
+    cells = [
+        (row, key) for row in rows for key in names
+        if is_shown(row, key) and row.get(key) is not None
+    ]  # fmt: skip
     bounds = any(AT_LEAST in marked(row, key, str, "") for row, key in cells)
     used = [
         (EXTRAPOLATED, any(row.get("extrapolated") for row in rows)),

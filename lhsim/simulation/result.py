@@ -24,7 +24,7 @@ from lhsim.metrics.alerts import (
     success_percent,
 )
 from lhsim.report.notebook import card
-from lhsim.report.text import duration, latency
+from lhsim.report.text import between, duration, latency
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -295,7 +295,7 @@ def _interval(estimate: Estimate) -> str:
     low = duration(max(estimate.low, 0.0))
     if math.isinf(estimate.high):
         return f"{low} or more{mark}"
-    return f"{low}-{duration(estimate.high)}{mark}"
+    return f"{between(low, duration(estimate.high))}{mark}"
 
 
 def _doubts(estimates: Mapping[str, Estimate]) -> list[str]:

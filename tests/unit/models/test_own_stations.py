@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import simpy
-from attrs import frozen
+from attrs import field, frozen
 
 import lhsim
 from lhsim.distributions import Deterministic, Distribution
@@ -23,7 +23,7 @@ class Desk(Server):
 
     way: str = "resource"
     clerks: int = 2
-    service: Distribution = Deterministic(0.1)  # [s]
+    service: Distribution = field(factory=lambda: Deterministic(0.1))  # [s]
     writes: bool = False  # whether messages pass the processor and the store, too
 
     def serve(self, bridge):
