@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ARCHITECTURES = ("polling", "push", "mcp")
-Architecture = Literal["polling", "push", "mcp"]
+ARCHITECTURES = ("polling", "push", "mcp")  # that lhsim measures
+OWN = "own"  # what a message log stands for that is held against a server of one's own
+Architecture = Literal["polling", "push", "mcp", "own"]
 Modelled = Literal["polling", "push"]
 MODELLED: tuple[Modelled, ...] = ("polling", "push")  # of these there is a model
 MANIFEST, MESSAGES, COUNTERS = "manifest.toml", "messages.parquet", "counters.parquet"
@@ -86,7 +87,7 @@ class Machine:
 class Manifest:
     """What was asked of a run, and where it was made."""
 
-    architecture: Architecture = field(validator=one_of(ARCHITECTURES))
+    architecture: Architecture = field(validator=one_of((*ARCHITECTURES, OWN)))
     agents: int = field(validator=whole(1))
     workload: Workload
     seed: int
@@ -284,7 +285,7 @@ class Recording:
 
 def check_modelled(manifest: Manifest, source: str | None = None) -> None:
     """Raise `InputError` where no model can stand for a run; `source` is where it lies."""
-    if manifest.architecture not in MODELLED:
+    if manifest.architecture not in (*MODELLED, OWN):
         problem = f"is a run by {manifest.architecture}, of which there is no model"
         allowed = f"a run by {' or '.join(MODELLED)}"
         raise InputError(problem, source=source, key=None if source else "run", allowed=allowed)

@@ -50,9 +50,9 @@ def tail_plot(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], ax: Axes | None
         Where to draw; a figure of its own when None.
     """
     with _drawing(ax) as axes:
-        for colour, (name, (latency, part)) in zip(
-            COLOURS * len(curves), curves.items(), strict=False
-        ):
+        begin = len(axes.lines)  # on axes that show something already, the colours go on
+        for number, (name, (latency, part)) in enumerate(curves.items(), start=begin):
+            colour = COLOURS[number % len(COLOURS)]
             axes.plot(MS * np.asarray(latency), np.asarray(part), color=colour, label=name)
         axes.set(xscale="log", yscale="log", xlabel="time [ms]", ylabel="messages that take longer")
         _plain_numbers(axes.xaxis)

@@ -14,6 +14,7 @@ from typing import Any
 
 from lhsim.analysis import flags
 from lhsim.analysis.intervals import Estimate, estimate
+from lhsim.analysis.measures import is_latency
 
 Record = Mapping[str, Any]
 Row = dict[str, Any]
@@ -23,13 +24,14 @@ Pooled = Mapping[tuple[Any, ...], Estimates]  # by what identifies a level: the 
 WHO = ("system", "architecture", "agents", "servers")  # what identifies a level
 _NO_MEASURE = {
     *WHO,
-    *("seed", "replication", "engine", "bottleneck", "overloaded", "extrapolated", "warnings"),
-    *("duration_s", "warmup_s", "drain_s", "mser_truncation_s", "short_warmup"),
+    *("seed", "replication", "engine", "bottleneck", "overloaded", "extrapolated", "flags"),
+    *("warnings", "duration_s", "warmup_s", "drain_s", "mser_truncation_s", "short_warmup"),
 }
 _EXTREMES: dict[str, Callable[[Iterable[float]], float]] = {
     "min_latency_ms": min,
     "max_latency_ms": max,
 }
+_BY_TAIL = {"mean", "max", "end_to_end"}  # latencies that follow from it
 _WITH_INTERVAL = ("p50", "p95", "p99")  # columns of a level, beside the mean's
 _UNITS = {
     "_ms": "ms",
@@ -47,7 +49,8 @@ def level_rows(runs: Iterable[Record], pooled: Pooled | None = None) -> list[Row
     Counters such as ``polling_cycles_total`` are means per run. ``None`` stands for "not known",
     such as a latency where nothing was delivered. ``lower_bounds`` names the latencies that were
     longer than the run could show, and ``flags`` the measures whose interval cannot be trusted,
-    with the reasons (`lhsim.analysis.flags`).
+    with the reasons (`lhsim.analysis.flags`). No latency of an overloaded level is known: it would
+    say how long the runs were.
     """
     return [_level_row(group, _pooled(group, pooled)) for group in grouped(runs)]
 
@@ -85,7 +88,7 @@ def _level_row(runs: Sequence[Record], pooled: Estimates) -> Row:
     first = runs[0]
     found = level_estimates(runs, pooled, _measures(runs))
     duration = _estimate(runs, "horizon_s", {}).value
-    return {
+    row = {
         **{key: first[key] for key in WHO},
         "replications": len(runs),
         "engine": ", ".join(sorted({run["engine"] for run in runs})),
@@ -101,25 +104,36 @@ def _level_row(runs: Sequence[Record], pooled: Estimates) -> Row:
         "lower_bounds": _lower_bounds(runs),
         "flags": {name: list(one.flags) for name, one in found.items() if one.flags},
     }
+    return without_latencies(row) if row["overloaded"] else row
+
+
+def without_latencies(row: Row) -> Row:
+    """Return a row with None for each latency and its interval."""
+    return {name: None if is_latency(name) else value for name, value in row.items()}
 
 
 def _metric_rows(runs: Sequence[Record], pooled: Estimates) -> list[Row]:
     who = {key: runs[0][key] for key in WHO}
+    overloaded, bounds = _mostly(runs, "overloaded"), _lower_bounds(runs)
+    marks = {"overloaded": overloaded, "extrapolated": any(run["extrapolated"] for run in runs)}
     rows = []
     for name, found in level_estimates(runs, pooled, _measures(runs)).items():
-        extreme = name in _EXTREMES
+        hidden = overloaded and is_latency(name)
+        no_interval = hidden or name in _EXTREMES
         rows.append(
             {
                 **who,
                 "metric": name,
                 "statistic": _statistic(name, pooled),
-                "value": _value(runs, name, found),
-                "ci_low": None if extreme else _known(found.low),
-                "ci_high": None if extreme else _known(found.high),
+                "value": None if hidden else _value(runs, name, found),
+                "ci_low": None if no_interval else _known(found.low),
+                "ci_high": None if no_interval else _known(found.high),
                 "n": found.n,
                 "unit": _unit(name),
                 "reliable": found.reliable,
                 "flags": ", ".join(found.flags),
+                "lower_bound": name in bounds or flags.LOWER_BOUND in found.flags,
+                **marks,
             }
         )
     return rows
@@ -146,8 +160,10 @@ def _value(runs: Sequence[Record], name: str, found: Estimate) -> float | None:
 
 def _estimate(runs: Sequence[Record], name: str, pooled: Estimates) -> Estimate:
     found = pooled.get(name) or estimate(run.get(name) for run in runs)
+    if not found.n and _mostly(runs, "overloaded"):  # for that reason, and not for want of runs
+        found = Estimate(found.value, found.low, found.high, 0)
     if name in _EXTREMES:  # they are what they are, of the runs that there are
-        return Estimate(found.value, found.low, found.high, found.n)
+        found = Estimate(found.value, found.low, found.high, found.n)
     return found.flagged(*_doubts(runs, name))
 
 
@@ -156,10 +172,10 @@ def _doubts(runs: Sequence[Record], name: str) -> list[str]:
     found = [flags.SHORT_WARMUP] if _mostly(runs, "short_warmup") else []
     if name.endswith("_latency_ms"):
         quantile = name.removesuffix("_latency_ms")
-        # The mean of what was delivered is too low where the tail is not known.
-        bound = f"{'p99' if quantile == 'mean' else quantile}_is_lower_bound"
+        # The mean and the longest of what was delivered are too low where the tail is not known.
+        bound = f"{'p99' if quantile in _BY_TAIL else quantile}_is_lower_bound"
         found += [flags.LOWER_BOUND] if any(run.get(bound) for run in runs) else []
-        found += [flags.OVERLOADED] if _mostly(runs, "overloaded") else []
+        found += [flags.OVERLOADED] if any(run.get("overloaded") for run in runs) else []
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lhsim.errors import unknown_name
 
 COLUMNS = {
@@ -16,6 +18,18 @@ COLUMNS = {
     "memory": "memory_peak_mb",
     "queries": "database_queries_total",
 }
+
+
+_OF_LATENCY = re.compile(r"(.*_)?(latency|p\d+)(_.*)?_ms(_low|_high)?|latency_ci95_ms")
+
+
+def is_latency(name: str) -> bool:
+    """Return whether a column holds a latency, a quantile of one, or an end of its interval.
+
+    >>> is_latency("p99_latency_ms"), is_latency("p95_ci95_ms"), is_latency("memory_peak_mb")
+    (True, True, False)
+    """
+    return _OF_LATENCY.fullmatch(name) is not None
 
 
 def column(name: str, *, source: str | None = None, key: str | None = None) -> str:

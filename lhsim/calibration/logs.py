@@ -23,7 +23,7 @@ from lhsim.calibration.levels import falls_behind
 from lhsim.errors import InputError
 from lhsim.models.workload import Poisson, Workload
 from lhsim.readers.tables import read_table
-from lhsim.recording import MESSAGE_COLUMNS, Manifest, Modelled, Recording
+from lhsim.recording import MESSAGE_COLUMNS, Architecture, Manifest, Recording
 
 COLUMNS = ("intended_s", "sent_s", "delivered_s", "agent")
 FEWEST = 200  # messages of a log: fewer tell no quantiles
@@ -148,7 +148,7 @@ class Log:
         """The load in a few words."""
         return f"{self.agents} agents, {self.rate:.4g} messages/s"
 
-    def recording(self, architecture: Modelled, seed: int = 1) -> Recording:
+    def recording(self, architecture: Architecture, seed: int = 1) -> Recording:
         """Return the log as a recording: what is not known of it is missing there as well.
 
         Its workload is taken for a Poisson process with the same load. Times count from when a

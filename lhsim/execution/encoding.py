@@ -98,7 +98,7 @@ def _tree(value: object, parts: list[bytes]) -> Any:
     described = _described(cls)
     if described is not None:
         name, fields = described
-        return {name: {field: _tree(getattr(value, field), parts) for field in fields}}
+        return {name: {key: _tree(getattr(value, own), parts) for own, key in fields.items()}}
     raise TypeError(f"{cls.__name__} cannot be kept")
 
 
@@ -129,11 +129,13 @@ def _smallest(values: NDArray[Any]) -> NDArray[Any]:
 
 
 @functools.cache
-def _described(cls: Any) -> tuple[str, list[str]] | None:
-    """Return the name of an attrs class of lhsim, and its fields."""
+def _described(cls: Any) -> tuple[str, dict[str, str]] | None:
+    """Return the name of an attrs class of lhsim, and its fields by what its maker calls them."""
     if not (attrs.has(cls) and _is_ours(cls.__module__)):
         return None
-    return f"{cls.__module__}:{cls.__qualname__}", [f.name for f in attrs.fields(cls)]
+    return f"{cls.__module__}:{cls.__qualname__}", {
+        f.name: f.alias or f.name for f in attrs.fields(cls)
+    }
 
 
 def _is_ours(module: str) -> bool:

@@ -46,7 +46,6 @@ def _formatted(found: Capacity, system: System, how: str) -> str:
     if how == "json":
         return json.dumps(found.to_dict(), indent=2, allow_nan=False)
     what = found.vary if found.agents is None else f"{found.vary}, {found.agents:,} agents"
-    title = f"{system.name}, {describe(system.workload)}; varied: {what}"
-    data = {**found.to_dict(), "objectives": found.objectives}
+    title = f"{system.name}, {describe(system.workload)}; varied: {what}; seed {found.seed}"
     lines = [part for line in found.sentences() for part in wrap(line, WIDTH)]
-    return "\n".join([*lines, "", *wrap(title, WIDTH), "", capacity_table(data)])
+    return "\n".join([*lines, "", *wrap(title, WIDTH), "", capacity_table(found.to_dict())])

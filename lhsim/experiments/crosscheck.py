@@ -91,6 +91,8 @@ def _read(path: Path, system: System, seed: int) -> Recording:
 
     if not is_log(path):
         return read_run(path)
+    if system.own_server is not None:
+        return read_log(path).recording("own", seed)
     return read_log(path).recording("polling" if system.polling is not None else "push", seed)
 
 

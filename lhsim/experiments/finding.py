@@ -33,12 +33,16 @@ class Column:
 
     key: str  # of its values in the rows
     title: str
-    unit: str = ""  # none for counts, ratios and texts
+    unit: str = ""  # none for counts, ratios and texts; "share" is shown in per cent
+    interval: str = ""  # key of the two ends of its interval, where it has one
 
 
 @frozen
 class Table:
-    """A table: values as they are, to be rounded by whoever shows them."""
+    """A table: values as they are, to be rounded by whoever shows them.
+
+    Beside the columns a row may have the marks of its figures (`lhsim.report.marks`).
+    """
 
     name: str  # unique in its finding
     title: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lhsim._files import read_text
@@ -13,6 +13,7 @@ from lhsim.experiments.finding import Column, Described, Finding, Picture, Table
 from lhsim.experiments.output import Source, own_version
 from lhsim.experiments.sweep import Sweep
 from lhsim.models import System
+from lhsim.report.marks import MARKS
 
 
 def finding_of(setup: Setup, **what: Any) -> Finding:
@@ -60,14 +61,16 @@ COLUMNS = (
     Column("system", "system"),
     Column("agents", "agents"),
     Column("servers", "servers"),
-    Column("mean_latency_ms", "mean", "ms"),
-    Column("p50_latency_ms", "p50", "ms"),
-    Column("p95_latency_ms", "p95", "ms"),
-    Column("p99_latency_ms", "p99", "ms"),
+    Column("replications", "runs"),
+    Column("mean_latency_ms", "mean", "ms", "latency_ci95_ms"),
+    Column("p50_latency_ms", "p50", "ms", "p50_ci95_ms"),
+    Column("p95_latency_ms", "p95", "ms", "p95_ci95_ms"),
+    Column("p99_latency_ms", "p99", "ms", "p99_ci95_ms"),
     Column("max_latency_ms", "max", "ms"),
     Column("messages_per_second", "messages", "1/s"),
-    Column("delivery_success_rate", "delivered"),
-    Column("utilization", "busiest station"),
+    Column("delivery_success_rate", "delivered", "share"),
+    Column("backlog_growth_per_s", "backlog grows by", "1/s"),
+    Column("utilization", "busiest station", "share"),
     Column("bottleneck", "which"),
 )
 
@@ -78,11 +81,7 @@ def sweep_finding(
     """Return the finding of a sweep over the agents: `what` it found, and a table of its levels."""
     failure = sweep.failed[0].failure if sweep.failed else None
     status = "interrupted" if sweep.interrupted else "failed" if sweep.failed else "done"
-    rows = tuple(
-        {column.key: row[column.key] for column in COLUMNS}
-        | {name: row[name] for name in ("overloaded", "extrapolated")}
-        for row in sweep.level_rows()
-    )
+    rows = tuple(map(_shown, sweep.level_rows()))
     limits = tuple(
         f"{level.system} with {level.agents:,} agents was skipped: {level.reason}"
         for level in sweep.skipped
@@ -102,6 +101,13 @@ def sweep_finding(
 def warning_lines(systems: Sequence[System]) -> tuple[str, ...]:
     """Return what the calibration of each system says against it."""
     return tuple(f"warning: {system.name}: {text}" for system in systems for text in system.caveats)
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a report shows of a level, with its marks; a backlog only where it grows."""
+    keys = [*(column.key for column in COLUMNS), *(c.interval for c in COLUMNS if c.interval)]
+    growth = row["backlog_growth_per_s"] if row["overloaded"] else None
+    return {name: row[name] for name in (*keys, *MARKS)} | {"backlog_growth_per_s": growth}
 
 
 def _extrapolated(sweep: Sweep) -> tuple[str, ...]:

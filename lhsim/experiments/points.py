@@ -91,6 +91,9 @@ class PointSweep(Sweep):
         """Return a record per system, point and measure, with its interval."""
         return [row | place.values for place, runs in self._levels() for row in metric_rows(*runs)]
 
+    def _axes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(axis for place in self.places for axis in place.values))
+
     def _precision(self, place: Place) -> dict[str, Any]:
         """Return what the row of a place says of its precision, if one was asked for."""
         if self.precision is None:

@@ -26,7 +26,4 @@ def pooled_latencies(latencies: Sequence[Latency]) -> dict[str, Estimate]:
 
 def run_record(result: Result) -> dict[str, Any]:
     """Return a run as a flat record, with which of its latencies are lower bounds."""
-    bounds = {
-        f"p{level}_is_lower_bound": result.latency.is_lower_bound(level / 100) for level in LEVELS
-    }
-    return {**result.row(), **bounds}
+    return result.row()

@@ -92,14 +92,14 @@ def _check(finding: Finding, path: Path) -> None:
     """Refuse a finding whose values are not of the kinds that a page shows."""
     texts = [getattr(finding, key) for key in TEXTS]
     texts += [text for table in finding.tables for one in table.columns for text in (
-        one.key, one.title, one.unit)]  # fmt: skip
+        one.key, one.title, one.unit, one.interval)]  # fmt: skip
     texts += [text for table in finding.tables for text in (table.name, table.title)]
     texts += [text for one in finding.figures for text in (one.file, one.caption, one.alt)]
     texts += [text for one in finding.systems for text in (one.name, one.architecture, one.toml)]
     rows = [*finding.claims, *finding.alerts, *(row for one in finding.tables for row in one.rows)]
     fits = (
         all(isinstance(text, str) for text in (*texts, *finding.limits))
-        and all(isinstance(row, dict) for row in rows)
+        and all(isinstance(row, dict) and _has_marks(row) for row in rows)
         and all(isinstance(claim.get("verdict"), str) for claim in finding.claims)
         and isinstance(finding.seconds, int | float)
         and math.isfinite(finding.seconds)
@@ -108,6 +108,16 @@ def _check(finding: Finding, path: Path) -> None:
         allowed = "what an experiment of lhsim has written"
         raise InputError("is no finding: a value is of another kind", source=str(path),
                          allowed=allowed)  # fmt: skip
+
+
+def _has_marks(row: Mapping[str, Any]) -> bool:
+    """Return whether the marks of a row, where it has some, are of the kind that they are."""
+    bounds, flags = row.get("lower_bounds", []), row.get("flags", {})
+    return _are_texts(bounds) and isinstance(flags, dict) and all(map(_are_texts, flags.values()))
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def system_view(described: Described) -> SystemView:

@@ -10,11 +10,11 @@ two systems see the same messages.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from html import escape
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -231,16 +231,23 @@ class Sweep:
         return f"<{type(self).__name__} of {names}: {len(self.results):,} runs{rest}{interrupted}>"
 
     def _repr_html_(self) -> str:
-        shown = self.levels()
-        if shown.empty:
+        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
+
+        from lhsim.report.levels import legend, level_table  # noqa: PLC0415
+        from lhsim.report.notebook import card  # noqa: PLC0415
+
+        rows = self.level_rows()
+        if not rows:
             return "<p>no run</p>"
-        columns = ["system", "agents", "servers", "replications", "p50_latency_ms",
-                   "p95_latency_ms", "p99_latency_ms", "messages_per_second", "utilization",
-                   "bottleneck", "overloaded", "extrapolated"]  # fmt: skip
-        table: str = shown[columns].to_html(index=False, float_format=lambda value: f"{value:.4g}")
-        notes = [f"{name}: {knee.sentence()}" for name, knee in self.knees.items()]
-        notes += [f"warning: {one.name}: {text}" for one in self.systems for text in one.caveats]
-        return table + "".join(f"<p>{escape(note)}</p>" for note in notes)
+        titles, lines = level_table(rows, self._axes())
+        notes = [*legend(rows), *(f"{name}: {k.sentence()}" for name, k in self.knees.items())]
+        most = max(row["replications"] for row in rows)
+        headline = f"{len(rows)} levels, {most} run{'s' if most > 1 else ''} each at most"
+        return card(headline, notes, pd.DataFrame(lines, columns=titles))
+
+    def _axes(self) -> tuple[str, ...]:
+        """Return the columns of the rows that say where a level lies, beside its agents."""
+        return ()
 
 
 def sweep(
@@ -518,13 +525,19 @@ def _compared(
 ) -> Comparison:
     """Compare the runs of two levels that have a seed in common."""
     from lhsim.analysis.comparison import compare  # noqa: PLC0415 - imports scipy
+    from lhsim.analysis.flags import OVERLOADED  # noqa: PLC0415
+    from lhsim.analysis.intervals import Estimate  # noqa: PLC0415
     from lhsim.analysis.levels import level_estimates  # noqa: PLC0415
 
     seeds = [seed for seed in a if seed in b]
     runs = [[level[seed] for seed in seeds] for level in (a, b)]
     found = compare([run[name] for run in runs[0]], [run[name] for run in runs[1]])
+    own = [level_estimates(level, {}, [name])[name] for level in ([*a.values()], [*b.values()])]
     flags = [level_estimates(level, {}, [name])[name].flags if level else () for level in runs]
     both = (*flags[0], *flags[1])
+    if OVERLOADED in both and not found.n:  # one of them has no such latency: nothing to compare
+        unknown = Estimate(math.nan, math.nan, math.nan, 0).flagged(*both)
+        return evolve(found, a=own[0], b=own[1], difference=unknown, ratio=unknown)
     return evolve(
         found,
         a=found.a.flagged(*flags[0]),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+import math
+from typing import Any
+
+from attrs import evolve, fields, frozen
 
 
 @frozen
@@ -30,7 +33,7 @@ class AgentCommunicationMetrics:
     memory_baseline_mb: float
     memory_peak_mb: float
     memory_per_agent_mb: float  # (peak - baseline) / agents
-    cpu_utilization_percent: float  # mean over the loops
+    cpu_utilization_percent: float  # mean over the loops; NaN where a server of one's own has none
     connection_count: int  # most at a time
     # Polling
     polling_cycles_total: int
@@ -42,3 +45,9 @@ class AgentCommunicationMetrics:
     elicitation_responses_received: int  # in time; 0 without `push.elicitation`
     schema_validation_time_ms: float  # mean cost of one validation
     websocket_events_sent: int
+
+    def without_latencies(self) -> AgentCommunicationMetrics:
+        """Return the same with NaN for each latency: those of an overloaded run do not settle."""
+        names = [one.name for one in fields(type(self)) if one.name.endswith("_latency_ms")]
+        unknown: Any = dict.fromkeys(names, math.nan)
+        return evolve(self, **unknown)

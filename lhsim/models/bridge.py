@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simpy import Environment
 from simpy.events import Event
+from simpy.resources.resource import Resource
 
 from lhsim.metrics.account import Outcome, Window
 from lhsim.models import agent as agents_of
@@ -23,7 +24,9 @@ from lhsim.models.incidents import happen
 from lhsim.models.ledger import Ledger, Message
 from lhsim.models.limits import Buckets
 from lhsim.models.memory import MemoryUse
+from lhsim.models.server import resources_of
 from lhsim.models.stage import Route, Stage, stage
+from lhsim.models.station import Station, Watched
 from lhsim.models.store import Store
 from lhsim.rules import slowness
 from lhsim.streams import Purpose
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from lhsim.models.polling import Polling
     from lhsim.models.push import Push
     from lhsim.models.server import ServerProcesses
-    from lhsim.models.station import Station
     from lhsim.models.system import System
 
 Steps: TypeAlias = Generator[Event, Any, None]
@@ -70,7 +72,11 @@ class Bridge:
         self.waiting: dict[Reply, None] = {}  # what clients wait for who may give up, oldest first
         self.given_up = 0
         self.outages = 0  # that last
+        self._measured = measured
+        self.own_stations: dict[str, Station | Watched] = {}  # of a server of one's own, by name
         self.server = self._serve()
+        for name, resource in resources_of(self.server):
+            self._found(name, resource)
         self.senders = agents_of.start(self)
         for number, fault in enumerate(cuts(system.faults)):
             self.env.process(happen(self, number, fault))
@@ -165,10 +171,51 @@ class Bridge:
         """Return the event loop that serves an agent, and all that share its connection."""
         return self.loops[agent // self.agents_per_connection % len(self.loops)]
 
-    def stations(self) -> dict[str, Station]:
+    def station(self, name: str, servers: int = 1) -> Station:
+        """Return a new station of a server of one's own, which results report under a name.
+
+        Raises
+        ------
+        ValueError
+            When there is one of that name.
+        """
+        station = Station(self.env, servers, self._measured)
+        self.own_stations[self._free(name)] = station
+        return station
+
+    def watch(self, name: str, resource: Resource) -> None:
+        """Let results report a `simpy.Resource` under a name, as they do a station.
+
+        Those that are attributes of a server's processes once it serves are watched by themselves.
+
+        Raises
+        ------
+        ValueError
+            When there is one of that name.
+        """
+        self.own_stations[self._free(name)] = Watched(resource, self._measured)
+
+    def _found(self, name: str, resource: Station | Resource) -> None:
+        """Report what a server's processes hold, unless that is done already."""
+        known = self.stations().values()
+        if resource in [one.resource if isinstance(one, Watched) else one for one in known]:
+            return
+        name = f"own {name}" if name in self._taken() else name
+        made = resource if isinstance(resource, Station) else Watched(resource, self._measured)
+        self.own_stations[self._free(name)] = made
+
+    def _taken(self) -> set[str]:
+        return {"cpu", "connections", *self.stations()}
+
+    def _free(self, name: str) -> str:
+        if name in self._taken():
+            raise ValueError(f"two stations are called {name!r}")
+        return name
+
+    def stations(self) -> dict[str, Station | Watched]:
         """Return the stations by name, all loops as ``cpu 0``, ``cpu 1``, ..."""
         loops = {f"cpu {number}": loop for number, loop in enumerate(self.loops)}
-        return {**loops, **self.store.stations}
+        return {**loops, **self.store.stations, **self.own_stations}
 
     def _serve(self) -> Polling | Push | ServerProcesses:
         polling, faults = self.system.polling, self.system.faults

@@ -52,12 +52,18 @@ def is_whole(system: System, path: str) -> bool:
 
 def unit_of(system: System, path: str) -> Unit | None:
     """Return the unit of the parameter at a path, None where it has none, as a factor."""
-    owner, name = _owner(system, path)
     if path.endswith(FACTOR):
         return None
+    owner, name = _owner(system, path)
     types = attrs.fields_dict(attrs.resolve_types(type(owner), include_extras=True))[name].type
     found = (parameters.unit_of(kind) for kind in (types, *get_args(types)))
     return next((unit for unit in found if unit is not None), None)
+
+
+def symbol(system: System, path: str) -> str:
+    """Return the symbol of the base unit of a number, such as ``"s"``; empty where it has none."""
+    unit = unit_of(system, path)
+    return "" if unit is None else unit.symbol
 
 
 def parsed(system: System, path: str, value: object) -> float:

@@ -29,8 +29,12 @@ the time of the clock; and all that is random is drawn by address, through ``bri
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, ClassVar
+
+from simpy.resources.resource import Resource
+
+from lhsim.models.station import Station
 
 if TYPE_CHECKING:
     from lhsim.models.bridge import Bridge, Steps
@@ -69,6 +73,10 @@ class ServerProcesses(abc.ABC):
     ``self.env`` is the clock, a `simpy.Environment`; ``self.bridge`` has the rest: the steps
     `receive`, `write`, `acknowledge`, `compute`, `delay`, `travel` and `think`, the event loops,
     the store, the memory, and the ledger of messages.
+
+    What queues in it belongs to its figures: a station that ``bridge.station`` makes, and each
+    `simpy.Resource` that is an attribute when the processes are made, under its name there. They
+    count in the utilisation, and the busiest of them may be the bottleneck.
     """
 
     cycles = 0  # of looking for messages, for the metric polling_cycles_total
@@ -92,3 +100,21 @@ class ServerProcesses(abc.ABC):
 
     def cut(self, is_hit: Callable[[int], bool]) -> None:  # noqa: B027 - most have nothing to cut
         """Close the connections of the agents that a fault hits; by default there are none."""
+
+
+def resources_of(server: object) -> Iterator[tuple[str, Station | Resource]]:
+    """Yield the stations and resources that the processes of a server of one's own hold, by name.
+
+    Those in a list are called ``NAME 0``, ``NAME 1``, ...; those in a mapping by their keys.
+    """
+    if not isinstance(server, ServerProcesses):
+        return
+    for attribute, value in vars(server).items():
+        name = attribute.strip("_").replace("_", " ")
+        if isinstance(value, dict):
+            inside = [(f"{name} {key}", one) for key, one in value.items()]
+        elif isinstance(value, list | tuple):
+            inside = [(f"{name} {number}", one) for number, one in enumerate(value)]
+        else:
+            inside = [(name, value)]
+        yield from ((key, one) for key, one in inside if isinstance(one, Station | Resource))

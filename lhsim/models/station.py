@@ -12,11 +12,12 @@ A trajectory is the same as with `simpy.Resource`, at less than half the events.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simpy import Environment
 from simpy.events import NORMAL, Event
+from simpy.resources.resource import Resource
 
 from lhsim.rules import part_inside
 
@@ -117,3 +118,48 @@ class Station:
         service._ok = True
         service._value = service.begin() if service.begin is not None else None
         self.env.schedule(service, NORMAL, duration)
+
+
+class Watched:
+    """A `simpy.Resource` of a server of one's own, with the busy time that a station has.
+
+    A user of the resource is a server that is busy. The times add up whenever users come or go:
+    SimPy's own way to monitor a resource is to wrap what lets them.
+    """
+
+    def __init__(self, resource: Resource, measured: tuple[float, float]) -> None:
+        self.resource = resource
+        self._env = resource._env
+        self._measured_from, self._measured_to = measured
+        self._since = float(self._env.now)
+        self._total = 0.0  # server-seconds inside the measured window, up to `_since`
+        for name in ("_do_put", "_do_get"):
+            setattr(resource, name, self._counted(getattr(resource, name)))
+
+    @property
+    def servers(self) -> int:
+        """How many users it has at a time."""
+        return int(self.resource.capacity)
+
+    @property
+    def waiting(self) -> Sequence[object]:
+        """The requests that wait for it."""
+        return self.resource.queue
+
+    @property
+    def busy_time(self) -> float:
+        """Server-seconds inside the measured window, up to now."""
+        self._count()
+        return self._total
+
+    def _counted(self, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def counted(event: Any) -> Any:
+            self._count()
+            return change(event)
+
+        return counted
+
+    def _count(self) -> None:
+        now, low, high = float(self._env.now), self._measured_from, self._measured_to
+        self._total += self.resource.count * part_inside(self._since, now, low, high)
+        self._since = now

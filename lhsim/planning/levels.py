@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import frozen
 
+from lhsim.analysis import flags
 from lhsim.analysis.intervals import estimate
 from lhsim.errors import LhsimError
 from lhsim.execution import Cell, Failure, Runner
@@ -106,6 +107,14 @@ class Figure:
     lower_bound: bool  # in at least one run, messages still on their way leave it open
     kept: bool | None  # None: undecided
     margin: float  # of the mean, as a part of the limit; negative where it is not kept
+    unit: str = ""  # base unit of the value
+    flags: tuple[str, ...] = ()  # why the value cannot be trusted: `lhsim.analysis.flags`
+
+    @property
+    def shown(self) -> tuple[float | None, float | None, float | None]:
+        """The value and its interval; None where messages pile up and it does not settle."""
+        hidden = flags.OVERLOADED in self.flags
+        return (None, None, None) if hidden else (self.value, *self.interval)
 
 
 @frozen
@@ -199,6 +208,7 @@ def _figure(
     bounded = any(bound for _, bound in figures)
     margin = objective.margin(found.mean)
     kept: bool | None = False
+    against = _against(objective, results, bounded=bounded, overloaded=overloaded)
     if not objective.settles(overloaded=overloaded) or math.isnan(found.mean):
         margin = -math.inf
     else:
@@ -206,7 +216,21 @@ def _figure(
         if bounded and objective.upper and kept is not False and margin > 0:
             kept, margin = None, -math.inf
     return Figure(objective.text, _known(found.mean), (_known(found.low), _known(found.high)),
-                  bounded, kept, margin)  # fmt: skip
+                  bounded, kept, margin, objective.unit,
+                  flags.merged(found.flags, against))  # fmt: skip
+
+
+def _against(
+    objective: Objective, results: Sequence[Result], *, bounded: bool, overloaded: bool
+) -> list[str]:
+    """Return what speaks against a figure, beside how its interval was made."""
+    short = 2 * sum(result.short_warmup for result in results) >= len(results)
+    known = {
+        flags.LOWER_BOUND: bounded,
+        flags.SHORT_WARMUP: short and not overloaded,  # a backlog that grows looks like one
+        flags.OVERLOADED: not objective.settles(overloaded=overloaded),
+    }
+    return [flag for flag, holds in known.items() if holds]
 
 
 def _side(objective: Objective, low: float, high: float) -> bool | None:

@@ -67,6 +67,11 @@ class Objective:
         return float(match[1]) / 100 if match else None
 
     @property
+    def unit(self) -> str:
+        """The symbol of the base unit of its figure and its limit; "1" for a share."""
+        return _unit(self.metric).symbol
+
+    @property
     def of_latency(self) -> bool:
         """Whether it is about latencies."""
         return self.metric == "mean" or self.quantile is not None
@@ -83,6 +88,11 @@ class Objective:
     def figure(self, result: Result) -> tuple[float, bool]:
         """Return the figure of a run, and whether it is only a lower bound of it."""
         latency, metrics = result.latency, result.metrics
+        if self.metric == "cpu" and "cpu" not in result.utilization:
+            problem = f"{result.system} does not use the processor of lhsim's servers"
+            stations = ", ".join(result.utilization)
+            allowed = f"utilization, which is that of its busiest station: {stations}"
+            raise InputError(problem, source="--slo", key=self.text, allowed=allowed)
         level = self.quantile
         if level is not None:
             return latency.quantile(level), latency.is_lower_bound(level)

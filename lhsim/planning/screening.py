@@ -14,6 +14,7 @@ factor of the whole of it, whose shape stays.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -26,6 +27,7 @@ import numpy as np
 from attrs import frozen
 
 from lhsim import checks
+from lhsim.analysis.flags import FEW_REPLICATIONS
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.execution import Runner, running
@@ -36,6 +38,7 @@ from lhsim.planning.crossings import Task, crossings
 from lhsim.planning.levels import Question, judge, run_all
 from lhsim.planning.objectives import METRICS, Objective, parse_objectives
 from lhsim.report.notebook import card
+from lhsim.report.sensitivity import metric_text, sensitivity_notes
 from lhsim.simulation.engines import choose
 from lhsim.streams import MAX_SEED
 
@@ -70,6 +73,7 @@ class Factor:
     high: float
     whole: bool
     source: str  # "samples", "assumed" or "given"
+    unit: str = ""  # base unit of the parameter; none for a factor
 
 
 @frozen
@@ -87,6 +91,8 @@ class Effect:
     sigma_interval: tuple[float, float]
     at_low: float  # the metric with this parameter alone at an end of its range
     at_high: float
+    unit: str = ""  # base unit of the parameter; none for a factor
+    metric_unit: str = ""  # base unit of the metric
 
 
 @frozen(repr=False)
@@ -99,10 +105,18 @@ class Sensitivity:
     base: dict[str, float]  # the metrics of the system as it is
     effects: tuple[Effect, ...]  # by metric, the largest mu* first
     warnings: tuple[str, ...] = ()  # what the calibration of the system says against it
+    seed: int | None = None  # from which the trajectories and all runs follow
+    points: int = 0  # at which each metric was taken
+    flags: dict[str, dict[str, int]] = attrs.field(factory=dict)  # by metric: at how many points
+    extrapolated: bool = False  # so many agents are beyond the calibration
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer as plain data; quantities are in base units."""
+        """Return the answer as plain data; quantities are in base units, which are named."""
         return attrs.asdict(self)
+
+    def sentences(self) -> list[str]:
+        """Return what has to be known about the figures."""
+        return sensitivity_notes(self.to_dict())
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy row per metric and parameter, the one that moves it most first."""
@@ -142,8 +156,8 @@ class Sensitivity:
         return f"<Sensitivity of {self.system}, {self.agents:,} agents: {what}; {count} parameters>"
 
     def _repr_html_(self) -> str:
-        base = [f"{metric}: {value:.4g}" for metric, value in self.base.items()]
-        sentences = [*base, *(f"warning: {text}" for text in self.warnings)]
+        base = [f"{name}: {metric_text(name, value)}" for name, value in self.base.items()]
+        sentences = [*base, *self.sentences()]
         return card(f"{self.system}, {self.agents:,} agents", sentences, self.to_frame())
 
 
@@ -288,16 +302,31 @@ def answer(asked: Screening, runner: Runner, on_done: OnDone | None = None) -> S
     """
     plan = _plan(asked.factors, asked.trajectories, asked.seed)
     systems = _systems(asked, plan)
-    effects, base = [], {}
+    effects, base, marks = [], {}, {}
     for metric in asked.metrics:
-        figures = _knees if metric == KNEE else partial(_figures, metric=metric)
+        against: Counter[str] = Counter()
+        figures = _knees if metric == KNEE else partial(_figures, metric=metric, against=against)
         base[metric], *rest = figures(asked, systems, runner, on_done)
+        marks[metric] = dict(against)
         values = np.array(rest)
         effects += _effects(metric, asked.factors, plan, values, asked.trajectories, asked.seed)
-    system = asked.system
     return Sensitivity(
-        system.name, asked.agents, asked.trajectories, base, tuple(effects), system.caveats
+        asked.system.name,
+        asked.agents,
+        asked.trajectories,
+        base,
+        tuple(effects),
+        asked.system.caveats,
+        asked.seed,
+        len(systems),
+        marks,
+        _extrapolated(asked),
     )
+
+
+def _extrapolated(asked: Screening) -> bool:
+    known, load = asked.system.calibration, asked.system.offered_load(asked.agents)
+    return known is not None and bool(known.beyond(asked.agents, load))
 
 
 def factors(system: System, ranges: str | Iterable[str] = ()) -> tuple[Factor, ...]:
@@ -328,7 +357,8 @@ def factors(system: System, ranges: str | Iterable[str] = ()) -> tuple[Factor, .
         if whole:
             low, high = max(1.0, math.floor(low)), float(math.ceil(high))
         base = paths.value(system, path)
-        found[path] = Factor(path, low, low if base is None else base, high, whole, source)
+        unit = paths.symbol(system, path)
+        found[path] = Factor(path, low, low if base is None else base, high, whole, source, unit)
     for factor in found.values():
         _check_range(system, factor)
     return tuple(found.values())
@@ -424,8 +454,13 @@ def _figures(
     on_done: OnDone | None,
     *,
     metric: str,
+    against: Counter[str],
 ) -> list[float]:
-    """Return the metric of each system, a mean over the replications."""
+    """Return the metric of each system, a mean over the replications.
+
+    What speaks against one of the figures is counted in `against`. All points have few
+    replications, which is no mark of one: the effects have intervals of their own.
+    """
     questions = [asked.question(system, metric) for system in systems]
     cells = [one.cells(float(asked.agents), range(REPLICATIONS)) for one in questions]
     results = iter(run_all([cell for some in cells for cell in some], runner, on_done))
@@ -435,6 +470,7 @@ def _figures(
             question.objectives, asked.agents, [next(results) for _ in some], question.confidence
         )
         value = judged.figures[0].value
+        against.update(set(judged.figures[0].flags) - {FEW_REPLICATIONS})
         if value is None:
             raise LhsimError(f"{metric} has no value: no message was delivered")
         found.append(value)
@@ -490,6 +526,7 @@ def _effects(
             float(mu_star[i]), (float(low[0, i]), float(high[0, i])),
             float(sigma[i]), (float(low[1, i]), float(high[1, i])),
             float(ends[i, 0]), float(ends[i, 1]),
+            factor.unit, "" if metric == KNEE else _objective(metric).unit,
         )
         for i, factor in enumerate(chosen)
     ]  # fmt: skip

@@ -32,6 +32,7 @@ from lhsim.planning.objectives import parse_objectives
 from lhsim.planning.uncertainty import Spread, combined, spread_of
 from lhsim.report.capacity import capacity_sentences, level_text
 from lhsim.report.notebook import card
+from lhsim.report.text import between
 from lhsim.simulation.engines import choose
 from lhsim.streams import MAX_SEED
 from lhsim.units import typed_text
@@ -82,6 +83,8 @@ class Capacity:
     extrapolated: bool
     check: Evaluation | None = None  # of the level that was to be checked
     warnings: tuple[str, ...] = ()  # what the calibration of the system says against it
+    seed: int | None = None  # from which all runs follow
+    unit: str = ""  # base unit of what is varied
 
     @property
     def crossing(self) -> Crossing | None:
@@ -89,9 +92,18 @@ class Capacity:
         return next((one for one in self.crossings if one.value == self.value), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer as plain data; quantities are in base units."""
+        """Return the answer as plain data; quantities are in base units, which are named.
+
+        A latency of an overloaded level is None: it does not settle.
+        """
         return {
+            "system": self.system,
+            "seed": self.seed,
+            "objectives": list(self.objectives),
+            "confidence": self.confidence,
+            "agents": self.agents,
             "vary": self.vary,
+            "unit": self.unit,
             "value": self.value,
             "interval": list(self.interval),
             "binding_objective": self.binding_objective,
@@ -103,7 +115,7 @@ class Capacity:
 
     def sentences(self) -> list[str]:
         """Return the answer in words."""
-        data = {**self.to_dict(), "confidence": self.confidence, "objectives": self.objectives}
+        data = self.to_dict()
         data |= {"is_agents": self.vary == AGENTS, "check": self.check and self.check.value}
         return capacity_sentences(data | {"verdict": self.check and self.check.verdict})
 
@@ -118,7 +130,9 @@ class Capacity:
                 "figure": figure["value"],
                 "ci_low": figure["interval"][0],
                 "ci_high": figure["interval"][1],
+                "unit": figure["unit"],
                 "lower_bound": figure["lower_bound"],
+                "flags": ", ".join(figure["flags"]),
                 **{key: level[key] for key in ("replications", "overloaded", "extrapolated")},
                 "verdict": level["verdict"],
             }
@@ -138,10 +152,12 @@ class Capacity:
         ]
         answer, found = None, self.crossing
         if found is not None:
-            value, *ends = map(level_text, (found.value, *found.interval))
-            name = f"{self.vary}: {value} ({'-'.join(ends)})"
+            ends_and_value = (found.value, *found.interval)
+            value, *ends = (level_text(one, self.unit) for one in ends_and_value)
+            name = f"{self.vary}: {value} ({between(*ends)})"
             answer = Interval(name, found.value, *found.interval)
-        return search_plot(points, answer, self.vary, ax)
+        what = f"{self.vary} [{self.unit}]" if self.unit else self.vary
+        return search_plot(points, answer, what, ax)
 
     def __repr__(self) -> str:
         """Return the answer in a line; `sentences` says what has to be known about it."""
@@ -154,8 +170,9 @@ class Capacity:
 
 def _point(level: Evaluation, figure: FigureOfLevel, limit: float) -> dict[str, Any]:
     """Return the figure of a level as `search_plot` wants it."""
-    low, high = (end / limit if end is not None and limit else None for end in figure.interval)
-    part = figure.value / limit if figure.value is not None and limit else math.nan
+    value, *ends = figure.shown
+    low, high = (end / limit if end is not None and limit else None for end in ends)
+    part = value / limit if value is not None and limit else math.nan
     verdict = {True: "kept", False: "violated", None: "undecided"}[figure.kept]
     return {
         "objective": figure.objective,
@@ -557,6 +574,8 @@ def _answer(search: _Search, spread: Spread | None, checked: Evaluation | None) 
         extrapolated=nearest.extrapolated if nearest else evaluations[-1].extrapolated,
         check=checked,
         warnings=question.system.caveats,
+        seed=question.seed,
+        unit="" if question.vary == AGENTS else paths.symbol(question.system, question.vary),
     )
 
 
@@ -594,9 +613,11 @@ def _plain(one: Evaluation) -> dict[str, Any]:
     figures = [
         {
             "objective": figure.objective,
-            "value": figure.value,
-            "interval": list(figure.interval),
+            "value": figure.shown[0],
+            "interval": list(figure.shown[1:]),
+            "unit": figure.unit,
             "lower_bound": figure.lower_bound,
+            "flags": list(figure.flags),
             "kept": figure.kept,
         }
         for figure in one.figures

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from lhsim.report.text import UNKNOWN, Column, duration, percent, table, three_digits
+from lhsim.report import marks
+from lhsim.report.text import UNKNOWN, Column, between, percent, quantity, table
 
 Row = Mapping[str, Any]
 
 
 def capacity_sentences(found: Row) -> list[str]:
     """Return the answer in words: the value first, then what has to be known about it."""
-    objectives = " and ".join(found["objectives"])
+    objectives, unit = " and ".join(found["objectives"]), found["unit"]
     lines = [_answer(found, objectives)]
     last = next((one for one in found["crossings"] if one["value"] == found["value"]), None)
     if last is not None:
-        lines.append(_parts(last))
+        lines.append(_parts(last, unit))
     if len(found["crossings"]) > 1:
-        places = ", ".join(f"{level_text(one['value'])}" for one in found["crossings"])
+        places = ", ".join(f"{level_text(one['value'], unit)}" for one in found["crossings"])
         lines.append(
             f"warning: not monotone: the objectives begin or cease to be kept at {places}; "
             "the answer ends the last range in which they are"
@@ -27,7 +29,7 @@ def capacity_sentences(found: Row) -> list[str]:
         does = {"kept": "keep them", "violated": "do not keep them"}.get(
             found["verdict"], "may or may not keep them: the runs do not decide it"
         )
-        lines.append(f"check: {level_text(found['check'])} {does}")
+        lines.append(f"check: {level_text(found['check'], unit)} {does}")
     if found["extrapolated"]:
         lines.append("extrapolated: beyond what the model was calibrated on")
     return [*lines, *(f"warning: {text}" for text in found["warnings"])]
@@ -35,69 +37,91 @@ def capacity_sentences(found: Row) -> list[str]:
 
 def _answer(found: Row, objectives: str) -> str:
     what = "agents" if found["is_agents"] else found["vary"]
-    low, high = found["interval"]
+    low, high = (
+        end if end is None else level_text(end, found["unit"]) for end in found["interval"]
+    )
     if found["value"] is None:
         if low is not None:
-            up_to = f"up to {level_text(low)} {what}, and no end was found"
+            up_to = f"up to {low} {what}, and no end was found"
             return f"{objectives}: kept {up_to}"
-        what = "agent" if found["is_agents"] and high == 1 else what
-        return f"{objectives}: kept by no level that was tried, from {level_text(high)} {what} on"
+        what = "agent" if found["is_agents"] and high == "1" else what
+        return f"{objectives}: kept by no level that was tried, from {high} {what} on"
     last = next(one for one in found["crossings"] if one["value"] == found["value"])
     which = "at most" if last["kept"] == "below" else "at least"
-    sure = f"{level_text(low)}-{level_text(high)} with {percent(found['confidence'])} confidence"
+    assert low is not None
+    assert high is not None
+    sure = f"{between(low, high)} with {percent(found['confidence'])} confidence"
     if found["warnings"]:
         sure += ", subject to the warnings below"
-    value = f"{which} {level_text(found['value'])} {what}"
+    value = f"{which} {level_text(found['value'], found['unit'])} {what}"
     return f"{objectives}: {value} ({sure}); binding: {found['binding_objective']}"
 
 
-def _parts(crossing: Row) -> str:
-    runs = f"runs {_range(crossing['simulation'])}"
+def _parts(crossing: Row, unit: str) -> str:
+    runs = f"runs {_range(crossing['simulation'], unit)}"
     if crossing["parameters"] is None:
         return f"interval: simulation only, {runs}; the model file has no samples of its parameters"
-    return f"interval: {runs}, parameters {_range(crossing['parameters'])}, both together above"
+    parameters = _range(crossing["parameters"], unit)
+    return f"interval: {runs}, parameters {parameters}, both together above"
 
 
-def _range(ends: Sequence[float]) -> str:
-    return "-".join(level_text(end) for end in ends)
+def _range(ends: Sequence[float], unit: str) -> str:
+    low, high = (level_text(end, unit) for end in ends)
+    return between(low, high)
 
 
 def capacity_table(found: Row) -> str:
-    """Return a line per level: the figure of each objective, its interval, and the verdict."""
+    """Return a line per level, the figure of each objective with its interval, and the verdict.
+
+    Below it stands what the marks mean.
+    """
     names = list(found["objectives"])
     columns = [Column(found["vary"]), Column("runs")]
     columns += [Column(name) for name in names]
     columns.append(Column("verdict", left=True))
-    return table(columns, [_line(one) for one in found["evaluations"]])
+    rows = [_marked(one) for one in found["evaluations"]]
+    lines = [_line(one, row, found["unit"]) for one, row in
+             zip(found["evaluations"], rows, strict=True)]  # fmt: skip
+    notes = marks.legend(rows, names)
+    return "\n".join([table(columns, lines), *([""] if notes else []), *notes])
 
 
-def _line(one: Row) -> list[str]:
+def _marked(one: Row) -> dict[str, Any]:
+    """Return a level as a row whose figures have marks, by their objectives."""
+    figures = one["figures"]
+    return {
+        **{figure["objective"]: figure["value"] for figure in figures},
+        **{key: one[key] for key in ("overloaded", "extrapolated")},
+        "lower_bounds": [figure["objective"] for figure in figures if figure["lower_bound"]],
+        "flags": {figure["objective"]: figure["flags"] for figure in figures},
+    }
+
+
+def _line(one: Row, row: Row, unit: str) -> list[str]:
     verdict = "overloaded" if one["overloaded"] else one["verdict"]
-    star = "*" if one["extrapolated"] else ""
-    figures = [_figure(figure) for figure in one["figures"]]
-    return [level_text(one["value"]) + star, f"{one['replications']}", *figures, verdict]
+    figures = [
+        marks.marked(row, figure["objective"], partial(_figure, figure), UNKNOWN)
+        for figure in one["figures"]
+    ]
+    name = level_text(one["value"], unit) + marks.row_mark(row)
+    return [name, f"{one['replications']}", *figures, verdict]
 
 
 def _figure(figure: Row) -> str:
-    metric, value = figure["objective"], figure["value"]
-    if value is None:
-        return UNKNOWN
-    text = ("> " if figure["lower_bound"] else "") + _quantity(metric, value)
+    """Return the value of a figure and its interval, whose end below 0 chance alone has made."""
+    is_share = figure["unit"] == "1"
     low, high = figure["interval"]
-    if low is None or high is None:
+    text = _quantity(figure["value"], figure["unit"])
+    if low is None or high is None or low == high:
         return text
-    return f"{text} +-{percent((high - low) / 2 / value)}" if value else text
+    shown = [max(low, 0.0), min(high, 1.0) if is_share else high]
+    return f"{text} ({between(*(_quantity(end, figure['unit']) for end in shown))})"
 
 
-def _quantity(objective: str, value: float) -> str:
-    metric = objective.replace(">", "<").partition("<")[0].strip()
-    if metric in {"delivery", "utilization", "cpu"}:
-        return f"{value * 100:.1f} %"
-    if metric == "throughput":
-        return f"{three_digits(value)}/s"
-    return f"{three_digits(value / 1e6)} MB" if metric == "memory" else duration(value)
+def _quantity(value: float, unit: str) -> str:
+    return f"{value * 100:.1f} %" if unit == "1" else quantity(value, unit)
 
 
-def level_text(value: float) -> str:
-    """Return a level: whole numbers in full, others with three digits."""
-    return f"{value:,.0f}" if value == int(value) else three_digits(value)
+def level_text(value: float, unit: str = "") -> str:
+    """Return a level with its unit: whole numbers in full, others with three digits."""
+    return quantity(value, unit)

@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from lhsim.report.marks import is_shown, legend, marked, naming, row_mark
 from lhsim.report.text import three_digits
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+SHARE, PERCENT, PER_SECOND = "share", "%", "1/s"  # units
 
 
 @frozen
@@ -40,6 +42,7 @@ class Grid:
     title: str
     headings: tuple[Heading, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()  # what its marks mean
 
 
 def grid(
@@ -50,14 +53,16 @@ def grid(
     *,
     marked: str | None = None,
 ) -> Grid:
-    """Return rows as a table.
+    """Return rows as a table, with the marks of `lhsim.report.marks` and what they mean.
 
     Parameters
     ----------
     name, title
         Of the table.
     columns
-        ``key`` in the rows, ``title`` and, where it has one, ``unit``.
+        ``key`` in the rows, ``title`` and, where it has one, ``unit``; `SHARE` is shown in per
+        cent. ``interval`` is the key of the two ends of its interval, which are those of
+        ``KEY_low`` and ``KEY_high`` where the rows have these.
     rows
         Values by keys; what a row lacks is unknown.
     marked
@@ -65,12 +70,60 @@ def grid(
     """
     keys = [column["key"] for column in columns]
     headings = tuple(
-        Heading(column.get("title", column["key"]), column.get("unit") or "",
-                _numeric([row.get(column["key"]) for row in rows]))
+        Heading(_title(column), _unit(column), _numeric([row.get(column["key"]) for row in rows]))
         for column in columns
+    )
+    named = naming(keys)
+    cells = tuple(
+        tuple(
+            _named(row, _figure(row, column, marked)) if column["key"] == named
+            else _figure(row, column, marked)
+            for column in columns
+        )
+        for row in rows
     )  # fmt: skip
-    cells = tuple(tuple(cell(row.get(key), marked=key == marked) for key in keys) for row in rows)
-    return Grid(name, title, headings, cells)
+    return Grid(name, title, headings, cells, tuple(legend(rows, keys)))
+
+
+def _title(column: Mapping[str, str]) -> str:
+    return column.get("title", column["key"])
+
+
+def _unit(column: Mapping[str, str]) -> str:
+    """Return the unit of a column, where its title does not name it."""
+    unit, title = column.get("unit") or "", _title(column)
+    unit = PERCENT if unit == SHARE else unit
+    said = unit in title.split() or (unit == PER_SECOND and title.endswith("/s"))
+    return "" if said else unit
+
+
+def _named(row: Mapping[str, Any], found: Cell) -> Cell:
+    """Return the cell that names a row, with the marks of all of it."""
+    return evolve(found, text=found.text + row_mark(row))
+
+
+def _figure(row: Mapping[str, Any], column: Mapping[str, str], marked_by: str | None) -> Cell:
+    """Return what stands in a row of a column, with its marks and its interval."""
+    key, scale = column["key"], 100 if column.get("unit") == SHARE else 1
+    found = cell(_scaled(row.get(key), scale), marked=key == marked_by)
+    if not found.key or not is_shown(row, key):
+        return Cell(UNKNOWN) if not is_shown(row, key) else found
+    ends = [_scaled(end, scale) for end in _ends(row, column)]
+    around = f" ({_several(ends).text})" if any(end is not None for end in ends) else ""
+    text = marked(row, key, lambda: found.text + around, UNKNOWN)
+    return evolve(found, text=text)
+
+
+def _ends(row: Mapping[str, Any], column: Mapping[str, str]) -> Sequence[Any]:
+    key = column["key"]
+    given = row.get(column.get("interval") or "")
+    ends = given if given is not None else (row.get(f"{key}_low"), row.get(f"{key}_high"))
+    same = ends[0] == ends[1] == row.get(key)
+    return (None, None) if same else ends
+
+
+def _scaled(value: Any, scale: int) -> Any:
+    return value * scale if scale != 1 and _is_number(value) and value is not None else value
 
 
 def cell(value: object, *, marked: bool = False) -> Cell:

@@ -6,18 +6,13 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from lhsim.analysis import flags
+from lhsim.report import marks
 from lhsim.report.text import UNKNOWN, Column, latency, percent, table, three_digits
 
 Row = Mapping[str, Any]
 WIDTH = 80  # of a warning, in columns
 
-_EXTRAPOLATED = "* extrapolated: beyond what the model was calibrated on"
-_BOUND = "> a lower bound: messages were still on their way at the end of a run"
 _BACKLOG = "backlog: overloaded; messages pile up at this rate, and no latency settles"
-# What has a mark of its own, or speaks against a whole row.
-_MARKED = {flags.LOWER_BOUND, flags.OVERLOADED}
-_OF_ROWS = {flags.FEW_REPLICATIONS, flags.SHORT_WARMUP}
 _IMPRECISE = "! not as precise as was asked for"
 LEVELS = (
     Column("agents"),
@@ -33,6 +28,7 @@ LEVELS = (
 )
 _QUANTILES = tuple(f"p{level}_latency_ms" for level in (50, 95, 99))
 _LATENCIES = ("min", "mean", "p50", "p95", "p99", "max")
+_OF_A_PAIR = tuple(f"{name}_latency_ms" for name in _LATENCIES)
 
 
 def scaling_table(rows: Sequence[Row]) -> str:
@@ -40,12 +36,11 @@ def scaling_table(rows: Sequence[Row]) -> str:
     by_system: dict[str, list[Row]] = {}
     for row in rows:
         by_system.setdefault(_title(row), []).append(row)
-    overloaded = [row for row in rows if row["overloaded"]]
     tables = [
         f"{title}\n{table(LEVELS, [level_line(row) for row in its_rows])}\n"
         for title, its_rows in by_system.items()
     ]
-    return "\n".join([*tables, *legend(rows, overloaded)]).rstrip("\n")
+    return "\n".join([*tables, *legend(rows)]).rstrip("\n")
 
 
 def latency_table(rows: Sequence[Row]) -> str:
@@ -57,13 +52,32 @@ def latency_table(rows: Sequence[Row]) -> str:
     ]
     lines = [
         [
-            row["system"] + _doubt(row),
+            row["system"] + marks.row_mark(row),
             _runs(row),
             *(_latency(row, f"{name}_latency_ms") for name in _LATENCIES),
         ]
         for row in rows
     ]
-    return "\n".join([table(columns, lines) + "\n", *legend(rows)]).rstrip("\n")
+    return "\n".join(
+        [table(columns, lines) + "\n", *legend(rows, _OF_A_PAIR, marks.OVERLOADED)]
+    ).rstrip("\n")
+
+
+def level_table(rows: Sequence[Row], axes: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
+    """Return the titles and the lines of one table of all systems, as texts with their marks.
+
+    Columns in which nothing stands are left out. `axes` are columns of the rows that say where a
+    level lies, beside its system and its agents.
+    """
+    titles = ["system", *axes, *(column.title for column in LEVELS)]
+    lines = [[row["system"], *(_plain(row[axis]) for axis in axes), *level_line(row)]
+             for row in rows]  # fmt: skip
+    used = [i for i in range(len(titles)) if any(line[i] for line in lines)]
+    return [titles[i] for i in used], [[line[i] for i in used] for line in lines]
+
+
+def _plain(value: object) -> str:
+    return UNKNOWN if value is None else str(value)
 
 
 def _title(row: Row) -> str:
@@ -76,11 +90,10 @@ def level_line(row: Row) -> list[str]:
     over = row["overloaded"]
     arrived = row["delivery_success_rate"]
     return [
-        f"{row['agents']:,}" + ("*" if row["extrapolated"] else "") + _doubt(row),
+        f"{row['agents']:,}" + marks.row_mark(row),
         f"{row['servers']:,}" if row["servers"] > 1 else "",
         _runs(row),
-        # Of an overloaded level, latencies would say how long its runs were.
-        *(UNKNOWN if over else _latency(row, name) for name in _QUANTILES),
+        *(_latency(row, name) for name in _QUANTILES),
         three_digits(row["messages_per_second"]),
         f"{row['bottleneck']} {percent(row['utilization'])}",
         percent(arrived) if not over and arrived and arrived < 0.995 else "",
@@ -89,17 +102,7 @@ def level_line(row: Row) -> list[str]:
 
 
 def _latency(row: Row, name: str) -> str:
-    doubtful = not _flags(row, name) <= _MARKED | _OF_ROWS
-    return latency(row[name], at_least=name in row["lower_bounds"], doubtful=doubtful)
-
-
-def _doubt(row: Row) -> str:
-    """Return the mark of a row in which nothing can be trusted."""
-    return "?" if not row["overloaded"] and _flags(row, "mean_latency_ms") & _OF_ROWS else ""
-
-
-def _flags(row: Row, name: str) -> set[str]:
-    return set(row["flags"].get(name, ()))
+    return marks.marked(row, name, lambda: latency(row[name]), UNKNOWN)
 
 
 def _runs(row: Row) -> str:
@@ -109,23 +112,15 @@ def _runs(row: Row) -> str:
     return f"{row['replications']}" + ("" if row["precision"] == "reached" else "!")
 
 
-def _doubts(rows: Sequence[Row]) -> list[str]:
-    """Return what the marks of doubt in rows mean."""
-    names = ("mean_latency_ms", *_QUANTILES)
-    found = {flag for row in rows for name in names for flag in _flags(row, name)} - _MARKED
-    return [f"? {flag}: {text}" for flag, text in flags.MEANINGS.items() if flag in found]
-
-
-def legend(rows: Sequence[Row], overloaded: Sequence[Row] = ()) -> list[str]:
-    """Return what the marks in a table mean; of `overloaded` rows it shows no latencies."""
-    used = [
-        (_EXTRAPOLATED, any(row["extrapolated"] for row in rows)),
-        (_BOUND, any(row["lower_bounds"] for row in rows if row not in overloaded)),
-        (_BACKLOG, bool(overloaded)),
-        (_IMPRECISE, any(row.get("precision", "reached") != "reached" for row in rows)),
-    ]
-    doubts = _doubts([row for row in rows if row not in overloaded])
-    return [*(text for text, shown in used if shown), *doubts, *_warnings(rows)]
+def legend(
+    rows: Sequence[Row], keys: Sequence[str] = _QUANTILES, overloaded: str = _BACKLOG
+) -> list[str]:
+    """Return what the marks in a table mean that shows the latencies `keys`."""
+    imprecise = any(row.get("precision", "reached") != "reached" for row in rows)
+    found = marks.legend(rows, keys, overloaded)
+    doubts = [line for line in found if line.startswith(marks.DOUBT)]
+    others = [*found[: len(found) - len(doubts)], *([_IMPRECISE] if imprecise else [])]
+    return [*others, *doubts, *_warnings(rows)]
 
 
 def _warnings(rows: Sequence[Row]) -> list[str]:

@@ -22,13 +22,12 @@ def points_table(rows: Sequence[Row], axes: Sequence[str]) -> str:
     by_system: dict[str, list[Row]] = {}
     for row in rows:
         by_system.setdefault(row["system"], []).append(row)
-    overloaded = [row for row in rows if row["overloaded"]]
     tables, complete = [], True
     for name, its_rows in by_system.items():
         text, all_shown = _table(its_rows, [axis for axis in axes if axis != "agents"])
         complete = complete and all_shown
         tables.append(f"{name}\n{text}\n")
-    notes = [*legend(rows, overloaded), *([] if complete else [_NARROWER])]
+    notes = [*legend(rows), *([] if complete else [_NARROWER])]
     return "\n".join([*tables, *notes]).rstrip("\n")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from textwrap import wrap
 from typing import Any
 
-from lhsim.report.text import Column, duration, table, three_digits
+from lhsim.analysis import flags
+from lhsim.report.text import Column, between, quantity, table, three_digits
 
 WIDTH = 80  # of the text, in columns
 
@@ -14,6 +15,7 @@ Row = Mapping[str, Any]
 _COLUMNS = (
     Column("parameter", left=True),
     Column("range"),
+    Column("from", left=True),
     Column("mu*"),
     Column("95 %"),
     Column("sigma"),
@@ -21,42 +23,57 @@ _COLUMNS = (
 _NOTE = (
     "mu*: mean absolute change of the figure over the range of a parameter\n"
     "sigma: standard deviation of these changes, large where parameters interact\n"
-    "a star: factor of a whole distribution; s: range from the calibration's samples"
+    "a star: factor of a whole distribution; from: where its range comes from, the\n"
+    "calibration's samples or an assumption of 25 % either way"
 )
 
 
 def sensitivity_tables(found: Row) -> str:
     """Return a table per metric, the parameter that moves it most first."""
-    lines = [f"{found['system']}, {found['agents']:,} agents"]
+    lines = [f"{found['system']}, {found['agents']:,} agents, seed {found['seed']}"]
     for metric, base in found["base"].items():
         effects = [one for one in found["effects"] if one["metric"] == metric]
         moving = [one for one in effects if one["mu_star"] > 0]
         most = f"moved most by {moving[0]['path']}" if moving else "moved by nothing"
-        lines += ["", f"{metric}: {_value(metric, base)}; {most}"]
+        lines += ["", f"{metric}: {metric_text(metric, base)}; {most}"]
         lines.append(table(_COLUMNS, [_line(metric, one) for one in moving]))
         still = ", ".join(one["path"] for one in effects if one["mu_star"] == 0)
         lines += wrap(f"no effect: {still}", WIDTH) if still else []
-    for text in found.get("warnings", ()):
-        lines += ["", *wrap(f"warning: {text}", WIDTH)]
-    return "\n".join([*lines, "", _NOTE])
+    notes = [part for note in sensitivity_notes(found) for part in wrap(note, WIDTH)]
+    return "\n".join([*lines, "", *notes, _NOTE])
 
 
-def _line(metric: str, one: Row) -> list[str]:
-    mark = " s" if one["source"] == "samples" else ""
-    return [
-        one["path"],
-        f"{one['low']:.3g}..{one['high']:.3g}{mark}",
-        _value(metric, one["mu_star"]),
-        "-".join(_value(metric, end).replace(" ", "") for end in one["mu_star_interval"]),
-        _value(metric, one["sigma"]),
+def sensitivity_notes(found: Row) -> list[str]:
+    """Return what has to be known about the figures, a sentence for each flag of a metric."""
+    lines = [f"extrapolated: {found['agents']:,} agents are beyond what the model was calibrated on"
+             ] if found["extrapolated"] else []  # fmt: skip
+    lines += [f"warning: {text}" for text in found.get("warnings", ())]
+    return lines + [
+        f"? {metric}: {flag} at {count} of {found['points']} points: {flags.MEANINGS[flag]}"
+        for metric, against in found["flags"].items()
+        for flag, count in against.items()
     ]
 
 
-def _value(metric: str, value: float) -> str:
+def _line(metric: str, one: Row) -> list[str]:
+    return [
+        one["path"],
+        _between(one["low"], one["high"], one["unit"]),
+        one["source"],
+        metric_text(metric, one["mu_star"]),
+        between(*(metric_text(metric, end) for end in one["mu_star_interval"])),
+        metric_text(metric, one["sigma"]),
+    ]
+
+
+def _between(low: float, high: float, unit: str) -> str:
+    return f"{quantity(low, unit)}..{quantity(high, unit)}"
+
+
+def metric_text(metric: str, value: float) -> str:
+    """Return the figure of a metric with its unit."""
     if metric in {"delivery", "utilization", "cpu"}:
         return f"{value * 100:.1f} %"
-    if metric == "memory":
-        return f"{three_digits(value / 1e6)} MB"
-    if metric in {"throughput", "knee"}:
-        return three_digits(value)
-    return duration(value)
+    if metric == "knee":
+        return f"{three_digits(value)} agents"
+    return quantity(value, {"memory": "B", "throughput": "1/s"}.get(metric, "s"))

@@ -44,6 +44,39 @@ def duration(seconds: float) -> str:
     return f"{three_digits(seconds)} s"
 
 
+def quantity(value: float, unit: str) -> str:
+    """Return a number in a base unit as people read it.
+
+    >>> quantity(0.0156, "s"), quantity(2.5e6, "B"), quantity(40, "1/s"), quantity(12.5, "")
+    ('15.6 ms', '2.50 MB', '40.0/s', '12.5')
+    """
+    if unit == "s":
+        return duration(value)
+    if unit == "B":
+        return _size(value)
+    if unit == "1/s":
+        return f"{three_digits(value)}/s"
+    return f"{value:,.0f}" if value == int(value) else three_digits(value)
+
+
+def between(low: str, high: str) -> str:
+    """Return an interval of two quantities, with their unit once where it is the same.
+
+    >>> between("165 ms", "180 ms"), between("980 ms", "1.10 s"), between("3", "4")
+    ('165-180 ms', '980 ms-1.10 s', '3-4')
+    """
+    number, _, unit = low.partition(" ")
+    same = unit and high.partition(" ")[2] == unit
+    return f"{number if same else low}-{high}"
+
+
+def _size(number: float) -> str:
+    for symbol, factor in (("B", 1.0), ("kB", 1e3), ("MB", 1e6)):
+        if abs(float(f"{number / factor:.3g}")) < 1000:
+            return f"{three_digits(number / factor)} {symbol}"
+    return f"{three_digits(number / 1e9)} GB"
+
+
 def three_digits(number: float) -> str:
     """Return a number with three significant digits, or all before the point where these are more.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +24,14 @@ from lhsim.metrics.alerts import (
     success_percent,
 )
 from lhsim.report.notebook import card
+from lhsim.report.text import between, duration, latency
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LEVELS = (50, 95, 99)  # of the quantiles that have columns [%]
 MS = 1e3
 MB = 1e6
 
@@ -48,8 +50,8 @@ class Result:
     seed: int
     engine: str
     engine_reason: str  # why this engine ran
-    metrics: AgentCommunicationMetrics
-    latency: Latency
+    _metrics: AgentCommunicationMetrics = field(repr=False)
+    latency: Latency  # as it was observed; of an overloaded run it says how long the run was
     utilization: dict[str, float]  # of each station, as a part of its servers
     backlog_growth: float  # messages per second, in the measured window
     overloaded: bool
@@ -69,6 +71,11 @@ class Result:
             f"<Result of {self.system}: {self.agents:,} agents, {self.horizon:g} s, "
             f"seed {self.seed}, {self.engine}{overloaded}>"
         )
+
+    @cached_property
+    def metrics(self) -> AgentCommunicationMetrics:
+        """The metrics of the seed; NaN for the latencies of an overloaded run: none settles."""
+        return self._metrics.without_latencies() if self.overloaded else self._metrics
 
     @property
     def model_events(self) -> int:
@@ -112,6 +119,17 @@ class Result:
     def estimate(self, q: float) -> Estimate:
         """Return the `q`-quantile of the latency [s] with its 95 % interval, from batches."""
         return self.latency.estimate(q).flagged(*self._flags())
+
+    @cached_property
+    def flags(self) -> dict[str, tuple[str, ...]]:
+        """Why the latencies of this run cannot be trusted, by their columns in `row`."""
+        found = {f"{name}_latency_ms": one.flags for name, one in self._estimates.items()}
+        return {name: why for name, why in found.items() if why}
+
+    @cached_property
+    def _estimates(self) -> dict[str, Estimate]:
+        quantiles = {f"p{level}": self.estimate(level / 100) for level in LEVELS}
+        return {"mean": self.mean_estimate(), **quantiles}
 
     def _flags(self) -> list[str]:
         """Return what speaks against every estimate of this run."""
@@ -172,9 +190,15 @@ class Result:
         return at, MS * average_of_minute(at, ended, sums[some], counts[some])
 
     def row(self) -> dict[str, Any]:
-        """Return the run as one flat record, with the unit in each name."""
+        """Return the run as one flat record, with the unit in each name.
+
+        The latencies of an overloaded run are NaN. ``flags`` says in words which of the others
+        cannot be trusted, and why.
+        """
         from attrs import asdict  # noqa: PLC0415
 
+        over = self.overloaded
+        bounds = {level: self.latency.is_lower_bound(level / 100) for level in LEVELS}
         return {
             "system": self.system,
             "architecture": self.architecture,
@@ -188,17 +212,18 @@ class Result:
             "mser_truncation_s": math.nan if self.truncation is None else self.truncation.time,
             "short_warmup": self.short_warmup,
             **asdict(self.metrics),
-            "mean_latency_ms": self.latency.mean * MS,
-            "min_latency_ms": self.latency.min * MS,
+            "mean_latency_ms": math.nan if over else self.latency.mean * MS,
+            "min_latency_ms": math.nan if over else self.latency.min * MS,
             "pending": self.latency.pending,
-            "p99_is_lower_bound": self.latency.is_lower_bound(0.99),
+            **{f"p{level}_is_lower_bound": bound for level, bound in bounds.items()},
             "utilization": self.utilization[self.bottleneck],
             **{f"utilization_{name}": value for name, value in self.utilization.items()},
             "bottleneck": self.bottleneck,
-            "overloaded": self.overloaded,
+            "overloaded": over,
             "backlog_growth_per_s": self.backlog_growth,
             "extrapolated": self.extrapolated,
             "warnings": " ".join(self.warnings),
+            "flags": "; ".join(f"{name}: {', '.join(why)}" for name, why in self.flags.items()),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -217,8 +242,17 @@ class Result:
 
         count = max(self.latency.count + self.latency.pending, 1)
         part = np.geomspace(1.0, 1 / count, 200)
-        latency = [self.latency.quantile(float(1 - p)) for p in part]
-        return tail_plot({f"{self.system}, {self.agents:,} agents": (latency, part)}, ax)
+        times = [self.latency.quantile(float(1 - p)) for p in part]
+        return tail_plot({self._title(): (times, part)}, ax)
+
+    def _title(self) -> str:
+        """Return what a plot calls the run: with all that speaks against it."""
+        against = [*(["extrapolated"] if self.extrapolated else []), *self._all_flags()]
+        name = f"{self.system}, {self.agents:,} agents"
+        return f"{name} ({', '.join(against)})" if against else name
+
+    def _all_flags(self) -> tuple[str, ...]:
+        return flags.merged(*self.flags.values())
 
     def _repr_html_(self) -> str:
         headline, *sentences = _summary(self)
@@ -226,17 +260,12 @@ class Result:
 
 
 def _summary(result: Result) -> list[str]:
-    metrics, latency = result.metrics, result.latency
-    bound = " or more" if latency.is_lower_bound(0.99) else ""
+    metrics = result.metrics
     stations = ", ".join(f"{name} {share:.1%}" for name, share in result.utilization.items())
-    estimates = {"mean": result.mean_estimate(), "p99": result.estimate(0.99)}
     lines = [
         f"{result.system} ({result.architecture}): {result.agents:,} agents, "
         f"{result.horizon:g} s, seed {result.seed}, {result.engine}",
-        f"latency    mean {latency.mean * MS:.4g} ms, p50 {metrics.p50_latency_ms:.4g}, "
-        f"p95 {metrics.p95_latency_ms:.4g}, p99 {metrics.p99_latency_ms:.4g}{bound}, "
-        f"max {metrics.max_latency_ms:.4g}",
-        "95 %       " + ", ".join(f"{name} {_interval(one)}" for name, one in estimates.items()),
+        *_latencies(result),
         f"delivered  {metrics.messages_per_second:.4g} messages/s, "
         f"{metrics.delivery_success_rate:.2%} of {sum(result.outcomes.values()):,}",
         f"busy       {stations}; bottleneck: {result.bottleneck}",
@@ -248,17 +277,36 @@ def _summary(result: Result) -> list[str]:
         lines.append(f"overloaded: the backlog grows by {result.backlog_growth:.4g} messages/s")
     lines += [f"extrapolated: {reason}" for reason in result.extrapolated_because]
     lines += [f"warning: {text}" for text in result.warnings]
-    return lines + _doubts(estimates)
+    return lines + _doubts(result._estimates)
+
+
+def _latencies(result: Result) -> list[str]:
+    """Return the latencies with their marks, and their intervals; none of an overloaded run."""
+    if result.overloaded:
+        return [f"latency    none: {flags.MEANINGS[flags.OVERLOADED]}"]
+    estimates = result._estimates
+    shown = [f"{name} {_marked(one)}" for name, one in estimates.items()]
+    ends = ", ".join(f"{name} {_interval(estimates[name])}" for name in ("mean", "p99"))
+    longest = duration(result.latency.max) if result.latency.count else "unknown"
+    return [f"latency    {', '.join(shown)}, max {longest}", f"95 %       {ends}"]
+
+
+def _marked(estimate: Estimate) -> str:
+    """Return a latency with its marks: what is only a lower bound, and what cannot be trusted."""
+    at_least = flags.LOWER_BOUND in estimate.flags
+    doubtful = bool(set(estimate.flags) - {flags.LOWER_BOUND})
+    return latency(estimate.value * MS, at_least=at_least, doubtful=doubtful)
 
 
 def _interval(estimate: Estimate) -> str:
-    """Return an interval in ms, with a mark where it cannot be trusted."""
+    """Return an interval, with a mark where it cannot be trusted."""
     mark = "" if estimate.reliable else " (?)"
     if math.isnan(estimate.low):
         return "unknown" + mark
+    low = duration(max(estimate.low, 0.0))
     if math.isinf(estimate.high):
-        return f"{estimate.low * MS:.4g} ms or more{mark}"
-    return f"{estimate.low * MS:.4g}-{estimate.high * MS:.4g} ms{mark}"
+        return f"{low} or more{mark}"
+    return f"{between(low, duration(estimate.high))}{mark}"
 
 
 def _doubts(estimates: Mapping[str, Estimate]) -> list[str]:
@@ -268,7 +316,11 @@ def _doubts(estimates: Mapping[str, Estimate]) -> list[str]:
         for flag in flags.MEANINGS
     }
     return [
-        f"(?) {' and '.join(names)}: {flag}: {flags.MEANINGS[flag]}"
+        f"(?) {_listed(names)}: {flag}: {flags.MEANINGS[flag]}"
         for flag, names in carriers.items()
         if names
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -25,6 +25,7 @@ SAMPLES = 100  # of the state, equally spaced over a run
 SLOWING = 0.75  # growth in the second half of the window over that in the first: slower settles
 EARLIEST_STOP = 0.4  # part of a run after which an overload may end it
 
+LENT = {"cpu", "store", "writer"}  # stations that a server of one's own may leave alone
 MB = 1e6
 PERCENT = 1e2
 
@@ -189,7 +190,10 @@ class Run:
         )
 
     def _utilization(self) -> dict[str, float]:
-        """Return the mean part of each station's servers that is busy, of the loops the busiest."""
+        """Return the mean part of each station's servers that is busy, of the loops the busiest.
+
+        Of what lhsim lends to a server of one's own, only what it uses is there.
+        """
         length = self._window.end - self._window.start
         busy, servers = self._account.busy, self._account.servers
         # After an early stop the services under way count to their ends, which lie beyond it; a
@@ -204,7 +208,11 @@ class Run:
             series = self._series()
             inside = series["time_s"] >= self._window.start
             shares["connections"] = float(series["connections"][inside].mean()) / limit
-        return {"cpu": max(loops), **shares}
+        found = {"cpu": max(loops), **shares}
+        if self._system.architecture != "own":
+            return found
+        used = {name: share for name, share in found.items() if share > 0 or name not in LENT}
+        return used or found
 
     def _outcomes(self) -> dict[str, int]:
         counts = dict(zip(Outcome, self._account.outcomes, strict=True))
@@ -217,6 +225,7 @@ class Run:
         length = self._window.end - self._window.start
         validation = system.cpu.validate.mean if system.push is not None else 0.0
         baseline = system.memory.baseline
+        cpu = _ratio(account.work, length * system.cpu.workers) * PERCENT
         return AgentCommunicationMetrics(
             message_send_latency_ms=_ratio(account.to_store, delivered) * MS,
             message_receive_latency_ms=_ratio(account.from_store, delivered) * MS,
@@ -232,7 +241,7 @@ class Run:
             memory_baseline_mb=baseline / MB,
             memory_peak_mb=account.peak_memory / MB,
             memory_per_agent_mb=(account.peak_memory - baseline) / MB / self._agents,
-            cpu_utilization_percent=_ratio(account.work, length * system.cpu.workers) * PERCENT,
+            cpu_utilization_percent=cpu if "cpu" in self._utilization() else math.nan,
             connection_count=account.peak_connections,
             polling_cycles_total=now.cycles - begin.cycles,
             database_queries_total=now.queries - begin.queries,

@@ -25,6 +25,7 @@ send = { family = "exponential", mean = "1 ms" }
 agents = [1, 300]
 """
 ANSWER = {
+    *("system", "seed", "objectives", "confidence", "agents", "unit"),
     *("vary", "value", "interval", "binding_objective"),
     *("crossings", "evaluations", "extrapolated"),
 }

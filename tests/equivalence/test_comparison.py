@@ -56,9 +56,10 @@ def test_a_result_is_the_same_as_itself():
     assert differences(RESULT, Case(SYSTEM, agents=2).run()) == []
 
 
-@pytest.mark.parametrize("name", [field.name for field in attrs.fields(Result)])
-def test_each_field_counts_but_for_the_engine(name):
-    changed = attrs.evolve(RESULT, **{name: other(getattr(RESULT, name))})
+@pytest.mark.parametrize("field", attrs.fields(Result), ids=lambda field: field.name)
+def test_each_field_counts_but_for_the_engine(field):
+    name = field.name
+    changed = attrs.evolve(RESULT, **{field.alias: other(getattr(RESULT, name))})
     found = differences(RESULT, changed)
     if name in NAMES_OF_THE_ENGINE:
         assert found == []

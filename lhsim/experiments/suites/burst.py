@@ -49,7 +49,7 @@ COLUMNS = (
     Shown("burst_latency_ms", "burst", "ms", milliseconds("burst_latency_ms")),
     Shown("recovery_latency_ms", "after", "ms", milliseconds("recovery_latency_ms")),
     Shown("burst_degradation_factor", "factor"),
-    Shown("recovery_time_seconds", "recovered in", "s", recovery_text),
+    Shown("recovery_time_seconds", "recovered in", "s", recovery_text, says_why=True),
 )
 
 
@@ -148,6 +148,7 @@ def _row(when: Trigger, ran: Ran) -> Row:
     steady = ran.case.name.endswith("alone")
     recoveries = [] if steady else [when.recovery(when.windows(one)) for one in ran.results]
     return ran.row(
+        ("burst_degradation_factor",),
         **{key: value for name, one in means.items() for key, value in _latency(name, one).items()},
         **spread_of("burst_degradation_factor", factors),
         **recovery_columns(recoveries),
@@ -160,6 +161,8 @@ def _latency(name: str, values: Sequence[float]) -> Row:
 
 
 def _sentence(row: Row) -> str:
+    if row["overloaded"]:
+        return f"{row['system']} is overloaded: messages pile up, and no latency settles."
     latency = duration(row["burst_latency_ms"] / 1e3)
     factor = three_digits(row["burst_degradation_factor"])
     found = f"{row['system']}: in the burst the mean latency is {latency}, "

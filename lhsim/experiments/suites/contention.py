@@ -47,6 +47,7 @@ COLUMNS = (
         "",
         lambda row: f"{row['bottleneck']} {percent(row['utilization'])}",
     ),
+    Shown("utilization", "busy", "share", page_only=True),
     Shown("unwritten", "unwritten"),
 )
 
@@ -117,15 +118,17 @@ def _row(ran: Ran, alone: Ran) -> Row:
     factors = [latency / base for latency, base in zip(latencies, bases, strict=False)]
     busiest = ran.results[0].bottleneck
     system = ran.case.system
+    unwritten = round(float(np.mean([left for _, _, left in found])))
     return ran.row(
+        ("database_contention_factor",),
         offered_per_second=system.offered_load(ran.case.agents),
         **spread_of("events_per_second", [rate for rate, _, _ in found]),
         **spread_of("avg_write_latency_ms", latencies),
         **spread_of("database_contention_factor", factors),
         bottleneck=busiest,
         utilization=float(np.mean([result.utilization[busiest] for result in ran.results])),
-        unwritten=round(float(np.mean([left for _, _, left in found]))),
-        overloaded=any(result.overloaded for result in ran.results),
+        unwritten=unwritten,
+        lower_bounds=["avg_write_latency_ms"] if unwritten else [],
     )
 
 

@@ -53,13 +53,13 @@ DRAIN = 10.0  # after it: longer than all attempts of a message last [s]
 COLUMNS = (
     Shown("system", "system", left=True),
     Shown("case", "case", left=True),
-    Shown("delivered", "delivered", "",
+    Shown("delivered", "delivered", "share",
           lambda row: _arrive(row)),  # noqa: PLW0108 - is defined below
     Shown("attempts_per_message", "attempts"),
     Shown("p95_before_ms", "p95 before", "ms", milliseconds("p95_before_ms"),
           page_only=True),
     Shown("p95_last_ms", "p95 at end", "ms", milliseconds("p95_last_ms")),
-    Shown("recovery_time_seconds", "recovered in", "s", recovery_text),
+    Shown("recovery_time_seconds", "recovered in", "s", recovery_text, says_why=True),
 )  # fmt: skip
 
 

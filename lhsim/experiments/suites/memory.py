@@ -21,6 +21,7 @@ from lhsim.experiments.suites.suite import (
     Suite,
     only_number,
     spread_of,
+    with_unit,
 )
 from lhsim.report.text import UNKNOWN, three_digits
 
@@ -93,7 +94,8 @@ def _growth_text(row: Row) -> str:
     """Return a growth as people see it: without the noise of what does not grow."""
     values = [row[f"growth_mb_per_hour{end}"] for end in ("", "_low", "_high")]
     value, *ends = [UNKNOWN if one is None else f"{round(one) + 0:,}" for one in values]
-    return value if ends[0] in (value, UNKNOWN) else f"{value} ({'-'.join(ends)})"
+    shown = value if ends[0] in (value, UNKNOWN) else f"{value} ({'-'.join(ends)})"
+    return f"{shown} MB/h"
 
 
 def _answer(rows: Sequence[Row]) -> str:
@@ -131,10 +133,10 @@ COLUMNS = (
     Shown("system", "system", left=True),
     Shown("case", "case", left=True),
     Shown("messages_per_second", "msg/s", "1/s"),
-    Shown("memory_baseline_mb", "base MB", "MB"),
-    Shown("memory_end_mb", "end MB", "MB"),
-    Shown("memory_peak_mb", "peak MB", "MB"),
-    Shown("growth_mb_per_hour", "MB/h", "MB/h", _growth_text),
+    Shown("memory_baseline_mb", "base", "MB", with_unit("memory_baseline_mb", "MB")),
+    Shown("memory_end_mb", "end", "MB", with_unit("memory_end_mb", "MB")),
+    Shown("memory_peak_mb", "peak", "MB", with_unit("memory_peak_mb", "MB")),
+    Shown("growth_mb_per_hour", "growth", "MB/h", _growth_text),
 )
 
 SUITE = Suite(

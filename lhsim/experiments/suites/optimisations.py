@@ -39,6 +39,7 @@ from lhsim.experiments.suites.suite import (
     Suite,
     milliseconds,
     spread_of,
+    with_unit,
 )
 from lhsim.report.text import UNKNOWN, duration, percent, three_digits
 from lhsim.units import format_duration
@@ -54,8 +55,9 @@ OPTIONS = (
     Shown("queries_per_second", "queries/s", "1/s"),
     Shown("cpu_utilization_percent", "cpu", "%",
           lambda row: f"{row['cpu_utilization_percent']:.0f} %"),
-    Shown("memory_peak_mb", "MB", "MB"),
-    Shown("knee", "knee", "", lambda row: _knee_text(row)),  # noqa: PLW0108 - defined below
+    Shown("memory_peak_mb", "memory", "MB", with_unit("memory_peak_mb", "MB")),
+    Shown("knee", "knee", "agents", lambda row: _knee_text(row),  # noqa: PLW0108 - defined below
+          says_why=True),
     Shown("mean_change_percent", "mean latency, change", "%", page_only=True),
     Shown("messages_per_second", "throughput", "1/s", page_only=True),
     Shown("writes_per_second", "transactions", "1/s", page_only=True),
@@ -74,7 +76,7 @@ OVERLOADS = (
     Shown("system", "system", left=True),
     Shown("case", "option", left=True),
     Shown("messages_per_second", "messages/s", "1/s"),
-    Shown("delivered", "delivered", "", lambda row: percent(row["delivered"])),
+    Shown("delivered", "delivered", "share", lambda row: percent(row["delivered"])),
     Shown("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
     Shown("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
 )
@@ -129,7 +131,7 @@ def _option_row(rans: Sequence[Ran], ran: Ran) -> Row:
 
 
 def _named(ran: Ran, more: Row) -> Row:
-    return {**ran.row(**more), "case": without_kind(ran)}
+    return {**ran.row(("mean_change_percent",), **more), "case": without_kind(ran)}
 
 
 def _change(ran: Ran, base: Ran) -> Row:
@@ -273,12 +275,15 @@ def _equal_sentences(rows: Sequence[Row]) -> Iterator[str]:
     fixes = [row for row in rows if row["interval_ms"] is not None]
     if not fixes:
         return
+    fixes = [row for row in fixes if row["mean_latency_ms"] is not None]
+    if not fixes:
+        return
     best = min(fixes, key=lambda row: row["mean_latency_ms"])
     latencies = ", ".join(
         f"{row['case']} {duration(row['mean_latency_ms'] / 1e3)}" for row in fixes
     )
     yield f"At equal use of the processor the mean latency of polling is: {latencies}."
-    for push in (row for row in rows if row["interval_ms"] is None):
+    for push in (row for row in rows if row["interval_ms"] is None and row["mean_latency_ms"]):
         factor = three_digits(best["mean_latency_ms"] / push["mean_latency_ms"])
         yield f"Against {best['case']}, the factor of push is {factor}."
 

@@ -59,7 +59,8 @@ COLUMNS = (
           lambda row: f"{row['performance_degradation_percent']:.0f} %"),
     Shown("timeouts", "timeouts"),
     Shown("cascade_failures", "cascade"),
-    Shown("recovery_time_seconds", "recovered in", "s", recovery_text),
+    Shown("recovery_time_seconds", "recovered in", "s", recovery_text,
+          says_why=True),
 )  # fmt: skip
 
 
@@ -178,6 +179,7 @@ def _row(when: Trigger, ran: Ran, base: Ran) -> Row:
     recoveries = [when.recovery(when.windows(one)) for one in ran.results] if outage else []
     counters = [result.counters for result in ran.results]
     return ran.row(
+        ("performance_degradation_percent",),
         **spread_of("avg_latency_ms", means),
         **spread_of("normal_latency_ms", normal),
         **spread_of("performance_degradation_percent", worse),
@@ -211,17 +213,24 @@ def _mean(values: Sequence[float]) -> float:
 def _sentence(rows: Sequence[Row], system: str) -> str:
     by_case = {row["case"]: row for row in rows if row["system"] == system}
     slow, outage, base = by_case[SLOW], by_case[OUTAGE], by_case[NORMAL]
-    worse = slow["performance_degradation_percent"]
-    found = f"{system}: with slow agents the mean latency is {abs(worse):.3g} % "
-    found += "higher" if worse >= 0 else "lower"
-    latency, before = (duration(row["normal_latency_ms"] / 1e3) for row in (slow, base))
-    found += f", between two normal ones {latency} instead of {before}, and "
+    found = f"{system}: {_slowed(slow, base)}, and "
     cascade = slow["cascade_failures"]
     found += "no message between two normal ones fails" if cascade == 0 else (
         f"{cascade:.3g} messages between two normal ones fail in a run"
     )  # fmt: skip
     words = recovery_words(outage, "the outage")
     return f"{found}. In the outage {outage['cascade_failures']:.3g} of them fail; {words}."
+
+
+def _slowed(slow: Row, base: Row) -> str:
+    """Return what the slow agents do to the latency, in words."""
+    worse = slow["performance_degradation_percent"]
+    if slow["overloaded"] or base["overloaded"] or worse is None:
+        return "messages pile up, and no latency settles"
+    found = f"with slow agents the mean latency is {abs(worse):.3g} % "
+    found += "higher" if worse >= 0 else "lower"
+    latency, before = (duration(row["normal_latency_ms"] / 1e3) for row in (slow, base))
+    return f"{found}, between two normal ones {latency} instead of {before}"
 
 
 def _figure(when: Trigger, rans: Sequence[Ran]) -> Figure:

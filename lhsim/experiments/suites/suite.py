@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import asdict, field, fields, frozen
 
+from lhsim.analysis.flags import LOWER_BOUND
 from lhsim.analysis.intervals import estimate
+from lhsim.analysis.levels import level_rows, without_latencies
+from lhsim.analysis.measures import is_latency
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
@@ -35,6 +38,7 @@ from lhsim.experiments.records import run_record
 from lhsim.experiments.specification import MaxEvents, load
 from lhsim.experiments.sweep import FailedRun
 from lhsim.metrics import AgentCommunicationMetrics
+from lhsim.report.marks import MARKS, legend, marked, naming, row_mark
 from lhsim.report.text import UNKNOWN, duration, table, three_digits
 from lhsim.report.text import Column as TextColumn
 
@@ -90,13 +94,39 @@ class Ran:
     case: Case
     results: tuple[Result, ...]
 
-    def row(self, **more: Any) -> Row:
-        """Return its row: who it is, then `more`, then the means of all metrics of its runs."""
+    def row(self, unsettled: Sequence[str] = (), /, **more: Any) -> Row:
+        """Return its row: who it is, then `more`, then the means of all metrics of its runs.
+
+        At its end are the marks of its figures. Where it is overloaded it has no latencies, and
+        none of the figures `unsettled` that follow from them.
+        """
         system, metrics = self.case.system, [one.metrics for one in self.results]
         means = {name: spread([getattr(one, name) for one in metrics])[0] for name in METRICS}
         head: Row = {"system": system.name, "architecture": system.architecture}
         head |= {"case": self.case.name, "agents": self.case.agents}
-        return {**head, "replications": len(self.results), **more, **means}
+        row = {**head, "replications": len(self.results), **more, **means, **self._marks(more)}
+        if not row["overloaded"]:
+            return row
+        unknown = [f"{name}{end}" for name in unsettled for end in ("", "_low", "_high")]
+        return {**without_latencies(row), **dict.fromkeys(unknown)}
+
+    def _marks(self, more: Row) -> Row:
+        """Return what has to be known about the figures; all latencies have the mean's flags.
+
+        A suite that knows its `lower_bounds` names them itself.
+        """
+        (known,) = level_rows({"servers": 1, **run_record(one)} for one in self.results)
+        own = more.get("lower_bounds")
+        of_mean = known["flags"].get("mean_latency_ms", [])
+        if own is not None:
+            of_mean = [flag for flag in of_mean if flag != LOWER_BOUND]
+        ours = {key: of_mean for key in more if of_mean and is_latency(key)}
+        bounds = [*known["lower_bounds"], *(own or ())]
+        return {
+            **{key: known[key] for key in MARKS},
+            "lower_bounds": bounds,
+            "flags": {**known["flags"], **ours},
+        }
 
 
 @frozen
@@ -109,15 +139,21 @@ class Shown:
     text: Callable[[Row], str] | None = None  # how people see it; None: three digits, or as it is
     left: bool = False
     page_only: bool = False  # in the report, and not on a terminal
+    says_why: bool = False  # its text says why there is no value
 
     def of(self, row: Row) -> str:
-        """Return what stands in a row of it."""
+        """Return what stands in a row of it, with its marks."""
+        return marked(row, self.key, lambda: self._plain(row), self._unknown(row))
+
+    def _plain(self, row: Row) -> str:
         if self.text is not None:
             return self.text(row)
         value = row[self.key]
-        if value is None:
-            return UNKNOWN
         return f"{value:,}" if isinstance(value, int) else _number(value)
+
+    def _unknown(self, row: Row) -> str:
+        """Return what stands for a value that is not there: what the column says of it."""
+        return self.text(row) if self.text is not None and self.says_why else UNKNOWN
 
 
 @frozen(eq=False)
@@ -303,6 +339,11 @@ def milliseconds(key: str) -> Callable[[Row], str]:
     return lambda row: UNKNOWN if row[key] is None else duration(row[key] / 1e3)
 
 
+def with_unit(key: str, unit: str) -> Callable[[Row], str]:
+    """Return what shows a number with its unit."""
+    return lambda row: f"{_number(row[key])} {unit}"
+
+
 def _known(value: float) -> float | None:
     return value if value - value == 0 else None  # neither NaN nor infinite
 
@@ -322,15 +363,30 @@ def _report(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | No
     lines += [_text(found.columns, found.rows), ""]
     for part in found.parts:
         lines += [*wrap(part.title, WIDTH), "", _text(part.columns, part.rows), ""]
-    for line in (*found.notes, found.answer, *warning_lines(setup.systems)):
+    meanings = [*_legend(found), *warning_lines(setup.systems)]
+    for line in (*meanings, *([""] if meanings else []), *found.notes, found.answer):
         lines += wrap(line, WIDTH)
     return "\n".join(lines)
 
 
 def _text(columns: Sequence[Shown], rows: Sequence[Row]) -> str:
     shown = [one for one in columns if not one.page_only]
-    body = [[one.of(row) for one in shown] for row in rows]
+    named = naming([one.key for one in shown])
+    body = [
+        [one.of(row) + (row_mark(row) if one.key == named else "") for one in shown] for row in rows
+    ]
     return table([TextColumn(one.title, left=one.left) for one in shown], body)
+
+
+def _legend(found: Found) -> list[str]:
+    """Return what the marks in all tables mean."""
+    tables = [(found.rows, found.columns), *((part.rows, part.columns) for part in found.parts)]
+    lines = [
+        line
+        for rows, columns in tables
+        for line in legend(rows, [one.key for one in columns if not one.page_only])
+    ]
+    return list(dict.fromkeys(lines))
 
 
 def _runs(setup: Setup, outcome: Outcome) -> str:

@@ -100,6 +100,8 @@ def p95_plot(when: Trigger | None, named: Sequence[tuple[str, Ran]], what: str) 
             timelines = [when.windows(result) for result in ran.results]
             mean, low, high = ([1e3 * one for one in part] for part in averaged(timelines))
             middle = list(timelines[0].starts - when.begin + when.window / 2)
+            if 2 * sum(result.overloaded for result in ran.results) >= len(ran.results):
+                name = f"{name} (overloaded)"  # noqa: PLW2901 - what the line is called
             series.append(Series(name, middle, mean, low, high, number, markers=True))
     chart = Chart("time [s]", "p95 of the latency [ms]", log_y=True, spans=spans)
     return lines_plot(series, chart)

@@ -226,6 +226,10 @@ def test_another_seed_gives_the_same_picture(ask: Ask, name: str) -> None:
     assert one != other
     for first, second in zip(one, other, strict=True):
         for key in SHAPES[name]:
+            if first[key] is None:  # an overloaded case has no latency, under no seed
+                assert first["overloaded"]
+                assert second[key] is None
+                continue
             halves = [row[f"{key}_high"] - row[key] for row in (first, second)]
             allowed = 3 * sum(halves) + 1e-6 * abs(first[key])
             assert abs(first[key] - second[key]) <= allowed, (first["case"], key)
