@@ -14,7 +14,8 @@ quarter of that at most; a run whose lead would have been longer has a short war
 Nobody knows the rate of a closed loop beforehand: a run of it lasts 60 s, or longer where the lead
 is long. A loop with an end has few messages, which count but for those of the lead: there is no
 tenth of a window before them, no drain, and the lead takes a quarter of the time that the loop
-lasts at least, at most. Two agents make no crowd when they start: all their messages count.
+lasts at least, at most. All its messages count where the agents make no crowd when they start: two
+of them, or as many as keep the server busy for less than half of the time in which they start.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from lhsim.models.workload import Closed, Piecewise
-from lhsim.simulation.settling import growing_time, round_time, settled_after, settling_time
+from lhsim.simulation.settling import (
+    growing_time,
+    round_time,
+    settled_after,
+    settling_time,
+    start_work,
+)
 
 if TYPE_CHECKING:
     from lhsim.models import System
@@ -34,6 +41,7 @@ LEAD = 0.25  # of a duration, at most: growth from early on shows what is overlo
 LONGEST_DRAIN = 5.0  # [s]
 CLOSED_LOOP = 60.0  # of a run whose rate nobody knows beforehand [s]
 PAIR = 2  # agents, of whom none waits behind more than one other
+CROWD = 0.5  # of the time in which agents start, for which they keep the server busy
 
 
 @frozen
@@ -68,8 +76,8 @@ def times(
         duration = max(CLOSED_LOOP, lead / LEAD)
     if _ends(system):
         assert duration is not None, "nobody knows the rate of a closed loop"
-        shortest = min(duration, _shortest_loop(system)) if agents > PAIR else 0.0
-        lead = min(lead, LEAD * shortest)
+        shortest = min(duration, _shortest_loop(system))
+        lead = min(lead, LEAD * shortest) if _crowds(system, agents) else 0.0
         return Times(_given(warmup, lead), _given(drain, 0.0), duration)
     if duration is None:
         assert rate is not None
@@ -92,10 +100,10 @@ def settled_by(system: System, agents: int) -> float:
     """Return from when on a run shows nothing of its start any more, by the closed form [s].
 
     0 where the start is a part of what is asked: for loads that change, or that faults interrupt,
-    and for the loops of two agents that end.
+    and for loops with an end whose agents make no crowd.
     """
     changes = isinstance(system.workload.traffic, Piecewise) or bool(system.faults)
-    if changes or (_ends(system) and agents <= PAIR):
+    if changes or (_ends(system) and not _crowds(system, agents)):
         return 0.0
     return system.workload.started_by + settled_after(system, agents)
 
@@ -103,6 +111,12 @@ def settled_by(system: System, agents: int) -> float:
 def _ends(system: System) -> bool:
     traffic = system.workload.traffic
     return isinstance(traffic, Closed) and traffic.messages is not None
+
+
+def _crowds(system: System, agents: int) -> bool:
+    """Return whether agents wait for each other when they start."""
+    busy = start_work(system, agents)
+    return agents > PAIR and busy > CROWD * system.workload.started_by
 
 
 def _shortest_loop(system: System) -> float:

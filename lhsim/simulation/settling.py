@@ -31,7 +31,7 @@ def settling_time(system: System, agents: int) -> float:
     """
     if not _saturates(system, agents):
         return settled_after(system, agents)
-    work, rate = _start(system, agents), admitted_load(system, agents)
+    work, rate = start_work(system, agents), admitted_load(system, agents)
     waiting = agents if rate is None else rate * work  # a closed loop has one message an agent
     return work if waiting <= MOST_WAITING else 0.0
 
@@ -46,7 +46,7 @@ def settled_after(system: System, agents: int) -> float:
     answer, ask for less while they wait, so that W is all that there is where they saturate it.
     What a server of the user's own does in the beginning is not known: 0.
     """
-    work = _start(system, agents)
+    work = start_work(system, agents)
     waits = system.polling is not None or isinstance(system.workload.traffic, Closed)
     if not work or (waits and _saturates(system, agents)):
         return work
@@ -131,7 +131,7 @@ def push_load(system: System, rate: float, copies: int) -> float:
     return rate * max(on_loop / cpu.workers, _write_per_event(store) / copies / writers)
 
 
-def _start(system: System, agents: int) -> float:
+def start_work(system: System, agents: int) -> float:
     """Return the work that the start of all agents is for a loop, W [s]."""
     cpu = system.cpu
     if system.own_server is not None:
