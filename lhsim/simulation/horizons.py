@@ -14,8 +14,9 @@ quarter of that at most; a run whose lead would have been longer has a short war
 Nobody knows the rate of a closed loop beforehand: a run of it lasts 60 s, or longer where the lead
 is long. A loop with an end has few messages, which count but for those of the lead: there is no
 tenth of a window before them, no drain, and the lead takes a quarter of the time that the loop
-lasts at least, at most. All its messages count where the agents make no crowd when they start: two
-of them, or as many as keep the server busy for less than half of the time in which they start.
+lasts at least, at most. Of two agents all messages count. Such a loop is called short of warm-up
+only where its agents make a crowd: where their start keeps the server busy for more than half of
+the time in which they start.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from attrs import frozen
 from lhsim.models.workload import Closed, Piecewise
 from lhsim.simulation.settling import (
     growing_time,
-    round_time,
     settled_after,
     settling_time,
+    shortest_loop,
     start_work,
 )
 
@@ -76,8 +77,8 @@ def times(
         duration = max(CLOSED_LOOP, lead / LEAD)
     if _ends(system):
         assert duration is not None, "nobody knows the rate of a closed loop"
-        shortest = min(duration, _shortest_loop(system))
-        lead = min(lead, LEAD * shortest) if _crowds(system, agents) else 0.0
+        shortest = min(duration, shortest_loop(system, agents))
+        lead = min(lead, LEAD * shortest) if agents > PAIR else 0.0
         return Times(_given(warmup, lead), _given(drain, 0.0), duration)
     if duration is None:
         assert rate is not None
@@ -117,14 +118,6 @@ def _crowds(system: System, agents: int) -> bool:
     """Return whether agents wait for each other when they start."""
     busy = start_work(system, agents)
     return agents > PAIR and busy > CROWD * system.workload.started_by
-
-
-def _shortest_loop(system: System) -> float:
-    """Return how long a closed loop with an end lasts at least, in the mean [s]."""
-    traffic = system.workload.traffic
-    assert isinstance(traffic, Closed)
-    assert traffic.messages is not None
-    return traffic.messages * round_time(system)
 
 
 def _window(duration: float, lead: float, warmup: float | None, drain: float | None) -> float:

@@ -88,7 +88,22 @@ def availability(cpu: Cpu) -> float:
     return share
 
 
-def round_time(system: System) -> float:
+def shortest_loop(system: System, agents: int) -> float:
+    """Return how long a closed loop with an end lasts at least, in the mean [s].
+
+    Each agent has its pauses and think times, and the busiest station has all messages to serve.
+    """
+    traffic = system.workload.traffic
+    assert isinstance(traffic, Closed)
+    assert traffic.messages is not None
+    alone = _round_time(system)
+    served = 0.0
+    if system.own_server is None:
+        served = _first_messages(system.workload, agents) * _per_message(system, agents)
+    return traffic.messages * max(alone, served / availability(system.cpu))
+
+
+def _round_time(system: System) -> float:
     """Return what a message of a closed loop takes an agent at least, in the mean [s].
 
     That is its pause, the think time of who gets it, and where that polls half a sleep.
@@ -177,7 +192,7 @@ def _first_messages(workload: Workload, agents: int) -> int:
 
 def _fastest(system: System, agents: int) -> float:
     """Return the most messages that a closed loop creates [1/s]; infinite where nobody waits."""
-    least = round_time(system)
+    least = _round_time(system)
     return _first_messages(system.workload, agents) / least if least > 0 else math.inf
 
 
