@@ -8,8 +8,9 @@
     drain   = window / 4, at most 5 s
 
 The lead is `lhsim.simulation.settling.settling_time` with a margin. A duration that is given is
-that of the whole run: the window is as long as makes the three add up to it. The lead takes a
-quarter of that at most; a run whose lead would have been longer has a short warm-up, and says so.
+that of the whole run: the window is as long as makes the three add up to it. Where the lead leaves
+neither half of it nor the shortest window, it is cut to a quarter, so that growth from early on
+shows what is overloaded: the run has a short warm-up, and says so.
 
 Nobody knows the rate of a closed loop beforehand: a run of it lasts 60 s, or longer where the lead
 is long. A loop with an end has few messages, which count but for those of the lead: there is no
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from lhsim.models import System
 
 MARGIN = 1.25  # for what the closed form of the settling time leaves out: collections, chance
-LEAD = 0.25  # of a duration, at most: growth from early on shows what is overloaded
+CUT = 0.25  # of a duration, which a lead takes that does not fit
 LONGEST_DRAIN = 5.0  # [s]
 CLOSED_LOOP = 60.0  # of a run whose rate nobody knows beforehand [s]
 PAIR = 2  # agents, of whom none waits behind more than one other
@@ -74,20 +75,20 @@ def times(
     lead, duration = lead_time(system, agents), horizon.duration
     rate = system.offered_load(agents)
     if duration is None and rate is None:
-        duration = max(CLOSED_LOOP, lead / LEAD)
+        duration = max(CLOSED_LOOP, lead / CUT)
     if _ends(system):
         assert duration is not None, "nobody knows the rate of a closed loop"
         shortest = min(duration, shortest_loop(system, agents))
-        lead = min(lead, LEAD * shortest) if agents > PAIR else 0.0
+        lead = min(lead, CUT * shortest) if agents > PAIR else 0.0
         return Times(_given(warmup, lead), _given(drain, 0.0), duration)
     if duration is None:
         assert rate is not None
         window = max(horizon.shortest, horizon.messages / rate, growing_time(system, agents))
     else:
-        lead = min(lead, LEAD * duration)
+        lead = _fitting(lead, duration, horizon.shortest)
         window = _window(duration, lead, warmup, drain)
     warmup = _given(warmup, lead + window / 10)
-    drain = _given(drain, min(LONGEST_DRAIN, window / 4))
+    drain = _given(drain, _drain(window))
     # Without a duration the drain comes on top, so that the window holds its messages.
     return Times(warmup, drain, warmup + window + drain if duration is None else duration)
 
@@ -112,6 +113,17 @@ def settled_by(system: System, agents: int) -> float:
 def _ends(system: System) -> bool:
     traffic = system.workload.traffic
     return isinstance(traffic, Closed) and traffic.messages is not None
+
+
+def _fitting(lead: float, duration: float, shortest: float) -> float:
+    """Return what a run of a given duration leaves out of its start [s]."""
+    left = duration - lead
+    fits = left >= duration / 2 or left >= 1.1 * shortest + _drain(shortest)
+    return lead if fits else CUT * duration
+
+
+def _drain(window: float) -> float:
+    return min(LONGEST_DRAIN, window / 4)
 
 
 def _crowds(system: System, agents: int) -> bool:
