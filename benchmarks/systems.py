@@ -26,7 +26,7 @@ def yardsticks(agents: int = AGENTS) -> System:
 
 def full(name: str, agents: int = AGENTS) -> System:
     """Return a system that comes with lhsim, with loops and connections for so many agents."""
-    system = lhsim.load_system(name, settings=["cpu.connect=0"])  # as `scaling` has it
+    system = lhsim.load_system(name, settings=["cpu.connect=0"])  # a short run has settled
     servers = max(1, SERVERS[name] * agents // AGENTS)
     return evolve(
         system,

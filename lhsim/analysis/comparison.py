@@ -75,12 +75,18 @@ def compare(
     pairs = np.column_stack([first, second])
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
     return Comparison(
-        a=estimate(pairs[:, 0], confidence),
-        b=estimate(pairs[:, 1], confidence),
+        a=_of(pairs[:, 0], confidence),
+        b=_of(pairs[:, 1], confidence),
         difference=estimate(pairs[:, 0] - pairs[:, 1], confidence),
         ratio=_ratio(pairs, confidence),
         variance_reduction=_variance_reduction(pairs),
     )
+
+
+def _of(values: NDArray[np.float64], confidence: float) -> Estimate:
+    """Return the mean of one system; a quantity that is nowhere < 0 has no interval that is."""
+    found = estimate(values, confidence)
+    return found.within(0.0) if (values >= 0).all() else found
 
 
 def _variance_reduction(pairs: NDArray[np.float64]) -> float:

@@ -94,6 +94,11 @@ class Estimate:
         """Return the same with more flags."""
         return evolve(self, flags=flags.merged(self.flags, more))
 
+    def within(self, least: float, most: float = math.inf) -> Estimate:
+        """Return the same, with an interval no wider than where the quantity can lie at all."""
+        low, high = (min(max(end, least), most) for end in (self.low, self.high))
+        return self if math.isnan(self.low) else evolve(self, low=low, high=high)
+
     def scaled(self, factor: float) -> Estimate:
         """Return the same in another unit, which is 1 / `factor` > 0 of this one."""
         low, high = self.low * factor, self.high * factor

@@ -23,6 +23,7 @@ from attrs import frozen
 
 SATURATION = 0.95  # utilisation from which on a station counts as saturated
 TOLERANCE = 0.05  # width of the bracket at which the search ends, as a part of the knee
+WIDEST = 0.25  # of a bracket that is called a knee; of a wider one, only the ends are known
 
 
 @frozen
@@ -50,17 +51,25 @@ class Knee:
 
     @property
     def agents(self) -> int | None:
-        """The knee: the middle of its bracket on a logarithmic scale, if it has two ends."""
-        if self.low is None or self.high is None:
+        """The knee: the middle of its bracket on a logarithmic scale, if that is narrow.
+
+        None where the bracket is open, or so wide that its middle says nothing: levels far apart
+        tell only that the knee lies between two of them.
+        """
+        middle = _middle(self)
+        if middle is None or self.low is None or self.high is None:
             return None
-        return round(math.sqrt(self.low * self.high))
+        return middle if self.high - self.low <= max(1.0, WIDEST * middle) else None
 
     def sentence(self) -> str:
         """Return where the knee lies, in words."""
         if self.high is None:
             return "no level ran" if self.low is None else f"no knee up to {self.low:,} agents"
-        if self.low is None or self.agents is None:
+        if self.low is None:
             return f"knee below {self.high:,} agents; bottleneck: {self.bottleneck}"
+        if self.agents is None:
+            ends = f"{self.low:,} and {self.high:,} agents"
+            return f"knee between {ends}, not searched further; bottleneck: {self.bottleneck}"
         about = f"about {_three_digits(self.agents):,} agents ({self.low:,}-{self.high:,})"
         return f"knee at {about}; bottleneck: {self.bottleneck}"
 
@@ -98,12 +107,18 @@ def search(
 
 def _between(knee: Knee, tolerance: float) -> int | None:
     """Return the level to look at next; None where the bracket is open or narrow enough."""
-    middle = knee.agents
+    middle = _middle(knee)
     if middle is None or knee.low is None or knee.high is None:
         return None
     if knee.high - knee.low <= max(1.0, tolerance * middle):
         return None
     return min(max(middle, knee.low + 1), knee.high - 1)
+
+
+def _middle(knee: Knee) -> int | None:
+    if knee.low is None or knee.high is None:
+        return None
+    return round(math.sqrt(knee.low * knee.high))
 
 
 def _three_digits(number: int) -> int:

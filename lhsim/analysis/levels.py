@@ -33,6 +33,8 @@ _EXTREMES: dict[str, Callable[[Iterable[float]], float]] = {
 }
 _BY_TAIL = {"mean", "max", "end_to_end"}  # latencies that follow from it
 _WITH_INTERVAL = ("p50", "p95", "p99")  # columns of a level, beside the mean's
+_SHARES = {"utilization", "delivery_success_rate"}
+_SIGNED = {"backlog_growth_per_s"}
 _UNITS = {
     "_ms": "ms",
     "_mb": "MB",
@@ -159,12 +161,21 @@ def _value(runs: Sequence[Record], name: str, found: Estimate) -> float | None:
 
 
 def _estimate(runs: Sequence[Record], name: str, pooled: Estimates) -> Estimate:
-    found = pooled.get(name) or estimate(run.get(name) for run in runs)
+    found = (pooled.get(name) or estimate(run.get(name) for run in runs)).within(*_bounds(name))
     if not found.n and _mostly(runs, "overloaded"):  # for that reason, and not for want of runs
         found = Estimate(found.value, found.low, found.high, 0)
     if name in _EXTREMES:  # they are what they are, of the runs that there are
         found = Estimate(found.value, found.low, found.high, found.n)
     return found.flagged(*_doubts(runs, name))
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    """Return where a measure can lie at all: all but a growth are >= 0, and shares are <= 1."""
+    if name in _SHARES or name.startswith("utilization_"):
+        return 0.0, 1.0
+    if name == "cpu_utilization_percent":
+        return 0.0, 100.0
+    return (-math.inf if name in _SIGNED else 0.0), math.inf
 
 
 def _doubts(runs: Sequence[Record], name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,6 +46,26 @@ class Line:
 
 
 @frozen
+class KneeMark:
+    """Where a knee lies: a bracket, and a value inside it where that is narrow."""
+
+    low: int  # agents
+    high: int  # agents
+    agents: int | None = None
+
+    @property
+    def text(self) -> str:
+        """What the plot calls it."""
+        if self.agents is not None:
+            return f"knee {float(f'{self.agents:.3g}'):,.0f}"
+        return f"knee between {self.low:,} and {self.high:,}"
+
+    def crossed(self, line: Line) -> list[bool]:
+        """Return for each pair of neighbouring levels whether the knee lies between them."""
+        return [a < self.high and b > self.low for a, b in itertools.pairwise(line.agents)]
+
+
+@frozen
 class Curve:
     """One system in a scaling plot."""
 
@@ -52,7 +73,7 @@ class Curve:
     fixed: Line  # the system as it is
     scaled_out: Line | None = None  # with more servers as the agents grow
     bound: tuple[Sequence[float], Sequence[float]] = ((), ())  # agents, lower bound of the mean [s]
-    knee: int | None = None  # agents
+    knee: KneeMark | None = None
     calibrated_to: float | None = None  # most agents of the calibration
 
     @property
@@ -131,14 +152,16 @@ def _seconds(value: float) -> str:
 def _draw(ax: Axes, curve: Curve, colour: str) -> None:
     if curve.scaled_out is not None:
         _draw_line(ax, curve.scaled_out, colour, _DASHED)
-    _draw_line(ax, curve.fixed, colour, "-")
+    _draw_line(ax, curve.fixed, colour, "-", curve.knee)
     ax.plot(*curve.bound, color=colour, linestyle=_DOTTED, linewidth=1.1)
 
 
-def _draw_line(ax: Axes, line: Line, colour: str, style: str) -> None:
+def _draw_line(ax: Axes, line: Line, colour: str, style: str, knee: KneeMark | None = None) -> None:
     for name, marker, width, alpha in _QUANTILES:
         values = _settled(line, line.quantiles[name])
-        ax.plot(line.agents, values, color=colour, linewidth=width, alpha=alpha, linestyle=style)
+        how: Any = {"color": colour, "linewidth": width, "alpha": alpha, "linestyle": style}
+        for agents, part in _without_knee(line, values, knee):
+            ax.plot(agents, part, **how)
         for filled, points in _by_filling(line, name).items():
             ax.plot(
                 [line.agents[i] for i in points],
@@ -154,7 +177,24 @@ def _draw_line(ax: Axes, line: Line, colour: str, style: str) -> None:
         low, high = line.bands[name]
         # A lower bound has no interval.
         certain = [not any(flags) for flags in zip(line.pending, line.overloaded, strict=True)]
-        ax.fill_between(line.agents, low, high, where=certain, color=colour, alpha=0.2, linewidth=0)
+        lows = [end if sure else math.nan for end, sure in zip(low, certain, strict=True)]
+        bands = zip(_without_knee(line, lows, knee), _without_knee(line, high, knee), strict=True)
+        for (agents, least), (_, most) in bands:
+            ax.fill_between(agents, least, most, color=colour, alpha=0.2, linewidth=0)
+
+
+def _without_knee(
+    line: Line, values: Sequence[float], knee: KneeMark | None
+) -> list[tuple[list[int], list[float]]]:
+    """Return the parts of a line on either side of a knee, over which nothing is interpolated."""
+    crossed = [False] * (len(line.agents) - 1) if knee is None else knee.crossed(line)
+    parts: list[tuple[list[int], list[float]]] = [([], [])]
+    for agents, value, new in zip(line.agents, values, [False, *crossed], strict=True):
+        if new:
+            parts.append(([], []))
+        parts[-1][0].append(agents)
+        parts[-1][1].append(value)
+    return parts
 
 
 def _by_filling(line: Line, name: str) -> dict[_Filling, list[int]]:
@@ -211,18 +251,27 @@ def _mark(ax: Axes, curve: Curve, colour: str) -> None:
         ax.axvspan(curve.calibrated_to, right, color=colour, alpha=0.06, linewidth=0)
         ax.set_xlim(right=right)
     if curve.knee is not None:
-        ax.axvline(curve.knee, color=colour, linewidth=0.8)
-        ax.annotate(
-            f"knee {float(f'{curve.knee:.3g}'):,.0f}",
-            (curve.knee, 0.45),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            ha="center",
-            va="center",
-            color=colour,
-            fontsize=9,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
-        )
+        _draw_knee(ax, curve.knee, colour)
+
+
+def _draw_knee(ax: Axes, knee: KneeMark, colour: str) -> None:
+    """Draw the band in which a knee lies, and a line where that is narrow."""
+    look: Any = {"facecolor": "none", "edgecolor": colour, "alpha": 0.35, "linewidth": 0}
+    ax.axvspan(knee.low, knee.high, hatch="///", **look)
+    if knee.agents is not None:
+        ax.axvline(knee.agents, color=colour, linewidth=0.8)
+    middle = knee.agents or math.sqrt(knee.low * knee.high)
+    ax.annotate(
+        knee.text,
+        (middle, 0.45),
+        xycoords=("data", "axes fraction"),
+        rotation=90,
+        ha="center",
+        va="center",
+        color=colour,
+        fontsize=9,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
+    )
 
 
 def _legend(ax: Axes, curves: Sequence[Curve], agents_per_server: int | None) -> None:
@@ -254,6 +303,9 @@ def _legend(ax: Axes, curves: Sequence[Curve], agents_per_server: int | None) ->
         entries.append(sample("its interval cannot be trusted", linestyle="none", **half))
     if any(any(line.overloaded) for line in lines):
         entries.append(sample("overloaded: no latency settles", marker="x", linestyle="none"))
+    if any(curve.knee is not None and curve.knee.agents is None for curve in curves):
+        band: Any = {"facecolor": "none", "edgecolor": grey, "linewidth": 0, "hatch": "///"}
+        entries.append(Patch(**band, label="the knee lies between these levels"))
     if any(curve.calibrated_to is not None for curve in curves):
         entries.append(Patch(color=grey, alpha=0.15, label="beyond the calibration"))
     where: Any = {"loc": "outside lower center", "ncols": 3}

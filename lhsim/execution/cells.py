@@ -68,6 +68,15 @@ def run(cell: Cell) -> Result:
     )
 
 
+def times_of(cell: Cell) -> tuple[float, float]:
+    """Return the warm-up and the drain of a cell [s]."""
+    from lhsim.simulation.horizons import Horizon, times  # noqa: PLC0415 - imports the models
+
+    horizon = Horizon(duration=cell.duration)
+    found = times(cell.system, cell.agents, horizon, cell.warmup, cell.drain)
+    return found.warmup, found.drain
+
+
 def engine_of(cell: Cell) -> str:
     """Return the name of the engine that runs a cell."""
     from lhsim.simulation import engines  # noqa: PLC0415

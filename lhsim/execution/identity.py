@@ -22,7 +22,7 @@ import attrs
 import numpy as np
 
 from lhsim._own import is_own
-from lhsim.execution.cells import Cell, engine_of
+from lhsim.execution.cells import Cell, engine_of, times_of
 from lhsim.execution.encoding import PLAIN
 from lhsim.execution.sources import digest_of
 
@@ -51,7 +51,7 @@ class Keys:
         whole = [
             *(MEANING, layout(), self._digest(cell.system)),
             *(cell.agents, float(cell.duration), cell.seed, engine_of(cell)),
-            *(cell.warmup, cell.drain, cell.stop_when_overloaded),
+            *(*times_of(cell), cell.stop_when_overloaded),
         ]
         if cell.keep_messages or cell.samples is not None:  # else as it was before these were there
             whole += [cell.keep_messages, cell.samples]

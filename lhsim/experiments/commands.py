@@ -83,6 +83,19 @@ def prepare(name: str, options: Options, systems: Sequence[str], settings: Seque
     )
 
 
+def own_settings(setup: Setup) -> tuple[str, ...]:
+    """Return what the experiment's own file sets in the systems, beyond their files."""
+    kinds = {None, *(system.architecture for system in setup.systems)}
+    return tuple(one for one in setup.settings if server_of(one) in kinds)
+
+
+def settings_lines(settings: Sequence[str], source: str = "the experiment") -> list[str]:
+    """Return what `source` sets in the systems, for the head of a table; nothing for nothing."""
+    if not settings:
+        return []
+    return wrap(f"set by {source}: {'; '.join(settings)}", WIDTH, break_on_hyphens=False)
+
+
 def varied(setup: Setup, number: int, settings: Sequence[str]) -> System:
     """Return a system of an experiment with more settings, below those of the command line."""
     system, given = setup.systems[number], setup.sources[number].given
@@ -216,7 +229,7 @@ def finish(
         Makes what a report shows of the experiment.
     """
     options = setup.options
-    rows = [_ordered(row, axes) for row in sweep.level_rows()]
+    rows = [_ordered(row, axes) | settings_column(setup) for row in sweep.level_rows()]
     show(formatted(rows, options.output_format, table))
     for run in sweep.failed:
         where = f"{run.system}, {run.agents:,} agents, seed {run.seed}"
@@ -303,6 +316,11 @@ def _ordered(row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
     return {name: row[name] for name in names} | dict(row)
 
 
+def settings_column(setup: Setup, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a row says of the settings of its experiment, and `more` of them."""
+    return {"settings": [*own_settings(setup), *more]}
+
+
 def formatted(rows: list[dict[str, Any]], how: str, table: Callable[[], str]) -> str:
     """Return rows as JSON or CSV, or the table."""
     if how == "json":
@@ -331,6 +349,8 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
             flat |= {f"{what}_low_ms": low, f"{what}_high_ms": high}
         elif name == "flags":
             flat[name] = "; ".join(f"{key}: {', '.join(why)}" for key, why in value.items())
+        elif name == "settings":
+            flat[name] = "; ".join(value)
         elif name == "relative_half_widths":
             flat |= {f"{measure}_relative_half_width": width for measure, width in value.items()}
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lhsim.analysis.plots import Curve, Line, scaling_plot
+from lhsim.analysis.plots import Curve, KneeMark, Line, scaling_plot
 from lhsim.planning import scaled_out_name
 from lhsim.planning.bounds import lower_bound
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lhsim.analysis.knee import Knee
     from lhsim.experiments.sweep import Sweep
     from lhsim.models import System
 
@@ -45,9 +46,16 @@ def _curve(sweep: Sweep, system: System, rows: Sequence[Row], metrics: Sequence[
         fixed=_line(fixed, metrics),
         scaled_out=_line([*shared, *more], metrics) if more else None,
         bound=_bound(system, [row["agents"] for row in fixed]),
-        knee=sweep.knees[system.name].agents if system.name in sweep.knees else None,
+        knee=_knee(sweep.knees.get(system.name)),
         calibrated_to=limits[1] if limits and limits[1] > 0 else None,
     )
+
+
+def _knee(found: Knee | None) -> KneeMark | None:
+    """Return a knee whose bracket has two ends, as it is drawn."""
+    if found is None or found.low is None or found.high is None:
+        return None
+    return KneeMark(found.low, found.high, found.agents)
 
 
 def _line(levels: Sequence[Row], metrics: Sequence[Row]) -> Line:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lhsim._files import read_text
-from lhsim.experiments.commands import Setup, find_system
+from lhsim.experiments.commands import Setup, find_system, own_settings
 from lhsim.experiments.finding import Column, Described, Finding, Picture, Table
 from lhsim.experiments.output import Source, own_version
 from lhsim.experiments.sweep import Sweep
@@ -30,8 +30,15 @@ def finding_of(setup: Setup, **what: Any) -> Finding:
         version=own_version(),
         hash=setup.specification.sha256,
         seconds=round(time.monotonic() - setup.started, 3),
-        **what,
+        **what | {"method": _with_settings(setup, what.get("method", ""))},
     )
+
+
+def _with_settings(setup: Setup, method: str) -> str:
+    """Return how it was done, with what the experiment sets in the systems."""
+    settings = own_settings(setup)
+    said = f"The experiment sets, beyond the files of the systems: {'; '.join(settings)}."
+    return f"{method} {said}".strip() if settings else method
 
 
 def _described(system: System, given: Source) -> Described:

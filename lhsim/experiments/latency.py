@@ -9,10 +9,12 @@ from lhsim.experiments.commands import (
     carry_out,
     describe,
     finish,
+    own_settings,
     precision_lines,
     prepare,
     replications_of,
     running,
+    settings_lines,
 )
 from lhsim.experiments.findings import sweep_finding
 from lhsim.experiments.levels import Horizon
@@ -84,4 +86,4 @@ def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     if not sweep.results:
         return f"{title}\n\nno run was finished"
     parts = [latency_table(sweep.level_rows()), *precision_lines(sweep)]
-    return "\n".join([title, "", *parts])
+    return "\n".join([title, *settings_lines(own_settings(setup)), "", *parts])

@@ -30,11 +30,13 @@ from lhsim.experiments.commands import (
     asked_precision,
     find_system,
     finish,
+    own_settings,
     precision_lines,
     prepare,
     running,
     runs_of,
     server_of,
+    settings_lines,
     skipped_lines,
 )
 from lhsim.experiments.levels import Horizon, Skipped
@@ -148,7 +150,8 @@ def report(setup: Setup, plan: PointPlan, sweep: PointSweep, axes: Sequence[str]
     """Return the results as a text of at most 80 columns, where names are not too long."""
     points = len({id(place) for place in plan.places})
     runs = runs_of(plan.replications, sweep)
-    lines = [f"{points:,} points, {runs} each, seed {setup.options.seed}", ""]
+    lines = [f"{points:,} points, {runs} each, seed {setup.options.seed}"]
+    lines += [*settings_lines(own_settings(setup)), ""]
     lines += [points_table(sweep.level_rows(), axes) if sweep.results else "no run was finished"]
     lines += precision_lines(sweep, [axis for axis in axes if axis != AGENTS])
     lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]

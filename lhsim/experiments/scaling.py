@@ -21,10 +21,12 @@ from lhsim.experiments.commands import (
     carry_out,
     describe,
     finish,
+    own_settings,
     precision_lines,
     prepare,
     replications_of,
     running,
+    settings_lines,
     skipped_lines,
 )
 from lhsim.experiments.finding import Picture
@@ -130,6 +132,7 @@ def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     runs = f"{replications_of(plan, sweep)} a level"
     lines = [
         f"{'; '.join(workloads)}; {runs}, seed {setup.options.seed}",
+        *settings_lines(own_settings(setup)),
         *_rule(sweep),
         "",
         scaling_table(sweep.level_rows()) if sweep.results else "no run was finished",

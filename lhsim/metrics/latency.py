@@ -87,7 +87,7 @@ class Latency:
             by_batch = counts.reshape(batches, -1).sum(axis=1)
             if by_batch.min() >= FEWEST_IN_BATCH:
                 sums = self.sums.reshape(batches, -1).sum(axis=1)
-                found = batch_means(sums, by_batch, confidence, mean_sample([self]))
+                found = batch_means(sums, by_batch, confidence, mean_sample([self])).within(0.0)
                 break
         return found.flagged(flags.LOWER_BOUND) if self.is_lower_bound(0.99) else found
 

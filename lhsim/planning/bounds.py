@@ -15,7 +15,7 @@ Where the store forgets, the mean is that of the messages that did not expire: t
 wait for less. With an age A a message waits for at most that, so the mean of its wait is at least
 min(Z, A) / 2 for a shortest sleep Z; with a count, nothing is known of it.
 
-The same figures say how long a run has to warm up: `settling_time`.
+The loads of the stations are those of `lhsim.simulation.settling`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ import math
 from typing import TYPE_CHECKING
 
 from lhsim.analysis.knee import SATURATION
+from lhsim.simulation.settling import admitted_load, asks_by_reply, polling_load, push_load
 from lhsim.theory import polling_delay
 
 if TYPE_CHECKING:
     from lhsim.models import EventStore, PollingServer, Retention, System
-
-MOST_WAITING = 100_000  # messages, each of which takes memory
 
 
 def lower_bound(system: System, agents: int) -> float | None:
@@ -88,56 +87,8 @@ def _push(system: System, rate: float, copies: int) -> float:
     if push_load(system, rate, copies) >= 1:
         return math.inf
     on_loop = cpu.parse_message.mean + cpu.validate.mean + cpu.write.mean
-    on_loop += cpu.acknowledge.mean if _asks_by_reply(system) else cpu.send.mean
+    on_loop += cpu.acknowledge.mean if asks_by_reply(system) else cpu.send.mean
     return network.up.mean + on_loop + store.write.mean + network.down.mean
-
-
-def _asks_by_reply(system: System) -> bool:
-    """Return whether a push system asks in its replies, and so has no connections."""
-    return system.push is not None and system.push.asks_by_reply
-
-
-def admitted_load(system: System, agents: int) -> float | None:
-    """Return the messages that a rate limit lets in of those offered, in the long run [1/s]."""
-    rate, limit, workload = system.offered_load(agents), system.server.rate_limit, system.workload
-    if rate is None or limit is None:
-        return rate
-    return min(rate, limit.rate * len(workload.senders(agents)) * workload.copies(agents))
-
-
-def push_load(system: System, rate: float, copies: int) -> float:
-    """Return the utilisation of a push system's busiest station at `rate` messages a second.
-
-    So many `copies` of them come to the server as one, and leave it one by one, or in batches.
-    With batches it is the least that it can be: all of them are full.
-    """
-    cpu, store = system.cpu, system.store
-    coming = sum(p.mean / copies for p in (cpu.parse_message, cpu.validate, cpu.write))
-    going = 0.0 if _asks_by_reply(system) else cpu.send.mean / _most_in_a_send(system)
-    on_loop = coming + going + cpu.acknowledge.mean / copies
-    writers = 1 if store.single_writer else store.connections
-    return rate * max(on_loop / cpu.workers, _write_per_event(store) / copies / writers)
-
-
-def _most_in_a_send(system: System) -> int:
-    """Return how many messages leave a push system together at most."""
-    return (system.push.batch_size or 1) if system.push is not None else 1
-
-
-def _write_per_event(store: EventStore) -> float:
-    """Return what an event takes a writer, in a batch of the size at which that is least [s]."""
-    write, most = store.write.mean, store.batch_size or 1
-    return min(write, (write + (most - 1) * store.write_more) / most)
-
-
-def polling_load(system: System, server: PollingServer, agents: int, rate: float) -> float:
-    """Return the utilisation of a polling system's loops while no query waits."""
-    cpu = system.cpu
-    coming = (cpu.parse_message, cpu.write, cpu.acknowledge)
-    copies = system.workload.copies(agents)
-    on_loop = sum(p.mean for p in coming) / copies + cpu.respond.mean + cpu.parse_request.mean
-    messages = rate * on_loop
-    return (agents / server.interval * cpu.query.mean + messages) / cpu.workers
 
 
 def saturation(system: System) -> float | None:
@@ -155,30 +106,3 @@ def saturation(system: System) -> float | None:
     else:
         load = push_load(system, rate, system.workload.copies(some))
     return some * SATURATION / load if load else math.inf
-
-
-def settling_time(system: System, agents: int) -> float:
-    """Return how long it takes to work off the start of all agents [s].
-
-    Everybody connects, or asks for the first time, at nearly the same time; agents that share a
-    connection connect once. That work W leaves a queue, while messages go on to use a share rho of
-    the busiest station: it is gone after W / (1 - rho). Where the station saturates anyway,
-    messages wait behind the start, W, which is then not waited for if it takes more than
-    `MOST_WAITING` of them. What a server of the user's own does in the beginning is not known: 0.
-    """
-    if system.own_server is not None:
-        return 0.0
-    rate = admitted_load(system, agents) or 0.0
-    cpu = system.cpu
-    if system.polling is not None:
-        first = agents * (cpu.parse_request.mean + cpu.query.mean)
-        load = polling_load(system, system.polling, agents, rate)
-    else:
-        assert system.push is not None
-        clients = 0 if system.push.asks_by_reply else system.push.clients(agents)
-        first = clients * cpu.connect.mean
-        load = push_load(system, rate, system.workload.copies(agents))
-    work = first / cpu.workers
-    if load < SATURATION:
-        return work / (1 - load)
-    return work if rate * work <= MOST_WAITING else 0.0

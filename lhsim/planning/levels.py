@@ -204,7 +204,7 @@ def _figure(
     before it decides nothing and counts on the bad side.
     """
     figures = [objective.figure(result) for result in results]
-    found = estimate((value for value, _ in figures), confidence)
+    found = estimate((value for value, _ in figures), confidence).within(*objective.bounds)
     bounded = any(bound for _, bound in figures)
     margin = objective.margin(found.mean)
     kept: bool | None = False

@@ -76,6 +76,11 @@ class Objective:
         """Whether it is about latencies."""
         return self.metric == "mean" or self.quantile is not None
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Where the figure can lie at all."""
+        return 0.0, 1.0 if _UNITS.get(self.metric) is SHARE else math.inf
+
     def settles(self, *, overloaded: bool) -> bool:
         """Return whether the figure says something about a long run."""
         return not overloaded or not (self.of_latency or self.metric in _UNSETTLED)

@@ -1,7 +1,8 @@
 """One run: `simulate(system, agents, duration, seed) -> Result`.
 
 The run has a warm-up, in which nothing counts, a window in which the cohort of messages is created,
-and a drain, in which the last of them may still be delivered ::
+and a drain, in which the last of them may still be delivered. How long each of them is where nobody
+says: `lhsim.simulation.horizons` ::
 
     0 ......... warmup ................... duration - drain ........ duration
                 [ cohort: messages created                )
@@ -18,9 +19,10 @@ from lhsim.errors import InputError
 from lhsim.library import as_system
 from lhsim.metrics.account import Window
 from lhsim.models.system import System
-from lhsim.models.workload import Closed, check_count
+from lhsim.models.workload import check_count
 from lhsim.simulation import engines, memory
 from lhsim.simulation.engines import ENGINES
+from lhsim.simulation.horizons import Horizon, settled_by, times
 from lhsim.simulation.result import Result
 from lhsim.simulation.run import SAMPLES, Run
 from lhsim.streams import MAX_SEED
@@ -37,7 +39,7 @@ def simulate(
     system: System | str | PathLike[str],
     *,
     agents: int,
-    duration: float | str = 60.0,
+    duration: float | str | None = None,
     seed: int = 1,
     engine: str = "auto",
     warmup: float | str | None = None,
@@ -56,18 +58,20 @@ def simulate(
         How many agents there are.
     duration
         Simulated time, warm-up and drain included: a number [s], or a text such as ``"2 min"``, as
-        for all times here. A closed loop that has sent all its messages
-        ends sooner.
+        for all times here. A closed loop that has sent all it has to ends sooner. None: a window of
+        at least 20 s and 20,000 messages, as in `lhsim.sweep`, with a warm-up before and a drain
+        after it; for a closed loop 60 s, more where it starts slowly.
     seed
         From 0 to 2**63 - 1. One seed gives one result, to the bit.
     engine
         ``"simpy"``, ``"compiled"``, or ``"auto"`` for the fastest that covers the system. Both
         give the same result, to the bit; `Result.engine_reason` says why one ran.
     warmup
-        Time at the start that does not count [s]. None: a tenth of the duration, from the start of
-        the last agent on; nothing for a closed loop with an end.
+        Time at the start that does not count [s]. None: until all agents have started and the work
+        of that is done, and for a tenth of the window more (`lhsim.simulation.horizons`). Where the
+        duration leaves too little for that, `Result.short_warmup` says so.
     drain
-        Time at the end in which no message joins the cohort [s]. None: a tenth of the duration, at
+        Time at the end in which no message joins the cohort [s]. None: a quarter of the window, at
         most 5 s; nothing for a closed loop with an end.
     stop_when_overloaded
         End the run once it is known to be overloaded.
@@ -91,9 +95,8 @@ def simulate(
     keep_messages = truth(keep_messages, "keep_messages")
     stop_when_overloaded = truth(stop_when_overloaded, "stop_when_overloaded")
     name, reason = engines.choose(engine, system)
-    length = time(duration, "duration")
-    window = _window(system, length, warmup, drain)
-    memory.check(system, agents, length, name, keep=keep_messages)
+    window = _window(system, agents, duration, warmup, drain)
+    memory.check(system, agents, window.end, name, keep=keep_messages)
     with engines.rare_garbage_collection():
         started = engines.start(name, system, agents, seed, window, keep_messages=keep_messages)
         run = Run(
@@ -104,20 +107,25 @@ def simulate(
             stop_when_overloaded=stop_when_overloaded,
             samples=samples,
         )
-    return run.result(seed, length, reason)
+    return run.result(seed, window.end, reason, settled_by(system, agents))
 
 
 def _window(
-    system: System, duration: float, warmup: float | str | None, drain: float | str | None
+    system: System,
+    agents: int,
+    duration: float | str | None,
+    warmup: float | str | None,
+    drain: float | str | None,
 ) -> Window:
-    traffic = system.workload.traffic
-    ends = isinstance(traffic, Closed) and traffic.messages is not None
-    if warmup is None:
-        warmup = 0.0 if ends else min(system.workload.started_by, duration / 4) + duration / 10
-    if drain is None:
-        drain = 0.0 if ends else min(5.0, duration / 10)
-    start, end = time(warmup, "warmup", least=0.0), time(drain, "drain", least=0.0)
-    if start + end >= duration:
-        problem = f"warmup ({start:g} s) and drain ({end:g} s) leave nothing of {duration:g} s"
+    found = times(
+        system,
+        agents,
+        Horizon(duration=None if duration is None else time(duration, "duration")),
+        None if warmup is None else time(warmup, "warmup", least=0.0),
+        None if drain is None else time(drain, "drain", least=0.0),
+    )
+    if found.warmup + found.drain >= found.duration:
+        left = f"nothing of {found.duration:g} s"
+        problem = f"warmup ({found.warmup:g} s) and drain ({found.drain:g} s) leave {left}"
         raise InputError(problem, key="duration", allowed="more than both together")
-    return Window(start, duration - end, duration)
+    return Window(found.warmup, found.duration - found.drain, found.duration)

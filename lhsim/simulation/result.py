@@ -63,6 +63,7 @@ class Result:
     records: dict[str, np.ndarray] | None = field(repr=False, default=None)  # see `messages`
     steady: bool = True  # whether the load goes on as it is: it neither ends nor comes in bursts
     warnings: tuple[str, ...] = ()  # what the calibration of the system says against it
+    settled_by: float = 0.0  # all agents have started and the work of it is done, closed form [s]
 
     def __repr__(self) -> str:
         """Return what ran in a line; `summary` has the figures."""
@@ -109,7 +110,9 @@ class Result:
 
     @property
     def short_warmup(self) -> bool:
-        """Whether the warm-up looks too short."""
+        """Whether the warm-up is too short, by the closed form of the start or by its looks."""
+        if self.warmup < self.settled_by:
+            return True
         return self.truncation is not None and self.truncation.short_warmup
 
     def mean_estimate(self) -> Estimate:

@@ -144,7 +144,7 @@ class Run:
         steady = second > 0 and second >= SLOWING * first
         return bool(steady and grown > 0.8 * backlog.mean() and grown > max(0.01 * created, 10))
 
-    def result(self, seed: int, duration: float, engine_reason: str) -> Result:
+    def result(self, seed: int, duration: float, engine_reason: str, settled_by: float) -> Result:
         """Return what the run showed."""
         system, agents, window, account = self._system, self._agents, self._window, self._account
         latency = self._latency()
@@ -174,6 +174,7 @@ class Run:
             records=account.records,
             steady=_steady(system),
             warnings=system.caveats,
+            settled_by=settled_by,
         )
 
     def _latency(self) -> Latency:

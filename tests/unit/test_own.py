@@ -19,7 +19,8 @@ from lhsim.execution.identity import Keys
 from lhsim.execution.sources import files_of
 from lhsim.models import Server, System, paths
 from lhsim.planning import scaled_out
-from lhsim.planning.bounds import lower_bound, saturation, settling_time
+from lhsim.planning.bounds import lower_bound, saturation
+from lhsim.simulation.settling import settling_time
 
 MODULE = '''
 """A server, a distribution and traffic of one's own."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve, field, frozen
 
 from lhsim.analysis.dots import Dot, dots_plot
 from lhsim.errors import InputError, LhsimError, unknown_name
@@ -24,8 +24,10 @@ from lhsim.experiments.commands import (
     Setup,
     formatted,
     manifest,
+    own_settings,
     prepare,
     running,
+    settings_lines,
     show,
     varied,
 )
@@ -116,6 +118,7 @@ class Judgement:
     claims: tuple[Judged, ...]
     keys: Mapping[str, bool]  # of the seed's ``validate_performance_claims``
     interrupted: bool = False
+    settings: Mapping[str, Sequence[str]] = field(factory=dict)  # of each of its situations
 
 
 def run_claims(options: Options, checked: Sequence[str] = ()) -> int:
@@ -149,7 +152,7 @@ def run_claims(options: Options, checked: Sequence[str] = ()) -> int:
             print("lhsim: interrupted; the same command goes on from the runs that were kept",
                   file=sys.stderr)  # fmt: skip
             return INTERRUPTED
-    rows = [one.row() for one in judgement.claims]
+    rows = [one.row() | {"settings": settings_of(judgement)} for one in judgement.claims]
     show(formatted(rows, options.output_format, partial(_report, setup, judgement)))
     _write(setup, judgement)  # a disk that is full must not hide the table
     if not options.quiet:
@@ -157,6 +160,11 @@ def run_claims(options: Options, checked: Sequence[str] = ()) -> int:
         print(f"{took} with --jobs {options.jobs}; runs: {runner.tally.sentence()}; in "
               f"{options.output_dir}", file=sys.stderr)  # fmt: skip
     return _check(judgement, checked)
+
+
+def settings_of(judgement: Judgement) -> list[str]:
+    """Return what the experiment sets, each with the situation in which it does."""
+    return [f"{what}: {one}" for what, some in judgement.settings.items() for one in some]
 
 
 def _check(judgement: Judgement, checked: Sequence[str]) -> int:
@@ -211,7 +219,13 @@ def _judge(
     if interrupted:
         raise KeyboardInterrupt
     claims = tuple(evolve(one, would_hold_if=texts.get(name)) for name, one in judged.items())
-    return Judgement(claims, seed_keys(found))
+    situations = {
+        "pair": asked.pair_settings,
+        "steady": asked.steady_settings,
+        "closed loop": asked.closed_settings,
+    }
+    said = {what: (*own_settings(setup), *more) for what, more in situations.items()}
+    return Judgement(claims, seed_keys(found), settings=said)
 
 
 def _evidence(
@@ -234,7 +248,7 @@ def _evidence(
     }
     for agents in LEVELS:
         groups["steady", agents] = levels_of.cells(steady, agents, horizon, few, engine)
-        groups["closed", agents] = [Cell(closed, agents, 600.0, seed, engine) for seed in few]
+        groups["closed", agents] = [_closed_cell(closed, agents, seed, engine) for seed in few]
     results = _run(groups, runner, on_done)
     return Evidence(
         pair=results["pair"],
@@ -244,6 +258,11 @@ def _evidence(
         knee=_knee(asked, options, runner, steady, on_done),
         system=steady,
     )
+
+
+def _closed_cell(system: System, agents: int, seed: int, engine: str) -> Cell:
+    # All its messages count, from the first on: that is how the seed measures a throughput.
+    return Cell(system, agents, 600.0, seed, engine, warmup=0.0, drain=0.0)
 
 
 def _pair_cell(system: System, seed: int, engine: str) -> Cell:
@@ -298,7 +317,10 @@ def _report(setup: Setup, judgement: Judgement) -> str:
         *(TextColumn(title) for title in ("found", "95 %")),
         TextColumn("verdict", left=True),
     ]
-    lines = [*wrap(QUESTION, WIDTH), f"seed {setup.options.seed}", ""]
+    lines = [*wrap(QUESTION, WIDTH), f"seed {setup.options.seed}"]
+    for what, settings in judgement.settings.items():
+        lines += settings_lines(settings, f"the experiment, {what}")
+    lines.append("")
     lines += [table(columns, [_line(one) for one in judgement.claims]), ""]
     held = [one for one in judgement.claims if one.would_hold_if is not None]
     if held:

@@ -71,11 +71,16 @@ def figures(polling: Evidence, push: Evidence) -> dict[str, Figure]:
     return found
 
 
+def _mean(values: Sequence[float]) -> Estimate:
+    """Return the mean of something that is never negative."""
+    return estimate(values).within(0.0)
+
+
 def _latency(one: Evidence, name: str) -> Figure:
     if name == "p99":
         runs = quantile_of_runs([result.latency for result in one.pair], 0.99)
     else:
-        runs = estimate([LATENCIES[name](result) for result in one.pair])
+        runs = _mean([LATENCIES[name](result) for result in one.pair])
     return _figure(runs.scaled(MS), one.spread(name))
 
 
@@ -86,7 +91,7 @@ def _factor(polling: Evidence, push: Evidence, name: str) -> Figure:
 
 def _add_level(found: dict[str, Figure], agents: int, polling: Evidence, push: Evidence) -> None:
     means = {
-        kind: estimate([result.latency.mean for result in one.steady[agents]])
+        kind: _mean([result.latency.mean for result in one.steady[agents]])
         for kind, one in (("polling", polling), ("push", push))
     }
     spreads = {"polling": polling.spread("avg"), "push": push.spread("avg")}
@@ -97,14 +102,14 @@ def _add_level(found: dict[str, Figure], agents: int, polling: Evidence, push: E
         for one in (polling, push)
     ]
     name = f"throughput.{agents}"
-    found[f"{name}.push"] = _figure(estimate(rates[1]), spreads["push"])
+    found[f"{name}.push"] = _figure(_mean(rates[1]), spreads["push"])
     if agents < LEVELS[-1]:
-        found[f"{name}.polling"] = _figure(estimate(rates[0]), spreads["polling"])
+        found[f"{name}.polling"] = _figure(_mean(rates[0]), spreads["polling"])
         ratio = compare(rates[1], rates[0]).ratio
         found[f"{name}.factor"] = _figure(ratio, spreads["polling"], spreads["push"])
     else:
         medians = [result.latency.quantile(0.5) for result in polling.closed[agents]]
-        found[f"{name}.polling"] = _figure(estimate(medians), spreads["polling"])
+        found[f"{name}.polling"] = _figure(_mean(medians), spreads["polling"])
         found[f"{name}.factor"] = found[f"{name}.polling"]
 
 
@@ -113,7 +118,8 @@ def _knee(one: Evidence) -> Figure:
     knee = one.knee
     low, high = float(knee.low or 0), math.inf if knee.high is None else float(knee.high)
     if knee.agents is None:
-        return Figure(low if knee.high is None else high, low, high)
+        ends = [float(end) for end in (knee.low, knee.high) if end is not None]
+        return Figure(math.prod(ends) ** (1 / max(len(ends), 1)), low, high)
     value = float(knee.agents)
     parameters = knee_spread(one.system)
     if parameters is None:
@@ -143,12 +149,12 @@ def _add_resources(found: dict[str, Figure], polling: Evidence, push: Evidence) 
         ).ratio
     )
     queries = [float(result.metrics.database_queries_total) for result in push.steady[100]]
-    found["database.push"] = _figure(estimate(queries))
+    found["database.push"] = _figure(_mean(queries))
     shares = [
         100 * result.metrics.schema_validation_time_ms / (result.latency.mean * MS)
         for result in push.steady[100]
     ]
-    found["validation.push"] = _figure(estimate(shares), push.spread("avg"))
+    found["validation.push"] = _figure(_mean(shares), push.spread("avg"))
 
 
 def _figure(runs: Estimate, *parameters: Spread | None) -> Figure:

@@ -130,7 +130,7 @@ def _row(asked: Failures, one: Situation, ran: Ran) -> Row:
     counters = [result.counters for result in ran.results]
     return ran.row(
         trigger=one.trigger,
-        **spread_of("delivered", [_delivered(result) for result in ran.results]),
+        **spread_of("delivered", [_delivered(result) for result in ran.results], most=1.0),
         **spread_of("attempts_per_message", [1 + each.retries / each.created for each in counters]),
         **spread_of("duplicates", [float(each.duplicates) for each in counters]),
         **spread_of("p95_before_ms", before),

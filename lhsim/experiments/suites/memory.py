@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -49,8 +50,6 @@ def cases(asked: MemoryUnderLoad, setup: Setup, replications: int) -> list[Case]
             agents,
             duration,
             seeds,
-            warmup=duration / 10,
-            drain=min(5.0, duration / 10),
             samples=max(10, round(min(duration / asked.every, MOST_SAMPLES))),
         )
         for number in range(len(setup.systems))
@@ -83,7 +82,7 @@ def growth(result: Result) -> float:
 def _row(ran: Ran) -> Row:
     ends = [float(result.samples["memory_b"][-1]) / MB for result in ran.results]
     return ran.row(
-        **spread_of("growth_mb_per_hour", [growth(result) for result in ran.results]),
+        **spread_of("growth_mb_per_hour", [growth(one) for one in ran.results], least=-math.inf),
         memory_end_mb=float(np.mean(ends)),
         duration_s=ran.case.duration,
         samples=len(ran.results[0].samples["time_s"]),

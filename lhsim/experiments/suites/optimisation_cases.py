@@ -56,7 +56,7 @@ def _case(
 ) -> Case:
     length = setup.options.duration or asked.duration
     seeds = levels_of.seeds(setup.options.seed, replications)
-    return Case(name, system, agents, length, seeds, length / 6, min(5.0, length / 12))
+    return Case(name, system, agents, length, seeds)
 
 
 def _variants(

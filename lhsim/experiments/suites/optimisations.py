@@ -138,7 +138,7 @@ def _change(ran: Ran, base: Ran) -> Row:
     """Return how much longer a message takes than without the option, in the mean."""
     pairs = zip(ran.results, base.results, strict=True)
     changes = [100 * (one.latency.mean / other.latency.mean - 1) for one, other in pairs]
-    return spread_of("mean_change_percent", changes)
+    return spread_of("mean_change_percent", changes, least=-100.0)
 
 
 def _rates(ran: Ran) -> Row:
@@ -164,7 +164,10 @@ def _knee_text(row: Row) -> str:
     if row["knee"] is not None:
         rounded = float(f"{row['knee']:.2g}")
         return f"{rounded:,.0f}"
-    return UNKNOWN if row["knee_low"] is None else f"> {row['knee_low']:,}"
+    low, high = row["knee_low"], row["knee_high"]
+    if low is None:
+        return UNKNOWN
+    return f"> {low:,}" if high is None else f"{low:,}-{high:,}"
 
 
 def _equal_rows(asked: Optimisations, rans: Sequence[Ran]) -> Iterator[Row]:

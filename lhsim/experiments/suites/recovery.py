@@ -182,7 +182,7 @@ def _row(when: Trigger, ran: Ran, base: Ran) -> Row:
         ("performance_degradation_percent",),
         **spread_of("avg_latency_ms", means),
         **spread_of("normal_latency_ms", normal),
-        **spread_of("performance_degradation_percent", worse),
+        **spread_of("performance_degradation_percent", worse, least=-100.0),
         **spread_of("timeouts", [float(_timeouts(result)) for result in ran.results]),
         **spread_of("cascade_failures", cascades),
         failures=_mean([float(failed(result, when).sum()) for result in ran.results]),

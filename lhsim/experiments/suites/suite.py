@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +25,11 @@ from lhsim.experiments.commands import (
     Setup,
     formatted,
     manifest,
+    own_settings,
     prepare,
     running,
+    settings_column,
+    settings_lines,
     show,
 )
 from lhsim.experiments.finding import Column, Finding, Picture, Table
@@ -63,8 +67,8 @@ class Case:
     agents: int
     duration: float  # simulated, warm-up and drain included [s]
     seeds: tuple[int, ...]
-    warmup: float
-    drain: float
+    warmup: float | None = None  # [s]; None: as `lhsim.simulate` has it
+    drain: float | None = None  # [s]; likewise
     keep_messages: bool = False
     samples: int | None = None
     searched: bool = False  # a step of a search
@@ -251,6 +255,7 @@ def run_suite(suite: Suite[Any], options: Options) -> int:
         tally = runner.tally.sentence()
     found = suite.judge(asked, outcome.rans) if outcome.complete else None
     rows = found.rows if found is not None else [ran.row() for ran in outcome.rans if ran.results]
+    rows = [row | settings_column(setup) for row in rows]
     show(formatted(rows, options.output_format, partial(_report, suite, setup, outcome, found)))
     files = _write(suite, setup, outcome, found)  # a disk that is full must not hide the table
     _say(setup, outcome, files, tally)
@@ -308,15 +313,22 @@ def only_number(given: tuple[int, ...] | None, otherwise: int) -> int:
     return given[0]
 
 
-def spread(values: Sequence[float | None]) -> tuple[float | None, float | None, float | None]:
-    """Return the mean of the runs' values and its 95 % interval; None for what is not known."""
-    found = estimate(values)
+def spread(
+    values: Sequence[float | None], least: float = 0.0, most: float = math.inf
+) -> tuple[float | None, float | None, float | None]:
+    """Return the mean of the runs' values and its 95 % interval; None for what is not known.
+
+    The interval ends where the quantity does: from `least` to `most`.
+    """
+    found = estimate(values).within(least, most)
     return _known(found.value), _known(found.low), _known(found.high)
 
 
-def spread_of(name: str, values: Sequence[float | None]) -> Row:
-    """Return the mean of the runs' values and its 95 % interval as three columns."""
-    mean, low, high = spread(values)
+def spread_of(
+    name: str, values: Sequence[float | None], least: float = 0.0, most: float = math.inf
+) -> Row:
+    """Return the mean of the runs' values and its 95 % interval as three columns; see `spread`."""
+    mean, low, high = spread(values, least, most)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
@@ -356,7 +368,8 @@ def _number(value: Any) -> str:
 
 def _report(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | None) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
-    lines = [*wrap(suite.question, WIDTH), *wrap(_runs(setup, outcome), WIDTH), ""]
+    lines = [*wrap(suite.question, WIDTH), *wrap(_runs(setup, outcome), WIDTH)]
+    lines += [*settings_lines(own_settings(setup)), ""]
     if found is None:
         lines += _skipped(outcome) or ["not all cases have a run, so there is nothing to compare"]
         return "\n".join(part for line in lines for part in (wrap(line, WIDTH) or [""]))

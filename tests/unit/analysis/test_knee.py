@@ -84,3 +84,11 @@ def test_an_answer_that_does_not_help_ends_the_search(answer):
     with pytest.raises(StopIteration) as stop:
         asking.send(answer)
     assert stop.value.value == Knee(10, 10_000, "cpu")
+
+
+def test_levels_far_apart_give_a_bracket_and_no_knee():
+    found = bracket([level(1000, 3700), level(10_000, 3700)])
+    assert (found.low, found.high, found.agents) == (1000, 10_000, None)
+    assert found.sentence() == (
+        "knee between 1,000 and 10,000 agents, not searched further; bottleneck: cpu"
+    )

@@ -6,7 +6,7 @@ import sys
 import pytest
 from attrs import evolve
 
-from lhsim.analysis.plots import Curve, Line, save, scaling_plot
+from lhsim.analysis.plots import Curve, KneeMark, Line, save, scaling_plot
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def curves():
                 overloaded=[False, False, False, True],
             ),
             bound=([10.0, 1000.0], [0.5, 0.6]),
-            knee=620,
+            knee=KneeMark(600, 640, 620),
             calibrated_to=500,
         )
     ]
@@ -61,11 +61,32 @@ def test_it_marks_the_knee_and_explains_what_it_shows(curves):
     ]
 
 
+def test_no_line_joins_the_levels_on_either_side_of_a_knee(curves):
+    parts = {tuple(line.get_xdata()) for line in scaling_plot(curves).axes[0].lines}
+    assert {(10, 100), (1000, 10_000)} <= parts
+    whole = scaling_plot([evolve(curves[0], knee=None)]).axes[0].lines
+    assert (10, 100, 1000, 10_000) in {tuple(line.get_xdata()) for line in whole}
+
+
+def test_a_knee_of_which_only_a_bracket_is_known_is_a_band_and_no_line(curves):
+    wide = evolve(curves[0], knee=KneeMark(100, 1000))
+    figure = scaling_plot([wide])
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["knee between 100 and 1,000"]
+    ends = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches]
+    assert (100, 1000) in ends
+    assert not [
+        line for line in ax.lines if len(set(line.get_xdata())) == 1 < len(line.get_xdata())
+    ]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "the knee lies between these levels" in labels
+
+
 def test_an_overloaded_level_is_a_cross_without_latencies(curves):
     lines = scaling_plot(curves).axes[0].lines
     crosses = [list(line.get_xdata()) for line in lines if line.get_marker() == "x"]
     assert crosses == [[10_000]]
-    p50 = next(line for line in lines if len(line.get_xdata()) == 4)
+    p50 = next(line for line in lines if list(line.get_xdata()) == [1000, 10_000])
     assert math.isnan(p50.get_ydata()[-1])
     hollow = [line for line in lines if line.get_markerfacecolor() == "white"]
     assert [list(line.get_xdata()) for line in hollow] == [[1000]] * 2  # p50 and p99

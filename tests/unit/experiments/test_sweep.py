@@ -15,7 +15,8 @@ from lhsim.experiments.sweep import plan, sweep
 from lhsim.library import load_system
 from lhsim.models import Cache, Growth, System
 from lhsim.planning import ScaleOut
-from lhsim.planning.bounds import lower_bound, settling_time
+from lhsim.planning.bounds import lower_bound
+from lhsim.simulation.settling import settling_time
 
 
 def system(architecture, **more):

@@ -19,7 +19,8 @@ from lhsim.models import (
     System,
     Workload,
 )
-from lhsim.planning.bounds import lower_bound, push_load, settling_time
+from lhsim.planning.bounds import lower_bound
+from lhsim.simulation.settling import push_load, settling_time
 
 MS = Deterministic(1e-3)
 

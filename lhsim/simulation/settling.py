@@ -1,0 +1,212 @@
+"""What the agents ask of a server, and how long the work of their start takes it.
+
+Each cost is taken at its mean and warm, and nothing waits for anything: the utilisation of the
+busiest station is the sum of what comes to it in a second. A run has to warm up for as long as the
+start leaves a queue: `settling_time`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from lhsim.models.workload import Closed
+
+if TYPE_CHECKING:
+    from lhsim.models import Cpu, EventStore, PollingServer, System, Workload
+
+MOST_WAITING = 100_000  # messages, each of which takes memory
+# Load up to which the start is waited for until it has gone: at more it would take for ages.
+SETTLING = 0.98
+GROWTH = 2.0  # of a backlog, as a part of it: `lhsim.simulation.run` sees that it grows
+MOST_GROWING = 2_000_000  # messages, to see that
+
+
+def settling_time(system: System, agents: int) -> float:
+    """Return how long a run waits until the start of all agents is worked off [s].
+
+    That is `settled_after` up to a load of `SETTLING`. Where the station saturates, or nearly so,
+    messages wait behind the work of the start, which is then not waited for if it takes more than
+    `MOST_WAITING` of them.
+    """
+    if not _saturates(system, agents):
+        return settled_after(system, agents)
+    work, rate = start_work(system, agents), admitted_load(system, agents)
+    waiting = agents if rate is None else rate * work  # a closed loop has one message an agent
+    return work if waiting <= MOST_WAITING else 0.0
+
+
+def settled_after(system: System, agents: int) -> float:
+    """Return how long it takes to work off the start of all agents [s]; infinite where it never is.
+
+    Everybody connects, or asks for the first time, at nearly the same time; agents that share a
+    connection connect once; in a closed loop everybody sends, too. That work W leaves a queue,
+    while messages go on to use a share rho of the busiest station, which is there for a share a of
+    the time (`availability`): the queue is gone after W / (a - rho). Those who poll, or wait for an
+    answer, ask for less while they wait, so that W is all that there is where they saturate it.
+    What a server of the user's own does in the beginning is not known: 0.
+    """
+    work = start_work(system, agents)
+    waits = system.polling is not None or isinstance(system.workload.traffic, Closed)
+    if not work or (waits and _saturates(system, agents)):
+        return work
+    left = availability(system.cpu) - _load(system, agents)
+    return work / left if left > 0 else math.inf
+
+
+def growing_time(system: System, agents: int) -> float:
+    """Return how long it takes to see that a backlog grows, where it does behind a start [s].
+
+    The start leaves lambda W messages. They grow by lambda (1 - a / rho) in a second, and by
+    `GROWTH` times as many in this time. 0 where nothing grows, no start was waited for, or it would
+    take more than `MOST_GROWING` messages.
+    """
+    rate, load = admitted_load(system, agents), _load(system, agents)
+    excess = 1 - availability(system.cpu) / load if load > 0 else 0.0
+    if rate is None or system.polling is not None or excess <= 0:
+        return 0.0
+    time = GROWTH * settling_time(system, agents) / excess
+    return time if rate * time <= MOST_GROWING else 0.0
+
+
+def _saturates(system: System, agents: int) -> bool:
+    return _load(system, agents) >= SETTLING * availability(system.cpu)
+
+
+def availability(cpu: Cpu) -> float:
+    """Return the share of the time for which a loop does its work, at its usual pace.
+
+    The rest are stalls of the host, and what it does less in spells in which it is slow.
+    """
+    share = 1.0
+    if cpu.stalls is not None:
+        share = cpu.stalls.gap.mean / (cpu.stalls.gap.mean + cpu.stalls.length.mean)
+    if cpu.slowdowns is not None:
+        slow = cpu.slowdowns
+        spells = slow.length.mean / (slow.gap.mean + slow.length.mean)
+        share *= 1 - spells + spells / slow.factor
+    return share
+
+
+def shortest_loop(system: System, agents: int) -> float:
+    """Return how long a closed loop with an end lasts at least, in the mean [s].
+
+    Each agent has its pauses and think times, and the busiest station has all messages to serve.
+    """
+    traffic = system.workload.traffic
+    assert isinstance(traffic, Closed)
+    assert traffic.messages is not None
+    alone = _round_time(system)
+    served = 0.0
+    if system.own_server is None:
+        served = _first_messages(system.workload, agents) * _per_message(system, agents)
+    return traffic.messages * max(alone, served / availability(system.cpu))
+
+
+def _round_time(system: System) -> float:
+    """Return what a message of a closed loop takes an agent at least, in the mean [s].
+
+    That is its pause, the think time of who gets it, and where that polls half a sleep.
+    """
+    traffic, polling = system.workload.traffic, system.polling
+    assert isinstance(traffic, Closed)
+    sleep = polling.interval / 2 if polling is not None and not polling.wake_on_write else 0.0
+    return traffic.pause.mean + system.workload.think.mean + sleep
+
+
+def admitted_load(system: System, agents: int) -> float | None:
+    """Return the messages that a rate limit lets in of those offered, in the long run [1/s]."""
+    rate, limit, workload = system.offered_load(agents), system.server.rate_limit, system.workload
+    if rate is None or limit is None:
+        return rate
+    return min(rate, limit.rate * len(workload.senders(agents)) * workload.copies(agents))
+
+
+def polling_load(system: System, server: PollingServer, agents: int, rate: float) -> float:
+    """Return the utilisation of a polling system's loops while no query waits."""
+    cpu = system.cpu
+    coming = (cpu.parse_message, cpu.write, cpu.acknowledge)
+    copies = system.workload.copies(agents)
+    on_loop = sum(p.mean for p in coming) / copies + cpu.respond.mean + cpu.parse_request.mean
+    messages = rate * on_loop
+    return (agents / server.interval * cpu.query.mean + messages) / cpu.workers
+
+
+def push_load(system: System, rate: float, copies: int) -> float:
+    """Return the utilisation of a push system's busiest station at `rate` messages a second.
+
+    So many `copies` of them come to the server as one, and leave it one by one, or in batches.
+    With batches it is the least that it can be: all of them are full.
+    """
+    cpu, store = system.cpu, system.store
+    coming = sum(p.mean / copies for p in (cpu.parse_message, cpu.validate, cpu.write))
+    going = 0.0 if asks_by_reply(system) else cpu.send.mean / _most_in_a_send(system)
+    on_loop = coming + going + cpu.acknowledge.mean / copies
+    writers = 1 if store.single_writer else store.connections
+    return rate * max(on_loop / cpu.workers, _write_per_event(store) / copies / writers)
+
+
+def start_work(system: System, agents: int) -> float:
+    """Return the work that the start of all agents is for a loop, W [s]."""
+    cpu = system.cpu
+    if system.own_server is not None:
+        return 0.0
+    if system.polling is not None:
+        first = agents * (cpu.parse_request.mean + cpu.query.mean)
+    else:
+        assert system.push is not None
+        clients = 0 if system.push.asks_by_reply else system.push.clients(agents)
+        first = clients * cpu.connect.mean
+    work = first / cpu.workers
+    if isinstance(system.workload.traffic, Closed):
+        work += _first_messages(system.workload, agents) * _per_message(system, agents)
+    return work
+
+
+def _load(system: System, agents: int) -> float:
+    """Return the share of the busiest station that messages, and those who ask for them, use."""
+    if system.own_server is not None:
+        return 0.0
+    rate = admitted_load(system, agents)
+    if rate is not None:
+        return _load_at(system, agents, rate)
+    each = _per_message(system, agents)
+    return _load_at(system, agents, 0.0) + (_fastest(system, agents) * each if each else 0.0)
+
+
+def _load_at(system: System, agents: int, rate: float) -> float:
+    if system.polling is not None:
+        return polling_load(system, system.polling, agents, rate)
+    return push_load(system, rate, system.workload.copies(agents))
+
+
+def _per_message(system: System, agents: int) -> float:
+    """Return what a message takes the busiest station [s]."""
+    return _load_at(system, agents, 1.0) - _load_at(system, agents, 0.0)
+
+
+def _first_messages(workload: Workload, agents: int) -> int:
+    """Return how many messages all senders create in the beginning of a closed loop."""
+    return len(workload.senders(agents)) * workload.copies(agents)
+
+
+def _fastest(system: System, agents: int) -> float:
+    """Return the most messages that a closed loop creates [1/s]; infinite where nobody waits."""
+    least = _round_time(system)
+    return _first_messages(system.workload, agents) / least if least > 0 else math.inf
+
+
+def asks_by_reply(system: System) -> bool:
+    """Return whether a push system asks in its replies, and so has no connections."""
+    return system.push is not None and system.push.asks_by_reply
+
+
+def _most_in_a_send(system: System) -> int:
+    """Return how many messages leave a push system together at most."""
+    return (system.push.batch_size or 1) if system.push is not None else 1
+
+
+def _write_per_event(store: EventStore) -> float:
+    """Return what an event takes a writer, in a batch of the size at which that is least [s]."""
+    write, most = store.write.mean, store.batch_size or 1
+    return min(write, (write + (most - 1) * store.write_more) / most)
