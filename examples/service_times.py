@@ -25,6 +25,7 @@ import tomli_w
 
 from lhsim import InputError, parameters
 from lhsim.distributions import Distribution, Quantiles
+from lhsim.experiments.commands import show
 from lhsim.readers import access_logs, prometheus
 from lhsim.readers.durations import Durations
 from lhsim.readers.log_formats import PRESETS, log_format
@@ -56,10 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"service_times: {error}", file=sys.stderr)
         return 2
     mean, p99 = found.distribution.mean, float(found.distribution.quantile(0.99))
-    print(f"# {found.requests:,.10g} requests, mean {1e3 * mean:.4g} ms, p99 {1e3 * p99:.4g} ms")
-    for note in found.notes:
-        print(f"# {note}")
-    print(as_toml(found.distribution, asked.key), end="")
+    figures = f"{found.requests:,.10g} requests, mean {1e3 * mean:.4g} ms, p99 {1e3 * p99:.4g} ms"
+    comments = "".join(f"# {comment}\n" for comment in (figures, *found.notes))
+    show(comments + as_toml(found.distribution, asked.key).rstrip())
     return 0
 
 
@@ -78,6 +78,8 @@ def _read(asked: argparse.Namespace) -> Durations:
 
 def _stdin() -> Iterable[str]:
     """Return the lines of the standard input, which may be compressed as a file may."""
+    if sys.stdin is None:  # closed by who started it
+        raise InputError("is closed", source="stdin", allowed="the metrics, or --metrics FILE")
     raw = getattr(sys.stdin, "buffer", None)
     return lines_of(raw, "stdin") if isinstance(raw, io.BufferedReader) else sys.stdin
 

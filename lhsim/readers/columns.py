@@ -24,6 +24,9 @@ import pyarrow.compute as pc
 from attrs import frozen
 from numpy.typing import NDArray
 
+from lhsim.errors import InputError
+from lhsim.readers import cells
+from lhsim.readers.cells import Refused
 from lhsim.units import SECOND
 
 LONGEST = 1e11  # more are no seconds: 3,000 years since 1970 [s]
@@ -50,19 +53,11 @@ _COMMA_OR_WHOLE = r"^[+-]?(\d+|\d*,\d+)" + _EXPONENT
 _SURELY_DECIMAL = r"^[+-]?(0*,\d+|0\d*,\d+|\d*,(\d|\d\d|\d{4,})|\d{4,},\d+)" + _EXPONENT
 _STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?"
 _ZONE = r" ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$"
-_CLOCK = r"^((\d+) days?,? )?(\d+):(\d\d):(\d\d([.,]\d+)?)$"
+_CLOCK = r"^((\d{1,9}) days?,? )?(\d{1,9}):(\d\d):(\d\d([.,]\d+)?)$"
 _WITH_UNIT = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? ?(ns|us|µs|μs|ms|s|min|h|d)$"
 _DAY = r"^\d{4}-\d\d-\d\d([T ]00:00:00(\.0+)?)?$"
 
 Values = NDArray[np.int64] | NDArray[np.float64]
-
-
-class Refused(Exception):  # noqa: N818 - as the caller says it, before it is an InputError
-    """A column is not what it should be; `row` counts from 0 on."""
-
-    def __init__(self, problem: str, allowed: str, row: int | None = None) -> None:
-        super().__init__(problem)
-        self.problem, self.allowed, self.row = problem, allowed, row
 
 
 @frozen(eq=False)
@@ -103,21 +98,6 @@ def spellings(name: str) -> dict[str, int]:
     if unit != "s":
         return {}
     return {f"{stem}_{other}": factor for other, factor in PER_SECOND.items() if other != "s"}
-
-
-def plain(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """Return a column without the ways in which a file stores it; texts are stripped."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if isinstance(values.type, pa.BaseExtensionType):
-        values = values.storage
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if pa.types.is_run_end_encoded(values.type):
-        values = pc.run_end_decode(values)
-    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
-        values = values.cast(pa.string())
-    return pc.utf8_trim_whitespace(values) if pa.types.is_string(values.type) else values
 
 
 def from_one_origin(columns: Sequence[Times]) -> list[NDArray[np.float64]]:
@@ -175,7 +155,7 @@ def durations(column: Column, comma: bool | None = False) -> Times:
     if found.dated:
         raise Refused(f"holds {found.kind}, no durations", DURATIONS)
     long = np.where(found.missing, 0.0, found.seconds()) > EPOCH
-    _refuse_rows(column.values, long, "is no duration, but a date since 1970", DURATIONS)
+    cells.refuse_rows(column.values, long, "is no duration, but a date since 1970", DURATIONS)
     return found
 
 
@@ -188,15 +168,15 @@ def whole_numbers(column: Column) -> NDArray[np.int64]:
         For a cell that is none; ``8.000`` as text as well, which may be eight thousand.
     """
     values = column.values
-    _refuse_empty(values, WHOLE)
+    cells.refuse_empty(values, WHOLE)
     if pa.types.is_string(values.type):
-        _refuse_unlike(values, r"^\d{1,18}(\.0)?$", "is no whole number", WHOLE)
+        cells.refuse_unlike(values, r"^\d{1,18}(\.0)?$", "is no whole number", WHOLE)
         values = _replaced(values, r"\.0$", "")
-    elif not _is_number(values.type):
-        raise Refused(f"holds {_called(values.type)}", WHOLE)
-    cast = _cast(values, pa.int64(), "is no whole number", WHOLE)
+    elif not cells.is_number(values.type):
+        raise Refused(f"holds {cells.called(values.type)}", WHOLE)
+    cast = cells.cast(values, pa.int64(), "is no whole number", WHOLE)
     found: NDArray[np.int64] = cast.to_numpy()
-    _refuse_rows(values, found < 0, "is negative", WHOLE)
+    cells.refuse_rows(values, found < 0, "is negative", WHOLE)
     return found
 
 
@@ -209,16 +189,16 @@ def days(column: Column) -> list[date]:
         For a cell that is none, or has a time of day as well.
     """
     values = column.values
-    _refuse_empty(values, DAYS)
+    cells.refuse_empty(values, DAYS)
     if pa.types.is_string(values.type):
-        _refuse_unlike(values, _DAY, "is no date", DAYS)
+        cells.refuse_unlike(values, _DAY, "is no date", DAYS)
         values = pc.utf8_slice_codeunits(values, 0, 10)
-    elif not (pa.types.is_date(values.type) or _is_naive(values.type)):
-        raise Refused(f"holds {_called(values.type)}, no dates", DAYS)
-    found = _cast(values, pa.date32(), "is no date", DAYS)
-    if _is_naive(values.type):
+    elif not (pa.types.is_date(values.type) or cells.is_naive(values.type)):
+        raise Refused(f"holds {cells.called(values.type)}, no dates", DAYS)
+    found = cells.cast(values, pa.date32(), "is no date", DAYS)
+    if cells.is_naive(values.type):
         whole = pc.equal(found.cast(values.type), values).to_numpy(zero_copy_only=False)
-        _refuse_rows(values, ~whole, "has a time of day", DAYS)
+        cells.refuse_rows(values, ~whole, "has a time of day", DAYS)
     days: list[date] = found.to_pylist()
     return days
 
@@ -234,10 +214,10 @@ def names(column: Column) -> tuple[list[str], NDArray[np.int64]]:
     values = column.values
     kind = values.type
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        values = _cast(_without_nan(values), pa.int64(), "is no whole number", NAMES)
+        values = cells.cast(_without_nan(values), pa.int64(), "is no whole number", NAMES)
     elif not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
-        raise Refused(f"holds {_called(kind)}, no names", NAMES)
-    _refuse_empty(values, NAMES)
+        raise Refused(f"holds {cells.called(kind)}, no names", NAMES)
+    cells.refuse_empty(values, NAMES)
     found = pc.dictionary_encode(values)
     return [str(one) for one in found.dictionary.to_pylist()], found.indices.to_numpy().astype(int)
 
@@ -259,7 +239,7 @@ def _of_text(column: Column, comma: bool | None) -> Times:
     if re.match(_WITH_UNIT, text):
         return _with_units(values)
     if not re.match(_NUMBER, text) and not re.match(_WITH_COMMA, text):
-        raise Refused(f"{_shown(text)} is no number, and no time either", TIMES, first)
+        raise Refused(f"{cells.shown(text)} is no number, and no time either", TIMES, first)
     return _numbers(_decimals(values, comma), column.per_second, values)
 
 
@@ -267,27 +247,27 @@ def _decimals(values: pa.Array, comma: bool | None) -> pa.Array:
     """Return texts of numbers as numbers."""
     if comma is None:
         rows = pc.fill_null(pc.match_substring(values, ","), False).to_numpy(zero_copy_only=False)
-        _refuse_rows(values, rows, "may be thousands or a decimal comma", TIMES)
+        cells.refuse_rows(values, rows, "may be thousands or a decimal comma", TIMES)
     if comma:
-        _refuse_unlike(values, _COMMA_OR_WHOLE, "is no number", TIMES)
+        cells.refuse_unlike(values, _COMMA_OR_WHOLE, "is no number", TIMES)
         values = pc.replace_substring(values, ",", ".")
-    return _cast(values, pa.float64(), "is no number", TIMES)
+    return cells.cast(values, pa.float64(), "is no number", TIMES)
 
 
 def _stamps(values: pa.Array, *, zoned: bool) -> Times:
     kind = f"timestamps {'with' if zoned else 'without'} a time zone"
     problem = f"is not like the first of the {kind}"
     allowed = "2027-01-31T08:00:00.25" + ("Z" if zoned else "")
-    _refuse_unlike(values, _STAMP + (_ZONE if zoned else "$"), problem, allowed)
+    cells.refuse_unlike(values, _STAMP + (_ZONE if zoned else "$"), problem, allowed)
     values = _replaced(values, r",(\d)", r".\1")
     values = _replaced(_replaced(values, r" ?(UTC|GMT)$", "Z"), r" ([+-]\S+|Z)$", r"\1")
-    stamps = _cast(values, pa.timestamp("ns", "UTC" if zoned else None), problem, allowed)
+    stamps = cells.cast(values, pa.timestamp("ns", "UTC" if zoned else None), problem, allowed)
     return _in_nanoseconds(stamps, stamps.type, kind)
 
 
 def _clocks(values: pa.Array) -> Times:
     problem, allowed = "is no duration", "as in 0 days 00:00:00.000967"
-    _refuse_unlike(values, _CLOCK, problem, allowed)
+    cells.refuse_unlike(values, _CLOCK, problem, allowed)
     pattern = re.compile(_CLOCK)
 
     def seconds(text: str) -> float:
@@ -299,12 +279,17 @@ def _clocks(values: pa.Array) -> Times:
 
 
 def _with_units(values: pa.Array) -> Times:
-    _refuse_unlike(values, _WITH_UNIT, "is no duration with a unit", "as in 967 us")
+    cells.refuse_unlike(values, _WITH_UNIT, "is no duration with a unit", "as in 967 us")
     return _each(values, SECOND.parse)
 
 
 def _each(values: pa.Array, seconds: Callable[[str], float]) -> Times:
-    found = [None if text is None else seconds(text) for text in values.to_pylist()]
+    found = []
+    for row, text in enumerate(values.to_pylist()):
+        try:
+            found.append(None if text is None else seconds(text))
+        except InputError as error:
+            raise Refused(error.problem, TIMES, row) from None
     return _numbers(pa.array(found, pa.float64()), 1, values, kind="durations")
 
 
@@ -324,16 +309,16 @@ def _numbers(
 ) -> Times:
     """Return numbers of a unit, which may be `written` as something else."""
     written = values if written is None else written
-    if not _is_number(values.type):
-        raise Refused(f"holds {_called(values.type)}, neither numbers nor times", TIMES)
+    if not cells.is_number(values.type):
+        raise Refused(f"holds {cells.called(values.type)}, neither numbers nor times", TIMES)
     if pa.types.is_integer(values.type):
-        found: Values = _filled(_cast(values, pa.int64(), "is out of range", TIMES))
+        found: Values = _filled(cells.cast(values, pa.int64(), "is out of range", TIMES))
     else:
         found = _filled(_without_nan(values))
-    missing = _missing(_without_nan(values))
-    _refuse_rows(written, ~np.isfinite(found), "is no number", TIMES)
+    missing = cells.missing(_without_nan(values))
+    cells.refuse_rows(written, ~np.isfinite(found), "is no number", TIMES)
     size = np.abs(found.astype(float)) / per_second
-    _refuse_rows(written, size > LONGEST, _too_long(size, per_second), TIMES)
+    cells.refuse_rows(written, size > LONGEST, _too_long(size, per_second), TIMES)
     return Times("" if missing.all() else kind, found, missing, per_second)
 
 
@@ -350,15 +335,9 @@ def _too_long(size: NDArray[np.float64], per_second: int) -> str:
 
 def _in_nanoseconds(values: pa.Array, kind: pa.DataType, name: str) -> Times:
     allowed = "times between the years 1678 and 2261"
-    counted = _cast(values, kind, "is out of range", allowed).cast(pa.int64())
-    missing = _missing(counted)
+    counted = cells.cast(values, kind, "is out of range", allowed).cast(pa.int64())
+    missing = cells.missing(counted)
     return Times("" if missing.all() else name, _filled(counted), missing, PER_SECOND["ns"])
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    )
 
 
 def _without_nan(values: pa.Array) -> pa.Array:
@@ -372,87 +351,3 @@ def _without_nan(values: pa.Array) -> pa.Array:
 def _filled(values: pa.Array) -> Values:
     found: Values = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
     return found
-
-
-def _missing(values: pa.Array) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = values.is_null().to_numpy(zero_copy_only=False)
-    return found
-
-
-# --- kinds of columns ----------------------------------------------------------------------------
-
-
-def _is_naive(kind: pa.DataType) -> bool:
-    return pa.types.is_timestamp(kind) and kind.tz is None
-
-
-def _called(kind: pa.DataType) -> str:
-    """Return what people call the cells of a column."""
-    known = (
-        (pa.types.is_boolean, "true and false"),
-        (pa.types.is_nested, "lists or records"),
-        (pa.types.is_binary, "bytes"),
-        (pa.types.is_date, "dates without a time of day"),
-        (pa.types.is_timestamp, "timestamps"),
-        (pa.types.is_null, "empty cells"),
-        (_is_number, "numbers"),
-    )
-    return next((name for matches, name in known if matches(kind)), f"values of type {kind}")
-
-
-# --- refusals ------------------------------------------------------------------------------------
-
-
-def _cast(values: pa.Array, kind: pa.DataType, problem: str, allowed: str) -> pa.Array:
-    try:
-        return values.cast(kind)
-    except pa.ArrowException:
-        row = _first_failing(values, kind)
-        raise Refused(f"{_cell(values, row)} {problem}", allowed, row) from None
-
-
-def _first_failing(values: pa.Array, kind: pa.DataType) -> int:
-    """Return the first row that cannot be cast, by bisection: pyarrow does not say it."""
-    low, high = 0, len(values)  # the first `low` rows can be, the first `high` cannot
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            values[low:middle].cast(kind)
-            low = middle
-        except pa.ArrowException:
-            high = middle
-    return low
-
-
-def _refuse_empty(values: pa.Array, allowed: str) -> None:
-    empty = _missing(values)
-    if pa.types.is_string(values.type):
-        empty = empty | pc.fill_null(pc.equal(values, ""), True).to_numpy(zero_copy_only=False)
-    _refuse_rows(None, empty, "is empty", allowed)
-
-
-def _refuse_unlike(values: pa.Array, pattern: str, problem: str, allowed: str) -> None:
-    """Refuse the first text that is there and is not written so."""
-    like = pc.fill_null(pc.match_substring_regex(values, pattern), True)
-    _refuse_rows(values, ~like.to_numpy(zero_copy_only=False), problem, allowed)
-
-
-def _refuse_rows(
-    values: pa.Array | None, wrong: NDArray[np.bool_], problem: str, allowed: str
-) -> None:
-    rows = np.flatnonzero(wrong)
-    if len(rows):
-        row = int(rows[0])
-        shown = "" if values is None else f"{_cell(values, row)} "
-        raise Refused(shown + problem, allowed, row)
-
-
-def _cell(values: pa.Array, row: int) -> str:
-    try:
-        return _shown(values[row].as_py())
-    except (OverflowError, ValueError):  # a date that Python does not know
-        return _shown(values[row].value)
-
-
-def _shown(value: object) -> str:
-    return repr(str(value)[:40])

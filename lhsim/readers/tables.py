@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from lhsim._files import Named, expanded, opened
 from lhsim.errors import InputError
 from lhsim.readers import columns, is_table
-from lhsim.readers.columns import Column, Refused
+from lhsim.readers.cells import Refused, plain
+from lhsim.readers.columns import Column
 from lhsim.readers.delimited import Delimited, delimited
 from lhsim.readers.text import read_whole
 
@@ -185,7 +186,7 @@ def _table(
     """Return the wanted columns of a file, of which `values` returns those by their indices."""
     found = [_index(header, name) for name in wanted]
     chosen = {
-        name: Column(header[index], columns.plain(one), per_second)
+        name: Column(header[index], plain(one), per_second)
         for name, (index, per_second), one in zip(
             wanted, found, values([index for index, _ in found]), strict=True
         )

@@ -139,7 +139,7 @@ def test_bad_samples_are_one_line(table, said, tmp_path, capsys):
     [
         ([], "RUN: is missing"),
         (["/nowhere"], "is no recording"),
-        (["--components", "nothing.csv", "--template", "push"], "No such file"),
+        (["--components", "nothing.csv", "--template", "push"], "does not exist"),
         (["--template", "pusk"], "did you mean 'push'?"),
     ],
 )
@@ -199,7 +199,7 @@ def test_recordings_are_logs_only_where_that_is_said(folders, logs, tmp_path, ca
 
 @pytest.mark.parametrize(
     ("more", "said"),
-    [(["--components", "no.csv"], "No such file"), ([], "1 of one load")],
+    [(["--components", "no.csv"], "does not exist"), ([], "1 of one load")],
 )
 def test_bad_usage_of_logs_is_one_line(more, said, logs, tmp_path, capsys):
     assert said in refused(capsys, logs[0], *more, "-o", tmp_path / "box.toml")

@@ -108,6 +108,12 @@ def test_a_histogram_that_tells_nothing_is_refused_in_a_line(text, said):
     assert "\n" not in str(caught.value)
 
 
+def test_without_the_parser_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setattr("lhsim.readers.prometheus.find_spec", lambda _name: None)
+    with pytest.raises(InputError, match=r"prometheus_client is not installed; .*lhsim\[live\]"):
+        histogram(BRACES, "h")
+
+
 @pytest.mark.parametrize("text", both_formats(), ids=["text", "OpenMetrics"])
 def test_garbage_is_refused_and_nothing_else_is_raised(text):
     generator = random.Random(1)

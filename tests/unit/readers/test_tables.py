@@ -311,6 +311,8 @@ def test_columns_of_one_clock_have_one_origin(tmp_path):
         [float("-inf"), 1.5],
         pa.array([2**63, 1], pa.uint64()),
         ["1e400", "1"],
+        ["1e400 s", "1 s"],
+        ["9" * 400 + ":00:00"],
         ["soon", "later"],
     ],
     ids=str,
