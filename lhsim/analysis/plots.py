@@ -135,6 +135,7 @@ def _axes(ax: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415
 
     ax.set(xscale="log", yscale="log", xlabel="agents", ylabel="end-to-end latency")
+    ax.set_title("Latency as the agents grow", loc="left", fontsize=11)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _seconds(value)))
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -221,6 +222,8 @@ def _mark_overloads(ax: Axes, curve: Curve, colour: str, height: float) -> None:
         for agents, flag in zip(line.agents, line.overloaded, strict=True)
         if flag
     ]
+    if not over:  # an empty line that is not clipped would still take room
+        return
     where: Any = {"transform": ax.get_xaxis_transform(), "clip_on": False}
     ax.plot(over, [height] * len(over), color=colour, marker="x", linestyle="none", **where)
 
