@@ -49,8 +49,8 @@ SMALLEST_SAMPLE_BEYOND = 20  # the same beyond a quantile
 _Growth = tuple[float, float]
 _SHARE, _MEAN = (2.5, 0.5), (3.5, 1.0)
 _MOST = 2.5  # by which the error is taken to grow
-_STEPS = 100  # of the search for an end
-_CLOSE = 1e-4  # of the half-width: where the search ends
+_HALVINGS = 20  # of the search for the lower end
+_CLOSE = 1e-4  # of the half-width: where the search for the upper end ends
 
 
 @frozen
@@ -387,25 +387,24 @@ def _ends(
     sample, powers
         By which the error grows with the value; without a sample it does not.
     """
-    low, high = at(centre - half), at(centre + half)
-    if sample is None or not math.isfinite(value):
-        return low, high
-    unit = max(value - sample.origin, sample.unit)
-    if unit <= 0:
-        return low, high
+    unit = math.nan if sample is None else max(value - sample.origin, sample.unit)
+    if not (unit > 0 and math.isfinite(value)):
+        return at(centre - half), at(centre + half)
 
-    def end(sign: int, power: float) -> float:
-        x, step = value, 0.0
-        for _ in range(_STEPS):
-            ratio = min(max(1 + (x - value) / unit, 0.0), _MOST)
-            growth = min(ratio**power, _MOST)
-            last, step = step, half * growth
-            x = at(centre + sign * step)
-            if math.isinf(x) or abs(step - last) <= _CLOSE * half:
-                break
-        return x
+    def error_at(x: float, power: float) -> float:
+        ratio = min(max(1 + (x - value) / unit, 0.0), _MOST)
+        return half * min(ratio**power, _MOST)
 
-    return end(-1, powers[1]), end(1, powers[0])
+    # Below, the error shrinks as the distance grows: there is one end, between none and half.
+    near, far = 0.0, half
+    for _ in range(_HALVINGS):
+        step = (near + far) / 2
+        near, far = (step, far) if step < error_at(at(centre - step), powers[1]) else (near, step)
+    # Above, both grow: from the value on, the first end is approached from below.
+    above, last = half, 0.0
+    while abs(above - last) > _CLOSE * half and math.isfinite(high := at(centre + above)):
+        above, last = error_at(high, powers[0]), above
+    return at(centre - far), at(centre + above)
 
 
 def _known_parts(shares: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:

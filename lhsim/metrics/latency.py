@@ -194,12 +194,16 @@ def quantile_sample(runs: Sequence[Latency], q: float) -> Sample:
     """
     together = merged(runs)
     tail, rows = min(q, 1 - q), np.concatenate([run._batches() for run in runs])
-    counts, sizes = rows.sum(axis=1), []
+    cumulative = rows.cumsum(axis=1)
+    counts, sizes = cumulative[:, -1], []
     if not counts.any() or not tail:
         return _sample(together, (0.0, math.nan))
     for part in (*(one for one in _TAILS if one > tail), tail):
         level = 1 - part if q > 0.5 else part
-        below = histogram.below(rows, together._quantile(level))
+        index = histogram.bucket(together._quantile(level))
+        # To whole buckets: histogram.below() for each level would take ten times as long.
+        below = cumulative[:, index]
+        level = float(below.sum() / counts.sum())
         sizes.append(effective_size(below, counts, level, level * (1 - level))[0])
     size = float(np.exp(np.mean(np.log(sizes))))
     return _sample(together, (size, math.sqrt(q * (1 - q) / size)))

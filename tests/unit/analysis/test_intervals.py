@@ -4,12 +4,16 @@ import math
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from lhsim.analysis import flags
 from lhsim.analysis.intervals import (
     Estimate,
+    Sample,
     batch_means,
+    effective_size,
     estimate,
+    mean_over_replications,
     quantile_of_batches,
     quantile_over_replications,
     von_neumann_ratio,
@@ -221,3 +225,97 @@ def test_one_part_has_no_interval_and_empty_parts_do_not_count():
     assert (found.value, found.n) == (0.5, 1)
     assert math.isnan(found.low)
     assert flags.FEW_REPLICATIONS in found.flags
+
+
+# What all of a sample says
+
+
+def test_the_effective_size_of_independent_values_is_their_number():
+    rows = np.random.default_rng(6).exponential(size=(400, 20, 50))
+    sizes = [effective_size(row.sum(axis=1), [50] * 20, row.mean(), row.var())[0] for row in rows]
+    # The median of 19 / chi2(19) is 1.036, cut off at 1.
+    assert np.median(sizes) == pytest.approx(1_000, rel=0.05)
+    assert max(sizes) <= 1_000 * (1 + 1e-12)
+
+
+def test_the_effective_size_of_an_autoregressive_process():
+    """With a correlation of 0.9 between neighbours, n values say as much as n (1 - 0.9) / 1.9."""
+    noise, sizes = np.random.default_rng(6).normal(size=(200, 20_000)), []
+    for one in noise:
+        x = lfilter([1.0], [1.0, -0.9], one)
+        batches = x.reshape(20, -1)
+        sizes.append(effective_size(batches.sum(axis=1), [1_000] * 20, x.mean(), x.var())[0])
+    # The inverse has no bias, and its mean over 200 a standard error of 0.32 / sqrt(200) = 2.3 %.
+    assert np.mean(1 / np.array(sizes)) == pytest.approx(19 / 20_000, rel=0.1)
+
+
+def test_batches_shorter_than_the_correlation_are_not_taken_for_many_values():
+    """A random walk of any length is worth less than twice as many values as it has batches."""
+    for seed in range(50):
+        x = np.cumsum(np.random.default_rng(seed).normal(size=(20, 500))).reshape(20, 500)
+        size, _ = effective_size(x.sum(axis=1), [500] * 20, x.mean(), x.var())
+        assert size < 40
+
+
+def test_equal_values_are_all_worth_something_and_none_nothing():
+    assert effective_size([3.0] * 20, [3] * 20, 1.0, 0.0) == (60, 0.0)
+    assert effective_size([0.0] * 20, [0] * 20, math.nan, math.nan)[0] == 0.0
+
+
+def of_mean(half, origin=0.0, effective=1e6):
+    """Return a mean of 10 whose plain half-width is `half`, as three replications have it."""
+    unit = half / (4.302653 / math.sqrt(3))
+    sample = Sample(effective, error=0.0, origin=origin, unit=0.0)
+    return mean_over_replications([10 - unit, 10.0, 10 + unit], sample)
+
+
+def test_the_end_of_an_interval_is_where_the_error_there_leaves_it():
+    """Above, the error grows with the power 3.5; below it shrinks in proportion."""
+    found = of_mean(0.5)
+    assert found.high - 10 == pytest.approx(0.5 * (found.high / 10) ** 3.5, rel=1e-3)
+    assert 10 - found.low == pytest.approx(0.5 * found.low / 10, rel=1e-3)
+    assert found.flags == ()
+
+
+def test_a_narrow_interval_is_that_of_student():
+    found = of_mean(0.001)
+    assert found.interval == pytest.approx((9.999, 10.001), abs=1e-6)
+
+
+def test_the_error_grows_by_what_is_beyond_the_shortest_value():
+    near, far = of_mean(0.5, origin=0.0), of_mean(0.5, origin=8.0)
+    assert far.high > near.high
+    assert far.low > near.low
+
+
+def test_the_error_grows_to_two_and_a_half_of_it_at_most():
+    assert of_mean(4.0).high == pytest.approx(10 + 2.5 * 4.0)
+
+
+def test_an_interval_for_a_mean_never_reaches_below_the_shortest_value():
+    assert of_mean(40.0, origin=2.0).low >= 2.0
+
+
+@pytest.mark.parametrize(("effective", "small"), [(199.0, True), (201.0, False)])
+def test_a_sample_worth_few_independent_values_carries_a_flag(effective, small):
+    assert of_mean(0.5, effective=effective).flags == ((flags.SMALL_SAMPLE,) if small else ())
+
+
+def test_a_tail_worth_few_independent_values_carries_a_flag():
+    """The shares of ten batches are much alike; all of the sample says that this is luck."""
+    shares, counts = [0.989, 0.991] * 5, [1_000] * 10
+    for effective, expected in ((1_990.0, (flags.THIN_TAIL,)), (2_010.0, ())):
+        sample = Sample(effective, error=0.0, origin=0.0, unit=0.0)
+        found = quantile_of_batches(
+            0.99, shares, counts, lambda level: -math.log(1 - level), sample=sample
+        )
+        assert found.flags == expected
+
+
+def test_the_larger_of_two_standard_errors_counts():
+    rows = np.random.default_rng(8).normal(10.0, 1.0, 20)
+    narrow, wide = (
+        batch_means(rows, np.ones(20), sample=Sample(1e6, error, origin=0.0, unit=0.0))
+        for error in (0.0, 1.0)
+    )
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)

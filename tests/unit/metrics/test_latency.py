@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lhsim.metrics import Latency, histogram
-from lhsim.metrics.latency import merged, quantile_of_runs
+from lhsim.metrics.latency import mean_of_runs, merged, quantile_of_runs
 
 
 def latency_of(batches, pending=()):
@@ -74,6 +74,35 @@ def test_equal_latencies_are_known_exactly(q):
     found = latency.estimate(q)
     assert (found.value, found.low, found.high) == (0.3, 0.3, 0.3)
     assert found.flags == ()
+
+
+def test_a_latency_that_many_messages_have_is_inside_its_interval():
+    """Where a service takes a constant time, most messages have exactly that latency."""
+    waits = np.random.default_rng(2).exponential(size=(20, 300))
+    latency = latency_of([[0.01] * 700 + list(0.01 + some) for some in waits])
+    for q in (0.3, 0.5, 0.69):
+        found = latency.estimate(q)
+        assert found.low <= 0.01 <= found.high, q
+
+
+def test_replications_that_are_too_short_say_so():
+    """Each is a stretch of one slow movement: nobody sees how far it goes."""
+    rng = np.random.default_rng(4)
+    runs = [
+        latency_of(np.exp(np.cumsum(rng.normal(scale=0.02, size=(20, 100)))).reshape(20, 100))
+        for _ in range(5)
+    ]
+    assert "small sample" in mean_of_runs(runs).flags
+    assert "small sample" in quantile_of_runs(runs, 0.5).flags
+    assert mean_of_runs([exponential(seed) for seed in (1, 2, 3)]).flags == ()
+
+
+def test_the_mean_of_replications_is_that_of_their_means():
+    runs = [exponential(1, each=100), exponential(2, each=300)]
+    found = mean_of_runs(runs)
+    assert found.value == pytest.approx((runs[0].mean + runs[1].mean) / 2)
+    assert (found.n, found.flags) == (2, ("few replications",))
+    assert math.isnan(mean_of_runs([latency_of([[]] * 20)]).value)
 
 
 def test_the_ends_have_no_interval():
