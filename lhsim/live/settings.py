@@ -122,12 +122,20 @@ def store_of(text: str) -> tuple[str, str]:
     else:
         raise InputError(f"unknown kind of store {text[:60]!r}", key="store", allowed=allowed)
     if kind == SQLITE:
-        place = str(expanded(place)) if place else place
+        place = _path(place)
     elif not _is_url(place):
         raise InputError("is no URL", key="store", allowed=allowed)
     if not place or place.startswith(":memory:"):
         raise InputError(f"{text!r} names no file", key="store", allowed=allowed)
     return kind, place
+
+
+def _path(text: str) -> str:
+    try:
+        return str(expanded(text)) if text else text
+    except InputError as error:
+        problem = f"{text[:60]!r} {error.problem}"
+        raise InputError(problem, key="store", allowed=error.allowed) from None
 
 
 def _is_url(text: str) -> bool:
