@@ -38,8 +38,9 @@ def parse_rate(text: str) -> float:
         rate = float(text)
     except ValueError:
         rate = math.nan
-    if not 0 < rate < math.inf:
-        raise InputError(f"{text[:40]!r} is no rate", allowed="messages of an agent per second")
+    if not 1e-9 <= rate <= 1e9:
+        allowed = "messages of an agent per second, 1e-9 to 1e9"
+        raise InputError(f"{text[:40]!r} is no rate", allowed=allowed)
     return rate
 
 

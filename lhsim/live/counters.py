@@ -34,7 +34,7 @@ def parse(page: str) -> dict[str, float]:
         if not line or line.startswith("#"):
             continue
         name, value = _sample(line)
-        if not math.isnan(value):
+        if math.isfinite(value):
             found[name] = found.get(name, 0.0) + value
     return found
 

@@ -102,7 +102,8 @@ class Load:
             raise InputError("is too long for this load", key="duration", allowed=allowed)
         check_count(workload, self.agents)
         if not _is_url(self.url):
-            raise InputError(f"{self.url!r} is no URL", key="url", allowed="http://HOST:PORT")
+            problem = f"{self.url[:100]!r} is no URL"
+            raise InputError(problem, key="url", allowed="http://HOST:PORT")
 
     def _check_mcp(self) -> None:
         asked = self.architecture == "mcp"
@@ -140,8 +141,11 @@ def _check_files(load: Load) -> None:
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
+        named = bool(parts.hostname) and bool((parts.hostname or "").encode("idna"))
+        return (
+            text.isprintable() and parts.scheme in {"http", "https"} and named and parts.port != 0
+        )
+    except ValueError:  # a port that is none, or a name that no host can have
         return False
 
 

@@ -52,6 +52,10 @@ _READ = (
 )
 
 
+class _SilentError(psycopg.OperationalError):
+    """The database does not answer in time."""
+
+
 class _Connection(psycopg.Connection[Any]):
     """A connection on which no call takes longer than it may.
 
@@ -75,7 +79,7 @@ class _Connection(psycopg.Connection[Any]):
                 ready = yield wanted
                 if time.monotonic() >= min(until, self.end()):
                     self.close()
-                    raise psycopg.OperationalError("the database does not answer in time")
+                    raise _SilentError
                 wanted = gen.send(ready)
         except StopIteration as end:
             return end.value
@@ -226,4 +230,6 @@ def _told(writer: _Connection | None = None) -> Iterator[None]:
 
 
 def _words(error: psycopg.Error) -> str:
+    if isinstance(error, _SilentError):
+        return "the database does not answer in time"
     return error.diag.message_primary or type(error).__name__

@@ -207,6 +207,7 @@ def _config(settings: BridgeSettings, bridge: Bridge) -> Config:
         backlog=BACKLOG,
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # who says whom it speaks for is not asked
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=_GRACE,

@@ -122,11 +122,21 @@ def store_of(text: str) -> tuple[str, str]:
         kind, place = POSTGRESQL, text
     else:
         raise InputError(f"unknown kind of store {text[:60]!r}", key="store", allowed=allowed)
-    if kind == POSTGRESQL and not _is_url(place):
+    if kind == SQLITE:
+        place = _path(place)
+    elif not _is_url(place):
         raise InputError("is no URL", key="store", allowed=allowed)
     if not place or place.startswith(":memory:"):
         raise InputError(f"{text!r} names no file", key="store", allowed=allowed)
-    return kind, str(expanded(place)) if kind == SQLITE else place
+    return kind, place
+
+
+def _path(text: str) -> str:
+    try:
+        return str(expanded(text)) if text else text
+    except InputError as error:
+        problem = f"{text[:60]!r} {error.problem}"
+        raise InputError(problem, key="store", allowed=error.allowed) from None
 
 
 def _is_url(text: str) -> bool:

@@ -4,9 +4,8 @@
 sends one and returns the status of the answer. Whoever attacks for longer than a test does takes as
 many as there is time for::
 
-    async with Target(url, token) as target:
-        for attack in itertools.islice(requests(7), 10_000):
-            status = await target.throw(attack)
+    for attack in itertools.islice(requests(7, token), 10_000):
+        status = await throw(url, attack)
 """
 
 from __future__ import annotations

@@ -202,10 +202,10 @@ def test_pings_of_a_client_that_reads_nothing_do_not_fill_the_memory(bridge):
         client.settimeout(2)
         sent = 0
         with suppress(OSError):
-            while sent < 60_000_000:
+            while sent < 20_000_000:
                 sent += client.send(ping * 1000)
-        assert server.memory_info().rss - before < 30_000_000
-        assert sent > 5_000_000
+        assert server.memory_info().rss - before < 15_000_000
+        assert sent > 1_000_000
 
 
 @pytest.mark.parametrize(

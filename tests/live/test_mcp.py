@@ -275,6 +275,19 @@ def test_who_gives_up_asking_takes_the_question_back(mcp, within, name, era):
         ({"schema": None}, "400: schema is no form"),
         ({"timeout_seconds": 301}, "400: timeout_seconds is no number from 0.001 to 300"),
         ({"timeout": 1}, "400: unknown key 'timeout'"),
+        (
+            {"schema": {**FORM, "additionalProperties": {"pattern": "^(a+)+$"}}},
+            "400: schema.additionalProperties is out of range",
+        ),
+        (
+            {"schema": {**FORM, "additionalProperties": {"$ref": "#/nope"}}},
+            "400: schema.additionalProperties is out of range",
+        ),
+        ({"schema": {**FORM, "$ref": "http://127.0.0.1:9/"}}, "400: schema has the keyword '$ref'"),
+        (
+            {"schema": {**FORM, "properties": {"a": {"type": "string", "format": "regex"}}}},
+            "400: schema.properties.a.format is out of range; allowed: email, uri, date, date-time",
+        ),
     ],
 )
 def test_what_is_no_question_is_refused(mcp, within, name, era, arguments, problem):
@@ -415,6 +428,26 @@ def test_garbage_gets_a_short_answer(mcp, within, name, version, body):
             assert 400 <= response.status < 500
             assert len(response.body) < 2000
             assert b"Traceback" not in response.body
+
+    within(scenario())
+
+
+@pytest.mark.parametrize(
+    "value", ["1e999", "NaN", "9" * 20, r'"\ud800"', r'"\u0000"', "[" * 40 + "]" * 40, "[" * 3000]
+)
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+def test_what_the_bridge_does_not_take_is_no_message_of_mcp_either(
+    mcp, within, name, version, value
+):
+    async def scenario():
+        async with await BridgeClient.connect(mcp, f"alice{name}") as alice:
+            head = f"{alice._head('POST', '/mcp')}{ACCEPT}mcp-protocol-version: {version}\r\n"
+            body = f'{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"_meta":{value}}}}}'
+            response = await alice.raw(head, body.encode())
+            answer = json.loads(response.body)
+            assert (response.status, answer["jsonrpc"], answer["id"]) == (400, "2.0", None)
+            assert answer["error"]["code"] == -32700
+            assert answer["error"]["message"].startswith("the body ")
 
     within(scenario())
 

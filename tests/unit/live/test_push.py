@@ -19,14 +19,24 @@ class Store:
         self.hub = hub
         self.events: list[Event] = []
         self.offered = 0
+        self.lost: set[int] = set()  # those of which nobody will tell
 
     def commit(self) -> None:
         self.events.append(Event(len(self.events) + 1, "bob", 0.0, "{}"))
 
+    def lose(self) -> None:
+        self.commit()
+        self.lost.add(len(self.events))
+
     def offer(self) -> None:
-        if self.offered < len(self.events):
+        while self.offered < len(self.events):
             self.offered += 1
+            if self.offered in self.lost:
+                continue
+            if self.offered - 1 in self.lost:  # the first that is told after one that was not
+                self.hub.reread()
             self.hub.stored(self.events[self.offered - 1])
+            return
 
     async def read(self, target: str, since: int, limit: int) -> list[Event]:
         found = [event for event in self.events if event.sequence > since][: min(limit, 3)]
@@ -51,12 +61,12 @@ async def play(steps, outbound, cls=Connection):
 
     reading = asyncio.ensure_future(client())
     for step in steps:
-        if step == "commit":
-            store.commit()
-        elif step == "offer":
-            store.offer()
-        else:
+        if step == "run":
             await asyncio.sleep(0)
+        else:
+            getattr(store, step)()
+    if store.lost:
+        store.commit()
     while store.offered < len(store.events):
         store.offer()
     for _ in range(20 * len(steps) + 50):
@@ -73,6 +83,22 @@ STEPS = st.lists(st.sampled_from(["commit", "offer", "run"]), max_size=60)
 def test_each_event_comes_once_and_in_order(steps, outbound):
     got, stored = asyncio.run(play(steps, outbound))
     assert got == list(range(1, stored + 1))
+
+
+@given(
+    steps=st.lists(st.sampled_from(["commit", "offer", "run", "lose"]), max_size=60),
+    outbound=st.integers(1, 4),
+)
+def test_what_was_stored_without_a_word_comes_before_what_is_told_next(steps, outbound):
+    got, stored = asyncio.run(play(steps, outbound))
+    assert got == list(range(1, stored + 1))
+
+
+class Trusting(Connection):
+    """Does not look again for what it was not told of."""
+
+    def reread(self):
+        pass
 
 
 class Forgetful(Connection):
@@ -101,6 +127,12 @@ def test_the_property_finds_planted_errors(wrong):
             got, stored = asyncio.run(play(steps, 4, wrong))
             found = found or got != list(range(1, stored + 1))
     assert found
+
+
+def test_the_property_finds_one_that_does_not_look_again():
+    steps = [*["run"] * 10, "lose", "commit", *["run"] * 10, "offer"]
+    got, stored = asyncio.run(play(steps, 4, Trusting))
+    assert got != list(range(1, stored + 1))
 
 
 def test_a_full_queue_counts_the_one_that_is_being_sent():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import fields
 
 from lhsim import parameters
 from lhsim.errors import InputError
@@ -40,6 +41,11 @@ def test_a_file_says_all_with_units():
         ({"stage_times": "x.txt"}, "stage_times: 'x.txt' is of no known kind"),
         ({"outbound_policy": "block"}, "outbound_policy: unknown choice 'block'"),
         ({"rate_limit": {"rate": 0}}, "rate_limit.rate: 0.0 is out of range"),
+        ({"rate_limit": {"rate": 1e-320}}, "rate_limit.rate: 1e-320 is out of range"),
+        ({"rate_limit": {"rate": 1, "burst": 10**9}}, "rate_limit.burst: 1000000000 is out of"),
+        ({"store": "postgresql://[::1/db"}, "store: is no URL"),
+        ({"store": "postgresql://h:x/db"}, "store: is no URL"),
+        ({"store": "a\0b"}, "store: 'a\\x00b' holds a NUL character"),
     ],
 )
 def test_mistakes_are_one_line(table, line):
@@ -70,3 +76,29 @@ def test_a_store_is_a_path_or_a_url(text, found):
 def test_a_password_is_not_shown():
     url = "postgresql://me:pass@word@host:5432/db?options=secret&password=secret"
     assert shown(url) == "postgresql://host:5432/db"
+
+
+NUMBERS = [
+    attribute.name
+    for attribute in fields(BridgeSettings)
+    if isinstance(attribute.default, int | float) and not isinstance(attribute.default, bool)
+]
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_every_number_has_sane_bounds(key):
+    for value in (-1, -1e-320, 1e300, 10**18, 10**400, float("inf"), float("nan")):
+        with pytest.raises(InputError) as refused:
+            read(**{key: value})
+        assert f"bridge.toml: {key}: " in str(refused.value)
+        assert "\n" not in str(refused.value)
+    if key not in {"port", "timeout", "linger"}:  # for which 0 has a meaning
+        for value in (0, 1e-320):
+            with pytest.raises(InputError, match=key):
+                read(**{key: value})
+
+
+def test_a_home_folder_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/alice")
+    assert store_of("~/events.db") == ("sqlite", "/home/alice/events.db")
+    assert store_of("sqlite:///~/events.db") == ("sqlite", "/home/alice/events.db")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from lhsim.errors import InputError
 from lhsim.live.settings import BridgeSettings
-from lhsim.live.store import NewEvent, SqliteStore
+from lhsim.live.store import NewEvent, SqliteStore, StoreError
 from lhsim.live.threads import StoreThreads
 
 
@@ -131,3 +133,151 @@ def test_batches_go_out_when_full_or_after_the_linger(tmp_path):
     assert sizes == [3, 2, 1]
     assert [event.sequence for event in told] == sorted(event.sequence for event in told)
     assert len(told) == 5  # nothing is pushed for a duplicate
+
+
+class Picky(SqliteStore):
+    """A store that refuses one event, and all that is stored together with it."""
+
+    tried = 0
+
+    def append(self, events, now):
+        self.tried += 1
+        if any(event.message_id == "m3" for event in events):
+            raise RuntimeError("not this one")
+        return super().append(events, now)
+
+
+def test_a_batch_that_fails_is_tried_again_one_by_one(tmp_path):
+    async def scenario():
+        settings = BridgeSettings(batch_size=8, linger=0.5)
+        told = []
+        threads = StoreThreads(Picky(str(tmp_path / "x.db")), settings, told.append)
+        sending = (threads.append(new(n)) for n in range(8))
+        done = await asyncio.gather(*sending, return_exceptions=True)
+        assert [isinstance(one, RuntimeError) for one in done] == [n == 3 for n in range(8)]
+        stored = [one.event.sequence for one in done if not isinstance(one, RuntimeError)]
+        assert stored == sorted(set(stored)) == [event.sequence for event in told]
+        await threads.close()
+
+    asyncio.run(scenario())
+
+
+class Stuck(SqliteStore):
+    """A store that does not answer for a while."""
+
+    patience = 0.5
+
+    def read(self, target, since, limit):
+        time.sleep(self.patience)
+        return super().read(target, since, limit)
+
+    append = SqliteStore.append
+
+
+def test_who_waits_for_the_store_is_told_in_time_however_long_the_queue_is(tmp_path):
+    async def scenario():
+        store = Stuck(str(tmp_path / "x.db"))
+        threads = StoreThreads(store, BridgeSettings(store_timeout=0.2), lambda _: None)
+        begun = time.monotonic()
+        reads = [threads.read("bob", 0, 1) for _ in range(50)]
+        calls = [*reads, threads.append(new(1))]
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        assert {str(one) for one in done} == {"the store does not answer in time"}
+        assert time.monotonic() - begun < 5  # and not 50 times half a second
+        assert await threads.check() == "the store does not answer in time"
+        store.patience = 0.0
+        deadline = time.monotonic() + 20
+        while await threads.check() is not None:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        assert not (await threads.append(new(1))).duplicate  # it was given up before it began
+        await threads.close()
+        assert not threads.hangs
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_holds_up_its_thread_does_not_hold_up_the_end(tmp_path):
+    async def scenario():
+        store = Stuck(str(tmp_path / "x.db"))
+        store.patience = 3.0
+        threads = StoreThreads(store, BridgeSettings(store_timeout=60), lambda _: None)
+        reading = asyncio.ensure_future(threads.read("bob", 0, 1))
+        await asyncio.sleep(0.1)
+        begun = time.monotonic()
+        await threads.close()
+        assert time.monotonic() - begun < 2.5
+        assert threads.hangs
+        with pytest.raises(StoreError, match="in time"):
+            await reading
+
+    asyncio.run(scenario())
+
+
+class Doubtful(SqliteStore):
+    """A store whose first write is done, though it says that it has failed."""
+
+    first = True
+
+    def append(self, events, now):
+        stored = super().append(events, now)
+        if self.first:
+            self.first = False
+            raise StoreError("the connection is lost", unknown=True)
+        return stored
+
+
+def test_a_write_of_unknown_end_is_looked_for_before_the_next_is_told(tmp_path):
+    seen = []
+
+    async def scenario():
+        threads = StoreThreads(
+            Doubtful(str(tmp_path / "x.db")),
+            BridgeSettings(),
+            lambda event: seen.append(event.sequence),
+            lambda: seen.append("look"),
+        )
+        with pytest.raises(StoreError, match="is lost"):
+            await threads.append(new(1))
+        assert seen == []
+        assert (await threads.append(new(1))).duplicate
+        await threads.append(new(2))
+        await threads.append(new(3))
+        await threads.close()
+
+    asyncio.run(scenario())
+    assert seen[0] == "look"
+    assert len(seen) == 3
+
+
+def test_a_file_that_is_locked_is_waited_for_and_then_given_up(tmp_path):
+    path = str(tmp_path / "events.db")
+    store = SqliteStore(path, patience=0.3)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for call in (lambda: store.append([new(1)], 0.0), store.check,
+                     lambda: store.append([new(1), new(2)], 0.0)):  # fmt: skip
+            begun = time.monotonic()
+            with pytest.raises(StoreError, match="locked"):
+                call()
+            assert 0.3 <= time.monotonic() - begun < 5
+        store.end_by(time.monotonic())
+        begun = time.monotonic()
+        with pytest.raises(StoreError, match="locked"):
+            store.append([new(1)], 0.0)
+        assert time.monotonic() - begun < 0.25
+    store.end_by(math.inf)
+    store.append([new(1)], 0.0)
+    store.check()
+    store.close()
+
+
+def test_a_store_that_is_read_only_or_damaged_says_so(store):
+    store._database.execute("PRAGMA query_only=1")
+    for call in (lambda: store.append([new(1)], 0.0), lambda: store.append([new(1)] * 2, 0.0)):
+        with pytest.raises(StoreError, match="readonly"):
+            call()
+    store._database.execute("PRAGMA query_only=0")
+    store._database.execute("DROP TABLE events")
+    with pytest.raises(StoreError, match="no such table"):
+        store.check()
