@@ -13,6 +13,7 @@ import hashlib
 import logging
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -77,6 +78,8 @@ class _CacheFile(IndexDataCacheFile):
             return super()._load_index()
         except Exception:  # whatever unpickling damaged bytes comes to
             _say_damaged(self._index_path)
+            with suppress(OSError):
+                self.flush()
             return {}
 
     def _load_data(self, name: str) -> Any:
@@ -84,7 +87,7 @@ class _CacheFile(IndexDataCacheFile):
         if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
             _say_damaged(self._data_path(name))
             return None
-        return pickle.loads(content[DIGEST:])  # noqa: S301 - our own machine code
+        return pickle.loads(content[DIGEST:])
 
     def _save_data(self, name: str, data: Any) -> None:
         content = self._dump(data)

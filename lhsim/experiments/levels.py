@@ -58,7 +58,7 @@ def model_events(cell: Cell) -> int:
 
 
 def _whole(events: float) -> int:
-    """Return a bound as a whole number; beyond `MOST` it is more than any limit, and infinite soon."""
+    """Return a bound as a whole number; beyond `MOST` it is more than any limit."""
     return round(min(events, MOST))
 
 

@@ -12,6 +12,7 @@ import click
 from attrs import field, frozen
 
 from lhsim._files import expanded
+from lhsim.checks import MOST, is_manageable
 from lhsim.errors import InputError, unknown_name
 from lhsim.units import SECOND
 
@@ -128,8 +129,9 @@ def parse_duration(text: str) -> float:
             seconds = SECOND.parse(text)
         except InputError as error:
             raise InputError(error.problem, allowed=allowed) from None
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise InputError(f"{text!r} is out of range", allowed=allowed)
+    if not (is_manageable(seconds) and seconds > 0):
+        limited = f"{allowed}, at most {MOST:g} s" if seconds > MOST else allowed
+        raise InputError(f"{text!r} is out of range", allowed=limited)
     return seconds
 
 
