@@ -13,6 +13,7 @@ import hashlib
 import logging
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -77,6 +78,8 @@ class _CacheFile(IndexDataCacheFile):
             return super()._load_index()
         except Exception:  # whatever unpickling damaged bytes comes to
             _say_damaged(self._index_path)
+            with suppress(OSError):
+                self.flush()
             return {}
 
     def _load_data(self, name: str) -> Any:

@@ -71,9 +71,8 @@ class Machine:
     """Where a run was made, and what that machine did to it."""
 
     host: str = ""  # processors, system, versions
-    stalls_per_s: float | None = field(
-        default=None, validator=non_negative
-    )  # of more than 1 ms, by a spin probe [1/s]
+    # Of more than 1 ms, by a spin probe [1/s]
+    stalls_per_s: float | None = field(default=None, validator=non_negative)
     stall_lengths: tuple[Seconds, ...] = ()  # that the probe saw [s]
     stolen: float | None = None  # part of the processors' time that the host took
     # Of the server's core at its best: a piece of work took so long [s]
@@ -92,9 +91,8 @@ class Manifest:
     workload: Workload
     seed: int
     warmup: Seconds = field(validator=within(0, LONGEST))  # nothing counts before [s]
-    duration: Seconds = field(
-        validator=[positive, within(0, LONGEST)]
-    )  # of the window after it [s]
+    # Of the window after it [s]
+    duration: Seconds = field(validator=[positive, within(0, LONGEST)])
     drain: Seconds = field(default=5.0, validator=within(0, LONGEST))  # messages still arrive [s]
     started: str = ""  # date and time
     server: dict[str, float] = Factory(dict)  # what the server says of its settings

@@ -89,9 +89,8 @@ class Range:
             return self._exactly(self.low + u * (self.high - self.low))
         ratio = self.high / self.low
         if not math.isfinite(ratio):
-            return self._exactly(
-                self.low * math.exp(u * (math.log(self.high) - math.log(self.low)))
-            )
+            extent = math.log(self.high) - math.log(self.low)
+            return self._exactly(self.low * math.exp(u * extent))
         return self._exactly(self.low * ratio**u)
 
     def rounded(self) -> Range:

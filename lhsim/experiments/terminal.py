@@ -11,7 +11,7 @@ import io
 import os
 import select
 import sys
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 GONE = {errno.EPIPE, errno.EBADF, errno.ESHUTDOWN, errno.ECONNRESET}  # nobody reads any more
 
@@ -75,11 +75,12 @@ def _text(sink: Sink | None, stream: TextIO | None) -> TextIO:
     if sink is None or stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     stream.flush()
+    buffer: Any = io.BufferedWriter(cast(Any, sink))
     return io.TextIOWrapper(
-        io.BufferedWriter(sink),
+        buffer,
         encoding=stream.encoding,
         errors="backslashreplace",
-        line_buffering=stream.line_buffering or sink.isatty(),  # type: ignore[attr-defined]
+        line_buffering=bool(stream.line_buffering) or sink.isatty(),
     )
 
 

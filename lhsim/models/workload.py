@@ -13,7 +13,7 @@ import numpy as np
 from attrs import Factory, field, frozen
 from numpy.typing import NDArray
 
-from lhsim.checks import at_least, non_negative, one_of, positive, rate, whole, within
+from lhsim.checks import at_least, non_negative, one_of, positive, rate, shown, whole, within
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
 from lhsim.errors import InputError
 from lhsim.rules import RAMP, RANDOM, TOGETHER, other_agent, rate_schedule
@@ -22,6 +22,7 @@ from lhsim.units import PerSecond, Seconds
 
 ZERO = Deterministic(0.0)
 
+MOST_AGENTS = 10**12  # of which no run fits into the memory of a machine
 TOPOLOGIES = ("ring", "pair", "random", "hub", "broadcast")
 Topology = Literal["ring", "pair", "random", "hub", "broadcast"]
 Start = Literal["random", "together", "ramp"]
@@ -270,6 +271,9 @@ def check_count(workload: Workload, agents: object) -> int:
     """Return the number of agents when the topology can have so many, else raise InputError."""
     if isinstance(agents, bool) or not isinstance(agents, int) or agents < 1:
         raise InputError(f"{agents!r} is out of range", key="agents", allowed="a whole number >= 1")
+    if agents > MOST_AGENTS:
+        allowed = f"a whole number >= 1, at most {MOST_AGENTS:,}"
+        raise InputError(f"{shown(agents)} is out of range", key="agents", allowed=allowed)
     if workload.topology == "pair" and agents % 2:
         raise InputError(f"{agents} do not pair up", key="agents", allowed="an even number")
     if workload.topology in {"random", "hub", "broadcast"} and agents == 1:
