@@ -16,7 +16,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from numbers import Real
 
-_LONGEST_SHOWN = 60
+_LONGEST_SHOWN = 60  # of a value in a message
+_LONGEST_PART = 300  # of a message: what was given may be of any length
 
 
 class LhsimError(Exception):
@@ -53,7 +54,8 @@ class InputError(LhsimError, ValueError):
         self.allowed = allowed
 
     def __str__(self) -> str:
-        text = ": ".join(part for part in (self.source, self.key, self.problem) if part)
+        parts = (self.source, self.key, self.problem)
+        text = ": ".join(_shortened(part) for part in parts if part)
         if self.allowed:
             text += f"; allowed: {self.allowed}"
         return " ".join(text.split())
@@ -61,6 +63,10 @@ class InputError(LhsimError, ValueError):
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the way back from a worker process, keywords included."""
         return _input_error, (type(self), self.problem, self.source, self.key, self.allowed)
+
+
+def _shortened(part: str) -> str:
+    return part if len(part) <= _LONGEST_PART else part[: _LONGEST_PART - 3] + "..."
 
 
 def _input_error(

@@ -161,7 +161,7 @@ def is_distribution(_instance: object, attribute: Any, value: Any) -> None:
     """Validate an attrs field that holds a distribution."""
     if not isinstance(value, Distribution):
         raise InputError(
-            f"{value!r} is not a distribution", key=attribute.name, allowed="a distribution"
+            f"{shown(value)} is not a distribution", key=attribute.name, allowed="a distribution"
         )
 
 
