@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from lhsim.experiments.notices import Command
 
-@click.command()
+
+@click.command(cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path),
               help="Of the report.  [default: report.html in the folder]")  # fmt: skip

@@ -376,3 +376,15 @@ def test_compare_and_estimate_name_what_is_there():
 def test_numbers_of_any_kind_are_taken_by_the_closed_forms():
     assert theory.erlang_c(np.int64(2), fractions.Fraction(1)) == theory.erlang_c(2, 1.0)
     assert theory.MMc(np.float32(1.0), np.float64(0.5), np.int8(2)) == theory.MMc(1.0, 0.5, 2)
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [("--agents", ("10", "20")), ("--seed", ("1", "1")), ("--jobs", ("1", "2"))],
+)
+def test_an_option_that_takes_one_value_is_given_once(capsys, option, values):
+    arguments = [part for value in values for part in (option, value)]
+    for command in (["scaling"], ["capacity", "--slo", "p99<1s"], ["run", "intervals"]):
+        assert cli.run([*command, *arguments]) == 2
+        line = f"lhsim: error: {option}: is there twice; allowed: each option once\n"
+        assert capsys.readouterr().err == line
