@@ -66,7 +66,8 @@ def _whole(value: object, key: str, least: int, most: int, allowed: str) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(f"{shown(value)} is not a whole number", key=key, allowed=allowed)
     if not least <= int(value) <= most:
-        raise InputError(f"{shown(value)} is out of range", key=key, allowed=allowed)
+        how = f"is more than {MOST}" if value > MOST else "is out of range"  # type: ignore[operator]
+        raise InputError(f"{shown(value)} {how}", key=key, allowed=allowed)
     return int(value)
 
 

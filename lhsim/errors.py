@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 
 LONGEST_VALUE = 60  # of a value that a message shows, in characters
-
 LONGEST_PART = 300  # characters of a line
 LONGEST_ALLOWED = 3000  # the distributions of scipy.stats are a hundred
 

@@ -132,10 +132,12 @@ def typed(value: object) -> object:
 
 def typed_text(text: str) -> object:
     """Return the number that a text is, as one that was typed without a unit; else the text."""
-    try:
-        return Typed(float(text))
-    except ValueError:
-        return text
+    for kind in (int, float):
+        try:
+            return typed(kind(text))
+        except ValueError:
+            continue
+    return text
 
 
 SECOND = Unit(

@@ -186,7 +186,7 @@ def is_distribution(_instance: object, attribute: Any, value: Any) -> None:
     """Validate an attrs field that holds a distribution."""
     if not isinstance(value, Distribution):
         raise InputError(
-            f"{value!r} is not a distribution", key=attribute.name, allowed="a distribution"
+            f"{shown(value)} is not a distribution", key=attribute.name, allowed="a distribution"
         )
     if not _is_within(value, _DEEPEST):
         raise InputError("is nested too deeply", key=attribute.name, allowed=f"{_DEEPEST} at most")

@@ -1,4 +1,4 @@
-"""Commands that say nothing of their engines where nothing but data was asked for."""
+"""Commands that refuse an option given twice, and say nothing of engines where data is wanted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,27 @@ from typing import Any
 
 import click
 
+from lhsim.errors import InputError
+
 
 class Command(click.Command):
     """A command; with ``--quiet`` or ``--no-progress`` it does not say that it compiles."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments.
+
+        Raises
+        ------
+        InputError
+            When an option that takes one value is there twice: the first would be lost.
+        """
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for given in order:
+            is_one = isinstance(given, click.Option) and not (given.multiple or given.is_flag)
+            if is_one and order.count(given) > 1:
+                source = max(given.opts, key=len)
+                raise InputError("is there twice", source=source, allowed="each option once")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from lhsim.experiments.notices import Command
 from lhsim.experiments.options import PATH
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", type=PATH)
 @click.option("-o", "--output", metavar="FILE", type=PATH,
               help="Of the report.  [default: report.html in the folder]")  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from lhsim.errors import InputError
+from lhsim.experiments.notices import Command
 from lhsim.experiments.options import DONE, PATH, Parsed, choice, parse_duration, whole
 from lhsim.units import PER_SECOND
 
@@ -51,7 +52,7 @@ def _option(name: str, text: str, kind: Any = None, **more: Any) -> Callable[...
 _TIME = Parsed("TIME", parse_duration)
 
 
-@click.command()
+@click.command(cls=Command)
 @_option("--config", "Settings from a TOML file; the options here come on top.", metavar="FILE")
 @_option("--host", "Where to listen.  [default: 127.0.0.1]", metavar="ADDRESS")
 @_option("--port", "0 for one that is free.  [default: 8765]", whole(0, 65535))
@@ -108,7 +109,7 @@ def serve(**given: Any) -> int:
     return DONE
 
 
-@click.command()
+@click.command(cls=Command)
 @_option("--over", "Say instead which would have fired in a run, a folder of lhsim measure, and "
          "when.", PATH, metavar="RUN")  # fmt: skip
 def alerts(over: Path | None) -> None:

@@ -20,8 +20,8 @@ def test_a_default_system(name, agents):
     ("name", "agents", "settings"),
     [
         ("polling", 100, ["polling.interval=10ms"]),
-        ("polling", 50, ["workload.traffic.kind=poisson", "workload.traffic.rate=60"]),
-        ("push", 50, ["workload.traffic.kind=poisson", "workload.traffic.rate=90"]),
+        ("polling", 50, ["workload.traffic.kind=poisson", "workload.traffic.rate=60/s"]),
+        ("push", 50, ["workload.traffic.kind=poisson", "workload.traffic.rate=90/s"]),
         ("push", 20, ["workload.traffic.kind=closed", "cpu.relay=0.2ms", "push.outbound=3"]),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from lhsim.errors import InputError
+from lhsim.experiments.notices import Command
 from lhsim.experiments.options import PATH
 
 TEMPLATES = ("server.toml", "sweep.toml")
@@ -30,7 +31,7 @@ def first_lines() -> str:
     return "\n".join(["Simulate agents that get messages by polling or by event push:", *lines])
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("folder", default=".", metavar="[DIR]", type=PATH)
 def init(folder: Path) -> None:
     """Write a model and an experiment to start from.

@@ -240,7 +240,7 @@ def test_every_metric_is_filled_by_an_experiment(
 ) -> None:
     rows = rows_of(ask("recovery", "--format", "json"))
     asked = ["latency", *BOTH, "--replications", "2", "--jobs", "1", "--quiet", "--format", "json"]
-    assert cli.run([*asked, "--set", "polling.timeout=1"]) == 0
+    assert cli.run([*asked, "--set", "polling.timeout=1s"]) == 0
     rows += rows_of(capsys.readouterr().out)
     assert {name for name in METRICS if any(row[name] for row in rows)} == {*METRICS}
 
