@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from attrs import evolve, field, frozen
 
+from lhsim.analysis.measures import live_unit
 from lhsim.calibration.components import provenance, with_components
 from lhsim.calibration.fit import Fit, OnStep, Target, generator_of_samples
 from lhsim.calibration.levels import BUSY, Level, expected_spread, levels, spread, timed
@@ -123,6 +124,7 @@ class Calibrated:
                 "error": target.error,
                 "simulated": value,
                 "miss": value / target.live - 1,
+                "unit": live_unit(target.measure),
             }
             for target, value in zip(self.targets, self.simulated, strict=True)
         )

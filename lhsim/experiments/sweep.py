@@ -226,15 +226,16 @@ class Sweep:
         rows = self.level_rows()
         if not rows:
             return "<p>no run</p>"
-        titles, lines = level_table(rows, self._axes())
+        titles, lines = level_table(rows, self.units)
         notes = [*legend(rows), *(f"{name}: {k.sentence()}" for name, k in self.knees.items())]
         most = max(row["replications"] for row in rows)
         headline = f"{len(rows)} levels, {most} run{'s' if most > 1 else ''} each at most"
         return card(headline, notes, pd.DataFrame(lines, columns=titles))
 
-    def _axes(self) -> tuple[str, ...]:
-        """Return the columns of the rows that say where a level lies, beside its agents."""
-        return ()
+    @property
+    def units(self) -> Mapping[str, str]:
+        """The columns of rows that say where a level lies, beside its agents, with their units."""
+        return {}
 
 
 def sweep(
