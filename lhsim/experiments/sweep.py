@@ -47,6 +47,9 @@ OnDone = Callable[[Cell, "Result | Failure"], None]
 Show = Callable[[str, Sequence[Cell]], AbstractContextManager[OnDone | None]]
 
 
+EXTRAPOLATED = "; extrapolated"  # of a knee
+
+
 @frozen
 class Plan:
     """What a sweep will run, and what it will not."""
@@ -127,6 +130,14 @@ class Sweep:
         import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
 
         return pd.DataFrame(self.metric_rows())
+
+    def knee_sentences(self) -> dict[str, str]:
+        """Return where the knee of each system lies, in words, and whether that is extrapolated."""
+        known = {system.name: system for system in self.systems}
+        return {
+            name: knee.sentence() + (EXTRAPOLATED if _is_beyond(known.get(name), knee) else "")
+            for name, knee in self.knees.items()
+        }
 
     def compare(self, a: str, b: str, *, metric: str = "p99", agents: int) -> Comparison:
         """Compare two systems with so many agents, run by run under common random numbers.
@@ -227,7 +238,7 @@ class Sweep:
         if not rows:
             return "<p>no run</p>"
         titles, lines = level_table(rows, self.units)
-        notes = [*legend(rows), *(f"{name}: {k.sentence()}" for name, k in self.knees.items())]
+        notes = [*legend(rows), *(f"{name}: {one}" for name, one in self.knee_sentences().items())]
         most = max(row["replications"] for row in rows)
         headline = f"{len(rows)} levels, {most} run{'s' if most > 1 else ''} each at most"
         return card(headline, notes, pd.DataFrame(lines, columns=titles))
@@ -436,6 +447,14 @@ def collect(
         interrupted=interrupted,
         scale_out=prepared.scale_out,
     )
+
+
+def _is_beyond(system: System | None, knee: Knee) -> bool:
+    """Return whether a knee lies beyond what its system was calibrated on."""
+    calibration = None if system is None else system.calibration
+    if system is None or calibration is None or knee.agents is None:
+        return False
+    return bool(calibration.beyond(knee.agents, system.offered_load(knee.agents)))
 
 
 def verdict_columns(verdict: Verdict | None) -> dict[str, Any]:
