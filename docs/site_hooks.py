@@ -135,7 +135,8 @@ def results() -> str:
         "# The columns of results", "",
         "Units are in the names: `_ms`, `_mb`, `_s`, `_per_second`. Files: `runs.parquet` has a "
         "row for each run, `metrics.parquet` one for each level and measure with its 95 % interval "
-        "(`metric`, `statistic`, `value`, `ci_low`, `ci_high`, `n`, `unit`, `flags`), "
+        "(`metric`, `statistic`, `value`, `ci_low`, `ci_high`, `n`, `unit`, `flags`, "
+        "`lower_bound`, `overloaded`, `extrapolated`), "
         "`manifest.json` what was asked, with which versions and files.", "",
         "## A run", "", "| column | |", "|---|---|",
         *(f"| `{name}` | {said.get(name, '').replace('|', '&#124;')} |" for name in columns), "",

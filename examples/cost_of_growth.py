@@ -88,6 +88,7 @@ def costs(
         "price": price * last["servers"],
         "p99 [ms]": last["p99_latency_ms"],
         "busiest [%]": 100 * last["utilization"],
+        **{mark: last[mark] for mark in ("overloaded", "extrapolated")},
     })  # fmt: skip
 
 

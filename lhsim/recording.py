@@ -26,6 +26,7 @@ from attrs import Factory, field, frozen
 
 from lhsim import parameters
 from lhsim._files import expanded
+from lhsim.analysis.measures import live_unit
 from lhsim.checks import non_negative, one_of, positive, whole, within
 from lhsim.errors import InputError
 from lhsim.metrics.alerts import (
@@ -181,7 +182,8 @@ class Recording:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy row per figure of `measures`."""
-        return pd.DataFrame(list(self.measures().items()), columns=["metric", "value"])
+        rows = [(name, value, live_unit(name)) for name, value in self.measures().items()]
+        return pd.DataFrame(rows, columns=["metric", "value", "unit"])
 
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw which part of the messages takes longer than a time, and return the figure."""

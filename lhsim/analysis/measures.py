@@ -20,6 +20,11 @@ COLUMNS = {
 }
 
 
+# Units of the figures of a live run, as recordings and cross-checks name them.
+_LIVE = {
+    "throughput": "1/s", "polls": "1/s", "wasted_polls": "1/s", "knee": "1/s", "capacity": "1/s",
+    "cpu": "cores", "delivery": "1",
+}  # fmt: skip
 _OF_LATENCY = re.compile(r"(.*_)?(latency|p\d+)(_.*)?_ms(_low|_high)?|latency_ci95_ms")
 
 
@@ -30,6 +35,15 @@ def is_latency(name: str) -> bool:
     (True, True, False)
     """
     return _OF_LATENCY.fullmatch(name) is not None
+
+
+def live_unit(metric: str) -> str:
+    """Return the unit of a figure of a live run; "1" for what has none.
+
+    >>> live_unit("latency_p99"), live_unit("throughput"), live_unit("latency")
+    ('s', '1/s', '1')
+    """
+    return _LIVE.get(metric, "s" if re.search(r"_p\d", metric) else "1")
 
 
 def column(name: str, *, source: str | None = None, key: str | None = None) -> str:

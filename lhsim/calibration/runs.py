@@ -22,6 +22,7 @@ import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim import checks
+from lhsim.analysis.measures import live_unit
 from lhsim.calibration import acceptance
 from lhsim.calibration.components import provenance, with_components
 from lhsim.calibration.fit import Fit, OnStep, Target, generator_of_samples
@@ -127,6 +128,7 @@ class Calibrated:
                 "error": target.error,
                 "simulated": value,
                 "miss": value / target.live - 1,
+                "unit": live_unit(target.measure),
             }
             for target, value in zip(self.targets, self.simulated, strict=True)
         )

@@ -23,6 +23,7 @@ import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim import checks
+from lhsim.analysis.measures import live_unit
 from lhsim.calibration.levels import CHANCE, Level, falls_behind, is_busy, levels, log_paces
 from lhsim.calibration.logs import ARRIVALS, POISSON
 from lhsim.crosscheck.figures import Figures, Floats, Simulated, figures, jackknife, simulated
@@ -137,6 +138,7 @@ class Crosscheck:
             for name in ("live", "simulated"):
                 low, high = row.pop(f"{name}_interval") or (None, None)
                 row |= {f"{name}_low": low, f"{name}_high": high}
+            row["unit"] = live_unit(row["metric"])
         return pd.DataFrame(rows)
 
     def plot(self, ax: Axes | None = None) -> Figure:
@@ -152,7 +154,7 @@ class Crosscheck:
 
     def _repr_html_(self) -> str:
         sentences = [*self.reasons, self.coverage.sentence(), *self.notes]
-        columns = ["level", "metric", "live", "simulated", "relative_error", "verdict"]
+        columns = ["level", "metric", "live", "simulated", "unit", "relative_error", "verdict"]
         frame = self.to_frame()[columns]
         return card(f"{self.system} is {self.verdict}", sentences, frame)
 

@@ -31,7 +31,7 @@ from lhsim.experiments.sweep import OnDone, Plan, Sweep, check_names
 from lhsim.library import configured, load_system
 from lhsim.models import System, Workload
 from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson
-from lhsim.report.text import duration, three_digits
+from lhsim.report.text import axis_text, duration, three_digits
 
 WIDTH = 80  # of the text, in columns
 FIRST = ("system", "architecture", "agents", "servers", "replications", "p50_latency_ms",
@@ -177,11 +177,8 @@ def runs_of(replications: int, sweep: Sweep) -> str:
     return f"{most} runs" if replications == most else f"{replications}-{most} runs"
 
 
-def precision_lines(sweep: Sweep, axes: Sequence[str] = ()) -> list[str]:
-    """Return what was asked of the intervals, and which levels have it, for people.
-
-    Levels differ in their system, in `axes`, which are columns of their rows, and in their agents.
-    """
+def precision_lines(sweep: Sweep) -> list[str]:
+    """Return what was asked of the intervals, and which levels have it, for people."""
     precision = sweep.precision
     if precision is None:
         return []
@@ -191,7 +188,11 @@ def precision_lines(sweep: Sweep, axes: Sequence[str] = ()) -> list[str]:
     missed: dict[str, list[str]] = {}
     for row in sweep.level_rows():
         if row["precision"] != REACHED:
-            values = [f"{axis}={row[axis]}" for axis in axes if row[axis] is not None]
+            values = [
+                f"{axis}={axis_text(row[axis], unit)}"
+                for axis, unit in sweep.units.items()
+                if row[axis] is not None
+            ]
             level = " ".join([row["system"], *values, f"{row['agents']:,}"])
             missed.setdefault(row["precision"], []).append(level)
     lines += [f"not reached ({reason}): {'; '.join(some)}" for reason, some in missed.items()]

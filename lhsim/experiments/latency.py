@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.commands import (
     Setup,
@@ -21,8 +26,9 @@ from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.specification import MaxEvents, load_latency
 from lhsim.experiments.sweep import Plan, Sweep
+from lhsim.report import marks
 from lhsim.report.levels import latency_table
-from lhsim.report.text import duration, three_digits
+from lhsim.report.text import UNKNOWN, duration, three_digits
 
 MS = 1e3
 QUESTION = "How long does a message take between two agents that have the server to themselves?"
@@ -67,8 +73,10 @@ def answer(sweep: Sweep) -> str:
     """Return the latencies of all systems, and their ratio where there are two, in a sentence."""
     rows = sweep.level_rows()
     known = [row for row in rows if row["mean_latency_ms"] is not None]
-    means = [f"{duration(row['mean_latency_ms'] / MS)} with {row['system']}" for row in known]
+    means = [f"{_mean(row)} with {row['system']}" for row in known]
     found = "A message takes " + ", ".join(means) + " in the mean." if means else ""
+    over = [row["system"] for row in rows if row["overloaded"]]
+    found += f" {' and '.join(over)}: {marks.OVERLOADED}." if over else ""
     if len(known) != 2 or known[0]["agents"] != known[1]["agents"]:
         return found
     slow, quick = sorted(known, key=lambda row: -row["mean_latency_ms"])
@@ -76,7 +84,15 @@ def answer(sweep: Sweep) -> str:
         slow["system"], quick["system"], metric="mean", agents=slow["agents"]
     ).ratio
     ends = f" ({three_digits(ratio.low)}-{three_digits(ratio.high)})" if ratio.reliable else ""
+    if math.isnan(ratio.value):
+        return found
     return f"{found} {slow['system']} takes {three_digits(ratio.value)}{ends} times as long."
+
+
+def _mean(row: Mapping[str, Any]) -> str:
+    name = "mean_latency_ms"
+    text = partial(duration, row[name] / MS)
+    return marks.marked(row, name, text, UNKNOWN, in_row=False)
 
 
 def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lhsim.analysis.measures import live_unit
 from lhsim.errors import InputError
 from lhsim.experiments.notices import Command
 from lhsim.experiments.options import DONE, MAX_SEED, PATH, Parsed, choice, parse_duration, whole
 from lhsim.experiments.serve import NEEDED_BY_MCP, check_extra
+from lhsim.report.text import live_figure, percent
 
 if TYPE_CHECKING:
     from lhsim.models.workload import Workload
     from lhsim.recording import Recording
 
 SECONDS_BETWEEN_LINES = 5.0
-UNITS = {"throughput": "messages/s", "polls": "1/s", "wasted_polls": "1/s", "cpu": "cores"}
 # What a time ends with; all of them begin when the message is to be sent.
 MEANINGS = {
     "store": "until it is stored, and its sender knows",
@@ -148,7 +149,9 @@ def show(run: Recording, how: str) -> None:
     """Print the figures of a run, and what speaks against it."""
     found = {name: value for name, value in run.measures().items() if not math.isnan(value)}
     if how == "json":
-        click.echo(json.dumps({**found, "doubts": run.manifest.doubts}, indent=2))
+        units = {name: live_unit(name) for name in found}
+        shown = {**found, "units": units, "doubts": run.manifest.doubts}
+        click.echo(json.dumps(shown, indent=2))
     else:
         click.echo("\n".join(_table(found)))
     for doubt in run.manifest.doubts:
@@ -160,10 +163,8 @@ def _table(found: Mapping[str, float]) -> list[str]:
     rows, said = [], set[str]()
     for name, value in found.items():
         what = name.partition("_")[0]
-        seconds = what in MEANINGS
-        unit = "ms" if seconds else UNITS.get(name, "")
-        if seconds and what not in said:
-            unit += f"  {MEANINGS[what]}"
-            said.add(what)
-        rows.append(f"{name:<14}{value * 1e3 if seconds else value:>12.4g} {unit}".rstrip())
+        meaning = MEANINGS.get(what, "") if what not in said else ""
+        said.add(what)
+        shown = percent(value) if name == "delivery" else live_figure(name, value)
+        rows.append(f"{name:<14}{shown:>12}  {meaning}".rstrip())
     return rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, get_args
@@ -46,8 +46,9 @@ from lhsim.experiments.progress import progress
 from lhsim.experiments.records import pooled_latencies, run_record
 from lhsim.experiments.specification import KINDS, ParameterSweep, load_sweep
 from lhsim.experiments.sweep import FailedRun, Sweep, verdict_columns
-from lhsim.models import System
+from lhsim.models import System, paths
 from lhsim.report.points import WIDTH, points_table
+from lhsim.report.text import axis_text
 from lhsim.simulation import Result
 from lhsim.streams import check_seed
 
@@ -63,8 +64,22 @@ class Place:
     @property
     def label(self) -> str:
         """What messages call it: the system and its values."""
-        values = [f"{path}={value}" for path, value in self.values.items() if value is not None]
+        values = [
+            f"{path}={axis_text(value, self.unit(path))}"
+            for path, value in self.values.items()
+            if value is not None
+        ]
         return f"{self.system.name} ({', '.join(values)})" if values else self.system.name
+
+    def unit(self, path: str) -> str:
+        """Return the unit of an axis; empty where it has none, or its value is no number."""
+        value = self.values.get(path)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return ""
+        try:
+            return paths.symbol(self.system, path)
+        except InputError:  # a part of a distribution, which is no number of the system
+            return ""
 
 
 @frozen(eq=False, repr=False)
@@ -93,8 +108,13 @@ class PointSweep(Sweep):
         """Return a record per system, point and measure, with its interval."""
         return [row | place.values for place, runs in self._levels() for row in metric_rows(*runs)]
 
-    def _axes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(axis for place in self.places for axis in place.values))
+    @cached_property
+    def units(self) -> dict[str, str]:
+        """The axes, with their units; no unit for a text."""
+        known: dict[str, str] = {}
+        for place in {id(place): place for place in self.places}.values():
+            known |= {path: known.get(path) or place.unit(path) for path in place.values}
+        return known
 
     def _precision(self, place: Place) -> dict[str, Any]:
         """Return what the row of a place says of its precision, if one was asked for."""
@@ -152,8 +172,12 @@ def report(setup: Setup, plan: PointPlan, sweep: PointSweep, axes: Sequence[str]
     runs = runs_of(plan.replications, sweep)
     lines = [f"{points:,} points, {runs} each, seed {setup.options.seed}"]
     lines += [*settings_lines(own_settings(setup)), ""]
-    lines += [points_table(sweep.level_rows(), axes) if sweep.results else "no run was finished"]
-    lines += precision_lines(sweep, [axis for axis in axes if axis != AGENTS])
+    lines += [
+        points_table(sweep.level_rows(), axes, sweep.units)
+        if sweep.results
+        else "no run was finished"
+    ]
+    lines += precision_lines(sweep)
     lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
     return "\n".join(lines)
 

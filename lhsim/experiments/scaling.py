@@ -93,7 +93,7 @@ def run_scaling(options: Options) -> int:
             sweep,
             title="E2 scaling",
             question=QUESTION,
-            answer=" ".join(f"{name}: {knee.sentence()}." for name, knee in sweep.knees.items()),
+            answer=" ".join(f"{name}: {one}." for name, one in sweep.knee_sentences().items()),
             method=METHOD,
             picture=PICTURE,
         ),
@@ -141,8 +141,8 @@ def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     if sweep.results:
         systems = {system.name: system for system in sweep.systems}
         lines.append("")
-        for name, knee in sweep.knees.items():
-            lines += [f"{name}: {knee.sentence()}", *_uncertainty(systems[name], knee)]
+        for name, sentence in sweep.knee_sentences().items():
+            lines += [f"{name}: {sentence}", *_uncertainty(systems[name], sweep.knees[name])]
     lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
     return "\n".join(lines)
 

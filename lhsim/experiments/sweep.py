@@ -49,6 +49,9 @@ OnDone = Callable[[Cell, "Result | Failure"], None]
 Show = Callable[[str, Sequence[Cell]], AbstractContextManager[OnDone | None]]
 
 
+EXTRAPOLATED = "; extrapolated"  # of a knee
+
+
 @frozen
 class Plan:
     """What a sweep will run, and what it will not."""
@@ -129,6 +132,14 @@ class Sweep:
         import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
 
         return pd.DataFrame(self.metric_rows())
+
+    def knee_sentences(self) -> dict[str, str]:
+        """Return where the knee of each system lies, in words, and whether that is extrapolated."""
+        known = {system.name: system for system in self.systems}
+        return {
+            name: knee.sentence() + (EXTRAPOLATED if _is_beyond(known.get(name), knee) else "")
+            for name, knee in self.knees.items()
+        }
 
     def compare(self, a: str, b: str, *, metric: str = "p99", agents: int) -> Comparison:
         """Compare two systems with so many agents, run by run under common random numbers.
@@ -239,15 +250,16 @@ class Sweep:
         rows = self.level_rows()
         if not rows:
             return "<p>no run</p>"
-        titles, lines = level_table(rows, self._axes())
-        notes = [*legend(rows), *(f"{name}: {k.sentence()}" for name, k in self.knees.items())]
+        titles, lines = level_table(rows, self.units)
+        notes = [*legend(rows), *(f"{name}: {one}" for name, one in self.knee_sentences().items())]
         most = max(row["replications"] for row in rows)
         headline = f"{len(rows)} levels, {most} run{'s' if most > 1 else ''} each at most"
         return card(headline, notes, pd.DataFrame(lines, columns=titles))
 
-    def _axes(self) -> tuple[str, ...]:
-        """Return the columns of the rows that say where a level lies, beside its agents."""
-        return ()
+    @property
+    def units(self) -> Mapping[str, str]:
+        """The columns of rows that say where a level lies, beside its agents, with their units."""
+        return {}
 
 
 def sweep(
@@ -499,6 +511,14 @@ def collect(
         interrupted=interrupted,
         scale_out=prepared.scale_out,
     )
+
+
+def _is_beyond(system: System | None, knee: Knee) -> bool:
+    """Return whether a knee lies beyond what its system was calibrated on."""
+    calibration = None if system is None else system.calibration
+    if system is None or calibration is None or knee.agents is None:
+        return False
+    return bool(calibration.beyond(knee.agents, system.offered_load(knee.agents)))
 
 
 def verdict_columns(verdict: Verdict | None) -> dict[str, Any]:

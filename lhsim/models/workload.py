@@ -13,9 +13,9 @@ import numpy as np
 from attrs import Factory, field, frozen
 from numpy.typing import NDArray
 
-from lhsim.checks import at_least, non_negative, one_of, positive, rate, shown, whole, within
+from lhsim.checks import at_least, non_negative, one_of, positive, rate, whole, within
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
-from lhsim.errors import InputError
+from lhsim.errors import InputError, shown
 from lhsim.rules import RAMP, RANDOM, TOGETHER, other_agent, rate_schedule
 from lhsim.streams import Purpose, uniform
 from lhsim.units import PerSecond, Seconds

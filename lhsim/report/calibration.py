@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from lhsim.report.text import UNKNOWN, Column, duration, table, three_digits
+from lhsim.report.text import UNKNOWN, Column, duration, live_figure, table, three_digits
 
 WIDTH = 80
 _TARGETS = (Column("level", left=True), Column("figure", left=True), Column("live"),
@@ -118,15 +118,11 @@ def _targets(targets: Sequence[Mapping[str, Any]], saturated: set[str]) -> list[
     for target in targets:
         level = target["level"]
         marked = level + ("*" if level in saturated else "")
-        figures = [_figure(target["metric"], target[side]) for side in ("live", "simulated")]
+        figures = [live_figure(target["metric"], target[side]) for side in ("live", "simulated")]
         name = "" if level == before else marked
         rows.append([name, target["metric"], *figures, f"{100 * target['miss']:+.1f} %"])
         before = level
     return rows
-
-
-def _figure(metric: str, value: float) -> str:
-    return duration(value) if "_p" in metric else three_digits(value)
 
 
 def _unknown(row: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from lhsim.report.text import UNKNOWN, Column, duration, table, three_digits
+from lhsim.report.text import Column, live_figure, table
 
 WIDTH = 80
 COLUMNS = (Column("metric", left=True), Column("live"), Column("simulated"),
@@ -31,11 +31,5 @@ def crosscheck_text(
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     metric = row["metric"]
-    figures = [_figure(metric, row[side]) for side in ("live", "simulated")]
+    figures = [live_figure(metric, row[side]) for side in ("live", "simulated")]
     return [metric, *figures, row["verdict"]]
-
-
-def _figure(metric: str, value: float | None) -> str:
-    if value is None:
-        return UNKNOWN
-    return duration(value) if "_p" in metric and "polls" not in metric else three_digits(value)

@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from lhsim.report import marks
-from lhsim.report.text import UNKNOWN, Column, latency, percent, table, three_digits
+from lhsim.report.text import UNKNOWN, Column, axis_text, latency, percent, table, three_digits
 
 Row = Mapping[str, Any]
 WIDTH = 80  # of a warning, in columns
@@ -63,21 +63,20 @@ def latency_table(rows: Sequence[Row]) -> str:
     ).rstrip("\n")
 
 
-def level_table(rows: Sequence[Row], axes: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
+def level_table(rows: Sequence[Row], axes: Mapping[str, str]) -> tuple[list[str], list[list[str]]]:
     """Return the titles and the lines of one table of all systems, as texts with their marks.
 
     Columns in which nothing stands are left out. `axes` are columns of the rows that say where a
-    level lies, beside its system and its agents.
+    level lies, beside its system and its agents, with their units.
     """
     titles = ["system", *axes, *(column.title for column in LEVELS)]
-    lines = [[row["system"], *(_plain(row[axis]) for axis in axes), *level_line(row)]
-             for row in rows]  # fmt: skip
+    lines = [
+        [row["system"], *(axis_text(row[axis], unit) for axis, unit in axes.items()),
+         *level_line(row)]
+        for row in rows
+    ]  # fmt: skip
     used = [i for i in range(len(titles)) if any(line[i] for line in lines)]
     return [titles[i] for i in used], [[line[i] for i in used] for line in lines]
-
-
-def _plain(value: object) -> str:
-    return UNKNOWN if value is None else str(value)
 
 
 def _title(row: Row) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lhsim.report.levels import LEVELS, legend, level_line
-from lhsim.report.text import UNKNOWN, Column, table
+from lhsim.report.text import Column, axis_text, table
 
 Row = Mapping[str, Any]
 
@@ -17,26 +17,34 @@ _BY_WORTH = ("p50", "p99", "busiest", "backlog", "msg/s", "arrived", "p95")
 _NARROWER = "more of each point is in the tables of the output folder, and in --format csv"
 
 
-def points_table(rows: Sequence[Row], axes: Sequence[str]) -> str:
-    """Return a table per system, a line per point, with as many columns as fit."""
+def points_table(
+    rows: Sequence[Row], axes: Sequence[str], units: Mapping[str, str] | None = None
+) -> str:
+    """Return a table per system, a line per point, with as many columns as fit.
+
+    `units` are those of the axes; an axis that is not there has none.
+    """
     by_system: dict[str, list[Row]] = {}
     for row in rows:
         by_system.setdefault(row["system"], []).append(row)
     tables, complete = [], True
     for name, its_rows in by_system.items():
-        text, all_shown = _table(its_rows, [axis for axis in axes if axis != "agents"])
+        text, all_shown = _table(its_rows, [axis for axis in axes if axis != "agents"], units or {})
         complete = complete and all_shown
         tables.append(f"{name}\n{text}\n")
     notes = [*legend(rows), *([] if complete else [_NARROWER])]
     return "\n".join([*tables, *notes]).rstrip("\n")
 
 
-def _table(rows: Sequence[Row], axes: Sequence[str]) -> tuple[str, bool]:
+def _table(rows: Sequence[Row], axes: Sequence[str], units: Mapping[str, str]) -> tuple[str, bool]:
     """Return a table, and whether all its columns fit."""
     shown = [axis for axis in axes if any(row[axis] is not None for row in rows)]
     titles = _short(shown)
     columns = [*(Column(titles[axis]) for axis in shown), *LEVELS]
-    lines = [[*(_value(row[axis]) for axis in shown), *level_line(row)] for row in rows]
+    lines = [
+        [*(axis_text(row[axis], units.get(axis, "")) for axis in shown), *level_line(row)]
+        for row in rows
+    ]
     for count in range(len(_BY_WORTH), 0, -1):
         kept = {*titles.values(), "agents", "servers", *_BY_WORTH[:count]}
         chosen = [i for i, column in enumerate(columns) if column.title in kept]
@@ -51,11 +59,3 @@ def _short(axes: Sequence[str]) -> dict[str, str]:
     last = {axis: axis.rpartition(".")[2] for axis in axes}
     often = Counter([*last.values(), *(column.title for column in LEVELS)])
     return {axis: name if often[name] == 1 else axis for axis, name in last.items()}
-
-
-def _value(value: object) -> str:
-    if value is None:
-        return UNKNOWN
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from textwrap import wrap
 from typing import Any
 
 from lhsim.analysis import flags
 from lhsim.report.text import Column, between, quantity, table, three_digits
 
+KNEE = "knee"
 WIDTH = 80  # of the text, in columns
 
 Row = Mapping[str, Any]
@@ -35,7 +37,8 @@ def sensitivity_tables(found: Row) -> str:
         effects = [one for one in found["effects"] if one["metric"] == metric]
         moving = [one for one in effects if one["mu_star"] > 0]
         most = f"moved most by {moving[0]['path']}" if moving else "moved by nothing"
-        lines += ["", f"{metric}: {metric_text(metric, base)}; {most}"]
+        unit = "; effects in agents" if metric == KNEE else ""
+        lines += ["", f"{metric}: {metric_text(metric, base)}; {most}{unit}"]
         lines.append(table(_COLUMNS, [_line(metric, one) for one in moving]))
         still = ", ".join(one["path"] for one in effects if one["mu_star"] == 0)
         lines += wrap(f"no effect: {still}", WIDTH) if still else []
@@ -56,13 +59,14 @@ def sensitivity_notes(found: Row) -> list[str]:
 
 
 def _line(metric: str, one: Row) -> list[str]:
+    text = three_digits if metric == KNEE else partial(metric_text, metric)
     return [
         one["path"],
         _between(one["low"], one["high"], one["unit"]),
         one["source"],
-        metric_text(metric, one["mu_star"]),
-        between(*(metric_text(metric, end) for end in one["mu_star_interval"])),
-        metric_text(metric, one["sigma"]),
+        text(one["mu_star"]),
+        between(*map(text, one["mu_star_interval"])),
+        text(one["sigma"]),
     ]
 
 
@@ -74,6 +78,6 @@ def metric_text(metric: str, value: float) -> str:
     """Return the figure of a metric with its unit."""
     if metric in {"delivery", "utilization", "cpu"}:
         return f"{value * 100:.1f} %"
-    if metric == "knee":
+    if metric == KNEE:
         return f"{three_digits(value)} agents"
     return quantity(value, {"memory": "B", "throughput": "1/s"}.get(metric, "s"))

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from lhsim.analysis.measures import live_unit
+from lhsim.units import format_duration
+
 UNKNOWN = "-"
 
 
@@ -56,6 +59,8 @@ def quantity(value: float, unit: str) -> str:
         return _size(value)
     if unit == "1/s":
         return f"{three_digits(value)}/s"
+    if unit == "cores":
+        return f"{three_digits(value)} cores"
     return f"{value:,.0f}" if value == int(value) else three_digits(value)
 
 
@@ -68,6 +73,27 @@ def between(low: str, high: str) -> str:
     number, _, unit = low.partition(" ")
     same = unit and high.partition(" ")[2] == unit
     return f"{number if same else low}-{high}"
+
+
+def live_figure(metric: str, value: float | None) -> str:
+    """Return a figure of a live run, or of one that is held against it, with its unit."""
+    if value is None:
+        return UNKNOWN
+    unit = live_unit(metric)
+    return three_digits(value) if unit == "1" else quantity(value, unit)
+
+
+def axis_text(value: object, unit: str = "") -> str:
+    """Return the value of an axis with its unit."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return str(value).lower()
+    if unit == "s" and isinstance(value, int | float):
+        return format_duration(value)
+    if unit and isinstance(value, int | float):
+        return quantity(value, unit)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _size(number: float) -> str:

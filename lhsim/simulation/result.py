@@ -290,7 +290,8 @@ def _latencies(result: Result) -> list[str]:
     estimates = result._estimates
     shown = [f"{name} {_marked(one)}" for name, one in estimates.items()]
     ends = ", ".join(f"{name} {_interval(estimates[name])}" for name in ("mean", "p99"))
-    longest = duration(result.latency.max) if result.latency.count else "unknown"
+    bound = result.latency.is_lower_bound(0.99)  # then there are later ones to come
+    longest = latency(result.latency.max * MS, at_least=bound)
     return [f"latency    {', '.join(shown)}, max {longest}", f"95 %       {ends}"]
 
 

@@ -144,7 +144,7 @@ def test_a_failed_run_is_run_again(mine, monkeypatch, capsys):
         assert cli.run(command) == 1
     err = capsys.readouterr().err
     assert "runs: 12 done, 0 resumed, 12 failed, 0 left\n" in err
-    named = "a run failed: polling (polling.interval=0.25, store.connections=1), 20 agents, seed "
+    named = "a run failed: polling (polling.interval=250 ms, store.connections=1), 20 agents, seed "
     assert named in err
     assert cli.run(command) == 0
     assert "runs: 12 done, 12 resumed, 0 failed, 0 left\n" in capsys.readouterr().err
@@ -165,7 +165,7 @@ def test_any_executor_prints_the_same_bytes(mine, lhsim, capsys, kind):
 def test_what_is_too_much_is_skipped_with_its_values(mine, capsys):
     assert cli.run([*COMMAND, "--max-events", "1200"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "skipped: polling (polling.interval=0.25, store.connections=1) with 20 agents" in out
+    assert "skipped: polling (polling.interval=250 ms, store.connections=1) with 20 agents" in out
 
 
 def test_the_example_is_listed_and_is_what_the_schema_describes(capsys):
@@ -207,7 +207,7 @@ def test_points_that_are_not_known_are_named_with_their_values(mine, capsys):
     assert cli.run([*COMMAND, *more]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "10-11 runs each" in text
-    assert "not reached (max replications): polling polling.interval=0.25" in text
+    assert "not reached (max replications): polling polling.interval=250 ms" in text
 
 
 def test_a_point_has_the_runs_that_it_has_without_a_precision(mine, capsys):

@@ -25,7 +25,8 @@ class Figure:
 
     value: float
     low: float
-    high: float
+    high: float  # infinite where the value is only a lower bound
+    flags: tuple[str, ...] = ()  # why it cannot be trusted: `lhsim.analysis.flags`
 
 
 @frozen

@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from lhsim.analysis.dots import Dot, dots_plot
 from lhsim.errors import InputError, LhsimError, unknown_name
@@ -44,6 +44,7 @@ from lhsim.experiments.suites.conditions import World, conditions, search_all
 from lhsim.experiments.suites.evidence import LEVELS, Evidence, figures
 from lhsim.experiments.suites.suite import refuse_traffic
 from lhsim.planning.uncertainty import in_runs, samples_of
+from lhsim.report.marks import legend, marked
 from lhsim.report.text import UNKNOWN, duration, table, three_digits
 from lhsim.report.text import Column as TextColumn
 
@@ -105,10 +106,19 @@ class Judged:
             "claim": self.claim.id,
             "claimed": self.claim.claimed,
             "figure": _known(self.figure.value),
+            "unit": self.claim.unit,
             "interval": None if ends == [None, None] else ends,
             "verdict": self.verdict,
             "would_hold_if": self.would_hold_if,
+            **self.marks,
         }
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """The marks of its figure, as in `lhsim.report.marks`."""
+        figure = self.figure
+        bound = math.isinf(figure.high) and math.isfinite(figure.value)
+        return {"lower_bounds": ["figure"] * bound, "flags": {"figure": list(figure.flags)}}
 
 
 @frozen(eq=False)
@@ -322,6 +332,8 @@ def _report(setup: Setup, judgement: Judgement) -> str:
         lines += settings_lines(settings, f"the experiment, {what}")
     lines.append("")
     lines += [table(columns, [_line(one) for one in judgement.claims]), ""]
+    meanings = legend([one.row() for one in judgement.claims], ["figure"])
+    lines += [*(part for line in meanings for part in wrap(line, WIDTH)), *([""] * bool(meanings))]
     held = [one for one in judgement.claims if one.would_hold_if is not None]
     if held:
         lines += ["what is refuted would hold with, all else as it is:"]
@@ -337,7 +349,8 @@ def _line(one: Judged) -> list[str]:
     ends = f"{_short(figure.low)}-{_short(figure.high)}"
     known = not (math.isnan(figure.low) or math.isnan(figure.high))
     shown = ends if known and figure.low != figure.high else ""
-    value = UNKNOWN if math.isnan(figure.value) else f"{_short(figure.value)} {unit}"
+    value = marked(one.row(), "figure", lambda: f"{_short(figure.value)} {unit}", UNKNOWN,
+                   in_row=False)  # fmt: skip
     return [one.claim.id, one.claim.claimed, value, shown, one.verdict]
 
 
@@ -404,7 +417,8 @@ def _write(setup: Setup, judgement: Judgement) -> None:
 def _figure(judgement: Judgement) -> Plot:
     return dots_plot([
         Dot(one.claim.id, one.verdict, *(
-            value / one.claim.number for value in asdict(one.figure).values()
+            value / one.claim.number
+            for value in (one.figure.value, one.figure.low, one.figure.high)
         ))
         for one in judgement.claims
         if one.claim.number > 0 and 0 < one.figure.value < math.inf

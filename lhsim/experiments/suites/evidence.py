@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from lhsim.analysis import flags
 from lhsim.analysis.comparison import compare
 from lhsim.analysis.intervals import Estimate, estimate
 from lhsim.experiments.suites.claim_table import Figure
@@ -81,7 +82,14 @@ def _latency(one: Evidence, name: str) -> Figure:
         runs = quantile_of_runs([result.latency for result in one.pair], 0.99)
     else:
         runs = _mean([LATENCIES[name](result) for result in one.pair])
-    return _figure(runs.scaled(MS), one.spread(name))
+    return _figure(_open(runs, one.pair).scaled(MS), one.spread(name))
+
+
+def _open(found: Estimate, results: Sequence[Result]) -> Estimate:
+    """Return a latency as a lower bound where the runs are overloaded: it grows as they last."""
+    if not any(result.overloaded for result in results):
+        return found
+    return evolve(found, high=math.inf).flagged(flags.OVERLOADED)
 
 
 def _factor(polling: Evidence, push: Evidence, name: str) -> Figure:
@@ -91,7 +99,9 @@ def _factor(polling: Evidence, push: Evidence, name: str) -> Figure:
 
 def _add_level(found: dict[str, Figure], agents: int, polling: Evidence, push: Evidence) -> None:
     means = {
-        kind: _mean([result.latency.mean for result in one.steady[agents]])
+        kind: _open(
+            _mean([result.latency.mean for result in one.steady[agents]]), one.steady[agents]
+        )
         for kind, one in (("polling", polling), ("push", push))
     }
     spreads = {"polling": polling.spread("avg"), "push": push.spread("avg")}
@@ -109,7 +119,8 @@ def _add_level(found: dict[str, Figure], agents: int, polling: Evidence, push: E
         found[f"{name}.factor"] = _figure(ratio, spreads["polling"], spreads["push"])
     else:
         medians = [result.latency.quantile(0.5) for result in polling.closed[agents]]
-        found[f"{name}.polling"] = _figure(_mean(medians), spreads["polling"])
+        known = _open(_mean(medians), polling.closed[agents])
+        found[f"{name}.polling"] = _figure(known, spreads["polling"])
         found[f"{name}.factor"] = found[f"{name}.polling"]
 
 
@@ -161,7 +172,8 @@ def _figure(runs: Estimate, *parameters: Spread | None) -> Figure:
     """Return an estimate with what the parameters add to its interval."""
     known = [one for one in parameters if one is not None]
     if not known or not runs.low > 0 or math.isinf(runs.high):
-        return Figure(runs.value, runs.low, runs.high)
+        return Figure(runs.value, runs.low, runs.high, runs.flags)
     half = math.hypot(*(one.half_width for one in known))
     around = (runs.value * math.exp(-half), runs.value * math.exp(half))
-    return Figure(runs.value, *combined(runs.value, (runs.low, runs.high), around))
+    low, high = combined(runs.value, (runs.low, runs.high), around)
+    return Figure(runs.value, low, high, runs.flags)

@@ -93,8 +93,7 @@ def _growth_text(row: Row) -> str:
     """Return a growth as people see it: without the noise of what does not grow."""
     values = [row[f"growth_mb_per_hour{end}"] for end in ("", "_low", "_high")]
     value, *ends = [UNKNOWN if one is None else f"{round(one) + 0:,}" for one in values]
-    shown = value if ends[0] in (value, UNKNOWN) else f"{value} ({'-'.join(ends)})"
-    return f"{shown} MB/h"
+    return value if ends[0] in (value, UNKNOWN) else f"{value} ({'-'.join(ends)})"
 
 
 def _answer(rows: Sequence[Row]) -> str:
@@ -135,7 +134,7 @@ COLUMNS = (
     Shown("memory_baseline_mb", "base", "MB", with_unit("memory_baseline_mb", "MB")),
     Shown("memory_end_mb", "end", "MB", with_unit("memory_end_mb", "MB")),
     Shown("memory_peak_mb", "peak", "MB", with_unit("memory_peak_mb", "MB")),
-    Shown("growth_mb_per_hour", "growth", "MB/h", _growth_text),
+    Shown("growth_mb_per_hour", "MB/h", "MB/h", _growth_text),
 )
 
 SUITE = Suite(
