@@ -34,12 +34,14 @@ ATTACK = Path(__file__).parents[1] / "tests" / "attack"
 sys.path[:0] = [str(ATTACK), str(ATTACK.parent / "live")]
 
 import files  # noqa: E402 - the folder is known from here on
+import strain  # noqa: E402
 import surroundings  # noqa: E402
 from watch import Tally, Try, tally, watched  # noqa: E402
 
 Run = Callable[[float], Tally]  # from how long it may take [s]
 
 KILLS = {"serial": 7, "threads": 7, "processes": 4, "dask": 2, "bridge": 5}  # a minute in all
+MOST_REQUESTS = 1_000_000
 COUNTS = ("lost", "again", "doubled", "reordered")  # failures of kills
 
 
@@ -54,12 +56,15 @@ class Attack:
 
 def lanes(minutes: float, first: int) -> tuple[list[Attack], list[Attack]]:
     """Return what is done side by side."""
-    share = 0.6 / len(files.KINDS)
+    share = 0.55 / len(files.KINDS)
     hostile = [
         Attack(one.name, share, partial(numbered, one.name, partial(files.attempt, one), first))
         for one in files.KINDS
     ]
-    hostile += [Attack("surroundings", 0.2, surrounded)]
+    hostile += [
+        Attack("requests", 0.3, partial(strain.strained, "sqlite", first, most=MOST_REQUESTS)),
+        Attack("surroundings", 0.15, surrounded),
+    ]
     kills = [
         Attack(f"kills: {kind}", 0.2, partial(killed, "sweep", kind, kills_of(kind, minutes)))
         for kind in ("serial", "threads", "processes", "dask")

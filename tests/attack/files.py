@@ -380,7 +380,7 @@ KINDS = (
         "recording",
         make_recording,
         read_recording,
-        ["crosscheck", "--system", "polling", "recording", "--quiet"],
+        ["crosscheck", "--model", "polling", "--live", "recording", "--quiet"],
     ),
     Kind("result", make_result, read_result, ["report", "out", "--quiet"]),
     Kind(
