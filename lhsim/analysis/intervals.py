@@ -335,12 +335,14 @@ def _inverted(
     tail = min(q, 1 - q)
     if n < 2 or tail == 0:
         return Estimate(value, math.nan, math.nan, n, () if tail else (flags.THIN_TAIL,))
-    open_above = total * (1 - q) < 1
+    none_beyond = total * (1 - q) < 1
 
     def at(level: float) -> float:
         if level <= 0:
             return 0.0
-        return math.inf if level >= 1 or open_above else quantile(level)
+        # An error that has grown beyond all values leaves the longest of them as the end.
+        is_open = none_beyond or (level >= 1 and half >= 1 - q)
+        return math.inf if is_open else quantile(min(level, 1.0))
 
     low, high = _ends(q, value, half, at, sample, growth)
     error = _error(q, parts)
