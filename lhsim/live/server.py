@@ -315,10 +315,7 @@ class _Http(HttpToolsProtocol):
             _broken(error, self.transport)
         if self._in_head and self._arrived > _LARGEST_HEAD:  # which the parser keeps until its end
             self.send_400_response("")
-        idle = self.timeout_keep_alive_task is None and (
-            self.cycle is None or self.cycle.response_complete
-        )
-        if idle and not self.transport.is_closing():
+        if self._is_idle():
             self._expect()  # also of what does not even begin a request
 
     def on_message_begin(self) -> None:
@@ -385,6 +382,13 @@ class _Http(HttpToolsProtocol):
         self._head += size
         if self._head > _LARGEST_HEAD:
             raise _TooMuchError
+
+    def _is_idle(self) -> bool:
+        """Return whether there is nothing to answer, and no other time limit."""
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return False  # the second for what is a WebSocket by now
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and self.timeout_keep_alive_task is None
 
     def _expect(self) -> None:
         """Cut the connection when what is begun does not end in time."""

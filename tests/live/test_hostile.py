@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import aclosing, closing, suppress
 
 import psutil
 import pytest
@@ -393,3 +393,21 @@ def test_a_reader_that_takes_nothing_is_cut(bridge):
         client.close()
     assert bridge.end() == 0
     assert "Traceback" not in bridge.log
+
+
+@pytest.mark.parametrize("kind", ["websocket", "sent_events"])
+def test_who_only_listens_is_not_cut(shared, within, name, kind):
+    """For longer than what is begun may take, which is 2 s there."""
+
+    async def scenario():
+        async with (
+            pair(shared.url, name) as (alice, bob),
+            aclosing(getattr(bob, kind)()) as events,
+        ):
+            await alice.store(bob.agent_id, 1)
+            assert (await anext(events))["payload"] == 1
+            await asyncio.sleep(3.5)
+            await alice.store(bob.agent_id, 2)
+            assert (await anext(events))["payload"] == 2
+
+    within(scenario())
