@@ -71,7 +71,7 @@ def test_a_folder_keeps_runs_for_a_wider_sweep(tmp_path, executor):
 
 
 def test_numbers_that_a_workload_cannot_have_are_refused():
-    with pytest.raises(InputError, match="agents: 0 .* allowed: different whole numbers >= 1"):
+    with pytest.raises(InputError, match=r"agents: 0 .* allowed: different whole numbers >= 1"):
         sweep(PUSH, [0])
 
 
