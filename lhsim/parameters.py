@@ -544,7 +544,7 @@ def check_types(instance: object, *, source: str) -> None:
 
 
 def _check_fields(instance: Any) -> None:
-    for key, name, kind in _to_check(type(instance)):
+    for key, name, kind in _to_check(cast(Any, type(instance))):
         with _at(key):
             _check_type(getattr(instance, name), kind)
 
