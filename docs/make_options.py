@@ -25,10 +25,10 @@ HEAD = """\
 # Every option of a system
 
 The keys of a model file, and the fields of the classes in `lhsim.models`; `--set KEY=VALUE` takes
-the same names, and asks for a unit where there is one. Written by `python docs/make_options.py` from the code. Both engines cover every
-one of them but those that are marked "SimPy alone": `tests/equivalence` draws systems with any
-combination and holds one engine against the other, to the bit; a field that it does not draw makes
-it fail. The rules: [`models.md`](models.md).
+the same names, and asks for a unit where there is one. Written by `python docs/make_options.py`
+from the code. Both engines cover every one of them but those that are marked "SimPy alone":
+`tests/equivalence` draws systems with any combination and holds one engine against the other, to
+the bit; a field that it does not draw makes it fail. The rules: [`models.md`](models.md).
 """
 OWN = """\
 ## server

@@ -71,7 +71,10 @@ def as_system(given: object) -> System:
     InputError
         When it is none of them.
     """
-    return given if isinstance(given, System) else configured(given, (), source="settings")
+    if not isinstance(given, System):
+        return configured(given, (), source="settings")
+    parameters.check_types(given, source="system")
+    return given
 
 
 def _find(given: object) -> Path:

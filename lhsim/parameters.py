@@ -43,6 +43,7 @@ is reported when all that is written in its table is in order.
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import math
 import re
@@ -51,7 +52,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from os import PathLike
-from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
 import tomli_w
@@ -541,6 +543,69 @@ def _refuse_bool_and_huge(value: str | int | float, allowed: str) -> None:
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         # TOML's own limit, which its reader in Python does not keep; a float may overflow beyond.
         raise InputError("has more than 64 bits", allowed=allowed)
+
+
+# --- objects made in Python ----------------------------------------------------------------------
+
+
+def check_types(instance: object, *, source: str) -> None:
+    """Refuse a description that was made in Python and holds what its fields cannot.
+
+    Numbers were checked by its validators; classes of the user's own are left to themselves.
+
+    Raises
+    ------
+    InputError
+        For the first field of another type, with its path.
+    """
+    try:
+        _check_fields(instance)
+    except InputError as error:
+        raise InputError(
+            error.problem, source=source, key=error.key, allowed=error.allowed
+        ) from None
+
+
+def _check_fields(instance: Any) -> None:
+    for key, name, kind in _to_check(cast(Any, type(instance))):
+        with _at(key):
+            _check_type(getattr(instance, name), kind)
+
+
+@functools.lru_cache(maxsize=256)
+def _to_check(cls: type[Any]) -> tuple[tuple[str, str, Any], ...]:
+    """Return the key, the name and the type of each field that is no plain number or text."""
+    fields = ((key, one.name, one.type) for key, one in fields_of(cls).items())
+    return tuple(field for field in fields if _is_to_check(field[2]))
+
+
+def _is_to_check(kind: Any) -> bool:
+    return kind is bool or _is_described(kind) or any(map(_is_to_check, get_args(kind)))
+
+
+def _check_type(value: object, kind: Any) -> None:
+    kinds = [one for one in get_args(kind) if one is not type(None)]
+    if get_origin(kind) in (Union, UnionType):
+        if len(kinds) == 1 and value is not None:
+            _check_type(value, kinds[0])
+    elif get_origin(kind) is tuple and _is_described(kinds[0]):
+        for index, item in enumerate(value if is_several(value) else [value]):
+            with _at(index):
+                _check_type(item, kinds[0])
+    elif kind is bool or _is_described(kind):
+        _check_instance(value, kind)
+
+
+def _check_instance(value: object, kind: type[Any]) -> None:
+    if not isinstance(value, kind) and not (kind is bool and type(value).__name__ == "bool"):
+        allowed = "true, false" if kind is bool else f"a {kind.__name__}"
+        raise InputError(f"{shown(value)} is none", allowed=allowed)
+    if attrs.has(type(value)) and type(value).__module__.startswith("lhsim."):
+        _check_fields(value)
+
+
+def _is_described(kind: object) -> bool:
+    return isinstance(kind, type) and (attrs.has(kind) or _is_variant(kind))
 
 
 # --- paths in messages ---------------------------------------------------------------------------

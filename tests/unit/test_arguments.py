@@ -388,3 +388,30 @@ def test_an_option_that_takes_one_value_is_given_once(capsys, option, values):
         assert cli.run([*command, *arguments]) == 2
         line = f"lhsim: error: {option}: is there twice; allowed: each option once\n"
         assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
+    ("path", "bad", "line"),
+    [
+        ("workload.traffic", 5, "system: workload.traffic: 5 is none; allowed: a Traffic"),
+        ("store.query", 0.001, "system: store.query: 0.001 is none; allowed: a Distribution"),
+        (
+            "polling.wake_on_write",
+            "yes",
+            "system: polling.wake_on_write: 'yes' is none; allowed",
+        ),
+        ("faults", ("stall",), "system: faults[0]: 'stall' is none; allowed: a Fault"),
+        ("memory", 5, "system: memory: 5 is none; allowed: a Memory"),
+    ],
+)
+def test_a_description_made_in_python_holds_what_its_fields_can(path, bad, line):
+    *owner, name = path.split(".")
+    plain = evolve(POLLING, calibration=None)
+    if owner:
+        changed = evolve(getattr(plain, owner[0]), **{name: bad})
+        system = evolve(plain, **{owner[0]: changed})
+    else:
+        system = evolve(plain, **{name: bad})
+    with pytest.raises(InputError) as caught:
+        lhsim.simulate(system, agents=2, duration=1, engine="simpy")
+    assert str(caught.value).startswith(line)
