@@ -26,7 +26,7 @@ agents = [1, 300]
 """
 ANSWER = {
     *("vary", "value", "interval", "binding_objective"),
-    *("crossings", "evaluations", "extrapolated"),
+    *("crossings", "evaluations", "extrapolated", "warnings"),
 }
 
 

@@ -196,7 +196,7 @@ def test_lost_messages_are_no_saturation():
 def test_logs_that_contradict_one_another_are_refused_with_what_is_missed():
     kept = log(poisson, exponential, 0.8, 2e-3, 1e-3, n=2000)
     slower = log(poisson, exponential, 3.6, 4e-3, 1e-3, n=4000)
-    with pytest.raises(InputError, match="no model fits: at .* throughput is .* in the log"):
+    with pytest.raises(InputError, match=r"no model fits: at .* throughput is .* in the log"):
         from_logs([kept, slower])
 
 
