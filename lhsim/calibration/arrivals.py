@@ -132,7 +132,8 @@ class Arrivals:
         found += [_median(picked[:, share[chosen]]) for share in self._shares]
         # The span stands for what did not arrive.
         beyond = np.minimum(found, self.log.span) - self.constant
-        logarithms: Floats = np.log(np.maximum(beyond, LEAST_GAP))
+        least = max(LEAST_GAP, ERROR_OF_TICK * self.log.tick)  # less than a clock can tell
+        logarithms: Floats = np.log(np.maximum(beyond, least))
         return logarithms
 
     def _throughput(self, delays: Floats) -> Floats:

@@ -230,7 +230,7 @@ def _of_queue(fitted: Fitted, logs: Sequence[Log]) -> Capacity:
 
 
 def _of_family(queue: Queue, unknowns: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
-    """Return the unknowns of the queue: an exponential service has no variation of its own."""
+    """Return the unknowns that the queue has: exponential services have no variation."""
     return tuple(one for one in unknowns if one["name"] != "variation" or not queue.exponential)
 
 

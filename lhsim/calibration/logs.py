@@ -113,8 +113,7 @@ class Log:
     @cached_property
     def tick(self) -> float:
         """Resolution of the clock of the log [s]; 0 where it is too fine to matter."""
-        tick = resolution(self.delivered)
-        return tick if tick and _on_grid(self.sent, tick) else 0.0
+        return resolution(np.concatenate([self.sent, self.delivered]))
 
     @property
     def lost(self) -> float:
@@ -253,6 +252,8 @@ def of_recording(run: Recording, name: str) -> Log:
 def resolution(times: Floats) -> float:
     """Return the coarsest step of `TICKS` of which all times are multiples [s]; 0: of none."""
     known = times[np.isfinite(times)]
+    if not len(known):
+        return 0.0
     return next((tick for tick in TICKS if _on_grid(known, tick)), 0.0)
 
 

@@ -283,7 +283,7 @@ class _Misfit:
         ]
         x[-1] = math.log(max(*missing, self._shortest / 20))
         found = evolve(point, x=x)
-        return evolve(found, cost=float((np.sqrt(1 + self.missed(found) ** 2) - 1).sum()))
+        return evolve(found, cost=_soft(self.missed(found)))
 
     @property
     def _shortest(self) -> float:
@@ -298,13 +298,17 @@ class _Misfit:
         """Return whether the delays tell the service time.
 
         They do where the misfit bends with it, and where a server that takes next to no time for a
-        message misses the logs by more.
+        message, so that all is delay, misses the logs by more. What is expected beforehand of
+        either speaks for neither.
         """
         if math.sqrt(covariance[0, 0]) > UNTOLD:
             return False
-        x = best.x.copy()
+        x, prior = best.x.copy(), best.prior.copy()
         x[0], x[-1] = math.log(self._longest * NO_TIME), math.log(self._shortest)
-        return self.solved(evolve(best, x=x), first=1).cost - best.cost > ENOUGH
+        prior[[0, -1]] = x[[0, -1]]
+        without = self.solved(evolve(best, x=x, prior=prior), first=1).cost
+        own = (best.x - best.prior)[[0, -1]] / np.array(PRIOR)[[0, -1]]
+        return without - (best.cost - _soft(own)) > ENOUGH
 
     def shown(self, point: _Point) -> tuple[tuple[list[float], list[float]], ...]:
         """Return the figures of each log, live and simulated, as one reads them."""
@@ -353,6 +357,11 @@ class _Misfit:
         """Error of the highest throughput of a server that was busy, as a logarithm."""
         pairs = zip(self.arrivals, self.targets, strict=True)
         return max((float(one.errors[0]) for a, one in pairs if a.log.saturated), default=0.0)
+
+
+def _soft(missed: Floats) -> float:
+    """Return the misfit as `least_squares` counts it, which forgives outliers."""
+    return float((np.sqrt(1 + missed**2) - 1).sum())
 
 
 def system_of(template: System, fitted: Fitted, *, constant: bool = False) -> System:

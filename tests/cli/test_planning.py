@@ -27,7 +27,7 @@ agents = [1, 300]
 ANSWER = {
     *("system", "seed", "objectives", "confidence", "agents", "unit"),
     *("vary", "value", "interval", "binding_objective"),
-    *("crossings", "evaluations", "extrapolated"),
+    *("crossings", "evaluations", "extrapolated", "warnings"),
 }
 
 

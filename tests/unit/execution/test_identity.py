@@ -10,7 +10,7 @@ import lhsim
 from lhsim.distributions import Exponential
 from lhsim.execution import Cell, identity
 from lhsim.execution.identity import Keys, layout
-from lhsim.models import Calibration, Provenance
+from lhsim.models import Calibration, CalibrationWarning, Provenance
 
 CELL = Cell(small.PUSH, 10, 20.0, 1)
 key_of = Keys()
@@ -50,7 +50,12 @@ SAME = {
         OTHER["a range"],
         system=evolve(
             small.PUSH,
-            calibration=Calibration("a host", agents=(1, 5), parameters={"x": Provenance("y")}),
+            calibration=Calibration(
+                "a host",
+                agents=(1, 5),
+                parameters={"x": Provenance("y")},
+                warnings=(CalibrationWarning("capacity", "Trust no capacity."),),
+            ),
         ),
     ),
 }
