@@ -15,7 +15,7 @@ from lhsim.experiments import cli
 from lhsim.experiments.finding import Finding
 from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, seed_keys
 
-KEYS = {"claim", "claimed", "figure", "interval", "verdict", "would_hold_if"}
+KEYS = {"claim", "claimed", "figure", "interval", "verdict", "would_hold_if", "settings"}
 POLLING = """
 name = "polling"
 [store]
