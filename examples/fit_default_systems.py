@@ -325,7 +325,13 @@ def run(system: System, load: Load, seed: int) -> Result:
         calibration=None,
     )
     return simulate(
-        system, agents=load.agents, duration=load.duration, seed=seed, keep_messages=True
+        system,
+        agents=load.agents,
+        duration=load.duration,
+        seed=seed,
+        warmup=min(1.0, load.duration / 4) + load.duration / 10,  # all agents have started
+        drain=min(5.0, load.duration / 10),
+        keep_messages=True,
     )
 
 

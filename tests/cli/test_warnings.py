@@ -68,7 +68,7 @@ def test_the_confidence_of_a_capacity_is_subject_to_it():
             {"value": 40, "kept": "below", "simulation": (38, 42), "parameters": None},
         ],
     }
-    from lhsim.report.capacity import capacity_sentences  # noqa: PLC0415 - used here alone
+    from lhsim.report.capacity import capacity_sentences
 
     sure, *_ = capacity_sentences(found | {"warnings": []})
     doubted, *more = capacity_sentences(found | {"warnings": [TEXT]})

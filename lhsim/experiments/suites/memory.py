@@ -25,6 +25,7 @@ from lhsim.experiments.suites.suite import (
     with_unit,
 )
 from lhsim.report.text import UNKNOWN, three_digits
+from lhsim.simulation.horizons import Horizon, Times, times
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,18 +44,21 @@ def cases(asked: MemoryUnderLoad, setup: Setup, replications: int) -> list[Case]
     agents = only_number(options.agents, asked.agents)
     duration = options.duration or asked.duration
     seeds = levels_of.seeds(options.seed, replications)
-    return [
-        Case(
-            variant.name,
-            varied(setup, number, variant.settings),
-            agents,
-            duration,
-            seeds,
-            samples=max(10, round(min(duration / asked.every, MOST_SAMPLES))),
-        )
-        for number in range(len(setup.systems))
-        for variant in asked.variants
-    ]
+    samples = max(10, round(min(duration / asked.every, MOST_SAMPLES)))
+    cases = []
+    for number in range(len(setup.systems)):
+        for variant in asked.variants:
+            system = varied(setup, number, variant.settings)
+            warmup = _to_a_sample(times(system, agents, Horizon(duration=duration)), samples)
+            case = Case(variant.name, system, agents, duration, seeds, warmup, samples=samples)
+            cases.append(case)
+    return cases
+
+
+def _to_a_sample(found: Times, samples: int) -> float:
+    """Return a warm-up that ends when the state is looked at, the first time after its end [s]."""
+    step = math.ceil(found.warmup * samples / found.duration)
+    return found.duration * step / samples
 
 
 def judge(_asked: MemoryUnderLoad, rans: Sequence[Ran]) -> Found:

@@ -17,7 +17,7 @@ from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, s
 
 KEYS = {
     *("claim", "claimed", "figure", "interval", "verdict", "would_hold_if"),
-    *("unit", "lower_bounds", "flags"),
+    *("unit", "lower_bounds", "flags", "settings"),
 }
 POLLING = """
 name = "polling"
