@@ -17,6 +17,7 @@ from lhsim.errors import InputError, unknown_name
 
 ROUNDING = 1e-9  # of a sum of parts
 MOST = 1e18  # of any quantity; as seconds, more than the age of the universe
+LONGEST_NAME = 200  # characters
 MOST_WHOLE = 10**300  # of what is counted, which becomes a float wherever it meets one
 
 Validator = Callable[[Any, Any, Any], None]
@@ -82,6 +83,13 @@ def whole(least: int) -> Validator:
         raise InputError(f"{given} is out of range", key=attribute.name, allowed=allowed)
 
     return _with_limits(check, minimum=least)
+
+
+def printable(_instance: object, attribute: Any, value: Any) -> None:
+    """Accept names that a terminal shows as they are, and a table has room for."""
+    if not (isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_NAME):
+        allowed = f"a text of at most {LONGEST_NAME} printable characters"
+        raise InputError(f"{str(value)[:60]!r} is no name", key=attribute.name, allowed=allowed)
 
 
 def lasting(_instance: object, attribute: Any, value: Any) -> None:

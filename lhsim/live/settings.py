@@ -104,7 +104,15 @@ def store_of(text: str) -> tuple[str, str]:
         raise InputError(f"unknown kind of store {text[:60]!r}", key="store", allowed=allowed)
     if not place or place.startswith(":memory:"):
         raise InputError(f"{text!r} names no file", key="store", allowed=allowed)
-    return kind, str(expanded(place)) if kind == SQLITE else place
+    return kind, _file(place, allowed) if kind == SQLITE else place
+
+
+def _file(place: str, allowed: str) -> str:
+    try:
+        return str(expanded(place))
+    except InputError as error:
+        problem = f"{place[:60]!r} {error.problem}"
+        raise InputError(problem, key="store", allowed=allowed) from None
 
 
 def shown(store: str) -> str:
