@@ -29,7 +29,8 @@ def expanded(path: Named) -> Path:
     Raises
     ------
     InputError
-        When there is no such user, or no file system can have such a name.
+        When there is no such user, no file system can have such a name, or a folder on the way
+        cannot be searched.
     """
     if not isinstance(path, str | PathLike):
         raise InputError(f"{shown(path)} is no path", key="path", allowed="the name of a file")
@@ -38,10 +39,24 @@ def expanded(path: Named) -> Path:
         problem = "does not exist: no file has a NUL character in its name"
         raise InputError(problem, source=text)
     try:
-        return Path(text).expanduser()
+        found = Path(text).expanduser()
     except RuntimeError:
         allowed = "a path, or ~ for your home folder"
         raise InputError("names no user's home folder", source=text, allowed=allowed) from None
+    _check_name(found)
+    return found
+
+
+def _check_name(path: Path) -> None:
+    """Refuse what no question can be asked about, such as whether it exists."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except UnicodeEncodeError:
+        raise InputError("does not exist: it is no name of a file", source=str(path)) from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def opened(path: Named, *, most: int = TABLE) -> BinaryIO:

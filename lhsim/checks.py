@@ -35,6 +35,7 @@ SHORTEST, LONGEST = 1e-12, 1e12  # of a simulated time that is asked for [s]
 MOST_JOBS = 10_000
 MOST_REPLICATIONS = 1_000_000  # of a level
 MOST_ITEMS = 100_000  # of an argument that is a list: an endless iterator ends here
+LONGEST_NAME = 200  # characters
 
 Validator = Callable[[Any, Any, Any], None]
 
@@ -394,6 +395,13 @@ def whole(least: int, most: int = MOST_WHOLE) -> Validator:
             _keep(instance, attribute, value, whole_number(value, attribute.name, least, most))
 
     return _with_limits(check, minimum=least, **({} if most == MOST_WHOLE else {"maximum": most}))
+
+
+def printable(_instance: object, attribute: Any, value: Any) -> None:
+    """Accept names that a terminal shows as they are, and a table has room for."""
+    if not (isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_NAME):
+        allowed = f"a text of at most {LONGEST_NAME} printable characters"
+        raise InputError(f"{str(value)[:60]!r} is no name", key=attribute.name, allowed=allowed)
 
 
 def lasting(_instance: object, attribute: Any, value: Any) -> None:

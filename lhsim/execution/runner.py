@@ -147,7 +147,7 @@ class Runner:
             self._store.put(self._key(cell), outcome)
         except InputError as error:
             if not self.tally.unkept:
-                logger.warning("lhsim: runs are no longer kept: %s", error)
+                logger.error("lhsim: runs are no longer kept: %s", error)
             self.tally = evolve(self.tally, unkept=self.tally.unkept + 1)
 
     def _kept(self, cells: Sequence[Cell]) -> dict[int, Result | Failure]:
@@ -168,7 +168,7 @@ class Runner:
                     found[index] = as_asked(cell, kept)
         if damaged:
             text = "kept runs are not what this lhsim has written there, and are run again"
-            logger.warning("lhsim: %s: %d %s", store.path, damaged, text)
+            logger.error("lhsim: %s: %d %s", store.path, damaged, text)  # also with --quiet
         return found
 
     def _first_of_each(

@@ -241,7 +241,7 @@ class Zip(Design):
         return [dict(zip(axes, point, strict=True)) for point in zip(*values.values(), strict=True)]
 
 
-_many = [whole(1), within(1, MOST_POINTS)]
+_many: Any = [whole(1), within(1, MOST_POINTS)]
 
 
 @frozen(slots=False)

@@ -60,6 +60,8 @@ def calibrate(**given: Any) -> int:
     path: Path = given["output"]
     _check(path, given["plots"])
     given["name"] = given["name"] or path.stem
+    if not given["name"].isprintable():  # it would be refused when all is done
+        raise InputError(f"{given['name'][:60]!r} is no name", source="--name", allowed="a text")
     components = read_components(given["components"]) if given["components"] else {}
     template = load_system(given["template"]) if given["template"] else None
     if given["black_box"] or any(map(is_log, given["runs"])):

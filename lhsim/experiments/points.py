@@ -305,12 +305,12 @@ def _place(setup: Setup, number: int, point: Point, axes: Mapping[str, Axis]) ->
     return Place(system, agents, values)
 
 
-def _count(value: object, name: str) -> int:
+def _count(value: Any, name: str) -> int:
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (numeric and is_manageable(value) and value == int(value)):  # type: ignore[arg-type, call-overload]
-        problem, allowed = f"{value!r} is no number of agents", "whole numbers >= 1"
-        raise InputError(problem, source=name, key='axes."agents"', allowed=allowed)
-    return int(value)  # type: ignore[call-overload, no-any-return]
+    if numeric and is_manageable(value) and value == int(value):
+        return int(value)
+    problem, allowed = f"{value!r} is no number of agents", "whole numbers >= 1"
+    raise InputError(problem, source=name, key='axes."agents"', allowed=allowed)
 
 
 def _shown(system: System, path: str, given: object) -> object:

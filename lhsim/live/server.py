@@ -149,7 +149,7 @@ def _content(path: str, option: str) -> str:
         return read_text(path, most=LONGEST_SECRET)
     except (OSError, InputError) as error:
         reason = error.problem if isinstance(error, InputError) else error.strerror
-        raise InputError(f"{path!r} cannot be read: {reason}", source=option) from None
+        raise InputError(f"{path[:200]!r} cannot be read: {reason}", source=option) from None
 
 
 def _check(settings: BridgeSettings, keys: Secrets) -> None:

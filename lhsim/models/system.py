@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import Factory, evolve, field, frozen
 
-from lhsim.checks import whole, within
+from lhsim.checks import printable, whole, within
 from lhsim.errors import InputError
 from lhsim.models import paths
 from lhsim.models.cpu import Cpu
@@ -110,7 +110,7 @@ class System:
     Exactly one of `polling`, `push` and `server`, which is one of the user's own, is there.
     """
 
-    name: str
+    name: str = field(validator=printable)
     description: str = ""
     workload: Workload = Factory(Workload)
     network: Network = Factory(Network)

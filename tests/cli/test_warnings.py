@@ -77,9 +77,7 @@ def test_the_confidence_of_a_capacity_is_subject_to_it():
     assert more[-1] == f"warning: {TEXT}"
 
 
-def test_tables_data_finding_and_report_have_it_and_resumed_runs_that_of_today(
-    mm1, folder, capsys
-):
+def test_tables_data_finding_and_report_have_it_and_resumed_runs_that_of_today(mm1, folder, capsys):
     asked = ["scaling", "--system", mm1, *FEW, "--output-dir", "out"]
     assert cli.run(asked) == 0
     captured = capsys.readouterr()

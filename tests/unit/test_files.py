@@ -37,6 +37,8 @@ def test_a_file_beyond_the_limit_is_refused(tmp_path: Path) -> None:
         ("nowhere", "does not exist"),
         (".", "is a directory"),
         ("a\0b", "NUL"),
+        ("\ud800", "does not exist"),
+        ("~/" + "x" * 5000, "cannot be read: File name too long"),
         ("~nobody-of-that-name/x", "no user's home"),
         ("x" * 5000, "cannot be read"),
     ],

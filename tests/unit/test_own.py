@@ -20,6 +20,7 @@ from lhsim.execution.sources import files_of
 from lhsim.models import Server, System, paths
 from lhsim.planning import scaled_out
 from lhsim.planning.bounds import lower_bound, saturation
+from lhsim.recording import Recording
 from lhsim.simulation.settling import settling_time
 
 MODULE = '''
@@ -309,3 +310,25 @@ def test_workers_of_other_processes_find_the_module(module):
     sweep = lhsim.sweep(systems, [2], replications=1, duration=5.0, jobs=2, executor="processes")
     assert not sweep.failed
     assert len(sweep.results) == 2
+
+
+def test_a_recording_that_names_a_class_does_not_import_it(tmp_path, monkeypatch):
+    (tmp_path / "trap.py").write_text("open('sprung', 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "manifest.toml").write_text(
+        'architecture = "push"\nagents = 1\nseed = 1\nwarmup = 0\nduration = 1\n'
+        '[workload]\ntraffic = "trap:Often"\n'
+    )
+    with pytest.raises(InputError, match=r"workload\.traffic.*a file of data runs no code"):
+        Recording.read(tmp_path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_an_entry_point_that_data_name_is_not_imported(module, monkeypatch):
+    data = {"name": "x", "server": "blackboard"}
+    with pytest.raises(InputError, match="is not one of lhsim's own"):
+        parameters.structure(data, System, source="x", own_classes=False)
+    with pytest.raises(InputError, match="is not one of lhsim's own"):
+        parameters.structure({**data, "server": module + ":X"}, System, source="x",
+                             own_classes=False)  # fmt: skip

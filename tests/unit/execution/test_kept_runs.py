@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import struct
 import zlib
 
@@ -13,6 +14,7 @@ import small
 from attrs import evolve
 
 from lhsim._machine import free_memory
+from lhsim.errors import InputError
 from lhsim.execution import Failure, Runner, Store, run
 from lhsim.execution import store as stores
 from lhsim.execution.encoding import decode, encode
@@ -129,11 +131,22 @@ def test_a_small_record_that_unpacks_to_more_than_the_memory_is_refused(monkeypa
         decode(zlib.compress(b"\0" * 10_000_000))
 
 
+def test_a_store_without_room_loses_no_result(tmp_path, monkeypatch, caplog, result):
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with Store(tmp_path) as store:
+        runner = Runner(None, store)
+        with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+            patch.setattr(os, "write", full)
+            outcomes, _ = runner.run([CELL, OTHER])
+        assert small.digest([outcomes[0]]) == small.digest([result])
+        assert runner.tally.sentence().endswith("0 left, 2 not kept")
+        assert caplog.text.count("runs are no longer kept: ") == 1
+        assert len(store) == 0
+
+
 def test_a_fifo_as_the_store_is_refused(tmp_path):
-    import os
-
-    from lhsim.errors import InputError
-
     os.mkfifo(tmp_path / stores.NAME)
     with pytest.raises(InputError, match="is not a regular file"):
         Store(tmp_path)

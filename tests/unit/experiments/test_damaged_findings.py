@@ -70,7 +70,13 @@ def reported(folder: Path, text: str) -> str | None:
     try:
         write_report(folder)
     except InputError as error:
-        return str(error)
+        line = str(error)
+    else:
+        line = None
+    if line is not None:
+        assert line.isprintable()
+        assert len(line) < 2000
+        return line
     page = (folder / "report.html").read_bytes()
     assert b"<script>" not in page.replace(b"<script>", b"", 1)
     return None
