@@ -25,7 +25,7 @@ MEANINGS = {
     SMALL_SAMPLE: "the run says less than 200 independent messages would: run it for longer",
     THIN_TAIL: "the sample holds too few independent values beyond the quantile",
     LOWER_BOUND: "messages were still on their way at the end of a run",
-    SHORT_WARMUP: "the start is not over by the end of the warm-up, or MSER-5 would leave out more",
+    SHORT_WARMUP: "the start outlasts it, or MSER-5 would leave out more",
     OVERLOADED: "messages pile up, and no latency settles",
     UNBOUNDED: "the denominator may be 0, so that the ratio has no bounds",
 }

@@ -102,4 +102,4 @@ def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     if not sweep.results:
         return f"{title}\n\nno run was finished"
     parts = [latency_table(sweep.level_rows()), *precision_lines(sweep)]
-    return "\n".join([title, *settings_lines(own_settings(setup)), "", *parts])
+    return "\n".join([title, "", *parts, "", *settings_lines(own_settings(setup))])

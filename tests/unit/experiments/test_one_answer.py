@@ -107,7 +107,7 @@ def test_a_warmup_that_does_not_fit_is_flagged_everywhere() -> None:
     run = lhsim.simulate("push", agents=8000, duration=20.0)
     assert run.short_warmup
     assert run.warmup < 10
-    assert "short warm-up: the start is not over" in run.summary()
+    assert "short warm-up: the start outlasts it" in run.summary()
     assert "short warm-up" in run.estimate(0.99).flags
     (level,) = lhsim.sweep("push", [8000], replications=3, duration=20.0).level_rows()
     assert "short warm-up" in level["flags"]["p99_latency_ms"]
