@@ -50,6 +50,7 @@ from lhsim.errors import InputError
 from lhsim.models.system import Calibration, System
 from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Recording
+from lhsim.report.crosscheck import headline
 from lhsim.report.notebook import card
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class Crosscheck:
         sentences = [*self.reasons, self.coverage.sentence(), *self.notes]
         columns = ["level", "metric", "live", "simulated", "relative_error", "verdict"]
         frame = self.to_frame()[columns]
-        return card(f"{self.system} is {self.verdict}", sentences, frame)
+        return card(headline(self.system, self.verdict), sentences, frame)
 
 
 @frozen(eq=False)

@@ -68,7 +68,7 @@ def test_the_confidence_of_a_capacity_is_subject_to_it():
             {"value": 40, "kept": "below", "simulation": (38, 42), "parameters": None},
         ],
     }
-    from lhsim.report.capacity import capacity_sentences  # noqa: PLC0415 - used here alone
+    from lhsim.report.capacity import capacity_sentences
 
     sure, *_ = capacity_sentences(found | {"warnings": []})
     doubted, *more = capacity_sentences(found | {"warnings": [TEXT]})
@@ -77,9 +77,7 @@ def test_the_confidence_of_a_capacity_is_subject_to_it():
     assert more[-1] == f"warning: {TEXT}"
 
 
-def test_tables_data_finding_and_report_have_it_and_resumed_runs_that_of_today(
-    mm1, folder, capsys
-):
+def test_tables_data_finding_and_report_have_it_and_resumed_runs_that_of_today(mm1, folder, capsys):
     asked = ["scaling", "--system", mm1, *FEW, "--output-dir", "out"]
     assert cli.run(asked) == 0
     captured = capsys.readouterr()
