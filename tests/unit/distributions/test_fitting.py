@@ -275,8 +275,10 @@ def test_an_unknown_family_gets_a_suggestion():
 
 
 @pytest.mark.parametrize("n", [20, 500])
-@pytest.mark.parametrize(("most", "few"), [(0.0, 1e-3), (1e-3, np.nextafter(1e-3, 1)),
-                                           (1e-15, 1e12), (1e-3, 2e-3), (1e-15, 2e-15)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("most", "few"),
+    [(0.0, 1e-3), (1e-3, np.nextafter(1e-3, 1)), (1e-15, 1e12), (1e-3, 2e-3), (1e-15, 2e-15)],
+)
 def test_nearly_constant_samples_are_fitted_without_a_warning(n, most, few):
     """Also where all that are held out, or all of the rest, are equal."""
     with warnings.catch_warnings():
