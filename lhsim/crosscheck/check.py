@@ -54,6 +54,7 @@ from lhsim.library import as_system
 from lhsim.models.system import Calibration, System
 from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Recording
+from lhsim.report.crosscheck import headline
 from lhsim.report.notebook import card
 from lhsim.streams import MAX_SEED
 
@@ -156,7 +157,7 @@ class Crosscheck:
         sentences = [*self.reasons, self.coverage.sentence(), *self.notes]
         columns = ["level", "metric", "live", "simulated", "unit", "relative_error", "verdict"]
         frame = self.to_frame()[columns]
-        return card(f"{self.system} is {self.verdict}", sentences, frame)
+        return card(headline(self.system, self.verdict), sentences, frame)
 
 
 @frozen(eq=False)

@@ -20,6 +20,7 @@ from lhsim.replay import replay
 
 Floats = NDArray[np.float64]
 MOST_TIMES = 2000  # of a run that are kept, evenly spaced by rank
+DIGITS = 9  # of times [s]: what differs by less than a nanosecond is equal
 BATCHES = 10  # of a window, where one run alone has to tell its spread
 
 
@@ -134,7 +135,7 @@ def _seeds(manifests: Sequence[Manifest], runs: int, seed: int) -> list[int]:
 
 
 def _thinned(times: Iterable[float]) -> Floats:
-    known: Floats = np.sort(np.asarray(list(times), float))
+    known: Floats = np.sort(np.round(np.asarray(list(times), float), DIGITS))
     known = np.asarray(known[~np.isnan(known)])
     if len(known) <= MOST_TIMES:
         return known

@@ -21,12 +21,19 @@ def crosscheck_text(
     rows: Sequence[Mapping[str, Any]],
 ) -> str:
     """Return the text; the rows are those of ``Crosscheck.to_dicts``."""
-    first = f"{system} is {verdict}: {'; '.join(reasons)}."
+    first = f"{headline(system, verdict)}: {'; '.join(reasons)}."
     lines = [part for line in (first, *sentences) for part in wrap(line, WIDTH)]
     for level in dict.fromkeys(row["level"] for row in rows):
         mine = [_cells(row) for row in rows if row["level"] == level]
         lines += ["", *wrap(level, WIDTH), table(COLUMNS, mine)]
     return "\n".join(lines)
+
+
+def headline(system: str, verdict: str) -> str:
+    """Return the verdict as the beginning of a sentence."""
+    if verdict == "no evidence":
+        return f"There is no evidence for {system}"
+    return f"{system} is {verdict}"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

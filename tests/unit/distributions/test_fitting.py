@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import attrs
 import numpy as np
@@ -20,7 +21,7 @@ from lhsim.distributions import (
     fit,
     ks_distance,
 )
-from lhsim.distributions.estimation import log_density
+from lhsim.distributions.estimation import exponential, log_density
 from lhsim.errors import InputError
 
 TWO_LOGNORMALS = Shifted(
@@ -257,6 +258,9 @@ def test_ties_of_a_coarse_clock_do_not_break_the_search():
         ([1.0] * 25 + [math.nan], "nan at index 25"),
         ([math.inf] + [1.0] * 25, "inf at index 0"),
         ([1.0] * 25 + [-1e-9], "-1e-09 at index 25"),
+        ([1.0] * 25 + [3e-303], "3e-303 at index 25"),  # its square is no number
+        ([1.0] * 25 + [1e200], r"1e\+200 at index 25"),
+        ([math.nan] * 25, "25 of 25 cannot be used"),
     ],
 )
 def test_bad_samples_are_refused(samples, problem):
@@ -268,3 +272,24 @@ def test_bad_samples_are_refused(samples, problem):
 def test_an_unknown_family_gets_a_suggestion():
     with pytest.raises(InputError, match="did you mean 'weibull'"):
         fit(np.arange(1.0, 30.0), ["weibul"])
+
+
+@pytest.mark.parametrize("n", [20, 500])
+@pytest.mark.parametrize(
+    ("most", "few"),
+    [(0.0, 1e-3), (1e-3, np.nextafter(1e-3, 1)), (1e-15, 1e12), (1e-3, 2e-3), (1e-15, 2e-15)],
+)
+def test_nearly_constant_samples_are_fitted_without_a_warning(n, most, few):
+    """Also where all that are held out, or all of the rest, are equal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for number in (1, 2, n // 2):
+            x = np.full(n, most)
+            x[:number] = few
+            found = fit(x)
+            assert math.isfinite(found.distribution.mean)
+            assert len(found.bootstrap(2)) == 2
+
+
+def test_samples_that_are_all_0_have_no_exponential():
+    assert exponential(np.zeros(20)) is None
