@@ -293,7 +293,7 @@ class Sobol(Sampled):
 
     name: ClassVar[str] = "sobol"
 
-    points: int = field(validator=[_many, _power_of_two])
+    points: int = field(validator=[*_many, _power_of_two])
 
     def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
         """Return points of the unit cube, of shape (points, dimensions)."""

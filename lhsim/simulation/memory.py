@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,11 +81,12 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
 def _spells(system: System, duration: float) -> float:
     """Return how often a host stalls or is slow in a run."""
     hosts = (system.cpu.stalls, system.cpu.slowdowns)
-    return sum(
-        duration / (_within(host.gap, duration) + _within(host.length, duration))
+    cycles = [
+        _within(host.gap, duration) + _within(host.length, duration)
         for host in hosts
         if host is not None
-    )
+    ]
+    return sum(duration / cycle if cycle > 0 else math.inf for cycle in cycles)  # 5e-324 s halved
 
 
 def _within(distribution: Distribution, duration: float) -> float:
