@@ -385,7 +385,7 @@ def _ends(
 
     def error_at(x: float, power: float) -> float:
         ratio = min(max(1 + (x - value) / unit, 0.0), _MOST)
-        return half * min(ratio**power, _MOST)
+        return half * min(float(ratio**power), _MOST)
 
     # Below, the error shrinks as the distance grows: there is one end, between none and half.
     near, far = 0.0, half
