@@ -76,13 +76,13 @@ def test_intervals_that_ignore_correlation_do_not(counts, name):
 
 @pytest.fixture(scope="module")
 def short(coverage):
-    """The p95 and the p99 of 300 short runs at a high load, and their truth."""
-    queue = coverage.exponential(HARD)
-    runs = [queue.run(coverage.replication_seed(7, number), 40_000) for number in range(300)]
-    return {
-        name: ([run.estimate(level) for run in runs], queue.truth[name])
-        for name, level in (("p95", 0.95), ("p99", 0.99))
-    }
+    """The p95 and the p99 of 300 runs at a high load, each too short for it, and their truth."""
+    queue, found = coverage.exponential(HARD), {}
+    for name, level, length in (("p95", 0.95, 20_000), ("p99", 0.99, 40_000)):
+        seeds = [coverage.replication_seed(7, number) for number in range(300)]
+        estimates = [queue.run(seed, length).estimate(level) for seed in seeds]
+        found[name] = estimates, queue.truth[name]
+    return found
 
 
 def test_runs_that_are_too_short_for_their_p99_say_so(short):
@@ -93,11 +93,11 @@ def test_runs_that_are_too_short_for_their_p99_say_so(short):
 
 
 def test_a_run_without_a_flag_is_not_one_that_was_lucky(short):
-    """About half of the runs are long enough for a p95, and those hold it as often as they say."""
+    """Some of the runs look long enough for a p95, and they hold it as often as they say."""
     estimates, truth = short["p95"]
     clear = [one for one in estimates if one.reliable]
     held = sum(one.low <= truth <= one.high for one in clear)
-    assert 0.2 * len(estimates) < len(clear) < 0.9 * len(estimates)
+    assert 0.1 * len(estimates) < len(clear) < 0.9 * len(estimates)
     assert binom.cdf(held, len(clear), 0.92) > 1e-3
 
 

@@ -26,7 +26,7 @@ TARGETS = {"p99": 0.2, "mean": 0.04}
 
 
 def swept(**more):
-    return sweeps.sweep(PUSH, [50, 120], **SHORT, **({"precision": TARGETS} | more))
+    return sweeps.sweep(PUSH, [50, 100], **SHORT, **({"precision": TARGETS} | more))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_each_level_is_replicated_until_it_is_known(found):
 
 
 def test_replication_r_has_the_seed_of_replication_r_and_stands_in_its_place(found):
-    for agents in (50, 120):
+    for agents in (50, 100):
         level = [run for run in found.results if run.agents == agents]
         assert [run.seed for run in level] == list(seeds(3, len(level)))
     alone = sweeps.sweep(PUSH, [50], **SHORT, replications=len(level))
