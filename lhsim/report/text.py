@@ -59,8 +59,8 @@ def quantity(value: float, unit: str) -> str:
         return _size(value)
     if unit == "1/s":
         return f"{three_digits(value)}/s"
-    if unit == "cores":
-        return f"{three_digits(value)} cores"
+    if unit == "cores":  # in per cent of one, as tools that watch processes have it
+        return f"{three_digits(100 * value)} %"
     return f"{value:,.0f}" if value == int(value) else three_digits(value)
 
 

@@ -19,6 +19,7 @@ from attrs import evolve
 
 import lhsim
 from lhsim.analysis import flags
+from lhsim.analysis.knee import Knee
 from lhsim.analysis.measures import is_latency
 from lhsim.experiments import cli
 from lhsim.experiments.sweep import Sweep
@@ -227,6 +228,17 @@ def test_the_card_of_a_sweep_has_marks_and_their_meaning(runs, sweep):
     assert "100?" in lines["starting"]
     for mark in ("extrapolated", "lower bound", "overloaded", "short warm-up"):
         assert mark in text.partition("<table")[0]
+
+
+def test_a_knee_beyond_the_calibration_says_so(runs):
+    run = runs["extrapolated"]
+    (system,) = [evolve(lhsim.load_system("push"), name=run.system,
+                        calibration=Calibration(agents=(1.0, 2.0)))]  # fmt: skip
+    sweep = Sweep((system,), results=(run,), knees={run.system: Knee(8, 12, "cpu")})
+    assert sweep.knee_sentences()[run.system].endswith("bottleneck: cpu; extrapolated")
+    assert "; extrapolated" in sweep._repr_html_()
+    known = evolve(sweep, systems=(evolve(system, calibration=None),))
+    assert known.knee_sentences()[run.system].endswith("bottleneck: cpu")
 
 
 # --- the command line and the report --------------------------------------------------------------
