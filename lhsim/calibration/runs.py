@@ -111,6 +111,7 @@ class Calibrated:
                 if name != "requests" or here
             ],
             "memory": None if self.memory is None else self.memory.to_dict(),
+            "unexplained": list(self.unexplained),
             "warnings": list(self.system.caveats),
             "alike": [
                 {"first": one, "second": other, "correlation": correlation}

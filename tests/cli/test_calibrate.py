@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lhsim
@@ -208,3 +210,50 @@ def test_bad_usage_of_logs_is_one_line(more, said, logs, tmp_path, capsys):
 def test_samples_of_costs_are_of_no_use_to_logs(logs, samples, tmp_path, capsys):
     arguments = [*logs, "--components", samples, "-o", tmp_path / "box.toml"]
     assert "not both" in refused(capsys, *arguments)
+
+
+def test_what_was_measured_alone_leaves_the_rest_of_the_template_and_says_so(
+    samples, tmp_path, capsys
+):
+    out = tmp_path / "mine.toml"
+    arguments = ["calibrate", "--components", str(samples), "--template", "push", "-o", str(out)]
+    assert run([*arguments, "--quiet"]) == 0
+    said = "Measured were store.write, cpu.validate alone: all else is that of push"
+    assert said in " ".join(capsys.readouterr().out.split())
+    system = lhsim.load_system(out)
+    assert said in system.caveats[0]
+    result = lhsim.simulate(system, agents=5, duration=2)
+    assert result.extrapolated_because == ("no load was compared",)
+    assert said in result.summary()
+
+
+@pytest.mark.parametrize("value", [3e-303, 1e200, math.nan, -1e-3])
+def test_samples_that_are_no_durations_are_refused_in_a_line(value, tmp_path, capsys):
+    """Also where their variance is 0 in floating point, though they differ."""
+    path, out = tmp_path / "samples.parquet", tmp_path / "mine.toml"
+    seconds = value * np.linspace(1.0, 2.0, 120)
+    pd.DataFrame({"component": "query", "seconds": seconds}).to_parquet(path)
+    line = refused(capsys, "--components", path, "--template", "polling", "-o", out)
+    assert str(path) in line
+    assert not out.exists()
+
+
+def test_logs_that_lose_messages_are_refused_and_nothing_is_written(logs, tmp_path, capsys):
+    table, out = pd.read_csv(logs[0]), tmp_path / "box.toml"
+    table.loc[table.index[::4], "delivered_s"] = np.nan
+    table.to_csv(tmp_path / "lossy.csv", index=False)
+    line = refused(capsys, tmp_path / "lossy.csv", logs[1], "-o", out)
+    assert "never arrive, and the others are not late" in line
+    assert not out.exists()
+
+
+def test_a_model_that_misses_its_recordings_ends_with_exit_code_3(
+    folders, tmp_path, monkeypatch, capsys
+):
+    """It is written, with the miss among its warnings: recordings tell much besides."""
+    monkeypatch.setattr("lhsim.calibration.acceptance.MOST_ERRORS", 1e-9)
+    monkeypatch.setattr("lhsim.calibration.acceptance.SAME", 0.0)
+    out = tmp_path / "mine.toml"
+    assert run(["calibrate", *folders, "-o", str(out), "--quiet"]) == 3
+    assert "The model misses its own calibration" in " ".join(capsys.readouterr().out.split())
+    assert any("misses its own calibration" in text for text in lhsim.load_system(out).caveats)

@@ -32,7 +32,7 @@ from lhsim.experiments.commands import (
     varied,
 )
 from lhsim.experiments.finding import Column, Picture, Table
-from lhsim.experiments.findings import finding_of
+from lhsim.experiments.findings import finding_of, warning_lines
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
@@ -341,7 +341,8 @@ def _report(setup: Setup, judgement: Judgement) -> str:
         lines += table([TextColumn("", left=True)] * 2, body).splitlines()[1:]
     lines += ["", "the seed's validate_performance_claims:"]
     lines += [f"  {name}: {str(holds).lower()}" for name, holds in judgement.keys.items()]
-    return "\n".join([*lines, "", *wrap(_answer(judgement), WIDTH)])
+    said = [_answer(judgement), *warning_lines(setup.systems)]
+    return "\n".join([*lines, "", *(part for one in said for part in wrap(one, WIDTH))])
 
 
 def _line(one: Judged) -> list[str]:
