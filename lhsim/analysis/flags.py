@@ -22,7 +22,7 @@ MEANINGS = {
     FEW_REPLICATIONS: "fewer than 3 runs say too little about their spread",
     FEW_BATCHES: "the run has too few messages for ten batches",
     CORRELATED_BATCHES: "the batches of the run depend on each other: run it for longer",
-    SMALL_SAMPLE: "the run says less than 200 independent messages would: run it for longer",
+    SMALL_SAMPLE: "worth fewer than 200 independent messages: run for longer",
     THIN_TAIL: "the sample holds too few independent values beyond the quantile",
     LOWER_BOUND: "messages were still on their way at the end of a run",
     SHORT_WARMUP: "the start outlasts it, or MSER-5 would leave out more",
