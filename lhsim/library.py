@@ -54,7 +54,7 @@ def configured(name_or_path: object, settings: Settings, *, source: str) -> Syst
     system = parameters.structure(data, System, source=path.name)
     if not settings:
         return system
-    changed = parameters.apply_settings(data, settings, source=source)
+    changed = parameters.apply_settings(data, settings, source=source, described=system)
     try:
         return parameters.structure(changed, System, source=path.name)
     except InputError as error:  # the file alone is in order

@@ -184,7 +184,11 @@ Settings = str | Iterable[str] | Mapping[str, object]
 
 
 def apply_settings(
-    data: Mapping[str, object], settings: Settings, *, source: str = "--set"
+    data: Mapping[str, object],
+    settings: Settings,
+    *,
+    source: str = "--set",
+    described: object = None,
 ) -> dict[str, Any]:
     """Return a copy of `data` in which each of the `settings` holds, a later one above others.
 
@@ -199,6 +203,9 @@ def apply_settings(
         a mapping is in the base unit.
     source
         What a refusal names as its place.
+    described
+        What `data` describe: a setting of a part of a default, such as the rate of the traffic,
+        leaves the rest of it, and its kind, as they are.
 
     Raises
     ------
@@ -208,7 +215,7 @@ def apply_settings(
     """
     result = dict(data)
     for path, value in _pairs(settings, source):
-        _put(result, path.split("."), value, source)
+        _put(result, path.split("."), value, source, described)
     return result
 
 
@@ -280,10 +287,18 @@ def with_value(data: Mapping[str, object], path: str, value: object) -> dict[str
     return result
 
 
-def _put(table: dict[str, Any], steps: list[str], value: object, source: str | None) -> None:
+def _put(
+    table: dict[str, Any],
+    steps: list[str],
+    value: object,
+    source: str | None,
+    described: object = None,
+) -> None:
     """Set the key at the path `steps`, in copies of the tables that lie on the way."""
     for depth, step in enumerate(steps[:-1], start=1):
-        inner = table.get(step, {})
+        described = getattr(described, step, None)
+        is_default = step not in table and attrs.has(type(described))
+        inner = unstructure(described) if is_default else table.get(step, {})
         if not isinstance(inner, Mapping):
             path = ".".join(steps[:depth])
             raise InputError(f"{shown(inner)} is not a table", source=source, key=path)

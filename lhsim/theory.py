@@ -41,7 +41,7 @@ Vector = NDArray[np.float64]
 
 _probability = within(0.0, 1.0)
 # Whose third power, or ratio to one another, is a float.
-positive, non_negative = within(1e-100, 1e100), within(0.0, 1e100)
+positive, non_negative = within(1e-200, 1e100), within(0.0, 1e100)
 
 # From 50 service times on, one exponential is all of M/D/1's tail that double precision can see:
 # every other root of its characteristic equation has a real part above 2.08, at any load, and so

@@ -131,9 +131,12 @@ def read_secrets(secret_file: str | None, enrolment_file: str | None) -> Secrets
 
 
 def _secret(path: str | None, option: str, variable: str) -> str | None:
-    source, text = option, None
-    if path is not None:
-        text = _content(path, option)
+    source = option
+    try:
+        text = read_text(path, most=LONGEST_SECRET) if path is not None else None
+    except InputError as error:
+        problem = f"{path!r} {error.problem}"
+        raise InputError(problem, source=option, allowed=error.allowed) from None
     if text is None:
         text, source = os.environ.get(variable), variable
     if text is None:
@@ -141,15 +144,6 @@ def _secret(path: str | None, option: str, variable: str) -> str | None:
     if len(text.strip()) < SHORTEST_SECRET:
         raise InputError("is too short", source=source, allowed=f"{SHORTEST_SECRET} characters")
     return text.strip()
-
-
-def _content(path: str, option: str) -> str:
-    try:
-        expanded(path).stat()
-        return read_text(path, most=LONGEST_SECRET)
-    except (OSError, InputError) as error:
-        reason = error.problem if isinstance(error, InputError) else error.strerror
-        raise InputError(f"{path[:200]!r} cannot be read: {reason}", source=option) from None
 
 
 def _check(settings: BridgeSettings, keys: Secrets) -> None:

@@ -232,7 +232,7 @@ def _lock(path: Path) -> int:
     Two bridges on one store would not push each other's messages.
     """
     if path.exists() and not path.is_file():
-        raise InputError("is not a regular file", source=str(path), key="store")
+        raise InputError("cannot be used: not a regular file", source=str(path), key="store")
     try:
         lock = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:

@@ -16,8 +16,9 @@ from lhsim.execution import run as run_cell
 from lhsim.execution import runner
 from lhsim.experiments import cli
 
-PUSH = ["scaling", "--system", "./push.toml", "--agents", "10,20", "--duration", "20"]
-SERIAL = [*PUSH, "--replications", "2", "--jobs", "1", "--format", "json"]
+PUSH = ["scaling", "--system", "./push.toml"]
+SERIAL = [*PUSH, "--agents", "10,20", "--duration", "20", "--replications", "2", "--jobs", "1",
+          "--format", "json"]  # fmt: skip
 
 
 def break_at(monkeypatch, agents, error):

@@ -41,7 +41,7 @@ def refused(folder, capsys):
         (["--limit", "1001"], "--limit: 1001 is out of range"),
         (["--max-body", "1e9"], "--max-body: '1e9' is not a whole number"),
         (["--connections", "10000000"], "--connections: 10000000 is out of range"),
-        (["--interval", "1e-320s"], "--interval: 1e-320 is out of range"),
+        (["--interval", "1e-320s"], "--interval: '1e-320s' is out of range"),
         (["--host", "x" * 300, "--allow-remote"], "--allow-remote: there is no enrolment key"),
         (["--secret-file", "/dev/zero"], "--secret-file: '/dev/zero' is not a regular file"),
         (["--host", "0.0.0.0"], "--host: '0.0.0.0' is not loopback"),

@@ -59,6 +59,7 @@ def test_the_confidence_of_a_capacity_is_subject_to_it():
         "interval": (38, 42),
         "confidence": 0.95,
         "vary": "agents",
+        "unit": "",
         "is_agents": True,
         "binding_objective": "p99<1s",
         "check": None,

@@ -234,7 +234,7 @@ def test_a_knee_beyond_the_calibration_says_so(runs):
     run = runs["extrapolated"]
     (system,) = [evolve(lhsim.load_system("push"), name=run.system,
                         calibration=Calibration(agents=(1.0, 2.0)))]  # fmt: skip
-    sweep = Sweep((system,), results=(run,), knees={run.system: Knee(8, 12, "cpu")})
+    sweep = Sweep((system,), results=(run,), knees={run.system: Knee(98, 102, "cpu")})
     assert sweep.knee_sentences()[run.system].endswith("bottleneck: cpu; extrapolated")
     assert "; extrapolated" in sweep._repr_html_()
     known = evolve(sweep, systems=(evolve(system, calibration=None),))

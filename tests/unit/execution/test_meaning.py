@@ -21,7 +21,7 @@ FIGURES = {2: {"push": "44464ad45a083e15", "polling": "0ab71e25302e3dd1"}}
 
 @pytest.mark.parametrize("system", [small.PUSH, small.POLLING], ids=lambda system: system.name)
 def test_the_figures_are_those_of_this_meaning(system):
-    result = lhsim.simulate(system, agents=20, duration=30.0, seed=5)
+    result = lhsim.simulate(system, agents=20, duration=30.0, warmup=4.0, drain=3.0, seed=5)
     counts = (sorted(result.outcomes.items()), result.counters.queries, result.counters.cycles)
     sums = [f"{value:.9g}" for value in result.latency.sums]
     text = repr((counts, sums, result.latency.counts.sum(axis=0).tolist()))

@@ -99,14 +99,14 @@ def test_a_level_whose_runs_all_fail_is_given_up(monkeypatch):
 
     def failing(runner, cells, **more):
         outcomes, ended = in_order(runner, cells, **more)
-        large = {index: failure for index in outcomes if cells[index].agents == 120}
+        large = {index: failure for index in outcomes if cells[index].agents == 100}
         return outcomes | large, ended
 
     monkeypatch.setattr(Runner, "run", failing)
     found = swept()
     assert len(found.failed) == 10
     reasons = {agents: verdict.reason for (_, agents), verdict in found.verdicts.items()}
-    assert reasons == {50: "reached", 120: "failed"}
+    assert reasons == {50: "reached", 100: "failed"}
 
 
 @pytest.mark.parametrize("precision", [None, TARGETS])

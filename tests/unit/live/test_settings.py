@@ -45,7 +45,7 @@ def test_a_file_says_all_with_units():
         ({"rate_limit": {"rate": 1, "burst": 10**9}}, "rate_limit.burst: 1000000000 is out of"),
         ({"store": "postgresql://[::1/db"}, "store: is no URL"),
         ({"store": "postgresql://h:x/db"}, "store: is no URL"),
-        ({"store": "a\0b"}, "store: 'a\\x00b' holds a NUL character"),
+        ({"store": "a\0b"}, "store: 'a\\x00b' does not exist: no file has a NUL"),
     ],
 )
 def test_mistakes_are_one_line(table, line):
