@@ -64,7 +64,9 @@ class Knee:
     def sentence(self) -> str:
         """Return where the knee lies, in words."""
         if self.high is None:
-            return "no level ran" if self.low is None else f"no knee up to {self.low:,} agents"
+            if self.low is None:
+                return "no level ran"
+            return f"no knee up to {self.low:,} agent" + ("s" if self.low != 1 else "")
         if self.low is None:
             return f"knee below {self.high:,} agents; bottleneck: {self.bottleneck}"
         if self.agents is None:

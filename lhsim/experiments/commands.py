@@ -397,7 +397,9 @@ def _say_what_happened(
         print(f"engine {engine}: {reason}", file=sys.stderr)
     took = duration(time.monotonic() - setup.started)
     events = sum(result.model_events for result in sweep.results)
-    size = f"{len(sweep.results)} runs, {three_digits(events / 1e6)} million model events"
+    runs = f"{len(sweep.results):,} run" + ("s" if len(sweep.results) != 1 else "")
+    amount = f"{events:,}" if events < 1e6 else f"{three_digits(events / 1e6)} million"
+    size = f"{runs}, {amount} model events"
     print(f"{size} in {took} with --jobs {setup.options.jobs}", file=sys.stderr)
     if tally is not None:
         print(f"runs: {tally.sentence()}", file=sys.stderr)

@@ -66,6 +66,7 @@ class Described:
     name: str
     architecture: str
     toml: str
+    settings: tuple[str, ...] = ()  # what was set beyond the file
 
 
 @frozen
@@ -162,13 +163,17 @@ def _finding(kind: type[Finding], content: Mapping[str, Any]) -> Finding:
     given = {key: value for key, value in content.items() if key in known}  # a later one has more
     given["tables"] = tuple(map(_table, content.get("tables", ())))
     given["figures"] = tuple(Picture(**one) for one in content.get("figures", ()))
-    given["systems"] = tuple(Described(**one) for one in content.get("systems", ()))
+    given["systems"] = tuple(map(_described, content.get("systems", ())))
     for key in ("claims", "alerts", "limits"):
         given[key] = tuple(content.get(key, ()))
     found = kind(**given)
     if found.status not in STATES:
         raise ValueError(f"status {found.status!r} is none of {', '.join(STATES)}")
     return found
+
+
+def _described(content: Mapping[str, Any]) -> Described:
+    return Described(**{**content, "settings": tuple(content.get("settings", ()))})
 
 
 def _table(content: Mapping[str, Any]) -> Table:

@@ -44,7 +44,7 @@ def _with_settings(setup: Setup, method: str) -> str:
 def _described(system: System, given: Source) -> Described:
     text = read_text(find_system(given.given))
     changes = "".join(f"# set here: {one}\n" for one in given.settings)
-    return Described(system.name, system.architecture, changes + text)
+    return Described(system.name, system.architecture, changes + text, tuple(given.settings))
 
 
 def command_line(setup: Setup) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, get_args
@@ -96,6 +96,7 @@ def _check(finding: Finding, path: Path) -> None:
     texts += [text for table in finding.tables for text in (table.name, table.title)]
     texts += [text for one in finding.figures for text in (one.file, one.caption, one.alt)]
     texts += [text for one in finding.systems for text in (one.name, one.architecture, one.toml)]
+    texts += [text for one in finding.systems for text in one.settings]
     rows = [*finding.claims, *finding.alerts, *(row for one in finding.tables for row in one.rows)]
     fits = (
         all(isinstance(text, str) for text in (*texts, *finding.limits))
@@ -121,9 +122,10 @@ def _are_texts(value: object) -> bool:
 
 
 def system_view(described: Described) -> SystemView:
-    """Return a system with its parameters one by one, as far as this lhsim knows such a file."""
+    """Return a system as it ran, parameter by parameter, as far as this lhsim knows such a file."""
     try:
         data = parameters.parse_toml(described.toml, source=described.name)
+        data = parameters.apply_settings(data, described.settings, source=described.name)
         # A report is of data: a class of the user's own would be imported, and so run.
         system = parameters.structure(data, System, source=described.name, own_classes=False)
     except InputError as error:
@@ -134,7 +136,7 @@ def system_view(described: Described) -> SystemView:
         described.architecture,
         system.description,
         tuple(_calibration(system.calibration)),
-        tuple(_parameters(system, data)),
+        tuple(_parameters(system, data, described.settings)),
         described.toml,
     )
 
@@ -159,14 +161,20 @@ def _calibration(calibration: Calibration | None) -> Iterator[tuple[str, str]]:
         yield f"Warning: {warning.about}", warning.text
 
 
-def _parameters(system: System, data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each parameter that the file sets, or says something about."""
+def _parameters(
+    system: System, data: Mapping[str, Any], settings: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each parameter that the file or a setting has, or the file explains."""
     known = system.calibration.parameters if system.calibration else {}
     left = dict(known)
+    ours = dict.fromkeys(setting.partition("=")[0].strip() for setting in settings)
     for path, value in _values(system, data, ""):
         home = _nearest(path, known)
         origin = known[home] if home is not None else None
         left.pop(home or "", None)
+        if _nearest(path, ours) is not None:
+            yield {"parameter": path, "value": value, "source": "set here", "samples": None}
+            continue
         yield {
             "parameter": path,
             "value": value,

@@ -5,7 +5,8 @@ Each system is run as it is, past its knee, and scaled out in proportion to the 
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,8 @@ def run_scaling(options: Options) -> int:
     )
     with running(setup) as runner:
         sweep = _run(asked, setup, plan, precision, runner)
-    text = partial(report, setup, plan, sweep)
+    answers = cache(partial(_answers, sweep))
+    text = partial(report, setup, plan, sweep, answers)
     return finish(
         setup,
         sweep,
@@ -93,7 +95,7 @@ def run_scaling(options: Options) -> int:
             sweep,
             title="E2 scaling",
             question=QUESTION,
-            answer=" ".join(f"{name}: {one}." for name, one in sweep.knee_sentences().items()),
+            answer=" ".join(f"{'; '.join(lines)}." for lines in answers()),
             method=METHOD,
             picture=PICTURE,
         ),
@@ -126,7 +128,9 @@ def _run(
     return evolve(sweep, knees=knees, interrupted=interrupted)
 
 
-def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
+def report(
+    setup: Setup, plan: Plan, sweep: Sweep, answers: Callable[[], Sequence[Sequence[str]]]
+) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
     workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
     runs = f"{replications_of(plan, sweep)} a level"
@@ -139,12 +143,20 @@ def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     ]
     lines += precision_lines(sweep)
     if sweep.results:
-        systems = {system.name: system for system in sweep.systems}
         lines.append("")
-        for name, sentence in sweep.knee_sentences().items():
-            lines += [f"{name}: {sentence}", *_uncertainty(systems[name], sweep.knees[name])]
+        for sentence, *ranges in answers():
+            lines += [sentence, *(f"  {one}" for one in ranges)]
     lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
     return "\n".join(lines)
+
+
+def _answers(sweep: Sweep) -> list[list[str]]:
+    """Return for each system where its knee lies, and how well that is known."""
+    systems = {system.name: system for system in sweep.systems}
+    return [
+        [f"{name}: {sentence}", *_uncertainty(systems[name], sweep.knees[name])]
+        for name, sentence in sweep.knee_sentences().items()
+    ]
 
 
 def _uncertainty(system: System, knee: Knee) -> list[str]:
@@ -153,10 +165,10 @@ def _uncertainty(system: System, knee: Knee) -> list[str]:
         return []
     found = knee_spread(system)
     if found is None:
-        return ["  simulation only: the model file has no samples of its parameters"]
+        return ["simulation only: the model file has no samples of its parameters"]
     ends = combined(knee.agents, (knee.low, knee.high), found.around(knee.agents))
     low, high = (float(f"{end:.3g}") for end in ends)
-    return [f"  {low:,.0f}-{high:,.0f} with the uncertainty of the parameters (95 %)"]
+    return [f"{low:,.0f}-{high:,.0f} with the uncertainty of the parameters (95 %)"]
 
 
 def _rule(sweep: Sweep) -> list[str]:

@@ -514,11 +514,12 @@ def collect(
 
 
 def _is_beyond(system: System | None, knee: Knee) -> bool:
-    """Return whether a knee lies beyond what its system was calibrated on."""
+    """Return whether a knee, or the upper end of its bracket, is beyond the calibration."""
     calibration = None if system is None else system.calibration
-    if system is None or calibration is None or knee.agents is None:
+    agents = knee.high if knee.agents is None else knee.agents
+    if system is None or calibration is None or agents is None or knee.bottleneck is None:
         return False
-    return bool(calibration.beyond(knee.agents, system.offered_load(knee.agents)))
+    return bool(calibration.beyond(agents, system.offered_load(agents)))
 
 
 def verdict_columns(verdict: Verdict | None) -> dict[str, Any]:

@@ -280,7 +280,7 @@ def _summary(result: Result) -> list[str]:
         lines.append(f"overloaded: the backlog grows by {result.backlog_growth:.4g} messages/s")
     lines += [f"extrapolated: {reason}" for reason in result.extrapolated_because]
     lines += [f"warning: {text}" for text in result.warnings]
-    return lines + _doubts(result._estimates)
+    return lines + ([] if result.overloaded else _doubts(result._estimates))
 
 
 def _latencies(result: Result) -> list[str]:

@@ -79,6 +79,18 @@ def test_systems_are_shown_with_what_each_parameter_is_and_comes_from():
     )
 
 
+def test_a_parameter_that_was_set_is_shown_as_it_ran_and_not_as_the_file_has_it(tmp_path, capsys):
+    folder = str(tmp_path / "scaling")
+    asked = ["--system", "polling", "--agents", "1", "--replications", "1", "--duration", "30"]
+    asked += ["--set", "polling.interval=100ms", "--output-dir", folder, "--no-progress"]
+    assert run(["scaling", *asked]) == 0
+    (system,) = Finding.read(tmp_path / "scaling").systems
+    rows = {row["parameter"]: row for row in system_view(system).parameters}
+    assert rows["polling.interval"]["value"] == "100 ms"
+    assert rows["polling.interval"]["source"] == "set here"
+    assert rows["cpu.parse_request"]["source"] != "set here"
+
+
 @pytest.mark.parametrize("toml", ["[", 'name = "x"\nnew_table = 1', "name = 1"])
 def test_the_file_of_a_system_that_cannot_be_read_is_shown_as_it_is(toml):
     view = system_view(Described("x", "push", toml))

@@ -237,6 +237,8 @@ def test_a_knee_beyond_the_calibration_says_so(runs):
     sweep = Sweep((system,), results=(run,), knees={run.system: Knee(98, 102, "cpu")})
     assert sweep.knee_sentences()[run.system].endswith("bottleneck: cpu; extrapolated")
     assert "; extrapolated" in sweep._repr_html_()
+    wide = evolve(sweep, knees={run.system: Knee(1, 12, "cpu")})
+    assert wide.knee_sentences()[run.system].endswith("bottleneck: cpu; extrapolated")
     known = evolve(sweep, systems=(evolve(system, calibration=None),))
     assert known.knee_sentences()[run.system].endswith("bottleneck: cpu")
 

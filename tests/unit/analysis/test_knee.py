@@ -52,6 +52,10 @@ def test_every_level_saturates():
     assert asked == []
 
 
+def test_one_agent_is_no_agents():
+    assert Knee(1, None, None).sentence() == "no knee up to 1 agent"
+
+
 def test_no_level_at_all():
     assert bracket([]).sentence() == "no level ran"
 
