@@ -201,7 +201,8 @@ def _figure(
 
     Where messages pile up without end, a latency, a delivery rate and the memory have no value in
     the long run: the objective is violated. A lower bound beyond the limit violates it, and one
-    before it decides nothing and counts on the bad side.
+    before it decides nothing and counts on the bad side. Where the runs show the start of the
+    agents, which nearly saturates the server, what they violate is not decided either.
     """
     figures = [objective.figure(result) for result in results]
     found = estimate((value for value, _ in figures), confidence).within(*objective.bounds)
@@ -215,6 +216,8 @@ def _figure(
         kept = _side(objective, found.low, found.high)
         if bounded and objective.upper and kept is not False and margin > 0:
             kept, margin = None, -math.inf
+        if kept is False and all(result.shows_start for result in results):
+            kept = None
     return Figure(objective.text, _known(found.mean), (_known(found.low), _known(found.high)),
                   bounded, kept, margin, objective.unit,
                   flags.merged(found.flags, against))  # fmt: skip

@@ -109,9 +109,14 @@ class Result:
         return truncation(self.samples["time_s"], self.samples["backlog"], self.warmup)
 
     @property
+    def shows_start(self) -> bool:
+        """Whether the window has the start of the agents in it, by its closed form."""
+        return self.warmup < self.settled_by
+
+    @property
     def short_warmup(self) -> bool:
         """Whether the warm-up is too short, by the closed form of the start or by its looks."""
-        if self.warmup < self.settled_by:
+        if self.shows_start:
             return True
         return self.truncation is not None and self.truncation.short_warmup
 

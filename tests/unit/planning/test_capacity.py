@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 from scipy.special import stdtrit
 
+import lhsim
 from lhsim.analysis.intervals import estimate
 from lhsim.distributions import Deterministic, Exponential
 from lhsim.errors import InputError
@@ -19,7 +20,7 @@ from lhsim.models.system import Calibration
 from lhsim.planning import capacity
 from lhsim.planning.crossings import Task, crossings
 from lhsim.planning.horizons import Horizon
-from lhsim.planning.levels import Evaluation, Figure, Question
+from lhsim.planning.levels import Evaluation, Figure, Question, judge
 from lhsim.planning.objectives import parse_objectives
 from lhsim.planning.search import _Search
 from lhsim.planning.uncertainty import combined, noise_of, spread, spread_of
@@ -250,3 +251,14 @@ def test_arguments_that_cannot_be_used(arguments, part):
     with pytest.raises(InputError) as caught:
         capacity(MM1, ["p99<20ms"], **arguments)
     assert part in str(caught.value)
+
+
+def test_what_runs_that_show_the_start_violate_is_not_decided():
+    runs = [
+        lhsim.simulate("push", agents=20, duration=20, seed=seed, engine="simpy")
+        for seed in range(4)
+    ]
+    objectives = parse_objectives(["mean<0.1ms"])
+    assert judge(objectives, 20, runs, 0.95).verdict == "violated"
+    early = [evolve(run, settled_by=100.0) for run in runs]
+    assert judge(objectives, 20, early, 0.95).verdict == "undecided"
