@@ -341,7 +341,7 @@ def _inverted(
         if level <= 0:
             return 0.0
         # An error that has grown beyond all values leaves the longest of them as the end.
-        is_open = none_beyond or (level >= 1 and half >= 1 - q)
+        is_open = (none_beyond and level > q) or (level >= 1 and half >= 1 - q)
         return math.inf if is_open else quantile(min(level, 1.0))
 
     low, high = _ends(q, value, half, at, sample, growth)

@@ -43,7 +43,8 @@ class Pattern:
         delays = f"delays are {self.distance:.2f} from uniform (at most {UNIFORM:g} under polling)"
         if math.isnan(self.silence):
             return delays
-        return f"{delays}; {self.silence:.0%} of the deliveries expected between polls are there"
+        there = f"{100 * self.silence:.0f} %"
+        return f"{delays}; {there} of the deliveries expected between polls are there"
 
 
 def pattern(logs: Sequence[Log]) -> Pattern:

@@ -274,8 +274,7 @@ def _summary(result: Result) -> list[str]:
         f"{result.system} ({result.architecture}): {result.agents:,} agents, "
         f"{result.horizon:g} s, seed {result.seed}, {result.engine}",
         *_latencies(result),
-        f"delivered  {metrics.messages_per_second:.4g} messages/s, "
-        f"{metrics.delivery_success_rate:.2%} of {sum(result.outcomes.values()):,}",
+        f"delivered  {metrics.messages_per_second:.4g} messages/s, {_arrived(result)}",
         f"busy       {stations}; bottleneck: {result.bottleneck}",
         f"database   {metrics.database_queries_total:,} queries, "
         f"{metrics.wasted_poll_cycles:,} wasted poll cycles",
@@ -286,6 +285,12 @@ def _summary(result: Result) -> list[str]:
     lines += [f"extrapolated: {reason}" for reason in result.extrapolated_because]
     lines += [f"warning: {text}" for text in result.warnings]
     return lines + ([] if result.overloaded else _doubts(result._estimates))
+
+
+def _arrived(result: Result) -> str:
+    """Return which part of the cohort was delivered, and how many messages it has."""
+    of = sum(result.outcomes.values())
+    return f"{result.metrics.delivery_success_rate:.2%} of {of:,}" if of else "none was created"
 
 
 def _latencies(result: Result) -> list[str]:

@@ -490,3 +490,10 @@ def test_a_result_shows_itself_in_each_form():
     assert (np.diff(result.timeseries["created"]) >= 0).all()
     assert "polling" in result.summary()
     assert result._repr_html_().startswith("<b>")
+
+
+@pytest.mark.parametrize("duration", [0.5, 5])
+def test_a_run_with_next_to_no_messages_has_no_figure_that_is_none(duration):
+    summary = lhsim.simulate("push", agents=20, duration=duration).summary()
+    assert "inf" not in summary
+    assert "nan" not in summary
