@@ -21,7 +21,7 @@ from numbers import Integral, Real
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from lhsim.errors import InputError, shown, unknown_name
+from lhsim.errors import InputError, is_real, shown, unknown_name
 from lhsim.units import SECOND
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ SHORTEST, LONGEST = 1e-12, 1e12  # of a simulated time that is asked for [s]
 MOST_JOBS = 10_000
 MOST_REPLICATIONS = 1_000_000  # of a level
 MOST_ITEMS = 100_000  # of an argument that is a list: an endless iterator ends here
+MOST_VALUES = 10_000_000  # of a field that is a list, such as the samples of a distribution
 LONGEST_NAME = 200  # characters
 
 Validator = Callable[[Any, Any, Any], None]
@@ -64,7 +65,7 @@ def whole_numbers_allowed(least: int, most: int = MOST_WHOLE) -> str:
 
 
 def _whole(value: object, key: str, least: int, most: int, allowed: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if not is_real(value) or not isinstance(value, Integral):
         raise InputError(f"{shown(value)} is not a whole number", key=key, allowed=allowed)
     if not least <= int(value) <= most:
         how = f"is more than {MOST}" if value > MOST else "is out of range"  # type: ignore[operator]
@@ -81,7 +82,7 @@ def levels(values: object, key: str) -> tuple[int, ...]:
         For none at all, for one that is there twice, and for what is no whole number >= 1.
     """
     allowed = "different whole numbers >= 1, such as 10, 100, 1000"
-    some = [values] if isinstance(values, Real) else items(values, key, allowed)
+    some = [values] if is_real(values) else items(values, key, allowed)
     counts = [_whole(one, key, 1, MOST_WHOLE, allowed) for one in some]
     return tuple(sorted(each_once(counts, key, allowed)))
 
@@ -126,6 +127,25 @@ def is_several(values: object) -> TypeGuard[Iterable[Any]]:
     return has_items and getattr(values, "ndim", 1) > 0  # an array may have no dimension
 
 
+def as_tuple(values: Any) -> Any:
+    """Return the items of an iterable as a tuple: an attrs converter.
+
+    What is no iterable is left to the validator, which knows the field.
+
+    Raises
+    ------
+    InputError
+        When it does not end.
+    """
+    if not is_several(values):
+        return values
+    found = tuple(islice(values, MOST_VALUES + 1))
+    if len(found) > MOST_VALUES:
+        allowed = f"at most {MOST_VALUES:,} items"
+        raise InputError(f"{shown(values)} has more than a model can hold", allowed=allowed)
+    return found
+
+
 def texts(values: object, key: str, allowed: str) -> tuple[str, ...]:
     """Return one text or several as a tuple, none when there are none.
 
@@ -155,7 +175,7 @@ def number(
     InputError
         When it is none, with `key` for its name.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not is_real(value):
         raise InputError(f"{shown(value)} is not a number", key=key, allowed=allowed)
     plain = _plain(value)
     if not (is_manageable(plain) and accepts(plain)):
@@ -182,6 +202,7 @@ def array(values: object, key: str, allowed: str) -> NDArray[np.float64]:
     """
     import numpy as np  # noqa: PLC0415 - a line of help need not wait for it
 
+    values = values if hasattr(values, "__array__") else as_tuple(values)
     try:
         found = np.asarray(values)
         if found.dtype.kind in "iuf":
@@ -420,7 +441,7 @@ def shares(_instance: object, attribute: Any, value: Any) -> None:
 
 
 def _is_part(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and _plain(value) >= 0
+    return is_real(value) and _plain(value) >= 0
 
 
 def _is_one(total: float) -> bool:

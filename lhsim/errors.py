@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from numbers import Real
+from typing import TypeGuard
 
 LONGEST_VALUE = 60  # of a value that a message shows, in characters
 LONGEST_PART = 300  # characters of a line
@@ -99,8 +100,20 @@ def shown(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 64:
         return "a huge number"  # and one that Python may refuse to print
     # NumPy's numbers, whose repr names their type, read as Python's.
+    write = str if is_real(value) else repr
+    try:
+        return shortened(write(value), LONGEST_VALUE)
+    except Exception:
+        return f"a value of type {shortened(type(value).__name__, LONGEST_VALUE)}"
+
+
+def is_real(value: object) -> TypeGuard[Real]:
+    """Return whether a value is a number: a truth value is none, nor is one of NumPy's durations.
+
+    NumPy counts `timedelta64` among its whole numbers, whatever unit it has.
+    """
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return shortened((str if is_number else repr)(value), LONGEST_VALUE)
+    return is_number and type(value).__name__ != "timedelta64"
 
 
 def unknown_name(

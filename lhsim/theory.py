@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +28,9 @@ from numpy.typing import NDArray
 
 from lhsim.checks import (
     Validator,
+    as_tuple,
     at_least,
+    instance,
     is_several,
     shares,
     whole,
@@ -59,11 +61,6 @@ def _require(check: Validator, **arguments: object) -> None:
     """Apply an attrs validator to plain arguments, so that functions and classes refuse alike."""
     for name, value in arguments.items():
         check(None, SimpleNamespace(name=name), value)
-
-
-def _tuple(values: Iterable[float]) -> tuple[float, ...]:
-    """Return a tuple: an attrs converter; what is no list is left to the validator."""
-    return tuple(values) if is_several(values) else values  # type: ignore[return-value]
 
 
 def _poisson_tail(mean: float, count: int) -> Vector:
@@ -407,10 +404,10 @@ class MHyper1:
 
     arrival_rate: float = field(validator=positive)  # lambda [1/s]
     weights: tuple[float, ...] = field(  # probability of each phase
-        converter=_tuple, validator=shares
+        converter=as_tuple, validator=shares
     )
     means: tuple[float, ...] = field(  # of each phase [s]
-        converter=_tuple, validator=_one_mean_for_each_share
+        converter=as_tuple, validator=_one_mean_for_each_share
     )
 
     def __attrs_post_init__(self) -> None:
@@ -714,7 +711,7 @@ class ClosedNetwork:
     """
 
     think_time: float = field(validator=non_negative)  # mean, Z [s]
-    demands: tuple[float, ...] = field(converter=_tuple, validator=_positive_demands)
+    demands: tuple[float, ...] = field(converter=as_tuple, validator=_positive_demands)
     # service a customer needs from each station per cycle, D_k = visits x service time [s]
 
     @property
@@ -753,6 +750,7 @@ def mean_value_analysis(network: ClosedNetwork, population: int) -> ClosedNetwor
     with one customer fewer. Exact for exponential service at FIFO stations and for any service
     under processor sharing; the think time may have any shape. Takes O(population x stations).
     """
+    instance(network, "network", ClosedNetwork, "a ClosedNetwork")
     population = whole_number(population, "population", 1, _MOST)
     demands = np.array(network.demands, dtype=float)
     queue = np.zeros_like(demands)

@@ -16,12 +16,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Annotated, Any
 
 from attrs import field, frozen
 
-from lhsim.errors import InputError, shown
+from lhsim.errors import InputError, is_real, shown
 
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S*)\s*")
 
@@ -48,7 +48,7 @@ class Unit:
         """
         if isinstance(value, str):
             return self._parse_text(value)
-        if isinstance(value, bool) or not isinstance(value, Real):
+        if not is_real(value):
             raise self._refuse(f"{shown(value)} is not a number")
         try:
             number = float(value)
@@ -119,12 +119,8 @@ class TypedWhole(int):
 
 def typed(value: object) -> object:
     """Return what was typed, with its numbers marked as such, at whatever depth they stand."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, Integral):
-        return TypedWhole(value)
-    if isinstance(value, Real):
-        return Typed(float(value))
+    if is_real(value):
+        return TypedWhole(value) if isinstance(value, Integral) else Typed(float(value))
     if isinstance(value, Mapping):
         return {key: typed(item) for key, item in value.items()}
     return [typed(item) for item in value] if isinstance(value, list | tuple) else value

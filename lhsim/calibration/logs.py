@@ -34,6 +34,7 @@ ARRIVALS = "arrivals"  # option of a recording that was a log: how its messages 
 POISSON, REGULAR, BURSTS = "as a Poisson process", "at a regular rate", "in bursts"
 OF_POISSON = (0.6, 1.7)  # squared coefficient of variation of its gaps
 COPIES = 0.1  # part of the rows that may be equal to others
+BRIEFEST = 1e-6  # time from the first message to the last [s]
 BACKWARDS = 0.05  # part of the delays that is negative where clocks differ
 WARMUP, DRAIN = 0.1, 0.2  # parts of a log at its ends that do not count
 
@@ -264,9 +265,14 @@ def _on_grid(times: Floats, tick: float) -> bool:
 
 
 def _checked(log: Log, source: str) -> Log:
-    if len(log.intended) < FEWEST or log.span <= 0:
+    if len(log.intended) < FEWEST:
         problem = f"{len(log.intended)} messages are too few"
         raise InputError(problem, source=source, allowed=f"{FEWEST} or more, over some time")
+    if log.span < BRIEFEST:
+        problem = f"{len(log.intended)} messages within {log.span:.3g} s"
+        raise InputError(
+            problem, source=source, key="intended_s", allowed="messages over some time"
+        )
     arrived = int((log.counts & np.isfinite(log.delivered)).sum())
     if arrived < FEWEST // 2:
         problem = f"only {arrived} messages amid the log arrived"

@@ -227,11 +227,12 @@ def floats(values: Iterable[float]) -> tuple[float, ...]:
 
     What is no list of them is left to the validator, which knows the field.
     """
-    if not checks.is_several(values):
-        return values  # type: ignore[return-value]
-    if isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray) and values.ndim:
         return tuple(values.tolist())
-    return tuple(one.item() if isinstance(one, np.generic) else one for one in values)
+    found = checks.as_tuple(values)
+    if not isinstance(found, tuple):
+        return found  # type: ignore[no-any-return]
+    return tuple(one.item() if isinstance(one, np.generic) else one for one in found)
 
 
 def each(validator: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:

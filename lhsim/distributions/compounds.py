@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
@@ -30,10 +29,6 @@ from lhsim.units import Seconds, format_duration
 _MOST_KEPT = 50_000  # levels at a time whose quantiles are kept
 
 
-def _distributions(values: Iterable[Distribution]) -> tuple[Distribution, ...]:
-    return tuple(values) if checks.is_several(values) else values  # type: ignore[return-value]
-
-
 @frozen
 class Mixture(Distribution):
     """One of the components, chosen with probabilities in proportion to the weights."""
@@ -42,7 +37,7 @@ class Mixture(Distribution):
 
     weights: tuple[float, ...] = field(converter=floats, validator=each(checks.positive))
     components: tuple[Distribution, ...] = field(
-        converter=_distributions, validator=each(is_distribution)
+        converter=checks.as_tuple, validator=each(is_distribution)
     )
 
     def __attrs_post_init__(self) -> None:
@@ -205,7 +200,7 @@ class Sum(Distribution):
     name: ClassVar[str] = "sum"
 
     terms: tuple[Distribution, ...] = field(
-        converter=_distributions, validator=each(is_distribution)
+        converter=checks.as_tuple, validator=each(is_distribution)
     )
 
     def __attrs_post_init__(self) -> None:

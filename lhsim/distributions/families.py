@@ -24,6 +24,8 @@ from lhsim.distributions.table import FloatArray
 from lhsim.errors import InputError, shown, unknown_name
 from lhsim.units import Seconds
 
+_SMALL = 1e-4  # 1 / shape, below which lgamma cancels more than the next term of its series
+
 
 @frozen
 class Uniform(Distribution):
@@ -169,11 +171,22 @@ class Weibull(Distribution):
         if math.isinf(self.mean):
             return math.inf
         log_square = 2 * _lgamma(1 + 1 / self.shape)
-        log_ratio = _lgamma(1 + 2 / self.shape) - log_square
+        log_ratio = self._log_ratio(log_square)
         return _product(self.scale**2, _exp(log_square), _expm1(log_ratio))
 
     def _quantile(self, u: FloatArray) -> FloatArray:
         return self.scale * elementary.power(-elementary.log1p(-u), 1 / self.shape)
+
+    def _log_ratio(self, log_square: float) -> float:
+        """Return the logarithm of the mean square over the squared mean.
+
+        Two logarithms that are nearly equal cancel: there, their Taylor series (Abramowitz and
+        Stegun 6.1.33) with zeta(2), zeta(3) and zeta(4).
+        """
+        x = 1 / self.shape
+        if x > _SMALL:
+            return _lgamma(1 + 2 * x) - log_square
+        return x * x * (math.pi**2 / 6 - x * (2.404113806319189 - x * 7 * math.pi**4 / 180))
 
     def _cdf(self, x: FloatArray) -> FloatArray:
         return -elementary.expm1(-elementary.power(x / self.scale, self.shape))

@@ -8,7 +8,6 @@ are does not depend on how many run at once. Replication r of any level has the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -17,7 +16,7 @@ from lhsim.analysis.levels import level_estimates
 from lhsim.analysis.measures import column
 from lhsim.analysis.stopping import DEFAULT_MOST, Precision, Verdict, judge
 from lhsim.checks import whole_number
-from lhsim.errors import InputError, shown
+from lhsim.errors import InputError, is_real, shown
 from lhsim.execution import Cell, Failure, engine_of
 from lhsim.experiments.levels import work
 from lhsim.experiments.records import pooled_latencies, run_record
@@ -97,11 +96,10 @@ def precision_of(
 
 def _width(name: str, target: object, where: Mapping[str, str]) -> float:
     allowed = "a half-width from 0.01 % to below 100 % of the value, such as p99=5%"
-    numeric = isinstance(target, Real) and not isinstance(target, bool)
-    if not numeric or not LEAST <= float(target) < MOST:  # type: ignore[arg-type]
+    if not is_real(target) or not LEAST <= float(target) < MOST:
         problem = f"{name}: {shown(target)} is out of range"
         raise InputError(problem, **where, allowed=allowed)
-    return float(target)  # type: ignore[arg-type]
+    return float(target)
 
 
 def carry_out(

@@ -15,11 +15,13 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 from attrs import field, frozen
 from numpy.typing import NDArray
 
 from lhsim._files import Named, expanded, opened
+from lhsim._machine import size
 from lhsim.errors import InputError
 from lhsim.readers import columns, is_table
 from lhsim.readers.cells import Refused, plain
@@ -28,6 +30,7 @@ from lhsim.readers.delimited import Delimited, delimited
 from lhsim.readers.text import read_whole
 
 MOST_ROWS = 100_000_000  # of a Parquet file, of which the size does not tell
+MOST_TEXT = 1e9  # of a column of it [B]
 Floats = NDArray[np.float64]
 T = TypeVar("T")
 
@@ -152,13 +155,44 @@ def read_parquet(path: Path, chosen: Callable[[list[str]], list[str]] = list) ->
             if whole.metadata.num_rows > MOST_ROWS:
                 problem = f"has {whole.metadata.num_rows:,} rows"
                 raise InputError(problem, source=str(path), allowed=f"at most {MOST_ROWS:,}")
-            found = whole.read(chosen(whole.schema_arrow.names))
-            found.validate(full=True)  # damaged texts and categories are found only here
+            names = chosen(whole.schema_arrow.names)
+            # A text that repeats takes its place in the file once: kept so until its size is known.
+            texts = [one.name for one in whole.schema_arrow if _is_text(one.type)]
+            kept = pa.parquet.ParquetFile(file, read_dictionary=texts).read(names)
+            kept.validate(full=True)  # damaged texts and categories are found only here
+            _refuse_long_texts(kept, str(path))
+            found = kept.cast(_as_described(kept.schema, whole.schema_arrow))
         except InputError:
             raise
+        except MemoryError:
+            problem = "holds more than fits into the memory"
+            raise InputError(problem, source=str(path)) from None
         except (pa.ArrowException, OSError, ValueError):
             raise InputError("is no Parquet file", source=str(path)) from None
     return found
+
+
+def _as_described(read: pa.Schema, described: pa.Schema) -> pa.Schema:
+    """Return what was read as the file describes it: a text as a text."""
+    fields = {one.name: one for one in described if _is_text(one.type)}
+    return pa.schema([fields.get(one.name, one) for one in read], read.metadata)
+
+
+def _refuse_long_texts(table: pa.Table, source: str) -> None:
+    """Refuse texts that would fill the memory, one each row."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
+            continue
+        lengths = (pc.binary_length(one.dictionary).take(one.indices) for one in column.chunks)
+        total = sum(pc.sum(one.cast(pa.int64())).as_py() or 0 for one in lengths)
+        if total > MOST_TEXT:
+            problem = f"holds {size(total)} of text"
+            raise InputError(problem, source=source, key=name, allowed=f"at most {size(MOST_TEXT)}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    return any(matches(kind) for matches in (*kinds, pa.types.is_large_binary))
 
 
 def _is_parquet(path: Path) -> bool:

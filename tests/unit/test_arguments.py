@@ -415,3 +415,46 @@ def test_a_description_made_in_python_holds_what_its_fields_can(path, bad, line)
     with pytest.raises(InputError) as caught:
         lhsim.simulate(system, agents=2, duration=1, engine="simpy")
     assert str(caught.value).startswith(line)
+
+
+class Odd:
+    """It cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize("value", [np.timedelta64(5, "s"), np.timedelta64(5, "ns"), Odd()])
+@pytest.mark.parametrize("argument", ["system", "agents", "duration", "seed", "warmup", "samples"])
+def test_a_duration_of_numpy_is_no_number_and_what_cannot_be_shown_is_named_by_its_type(
+    argument, value
+):
+    good = {"system": "push", "agents": 2, "duration": 1, "engine": "simpy"}
+    with pytest.raises(InputError) as caught:
+        lhsim.simulate(**{**good, argument: value})
+    assert str(caught.value).isprintable()
+    for kind in (distributions.Exponential, distributions.Distribution.from_scalar):
+        with pytest.raises(InputError):
+            kind(value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: theory.ClosedNetwork(1.0, itertools.repeat(0.1)),
+        lambda: theory.MHyper1(0.1, itertools.repeat(0.1), [1.0]),
+        lambda: distributions.Mixture(itertools.count(1), [distributions.Exponential(1.0)]),
+        lambda: distributions.Sum(itertools.repeat(distributions.Exponential(1.0))),
+        lambda: distributions.Empirical(itertools.repeat(0.1)),
+        lambda: distributions.Exponential(1.0).cdf(range(10**12)),
+    ],
+)
+def test_a_list_without_an_end_is_refused_before_the_memory_is_full(monkeypatch, make):
+    monkeypatch.setattr(checks, "MOST_VALUES", 1000)
+    with pytest.raises(InputError, match="more than a model can hold"):
+        make()
+
+
+def test_means_are_asked_of_a_network():
+    with pytest.raises(InputError, match=r"^network: None is none; allowed: a ClosedNetwork$"):
+        theory.mean_value_analysis(None, 3)

@@ -77,6 +77,8 @@ def spoiled(column, value, row=10):
         (spoiled("intended_s", -1.0), "intended_s: line 12: is earlier than the line before"),
         (spoiled("delivered_s", "inf"), "delivered_s: line 12: 'inf' is no number"),
         (lambda frame: frame.head(50), "50 messages are too few"),
+        (lambda frame: frame.assign(intended_s=frame.intended_s * 1e-310), "messages within "),
+        (lambda frame: frame.assign(intended_s=frame.intended_s * 1e-12), "messages within "),
         (lambda frame: frame.assign(delivered_s=np.nan), "only 0 messages amid the log arrived"),
     ],
 )

@@ -117,3 +117,10 @@ def test_bad_parameters_are_refused_by_name(build, key):
 def test_a_misspelt_scipy_name_gets_a_suggestion():
     with pytest.raises(InputError, match="did you mean 'gengamma'"):
         Scipy("gengama")
+
+
+@pytest.mark.parametrize("shape", [1e4, 9_999.0, 10_001.0, 1e6, 1e8, 1e12, 1e18])
+def test_the_spread_of_a_steep_weibull_survives_cancellation(shape):
+    """Towards a large shape, log X has the variance of a Gumbel law, pi^2 / (6 shape^2)."""
+    relative = Weibull(2.0, shape).scv * shape**2 / (math.pi**2 / 6)
+    assert relative == pytest.approx(1.0, rel=3 / shape + 1e-7)

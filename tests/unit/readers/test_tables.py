@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lhsim.errors import InputError
+from lhsim.readers import tables
 from lhsim.readers.tables import read_table
 
 SECONDS = [5.0, 5.25, 6.0009, 7.5]
@@ -416,3 +417,24 @@ def test_what_is_no_date_is_refused(tmp_path, cell):
 def test_dates_of_parquet_are_checked_too(tmp_path, values):
     with pytest.raises(InputError, match="at_s: "):
         parquet(tmp_path, values).days("at_s")
+
+
+@pytest.mark.parametrize("as_category", [False, True])
+def test_a_long_text_that_repeats_in_a_small_file_does_not_fill_the_memory(
+    monkeypatch, tmp_path, as_category
+):
+    monkeypatch.setattr(tables, "MOST_TEXT", 1e6)
+    names = pd.Series(["x" * 100_000] * 200)
+    frame = pd.DataFrame({"at_s": names.astype("category") if as_category else names})
+    frame.to_parquet(tmp_path / "table.parquet")
+    assert (tmp_path / "table.parquet").stat().st_size < 1e6
+    with pytest.raises(InputError, match=r"at_s: holds 20 MB of text; allowed: at most 1 MB$"):
+        read_table(tmp_path / "table.parquet", ["at_s"])
+
+
+def test_texts_of_parquet_are_read_as_they_are_described(tmp_path):
+    table = pa.table(
+        {"b": [1, 2, 3], "a": ["x", None, "x"], "c": pa.array(["é"] * 3).dictionary_encode()}
+    )
+    pq.write_table(table, tmp_path / "table.parquet")
+    assert tables.read_parquet(tmp_path / "table.parquet").equals(table)
