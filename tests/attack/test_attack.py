@@ -14,7 +14,7 @@ import pytest
 import surroundings
 from watch import OK, tally, watched
 
-from lhsim.errors import InputError
+from lhsim.errors import InputError, LhsimError
 
 HERE = Path(__file__).parent
 TRIALS = 150  # of each kind of file
@@ -89,7 +89,7 @@ def _executes():
     ("read", "outcome"),
     [
         (_raises(ZeroDivisionError("x")), "traceback"),
-        (_raises(InputError("two\nlines" + "\x1b[2J")), "not one printable line"),
+        (_raises(LhsimError("two\nlines" + "\x1b[2J")), "not one printable line"),
         (_executes, "executed"),
         (_raises(InputError("refused")), OK),
     ],
