@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-9  # of a sum of parts
 MOST = 1e18  # of any quantity; as seconds, more than the age of the universe
-MOST_WHOLE = 2**63 - 1
+MOST_WHOLE = 2**63 - 1  # of an argument
+MOST_COUNTED = 10**300  # of a field, which becomes a float wherever it meets one
 SHORTEST, LONGEST = 1e-12, 1e12  # of a simulated time that is asked for [s]
 MOST_JOBS = 10_000
 MOST_REPLICATIONS = 1_000_000  # of a level
@@ -57,19 +58,15 @@ def whole_number(value: object, key: str, least: int = 0, most: int = MOST_WHOLE
 
 def whole_numbers_allowed(least: int, most: int = MOST_WHOLE) -> str:
     """Return what is allowed, in words."""
-    return (
-        f"a whole number >= {least}"
-        if most == MOST_WHOLE
-        else f"a whole number from {least} to {most}"
-    )
+    limited = f"a whole number from {least} to {most}"
+    return f"a whole number >= {least}" if most >= MOST_WHOLE else limited
 
 
 def _whole(value: object, key: str, least: int, most: int, allowed: str) -> int:
     if not is_real(value) or not isinstance(value, Integral):
         raise InputError(f"{shown(value)} is not a whole number", key=key, allowed=allowed)
     if not least <= int(value) <= most:
-        how = f"is more than {MOST}" if value > MOST else "is out of range"  # type: ignore[operator]
-        raise InputError(f"{shown(value)} {how}", key=key, allowed=allowed)
+        raise InputError(f"{shown(value)} is out of range", key=key, allowed=allowed)
     return int(value)
 
 
@@ -408,14 +405,14 @@ def within(low: float, high: float) -> Validator:
     return _numeric(allowed, lambda value: low <= value <= high, minimum=low, maximum=high)
 
 
-def whole(least: int, most: int = MOST_WHOLE) -> Validator:
+def whole(least: int, most: int = MOST_COUNTED) -> Validator:
     """Accept whole numbers from `least` to `most`."""
 
     def check(instance: object, attribute: Any, value: Any) -> None:
         if value is not None or not _is_optional(attribute):
             _keep(instance, attribute, value, whole_number(value, attribute.name, least, most))
 
-    return _with_limits(check, minimum=least, **({} if most == MOST_WHOLE else {"maximum": most}))
+    return _with_limits(check, minimum=least, **({} if most == MOST_COUNTED else {"maximum": most}))
 
 
 def printable(_instance: object, attribute: Any, value: Any) -> None:

@@ -188,6 +188,8 @@ def test_a_store_that_is_held_up_is_503_in_time_and_then_goes_on(held_up, databa
     assert "store" in held_up.log  # who runs it is told
 
 
+# Where the server has hung up, nobody closes the sockets of the test once more.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_end_comes_in_5_s_while_the_store_is_held_up(held_up, database, within):
     """With requests held, connections that are not read from, a question open and writes queued."""
 
