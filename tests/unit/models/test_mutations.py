@@ -64,7 +64,7 @@ def changed(draw: Any) -> dict[str, Any]:
     data: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(MODELS)))
     for _ in range(draw(st.integers(1, 3))):
         if draw(st.booleans()):
-            key, part = draw(st.sampled_from(PARTS))
+            key, part = copy.deepcopy(draw(st.sampled_from(PARTS)))
             there = data.get(key)
             both = isinstance(part, dict) and isinstance(there, dict)
             data[key] = {**there, **part} if both else part  # type: ignore[dict-item]
@@ -73,7 +73,7 @@ def changed(draw: Any) -> dict[str, Any]:
             place: Any = data
             for step in path[:-1]:
                 place = place[step]
-            place[path[-1]] = draw(st.sampled_from(WILD))
+            place[path[-1]] = copy.deepcopy(draw(st.sampled_from(WILD)))
     return data
 
 
