@@ -281,14 +281,34 @@ class _Unread:
             self.begin()
 
 
-class _Http(HttpToolsProtocol):
+class _Watched(asyncio.Protocol):
+    """A protocol that cuts its connection when the client takes nothing of what is sent."""
+
+    _unread: _Unread | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread is not None:
+            self._unread.begin()
+
+    def resume_writing(self) -> None:
+        if self._unread is not None:
+            self._unread.end()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._unread is not None:
+            self._unread.end()
+        super().connection_lost(exc)
+
+
+class _Http(_Watched, HttpToolsProtocol):
     """uvicorn's protocol with limits that it lacks, of sizes and of times."""
 
     patience: float  # in which a request arrives, and some of its answer is taken [s]
     most: int  # connections
     timed: bool
     _late: asyncio.TimerHandle | None = None
-    _unread: _Unread | None = None
     _head = 0  # of the request so far, of what is complete of it [B]
     _in_head = True
     _arrived = 0  # since a head began, or nothing did [B]
@@ -351,20 +371,8 @@ class _Http(HttpToolsProtocol):
             self.transport.write(_NO_REQUEST)
             self.transport.close()
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self._unread is not None:
-            self._unread.begin()
-
-    def resume_writing(self) -> None:
-        if self._unread is not None:
-            self._unread.end()
-        super().resume_writing()
-
     def connection_lost(self, exc: Exception | None) -> None:
         self._in_time()
-        if self._unread is not None:
-            self._unread.end()
         super().connection_lost(exc)
 
     def timeout_keep_alive_handler(self) -> None:
@@ -395,7 +403,7 @@ class _Http(HttpToolsProtocol):
             self._late = None
 
 
-class _WebSocket(WebSocketsSansIOProtocol):
+class _WebSocket(_Watched, WebSocketsSansIOProtocol):
     """uvicorn's protocol with limits that it lacks.
 
     A connection that its application has left is gone soon, whatever its client does, and so is one
@@ -403,7 +411,6 @@ class _WebSocket(WebSocketsSansIOProtocol):
     """
 
     patience: float
-    _unread: _Unread | None = None
     _pong: bytes | None = None  # that is to be sent when there is room
 
     def connection_made(self, transport: Any) -> None:
@@ -442,23 +449,11 @@ class _WebSocket(WebSocketsSansIOProtocol):
         # would fill the memory.
         self._pong = (self.conn.data_to_send() or [b""])[-1]
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self._unread is not None:
-            self._unread.begin()
-
     def resume_writing(self) -> None:
-        if self._unread is not None:
-            self._unread.end()
         super().resume_writing()
         if self._pong is not None and not self.transport.is_closing():
             pong, self._pong = self._pong, None
             self.transport.write(pong)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._unread is not None:
-            self._unread.end()
-        super().connection_lost(exc)
 
     async def send(self, message: Any) -> None:
         await super().send(message)
