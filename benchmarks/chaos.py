@@ -144,6 +144,7 @@ def main() -> None:
     parser.add_argument("--only", metavar="KIND", help="one kind, or those that begin so")
     parser.add_argument("--first", type=int, default=0, help="number of the first trial")
     asked = parser.parse_args()
+    files.prepare()
     for kind in files.KINDS:  # what is imported now, no process that tries has to wait for
         files.attempt(kind, 0)
     with ThreadPoolExecutor(2) as pool:

@@ -45,6 +45,7 @@ CANARY = "from pathlib import Path\nPath('executed').touch()\nclass Canary: pass
 
 QUICK = ["--jobs", "1", "--output-dir", "out", "--quiet"]
 SHORT = [*QUICK, "--replications", "1", "--max-events", "2000", "--engine", "simpy"]
+CROSSCHECK = ["crosscheck", "--model", "polling", "--live", "recording", "--quiet"]
 SCALING = ["scaling", "--agents", "2,5", "--duration", "2s", *SHORT]
 
 
@@ -291,6 +292,19 @@ def make_recording(random: Random) -> None:
         path.write_bytes(mutated(path.read_bytes(), random))
 
 
+def prepare() -> None:
+    """Compile what the commands run, as a first trial that does would seem to hang."""
+    before = os.getcwd()
+    with tempfile.TemporaryDirectory(prefix="lhsim-") as folder:
+        os.chdir(folder)
+        try:
+            shutil.copytree(RECORDING, "recording")
+            with contextlib.redirect_stdout(io.StringIO()):
+                cli.run([*CROSSCHECK])
+        finally:
+            os.chdir(before)
+
+
 def read_recording() -> object:
     from lhsim.recording import Recording
 
@@ -395,7 +409,7 @@ KINDS = (
         "recording",
         make_recording,
         read_recording,
-        ["crosscheck", "--model", "polling", "--live", "recording", "--quiet"],
+        CROSSCHECK,
     ),
     Kind("result", make_result, read_result, ["report", "out", "--quiet"]),
     Kind(

@@ -21,6 +21,12 @@ TRIALS = 150  # of each kind of file
 FIRST = 1_000_000  # so that the long runs try others
 
 
+@pytest.fixture(scope="module")
+def prepared():
+    files.prepare()
+
+
+@pytest.mark.usefixtures("prepared")
 @pytest.mark.parametrize("kind", files.KINDS, ids=lambda kind: kind.name)
 def test_a_malformed_file_is_read_or_refused_in_one_line(kind):
     attempt = partial(files.attempt, kind)

@@ -211,4 +211,4 @@ def test_the_first_tab_leads_to_the_summary(page):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "To the summary"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#summary")
+    page.wait_for_url("**#summary")
