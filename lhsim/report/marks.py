@@ -28,7 +28,7 @@ Row = Mapping[str, Any]
 EXTRAPOLATED = "* extrapolated: beyond what the model was calibrated on"
 BOUND = "> a lower bound: messages were still on their way at the end of a run"
 OVERLOADED = "overloaded: messages pile up, and no latency settles"
-DOUBT, BEYOND, AT_LEAST = "?", "*", "> "
+DOUBT, BEYOND, AT_LEAST = "?", "*", ">"
 MARKS = ("overloaded", "extrapolated", "lower_bounds", "flags")  # keys of a row
 _NAMES = ("agents", "case")
 # What speaks against all figures of a row.

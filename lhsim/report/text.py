@@ -33,10 +33,10 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
 
 
 def latency(milliseconds: float | None, *, at_least: bool = False, doubtful: bool = False) -> str:
-    """Return a latency with three digits: ``"512 ms"``, ``"> 3.40 s"``, ``"512 ms?"``."""
+    """Return a latency with three digits: ``"512 ms"``, ``">3.40 s"``, ``"512 ms?"``."""
     if milliseconds is None or math.isnan(milliseconds):
         return UNKNOWN
-    return ("> " if at_least else "") + duration(milliseconds / 1e3) + ("?" if doubtful else "")
+    return (">" if at_least else "") + duration(milliseconds / 1e3) + ("?" if doubtful else "")
 
 
 def duration(seconds: float) -> str:
@@ -117,7 +117,7 @@ def three_digits(number: float) -> str:
 def percent(share: float) -> str:
     """Return a share, 0 to 1, as a percentage; rounded to 100 % only when it is that."""
     if 0.995 <= share < 1:
-        return "> 99 %"
+        return ">99 %"
     return f"{share * 100:.0f} %"
 
 
