@@ -21,6 +21,8 @@ from collections.abc import Generator, Iterable
 
 from attrs import frozen
 
+from lhsim.analysis import flags
+
 SATURATION = 0.95  # utilisation from which on a station counts as saturated
 TOLERANCE = 0.05  # width of the bracket at which the search ends, as a part of the knee
 WIDEST = 0.25  # of a bracket that is called a knee; of a wider one, only the ends are known
@@ -34,6 +36,7 @@ class Level:
     utilization: float  # of the busiest station, 0 to 1
     bottleneck: str  # the busiest station
     overloaded: bool
+    short_warmup: bool = False  # its runs show their start
 
     @property
     def sustained(self) -> bool:
@@ -48,6 +51,7 @@ class Knee:
     low: int | None  # most agents known to be sustained
     high: int | None  # fewest agents known to be too many
     bottleneck: str | None  # the busiest station where it is too much
+    short_warmup: bool = False  # of the runs that decide it
 
     @property
     def agents(self) -> int | None:
@@ -62,7 +66,10 @@ class Knee:
         return middle if self.high - self.low <= max(1.0, WIDEST * middle) else None
 
     def sentence(self) -> str:
-        """Return where the knee lies, in words."""
+        """Return where the knee lies, in words, and what speaks against that."""
+        return self._place() + (f"; {flags.SHORT_WARMUP}" if self.short_warmup else "")
+
+    def _place(self) -> str:
         if self.high is None:
             if self.low is None:
                 return "no level ran"
@@ -82,9 +89,10 @@ def bracket(levels: Iterable[Level]) -> Knee:
     first = next((level for level in ordered if not level.sustained), None)
     below = [level for level in ordered if first is None or level.agents < first.agents]
     low = below[-1].agents if below else None
+    short = any(level.short_warmup for level in (*below[-1:], first) if level is not None)
     if first is None:
-        return Knee(low, None, None)
-    return Knee(low, first.agents, first.bottleneck)
+        return Knee(low, None, None, short)
+    return Knee(low, first.agents, first.bottleneck, short)
 
 
 def search(

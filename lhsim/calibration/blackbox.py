@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
+from itertools import combinations
 from os import PathLike
 from typing import Any, Literal
 
@@ -160,6 +161,10 @@ def from_logs(
 
 
 def _check(logs: Sequence[Log]) -> None:
+    for one, other in combinations(logs, 2):
+        if _are_the_same(one, other):
+            problem = f"holds the messages of {other.name}"
+            raise InputError(problem, source=one.name, allowed="each run once")
     allowed = "logs at two loads or more"
     for what in ("rate", "agents"):
         values = [getattr(log, what) for log in logs]
@@ -171,6 +176,12 @@ def _check(logs: Sequence[Log]) -> None:
         raise InputError("are all saturated", key="logs", allowed="a load that the server keeps")
     for log in logs:
         _check_losses(log, min(log.middle for log in logs if not log.saturated))
+
+
+def _are_the_same(one: Log, other: Log) -> bool:
+    return np.array_equal(one.intended, other.intended) and np.array_equal(
+        one.delivered, other.delivered, equal_nan=True
+    )
 
 
 def _check_losses(log: Log, usual: float) -> None:

@@ -223,7 +223,8 @@ def _words(value: Any, unit: Unit | None) -> str:
         return str(value)
     if unit == SECOND:
         return format_duration(value)
-    return f"{value:,.6g}" + (f" {unit.symbol}" if unit is not None else "")
+    number = f"{value:,.6g}" if 1e-4 <= abs(value) < 1e6 or not value else f"{value:,}"
+    return number.removesuffix(".0") + (f" {unit.symbol}" if unit is not None else "")
 
 
 def _distribution(one: Distribution) -> str:

@@ -531,13 +531,17 @@ def verdict_columns(verdict: Verdict | None) -> dict[str, Any]:
 
 def knee_level(record: Mapping[str, Any]) -> Level:
     """Return what a level's row, or a run's, says about the knee."""
-    from lhsim.analysis.knee import Level  # noqa: PLC0415 - as late as the rest of the analysis
+    from lhsim.analysis.flags import SHORT_WARMUP  # noqa: PLC0415 - as late as the analysis
+    from lhsim.analysis.knee import Level  # noqa: PLC0415
 
+    doubts = {flag for flags in record.get("flags", {}).values() for flag in flags}
+    short = SHORT_WARMUP in doubts or bool(record.get("short_warmup"))
     return Level(
         agents=record["agents"],
         utilization=record["utilization"],
         bottleneck=record["bottleneck"],
         overloaded=record["overloaded"],
+        short_warmup=short and not record["overloaded"],  # a backlog that grows looks like one
     )
 
 

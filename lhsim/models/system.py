@@ -96,10 +96,10 @@ class Calibration:
         if self.agents is not None and self.agents[1] == 0:
             return ("no load was compared",)
         if self.agents is not None and agents > self.agents[1]:
-            reasons.append(f"{agents} agents; calibrated up to {self.agents[1]:g}")
+            reasons.append(f"{agents:,} agents; calibrated up to {self.agents[1]:,g}")
         limits = self.messages_per_second
         if limits is not None and rate is not None and rate > limits[1]:
-            reasons.append(f"{rate:g} messages/s; calibrated up to {limits[1]:g}")
+            reasons.append(f"{rate:,g} messages/s; calibrated up to {limits[1]:,g}")
         return tuple(reasons)
 
 

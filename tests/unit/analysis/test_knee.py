@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from lhsim.analysis.knee import Knee, Level, bracket, search
 
@@ -96,3 +97,11 @@ def test_levels_far_apart_give_a_bracket_and_no_knee():
     assert found.sentence() == (
         "knee between 1,000 and 10,000 agents, not searched further; bottleneck: cpu"
     )
+
+
+def test_a_short_warm_up_of_the_levels_that_decide_is_said():
+    far, low, high = (Level(n, 0.5 if n < 30 else 1.0, "cpu", n == 30) for n in (1, 10, 30))
+    assert "warm-up" not in bracket([far, low, high]).sentence()
+    assert "warm-up" not in bracket([evolve(far, short_warmup=True), low, high]).sentence()
+    for levels in ([evolve(low, short_warmup=True), high], [low, evolve(high, short_warmup=True)]):
+        assert bracket([far, *levels]).sentence().endswith("bottleneck: cpu; short warm-up")

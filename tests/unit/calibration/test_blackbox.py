@@ -7,6 +7,7 @@ import math
 import attrs
 import numpy as np
 import pytest
+from attrs import evolve
 
 import lhsim
 from lhsim.calibration import from_logs
@@ -203,8 +204,15 @@ def test_logs_that_do_not_show_a_polled_servers_work_leave_that_of_the_template(
 
 
 def test_one_load_is_too_few(pushed):
+    first = pushed[1][0]
     with pytest.raises(InputError, match="2 of one load"):
-        from_logs([pushed[1][0], pushed[1][0]])
+        from_logs([first, evolve(first, delivered=first.delivered + 1e-6)])
+
+
+def test_a_copy_of_a_log_is_no_second_log(pushed):
+    first, *others = pushed[1]
+    with pytest.raises(InputError, match=r"copy.csv: holds the messages of .*allowed: each run"):
+        from_logs([*others, first, evolve(first, name="copy.csv")])
 
 
 def test_a_server_that_is_not_polled_has_no_polled_template(pushed):
