@@ -279,7 +279,7 @@ class Recording:
         return cls(
             manifest,
             _table(folder / MESSAGES, MESSAGE_COLUMNS, whole=MESSAGE_COLUMNS[:3]),
-            _table(folder / COUNTERS, ("time_s",)),
+            _over_time(folder / COUNTERS),
         )
 
 
@@ -308,11 +308,23 @@ def _table(path: Path, columns: tuple[str, ...], whole: tuple[str, ...] = ()) ->
     for name, kind in zip(found.column_names, found.schema.types, strict=True):
         _check_column(path, name, kind, found.column_names.count(name))
     table: pd.DataFrame = found.to_pandas()
+    nothing = [name for name in table if table[name].dtype == object]  # in all of their rows
+    table = table.astype(dict.fromkeys(nothing, float))
     for name in whole:
         if not pd.api.types.is_integer_dtype(table[name]):
             raise InputError("holds other than whole numbers", source=str(path), key=name)
     if np.isinf(table.to_numpy(float)).any():
         raise InputError("holds infinite numbers", source=str(path), allowed="finite numbers")
+    return table
+
+
+def _over_time(path: Path) -> pd.DataFrame:
+    """Return a table whose times go on."""
+    table = _table(path, ("time_s",))
+    if not (np.diff(table["time_s"], prepend=-np.inf) > 0).all():
+        allowed = "times, each after the one before"
+        raise InputError("goes back, or stands still", source=str(path), key="time_s",
+                         allowed=allowed)  # fmt: skip
     return table
 
 

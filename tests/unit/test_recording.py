@@ -15,7 +15,7 @@ from lhsim.errors import InputError
 from lhsim.models import Closed, Periodic, Poisson, Workload
 from lhsim.models.schedule import schedule
 from lhsim.models.workload import Piece, Piecewise
-from lhsim.recording import MANIFEST, MESSAGES, Machine, Manifest, Recording
+from lhsim.recording import COUNTERS, MANIFEST, MESSAGES, Machine, Manifest, Recording
 from lhsim.replay import replay
 
 MANIFEST_OF_A_RUN = Manifest(
@@ -172,6 +172,26 @@ def test_a_recording_of_other_than_numbers_is_refused(run, tmp_path, name, value
     run.write(tmp_path / "run")
     run.messages.assign(**{name: value}).to_parquet(tmp_path / "run" / MESSAGES)
     with pytest.raises(InputError, match=said):
+        Recording.read(tmp_path / "run")
+
+
+def test_a_column_without_a_number_is_one_of_numbers(run, tmp_path):
+    run.write(tmp_path / "run")
+    run.messages.assign(delivered_s=None).to_parquet(tmp_path / "run" / MESSAGES)
+    run.counters.assign(cpu_s=None).to_parquet(tmp_path / "run" / COUNTERS)
+    found = Recording.read(tmp_path / "run")
+    measures = found.measures()
+    assert measures["delivery"] == measures["throughput"] == 0
+    assert math.isnan(measures["cpu"])
+    assert found.alerts() is not None
+
+
+@pytest.mark.parametrize("time", [0.0, math.nan, None], ids=str)
+def test_counters_whose_times_do_not_go_on_are_refused(run, tmp_path, time):
+    run.write(tmp_path / "run")
+    late = run.counters["time_s"].where(run.counters.index < 1, time)
+    run.counters.assign(time_s=late).to_parquet(tmp_path / "run" / COUNTERS)
+    with pytest.raises(InputError, match="time_s: goes back, or stands still"):
         Recording.read(tmp_path / "run")
 
 
