@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, fields, frozen
 
-from lhsim.checks import at_least, positive, whole
+from lhsim.checks import MOST, at_least, positive, whole
 from lhsim.distributions import Distribution
 from lhsim.distributions.compounds import scaled
 from lhsim.errors import InputError
@@ -50,6 +50,14 @@ class Warmth:
                 raise InputError("is no ascending list", key=key, allowed=allowed)
         if len(self.gaps) != len(self.excess):
             raise InputError("differs in length from gaps", key="excess", allowed=allowed)
+        steepest = max(map(_slope, itertools.pairwise(self.gaps), itertools.pairwise(self.excess)))
+        if max(steepest, self.excess[-1]) > MOST:
+            allowed = f"numbers up to {MOST:g}, that rise by no more than that in a second"
+            raise InputError("rises too far", key="excess", allowed=allowed)
+
+
+def _slope(gaps: tuple[float, float], excesses: tuple[float, float]) -> float:
+    return (excesses[1] - excesses[0]) / (gaps[1] - gaps[0])
 
 
 @frozen

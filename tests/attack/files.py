@@ -43,6 +43,13 @@ EXECUTED = "executed: what the file names was imported"
 # Whatever imports this module leaves a trace.
 CANARY = "from pathlib import Path\nPath('executed').touch()\nclass Canary: pass\n"
 
+# The keys at which a model may name one, docs/own-models.md: a kind, or a thing with its defaults.
+CLASSES = (
+    *("kind", "family", "server", "traffic", "base", "think", "pause", "up", "down"),
+    *("write", "query", "parse_message", "parse_request", "validate", "respond", "acknowledge"),
+    *("send", "connect", "gap", "length", "cost"),
+)
+
 QUICK = ["--jobs", "1", "--output-dir", "out", "--quiet"]
 SHORT = [*QUICK, "--replications", "1", "--max-events", "2000", "--engine", "simpy"]
 CROSSCHECK = ["crosscheck", "--model", "polling", "--live", "recording", "--quiet"]
@@ -77,13 +84,9 @@ def attempt(kind: Kind, number: int) -> str:
 
 
 def _names_a_class() -> bool:
-    """Return whether a model says that its kind of something is a class of a module."""
-    return (
-        re.search(
-            r'(kind|family)\W*= *"canary:Canary"', Path("model.toml").read_text(errors="replace")
-        )
-        is not None
-    )
+    """Return whether a model says that something it is made of is a class of a module."""
+    text = Path("model.toml").read_text(errors="replace")
+    return re.search(rf'({"|".join(CLASSES)})\W*= *"canary:Canary"', text) is not None
 
 
 def _judged(kind: Kind, *, by_command: bool) -> str:
