@@ -122,7 +122,7 @@ class Fit:
     def draws(self, solution: Solution, generator: np.random.Generator) -> np.ndarray:
         """Return `SAMPLES` points that the figures leave open, as logarithms beside the solution's.
 
-        Unknowns that make up for one another do so along a curve, and a normal distribution lies
+        Correlated parameters trade off along a curve, and a normal distribution lies
         along its tangent. Each draw is simulated, and moved by what the figures are off the
         tangent: one step of Gauss and Newton, no farther than twice the deviation.
 
