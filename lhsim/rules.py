@@ -1,7 +1,7 @@
 """What both engines must agree on to the last bit, written once.
 
 Small compiled functions of numbers and arrays: draws, the cost of an idle processor, the stretch of
-a service by pauses, the choice of a target. None uses a logarithm or a power, none keeps a state.
+a service by stalls, the choice of a target. None uses a logarithm or a power, none keeps a state.
 """
 
 from __future__ import annotations
@@ -214,8 +214,8 @@ def back_off(first: float, factor: float, longest: float, failures: int) -> floa
 
 
 @jit
-def first_pause(now: float, ends: FloatArray, known: int) -> int:
-    """Return the index of the first pause that ends after `now`.
+def first_spell(now: float, ends: FloatArray, known: int) -> int:
+    """Return the index of the first stall or slowdown that ends after `now`.
 
     `known` is its index at an earlier time, from which the search goes on.
     """
@@ -226,11 +226,11 @@ def first_pause(now: float, ends: FloatArray, known: int) -> int:
 
 @jit
 def stretched(now: float, demand: float, starts: FloatArray, ends: FloatArray, first: int) -> float:
-    """Return how long a service of `demand` [s] takes that begins at `now`, pauses included.
+    """Return how long a service of `demand` [s] takes that begins at `now`, stalls included.
 
-    The pauses are [starts[k], ends[k]), in order and disjoint, and `first` is the first of them
+    The stalls are [starts[k], ends[k]), in order and disjoint, and `first` is the first of them
     that ends after `now`. Exactly `demand` where none falls into the service; a service that is
-    due when a pause begins ends before it.
+    due when a stall begins ends before it.
     """
     duration = demand
     for k in range(first, len(starts)):
@@ -271,16 +271,16 @@ def with_slowdowns(
     return np.ascontiguousarray(np.array(found))
 
 
-def with_stalls(starts: FloatArray, ends: FloatArray, stalls: FloatArray) -> FloatArray:
-    """Return pauses and set stalls as pauses in order and disjoint, of shape (2, pauses) [s].
+def with_stalls(starts: FloatArray, ends: FloatArray, others: FloatArray) -> FloatArray:
+    """Return stalls, in order and disjoint, and others as one, of shape (2, stalls) [s].
 
-    `stalls` are starts and ends, of shape (2, stalls), in any order; they may overlap.
+    `others` are starts and ends, of shape (2, others), in any order; they may overlap.
     """
-    pauses = np.column_stack([np.array([starts, ends]), stalls])
-    if stalls.shape[1] == 0:
-        return pauses
+    stalls = np.column_stack([np.array([starts, ends]), others])
+    if others.shape[1] == 0:
+        return stalls
     united: list[list[float]] = []
-    for start, end in sorted(map(tuple, pauses.T.tolist())):
+    for start, end in sorted(map(tuple, stalls.T.tolist())):
         if united and start <= united[-1][1]:
             united[-1][1] = max(united[-1][1], end)
         else:

@@ -308,7 +308,7 @@ COUNTS = np.dtype(
         ("last_end", "f8"),
         ("outcomes", "i8", (len(Outcome),)),
         ("cohort", "i8", (len(Outcome),)),
-        ("first_pause", "i8"),  # that has not ended
+        ("first_spell", "i8"),  # that has not ended
         ("first_slowdown", "i8"),  # that has not ended
         ("first_stall", "i8"),  # of the store, that has not ended
         ("free", "i4"),  # message places used before, as a list

@@ -42,7 +42,7 @@ from lhsim.compiled.state import (
 from lhsim.compiled.store import commit, expire, further_events
 from lhsim.rules import (
     draw,
-    first_pause,
+    first_spell,
     idle_cost,
     part_inside,
     retransmission_delay,
@@ -210,7 +210,7 @@ def _start(s: State, number: int, entity: int) -> None:
     if number < settings.loops:
         duration = _work(s, station, number, duration)
     elif len(s.options) > 0 and s.stalls.shape[1] > 0:
-        s.counts[0].first_stall = first_pause(now, s.stalls[1], s.counts[0].first_stall)
+        s.counts[0].first_stall = first_spell(now, s.stalls[1], s.counts[0].first_stall)
         duration = stretched(now, duration, s.stalls[0], s.stalls[1], s.counts[0].first_stall)
     if now >= settings.start and now + duration <= settings.end:
         station.busy_time += duration
@@ -258,13 +258,13 @@ def _work(s: State, loop: Record, number: int, demand: float) -> float:
             which = loop.operations // settings.collect_every - 1
             cost += value(s, s.stages[COLLECTION], number, which)
     if s.slowdowns.shape[1] > 0:
-        first = first_pause(now, s.slowdowns[1], s.counts[0].first_slowdown)
+        first = first_spell(now, s.slowdowns[1], s.counts[0].first_slowdown)
         s.counts[0].first_slowdown = first
         cost *= times_as_long(now, s.slowdowns[0], s.slowdowns[2], first)
     taken = cost
     if s.pauses.shape[1] > 0:
-        s.counts[0].first_pause = first_pause(now, s.pauses[1], s.counts[0].first_pause)
-        taken = stretched(now, cost, s.pauses[0], s.pauses[1], s.counts[0].first_pause)
+        s.counts[0].first_spell = first_spell(now, s.pauses[1], s.counts[0].first_spell)
+        taken = stretched(now, cost, s.pauses[0], s.pauses[1], s.counts[0].first_spell)
     if settings.start <= now < settings.end:
         loop.work_time += cost
     return taken

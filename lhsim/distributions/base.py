@@ -173,6 +173,9 @@ class Deterministic(Distribution):
         return np.where(x >= self.value, 1.0, 0.0)
 
 
+ZERO = Deterministic(0.0)
+
+
 @functools.lru_cache(maxsize=256)
 def _table(distribution: Distribution) -> QuantileTable:
     distribution.check_described()

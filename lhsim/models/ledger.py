@@ -19,7 +19,7 @@ from lhsim.metrics.histogram import BUCKETS, Counts, record
 from lhsim.rules import attempt_index, batch
 
 if TYPE_CHECKING:
-    from lhsim.models.clients import Reply
+    from lhsim.models.replies import Reply
 
 
 class Message:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from lhsim.checks import positive, within
-from lhsim.distributions import Distribution
-from lhsim.models.workload import ZERO
+from lhsim.distributions.base import ZERO, Distribution
 from lhsim.units import Seconds
 
 

@@ -14,13 +14,12 @@ from attrs import Factory, field, frozen
 from numpy.typing import NDArray
 
 from lhsim.checks import at_least, non_negative, one_of, positive, rate, whole, within
-from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
+from lhsim.distributions.base import ZERO, Deterministic, Distribution
+from lhsim.distributions.families import Exponential, Uniform
 from lhsim.errors import InputError, shown
 from lhsim.rules import RAMP, RANDOM, TOGETHER, other_agent, rate_schedule
 from lhsim.streams import Purpose, uniform
 from lhsim.units import PerSecond, Seconds
-
-ZERO = Deterministic(0.0)
 
 MOST_AGENTS = 10**12  # of which no run fits into the memory of a machine
 TOPOLOGIES = ("ring", "pair", "random", "hub", "broadcast")
