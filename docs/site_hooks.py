@@ -21,7 +21,7 @@ import click
 
 import lhsim
 from lhsim.analysis.levels import level_rows, metric_rows
-from lhsim.experiments.cli import lhsim as command_line
+from lhsim.cli import lhsim as command_line
 from lhsim.experiments.records import run_record
 from lhsim.experiments.schemas import comments_of
 from lhsim.metrics import AgentCommunicationMetrics
@@ -101,7 +101,8 @@ def relinked(text: str, folder: str, place: str) -> str:
 def commands() -> str:
     """Return the page of the command line."""
     lines = ["# The command line", "", "What `lhsim COMMAND --help` prints.", ""]
-    for name, command in sorted(command_line.commands.items()):
+    for name in sorted(command_line.commands):
+        command = command_line.loaded(name)
         context = click.Context(command, info_name=f"lhsim {name}", max_content_width=88)
         lines += [f"## lhsim {name}", "", "```text", command.get_help(context), "```", ""]
     return "\n".join([*lines, *EXIT_CODES])

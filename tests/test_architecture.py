@@ -32,7 +32,9 @@ FLOORS = (
     {"crosscheck"},
     {"validation"},
     {"experiments", "testing"},
+    {"cli"},
 )
+PROGRAMS = {"lhsim.experiments.__main__": "cli"}  # what a module that is run belongs to
 # The descriptions of systems: a process is no business of the other engine.
 DESCRIPTIONS = {"lhsim.models", "lhsim.models.faults", "lhsim.models.workload"}
 WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}
@@ -110,7 +112,7 @@ def _imported(node: ast.AST, package: str) -> list[str]:
 
 
 def unit(module: str) -> str:
-    return module.split(".")[1] if "." in module else ""
+    return PROGRAMS.get(module) or (module.split(".")[1] if "." in module else "")
 
 
 def violations(root: Path) -> list[str]:
@@ -133,7 +135,20 @@ def violations(root: Path) -> list[str]:
         for target in sorted(targets)
         if unit(target) == "models" and target not in PARTS_OF_MODELS.get(unit(module), {target})
     ]
+    found += [
+        f"{module} imports click"
+        for module in files
+        if unit(module) != "cli" and "click" in _packages(files[module])
+    ]
     return found + _cycle(graph)
+
+
+def _packages(path: Path) -> set[str]:
+    """Return the packages that a module imports from anywhere, by their first names."""
+    nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
 
 
 def _cycle(graph: dict[str, set[str]]) -> list[str]:
@@ -197,6 +212,12 @@ def test_every_import_keeps_the_rules() -> None:
         ),
         ({"rules.py": "from lhsim import simulate"}, ["lhsim.rules imports lhsim"]),
         ({"helpers.py": ""}, ["helpers is in no floor"]),
+        ({"cli/a.py": "import click\nfrom lhsim import experiments", "experiments.py": ""}, []),
+        ({"experiments/a.py": "from click import echo"}, ["lhsim.experiments.a imports click"]),
+        (
+            {"experiments/a.py": "from lhsim.cli import b", "cli/b.py": ""},
+            ["lhsim.experiments.a imports lhsim.cli.b"],
+        ),
         (
             {"models/a.py": "from . import b", "models/b.py": "from lhsim.models.a import x"},
             ["cycle: lhsim.models.a <- lhsim.models.b <- lhsim.models.a"],

@@ -237,7 +237,7 @@ class Outcome:
         return "failed" if self.failed or not self.complete else "done"
 
 
-def run_suite(suite: Suite[Any], options: Options) -> int:
+def run(suite: Suite[Any], options: Options) -> int:
     """Run a suite, write and show what it found, and return the exit code."""
     asked = load(suite.name, suite.kind)
     setup = prepare(suite.name, options, asked.systems, asked.settings)

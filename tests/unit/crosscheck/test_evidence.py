@@ -11,9 +11,9 @@ import pytest
 
 import lhsim
 from lhsim.calibration.logs import Log
+from lhsim.cli import run
 from lhsim.crosscheck import crosscheck
 from lhsim.distributions import Deterministic
-from lhsim.experiments.cli import run
 from lhsim.models import Calibration, CalibrationWarning, Cpu, Network, PushServer, System
 
 TEXT = "Trust no capacity of this model."
