@@ -34,7 +34,10 @@ FLOORS = (
     {"experiments", "testing"},
 )
 # The descriptions of systems: a process is no business of the other engine.
-DESCRIPTIONS = {"lhsim.models", "lhsim.models.faults", "lhsim.models.workload"}
+DESCRIPTIONS = {
+    f"lhsim.models.{name}"
+    for name in ("cpu", "faults", "polling", "push", "store", "system", "workload")
+}
 WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}
 PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": WORKLOADS | {"lhsim.models.faults"}}
 ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}

@@ -83,9 +83,18 @@ from lhsim.distributions.table import CELLS
 from lhsim.errors import InputError
 from lhsim.metrics.account import BATCHES
 from lhsim.metrics.histogram import BUCKETS
-from lhsim.models import Closed, Collection, EventStore, PollingServer, PushServer, System
+from lhsim.models import (
+    Closed,
+    Collection,
+    EventStore,
+    OpenTraffic,
+    Piecewise,
+    PollingServer,
+    PushServer,
+    System,
+)
 from lhsim.models.faults import slowdowns, stalls
-from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise
+from lhsim.models.workload import START_KINDS
 from lhsim.rules import (
     LOSSES,
     OF_SLOWDOWNS,

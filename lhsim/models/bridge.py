@@ -20,7 +20,7 @@ from lhsim.models.station import Station, Watched
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
-    from lhsim.distributions.base import Distribution
+    from lhsim.distributions import Distribution
     from lhsim.models.cpu import Cpu
     from lhsim.models.database import Store
     from lhsim.models.ledger import Ledger, Message

@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from lhsim.distributions.base import Distribution
+from lhsim.distributions import Distribution
 from lhsim.models.network import Network
 from lhsim.rules import LOSSES, draw_block, retransmission_delay
 from lhsim.streams import Purpose, uniform
