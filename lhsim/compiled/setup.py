@@ -24,6 +24,7 @@ from lhsim.compiled.state import (
     DROP_NEW,
     DROP_OLDEST,
     EVENT,
+    FALLBACK_SLEEP,
     FIRST_GAP,
     HEARTBEAT,
     LANE,
@@ -31,7 +32,6 @@ from lhsim.compiled.state import (
     MESSAGE,
     MESSAGE_GAP,
     MESSAGE_UP,
-    NAP,
     NOBODY,
     NOWHERE,
     ON_THE_WAY,
@@ -105,7 +105,6 @@ from lhsim.rules import (
     with_slowdowns,
     with_stalls,
 )
-from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
@@ -126,8 +125,7 @@ AT_ONCE = 0.0  # the delay of the first lane
 OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDGE, SEND, RELAY,
                PUSH_DOWN}  # fmt: skip
 # Of phases that are not called after it.
-PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, LOOK_UP: int(Purpose.LOOK_UP),
-            POLL_UP: REQUEST_UP}  # fmt: skip
+PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, POLL_UP: REQUEST_UP}
 OF_SLOW_AGENTS = {MESSAGE_UP, REQUEST_UP, ANSWER_DOWN, PUSH_DOWN, THINK, ANSWER_THINK, ANSWER_UP}
 TARGETS = {
     "ring": TO_NEXT, "pair": TO_NEXT, "random": TO_ANYONE, "hub": TO_HUB, "broadcast": TO_ALL
@@ -143,7 +141,7 @@ def state_of(
     traffic = system.workload.traffic
     settings = _settings(system, agents, seed, window, keep=keep_messages)
     queue = np.zeros(1, QUEUE)
-    queue["soon"] = NOBODY
+    queue["ready"] = NOBODY
     queue["days_per_second"] = _first_days_per_second(system, agents)
     stations = _stations(system)
     stages = _tabulate(system, stations)
@@ -171,7 +169,7 @@ def state_of(
         fine=np.full(DAYS, NOBODY, np.int32),
         coarse=np.full(YEARS, NOBODY, np.int32),
         warmth=_warmth(system),
-        pauses=_pauses(system, seed, window),
+        cpu_stalls=_cpu_stalls(system, seed, window),
         histogram=np.zeros((BATCHES, BUCKETS), np.int64),
         latency=np.zeros(BATCHES),
         records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
@@ -183,7 +181,7 @@ def state_of(
         clients=_clients(system, agents),
         links=np.zeros(0, np.int32),
         reached=np.zeros(0),
-        stalls=with_stalls(np.zeros(0), np.zeros(0), stalls(system.faults, "store")),
+        store_stalls=with_stalls(np.zeros(0), np.zeros(0), stalls(system.faults, "store")),
         sequence=np.zeros(0, np.int64),
         log=_log(system),
         slowdowns=_slowdowns(system, seed, window),
@@ -339,7 +337,7 @@ def _push(system: System, server: PushServer) -> dict[int, Passage]:
     if server.overflow == "fallback":
         assert server.fallback_interval is not None
         stages |= {
-            NAP: (ON_THE_WAY, Deterministic(server.fallback_interval)),
+            FALLBACK_SLEEP: (ON_THE_WAY, Deterministic(server.fallback_interval)),
             POLL_UP: (ON_THE_WAY, network.up),
             PARSE_REQUEST: (OWN_LOOP, cpu.parse_request),
             QUERY_CPU: (OWN_LOOP, cpu.query),
@@ -581,7 +579,7 @@ def _warmth(system: System) -> NDArray[np.float64]:
     return slopes(np.array(warmth.gaps), np.array(warmth.excess))
 
 
-def _pauses(system: System, seed: int, window: Window) -> NDArray[np.float64]:
+def _cpu_stalls(system: System, seed: int, window: Window) -> NDArray[np.float64]:
     host, starts, ends = system.cpu.stalls, np.zeros(0), np.zeros(0)
     if host is not None:
         cells = host.gap.table().cells, host.length.table().cells

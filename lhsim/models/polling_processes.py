@@ -144,7 +144,7 @@ class Polling(ServerProcesses):
             self._end_sleep(alarm)
 
     def _end_sleep(self, alarm: Event) -> None:
-        # No event can be taken back: the alarm goes off in vain, with nobody waiting for it.
+        # SimPy cannot cancel an event: the alarm still goes off, with nobody waiting for it.
         awake = self.env.event()
         awake.callbacks, alarm.callbacks = alarm.callbacks, []
         awake.succeed()

@@ -78,7 +78,7 @@ class ArrivalProcess(Traffic):
         Parameters
         ----------
         agent, number
-            Whose message it is, and the how manieth of this agent, from 0 on. What is random is
+            Whose message it is, and its index among those of this agent, from 0 on. Draws are
             ``uniform(seed, Purpose.MESSAGE_GAP, agent, number)`` of `lhsim.streams`.
         now
             When the one before it was sent, or the agent started [s].
