@@ -36,7 +36,7 @@ FLOORS = (
 # The descriptions of systems: a process is no business of the other engine.
 DESCRIPTIONS = {
     f"lhsim.models.{name}"
-    for name in ("cpu", "faults", "polling", "push", "store", "system", "workload")
+    for name in ("cpu", "faults", "polling", "push", "steps", "store", "system", "workload")
 }
 WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}
 PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": WORKLOADS | {"lhsim.models.faults"}}

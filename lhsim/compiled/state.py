@@ -101,7 +101,7 @@ TARGETS_LOOP = 3  # on the loop that serves the message's target
 POOL = 4  # the database connections
 WRITER = 5  # the writer of the database
 
-# Topologies and policies.
+# Topologies, and policies by their index in `lhsim.models.push`.
 TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL = 0, 1, 2, 3
 REJECT, WAIT, FALLBACK = 0, 1, 2
 DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3

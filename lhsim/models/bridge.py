@@ -21,13 +21,13 @@ from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
-    from lhsim.models.cpu import Cpu
     from lhsim.models.database import Store
     from lhsim.models.ledger import Ledger, Message
     from lhsim.models.limits import RateLimit
     from lhsim.models.loop import Loop
     from lhsim.models.memory import MemoryUse
     from lhsim.models.network import Network
+    from lhsim.models.steps import Step
     from lhsim.models.workload import Workload
 
 Steps: TypeAlias = Generator[Event, Any, None]
@@ -44,7 +44,7 @@ class Bridge:
         measured: tuple[float, float],
         workload: Workload,
         network: Network,
-        cpu: Cpu,
+        steps: Mapping[Purpose, Step],
         loops: list[Loop],
         store: Store,
         memory: MemoryUse,
@@ -59,20 +59,20 @@ class Bridge:
         self.measured = measured  # busy times count from, to [s]
         self.workload = workload
         self.network = network
-        self.cpu = cpu
         self.loops = loops
         self.store = store
         self.memory = memory
         self.ledger = ledger
         self.agents_per_connection = agents_per_connection
         self.slowness = slowness  # by slow agent: by what its delays are multiplied
-        self.parse_message = self.stage(cpu.parse_message, Purpose.PARSE_MESSAGE)
-        self.write_cpu = self.stage(cpu.write, Purpose.WRITE_CPU)
-        self._acknowledge = self.stage(cpu.acknowledge, Purpose.ACKNOWLEDGE)
-        self.message_up = Route(network.up, Purpose.MESSAGE_UP, network, seed)
-        self.request_up = Route(network.up, Purpose.REQUEST_UP, network, seed)
-        self.answer_down = Route(network.down, Purpose.ANSWER_DOWN, network, seed)
-        self._reply_down = Route(network.down, Purpose.REPLY_DOWN, network, seed)
+        self._steps = steps
+        self.parse_message = self.step(Purpose.PARSE_MESSAGE)
+        self.write_cpu = self.step(Purpose.WRITE_CPU)
+        self._acknowledge = self.step(Purpose.ACKNOWLEDGE)
+        self.message_up = self.route(Purpose.MESSAGE_UP)
+        self.request_up = self.route(Purpose.REQUEST_UP)
+        self.answer_down = self.route(Purpose.ANSWER_DOWN)
+        self._reply_down = self.route(Purpose.REPLY_DOWN)
         self._buckets = None if rate_limit is None else Buckets(rate_limit)
         self.limited = 0
         self.waiting = Waiting(self.env)
@@ -87,6 +87,15 @@ class Bridge:
     def stage(self, distribution: Distribution | None, purpose: Purpose) -> Stage | None:
         """Return a random cost of this run, or None where it is always 0."""
         return stage(distribution, purpose, self.seed)
+
+    def step(self, purpose: Purpose) -> Stage | None:
+        """Return the cost of a step of the protocol, or None where it takes no time."""
+        step = self._steps.get(purpose)
+        return None if step is None else self.stage(step.cost, purpose)
+
+    def route(self, purpose: Purpose) -> Route:
+        """Return a way through the network that the protocol has."""
+        return Route(self._steps[purpose].cost, purpose, self.network, self.seed)
 
     def delay(self, stage: Stage | None, entity: int, index: int) -> Steps:
         """Let a time pass that nothing queues for."""

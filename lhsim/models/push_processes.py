@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from lhsim.metrics.account import Outcome
 from lhsim.models.server import ServerProcesses
-from lhsim.models.stage import Route
 from lhsim.rules import ACCEPT, NO_ANSWER, answer, attempt_index, grown
 from lhsim.streams import Purpose, uniform
 
@@ -54,26 +53,22 @@ class Push(ServerProcesses):
     def __init__(self, server: PushServer, bridge: Bridge) -> None:
         super().__init__(bridge)
         self.server = server
-        cpu = bridge.cpu
-        self._validate = bridge.stage(cpu.validate, Purpose.VALIDATE)
-        self._connect = bridge.stage(cpu.connect, Purpose.CONNECT)
-        self._relay = bridge.stage(cpu.relay, Purpose.RELAY)
-        self._send = bridge.stage(cpu.send, Purpose.SEND)
-        network = bridge.network
-        self._push_down = Route(network.down, Purpose.PUSH_DOWN, network, bridge.seed)
-        self._session = bridge.stage(server.session, Purpose.SESSION)
-        self._reconnect = bridge.stage(server.reconnect, Purpose.RECONNECT)
-        self._heartbeat = bridge.stage(
-            cpu.heartbeat if server.heartbeat else None, Purpose.HEARTBEAT
-        )
-        self._parse_request = bridge.stage(cpu.parse_request, Purpose.PARSE_REQUEST)
-        self._query_cpu = bridge.stage(cpu.query, Purpose.QUERY_CPU)
-        self._respond = bridge.stage(cpu.respond, Purpose.RESPOND)
-        think = server.elicitation.think if server.elicitation else None
-        self._answer_think = bridge.stage(think, Purpose.ANSWER_THINK)
-        self._answer_up = Route(network.up, Purpose.ANSWER_UP, network, bridge.seed)
-        self._parse_answer = bridge.stage(cpu.parse_message, Purpose.PARSE_ANSWER)
-        self._validate_answer = bridge.stage(cpu.validate, Purpose.VALIDATE_ANSWER)
+        self._validate = bridge.step(Purpose.VALIDATE)
+        self._connect = bridge.step(Purpose.CONNECT)
+        self._relay = bridge.step(Purpose.RELAY)
+        self._send = bridge.step(Purpose.SEND)
+        self._push_down = bridge.route(Purpose.PUSH_DOWN)
+        self._session = bridge.step(Purpose.SESSION)
+        self._reconnect = bridge.step(Purpose.RECONNECT)
+        self._heartbeat = bridge.step(Purpose.HEARTBEAT)
+        self._parse_request = bridge.step(Purpose.PARSE_REQUEST)
+        self._query_cpu = bridge.step(Purpose.QUERY_CPU)
+        self._respond = bridge.step(Purpose.RESPOND)
+        if server.elicitation is not None:
+            self._answer_think = bridge.step(Purpose.ANSWER_THINK)
+            self._answer_up = bridge.route(Purpose.ANSWER_UP)
+            self._parse_answer = bridge.step(Purpose.PARSE_ANSWER)
+            self._validate_answer = bridge.step(Purpose.VALIDATE_ANSWER)
         self._connections: dict[int, Connection] = {}  # by client
         self._known: set[int] = set()  # clients that have come, whether they were let in or not
         self._parked: dict[int, list[Message]] = {}  # by client: stored messages that wait for it
