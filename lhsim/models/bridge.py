@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from lhsim.models.loop import Loop
     from lhsim.models.memory import MemoryUse
     from lhsim.models.network import Network
-    from lhsim.models.steps import Step
     from lhsim.models.workload import Workload
 
 Steps: TypeAlias = Generator[Event, Any, None]
@@ -44,7 +43,7 @@ class Bridge:
         measured: tuple[float, float],
         workload: Workload,
         network: Network,
-        steps: Mapping[Purpose, Step],
+        costs: Mapping[Purpose, Distribution | None],
         loops: list[Loop],
         store: Store,
         memory: MemoryUse,
@@ -65,7 +64,7 @@ class Bridge:
         self.ledger = ledger
         self.agents_per_connection = agents_per_connection
         self.slowness = slowness  # by slow agent: by what its delays are multiplied
-        self._steps = steps
+        self._costs = costs  # of the steps of the protocol [s]
         self.parse_message = self.step(Purpose.PARSE_MESSAGE)
         self.write_cpu = self.step(Purpose.WRITE_CPU)
         self._acknowledge = self.step(Purpose.ACKNOWLEDGE)
@@ -90,12 +89,11 @@ class Bridge:
 
     def step(self, purpose: Purpose) -> Stage | None:
         """Return the cost of a step of the protocol, or None where it takes no time."""
-        step = self._steps.get(purpose)
-        return None if step is None else self.stage(step.cost, purpose)
+        return self.stage(self._costs.get(purpose), purpose)
 
     def route(self, purpose: Purpose) -> Route:
         """Return a way through the network that the protocol has."""
-        return Route(self._steps[purpose].cost, purpose, self.network, self.seed)
+        return Route(self._costs[purpose], purpose, self.network, self.seed)
 
     def delay(self, stage: Stage | None, entity: int, index: int) -> Steps:
         """Let a time pass that nothing queues for."""

@@ -72,7 +72,7 @@ def _bridge(
         measured=measured,
         workload=system.workload,
         network=system.network,
-        steps=steps_of(system),
+        costs={purpose: step.cost for purpose, step in steps_of(system).items()},
         loops=_loops(env, system, seed, window),
         store=store,
         memory=MemoryUse(system.memory, agents, store.log),
