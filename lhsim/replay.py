@@ -12,7 +12,7 @@ from lhsim import checks
 from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.library import as_system
-from lhsim.models.system import System
+from lhsim.models import System
 from lhsim.recording import Machine, Manifest, Recording, check_modelled
 from lhsim.simulation import Result, simulate
 

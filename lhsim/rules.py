@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhsim._jit import jit
-from lhsim.distributions.table import look_up
+from lhsim.distributions import look_up
 from lhsim.streams import Purpose, uniform
 
 FloatArray = NDArray[np.float64]
@@ -163,24 +163,15 @@ def idle_excess(gap: float, curve: FloatArray) -> float:
 
 @jit
 def idle_cost(
-    demand: float, gap: float, chill: float, curve: FloatArray, memory: float
+    demand: float, gap: float, cold_factor: float, curve: FloatArray, memory: float
 ) -> tuple[float, float]:
-    """Return what an operation costs a loop that was idle for `gap`, and how cold it is then.
+    """Return what an operation costs a loop that was idle for `gap`, and its cold factor then.
 
-    `chill` is x of `lhsim.models.Warmth`, before the operation; all times in seconds.
+    `cold_factor` is x of `lhsim.models.Warmth` before the operation; all times in seconds.
     """
-    chill = max(chill, idle_excess(gap, curve))
-    cost = demand * (1.0 + chill)
-    return cost, chill * memory / (memory + cost)
-
-
-@jit
-def backed_off(multiple: float, factor: float, cap: float) -> float:
-    """Return by what a time to the next try is multiplied after one more refusal in a row.
-
-    `multiple` is that before it, 1 at first: after the k-th refusal it is factor**k, up to `cap`.
-    """
-    return min(multiple * factor, cap)
+    cold_factor = max(cold_factor, idle_excess(gap, curve))
+    cost = demand * (1.0 + cold_factor)
+    return cost, cold_factor * memory / (memory + cost)
 
 
 @jit
@@ -192,13 +183,11 @@ def answer(u: float, accept: float, decline: float, cancel: float) -> int:
 
 
 @jit
-def heartbeat_index(attempt: int, number: int) -> int:
-    """Return the index of the draw of a heartbeat of the connection that an attempt has made."""
-    return attempt << 32 | number
+def attempt_index(attempt: int, number: int) -> int:
+    """Return the index of the draws of an attempt, from 0 on, to send message `number`.
 
-
-def attempt_index(number: int, attempt: int) -> int:
-    """Return the index of the draws of an attempt, from 0 on, to send a message."""
+    And of those of heartbeat `number` of the connection that an attempt has made.
+    """
     return attempt << 32 | number
 
 
@@ -330,7 +319,10 @@ def jittered(interval: float, jitter: float, u: float) -> float:
 
 @jit
 def grown(interval: float, factor: float, longest: float) -> float:
-    """Return the interval after an empty cycle, backed off [s]."""
+    """Return an interval backed off once more, up to the longest: `factor` times as long [s].
+
+    So grow the sleep after an empty cycle, and the multiple of the time to the next try to connect.
+    """
     return min(interval * factor, longest)
 
 

@@ -30,11 +30,11 @@ from lhsim.models import (
     Poisson,
     Server,
     ServerProcesses,
+    SimpyEngine,
     System,
     Workload,
 )
 from lhsim.models.bridge import Bridge, Steps
-from lhsim.models.engine import SimpyEngine
 from lhsim.models.ledger import Message
 from lhsim.models.running import start
 from lhsim.models.schedule import schedule

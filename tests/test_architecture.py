@@ -36,7 +36,10 @@ FLOORS = (
 )
 PROGRAMS = {"lhsim.experiments.__main__": "cli"}  # what a module that is run belongs to
 # The descriptions of systems: a process is no business of the other engine.
-DESCRIPTIONS = {"lhsim.models", "lhsim.models.faults", "lhsim.models.workload"}
+DESCRIPTIONS = {
+    f"lhsim.models.{name}"
+    for name in ("cpu", "faults", "polling", "push", "steps", "store", "system", "workload")
+}
 WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}
 PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": WORKLOADS | {"lhsim.models.faults"}}
 ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}

@@ -31,8 +31,7 @@ from lhsim.calibration.runs import PARTS as OF_POLLS
 from lhsim.calibration.runs import collinear, samples_at
 from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
-from lhsim.models.system import Calibration, CalibrationWarning, Provenance, System
-from lhsim.models.workload import Poisson, Workload
+from lhsim.models import Calibration, CalibrationWarning, Poisson, Provenance, System, Workload
 from lhsim.planning.uncertainty import samples_of
 from lhsim.recording import Modelled
 from lhsim.report.calibration import MEANINGS

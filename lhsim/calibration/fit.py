@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 from lhsim.calibration.levels import TINY, Level, figures, timed
 from lhsim.calibration.pauses import pauses, with_pauses
 from lhsim.calibration.points import LEVELS, START, Point, system_at
-from lhsim.models.system import System
+from lhsim.models import System
 from lhsim.recording import Recording
 from lhsim.replay import replay
 

@@ -34,8 +34,8 @@ from lhsim.calibration.slowdowns import follows, slowdowns
 from lhsim.distributions import Fit as Fitted
 from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
+from lhsim.models import Calibration, CalibrationWarning, Provenance, System
 from lhsim.models.paths import changed, is_whole
-from lhsim.models.system import Calibration, CalibrationWarning, Provenance, System
 from lhsim.recording import Recording
 from lhsim.report.calibration import MEANINGS
 from lhsim.report.notebook import card

@@ -36,6 +36,7 @@ class Distribution(abc.ABC):
 
     tag: ClassVar[str] = "family"
     entry_points: ClassVar[str] = "lhsim.distributions"
+    variants: ClassVar[str] = "lhsim.distributions.families"  # the module that defines them
     name: ClassVar[str]
 
     @classmethod

@@ -21,7 +21,7 @@ from lhsim.streams import Purpose
 if TYPE_CHECKING:
     from simpy.events import Event
 
-    from lhsim.distributions.base import Distribution
+    from lhsim.distributions import Distribution
     from lhsim.models.bridge import Bridge, Steps
     from lhsim.models.ledger import Message
     from lhsim.models.server import ServerProcesses

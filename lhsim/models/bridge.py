@@ -20,8 +20,7 @@ from lhsim.models.station import Station, Watched
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
-    from lhsim.distributions.base import Distribution
-    from lhsim.models.cpu import Cpu
+    from lhsim.distributions import Distribution
     from lhsim.models.database import Store
     from lhsim.models.ledger import Ledger, Message
     from lhsim.models.limits import RateLimit
@@ -44,7 +43,7 @@ class Bridge:
         measured: tuple[float, float],
         workload: Workload,
         network: Network,
-        cpu: Cpu,
+        costs: Mapping[Purpose, Distribution | None],
         loops: list[Loop],
         store: Store,
         memory: MemoryUse,
@@ -59,20 +58,20 @@ class Bridge:
         self.measured = measured  # busy times count from, to [s]
         self.workload = workload
         self.network = network
-        self.cpu = cpu
         self.loops = loops
         self.store = store
         self.memory = memory
         self.ledger = ledger
         self.agents_per_connection = agents_per_connection
         self.slowness = slowness  # by slow agent: by what its delays are multiplied
-        self.parse_message = self.stage(cpu.parse_message, Purpose.PARSE_MESSAGE)
-        self.write_cpu = self.stage(cpu.write, Purpose.WRITE_CPU)
-        self._acknowledge = self.stage(cpu.acknowledge, Purpose.ACKNOWLEDGE)
-        self.message_up = Route(network.up, Purpose.MESSAGE_UP, network, seed)
-        self.request_up = Route(network.up, Purpose.REQUEST_UP, network, seed)
-        self.answer_down = Route(network.down, Purpose.ANSWER_DOWN, network, seed)
-        self._reply_down = Route(network.down, Purpose.REPLY_DOWN, network, seed)
+        self._costs = costs  # of the steps of the protocol [s]
+        self.parse_message = self.step(Purpose.PARSE_MESSAGE)
+        self.write_cpu = self.step(Purpose.WRITE_CPU)
+        self._acknowledge = self.step(Purpose.ACKNOWLEDGE)
+        self.message_up = self.route(Purpose.MESSAGE_UP)
+        self.request_up = self.route(Purpose.REQUEST_UP)
+        self.answer_down = self.route(Purpose.ANSWER_DOWN)
+        self._reply_down = self.route(Purpose.REPLY_DOWN)
         self._buckets = None if rate_limit is None else Buckets(rate_limit)
         self.limited = 0
         self.waiting = Waiting(self.env)
@@ -87,6 +86,14 @@ class Bridge:
     def stage(self, distribution: Distribution | None, purpose: Purpose) -> Stage | None:
         """Return a random cost of this run, or None where it is always 0."""
         return stage(distribution, purpose, self.seed)
+
+    def step(self, purpose: Purpose) -> Stage | None:
+        """Return the cost of a step of the protocol, or None where it takes no time."""
+        return self.stage(self._costs.get(purpose), purpose)
+
+    def route(self, purpose: Purpose) -> Route:
+        """Return a way through the network that the protocol has."""
+        return Route(self._costs[purpose], purpose, self.network, self.seed)
 
     def delay(self, stage: Stage | None, entity: int, index: int) -> Steps:
         """Let a time pass that nothing queues for."""

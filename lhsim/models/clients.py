@@ -65,7 +65,7 @@ class Retries:
         usual = back_off(retry.backoff, retry.factor, retry.longest, number)
         if retry.jitter == 0:
             return usual
-        index = attempt_index(message.number, number)
+        index = attempt_index(number, message.number)
         u = uniform(self._bridge.seed, int(Purpose.RETRY), message.sender, index)
         return jittered(usual, retry.jitter, u)
 

@@ -12,7 +12,8 @@ from typing import Any
 from attrs import evolve, field, fields, frozen
 
 from lhsim.checks import MOST, at_least, positive, whole
-from lhsim.distributions.base import ZERO, Distribution
+from lhsim.distributions import Distribution
+from lhsim.distributions.base import ZERO
 from lhsim.distributions.compounds import scaled
 from lhsim.errors import InputError
 from lhsim.units import Seconds

@@ -36,7 +36,7 @@ class Batch:
     def __init__(self, first: Message, written: Event) -> None:
         self.first = first  # whose write is that of the batch
         self.commits: list[Commit] = []  # of its events, in their order
-        # Its couriers wait for this; its value is whether it was committed.
+        # Its requests wait for this; its value is whether it was committed.
         self.written = written
 
 
@@ -139,7 +139,7 @@ class Store:
         self.env.process(self._write_batch(batch))
 
     def _write_batch(self, batch: Batch) -> Generator[Event, Any, None]:
-        """Write a batch in one transaction, and let all of its couriers go on at once."""
+        """Write a batch in one transaction, and let all of its requests go on at once."""
         commit = partial(_commit_all, batch.commits)
         committed = yield from self._transact(self._cost(batch), commit)
         # As a process that starts: when this one is done, and before any event that is due.

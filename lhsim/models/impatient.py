@@ -1,4 +1,4 @@
-"""Agents that poll and may give a request up: its handler runs on in vain, beside the next one's.
+"""Agents that poll and may give a request up: its handler runs on, beside the next one's.
 
 What an answer held that nobody got is not lost: an agent asks for what comes after the last message
 that it has received (`since_sequence`), so its next request finds the same messages again.

@@ -52,7 +52,7 @@ class Loop(Station):
         self._warmth = cpu.warmth
         if cpu.warmth:
             self._curve = slopes(np.array(cpu.warmth.gaps), np.array(cpu.warmth.excess))
-        self._chill = 0.0  # x of `Warmth`
+        self._cold_factor = 0.0  # x of `Warmth`
         self._idle_since = -np.inf  # a loop begins as cold as it can be
         self._operations = 0
         self.work_time = 0.0  # busy time less the stalls in it, inside the measured window [s]
@@ -68,7 +68,7 @@ class Loop(Station):
         cost = demand
         if self._warmth is not None:
             gap, memory = self.env.now - self._idle_since, self._warmth.memory
-            cost, self._chill = idle_cost(demand, gap, self._chill, self._curve, memory)
+            cost, self._cold_factor = idle_cost(demand, gap, self._cold_factor, self._curve, memory)
         if self._collection is not None:
             self._operations += 1
             if self._operations % self._every == 0:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from lhsim.checks import positive, within
-from lhsim.distributions.base import ZERO, Distribution
+from lhsim.distributions import Distribution
+from lhsim.distributions.base import ZERO
 from lhsim.units import Seconds
 
 

@@ -12,8 +12,7 @@ from typing import Any, TypeVar, get_args
 import attrs
 
 from lhsim import checks, parameters
-from lhsim.distributions.base import Distribution
-from lhsim.distributions.compounds import Scaled
+from lhsim.distributions import Distribution, Scaled
 from lhsim.errors import InputError
 from lhsim.units import Unit, typed_text
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from lhsim.checks import at_least, non_negative, positive, shares, whole, within
-from lhsim.distributions.base import ZERO, Distribution
+from lhsim.distributions import Distribution
+from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.models.limits import RateLimit
 from lhsim.units import Seconds

@@ -43,13 +43,11 @@ class Polling(ServerProcesses):
     def __init__(self, server: PollingServer, bridge: Bridge) -> None:
         super().__init__(bridge)
         self.server = server
-        cpu = bridge.cpu
-        self._parse_request = bridge.stage(cpu.parse_request, Purpose.PARSE_REQUEST)
-        self._query_cpu = bridge.stage(cpu.query, Purpose.QUERY_CPU)
-        self._respond = bridge.stage(cpu.respond, Purpose.RESPOND)
-        look_up = server.cache.look_up if server.cache is not None else None
-        self._look_up = bridge.stage(look_up, Purpose.LOOK_UP)
-        self._think = bridge.stage(bridge.workload.think, Purpose.THINK)
+        self._parse_request = bridge.step(Purpose.PARSE_REQUEST)
+        self._query_cpu = bridge.step(Purpose.QUERY_CPU)
+        self._respond = bridge.step(Purpose.RESPOND)
+        self._look_up = bridge.step(Purpose.LOOK_UP)
+        self._think = bridge.step(Purpose.THINK)
         self._priorities = bounds(server.priorities)
         self._levels = len(server.priorities) or 1
         # By agent and priority: `_levels` numbers for each agent.
@@ -144,7 +142,7 @@ class Polling(ServerProcesses):
             self._end_sleep(alarm)
 
     def _end_sleep(self, alarm: Event) -> None:
-        # No event can be taken back: the alarm goes off in vain, with nobody waiting for it.
+        # SimPy cannot cancel an event: the alarm still goes off, with nobody waiting for it.
         awake = self.env.event()
         awake.callbacks, alarm.callbacks = alarm.callbacks, []
         awake.succeed()

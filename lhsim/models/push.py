@@ -12,7 +12,8 @@ from typing import Literal
 from attrs import field, fields, frozen
 
 from lhsim.checks import at_least, lasting, one_of, positive, whole, within
-from lhsim.distributions.base import ZERO, Distribution
+from lhsim.distributions import Distribution
+from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.models.limits import RateLimit
 from lhsim.units import Seconds

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lhsim.metrics.account import Outcome
 from lhsim.models.server import ServerProcesses
-from lhsim.models.stage import Route
-from lhsim.rules import ACCEPT, NO_ANSWER, answer, backed_off, heartbeat_index
+from lhsim.rules import ACCEPT, NO_ANSWER, answer, attempt_index, grown
 from lhsim.streams import Purpose, uniform
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Connection:
         # To drop the oldest: the messages that are not being sent. With batches: the one that is
         # being collected.
         self.unsent: deque[Message] | None = None
-        self.blocked: deque[Event] | None = None  # couriers that wait for a place in the queue
+        self.blocked: deque[Event] | None = None  # requests that wait for a slot in the queue
         self.beating = False  # whether a heartbeat is not over yet
 
 
@@ -54,26 +53,22 @@ class Push(ServerProcesses):
     def __init__(self, server: PushServer, bridge: Bridge) -> None:
         super().__init__(bridge)
         self.server = server
-        cpu = bridge.cpu
-        self._validate = bridge.stage(cpu.validate, Purpose.VALIDATE)
-        self._connect = bridge.stage(cpu.connect, Purpose.CONNECT)
-        self._relay = bridge.stage(cpu.relay, Purpose.RELAY)
-        self._send = bridge.stage(cpu.send, Purpose.SEND)
-        network = bridge.network
-        self._push_down = Route(network.down, Purpose.PUSH_DOWN, network, bridge.seed)
-        self._session = bridge.stage(server.session, Purpose.SESSION)
-        self._reconnect = bridge.stage(server.reconnect, Purpose.RECONNECT)
-        self._heartbeat = bridge.stage(
-            cpu.heartbeat if server.heartbeat else None, Purpose.HEARTBEAT
-        )
-        self._parse_request = bridge.stage(cpu.parse_request, Purpose.PARSE_REQUEST)
-        self._query_cpu = bridge.stage(cpu.query, Purpose.QUERY_CPU)
-        self._respond = bridge.stage(cpu.respond, Purpose.RESPOND)
-        think = server.elicitation.think if server.elicitation else None
-        self._answer_think = bridge.stage(think, Purpose.ANSWER_THINK)
-        self._answer_up = Route(network.up, Purpose.ANSWER_UP, network, bridge.seed)
-        self._parse_answer = bridge.stage(cpu.parse_message, Purpose.PARSE_ANSWER)
-        self._validate_answer = bridge.stage(cpu.validate, Purpose.VALIDATE_ANSWER)
+        self._validate = bridge.step(Purpose.VALIDATE)
+        self._connect = bridge.step(Purpose.CONNECT)
+        self._relay = bridge.step(Purpose.RELAY)
+        self._send = bridge.step(Purpose.SEND)
+        self._push_down = bridge.route(Purpose.PUSH_DOWN)
+        self._session = bridge.step(Purpose.SESSION)
+        self._reconnect = bridge.step(Purpose.RECONNECT)
+        self._heartbeat = bridge.step(Purpose.HEARTBEAT)
+        self._parse_request = bridge.step(Purpose.PARSE_REQUEST)
+        self._query_cpu = bridge.step(Purpose.QUERY_CPU)
+        self._respond = bridge.step(Purpose.RESPOND)
+        if server.elicitation is not None:
+            self._answer_think = bridge.step(Purpose.ANSWER_THINK)
+            self._answer_up = bridge.route(Purpose.ANSWER_UP)
+            self._parse_answer = bridge.step(Purpose.PARSE_ANSWER)
+            self._validate_answer = bridge.step(Purpose.VALIDATE_ANSWER)
         self._connections: dict[int, Connection] = {}  # by client
         self._known: set[int] = set()  # clients that have come, whether they were let in or not
         self._parked: dict[int, list[Message]] = {}  # by client: stored messages that wait for it
@@ -155,7 +150,7 @@ class Push(ServerProcesses):
             if not let_in:
                 self._refuse(agent)
                 if server.backoff is not None:
-                    multiple = backed_off(multiple, server.backoff, server.backoff_cap)
+                    multiple = grown(multiple, server.backoff, server.backoff_cap)
                 if server.overflow == "fallback":
                     yield from self._fall_back(agent, attempt, multiple, numbers)
                     continue
@@ -261,7 +256,7 @@ class Push(ServerProcesses):
                 self.env.process(self._beat(agent, connection, number))
 
     def _beat(self, agent: int, connection: Connection, number: int) -> Steps:
-        index = heartbeat_index(connection.attempt, number)
+        index = attempt_index(connection.attempt, number)
         yield from self.bridge.compute(agent, self._heartbeat, agent, index)
         connection.beating = False
 
@@ -324,11 +319,11 @@ class Push(ServerProcesses):
             yield from self.bridge.compute(
                 message.target, self._send, message.sender, message.number
             )
-        self._free_place(connection)
+        self._free_slot(connection)
         yield from self._sent(message, connection)
 
-    def _free_place(self, connection: Connection) -> None:
-        """Hand the place of a message that was sent to the courier that has waited longest."""
+    def _free_slot(self, connection: Connection) -> None:
+        """Hand the slot of a message that was sent to the request that has waited longest."""
         if connection.blocked:
             connection.blocked.popleft().succeed()
         else:
@@ -359,7 +354,7 @@ class Push(ServerProcesses):
         first = batch[0]
         yield from self.bridge.compute(first.target, self._send, first.sender, first.number)
         for message in batch:
-            self._free_place(connection)
+            self._free_slot(connection)
             if connection.open:
                 yield from self._sent(message, connection)
             else:
@@ -456,7 +451,7 @@ class Push(ServerProcesses):
         self._end(message, Outcome.EXPIRED)
 
     def _end(self, message: Message, outcome: Outcome) -> None:
-        # What has expired is carried on in vain, and has no second end.
+        # An expired message still passes the remaining steps, but ends once.
         if self.server.elicitation is None or message.outcome is Outcome.PENDING:
             self.bridge.ledger.end(message, outcome, self.env.now)
 

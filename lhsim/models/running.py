@@ -23,6 +23,7 @@ from lhsim.models.polling_processes import Polling
 from lhsim.models.push_processes import Push
 from lhsim.models.stage import stage
 from lhsim.models.station import Station
+from lhsim.models.steps import steps_of
 from lhsim.rules import slowness
 from lhsim.streams import Purpose
 
@@ -71,7 +72,7 @@ def _bridge(
         measured=measured,
         workload=system.workload,
         network=system.network,
-        cpu=system.cpu,
+        costs={purpose: step.cost for purpose, step in steps_of(system).items()},
         loops=_loops(env, system, seed, window),
         store=store,
         memory=MemoryUse(system.memory, agents, store.log),

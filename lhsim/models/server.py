@@ -5,20 +5,20 @@ processes that it starts on a bridge, derived from `ServerProcesses`, say what h
 SimPy processes, and may use all of SimPy: resources, stores, interrupts, conditions::
 
     @frozen
-    class Courier(Server):
+    class RoundRobin(Server):
         "Each agent is called on once a round."
 
         round: Seconds = 0.5  # [s]
 
         def serve(self, bridge: Bridge) -> ServerProcesses:
-            return CourierProcesses(self, bridge)
+            return RoundRobinProcesses(self, bridge)
 
 A model file names it by its import path::
 
-    name = "courier"
+    name = "round-robin"
 
     [server]
-    kind = "mypackage.couriers:Courier"
+    kind = "mypackage.servers:RoundRobin"
     round = "250 ms"
 
 What holds for every server: a message ends exactly once, by `Ledger.end` of ``bridge.ledger`` at

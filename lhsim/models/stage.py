@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from lhsim.distributions.base import Distribution
+from lhsim.distributions import Distribution
 from lhsim.models.network import Network
 from lhsim.rules import LOSSES, draw_block, retransmission_delay
 from lhsim.streams import Purpose, uniform
@@ -54,7 +54,7 @@ class Route:
     """A way through the network: a random delay, and perhaps losses."""
 
     def __init__(
-        self, distribution: Distribution, purpose: Purpose, network: Network, seed: int
+        self, distribution: Distribution | None, purpose: Purpose, network: Network, seed: int
     ) -> None:
         self._stage = stage(distribution, purpose, seed)
         self._loss = network.loss

@@ -5,7 +5,8 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from lhsim.checks import non_negative, positive, whole
-from lhsim.distributions.base import ZERO, Distribution
+from lhsim.distributions import Distribution
+from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.models.log import Retention
 from lhsim.units import Seconds

@@ -95,8 +95,8 @@ OF = {
         "relay": 6,
         "several messages in an outbound queue": 10,
         "an older message dropped": 3,
-        "blocked courier": 3,
-        "blocked courier whose connection closes": 1,
+        "blocked request": 3,
+        "blocked request whose connection closes": 1,
         "connection closed by the server": 3,
         "session of a connection that the server has closed": 1,
         "second refusal in a row": 3,
@@ -336,7 +336,7 @@ def _watch_connections(server, seen):
 
     def watched_leave(agent):
         if server._connections[agent].blocked:
-            seen.add("blocked courier whose connection closes")
+            seen.add("blocked request whose connection closes")
         if server.server.batch_size is not None and server._connections[agent].unsent:
             seen.add("batch whose connection closes")
         leave(agent)
@@ -439,7 +439,7 @@ def _now(bridge, server):
             "parked": any(server._parked.values()),
             "agents that wait in line": bool(server._line),
             "several messages in an outbound queue": any(queued > 1 for queued in queues),
-            "blocked courier": any(c.blocked for c in server._connections.values()),
+            "blocked request": any(c.blocked for c in server._connections.values()),
         }
     return state
 
@@ -464,7 +464,7 @@ def _in_the_end(bridge, server, case):
         "several loops": sum(loop.busy_time > 0 for loop in loops) > 1,
         "collection": every > 0 and any(loop._operations >= every for loop in loops),
         "stall in an operation": any(loop.busy_time > loop.work_time * 1.01 for loop in loops),
-        "cold loop": system.cpu.warmth is not None and any(loop._chill > 0 for loop in loops),
+        "cold loop": system.cpu.warmth is not None and any(loop._cold_factor > 0 for loop in loops),
         "database locked": bridge.store.locked > 0,
         "writer that gives up": bridge.store.locked > 0 and outcomes[Outcome.REJECTED] > 0,
         "growing log": system.store.scan > 0 and bridge.store.log.kept > system.store.events,

@@ -724,7 +724,7 @@ def the_linger_of_a_full_batch_of_writes_ends_the_next(patch):
     patch.setattr(Store, "_lingered", lingered)
 
 
-def the_last_courier_of_a_batch_goes_on_first(patch):
+def the_last_request_of_a_batch_goes_on_first(patch):
     original = Store._write_batch
 
     def write_batch(self, batch):
@@ -739,7 +739,7 @@ def the_last_event_of_a_batch_is_committed_first(patch):
     patch.setattr(store_module, "_commit_all", lambda commits: original(commits[::-1]))
 
 
-def the_couriers_of_a_batch_go_on_after_other_events(patch):
+def the_requests_of_a_batch_go_on_after_other_events(patch):
     patch.setattr(store_module, "URGENT", NORMAL)
 
 
@@ -1650,16 +1650,16 @@ def an_agent_whose_connection_was_closed_does_not_come_back(patch):
 
 
 def the_first_refusal_changes_nothing(patch):
-    original = push_models.backed_off
+    original = push_models.grown
 
-    def backed_off(multiple, factor, cap):
+    def grown(multiple, factor, cap):
         return original(multiple, factor, cap) / factor
 
-    patch.setattr(push_models, "backed_off", backed_off)
+    patch.setattr(push_models, "grown", grown)
 
 
 def there_is_no_end_to_the_backoff(patch):
-    patch.setattr(push_models, "backed_off", lambda multiple, factor, _cap: multiple * factor)
+    patch.setattr(push_models, "grown", lambda multiple, factor, _cap: multiple * factor)
 
 
 def heartbeats_go_on_when_the_connection_has_closed(patch):
@@ -2159,9 +2159,9 @@ SLIPS = [
     the_first_event_of_a_batch_adds_to_its_write_too,
     a_batch_of_writes_lingers_from_its_last_event_on,
     the_linger_of_a_full_batch_of_writes_ends_the_next,
-    the_last_courier_of_a_batch_goes_on_first,
+    the_last_request_of_a_batch_goes_on_first,
     the_last_event_of_a_batch_is_committed_first,
-    the_couriers_of_a_batch_go_on_after_other_events,
+    the_requests_of_a_batch_go_on_after_other_events,
     a_batch_that_is_full_waits_for_other_events,
     a_batch_that_gives_up_is_stored_all_the_same,
     each_event_of_a_batch_counts_as_a_write,

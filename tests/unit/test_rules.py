@@ -226,8 +226,8 @@ def test_renewals_alternate_with_gaps_beyond_the_horizon():
 
 
 def test_an_idle_loop_pays_more_and_warms_up():
-    cost, chill = idle_cost(2.0, 1.0, 0.5, CURVE, 4.0)
-    assert (cost, chill) == (6.0, 0.8)  # x = 2 after the gap of 1 s; 2 / (1 + 6 / 4)
+    cost, cold_factor = idle_cost(2.0, 1.0, 0.5, CURVE, 4.0)
+    assert (cost, cold_factor) == (6.0, 0.8)  # x = 2 after the gap of 1 s; 2 / (1 + 6 / 4)
     cost, _ = idle_cost(2.0, 0.0, 2.5, CURVE, 4.0)
     assert cost == 7.0  # colder already than the gap makes it
 
