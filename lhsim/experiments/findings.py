@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lhsim._files import read_text
-from lhsim.experiments.commands import Setup, find_system, own_settings
 from lhsim.experiments.finding import Column, Described, Finding, Picture, Table
 from lhsim.experiments.output import Source, own_version
+from lhsim.experiments.setup import Setup, find_system, own_settings
 from lhsim.experiments.sweep import Sweep
 from lhsim.models import System
 from lhsim.report.marks import MARKS

@@ -9,7 +9,6 @@ from lhsim.analysis.knee import Knee, Level, bracket, search
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.levels import Horizon
-from lhsim.experiments.records import run_record
 from lhsim.experiments.specification import KneeSearch, MaxEvents
 from lhsim.experiments.sweep import OnDone, Sweep, knee_level
 
@@ -91,4 +90,4 @@ def _cell(system: System, agents: int, horizon: Horizon, seed: int, engine: str)
 def _level(outcome: Result | Failure | None) -> Level | None:
     if outcome is None or isinstance(outcome, Failure):
         return None
-    return knee_level(run_record(outcome))
+    return knee_level(outcome.row())

@@ -8,22 +8,24 @@ from functools import partial
 from typing import Any
 
 from lhsim.experiments import sweep as sweeps
-from lhsim.experiments.commands import (
+from lhsim.experiments.findings import sweep_finding
+from lhsim.experiments.finish import (
+    describe,
+    finish,
+    precision_lines,
+    replications_of,
+    settings_lines,
+)
+from lhsim.experiments.levels import Horizon
+from lhsim.experiments.options import Options
+from lhsim.experiments.setup import (
     Setup,
     asked_precision,
     carry_out,
-    describe,
-    finish,
     own_settings,
-    precision_lines,
     prepare,
-    replications_of,
     running,
-    settings_lines,
 )
-from lhsim.experiments.findings import sweep_finding
-from lhsim.experiments.levels import Horizon
-from lhsim.experiments.options import Options
 from lhsim.experiments.specification import MaxEvents, load_latency
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.report import marks

@@ -9,6 +9,7 @@ from attrs import frozen
 from lhsim.checks import MOST
 from lhsim.errors import InputError
 from lhsim.execution import Cell, engine_of
+from lhsim.models.workload import check_count
 from lhsim.planning.horizons import Horizon, cells, seeds
 from lhsim.units import format_duration
 
@@ -82,8 +83,6 @@ def why_not(cell: Cell, limits: MaxEvents) -> str | None:
 
 def check_agents(system: System, agents: int) -> None:
     """Raise `InputError` when the system's workload cannot have so many agents."""
-    from lhsim.models.workload import check_count  # noqa: PLC0415 - imports the models
-
     try:
         check_count(system.workload, agents)
     except InputError as error:
