@@ -32,7 +32,7 @@ from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
 from lhsim.models.system import Calibration, CalibrationWarning, Provenance, System
 from lhsim.models.workload import Poisson, Workload
-from lhsim.planning.uncertainty import samples_of
+from lhsim.planning.samples import samples_of
 from lhsim.recording import Modelled
 from lhsim.report.calibration import MEANINGS
 from lhsim.units import format_duration

@@ -18,7 +18,7 @@ from lhsim.checks import is_manageable
 from lhsim.errors import InputError
 from lhsim.experiments.axes import AGENTS, Axis, Design, Point
 from lhsim.models import System, paths
-from lhsim.planning import ScaleOut, scaled_out
+from lhsim.planning import ScaleOut, scaled_out, scaled_out_name
 from lhsim.report.text import axis_text
 from lhsim.streams import check_seed
 
@@ -135,6 +135,17 @@ def design_points(
                 seen.add(text)
                 found.append(base.at(its, axes, source))
     return found
+
+
+def check_names(systems: Sequence[System]) -> None:
+    """Refuse two systems that results could not tell apart."""
+    seen: set[str] = set()
+    names = [system.name for system in systems]
+    for name in (*names, *map(scaled_out_name, names)):
+        if name in seen:
+            problem = f"two systems are called {name!r}"
+            raise InputError(problem, source="--system", allowed="systems with different names")
+        seen.add(name)
 
 
 def server_of(setting: str) -> str | None:

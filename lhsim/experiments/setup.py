@@ -5,26 +5,24 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from attrs import asdict, frozen
 
 from lhsim import _resources, execution, parameters
-from lhsim.analysis.stopping import Precision
 from lhsim.errors import InputError
-from lhsim.execution import Cell, Runner
-from lhsim.experiments import sweep as sweeps
+from lhsim.execution import Runner
 from lhsim.experiments.options import Options
 from lhsim.experiments.output import Source, check_folder, source, versions
-from lhsim.experiments.points import server_of
-from lhsim.experiments.precision import Rounds, precision_of
-from lhsim.experiments.progress import progress
-from lhsim.experiments.specification import MaxEvents
-from lhsim.experiments.sweep import OnDone, Plan, Sweep, check_names
+from lhsim.experiments.points import check_names, server_of
 from lhsim.library import configured, load_system
-from lhsim.models import System
+from lhsim.models import System, Workload
+from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson
+
+WIDTH = 80  # of the text, in columns
 
 
 @frozen
@@ -110,37 +108,6 @@ def say_notices(runner: Runner) -> None:
         print(f"lhsim: {notice}", file=sys.stderr)
 
 
-def asked_precision(options: Options) -> Precision | None:
-    """Return the precision that was asked for on the command line, or None.
-
-    Raises
-    ------
-    InputError
-        When it cannot be.
-    """
-    return precision_of(options.precision, options.max_replications, options.replications, cli=True)
-
-
-def carry_out(
-    setup: Setup,
-    plan: Plan,
-    precision: Precision | None,
-    max_events: MaxEvents,
-    runner: Runner,
-    *,
-    title: str,
-) -> Sweep:
-    """Run a plan, or as many rounds as a precision takes, and show progress under a title."""
-    options = setup.options
-
-    def show(name: str, cells: Sequence[Cell]) -> AbstractContextManager[OnDone]:
-        whole = f"{title}, {name}" if name else title
-        return progress(whole, runner.left(cells), shown=options.show_progress)
-
-    how = None if precision is None else Rounds(precision, options.seed, max_events)
-    return sweeps.carry_out(plan, runner, how=how, fail_fast=options.fail_fast, show=show)
-
-
 def find_system(given: str) -> Path:
     """Return the file of a system that was asked for, by name or as a path."""
     try:
@@ -189,3 +156,32 @@ def manifest(setup: Setup) -> dict[str, Any]:
             for system, one in zip(setup.systems, setup.sources, strict=True)
         ],
     }
+
+
+def settings_lines(settings: Sequence[str], source: str = "the experiment") -> list[str]:
+    """Return what `source` sets in the systems, for the head of a table; nothing for nothing."""
+    if not settings:
+        return []
+    return wrap(f"set by {source}: {'; '.join(settings)}", WIDTH, break_on_hyphens=False)
+
+
+def settings_column(setup: Setup, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a row says of the settings of its experiment, and `more` of them."""
+    return {"settings": [*own_settings(setup), *more]}
+
+
+def describe(workload: Workload) -> str:
+    """Return a workload in a few words."""
+    traffic = workload.traffic
+    if isinstance(traffic, Poisson | Periodic):
+        pace = f"{traffic.name.capitalize()} {traffic.rate:g} msg/s an agent"
+    elif isinstance(traffic, Closed):
+        count = (
+            "messages without end" if traffic.messages is None else f"{traffic.messages} messages"
+        )
+        pace = f"closed loop of {count}"
+    elif isinstance(traffic, Piecewise):
+        pace = f"bursts around {traffic.rate_per_agent:g} msg/s an agent"
+    else:
+        pace = traffic.name
+    return f"{workload.topology}, {pace}"

@@ -36,14 +36,14 @@ from lhsim.experiments import levels as levels_of
 from lhsim.experiments import precision as rounds
 from lhsim.experiments.axes import AGENTS, Design, Levels, Point, parse_axes
 from lhsim.experiments.figures import scaling_figure
-from lhsim.experiments.levels import Horizon, Skipped
-from lhsim.experiments.points import Base, DesignPoint, design_points, levels
+from lhsim.experiments.levels import FailedRun, Horizon, Skipped
+from lhsim.experiments.points import Base, DesignPoint, check_names, design_points, levels
 from lhsim.experiments.records import pooled_latencies
 from lhsim.experiments.specification import MaxEvents
 from lhsim.library import as_system
 from lhsim.models import System
 from lhsim.models.workload import check_count
-from lhsim.planning import ScaleOut, scaled_out_name
+from lhsim.planning import ScaleOut
 from lhsim.report.levels import legend, level_table
 from lhsim.report.notebook import card
 from lhsim.simulation import Result
@@ -74,23 +74,6 @@ class Plan:
     def cells(self) -> tuple[Cell, ...]:
         """All runs, by level and replication."""
         return tuple(cell for _, level in self.levels for cell in level)
-
-
-@frozen
-class FailedRun:
-    """A run that has no result."""
-
-    system: str
-    architecture: str
-    agents: int
-    seed: int
-    failure: Failure
-
-    @classmethod
-    def of(cls, cell: Cell, failure: Failure, system: str | None = None) -> FailedRun:
-        """Return the run of a cell that has failed; its system may have another name."""
-        own = cell.system
-        return cls(system or own.name, own.architecture, cell.agents, cell.seed, failure)
 
 
 @frozen(eq=False, repr=False)
@@ -272,7 +255,7 @@ class Sweep:
             return {}
         rows = self.level_rows()
         return {
-            system.name: bracket(knee_level(row) for row in rows if row["system"] == system.name)
+            system.name: bracket(Level.of(row) for row in rows if row["system"] == system.name)
             for system in self.systems
         }
 
@@ -615,16 +598,6 @@ def verdict_columns(verdict: Verdict | None) -> dict[str, Any]:
     return {"precision": reason or "interrupted", "relative_half_widths": widths}
 
 
-def knee_level(record: Mapping[str, Any]) -> Level:
-    """Return what a level's row, or a run's, says about the knee."""
-    return Level(
-        agents=record["agents"],
-        utilization=record["utilization"],
-        bottleneck=record["bottleneck"],
-        overloaded=record["overloaded"],
-    )
-
-
 def _compared(
     a: Mapping[int, Mapping[str, Any]], b: Mapping[int, Mapping[str, Any]], name: str
 ) -> Comparison:
@@ -670,14 +643,3 @@ def _load(systems: str | Path | System | Iterable[str | Path | System]) -> list[
     loaded = [as_system(one) for one in checks.items(systems, "systems", "at least one system")]
     check_names(loaded)
     return loaded
-
-
-def check_names(systems: Sequence[System]) -> None:
-    """Refuse two systems that results could not tell apart."""
-    seen: set[str] = set()
-    names = [system.name for system in systems]
-    for name in (*names, *map(scaled_out_name, names)):
-        if name in seen:
-            problem = f"two systems are called {name!r}"
-            raise InputError(problem, source="--system", allowed="systems with different names")
-        seen.add(name)

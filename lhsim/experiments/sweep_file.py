@@ -10,27 +10,27 @@ from textwrap import wrap
 from lhsim import _resources, parameters
 from lhsim.errors import InputError, unknown_name
 from lhsim.experiments.axes import AGENTS, Axis, Levels
-from lhsim.experiments.finish import (
-    finish,
-    precision_lines,
-    replications_of,
-    settings_lines,
-    skipped_lines,
-)
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.points import Base, DesignPoint, design_points
 from lhsim.experiments.setup import (
     Setup,
-    asked_precision,
-    carry_out,
     find_system,
     own_settings,
     prepare,
     running,
+    settings_lines,
 )
 from lhsim.experiments.specification import KINDS, ParameterSweep, load_sweep
 from lhsim.experiments.sweep import Plan, Sweep, plan_points
+from lhsim.experiments.sweeping import (
+    asked_precision,
+    carry_out,
+    finish,
+    precision_lines,
+    replications_of,
+    skipped_lines,
+)
 from lhsim.report.points import WIDTH, points_table
 
 

@@ -22,19 +22,27 @@ from lhsim.experiments import levels as levels_of
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.finding import Column, Picture, Table
 from lhsim.experiments.findings import finding_of, warning_lines
-from lhsim.experiments.finish import WIDTH, settings_lines
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
 from lhsim.experiments.output import formatted, plots, show, write_files
 from lhsim.experiments.progress import progress
-from lhsim.experiments.setup import Setup, manifest, own_settings, prepare, running, varied
+from lhsim.experiments.setup import (
+    WIDTH,
+    Setup,
+    manifest,
+    own_settings,
+    prepare,
+    running,
+    settings_lines,
+    varied,
+)
 from lhsim.experiments.specification import Claims, load
 from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, seed_keys
 from lhsim.experiments.suites.conditions import World, conditions, search_all
 from lhsim.experiments.suites.evidence import LEVELS, Evidence, figures
 from lhsim.experiments.suites.suite import refuse_traffic
-from lhsim.planning.uncertainty import in_runs, samples_of
+from lhsim.planning.samples import in_runs, samples_of
 from lhsim.report.marks import legend, marked
 from lhsim.report.text import UNKNOWN, duration, table, three_digits
 from lhsim.report.text import Column as TextColumn

@@ -21,7 +21,6 @@ from lhsim.experiments.points import server_of
 from lhsim.experiments.setup import Setup, varied
 from lhsim.experiments.specification import Optimisations, Variant
 from lhsim.experiments.suites.suite import Case, Ran, only_number
-from lhsim.experiments.sweep import knee_level
 from lhsim.models import Closed
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def levels_known(rans: Sequence[Ran], system: str, name: str) -> list[Level]:
     known = {}
     for ran in rans:
         if ran.case.system.name == system and ran.case.name in {OPTION + name, KNEE + name}:
-            known[ran.case.agents] = knee_level(ran.results[0].row())
+            known[ran.case.agents] = Level.of(ran.results[0].row())
     return list(known.values())
 
 

@@ -24,14 +24,21 @@ from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.finding import Column, Finding, Picture, Table
 from lhsim.experiments.findings import finding_of, warning_lines
-from lhsim.experiments.finish import WIDTH, settings_column, settings_lines
-from lhsim.experiments.levels import Skipped
+from lhsim.experiments.levels import FailedRun, Skipped
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import formatted, plots, show, write_files
 from lhsim.experiments.progress import progress
-from lhsim.experiments.setup import Setup, manifest, own_settings, prepare, running
+from lhsim.experiments.setup import (
+    WIDTH,
+    Setup,
+    manifest,
+    own_settings,
+    prepare,
+    running,
+    settings_column,
+    settings_lines,
+)
 from lhsim.experiments.specification import MaxEvents, load
-from lhsim.experiments.sweep import FailedRun
 from lhsim.metrics import AgentCommunicationMetrics
 from lhsim.report.marks import MARKS, legend, marked, naming, row_mark
 from lhsim.report.text import UNKNOWN, duration, table, three_digits

@@ -1,4 +1,4 @@
-"""What all sweeps show and write when they have run, as text and as files."""
+"""What the experiments that are sweeps share: how they run, and what they show and write."""
 
 from __future__ import annotations
 
@@ -6,28 +6,63 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 from attrs import asdict
 
-from lhsim.analysis.stopping import REACHED
-from lhsim.execution import Tally
-from lhsim.experiments.finding import Finding
-from lhsim.experiments.options import DONE, FAILED, INTERRUPTED
+from lhsim.analysis.stopping import REACHED, Precision
+from lhsim.execution import Cell, Runner, Tally
+from lhsim.experiments import sweep as sweeps
+from lhsim.experiments.finding import Column, Finding, Picture, Table
+from lhsim.experiments.findings import finding_of
+from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import formatted, plots, show, write_files
-from lhsim.experiments.setup import Setup, manifest, own_settings
-from lhsim.experiments.sweep import Plan, Sweep
-from lhsim.models import Workload
-from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson
+from lhsim.experiments.precision import Rounds, precision_of
+from lhsim.experiments.progress import progress
+from lhsim.experiments.setup import WIDTH, Setup, manifest, settings_column
+from lhsim.experiments.specification import MaxEvents
+from lhsim.experiments.sweep import OnDone, Plan, Sweep
+from lhsim.report.marks import MARKS
 from lhsim.report.text import axis_text, duration, three_digits
 
-WIDTH = 80  # of the text, in columns
 FIRST = ("system", "architecture", "agents", "servers", "replications", "p50_latency_ms",
          "p95_latency_ms", "p99_latency_ms", "max_latency_ms", "mean_latency_ms",
          "latency_ci95_ms", "messages_per_second", "delivery_success_rate", "utilization",
          "bottleneck")  # fmt: skip
+
+
+def asked_precision(options: Options) -> Precision | None:
+    """Return the precision that was asked for on the command line, or None.
+
+    Raises
+    ------
+    InputError
+        When it cannot be.
+    """
+    return precision_of(options.precision, options.max_replications, options.replications, cli=True)
+
+
+def carry_out(
+    setup: Setup,
+    plan: Plan,
+    precision: Precision | None,
+    max_events: MaxEvents,
+    runner: Runner,
+    *,
+    title: str,
+) -> Sweep:
+    """Run a plan, or as many rounds as a precision takes, and show progress under a title."""
+    options = setup.options
+
+    def show(name: str, cells: Sequence[Cell]) -> AbstractContextManager[OnDone]:
+        whole = f"{title}, {name}" if name else title
+        return progress(whole, runner.left(cells), shown=options.show_progress)
+
+    how = None if precision is None else Rounds(precision, options.seed, max_events)
+    return sweeps.carry_out(plan, runner, how=how, fail_fast=options.fail_fast, show=show)
 
 
 def finish(
@@ -77,18 +112,6 @@ def finish(
     return FAILED if sweep.failed or (tally is not None and tally.unkept) else DONE
 
 
-def settings_lines(settings: Sequence[str], source: str = "the experiment") -> list[str]:
-    """Return what `source` sets in the systems, for the head of a table; nothing for nothing."""
-    if not settings:
-        return []
-    return wrap(f"set by {source}: {'; '.join(settings)}", WIDTH, break_on_hyphens=False)
-
-
-def settings_column(setup: Setup, more: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what a row says of the settings of its experiment, and `more` of them."""
-    return {"settings": [*own_settings(setup), *more]}
-
-
 def replications_of(plan: Plan, sweep: Sweep) -> str:
     """Return how many runs a level has, in words."""
     first = plan.replications
@@ -121,21 +144,57 @@ def precision_lines(sweep: Sweep) -> list[str]:
     return ["", *folded] if missed else ["", *folded, "reached at every level"]
 
 
-def describe(workload: Workload) -> str:
-    """Return a workload in a few words."""
-    traffic = workload.traffic
-    if isinstance(traffic, Poisson | Periodic):
-        pace = f"{traffic.name.capitalize()} {traffic.rate:g} msg/s an agent"
-    elif isinstance(traffic, Closed):
-        count = (
-            "messages without end" if traffic.messages is None else f"{traffic.messages} messages"
-        )
-        pace = f"closed loop of {count}"
-    elif isinstance(traffic, Piecewise):
-        pace = f"bursts around {traffic.rate_per_agent:g} msg/s an agent"
-    else:
-        pace = traffic.name
-    return f"{workload.topology}, {pace}"
+COLUMNS = (
+    Column("system", "system"),
+    Column("agents", "agents"),
+    Column("servers", "servers"),
+    Column("replications", "runs"),
+    Column("mean_latency_ms", "mean", "ms", "latency_ci95_ms"),
+    Column("p50_latency_ms", "p50", "ms", "p50_ci95_ms"),
+    Column("p95_latency_ms", "p95", "ms", "p95_ci95_ms"),
+    Column("p99_latency_ms", "p99", "ms", "p99_ci95_ms"),
+    Column("max_latency_ms", "max", "ms"),
+    Column("messages_per_second", "messages", "1/s"),
+    Column("delivery_success_rate", "delivered", "share"),
+    Column("backlog_growth_per_s", "backlog grows by", "1/s"),
+    Column("utilization", "busiest station", "share"),
+    Column("bottleneck", "which"),
+)
+
+
+def sweep_finding(
+    setup: Setup, sweep: Sweep, *, picture: Picture | None = None, **what: Any
+) -> Finding:
+    """Return the finding of a sweep over the agents: `what` it found, and a table of its levels."""
+    failure = sweep.failed[0].failure if sweep.failed else None
+    status = "interrupted" if sweep.interrupted else "failed" if sweep.failed else "done"
+    rows = tuple(map(_shown, sweep.level_rows()))
+    limits = tuple(
+        f"{level.system} with {level.agents:,} agents was skipped: {level.reason}"
+        for level in sweep.skipped
+    )
+    return finding_of(
+        setup,
+        status=status,
+        error=None if failure is None else str(failure),
+        traceback=None if failure is None else failure.traceback,
+        tables=(Table("levels", what["title"], COLUMNS, rows),) if rows else (),
+        figures=(picture,) if picture is not None and sweep.results else (),
+        limits=(*limits, *_extrapolated_lines(sweep)),
+        **what,
+    )
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a report shows of a level, with its marks; a backlog only where it grows."""
+    keys = [*(column.key for column in COLUMNS), *(c.interval for c in COLUMNS if c.interval)]
+    growth = row["backlog_growth_per_s"] if row["overloaded"] else None
+    return {name: row[name] for name in (*keys, *MARKS)} | {"backlog_growth_per_s": growth}
+
+
+def _extrapolated_lines(sweep: Sweep) -> tuple[str, ...]:
+    names = dict.fromkeys(result.system for result in sweep.results if result.extrapolated)
+    return tuple(f"Some levels of {name} lie beyond its calibration." for name in names)
 
 
 def _ordered(row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
