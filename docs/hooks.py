@@ -17,7 +17,6 @@ from typing import Any
 
 import lhsim
 from lhsim.analysis.levels import level_rows, metric_rows
-from lhsim.experiments.records import run_record
 from lhsim.experiments.schemas import comments_of
 from lhsim.metrics import AgentCommunicationMetrics
 
@@ -115,7 +114,7 @@ def public_names(module: Any) -> list[str]:
 def results() -> str:
     """Return the page of the columns of results, from results of this lhsim."""
     runs = [
-        {**run_record(lhsim.simulate(name, agents=2, duration=2.0, engine="simpy")), "servers": 1}
+        {**lhsim.simulate(name, agents=2, duration=2.0, engine="simpy").row(), "servers": 1}
         for name in ("polling", "push")
     ]
     said = {**comments_of(lhsim.Result), **comments_of(AgentCommunicationMetrics)}

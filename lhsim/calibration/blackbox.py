@@ -32,7 +32,7 @@ from lhsim.calibration.runs import collinear, samples_at
 from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
 from lhsim.models import Calibration, CalibrationWarning, Poisson, Provenance, System, Workload
-from lhsim.planning.uncertainty import samples_of
+from lhsim.planning.samples import samples_of
 from lhsim.recording import Modelled
 from lhsim.report.calibration import MEANINGS
 from lhsim.units import format_duration

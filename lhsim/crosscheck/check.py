@@ -52,7 +52,7 @@ from lhsim.crosscheck.metrics import (
 from lhsim.errors import InputError
 from lhsim.library import as_system
 from lhsim.models import Calibration, System
-from lhsim.planning.uncertainty import samples_of
+from lhsim.planning.samples import samples_of
 from lhsim.recording import Recording
 from lhsim.report.crosscheck import headline
 from lhsim.report.notebook import card

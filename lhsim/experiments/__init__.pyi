@@ -7,7 +7,6 @@ from .everything import run_all
 from .latency import run_latency
 from .measure import MeasureOptions, run_measure
 from .output import own_version
-from .points import run_file
 from .reporting import write_report
 from .scaling import run_scaling
 from .schemas import schema_text
@@ -16,6 +15,7 @@ from .serve import run_serve
 from .start import first_lines, write_templates
 from .suites.claims import run_claims
 from .suites.registry import run_suite
+from .sweep_file import run_file
 from .validate import ValidateOptions, run_validate
 
 __all__ = [

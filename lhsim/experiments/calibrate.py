@@ -21,9 +21,8 @@ from lhsim.calibration.logs import Log, of_recording, read_log
 from lhsim.calibration.runs import Calibrated, calibrate
 from lhsim.distributions import Fit
 from lhsim.errors import InputError
-from lhsim.experiments.commands import show
 from lhsim.experiments.options import DONE, NOT_KEPT
-from lhsim.experiments.output import check_folder, write_files
+from lhsim.experiments.output import check_folder, show, write_files
 from lhsim.experiments.runs import (
     TIMES,
     each_once,

@@ -13,9 +13,8 @@ from attrs import frozen
 from lhsim.analysis.overlays import overlay_plot
 from lhsim.calibration.logs import read_log
 from lhsim.crosscheck import Crosscheck, crosscheck
-from lhsim.experiments.commands import formatted, show
 from lhsim.experiments.options import DONE, NOT_KEPT
-from lhsim.experiments.output import check_folder
+from lhsim.experiments.output import check_folder, formatted, show
 from lhsim.experiments.runs import (
     TIMES,
     each_once,

@@ -16,10 +16,9 @@ from attrs import frozen
 
 from lhsim import parameters
 from lhsim.errors import InputError
-from lhsim.experiments.commands import formatted, show
 from lhsim.experiments.crosscheck import overlays, text_of
 from lhsim.experiments.options import DONE, NOT_KEPT
-from lhsim.experiments.output import check_folder
+from lhsim.experiments.output import check_folder, formatted, show
 from lhsim.experiments.runs import write_overlays
 from lhsim.library import load_system
 from lhsim.models.workload import Poisson, Workload

@@ -15,7 +15,7 @@ from lhsim.calibration.levels import PRIOR_DOF, Level, expected_spread, spread
 from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload, paths
-from lhsim.planning.uncertainty import samples_of
+from lhsim.planning.samples import samples_of
 from lhsim.recording import Machine, Manifest
 from lhsim.replay import replay
 from lhsim.report.calibration import calibration_text
