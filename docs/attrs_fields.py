@@ -49,7 +49,9 @@ def _describe(cls: griffe.Class, found: type[Any]) -> None:
         )
     if "__init__" not in cls.members:
         cls.set_member("__init__", init)
-    explained = [f"{field.alias}\n    {comments.get(name) or '-'}" for name, field in fields.items()]
+    explained = [
+        f"{field.alias}\n    {comments.get(name) or '-'}" for name, field in fields.items()
+    ]
     text = inspect.getdoc(found) or ""
     if explained and "Parameters\n----------" not in text:
         section = "\n".join(["", "", "Parameters", "----------", *explained])
