@@ -1,9 +1,9 @@
 """What `make docs` adds to the pages of this folder.
 
-Pages that repeat what other files say are made here, so that nobody has to keep them: the columns of
-results from a result, the Python reference from the list of public modules, and the texts beside
-other folders. Diagrams become pictures, so that no page fetches a renderer. Links to files that are
-no pages, which a reader of the repository can follow, become plain text.
+Pages that repeat what other files say are made here, so nobody has to maintain them: the columns
+of results from a result, the Python reference from the list of public modules, and the texts beside
+other folders. Diagrams become pictures, so no page fetches a renderer. Links to files that are no
+pages, which a reader of the repository can follow, become plain text.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def drawn(diagram: str) -> str:
     # The styles of a diagram select by its id, which is the same for all until it is named.
     name = f"diagram-{hashlib.sha256(diagram.encode()).hexdigest()[:8]}"
     svg = mermaidx.render(diagram).svg().replace("my-svg", name)
+    svg = svg.replace(' width="100%"', "", 1).replace("max-width:", "width:", 1)
     return f'<div class="diagram">{svg}</div>'
 
 

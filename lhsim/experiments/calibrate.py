@@ -52,7 +52,7 @@ def calibrate(**given: Any) -> int:
 
     RUN is a folder of lhsim measure, or a message log of any server: a CSV or Parquet file with
     columns intended_s, sent_s, delivered_s, agent. Take two loads or more, one of them beyond what
-    the server keeps up with. docs/calibration.md says how it is done.
+    the server keeps up with. docs/how-to/calibration.md says how it is done.
     """
     from lhsim.calibration.components import read_components  # noqa: PLC0415 - imports the models
     from lhsim.library import load_system  # noqa: PLC0415

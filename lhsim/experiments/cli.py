@@ -308,7 +308,7 @@ def run_specification(file: str, **given: Any) -> int:
     """Run a sweep over any parameters, that a FILE specifies.
 
     FILE is a TOML file with kind = "sweep", or the NAME of one that comes with lhsim. What is not
-    shown as a default stands there. docs/sweeps.md says how it is written.
+    shown as a default stands there. docs/how-to/sweeps.md says how it is written.
     """
     from lhsim.experiments.points import run_file  # noqa: PLC0415 - imports the models
 

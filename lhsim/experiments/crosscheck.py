@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 def crosscheck(**given: Any) -> int:
     """Hold a model against live runs that it was not calibrated on.
 
-    docs/crosscheck.md says what is compared and what a verdict means.
+    docs/how-to/crosscheck.md says what is compared and what a verdict means.
     """
     from lhsim.crosscheck import crosscheck as compare  # noqa: PLC0415 - imports the models
     from lhsim.experiments.commands import formatted, show  # noqa: PLC0415

@@ -161,7 +161,7 @@ def everything(ctx: click.Context, /, **given: Any) -> int:
     """Run every experiment into one folder, and write the report of it.
 
     What was interrupted goes on where it was. An experiment that fails is in the report, and stops
-    none of the others. docs/report.md says what the report shows.
+    none of the others. docs/how-to/report.md says what the report shows.
     """
     group = ctx.find_root().command
     assert isinstance(group, click.Group)

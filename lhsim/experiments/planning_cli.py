@@ -89,7 +89,7 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
 def capacity(**given: Any) -> int:
     """Find the most agents that keep all objectives, or the size that holds so many.
 
-    docs/capacity.md says how it searches and what the interval means.
+    docs/how-to/capacity.md says how it searches and what the interval means.
     """
     from lhsim.experiments.capacity import run_capacity  # noqa: PLC0415 - imports the models
 

@@ -18,7 +18,7 @@ def report(folder: Path, output: Path | None) -> None:
     """Write what experiments found as one HTML file.
 
     FOLDER holds a folder for each experiment, or is that of one. The file needs nothing besides
-    itself: it can be sent to whoever has a browser. docs/report.md says what is in it.
+    itself: it can be sent to whoever has a browser. docs/how-to/report.md says what is in it.
     """
     from lhsim.experiments.reporting import write_report  # noqa: PLC0415 - imports the models
 

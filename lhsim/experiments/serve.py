@@ -70,7 +70,7 @@ _TIME = Parsed("TIME", parse_duration)
 @_option("--rate-limit", "Of each agent, such as 10/min, or with a burst 10/min,13.",
          Parsed("RATE[,BURST]", parse_rate))  # fmt: skip
 @_option("--max-body", "Bytes of a request.  [default: 1000000]", whole(1024, 16_000_000))
-@_option("--mcp", "Agents can also ask one another by MCP, at URL/mcp; docs/mcp.md.",
+@_option("--mcp", "Agents can also ask one another by MCP, at URL/mcp; docs/reference/mcp.md.",
          is_flag=True)  # fmt: skip
 @_option("--batch-size", "Messages written in one transaction.  [default: 1]", whole(1, 10_000))
 @_option("--linger", "A batch waits so long for more.", _TIME)
@@ -85,7 +85,7 @@ _TIME = Parsed("TIME", parse_duration)
 def serve(**given: Any) -> int:
     """Run a real server of the kind that is simulated, with polling and push.
 
-    It runs until SIGTERM or Ctrl-C, and prints its URL. The protocol: docs/bridge.md.
+    It runs until SIGTERM or Ctrl-C, and prints its URL. The protocol: docs/reference/bridge.md.
     """
     check_extra()
     from lhsim.live import server  # noqa: PLC0415 - needs the extra

@@ -54,8 +54,8 @@ FIRST_GUESS = 9.0  # of a step, until some are done [s]
 def validate(**given: Any) -> int:
     """Measure a real server, calibrate a model on it, predict other loads, and measure those.
 
-    The server is that of lhsim serve, on this machine, on a core of its own. docs/validation.md
-    says what is measured and what a verdict means.
+    The server is that of lhsim serve, on this machine, on a core of its own.
+    docs/how-to/validation.md says what is measured and what a verdict means.
     """
     check_extra(NEEDED)
     if given["store"] is not None and given["store"].startswith("postgres"):
