@@ -64,7 +64,7 @@ def _describe(cls: griffe.Class, found: type[Any]) -> None:
         )
     text = inspect.getdoc(found) or ""
     if fields and "Parameters\n----------" not in text:
-        explained = [f"{one.alias}\n    {comments.get(one.name) or '-'}" for one in fields]
+        explained = [f"{one.alias}\n    {comments.get(one.name, '')}" for one in fields]
         text = "\n".join([text, "", "Parameters", "----------", *explained])
         cls.docstring = griffe.Docstring(text, parent=cls, parser="numpy")
     for one in fields:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TEXTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+READ_ME = ("README.md", "CONTRIBUTING.md", "models/README.md", "experiments/README.md")
+TEXTS = sorted([*(ROOT / name for name in READ_ME), *(ROOT / "docs").rglob("*.md")])
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`|\]\([^)]*\)", re.M | re.S)  # and where links lead
 
 REPLACED = {
