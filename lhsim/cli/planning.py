@@ -81,7 +81,8 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
 def capacity(**given: Any) -> int:
     """Find the most agents that keep all objectives, or the size that holds so many.
 
-    docs/capacity.md says how it searches and what the interval means.
+    It runs levels until it knows between which two the first objective is violated; the interval
+    counts the noise of the runs and the uncertainty of the parameters.
     """
     return experiments.run_capacity(_jobs(given))
 

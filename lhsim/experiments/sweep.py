@@ -315,7 +315,7 @@ def sweep(
         The levels, each once: a number, or any iterable of some. None: they are among the `axes`.
     axes
         Values of parameters, by their paths, and of ``"agents"``: lists, or ranges such as
-        ``"log 100..10000 x 5"``, as in a file (`docs/sweeps.md`). What begins with ``polling`` or
+        ``"log 100..10000 x 5"``, as in a file (`lhsim init`). What begins with ``polling`` or
         ``push`` is an axis of the systems of that kind.
     design
         Which points of the axes' space are run: ``"factorial"``, ``"zip"``, or one of

@@ -50,3 +50,4 @@ THRESHOLDS = (
     Threshold("ManyAgents", "warning", "active_agents", True, 500),
     Threshold("TooManyAgents", "critical", "active_agents", True, 800),
 )
+"""The thresholds of all alerts."""
