@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import pkgutil
 import posixpath
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ def on_files(files: Any, config: Any) -> Any:
 
     # mkdocs-click shows the commands that are there, of which the lazy ones have no options yet.
     command_line.commands.update({one: command_line.loaded(one) for one in command_line.commands})
-    made = {f"reference/python/{name}.md": f"# {name}\n\n::: {name}\n" for name in PUBLIC}
+    made = {f"reference/python/{name}.md": reference(name) for name in PUBLIC}
     made["reference/results.md"] = results()
     for source, name in TEXTS.items():
         text = (ROOT / source).read_text(encoding="utf-8")
@@ -104,6 +106,20 @@ def relinked(text: str, folder: str, place: str) -> str:
         return f"{picture}[{label}]({there}{'#' if anchor else ''}{anchor})"
 
     return LINK.sub(replaced, text)
+
+
+def reference(name: str) -> str:
+    """Return the page of a public module, for mkdocstrings to fill."""
+    module = import_module(name)
+    inner = {one.name for one in pkgutil.iter_modules(getattr(module, "__path__", []))}
+    names = public_names(module)
+    shown = [one for one in names if one not in inner and not one.startswith("_")]
+    lines = [f"# {name}", "", f"::: {name}", "    options:", f"      members: {shown}"]
+    for one in names:
+        if one in inner:  # the function hides the module of its name, where it is looked up
+            lines += ["", f"::: {name}.{one}.{one}", "    options:", f"      heading: {one}"]
+            lines += ["      show_root_heading: true"]
+    return "\n".join([*lines, ""])
 
 
 def public_names(module: Any) -> list[str]:

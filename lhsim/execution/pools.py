@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lhsim.models import System
 
 KINDS = ("serial", "threads", "processes", "dask")
+"""The names of the executors."""
 
 
 def default_kind(engine: str, systems: Iterable[System]) -> str:
