@@ -34,14 +34,14 @@ OWN = """\
 ## server
 
 Instead of `polling` or `push`, a server of one's own: its `kind` is an import path such as
-`mypackage.servers:Courier`, or a name that an installed package announces among the entry points
+`mypackage.servers:RoundRobin`, or a name that an installed package announces among the entry points
 `lhsim.servers`, and its other keys are the fields of that class. **SimPy alone.** The `kind` of
 traffic and the `family` of a distribution may be such names, too (`lhsim.traffic`,
 `lhsim.distributions`); `lhsim.models.server` says how a server is written.
 """
 LEFT_OUT = {"calibration", "faults"}  # changes nothing, has a chapter of its own
 ALONE = "**SimPy alone.**"
-PARTS = {name: cls for name, cls in vars(models).items() if attrs.has(cls)}
+PARTS = {name: cls for name in models.__all__ if attrs.has(cls := getattr(models, name))}
 
 
 def page() -> str:
