@@ -2,7 +2,7 @@
 
 Random stalls of the host are a part of `lhsim.models.Cpu`, and lost packets of
 `lhsim.models.Network`: they belong to the system. A fault is what is done to it. Descriptions only;
-the processes are in `lhsim.models.pauses` and `lhsim.models.incidents`.
+the processes are in `lhsim.models.stalls` and `lhsim.models.incidents`.
 """
 
 from __future__ import annotations
