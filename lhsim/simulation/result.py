@@ -75,7 +75,7 @@ class Result:
 
     @cached_property
     def metrics(self) -> AgentCommunicationMetrics:
-        """The metrics of the seed; NaN for the latencies of an overloaded run: none settles."""
+        """The original proposal's metrics; latencies are NaN if overloaded: none settles."""
         return self._metrics.without_latencies() if self.overloaded else self._metrics
 
     @property
