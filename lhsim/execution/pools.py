@@ -124,7 +124,7 @@ class Threads(Executor):
 
 
 class Stopped(BaseException):
-    """Ends a run in a thread, past all that handles mere exceptions."""
+    """Ends a run in a thread; no handler of `Exception` catches it."""
 
 
 class Processes(Executor):
@@ -164,7 +164,7 @@ class Processes(Executor):
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the process that started this one, and end with it in whatever way it ends.
+    """Leave Ctrl-C to the parent process, and end when it ends, however that happens.
 
     Ctrl-C reaches all processes of a terminal. A process that was killed tells nobody.
     """
