@@ -534,7 +534,8 @@ def knee_level(record: Mapping[str, Any]) -> Level:
     from lhsim.analysis.flags import SHORT_WARMUP  # noqa: PLC0415 - as late as the analysis
     from lhsim.analysis.knee import Level  # noqa: PLC0415
 
-    doubts = {flag for flags in record.get("flags", {}).values() for flag in flags}
+    flags = record.get("flags")  # of a level by measure; of a run as a text, beside `short_warmup`
+    doubts = {flag for one in flags.values() for flag in one} if isinstance(flags, dict) else set()
     short = SHORT_WARMUP in doubts or bool(record.get("short_warmup"))
     return Level(
         agents=record["agents"],
