@@ -18,7 +18,9 @@ from concurrent.futures import ThreadPoolExecutor as Pool
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lhsim import simulation
 from lhsim.errors import InputError, shown, unknown_name
+from lhsim.execution.cluster import cluster
 from lhsim.execution.interrupts import interrupts_held_back
 
 if TYPE_CHECKING:
@@ -29,9 +31,9 @@ KINDS = ("serial", "threads", "processes", "dask")
 
 def default_kind(engine: str, systems: Iterable[System]) -> str:
     """Return what runs systems best with an engine, as asked for: SimPy holds threads up."""
-    from lhsim.simulation.engines import only_with_simpy  # noqa: PLC0415 - imports the models
-
-    some_with_simpy = engine == "simpy" or any(only_with_simpy(system) for system in systems)
+    some_with_simpy = engine == "simpy" or any(
+        simulation.engines.only_with_simpy(system) for system in systems
+    )
     return "processes" if some_with_simpy else "threads"
 
 
@@ -66,8 +68,6 @@ def workers(
     if scheduler is not None and kind != "dask":
         raise InputError("is for Dask alone", source="--scheduler", allowed="with --executor dask")
     if kind == "dask":
-        from lhsim.execution.cluster import cluster  # noqa: PLC0415 - imports Dask
-
         with cluster(jobs, scheduler) as executor:
             yield executor
     elif jobs == 1 or kind == "serial":

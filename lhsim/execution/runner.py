@@ -21,6 +21,7 @@ from attrs import evolve, frozen
 from lhsim import checks
 from lhsim._files import expanded
 from lhsim.errors import InputError
+from lhsim.execution.belonging import belongs
 from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, memory_of, run
 from lhsim.execution.executors import execute
 from lhsim.execution.identity import Keys
@@ -202,8 +203,6 @@ class Runner:
 
 def _result_of(store: Store, key: bytes, cell: Cell) -> Result | None:
     """Return the result of a cell that a store has, None where what it has is no such thing."""
-    from lhsim.execution.belonging import belongs  # noqa: PLC0415 - imports the models
-
     try:
         kept = store.get(key)
     except ValueError:

@@ -139,6 +139,24 @@ def parse_axis(value: object) -> Axis:
     return Range(scale, low, high, _count(match, scale, low, high), unit=unit)
 
 
+def parse_axes(axes: Mapping[str, object]) -> dict[str, Axis]:
+    """Return axes by the dotted paths of their parameters.
+
+    Raises
+    ------
+    InputError
+        For one that is no axis, with its path in the key.
+    """
+    found = {}
+    for path, value in flat(axes).items():
+        try:
+            found[path] = parse_axis(value)
+        except InputError as error:
+            key = f'axes."{path}"'
+            raise InputError(error.problem, key=key, allowed=error.allowed) from None
+    return found
+
+
 def _ends(match: re.Match[str]) -> tuple[float, float, Unit | None]:
     """Return both ends in their base unit, and the unit; 0 has any."""
     ends = [(match["low"], match["low_unit"]), (match["high"], match["high_unit"])]

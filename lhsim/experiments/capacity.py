@@ -6,10 +6,10 @@ import json
 from textwrap import wrap
 from typing import Any
 
-from lhsim.experiments.commands import describe, show
 from lhsim.experiments.options import DONE, NOT_KEPT
-from lhsim.experiments.output import plots, write_files
+from lhsim.experiments.output import plots, show, write_files
 from lhsim.experiments.planning import carry_out, loaded
+from lhsim.experiments.setup import describe
 from lhsim.models import System
 from lhsim.planning.search import Capacity, answer, ask
 from lhsim.report.capacity import capacity_table

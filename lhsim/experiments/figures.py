@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lhsim.analysis.plots import Curve, KneeMark, Line, scaling_plot
-from lhsim.planning import scaled_out_name
+from lhsim.planning import ScaleOut, scaled_out_name
 from lhsim.planning.bounds import lower_bound
 
 if TYPE_CHECKING:
@@ -17,24 +17,42 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lhsim.analysis.knee import Knee
-    from lhsim.experiments.sweep import Sweep
     from lhsim.models import System
 
-MS = 1e-3
+SECONDS_PER_MS = 1e-3
 POINTS = 200  # of a closed form
 
 Row = Mapping[str, Any]
 
 
-def scaling_figure(sweep: Sweep, ax: Axes | None = None) -> Figure:
-    """Return the latencies of a sweep against the number of agents, as a figure."""
-    rows, metrics = sweep.level_rows(), sweep.metric_rows()
-    curves = [_curve(sweep, system, rows, metrics) for system in sweep.systems]
-    rule = sweep.scale_out
+def scaling_figure(
+    systems: Sequence[System],
+    rows: Sequence[Row],
+    metrics: Sequence[Row],
+    knees: Mapping[str, Knee],
+    rule: ScaleOut | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Return the latencies of systems against the number of agents, as a figure.
+
+    Parameters
+    ----------
+    systems
+        In the order of their curves.
+    rows, metrics
+        Of a sweep: its levels, and their measures with intervals.
+    knees
+        By the names of systems.
+    rule
+        By which some of the levels are scaled out; None for none.
+    ax
+        Where to draw; None for a figure of its own.
+    """
+    curves = [_curve(system, rows, metrics, knees.get(system.name)) for system in systems]
     return scaling_plot(curves, ax, agents_per_server=rule.agents_per_server if rule else None)
 
 
-def _curve(sweep: Sweep, system: System, rows: Sequence[Row], metrics: Sequence[Row]) -> Curve:
+def _curve(system: System, rows: Sequence[Row], metrics: Sequence[Row], knee: Knee | None) -> Curve:
     fixed = [row for row in rows if row["system"] == system.name]
     more = [row for row in rows if row["system"] == scaled_out_name(system.name)]
     # A scaled-out system begins as the system itself, at the last level with a single server.
@@ -46,7 +64,7 @@ def _curve(sweep: Sweep, system: System, rows: Sequence[Row], metrics: Sequence[
         fixed=_line(fixed, metrics),
         scaled_out=_line([*shared, *more], metrics) if more else None,
         bound=_bound(system, [row["agents"] for row in fixed]),
-        knee=_knee(sweep.knees.get(system.name)),
+        knee=_knee(knee),
         calibrated_to=limits[1] if limits and limits[1] > 0 else None,
     )
 
@@ -90,4 +108,4 @@ def _bound(system: System, agents: list[int]) -> tuple[list[float], list[float]]
 
 
 def _seconds(milliseconds: float | None) -> float:
-    return math.nan if milliseconds is None else milliseconds * MS
+    return math.nan if milliseconds is None else milliseconds * SECONDS_PER_MS

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from lhsim import parameters
 from lhsim.execution import Runner, running
-from lhsim.experiments.commands import find_system, say_notices
 from lhsim.experiments.options import INTERRUPTED
 from lhsim.experiments.output import check_folder
 from lhsim.experiments.progress import Report, progress
+from lhsim.experiments.setup import find_system, say_notices
 from lhsim.library import configured
 from lhsim.models import System
 from lhsim.report.text import duration

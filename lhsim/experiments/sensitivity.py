@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lhsim.experiments.commands import show
 from lhsim.experiments.options import DONE
-from lhsim.experiments.output import plots, write_files
+from lhsim.experiments.output import plots, show, write_files
 from lhsim.experiments.planning import carry_out, loaded
 from lhsim.planning.screening import KNEE, Sensitivity, answer, ask
 from lhsim.report.sensitivity import sensitivity_tables

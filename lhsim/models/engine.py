@@ -1,4 +1,4 @@
-"""The SimPy engine: it runs a bridge, and says what has happened on it."""
+"""The SimPy engine: it runs the processes of a system, and says what has happened in them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhsim.metrics.account import Account, Counters, Outcome, State, Window
-from lhsim.models.bridge import Bridge
-from lhsim.models.polling import Polling
-from lhsim.models.push import Push
+from lhsim.models import running
+from lhsim.models.polling_processes import Polling
+from lhsim.models.push_processes import Push
 
 if TYPE_CHECKING:
     from lhsim.models.system import System
@@ -27,7 +27,8 @@ class SimpyEngine:
     def __init__(
         self, system: System, agents: int, seed: int, window: Window, *, keep_messages: bool
     ) -> None:
-        self._bridge = Bridge(system, agents, seed, window, keep_messages=keep_messages)
+        started = running.start(system, agents, seed, window, keep_messages=keep_messages)
+        self._bridge, self._server, self._senders = started.bridge, started.server, started.senders
 
     def advance(self, until: float) -> None:
         """Let everything happen that is due before `until` [s]."""
@@ -35,10 +36,10 @@ class SimpyEngine:
 
     def counters(self) -> Counters:
         """Return what has been counted so far."""
-        bridge = self._bridge
+        bridge, server, retries = self._bridge, self._server, self._senders.retries
         ledger, store = bridge.ledger, bridge.store
-        polling = bridge.server if isinstance(bridge.server, Polling) else None
-        push = bridge.server if isinstance(bridge.server, Push) else None
+        polling = server if isinstance(server, Polling) else None
+        push = server if isinstance(server, Push) else None
         return Counters(
             created=ledger.created,
             delivered=ledger.outcomes[Outcome.DELIVERED],
@@ -46,19 +47,19 @@ class SimpyEngine:
             queries=store.queries,
             writes=store.writes,
             locked=store.locked,
-            cycles=bridge.server.cycles,
-            wasted=bridge.server.wasted_cycles,
+            cycles=server.cycles,
+            wasted=server.wasted_cycles,
             cache_hits=polling.cache_hits if polling else 0,
             timeouts=polling.timeouts if polling else 0,
             stored=push.created if push else 0,
             sent=push.sent if push else 0,
             attempts=push.attempts if push else 0,
             answered=push.answered if push else 0,
-            refused=bridge.server.refused,
+            refused=server.refused,
             limited=bridge.limited,
-            retries=bridge.senders.retries.count if bridge.senders.retries else 0,
+            retries=retries.count if retries else 0,
             duplicates=ledger.duplicates,
-            given_up=bridge.given_up,
+            given_up=bridge.waiting.given_up,
         )
 
     def state(self) -> State:

@@ -19,7 +19,7 @@ from lhsim.metrics.histogram import BUCKETS, Counts, record
 from lhsim.rules import attempt_index, batch
 
 if TYPE_CHECKING:
-    from lhsim.models.clients import Reply
+    from lhsim.models.replies import Reply
 
 
 class Message:
@@ -54,7 +54,7 @@ class Message:
 
     def attempt(self, number: int) -> Message:
         """Return attempt `number`, from 0 on, to send this message: a message of its own."""
-        index = attempt_index(self.number, number)
+        index = attempt_index(number, self.number)
         attempt = Message(self.sender, index, self.target, self.created)
         attempt.original = self
         self.attempts = self.attempts or Attempts()

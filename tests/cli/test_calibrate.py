@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import lhsim
+from lhsim.cli import run
 from lhsim.distributions import Lognormal
-from lhsim.experiments.cli import run
 from lhsim.models import Poisson, Workload
 from lhsim.recording import Manifest
 from lhsim.replay import replay

@@ -6,8 +6,8 @@ import attrs
 import pytest
 
 import lhsim
+from lhsim.cli import run
 from lhsim.crosscheck import Finding
-from lhsim.experiments.cli import run
 from lhsim.models import Poisson, Workload
 from lhsim.recording import Manifest
 from lhsim.replay import replay

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from lhsim import cli
 from lhsim.execution import run as run_cell
 from lhsim.execution import runner
-from lhsim.experiments import cli
 
 PUSH = ["scaling", "--system", "./push.toml"]
 SERIAL = [*PUSH, "--agents", "10,20", "--duration", "20", "--replications", "2", "--jobs", "1",
@@ -134,7 +134,7 @@ def test_a_reader_that_leaves_is_no_error(folder, environment):
 def test_help_imports_nothing_slow(environment, arguments):
     code = (
         "import sys\n"
-        "from lhsim.experiments import cli\n"
+        "from lhsim import cli\n"
         f"assert cli.run({arguments!r}) == 0\n"
         "slow = {'scipy', 'numba', 'matplotlib', 'pandas', 'numpy', 'simpy', 'rich', 'cattrs'}\n"
         "print(sorted(slow & set(sys.modules)), file=sys.stderr)\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lhsim import cli
 from lhsim.execution import Failure, Store, runner
 from lhsim.execution import run as run_cell
-from lhsim.experiments import cli
 
 MM1 = """
 name = "mm1"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lhsim.experiments import cli
+from lhsim import cli
 
 BOTH = ("--system", "./polling.toml", "--system", "./push.toml")
 SMALL = ("--agents", "10,200", "--replications", "3", "--duration", "20")

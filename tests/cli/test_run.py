@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lhsim import cli
 from lhsim.execution import run as run_cell
 from lhsim.execution import runner
-from lhsim.experiments import cli
 
 SWEEP = """
 kind = "sweep"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lhsim.experiments import cli
+from lhsim import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -79,7 +79,7 @@ def test_the_commands_of_a_page_parse(page, line):
         # A text that only begins with the name of the program.
         assert " simulates " in line
         return
-    cli.lhsim.commands[words[0]].make_context(words[0], words[1:])
+    cli.lhsim.loaded(words[0]).make_context(words[0], words[1:])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -18,10 +18,10 @@ import pytest
 from attrs import evolve
 
 import lhsim
+from lhsim import cli
 from lhsim.analysis import flags
 from lhsim.analysis.knee import Knee
 from lhsim.analysis.measures import is_latency
-from lhsim.experiments import cli
 from lhsim.experiments.sweep import Sweep
 from lhsim.models.system import Calibration
 from lhsim.planning import capacity

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from scipy.optimize import brentq
 
-from lhsim.experiments import cli
+from lhsim import cli
 from lhsim.experiments.finding import Finding
 from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, seed_keys
 

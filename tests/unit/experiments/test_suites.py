@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lhsim.experiments import cli
+from lhsim import cli
 from lhsim.experiments.finding import Finding
 from lhsim.experiments.suites import burst, contention, memory, recovery
 from lhsim.experiments.suites.suite import METRICS
