@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -33,6 +35,30 @@ SLOW = (
     "unit/test_kernel_cache.py",
     "unit/validation/",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let one worker of xdist compile a kernel; the others wait, and find it in the cache."""
+    if "PYTEST_XDIST_WORKER" not in os.environ or sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    from lhsim.compiled import kernel
+
+    load, locks = kernel.load, tmp_path_factory.getbasetemp().parent
+
+    def load_alone(run: Any, memory: Any) -> None:
+        if run.signatures:
+            return
+        with (locks / f"{run.__name__}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            load(run, memory)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "load", load_alone)
+        yield
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_bad_input_is_one_line(mm1, capsys, arguments, part):
 
 
 COMMANDS = {
-    "capacity": ["--slo", "p99<20ms", "--most", "1024"],
+    "capacity": ["--slo", "utilization<10%", "--most", "1024"],
     "sensitivity": ["--agents", "500", "--trajectories", "2", "--metric", "knee"],
 }
 
