@@ -60,15 +60,19 @@ def test_an_interrupt_keeps_what_was_finished(folder, monkeypatch, capsys):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is something else there")
 @pytest.mark.parametrize(
-    ("executor", "engine"),
-    [("processes", "simpy"), ("threads", "compiled"), ("dask", "compiled")],
+    ("executor", "engine", "duration"),  # in which two agents are soon done, and 5,000 never
+    [
+        ("processes", "simpy", "1e4"),
+        ("threads", "compiled", "2e5"),
+        ("dask", "compiled", "2e5"),
+    ],
 )
 def test_ctrl_c_reaches_all_processes_and_keeps_what_was_finished(
-    folder, environment, executor, engine
+    folder, environment, executor, engine, duration
 ):
     if executor == "dask":
         pytest.importorskip("distributed")
-    endless = ["--duration", "2e6", "--max-events", str(10**15), "--replications", "1"]
+    endless = ["--duration", duration, "--max-events", str(10**15), "--replications", "1"]
     asked = ["--agents", "2,5000", "--agents-per-server", "5000", "--engine", engine]
     command = [*PUSH, *endless, *asked, "--executor", executor, "--jobs", "2", "--format", "json"]
     process = subprocess.Popen(

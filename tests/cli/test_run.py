@@ -47,6 +47,7 @@ def ran(monkeypatch):
     return cells
 
 
+@pytest.mark.rendered
 def test_rows_have_the_axes_as_columns(mine, capsys):
     assert cli.run([*COMMAND, "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)

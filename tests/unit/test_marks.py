@@ -72,6 +72,9 @@ axes = { "store.connections" = [1, 2] }
 QUIET = ("--jobs", "1", "--engine", "simpy", "--quiet")
 
 
+pytestmark = pytest.mark.usefixtures("blank_plots")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("marks")
@@ -348,8 +351,7 @@ def test_latency_says_what_speaks_against_it(done):
 
 
 def test_capacity_has_marks_units_and_no_latency_of_what_is_overloaded(folder):
-    found = capacity(lhsim.load_system(folder / "piling.toml"), ["p99<2s"], most=64,
-                     engine="simpy", seed=7)  # fmt: skip
+    found = capacity(lhsim.load_system(folder / "piling.toml"), ["p99<2s"], most=64, seed=7)
     told = found.to_dict()
     assert (told["system"], told["seed"]) == ("piling", 7)
     over = [level for level in told["evaluations"] if level["overloaded"]]

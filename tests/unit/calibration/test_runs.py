@@ -20,6 +20,8 @@ from lhsim.recording import Machine, Manifest
 from lhsim.replay import replay
 from lhsim.report.calibration import calibration_text
 
+pytestmark = pytest.mark.usefixtures("replay_once")
+
 LOADS = {
     "polling": ((100, 1.0), (300, 1.0), (400, 0.2), (1500, 1.0)),
     "push": ((50, 1.0), (300, 2.0), (400, 0.2), (800, 4.0)),

@@ -49,6 +49,9 @@ per_connection = "20 kB"
 BOTH = ("--system", "./polling.toml", "--system", "./push.toml", "--replications", "6")
 
 
+pytestmark = pytest.mark.usefixtures("blank_plots")
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "polling.toml").write_text(POLLING)
@@ -179,6 +182,7 @@ def test_a_condition_makes_its_claim_true(judge: Judge) -> None:
     assert rows["latency.avg.polling"]["verdict"] == "supported"
 
 
+@pytest.mark.rendered
 def test_it_fits_80_columns_and_leaves_a_finding(
     capsys: pytest.CaptureFixture[str], kept: Path
 ) -> None:

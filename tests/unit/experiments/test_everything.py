@@ -62,6 +62,9 @@ def run_all(folder: Path, **does: Callable[[], int | None]) -> tuple[list[Any], 
     return everything.carry_out(commands, run, folder, ["--seed", "7"], report), told
 
 
+pytestmark = pytest.mark.usefixtures("blank_plots")
+
+
 @pytest.fixture(autouse=True)
 def times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Experiments of which two take as long as each other, and one twice as long."""
