@@ -109,7 +109,8 @@ def attend(s: State, agent: int, phase: int) -> int:
 def _begin(s: State, agent: int) -> int:
     s.receivers[agent].since = s.queue[0].now
     if len(s.options) > 0:
-        s.pollers[agent].interval = s.settings[0].interval
+        poller, settings = s.pollers[agent], s.settings[0]
+        poller.sleep, poller.following = settings.first_sleep, settings.second_sleep
     return _ask(s, agent)
 
 
@@ -161,11 +162,12 @@ def _receive(s: State, agent: int) -> int:
 def _sleep(s: State, agent: int) -> int:
     """Let an agent's request sleep after an empty cycle, for a time that is its own."""
     settings, poller = s.settings[0], s.pollers[agent]
-    time = poller.interval
+    time = poller.sleep
     if settings.jitter > 0:
         cycle = s.receivers[agent].query - 1
         time = jittered(time, settings.jitter, uniform(settings.seed, SLEEP, agent, cycle))
-    poller.interval = grown(poller.interval, settings.growth, settings.longest)
+    poller.sleep = poller.following
+    poller.following = grown(poller.following, settings.growth, settings.longest)
     if settings.wakes and poller.written:
         return _wake_up(s, agent)
     if settings.wakes:

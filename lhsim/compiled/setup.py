@@ -218,6 +218,7 @@ def has_options(system: System) -> bool:
 def _polls_otherwise(server: PollingServer) -> bool:
     return (
         server.jitter > 0
+        or server.first_sleep is not None
         or server.growth is not None
         or server.wake_on_write
         or server.cache is not None
@@ -360,15 +361,15 @@ def _settings(
 
 def _sleeps(server: PollingServer | None) -> dict[str, float]:
     if server is None:
-        return dict.fromkeys(
-            ("interval", "jitter", "growth", "longest", "wakes", "ttl", "invalidates"), 0.0
-        )
-    growth = server.growth
+        names = ("first_sleep", "second_sleep", "jitter", "growth", "longest", "wakes", "ttl")
+        return dict.fromkeys((*names, "invalidates"), 0.0)
+    growth, (first, second) = server.growth, server.first_sleeps
     return {
-        "interval": server.interval,
+        "first_sleep": first,
+        "second_sleep": second,
         "jitter": server.jitter,
         "growth": growth.factor if growth else 1.0,
-        "longest": growth.longest if growth else server.interval,
+        "longest": growth.longest if growth else math.inf,
         "wakes": server.wake_on_write,
         "ttl": server.cache.ttl if server.cache else -1.0,
         "invalidates": server.cache is not None and server.cache.invalidate,

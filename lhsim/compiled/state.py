@@ -158,7 +158,8 @@ PLACES = MESSAGE.itemsize // PLACE_SIZE  # that a message takes
 # options that need it.
 POLLER = np.dtype(
     [
-        ("interval", "f8"),  # of the next sleep, before its jitter
+        ("sleep", "f8"),  # that comes next, before its jitter
+        ("following", "f8"),  # sleep after that
         ("alarm", "i4"),  # the timer that ends its sleep; none where it is awake
         ("empty_since", "f8"),  # snapshot that held no message; -inf: the cache knows of none
         ("written", "i4"),  # whether a message for the agent was stored since its cycle began
@@ -281,9 +282,10 @@ SETTINGS = np.dtype(
         ("first_events", "i8"),  # in the store at the start
         ("keep_count", "i8"),  # newest events in the store; -1: all
         ("keep_age", "f8"),
-        ("interval", "f8"),  # polling
+        ("first_sleep", "f8"),  # of a request for messages
+        ("second_sleep", "f8"),
         ("jitter", "f8"),
-        ("growth", "f8"),  # of the interval in a request; 1: none
+        ("growth", "f8"),  # of the sleeps of a request from the second on; 1: none
         ("longest", "f8"),
         ("wakes", "i8"),  # whether a write ends a sleep
         ("ttl", "f8"),  # of the cache; -1: there is none

@@ -72,7 +72,7 @@ def model_events(cell: Cell) -> int:
     polling = cell.system.polling
     if polling is None:
         return _whole(2 * messages)
-    sleeps = cell.agents * cell.duration / polling.interval + messages * polling.wake_on_write
+    sleeps = cell.agents * cell.duration / polling.shortest_sleep + messages * polling.wake_on_write
     return _whole(3 * messages + 2 * sleeps)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from attrs import field, frozen
 
 from lhsim.checks import at_least, non_negative, positive, shares, whole, within
@@ -9,6 +11,7 @@ from lhsim.distributions import Distribution
 from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.models.limits import RateLimit
+from lhsim.rules import grown
 from lhsim.units import Seconds
 
 
@@ -39,7 +42,9 @@ class PollingServer:
     connections: int | None = field(default=None, validator=whole(1))  # requests held at a time
     backoff: Seconds = field(default=0.5, validator=positive)  # of an agent that was refused [s]
     jitter: float = field(default=0.0, validator=within(0, 1))  # part of a sleep, either way
-    growth: Growth | None = None  # of the sleeps of a request, the first of which is `interval`
+    # Sleep after the first query of a request that finds nothing [s]; None: `interval`.
+    first_sleep: Seconds | None = field(default=None, validator=positive)
+    growth: Growth | None = None  # of the sleeps of a request, from that of `interval` on
     wake_on_write: bool = False  # whether a message for the agent ends its request's sleep
     cache: Cache | None = None
     # Parts of the messages that have each priority, the highest first; none: all have the same.
@@ -52,3 +57,28 @@ class PollingServer:
         if self.growth is not None and self.growth.longest < self.interval:
             problem = f"{self.growth.longest!r} is shorter than the interval"
             raise InputError(problem, key="growth.longest", allowed=f"at least {self.interval!r} s")
+
+    @property
+    def first_sleeps(self) -> tuple[float, float]:
+        """The first two sleeps of a request, before their jitter [s]."""
+        if self.first_sleep is not None:
+            return self.first_sleep, self.interval
+        return self.interval, self.sleep_after(self.interval)
+
+    def sleep_after(self, sleep: float) -> float:
+        """Return the sleep that follows one of `interval` or longer, before their jitter [s]."""
+        growth = self.growth
+        return sleep if growth is None else grown(sleep, growth.factor, growth.longest)
+
+    @property
+    def shortest_sleep(self) -> float:
+        """The shortest sleep of a request, before its jitter [s]."""
+        return min(self.first_sleeps[0], self.interval)
+
+    @property
+    def mean_sleep(self) -> float:
+        """The mean sleep of a request that finds nothing, its growth left out [s]."""
+        if self.first_sleep is None:
+            return self.interval
+        others = max(0, math.ceil((self.timeout - self.first_sleep) / self.interval))
+        return (self.first_sleep + others * self.interval) / (1 + others)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import Message
 from lhsim.models.server import ServerProcesses
-from lhsim.rules import bounds, grown, jittered, priority
+from lhsim.rules import bounds, jittered, priority
 from lhsim.streams import Purpose, uniform
 
 if TYPE_CHECKING:
@@ -97,16 +97,15 @@ class Polling(ServerProcesses):
         """Answer one request (`GET /event/wait`) with messages, or with none after the timeout."""
         env, bridge, server = self.env, self.bridge, self.server
         yield from bridge.compute(agent, self._parse_request, agent, request)
-        start, interval, growth = env.now, server.interval, server.growth
+        start, (sleep, following) = env.now, server.first_sleeps
         while env.now - start < server.timeout:
             cycle = next(cycles)
             messages = yield from self._look(agent, cycle)
             if messages:
                 return messages
             self.wasted_cycles += 1
-            yield from self._sleep(agent, cycle, self._jittered(agent, cycle, interval))
-            if growth is not None:
-                interval = grown(interval, growth.factor, growth.longest)
+            yield from self._sleep(agent, cycle, self._jittered(agent, cycle, sleep))
+            sleep, following = following, server.sleep_after(following)
         self.timeouts += 1
         return []
 

@@ -51,7 +51,7 @@ def _polling(system: System, server: PollingServer, agents: int) -> float:
     busiest = max(cpu.query.mean / cpu.workers, read / store.connections)  # D [s]
     # With a cache the busiest station has fewer queries than cycles.
     least = 0.0 if server.cache is not None else agents * busiest
-    waiting = polling_delay(max(server.interval, least), 0.0)
+    waiting = polling_delay(max(server.shortest_sleep, least), 0.0)
     if server.wake_on_write:
         waiting = 0.0
     if store.retention is not None:
@@ -70,7 +70,7 @@ def _least_wait(server: PollingServer, retention: Retention) -> float:
     """Return a lower bound of the mean time to the query of a message that it finds kept [s]."""
     if retention.count is not None or retention.age is None or server.wake_on_write:
         return 0.0
-    return polling_delay(min(server.interval * (1 - server.jitter), retention.age), 0.0)
+    return polling_delay(min(server.shortest_sleep * (1 - server.jitter), retention.age), 0.0)
 
 
 def _least_kept(store: EventStore) -> int:

@@ -64,7 +64,8 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
         kept = on_their_way * (traffic.messages or 0)
     else:
         assert rate is not None, "open traffic has a rate"
-        delay = system.polling.interval / 2 if system.polling else 0.0
+        polling = system.polling
+        delay = max(polling.first_sleeps[0], polling.interval) / 2 if polling else 0.0
         if system.push is not None and system.push.elicitation is not None:
             delay = system.push.elicitation.timeout  # for which a message is kept, answered or not
         on_their_way = max(rate * min(delay, duration), copies)

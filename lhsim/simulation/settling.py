@@ -110,7 +110,7 @@ def _round_time(system: System) -> float:
     """
     traffic, polling = system.workload.traffic, system.polling
     assert isinstance(traffic, Closed)
-    sleep = polling.interval / 2 if polling is not None and not polling.wake_on_write else 0.0
+    sleep = polling.shortest_sleep / 2 if polling is not None and not polling.wake_on_write else 0.0
     return traffic.pause.mean + system.workload.think.mean + sleep
 
 
@@ -129,7 +129,7 @@ def polling_load(system: System, server: PollingServer, agents: int, rate: float
     copies = system.workload.copies(agents)
     on_loop = sum(p.mean for p in coming) / copies + cpu.respond.mean + cpu.parse_request.mean
     messages = rate * on_loop
-    return (agents / server.interval * cpu.query.mean + messages) / cpu.workers
+    return (agents / server.mean_sleep * cpu.query.mean + messages) / cpu.workers
 
 
 def push_load(system: System, rate: float, copies: int) -> float:

@@ -247,6 +247,7 @@ def polling(mood, agents):
         "connections": often(None, whole(1, max(1, agents // 2))),
         "backoff": st.sampled_from((TICK, 4 * TICK, 0.1)),
         "jitter": st.sampled_from((0.0, 0.0, 0.0, 0.25, 1.0)),
+        "first_sleep": often(None, st.sampled_from((TICK, 2 * TICK, 3 * TICK, 16 * TICK, 0.15))),
         "growth": often(None, built(Growth, mood)),
         "wake_on_write": st.booleans(),
         "cache": often(None, built(Cache, mood)),
@@ -562,6 +563,7 @@ AREAS = {
         polling=lambda mood: {
             "interval": st.sampled_from((TICK, 2 * TICK)),
             "timeout": st.sampled_from((16 * TICK, 60.0)),
+            "first_sleep": often(None, st.sampled_from((TICK, 4 * TICK))),
             "growth": built(Growth, mood),
         },
     ),

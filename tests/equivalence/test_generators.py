@@ -269,6 +269,7 @@ def _watch_expiry(store, seen):
 def _watch_sleeps(server, seen):
     """Let `seen` get what a sleep is like, from now on."""
     jittered, growth, asleep = server._jittered, server.server.growth, server._asleep
+    first = server.server.first_sleep
     post, wakes = server._post, server.server.wake_on_write
 
     def watched(agent, cycle, interval):
@@ -279,7 +280,8 @@ def _watch_sleeps(server, seen):
             what
             for what, is_so in {
                 "jitter": time != interval,
-                "sleep that has grown": interval > server.server.interval,
+                "first sleep": interval == first != server.server.interval,
+                "sleep that has grown": interval > server.server.interval and interval != first,
                 "longest sleep": growth is not None
                 and server.server.interval < interval == growth.longest,
             }.items()

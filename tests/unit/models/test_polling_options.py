@@ -124,6 +124,50 @@ def test_growth_trades_queries_for_latency(engine):
     assert grown.latency.mean > 2 * plain.latency.mean
 
 
+# The first sleep
+
+
+@engines
+def test_a_first_sleep_by_hand(engine):
+    # Queries at 0, 0.25, 1.25, 2.25: the timeout has passed, so an empty answer and a new request:
+    # 2.25, 2.5, 3.5. The second message is created at 2.5 and stored at 4.75: 2.5, 2.75, 3.75,
+    # 4.75, where the timeout has passed, and then 4.75 again.
+    server = PollingServer(interval=1.0, timeout=2.25, first_sleep=0.25)
+    result = run(one_way(server, write=2.375), engine)
+    assert result.records["delivered"].tolist() == [2.5, 5.0]
+    assert result.records["stored"].tolist() == [2.375, 4.875]
+
+
+@engines
+def test_a_long_first_sleep_is_followed_by_the_interval(engine):
+    # Queries at 0, 3, 4, 5.
+    server = PollingServer(interval=1.0, first_sleep=3.0)
+    result = run(one_way(server, write=4.5, messages=1), engine)
+    assert result.records["delivered"].tolist() == [5.0]
+
+
+@engines
+def test_growth_begins_with_the_interval(engine):
+    # Queries at 0, 0.5, 1.5, 3.5, 7.5.
+    server = PollingServer(interval=1.0, first_sleep=0.5, growth=Growth(2.0, 4.0))
+    result = run(one_way(server, write=3.75, messages=1), engine)
+    assert result.records["delivered"].tolist() == [7.5]
+
+
+def test_the_mean_sleep_is_that_of_a_request_that_finds_nothing():
+    assert PollingServer(interval=0.3).mean_sleep == 0.3
+    # Queries at 0, 1, 3, 5, 7, 9 and an answer at 11, after the timeout of 10.
+    assert PollingServer(interval=2.0, timeout=10.0, first_sleep=1.0).mean_sleep == 11 / 6
+    assert PollingServer(interval=2.0, timeout=10.0, first_sleep=30.0).mean_sleep == 30.0
+
+
+@pytest.mark.parametrize("first", [0.1, 0.5, 2.0])
+def test_an_idle_agent_asks_once_a_mean_sleep(first):
+    server = PollingServer(interval=0.5, timeout=5.0, first_sleep=first)
+    result = run(one_way(server, write=1000.0, messages=1), "compiled", duration=1000.0)
+    assert result.counters.queries == pytest.approx(2 * 1000 / server.mean_sleep, rel=0.01)
+
+
 def test_a_longest_sleep_below_the_first_is_refused():
     with pytest.raises(InputError, match=r"growth\.longest.*at least 2\.0 s"):
         PollingServer(interval=2.0, growth=Growth(2.0, 1.0))
