@@ -27,10 +27,10 @@ scaling: $(for_use) ## install what is needed, then simulate growing numbers of 
 	@$(python) -m lhsim.experiments scaling $(ARGS)
 
 test: $(for_work) ## install what is needed, then run all tests
-	@$(python) -m pytest -n auto $(ARGS)
+	@$(python) -m pytest -n auto --dist loadfile $(ARGS)
 
 check: lint ## linters, types and the quick tests
-	@$(python) -m pytest -q -x -n auto -m "not slow" tests/test_architecture.py tests/unit $(ARGS)
+	@$(python) -m pytest -q -x -n auto --dist loadfile -m "not slow" tests/test_architecture.py tests/unit $(ARGS)
 
 lint: $(for_work) ## linters and types
 	@$(python) -m ruff check .

@@ -19,7 +19,7 @@ from typing import Any
 
 import lhsim
 from lhsim.analysis.levels import level_rows, metric_rows
-from lhsim.experiments.records import run_record
+from lhsim.cli import lhsim as command_line
 from lhsim.experiments.schemas import comments_of
 from lhsim.metrics import AgentCommunicationMetrics
 
@@ -45,6 +45,8 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the pages that are made."""
     from mkdocs.structure.files import File  # noqa: PLC0415 - for `make docs` alone
 
+    # mkdocs-click shows the commands that are there, of which the lazy ones have no options yet.
+    command_line.commands.update({one: command_line.loaded(one) for one in command_line.commands})
     made = {f"reference/python/{name}.md": reference(name) for name in PUBLIC}
     made["reference/results.md"] = results()
     for source, name in TEXTS.items():
@@ -110,8 +112,10 @@ def reference(name: str) -> str:
     """Return the page of a public module, for mkdocstrings to fill."""
     module = import_module(name)
     inner = {one.name for one in pkgutil.iter_modules(getattr(module, "__path__", []))}
-    lines = [f"# {name}", "", f"::: {name}"]
-    for one in public_names(module):
+    names = public_names(module)
+    shown = [one for one in names if one not in inner and not one.startswith("_")]
+    lines = [f"# {name}", "", f"::: {name}", "    options:", f"      members: {shown}"]
+    for one in names:
         if one in inner:  # the function hides the module of its name, where it is looked up
             lines += ["", f"::: {name}.{one}.{one}", "    options:", f"      heading: {one}"]
             lines += ["      show_root_heading: true"]
@@ -130,7 +134,7 @@ def public_names(module: Any) -> list[str]:
 def results() -> str:
     """Return the page of the columns of results, from results of this lhsim."""
     runs = [
-        {**run_record(lhsim.simulate(name, agents=2, duration=2.0, engine="simpy")), "servers": 1}
+        {**lhsim.simulate(name, agents=2, duration=2.0, engine="simpy").row(), "servers": 1}
         for name in ("polling", "push")
     ]
     said = {**comments_of(lhsim.Result), **comments_of(AgentCommunicationMetrics)}

@@ -43,7 +43,7 @@ traffic and the `family` of a distribution may be such names, too (`lhsim.traffi
 """
 LEFT_OUT = {"calibration", "faults"}  # changes nothing, has a chapter of its own
 ALONE = "**SimPy alone.**"
-PARTS = {name: cls for name, cls in vars(models).items() if attrs.has(cls)}
+PARTS = {name for name in models.__all__ if attrs.has(getattr(models, name))}
 
 
 def page() -> str:

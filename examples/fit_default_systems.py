@@ -43,6 +43,7 @@ from lhsim.distributions import (
     Uniform,
     fit,
 )
+from lhsim.distributions.base import ZERO
 from lhsim.models.cpu import Cpu, Stalls, Warmth
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
@@ -50,7 +51,7 @@ from lhsim.models.polling import PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.store import EventStore
 from lhsim.models.system import Calibration, Provenance, System
-from lhsim.models.workload import ZERO, Poisson, Workload
+from lhsim.models.workload import Poisson, Workload
 from lhsim.simulation import Result, simulate
 
 MEASUREMENTS = Path(__file__).parent / "measurements"

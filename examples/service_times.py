@@ -25,7 +25,7 @@ import tomli_w
 
 from lhsim import InputError, parameters
 from lhsim.distributions import Distribution, Quantiles
-from lhsim.experiments.commands import show
+from lhsim.experiments.output import show
 from lhsim.readers import access_logs, prometheus
 from lhsim.readers.durations import Durations
 from lhsim.readers.log_formats import PRESETS, log_format

@@ -148,11 +148,7 @@ def _prefetch(_context: Any, address: Any) -> Any:
         )
         pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
         builder.call(function, [pointer, number(0), number(3), number(1)])  # read, keep, data
-        return (
-            cgutils.get_null_value(ir.LiteralStructType([]))
-            if False
-            else _context.get_dummy_value()
-        )
+        return _context.get_dummy_value()
 
     return types.void(address), generate
 

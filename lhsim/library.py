@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lhsim import _resources, parameters
 from lhsim.errors import InputError, shown
-from lhsim.models.system import System
+from lhsim.models import System
 from lhsim.parameters import Settings
 
 

@@ -51,6 +51,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from os import PathLike
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
@@ -380,6 +381,8 @@ def _from_scalar(value: str | int | float, base: type[Any]) -> Any:
 
 def variants_of(base: type[Any]) -> dict[str, type[Any]]:
     """Return the variants of a family by their names, in the order of their definition."""
+    if "variants" in vars(base):
+        import_module(base.variants)
     found = {}
     # The subclasses include the one that attrs replaced by its double with slots: no attrs class.
     if isinstance(vars(base).get("name"), str) and "__attrs_attrs__" in vars(base):

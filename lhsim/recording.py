@@ -29,8 +29,8 @@ from lhsim._files import expanded
 from lhsim.analysis.measures import live_unit
 from lhsim.checks import non_negative, one_of, positive, whole, within
 from lhsim.errors import InputError
+from lhsim.metrics import Alert
 from lhsim.metrics.alerts import (
-    Alert,
     Series,
     alerts,
     average_of_minute,
@@ -38,8 +38,7 @@ from lhsim.metrics.alerts import (
     of_minute,
     success_percent,
 )
-from lhsim.models.faults import Slowdown
-from lhsim.models.workload import Workload
+from lhsim.models import Slowdown, Workload
 from lhsim.readers.tables import read_parquet
 from lhsim.report.notebook import card
 from lhsim.units import Seconds

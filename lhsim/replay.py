@@ -9,10 +9,10 @@ import pandas as pd
 from attrs import evolve
 
 from lhsim import checks
+from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.library import as_system
-from lhsim.models.system import System
-from lhsim.models.workload import ZERO
+from lhsim.models import System
 from lhsim.recording import Machine, Manifest, Recording, check_modelled
 from lhsim.simulation import Result, simulate
 

@@ -1,7 +1,7 @@
 """What both engines must agree on to the last bit, written once.
 
 Small compiled functions of numbers and arrays: draws, the cost of an idle processor, the stretch of
-a service by pauses, the choice of a target. None uses a logarithm or a power, none keeps a state.
+a service by stalls, the choice of a target. None uses a logarithm or a power, none keeps a state.
 """
 
 from __future__ import annotations
@@ -163,24 +163,15 @@ def idle_excess(gap: float, curve: FloatArray) -> float:
 
 @jit
 def idle_cost(
-    demand: float, gap: float, chill: float, curve: FloatArray, memory: float
+    demand: float, gap: float, cold_factor: float, curve: FloatArray, memory: float
 ) -> tuple[float, float]:
-    """Return what an operation costs a loop that was idle for `gap`, and how cold it is then.
+    """Return what an operation costs a loop that was idle for `gap`, and its cold factor then.
 
-    `chill` is x of `lhsim.models.Warmth`, before the operation; all times in seconds.
+    `cold_factor` is x of `lhsim.models.Warmth` before the operation; all times in seconds.
     """
-    chill = max(chill, idle_excess(gap, curve))
-    cost = demand * (1.0 + chill)
-    return cost, chill * memory / (memory + cost)
-
-
-@jit
-def backed_off(multiple: float, factor: float, cap: float) -> float:
-    """Return by what a time to the next try is multiplied after one more refusal in a row.
-
-    `multiple` is that before it, 1 at first: after the k-th refusal it is factor**k, up to `cap`.
-    """
-    return min(multiple * factor, cap)
+    cold_factor = max(cold_factor, idle_excess(gap, curve))
+    cost = demand * (1.0 + cold_factor)
+    return cost, cold_factor * memory / (memory + cost)
 
 
 @jit
@@ -192,13 +183,11 @@ def answer(u: float, accept: float, decline: float, cancel: float) -> int:
 
 
 @jit
-def heartbeat_index(attempt: int, number: int) -> int:
-    """Return the index of the draw of a heartbeat of the connection that an attempt has made."""
-    return attempt << 32 | number
+def attempt_index(attempt: int, number: int) -> int:
+    """Return the index of the draws of an attempt, from 0 on, to send message `number`.
 
-
-def attempt_index(number: int, attempt: int) -> int:
-    """Return the index of the draws of an attempt, from 0 on, to send a message."""
+    And of those of heartbeat `number` of the connection that an attempt has made.
+    """
     return attempt << 32 | number
 
 
@@ -214,8 +203,8 @@ def back_off(first: float, factor: float, longest: float, failures: int) -> floa
 
 
 @jit
-def first_pause(now: float, ends: FloatArray, known: int) -> int:
-    """Return the index of the first pause that ends after `now`.
+def first_spell(now: float, ends: FloatArray, known: int) -> int:
+    """Return the index of the first stall or slowdown that ends after `now`.
 
     `known` is its index at an earlier time, from which the search goes on.
     """
@@ -226,11 +215,11 @@ def first_pause(now: float, ends: FloatArray, known: int) -> int:
 
 @jit
 def stretched(now: float, demand: float, starts: FloatArray, ends: FloatArray, first: int) -> float:
-    """Return how long a service of `demand` [s] takes that begins at `now`, pauses included.
+    """Return how long a service of `demand` [s] takes that begins at `now`, stalls included.
 
-    The pauses are [starts[k], ends[k]), in order and disjoint, and `first` is the first of them
+    The stalls are [starts[k], ends[k]), in order and disjoint, and `first` is the first of them
     that ends after `now`. Exactly `demand` where none falls into the service; a service that is
-    due when a pause begins ends before it.
+    due when a stall begins ends before it.
     """
     duration = demand
     for k in range(first, len(starts)):
@@ -271,16 +260,16 @@ def with_slowdowns(
     return np.ascontiguousarray(np.array(found))
 
 
-def with_stalls(starts: FloatArray, ends: FloatArray, stalls: FloatArray) -> FloatArray:
-    """Return pauses and set stalls as pauses in order and disjoint, of shape (2, pauses) [s].
+def with_stalls(starts: FloatArray, ends: FloatArray, others: FloatArray) -> FloatArray:
+    """Return stalls, in order and disjoint, and others as one, of shape (2, stalls) [s].
 
-    `stalls` are starts and ends, of shape (2, stalls), in any order; they may overlap.
+    `others` are starts and ends, of shape (2, others), in any order; they may overlap.
     """
-    pauses = np.column_stack([np.array([starts, ends]), stalls])
-    if stalls.shape[1] == 0:
-        return pauses
+    stalls = np.column_stack([np.array([starts, ends]), others])
+    if others.shape[1] == 0:
+        return stalls
     united: list[list[float]] = []
-    for start, end in sorted(map(tuple, pauses.T.tolist())):
+    for start, end in sorted(map(tuple, stalls.T.tolist())):
         if united and start <= united[-1][1]:
             united[-1][1] = max(united[-1][1], end)
         else:
@@ -330,7 +319,10 @@ def jittered(interval: float, jitter: float, u: float) -> float:
 
 @jit
 def grown(interval: float, factor: float, longest: float) -> float:
-    """Return the interval after an empty cycle, backed off [s]."""
+    """Return an interval backed off once more, up to the longest: `factor` times as long [s].
+
+    So grow the sleep after an empty cycle, and the multiple of the time to the next try to connect.
+    """
     return min(interval * factor, longest)
 
 

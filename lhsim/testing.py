@@ -30,12 +30,13 @@ from lhsim.models import (
     Poisson,
     Server,
     ServerProcesses,
+    SimpyEngine,
     System,
     Workload,
 )
 from lhsim.models.bridge import Bridge, Steps
-from lhsim.models.engine import SimpyEngine
 from lhsim.models.ledger import Message
+from lhsim.models.running import start
 from lhsim.models.schedule import schedule
 from lhsim.models.workload import TOPOLOGIES, Traffic, check_count
 from lhsim.simulation import simulate
@@ -255,7 +256,8 @@ def _check_run(
 
 def _watch(system: System, agents: int, duration: float, seed: int, where: str) -> _Watched:
     """Run a system event by event, and look at its ledger before each of them."""
-    bridge = Bridge(system, agents, seed, Window(0.0, duration, duration), keep_messages=True)
+    window = Window(0.0, duration, duration)
+    bridge = start(system, agents, seed, window, keep_messages=True).bridge
     env, ledger = bridge.env, bridge.ledger
     ends: dict[Message, float] = {}
     end_message = ledger.end
@@ -311,7 +313,7 @@ def _records(system: System, agents: int, duration: float, seed: int) -> bytes:
 
 def _check_independence(system: System, agents: int, seed: int) -> None:
     def times(count: int) -> set[tuple[int, int, float]]:
-        bridge = Bridge(system, count, seed, Window(0.0, 10.0, 10.0), keep_messages=True)
+        bridge = start(system, count, seed, Window(0.0, 10.0, 10.0), keep_messages=True).bridge
         bridge.env.run(until=10.0)
         assert bridge.ledger.kept is not None
         sent = bridge.ledger.kept

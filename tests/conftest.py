@@ -1,9 +1,20 @@
 """What all tests share, and which of the unit tests are slow."""
 
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from lhsim.models import System
+    from lhsim.recording import Manifest, Recording
 
 # The machine is shared, and the first call of a compiled function compiles it.
 settings.register_profile("lhsim", deadline=None)
@@ -25,6 +36,65 @@ SLOW = (
     "unit/test_kernel_cache.py",
     "unit/validation/",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let one worker of xdist compile a kernel; the others wait, and find it in the cache."""
+    if "PYTEST_XDIST_WORKER" not in os.environ or sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    from lhsim.compiled import kernel
+
+    load, locks = kernel.load, tmp_path_factory.getbasetemp().parent
+
+    def load_alone(run: Any, memory: Any) -> None:
+        if run.signatures:
+            return
+        with (locks / f"{run.__name__}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            load(run, memory)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "load", load_alone)
+        yield
+
+
+@pytest.fixture
+def blank_plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save blank pictures: to render two plots costs as much as the runs of a small experiment.
+
+    The plots are drawn all the same. A test marked `rendered` looks at their files, and gets them.
+    """
+    from matplotlib.figure import Figure
+
+    from lhsim.analysis import plots
+
+    save = plots.save
+    if request.node.get_closest_marker("rendered") is None:
+        monkeypatch.setattr(
+            plots, "save", lambda _, path, kind: save(Figure(figsize=(1, 1)), path, kind)
+        )
+
+
+@pytest.fixture(scope="module")
+def replay_once() -> Iterator[None]:
+    """Simulate a run that several calibrations of a module ask for once."""
+    from lhsim.calibration import fit
+
+    replay, replayed = fit.replay, {}
+
+    def replay_or_recall(system: System, manifest: Manifest) -> Recording:
+        asked = pickle.dumps((system, manifest))
+        if asked not in replayed:
+            replayed[asked] = replay(system, manifest)
+        return replayed[asked]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "replay", replay_or_recall)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,8 @@
 
 A unit is a module or a package directly under lhsim/. It may import from the floors below its
 own, never from a neighbour; some are held to less. An import for the type checker alone counts
-as an import here, but makes no cycle.
+like any other. A package's front door imports what its stub (`__init__.pyi`) says, and a name that
+is imported from there counts as an import of its own module.
 """
 
 from __future__ import annotations
@@ -31,9 +32,14 @@ FLOORS = (
     {"crosscheck"},
     {"validation"},
     {"experiments", "testing"},
+    {"cli"},
 )
+PROGRAMS = {"lhsim.experiments.__main__": "cli"}  # what a module that is run belongs to
 # The descriptions of systems: a process is no business of the other engine.
-DESCRIPTIONS = {"lhsim.models", "lhsim.models.faults", "lhsim.models.workload"}
+DESCRIPTIONS = {
+    f"lhsim.models.{name}"
+    for name in ("cpu", "faults", "polling", "push", "steps", "store", "system", "workload")
+}
 WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}
 PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": WORKLOADS | {"lhsim.models.faults"}}
 ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}
@@ -66,23 +72,36 @@ def modules(root: Path) -> dict[str, Path]:
     return files
 
 
-def imports(module: str, files: dict[str, Path]) -> Iterator[tuple[str, bool]]:
-    """Yield each module of the package that `module` imports, and whether that is at run time."""
-    tree = ast.parse(files[module].read_text(encoding="utf-8"))
-    package = module if files[module].name == "__init__.py" else module.rpartition(".")[0]
-    for_types = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-        for statement in node.body
-        for inner in ast.walk(statement)
-    }
-    for node in ast.walk(tree):
-        for name in _imported(node, package):
+def imports(module: str, files: dict[str, Path]) -> Iterator[str]:
+    """Yield each module of the package that `module` imports."""
+    for path in (files[module], _stub(files[module])):
+        for name in _names(module, path):
             # "from lhsim.x import y" means the module lhsim.x.y, or a name in lhsim.x.
             target = name if name in files else name.rpartition(".")[0]
             if target in files:
-                yield target, node not in for_types
+                yield _home(name, target, files)
+
+
+def _stub(path: Path) -> Path:
+    return path.with_suffix(".pyi")
+
+
+def _home(name: str, target: str, files: dict[str, Path]) -> str:
+    """Return the module in which a name is defined that the front door `target` may hand out."""
+    if name != target:
+        for home in _names(target, _stub(files[target])):
+            if home.rpartition(".")[2] == name.rpartition(".")[2] and home not in files:
+                return home.rpartition(".")[0]
+    return target
+
+
+def _names(module: str, path: Path) -> list[str]:
+    """Return the dotted names that the file of a module, if there is one, imports."""
+    if not path.exists():
+        return []
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [name for node in nodes for name in _imported(node, package)]
 
 
 def _imported(node: ast.AST, package: str) -> list[str]:
@@ -96,7 +115,7 @@ def _imported(node: ast.AST, package: str) -> list[str]:
 
 
 def unit(module: str) -> str:
-    return module.split(".")[1] if "." in module else ""
+    return PROGRAMS.get(module) or (module.split(".")[1] if "." in module else "")
 
 
 def violations(root: Path) -> list[str]:
@@ -110,17 +129,29 @@ def violations(root: Path) -> list[str]:
             continue
         found += [
             f"{module} imports {target}"
-            for target in sorted({target for target, _ in targets})
+            for target in sorted(targets)
             if unit(target) != unit(module) and unit(target) not in allowed(unit(module))
         ]
     found += [
         f"{module} imports {target}"
         for module, targets in graph.items()
-        for target in sorted({target for target, _ in targets})
+        for target in sorted(targets)
         if unit(target) == "models" and target not in PARTS_OF_MODELS.get(unit(module), {target})
     ]
-    running = {name: {target for target, runs in graph[name] if runs} for name in graph}
-    return found + _cycle(running)
+    found += [
+        f"{module} imports click"
+        for module in files
+        if unit(module) != "cli" and "click" in _packages(files[module])
+    ]
+    return found + _cycle(graph)
+
+
+def _packages(path: Path) -> set[str]:
+    """Return the packages that a module imports from anywhere, by their first names."""
+    nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
 
 
 def _cycle(graph: dict[str, set[str]]) -> list[str]:
@@ -184,6 +215,12 @@ def test_every_import_keeps_the_rules() -> None:
         ),
         ({"rules.py": "from lhsim import simulate"}, ["lhsim.rules imports lhsim"]),
         ({"helpers.py": ""}, ["helpers is in no floor"]),
+        ({"cli/a.py": "import click\nfrom lhsim import experiments", "experiments.py": ""}, []),
+        ({"experiments/a.py": "from click import echo"}, ["lhsim.experiments.a imports click"]),
+        (
+            {"experiments/a.py": "from lhsim.cli import b", "cli/b.py": ""},
+            ["lhsim.experiments.a imports lhsim.cli.b"],
+        ),
         (
             {"models/a.py": "from . import b", "models/b.py": "from lhsim.models.a import x"},
             ["cycle: lhsim.models.a <- lhsim.models.b <- lhsim.models.a"],
@@ -193,7 +230,30 @@ def test_every_import_keeps_the_rules() -> None:
                 "models/a.py": "if typing.TYPE_CHECKING:\n    from . import b",
                 "models/b.py": "from lhsim.models.a import x",
             },
+            ["cycle: lhsim.models.a <- lhsim.models.b <- lhsim.models.a"],
+        ),
+        (
+            {
+                "models/__init__.pyi": "from .a import x",
+                "models/a.py": "",
+                "models/b.py": "from lhsim.models import x",
+            },
             [],
+        ),
+        (
+            {
+                "models/__init__.pyi": "from .a import x",
+                "models/a.py": "",
+                "compiled/b.py": "from lhsim.models import x",
+            },
+            ["lhsim.compiled.b imports lhsim.models.a"],
+        ),
+        (
+            {
+                "models/__init__.pyi": "from .a import x",
+                "models/a.py": "from lhsim import models",
+            },
+            ["cycle: lhsim.models <- lhsim.models.a <- lhsim.models"],
         ),
         ({"errors.py": "import lhsim.units", "units.py": ""}, []),
     ],

@@ -17,7 +17,8 @@ runs nothing itself: it asks for levels, and is told how they went::
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any
 
 from attrs import frozen
 
@@ -37,6 +38,22 @@ class Level:
     bottleneck: str  # the busiest station
     overloaded: bool
     short_warmup: bool = False  # its runs show their start
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Level:
+        """Return what the row of a level, or the record of a run, says about the knee."""
+        reasons = record.get("flags")  # of a level by measure; of a run as a text
+        by_measure = reasons.values() if isinstance(reasons, dict) else ()
+        doubts = {one for some in by_measure for one in some}
+        short = flags.SHORT_WARMUP in doubts or bool(record.get("short_warmup"))
+        overloaded = record["overloaded"]  # a backlog that grows looks like a short warm-up
+        return cls(
+            record["agents"],
+            record["utilization"],
+            record["bottleneck"],
+            overloaded,
+            short and not overloaded,
+        )
 
     @property
     def sustained(self) -> bool:

@@ -28,12 +28,11 @@ from lhsim.calibration.polling_logs import MOST_AGENTS, fit_polls, most_agents
 from lhsim.calibration.push_logs import PARTS as OF_QUEUE
 from lhsim.calibration.push_logs import Fitted, Queue, fit_queue, system_of
 from lhsim.calibration.runs import PARTS as OF_POLLS
-from lhsim.calibration.runs import indistinct, samples_at
+from lhsim.calibration.runs import collinear, samples_at
 from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
-from lhsim.models.system import Calibration, CalibrationWarning, Provenance, System
-from lhsim.models.workload import Poisson, Workload
-from lhsim.planning.uncertainty import samples_of
+from lhsim.models import Calibration, CalibrationWarning, Poisson, Provenance, System, Workload
+from lhsim.planning.samples import samples_of
 from lhsim.recording import Modelled
 from lhsim.report.calibration import MEANINGS
 from lhsim.units import format_duration
@@ -67,7 +66,7 @@ class BlackBox:
     logs: tuple[Log, ...] = field(repr=False)
     targets: tuple[dict[str, Any], ...] = field(repr=False)  # level, metric, live, simulated, ...
     unknowns: tuple[dict[str, Any], ...]  # name, value, deviation of the logarithm
-    alike: tuple[tuple[str, str, float], ...]  # unknowns that the logs cannot tell apart
+    collinear: tuple[tuple[str, str, float], ...]  # unknowns that the logs cannot tell apart
 
     @property
     def architecture(self) -> Modelled:
@@ -98,9 +97,9 @@ class BlackBox:
             "targets": list(self.targets),
             "unknowns": list(self.unknowns),
             "warnings": list(self.system.caveats),
-            "alike": [
+            "collinear": [
                 {"first": one, "second": other, "correlation": correlation}
-                for one, other, correlation in self.alike
+                for one, other, correlation in self.collinear
             ],
         }
 
@@ -226,7 +225,7 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
         logs=tuple(logs),
         targets=targets,
         unknowns=unknowns,
-        alike=tuple(indistinct(OF_QUEUE, fitted.covariance)),
+        collinear=tuple(collinear(OF_QUEUE, fitted.covariance)),
     )
 
 
@@ -314,7 +313,7 @@ def _polled(
         logs=tuple(logs),
         targets=targets,
         unknowns=unknowns,
-        alike=tuple(indistinct(OF_POLLS, fitted.covariance)),
+        collinear=tuple(collinear(OF_POLLS, fitted.covariance)),
     )
 
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from lhsim._files import Named
 from lhsim.distributions import Distribution, Fit, fit
 from lhsim.errors import InputError, unknown_name
-from lhsim.models.cpu import Cpu
-from lhsim.models.system import Calibration, CalibrationWarning, Provenance, System
+from lhsim.models import Calibration, CalibrationWarning, Cpu, Provenance, System
 from lhsim.readers.tables import read_table
 
 COLUMNS = ("component", "seconds")

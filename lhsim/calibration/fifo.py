@@ -39,7 +39,7 @@ def deliveries(
     left = np.empty(n)
     line = np.empty(services * n, np.int64)  # service s of message k is s n + k
     head, tail, coming = 0, 0, 0
-    now, idle_since, chill = 0.0, -np.inf, 0.0
+    now, idle_since, cold_factor = 0.0, -np.inf, 0.0
     while head < tail or coming < n:
         if head == tail:
             now = arrivals[coming]
@@ -49,7 +49,7 @@ def deliveries(
         service, message = divmod(line[head], n)
         head += 1
         demand = costs[service, message]
-        cost, chill = idle_cost(demand, now - idle_since, chill, curve, memory)
+        cost, cold_factor = idle_cost(demand, now - idle_since, cold_factor, curve, memory)
         now += cost
         idle_since = now
         while coming < n and arrivals[coming] <= now:

@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 from lhsim.calibration.levels import TINY, Level, figures, timed
 from lhsim.calibration.pauses import pauses, with_pauses
 from lhsim.calibration.points import LEVELS, START, Point, system_at
-from lhsim.models.system import System
+from lhsim.models import System
 from lhsim.recording import Recording
 from lhsim.replay import replay
 
@@ -122,7 +122,7 @@ class Fit:
     def draws(self, solution: Solution, generator: np.random.Generator) -> np.ndarray:
         """Return `SAMPLES` points that the figures leave open, as logarithms beside the solution's.
 
-        Unknowns that make up for one another do so along a curve, and a normal distribution lies
+        Correlated parameters trade off along a curve, and a normal distribution lies
         along its tangent. Each draw is simulated, and moved by what the figures are off the
         tangent: one step of Gauss and Newton, no farther than twice the deviation.
 

@@ -16,7 +16,7 @@ from lhsim.recording import Machine, Manifest, Recording, check_modelled
 SHORT = 0.97  # part of the offered messages: who delivers less is saturated
 TINY = 1e-12  # what has no logarithm is as good as that
 CHANCE = 3.0  # standard deviations of a number of messages that are taken for chance
-PRIOR_FREEDOM = 4  # runs for which what is expected of a spread counts
+PRIOR_DOF = 4  # runs for which what is expected of a spread counts
 BUSY = 0.95  # part of a core that is as good as all of it
 # Power with which the cost of a message falls as the processor is used more: its caches stay warm.
 FALL = 0.3  # measured: 0.3 at low loads, 0.5-1 at high ones
@@ -155,8 +155,8 @@ def spread(some: Sequence[Level], measure: str, follows: float = 1.0) -> float:
     The figure grows with the pace of the processor, to the power `follows`, which is no part of the
     spread. NaN where no unsaturated level has two runs.
     """
-    squares, freedom = _squares(some, measure, follows)
-    return math.sqrt(squares / freedom) if freedom else math.nan
+    squares, dof = _squares(some, measure, follows)
+    return math.sqrt(squares / dof) if dof else math.nan
 
 
 def expected_spread(
@@ -166,7 +166,7 @@ def expected_spread(
 
     It is that of Student's distribution, the predictive one of a normal with an unknown variance
     (Gelman et al., Bayesian Data Analysis, 3rd edition, 3.2-3.3): runs that happened to be alike
-    would else promise that all are. What is expected beforehand counts like `PRIOR_FREEDOM` runs.
+    would else promise that all are. What is expected beforehand counts like `PRIOR_DOF` runs.
 
     Parameters
     ----------
@@ -179,19 +179,19 @@ def expected_spread(
     follows
         As in `spread`.
     """
-    squares, freedom = _squares(some, measure, follows)
-    whole = PRIOR_FREEDOM + freedom
-    variance = (PRIOR_FREEDOM * usual**2 + squares) / whole
+    squares, dof = _squares(some, measure, follows)
+    whole = PRIOR_DOF + dof
+    variance = (PRIOR_DOF * usual**2 + squares) / whole
     return math.sqrt(variance * whole / (whole - 2))
 
 
 def _squares(some: Sequence[Level], measure: str, follows: float) -> tuple[float, int]:
-    """Return the sum of squared deviations within unsaturated levels, and its freedom."""
-    squares, freedom = 0.0, 0
+    """Return the sum of squared deviations within unsaturated levels, and their degrees of dof."""
+    squares, dof = 0.0, 0
     for level in some:
         paces = log_paces([run.manifest for run in level.runs], follows)
         logs = np.log(np.maximum(level.values(measure), TINY)) - paces
         if len(logs) > 1 and not level.saturated:
             squares += float(((logs - logs.mean()) ** 2).sum())
-            freedom += len(logs) - 1
-    return squares, freedom
+            dof += len(logs) - 1
+    return squares, dof

@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 from lhsim._files import Named
 from lhsim.calibration.levels import falls_behind
 from lhsim.errors import InputError
-from lhsim.models.workload import Poisson, Workload
+from lhsim.models import Poisson, Workload
 from lhsim.readers.tables import read_table
 from lhsim.recording import MESSAGE_COLUMNS, Architecture, Manifest, Recording
 

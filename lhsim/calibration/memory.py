@@ -9,8 +9,7 @@ from attrs import evolve, frozen
 from scipy.optimize import nnls
 
 from lhsim.calibration.levels import Level
-from lhsim.models.memory import Memory
-from lhsim.models.system import Provenance
+from lhsim.models import Memory, Provenance
 
 MB = 1e6  # [B]
 COLUMN = "memory_mb"  # of a recording's counters

@@ -18,8 +18,7 @@ from scipy.optimize import nnls
 from lhsim.calibration.levels import Level
 from lhsim.calibration.points import LEVELS, stalls_of
 from lhsim.distributions import Deterministic, Exponential, Mixture, Quantiles
-from lhsim.models.cpu import Stalls
-from lhsim.models.system import System
+from lhsim.models import Stalls, System
 from lhsim.recording import Recording
 
 SHORTEST = 4e-3  # what is shorter is not told from a queue [s]

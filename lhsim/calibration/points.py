@@ -19,9 +19,7 @@ from attrs import evolve, frozen
 
 from lhsim.distributions import Deterministic, Exponential, Quantiles
 from lhsim.distributions.compounds import scaled
-from lhsim.models.cpu import Stalls, Warmth
-from lhsim.models.network import Network
-from lhsim.models.system import System
+from lhsim.models import Network, Stalls, System, Warmth
 
 UNTOLD = 0.5  # deviation of a logarithm from which on an unknown is hardly known
 LONGEST_GAP = 0.1  # beyond it f is flat [s]

@@ -19,9 +19,8 @@ from lhsim.calibration.fit import PRIOR, Fit, OnStep, Target, generator_of_sampl
 from lhsim.calibration.levels import BUSY, CHANCE, Level
 from lhsim.calibration.logs import Log
 from lhsim.calibration.points import Point, system_at
+from lhsim.models import Poisson, System, Workload
 from lhsim.models.paths import changed
-from lhsim.models.system import System
-from lhsim.models.workload import Poisson, Workload
 from lhsim.recording import Manifest
 from lhsim.replay import replay
 

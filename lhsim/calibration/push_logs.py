@@ -32,9 +32,7 @@ from lhsim.calibration.fifo import deliveries
 from lhsim.calibration.logs import Floats, Log
 from lhsim.calibration.points import LEVELS, UNTOLD, curve, network
 from lhsim.distributions import Distribution, Exponential, Lognormal, Quantiles
-from lhsim.models.cpu import Cpu, Warmth
-from lhsim.models.store import EventStore
-from lhsim.models.system import System
+from lhsim.models import Cpu, EventStore, System, Warmth
 from lhsim.rules import slopes
 
 PARTS = ("service", "after", "variation", "excess", "gap", "delay")

@@ -34,8 +34,8 @@ from lhsim.calibration.slowdowns import follows, slowdowns
 from lhsim.distributions import Fit as Fitted
 from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
+from lhsim.models import Calibration, CalibrationWarning, Provenance, System
 from lhsim.models.paths import changed, is_whole
-from lhsim.models.system import Calibration, CalibrationWarning, Provenance, System
 from lhsim.recording import Recording
 from lhsim.report.calibration import MEANINGS
 from lhsim.report.notebook import card
@@ -52,7 +52,7 @@ MEDIAN_ERROR = 0.10  # likewise
 PACE_ERROR = 0.5  # part of what a processor is off its usual pace that a server may not follow
 PARTS = ("messages", "requests", "excess", "gap", "delay", "memory")
 OF_PUSH = tuple(name for name in PARTS if name != "requests")
-ALIKE = 0.95  # correlation beyond which two unknowns cannot be told apart
+COLLINEAR = 0.95  # correlation beyond which two unknowns cannot be told apart
 TOO_MANY = 0.25  # part by which a model gets more messages out of a processor than a full server
 
 
@@ -65,7 +65,7 @@ class Calibrated:
     targets: tuple[Target, ...]
     simulated: tuple[float, ...]  # of the targets, by the fitted system
     deviation: dict[str, float]  # of the logarithm of each unknown
-    alike: tuple[tuple[str, str, float], ...]  # unknowns that the runs cannot tell apart
+    collinear: tuple[tuple[str, str, float], ...]  # unknowns that the runs cannot tell apart
     levels: tuple[Level, ...] = field(repr=False)
     left_out: tuple[Recording, ...] = field(default=(), repr=False)  # as they are doubtful
     memory: FittedMemory | None = None  # where the runs tell it
@@ -113,9 +113,9 @@ class Calibrated:
             "memory": None if self.memory is None else self.memory.to_dict(),
             "unexplained": list(self.unexplained),
             "warnings": list(self.system.caveats),
-            "alike": [
+            "collinear": [
                 {"first": one, "second": other, "correlation": correlation}
-                for one, other, correlation in self.alike
+                for one, other, correlation in self.collinear
             ],
         }
 
@@ -146,13 +146,13 @@ class Calibrated:
         return difference_plot(rows, "simulated less live, with the error of the live figure", ax)
 
     def _repr_html_(self) -> str:
-        alike = [
+        trade_offs = [
             f"these runs cannot tell apart {one} and {other} (correlation {correlation:+.2f})"
-            for one, other, correlation in self.alike
+            for one, other, correlation in self.collinear
         ]
         runs = sum(len(level.runs) for level in self.levels)
         headline = f"{self.system.name}: calibrated on {runs} runs at {len(self.levels)} loads"
-        return card(headline, [*self.system.caveats, *alike], self.to_frame())
+        return card(headline, [*self.system.caveats, *trade_offs], self.to_frame())
 
 
 def _unexplained(
@@ -259,7 +259,7 @@ def calibrate(
     draws = fit.draws(solution, generator_of_samples())
     deviations = np.sqrt(np.diag(solution.covariance)).tolist()
     deviation = dict(zip(PARTS, deviations, strict=True))
-    alike = tuple(indistinct(PARTS, solution.covariance))
+    trade_offs = tuple(collinear(PARTS, solution.covariance))
     calibration = _calibration(found, known, point, draws, targets, simulated)
     parameters = {**calibration.parameters, **provenance(components or {})}
     spells = slowdowns([run.manifest for level in found for run in level.runs], known.follows)
@@ -290,7 +290,7 @@ def calibrate(
         targets=targets,
         simulated=simulated,
         deviation=deviation,
-        alike=alike,
+        collinear=trade_offs,
         levels=tuple(found),
         left_out=tuple(
             run for level in given if level.trusted() is not level for run in level.doubtful
@@ -390,13 +390,13 @@ def _between_runs(found: Sequence[Level], follows: float) -> dict[str, float]:
     return {"cpu": float(f"{cpu:.3g}"), "network": float(f"{delay:.3g}")}
 
 
-def indistinct(names: Sequence[str], covariance: np.ndarray) -> Iterable[tuple[str, str, float]]:
+def collinear(names: Sequence[str], covariance: np.ndarray) -> Iterable[tuple[str, str, float]]:
     """Yield the unknowns that cannot be told apart, in pairs, with their correlation."""
     deviation = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(deviation, deviation)
     for i, first in enumerate(names):
         for j, second in enumerate(names[:i]):
-            if abs(correlation[i, j]) > ALIKE:
+            if abs(correlation[i, j]) > COLLINEAR:
                 yield second, first, float(correlation[i, j])
 
 

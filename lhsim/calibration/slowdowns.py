@@ -9,7 +9,7 @@ import numpy as np
 from lhsim.calibration.levels import FALL, Level, log_paces
 from lhsim.calibration.points import LEVELS
 from lhsim.distributions import Exponential, Quantiles
-from lhsim.models.cpu import Slowdowns
+from lhsim.models import Slowdowns
 from lhsim.recording import Manifest
 
 FEWEST = 5  # spells, or there are none

@@ -20,6 +20,6 @@ its protocol says which phase comes next. Only what takes time is an event, as w
 events come in the same order: by time, and then in the order in which they were scheduled.
 """
 
-from lhsim.compiled.engine import CompiledEngine
+import lazy_loader
 
-__all__ = ["CompiledEngine"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

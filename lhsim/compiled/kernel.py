@@ -17,7 +17,7 @@ from lhsim._jit import inlined, jit
 from lhsim.compiled import polling, push
 from lhsim.compiled.ledger import has_records, has_room
 from lhsim.compiled.log import forget, has_log
-from lhsim.compiled.queue import TOO_SHORT, next_event, next_soon, retune
+from lhsim.compiled.queue import TOO_SHORT, next_event, next_ready, retune
 from lhsim.compiled.senders import send, start
 from lhsim.compiled.state import DONE, NOBODY, NONE, SOME, State, attach
 from lhsim.compiled.stations import begin, complete
@@ -75,12 +75,12 @@ def _run(s: State, until: float, most: int, attend: Protocol, carry: Protocol) -
             return SHORT_DAYS
         if 2 * s.settings[0].agents <= entity < 3 * s.settings[0].agents:
             send(s, entity)
-            entity = next_soon(s)
+            entity = next_ready(s)
         else:
             complete(s, entity)
         while entity != NOBODY:
             _go_on(s, entity, attend, carry)
-            entity = next_soon(s)
+            entity = next_ready(s)
     return PAUSED
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from lhsim._jit import inlined
 from lhsim.compiled.log import forget, next_in_log
 from lhsim.compiled.outlining import outlined
-from lhsim.compiled.queue import fetch, schedule, soon
+from lhsim.compiled.queue import fetch, make_ready, schedule
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
     CREATED,
@@ -36,20 +36,20 @@ REJECTED = int(Outcome.REJECTED)
 
 @inlined
 def message_of(s: State, entity: int) -> int:
-    """Return the number of the message of which an entity is the courier or the content."""
+    """Return the number of the message of which an entity is the request or the payload."""
     return (entity - 3 * s.settings[0].agents) // PLACES
 
 
 @inlined
-def courier(s: State, message: int) -> int:
+def request(s: State, message: int) -> int:
     """Return the entity that brings a message to the server."""
     return 3 * s.settings[0].agents + PLACES * message
 
 
 @inlined
-def content(s: State, message: int) -> int:
+def payload(s: State, message: int) -> int:
     """Return the entity that a message is on its own."""
-    return courier(s, message) + 1
+    return request(s, message) + 1
 
 
 @inlined
@@ -83,7 +83,7 @@ def new_place(s: State) -> int:
     counts = s.counts[0]
     place = counts.free
     if place >= 0:
-        counts.free = s.events[courier(s, place)].next
+        counts.free = s.events[request(s, place)].next
     else:
         place = counts.used
         counts.used += 1
@@ -92,9 +92,9 @@ def new_place(s: State) -> int:
 
 @outlined
 def dispatch(s: State, sender: int, number: int) -> None:
-    """Create what an agent sends at a time; its courier sets out when the sender has gone on.
+    """Create what an agent sends at a time; its request sets out when the sender has gone on.
 
-    The first of the messages of a broadcast has the courier. Each names the next one as its
+    The first of the messages of a broadcast has the request. Each names the next one as its
     `connection`, until it is handed over to a real one.
     """
     copies, first, last = _copies(s), NOBODY, NOBODY
@@ -106,7 +106,7 @@ def dispatch(s: State, sender: int, number: int) -> None:
             _link(s, last, place)
         last = place
     s.counts[0].awaited = copies
-    soon(s, courier(s, first), CREATED)
+    make_ready(s, request(s, first), CREATED)
 
 
 @inlined
@@ -163,7 +163,7 @@ def after_the_limit(s: State, entity: int, phase: int) -> int:
 
 @outlined
 def reject(s: State, place: int) -> int:
-    """Reject what a courier brings, one or all messages of a broadcast; return how many."""
+    """Reject what a request brings, one or all messages of a broadcast; return how many."""
     rejected = 0
     while place >= 0:
         after = s.messages[place].connection
@@ -175,7 +175,7 @@ def reject(s: State, place: int) -> int:
 
 @outlined
 def timer(s: State, agent: int) -> int:
-    """Return the courier of no message, which can wait for something beside an agent's own event.
+    """Return the request of no message, which can wait for something beside an agent's own event.
 
     An agent has one event, but what it waits for may be overtaken and still be due. Such a timer
     takes the place of a message until it is released.
@@ -188,7 +188,7 @@ def timer(s: State, agent: int) -> int:
     message.connection = s.receivers[agent].attempt
     message.alive = 1
     message.pending = 0
-    return courier(s, place)
+    return request(s, place)
 
 
 @inlined
@@ -222,10 +222,10 @@ def end(s: State, place: int, outcome: int) -> None:
 
 @outlined
 def close(s: State, place: int, outcome: int) -> None:
-    """Record how a message ended, while its content is still somewhere, to no avail."""
+    """Record how a message ended whose payload is still on its way."""
     message, counts, settings, now = s.messages[place], s.counts[0], s.settings[0], s.queue[0].now
     if len(s.options) > 0 and message.pending == 0:
-        return  # it has expired, and was carried on in vain
+        return  # it expired before
     delivered = now
     if len(s.options) > 0 and settings.elicits:
         delivered = s.reached[place]
@@ -260,7 +260,7 @@ def release(s: State, place: int) -> None:
     message = s.messages[place]
     message.alive -= 1
     if message.alive == 0:
-        s.events[courier(s, place)].next = s.counts[0].free
+        s.events[request(s, place)].next = s.counts[0].free
         s.counts[0].free = place
 
 
@@ -285,16 +285,16 @@ def post(s: State, receiver: Record, place: int) -> None:
 def _append(s: State, last: int, place: int) -> None:
     """Put a message at the end of a mailbox, a circular list known by its last."""
     if last < 0:
-        s.events[content(s, place)].next = place
+        s.events[payload(s, place)].next = place
     else:
-        s.events[content(s, place)].next = s.events[content(s, last)].next
-        s.events[content(s, last)].next = place
+        s.events[payload(s, place)].next = s.events[payload(s, last)].next
+        s.events[payload(s, last)].next = place
 
 
 @inlined
 def first_of(s: State, last: int) -> int:
     """Return the first message of a mailbox that is not empty."""
-    return s.events[content(s, last)].next
+    return s.events[payload(s, last)].next
 
 
 @inlined
@@ -303,7 +303,7 @@ def without_first(s: State, last: int) -> int:
     first = first_of(s, last)
     if first == last:
         return NOBODY
-    s.events[content(s, last)].next = s.events[content(s, first)].next
+    s.events[payload(s, last)].next = s.events[payload(s, first)].next
     return last
 
 

@@ -1,4 +1,4 @@
-"""What a message and an agent of the polling server do next; see `lhsim.models.polling`."""
+"""What a message and an agent of the polling server do next: `lhsim.models.polling_processes`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lhsim.compiled.ledger import (
     timer,
 )
 from lhsim.compiled.outlining import outlined
-from lhsim.compiled.queue import schedule, soon
+from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
     ALARM,
@@ -46,14 +46,12 @@ from lhsim.compiled.state import (
 )
 from lhsim.compiled.store import go_on_with_batch, is_of_batch, write
 from lhsim.rules import grown, jittered
-from lhsim.streams import Purpose, uniform
-
-JITTER = int(Purpose.SLEEP)
+from lhsim.streams import uniform
 
 
 @inlined
 def carry(s: State, entity: int, phase: int) -> int:
-    """Return the phase of a message's courier that comes after one that is over."""
+    """Return the phase of a message's request that comes after one that is over."""
     if len(s.options) > 0:
         if is_of_batch(s, phase):
             return go_on_with_batch(s, entity, phase)
@@ -166,7 +164,7 @@ def _sleep(s: State, agent: int) -> int:
     time = poller.interval
     if settings.jitter > 0:
         cycle = s.receivers[agent].query - 1
-        time = jittered(time, settings.jitter, uniform(settings.seed, JITTER, agent, cycle))
+        time = jittered(time, settings.jitter, uniform(settings.seed, SLEEP, agent, cycle))
     poller.interval = grown(poller.interval, settings.growth, settings.longest)
     if settings.wakes and poller.written:
         return _wake_up(s, agent)
@@ -192,4 +190,4 @@ def _ring(s: State, alarm: int) -> None:
     agent = s.messages[message_of(s, alarm)].sender
     if s.pollers[agent].alarm == alarm:
         s.pollers[agent].alarm = NOBODY
-        soon(s, 2 * agent, SLEEP)
+        make_ready(s, 2 * agent, SLEEP)

@@ -1,4 +1,4 @@
-"""What a message and a client of the push server do next; see `lhsim.models.push`.
+"""What a message and a client of the push server do next; see `lhsim.models.push_processes`.
 
 A client is known by the first of its agents, and its connection by the attempt that made it. When a
 message was sent over one that its client has left, or has come back from, that connection is
@@ -16,21 +16,19 @@ from lhsim.compiled.ledger import (
     client_of,
     close,
     connect,
-    content,
-    courier,
     end,
     is_full,
     message_of,
+    payload,
     post,
     release,
+    request,
     take,
     timer,
 )
 from lhsim.compiled.outlining import outlined
-from lhsim.compiled.queue import insert, schedule, soon
+from lhsim.compiled.queue import insert, make_ready, schedule
 from lhsim.compiled.state import (
-    A_PLACE,
-    A_ROOM,
     ACKNOWLEDGE,
     ANSWER_DOWN,
     ANSWER_THINK,
@@ -44,20 +42,24 @@ from lhsim.compiled.state import (
     COMMITTED,
     CONNECT,
     CONNECTED,
+    CONNECTION_SLOT,
     CREATED,
     DISCONNECT,
     DONE,
     DROP_NEW,
+    DROPPED_IN_QUEUE,
+    EVICTED,
     EXPIRES,
     EXPIRY,
     FALLBACK,
+    FALLBACK_SLEEP,
     FLUSHED,
     HEARTBEAT,
     KNOWN,
     LINGER,
     LOCKED,
     MESSAGE_UP,
-    NAP,
+    NEVER_CONNECTED,
     NOBODY,
     NOWHERE,
     OF_OPTIONS,
@@ -68,6 +70,7 @@ from lhsim.compiled.state import (
     PUSH_DOWN,
     QUERY,
     QUERY_CPU,
+    QUEUE_SLOT,
     REACHED,
     RECONNECT,
     REJECT,
@@ -80,9 +83,6 @@ from lhsim.compiled.state import (
     START,
     STAYING,
     STORED,
-    STRANGER,
-    THROWN,
-    THROWN_OUT,
     UNPARKED,
     VALIDATE,
     VALIDATE_ANSWER,
@@ -94,7 +94,7 @@ from lhsim.compiled.state import (
 from lhsim.compiled.stations import begin, is_open, loop_of, value
 from lhsim.compiled.store import expire, go_on_with_batch, is_of_batch, write
 from lhsim.metrics.account import Outcome
-from lhsim.rules import ACCEPT, NO_ANSWER, answer, backed_off, heartbeat_index
+from lhsim.rules import ACCEPT, NO_ANSWER, answer, attempt_index, grown
 from lhsim.streams import Purpose, uniform
 
 DROPPED = int(Outcome.DROPPED)
@@ -105,7 +105,7 @@ ANSWER = int(Purpose.ANSWER)
 
 @inlined
 def carry(s: State, entity: int, phase: int) -> int:
-    """Return the phase of a message's courier, or content, that comes after one that is over."""
+    """Return the phase of a message's request, or payload, that comes after one that is over."""
     if len(s.options) > 0:
         if is_of_batch(s, phase):
             return go_on_with_batch(s, entity, phase)
@@ -155,7 +155,7 @@ def attend(s: State, agent: int, phase: int) -> int:
         return DONE if by_reply else REQUEST_UP
     if phase == REQUEST_UP:
         return _come(s, agent)
-    if phase == A_PLACE:
+    if phase == CONNECTION_SLOT:
         return CONNECT
     if phase == CONNECT:
         _open(s, agent)
@@ -186,14 +186,14 @@ def _with_options(s: State, entity: int, phase: int) -> int:
 def _hand_over_copies(s: State, place: int) -> None:
     """Let the other messages of a broadcast go on by themselves, now that they are stored.
 
-    Their couriers have nobody to answer: they wait for the answers of their targets at once.
+    Their requests have nobody to answer: they wait for the answers of their targets at once.
     """
     copy = s.messages[place].connection
     while copy >= 0:
-        soon(s, content(s, copy), STORED)
+        make_ready(s, payload(s, copy), STORED)
         if s.settings[0].elicits:
             s.messages[copy].alive = 2
-            soon(s, courier(s, copy), ACKNOWLEDGE)
+            make_ready(s, request(s, copy), ACKNOWLEDGE)
         copy = s.messages[copy].connection
 
 
@@ -230,7 +230,7 @@ def _client(s: State, place: int) -> int:
 @inlined
 def _miss(s: State, place: int) -> None:
     target = s.receivers[_client(s, place)]
-    if s.settings[0].overflow != REJECT or target.status == STRANGER:
+    if s.settings[0].overflow != REJECT or target.status == NEVER_CONNECTED:
         post(s, target, place)
     else:
         end(s, place, REJECTED)
@@ -256,13 +256,13 @@ def _sent(s: State, entity: int, place: int) -> int:
         if s.settings[0].batch > 0:
             _batch_sent(s, place)
             return DONE
-        if s.links[place] == THROWN:
+        if s.links[place] == DROPPED_IN_QUEUE:
             release(s, place)
             return _after_push(s, entity, place)
     if is_open(s, message):
-        _free_place(s, _client(s, place))
+        _free_slot(s, _client(s, place))
         s.counts[0].sent += 1
-        soon(s, content(s, place), SENT)
+        make_ready(s, payload(s, place), SENT)
     elif s.settings[0].overflow != REJECT:
         return _push(s, entity, place)
     else:
@@ -273,7 +273,7 @@ def _sent(s: State, entity: int, place: int) -> int:
 @inlined
 def _after_push(s: State, entity: int, place: int) -> int:
     """Return what comes next: its sender is answered, where it was not by another entity."""
-    return ACKNOWLEDGE if entity == courier(s, place) else DONE
+    return ACKNOWLEDGE if entity == request(s, place) else DONE
 
 
 @outlined
@@ -290,7 +290,7 @@ def _come(s: State, agent: int) -> int:
             return _fall_back(s, agent)
         return RECONNECT if settings.reconnects else DONE
     entity = 2 * agent
-    s.events[entity].phase = A_PLACE
+    s.events[entity].phase = CONNECTION_SLOT
     s.events[entity].next = NOBODY
     if counts.line < 0:
         counts.line = entity
@@ -307,7 +307,7 @@ def _refuse(s: State, agent: int) -> None:
     receiver.status = KNOWN
     if len(s.options) > 0 and s.settings[0].backoff > 0:
         client, settings = s.clients[agent], s.settings[0]
-        client.multiple = backed_off(client.multiple, settings.backoff, settings.backoff_cap)
+        client.multiple = grown(client.multiple, settings.backoff, settings.backoff_cap)
     if s.settings[0].overflow == REJECT:
         while receiver.mailbox >= 0:
             end(s, take(s, receiver), REJECTED)
@@ -323,7 +323,7 @@ def _open(s: State, agent: int) -> None:
     if len(s.options) > 0:
         expire(s, agent)
     while receiver.mailbox >= 0:
-        soon(s, content(s, take(s, receiver)), UNPARKED)
+        make_ready(s, payload(s, take(s, receiver)), UNPARKED)
 
 
 @outlined
@@ -358,7 +358,7 @@ def _is_of_option(s: State, phase: int) -> bool:
 def _go_on_with_option(s: State, entity: int, place: int, phase: int) -> int:
     """Return the phase of a message or a timer that comes after one of an option."""
     message = s.messages[place]
-    if phase == A_ROOM:
+    if phase == QUEUE_SLOT:
         return _queue(s, entity, place) if is_open(s, message) else _push(s, entity, place)
     if phase == EXPIRY:
         close(s, place, EXPIRED)
@@ -394,12 +394,12 @@ def _reply_with_request(s: State, first: int) -> None:
     """Let the reply to a sender carry the request, which its client answers by a new call."""
     place = first
     while place >= 0:
-        soon(s, content(s, place), SENT)
+        make_ready(s, payload(s, place), SENT)
         place = s.messages[place].connection
     copy = s.messages[first].connection
     while copy >= 0:
         s.messages[copy].alive = 2
-        soon(s, courier(s, copy), EXPIRES)
+        make_ready(s, request(s, copy), EXPIRES)
         copy = s.messages[copy].connection
 
 
@@ -453,9 +453,9 @@ def _expire(s: State, entity: int, place: int) -> int:
 def _attend_with_option(s: State, agent: int, phase: int) -> int:
     """Return the phase of an agent that polls, or comes back, that comes after one of an option."""
     receiver, counts = s.receivers[agent], s.counts[0]
-    if phase == THROWN_OUT:
+    if phase == EVICTED:
         return RECONNECT
-    if phase == NAP:
+    if phase == FALLBACK_SLEEP:
         receiver.attempt += 1
         return REQUEST_UP if s.queue[0].now >= s.clients[agent].until else POLL_UP
     if phase == POLL_UP:
@@ -473,7 +473,7 @@ def _attend_with_option(s: State, agent: int, phase: int) -> int:
     if phase == RESPOND:
         return ANSWER_DOWN
     _receive(s, agent)
-    return NAP
+    return FALLBACK_SLEEP
 
 
 @inlined
@@ -484,7 +484,7 @@ def _fall_back(s: State, agent: int) -> int:
     if s.settings[0].reconnects:
         wait = value(s, stage, agent, s.receivers[agent].attempt) * client.multiple
         client.until = s.queue[0].now + wait
-    return NAP
+    return FALLBACK_SLEEP
 
 
 @inlined
@@ -495,7 +495,7 @@ def _receive(s: State, agent: int) -> None:
     while message != last:
         message = take(s, s.receivers[agent])
         if s.settings[0].elicits:
-            soon(s, content(s, message), REACHED)
+            make_ready(s, payload(s, message), REACHED)
         else:
             end(s, message, DELIVERED)
 
@@ -506,7 +506,7 @@ def _begin_connection(s: State, agent: int) -> None:
     client.multiple = 1.0
     client.oldest = NOBODY
     if s.settings[0].heartbeat:
-        soon(s, timer(s, agent), BEATS)
+        make_ready(s, timer(s, agent), BEATS)
 
 
 @inlined
@@ -526,9 +526,9 @@ def _beat(s: State, place: int) -> int:
         return DONE
     if message.alive == 1:
         message.alive = 2
-        index = heartbeat_index(message.connection, message.number)
+        index = attempt_index(message.connection, message.number)
         message.costs[0] = value(s, s.stages[HEARTBEAT], message.sender, index)
-        soon(s, content(s, place), BEAT)
+        make_ready(s, payload(s, place), BEAT)
     message.number += 1
     return BEATING
 
@@ -538,11 +538,11 @@ def _overflow(s: State, entity: int, place: int) -> int:
     """Do as the outbound policy says with a message for which there is no place."""
     policy, agent = s.settings[0].outbound_policy, _client(s, place)
     if policy == BLOCK:
-        _line_up_for_room(s, agent, entity)
+        _line_up_for_slot(s, agent, entity)
         return DONE
     if policy == DISCONNECT:
         _leave(s, agent)
-        soon(s, 2 * agent, THROWN_OUT)
+        make_ready(s, 2 * agent, EVICTED)
         _miss(s, place)
         return _after_push(s, entity, place)
     oldest = s.clients[agent].oldest
@@ -555,7 +555,7 @@ def _overflow(s: State, entity: int, place: int) -> int:
         s.links[place] = NOBODY
         _line_up_to_be_sent(s, place)  # in the place of the other: the batch is as old as it was
         return _after_push(s, entity, place)
-    s.links[oldest] = THROWN
+    s.links[oldest] = DROPPED_IN_QUEUE
     close(s, oldest, DROPPED)
     return _queue(s, entity, place)
 
@@ -617,7 +617,7 @@ def _lingered(s: State, entity: int, place: int) -> int:
 @inlined
 def _flush(s: State, agent: int) -> None:
     client = s.clients[agent]
-    soon(s, content(s, client.oldest), FLUSHED)
+    make_ready(s, payload(s, client.oldest), FLUSHED)
     client.oldest = NOBODY
     client.collected = 0
 
@@ -630,9 +630,9 @@ def _batch_sent(s: State, first: int) -> None:
     while place >= 0:
         after = s.links[place]
         if still_open:
-            _free_place(s, _client(s, place))
+            _free_slot(s, _client(s, place))
             s.counts[0].sent += 1
-            soon(s, content(s, place), SENT)
+            make_ready(s, payload(s, place), SENT)
         else:
             _give_up(s, place)
         place = after
@@ -656,7 +656,7 @@ def _give_up(s: State, place: int) -> None:
     if s.settings[0].overflow == REJECT:
         end(s, place, LOST)
     else:
-        soon(s, content(s, place), UNPARKED)
+        make_ready(s, payload(s, place), UNPARKED)
 
 
 @inlined
@@ -670,9 +670,9 @@ def _line_up_to_be_sent(s: State, place: int) -> None:
 
 
 @inlined
-def _line_up_for_room(s: State, agent: int, entity: int) -> None:
+def _line_up_for_slot(s: State, agent: int, entity: int) -> None:
     client, event = s.clients[agent], s.events[entity]
-    event.phase = A_ROOM
+    event.phase = QUEUE_SLOT
     if client.blocked < 0:
         event.next = entity
     else:
@@ -682,8 +682,8 @@ def _line_up_for_room(s: State, agent: int, entity: int) -> None:
 
 
 @inlined
-def _free_place(s: State, agent: int) -> None:
-    """Hand the place of a message that was sent to the courier that has waited longest."""
+def _free_slot(s: State, agent: int) -> None:
+    """Hand the slot of a message that was sent to the request that has waited longest."""
     if len(s.options) > 0 and len(s.clients) > 0 and s.clients[agent].blocked >= 0:
         _wake_blocked(s, agent)
     else:

@@ -66,7 +66,7 @@ def next_event(s: State, until: float) -> int:
     """
     queue = s.queue[0]
     if queue.in_heap == 0 and queue.in_fine + queue.in_coarse > 0:
-        _turn_the_page(s, until)
+        _advance_day(s, until)
         if queue.empty > MOST_EMPTY:
             return TOO_SHORT
     time, order, best = until, -1, NOBODY
@@ -90,24 +90,24 @@ def next_event(s: State, until: float) -> int:
 
 
 @inlined
-def soon(s: State, entity: int, phase: int) -> None:
+def make_ready(s: State, entity: int, phase: int) -> None:
     """Let an entity go on as soon as this event is done, before any other event."""
     queue, event = s.queue[0], s.events[entity]
     event.phase = phase
     event.next = NOBODY
-    if queue.soon < 0:
-        queue.soon = entity
+    if queue.ready < 0:
+        queue.ready = entity
     else:
-        s.events[queue.soon_tail].next = entity
-    queue.soon_tail = entity
+        s.events[queue.ready_tail].next = entity
+    queue.ready_tail = entity
 
 
 @inlined
-def next_soon(s: State) -> int:
+def next_ready(s: State) -> int:
     """Return the entity that goes on at once, or NOBODY."""
-    entity = s.queue[0].soon
+    entity = s.queue[0].ready
     if entity >= 0:
-        s.queue[0].soon = s.events[entity].next
+        s.queue[0].ready = s.events[entity].next
     return entity
 
 
@@ -177,7 +177,7 @@ def _look_ahead(s: State, line: Record) -> None:
 
 
 @inlined
-def _turn_the_page(s: State, until: float) -> None:
+def _advance_day(s: State, until: float) -> None:
     """Go on to the next day that has events, but not beyond that of `until`.
 
     A year without events counts as one day: so much work it is.

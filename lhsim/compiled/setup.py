@@ -13,32 +13,25 @@ from lhsim.compiled.queue import DAYS, MOST_LANES, YEARS
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
     ANSWER_DOWN,
-    ANSWER_THINK,
-    ANSWER_UP,
     BACKOFF,
     BEATING,
     CLIENT,
-    COLLECTION,
-    CONNECT,
     COUNTS,
     DROP_NEW,
     DROP_OLDEST,
     EVENT,
+    FALLBACK_SLEEP,
     FIRST_GAP,
-    HEARTBEAT,
     LANE,
     LOOK_UP,
     MESSAGE,
     MESSAGE_GAP,
     MESSAGE_UP,
-    NAP,
     NOBODY,
     NOWHERE,
     ON_THE_WAY,
     OWN_LOOP,
-    PARSE_ANSWER,
     PARSE_MESSAGE,
-    PARSE_REQUEST,
     PAUSE,
     PHASES,
     PLACES,
@@ -50,28 +43,23 @@ from lhsim.compiled.state import (
     QUERY_CPU,
     QUEUE,
     RECEIVER,
-    RECONNECT,
     RECORD,
     REFUSED,
     REJECT,
     RELAY,
     REQUEST_UP,
-    RESPOND,
     SEND,
-    SESSION,
     SETTINGS,
     SLEEP,
     SLOT,
     STAGE,
     STATION,
     TARGETS_LOOP,
-    THINK,
     TO_ALL,
     TO_ANYONE,
     TO_HUB,
     TO_NEXT,
     VALIDATE,
-    VALIDATE_ANSWER,
     WRITE,
     WRITE_CPU,
     WRITE_LINGER,
@@ -83,9 +71,20 @@ from lhsim.distributions.table import CELLS
 from lhsim.errors import InputError
 from lhsim.metrics.account import BATCHES
 from lhsim.metrics.histogram import BUCKETS
-from lhsim.models import Closed, Collection, EventStore, PollingServer, PushServer, System
+from lhsim.models import (
+    Closed,
+    Collection,
+    EventStore,
+    OpenTraffic,
+    Piecewise,
+    PollingServer,
+    PushServer,
+    System,
+)
 from lhsim.models.faults import slowdowns, stalls
-from lhsim.models.workload import START_KINDS, OpenTraffic, Piecewise
+from lhsim.models.push import ASKINGS, OUTBOUND_POLICIES, OVERFLOWS
+from lhsim.models.steps import Place, steps_of
+from lhsim.models.workload import START_KINDS
 from lhsim.rules import (
     LOSSES,
     OF_SLOWDOWNS,
@@ -96,15 +95,11 @@ from lhsim.rules import (
     with_slowdowns,
     with_stalls,
 )
-from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
     from lhsim.metrics.account import Window
 
-OVERFLOWS = ("reject", "wait", "fallback")  # by their numbers
-OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")  # by their numbers
-ASKINGS = (None, "push", "reply")  # by their numbers
 NO_LIMIT = -1
 MOST = 2**31 - 1  # that an entity's number, and others like it, can be
 MOST_EVENTS = 2**62
@@ -117,9 +112,16 @@ AT_ONCE = 0.0  # the delay of the first lane
 OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDGE, SEND, RELAY,
                PUSH_DOWN}  # fmt: skip
 # Of phases that are not called after it.
-PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, LOOK_UP: int(Purpose.LOOK_UP),
-            POLL_UP: REQUEST_UP}  # fmt: skip
-OF_SLOW_AGENTS = {MESSAGE_UP, REQUEST_UP, ANSWER_DOWN, PUSH_DOWN, THINK, ANSWER_THINK, ANSWER_UP}
+PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, POLL_UP: REQUEST_UP}
+WHERE = {
+    Place.NETWORK: ON_THE_WAY,
+    Place.AGENT: ON_THE_WAY,
+    Place.TIMER: ON_THE_WAY,
+    Place.OWN_LOOP: OWN_LOOP,
+    Place.TARGETS_LOOP: TARGETS_LOOP,
+    Place.POOL: POOL,
+    Place.WRITER: WRITER,
+}
 TARGETS = {
     "ring": TO_NEXT, "pair": TO_NEXT, "random": TO_ANYONE, "hub": TO_HUB, "broadcast": TO_ALL
 }  # fmt: skip
@@ -134,7 +136,7 @@ def state_of(
     traffic = system.workload.traffic
     settings = _settings(system, agents, seed, window, keep=keep_messages)
     queue = np.zeros(1, QUEUE)
-    queue["soon"] = NOBODY
+    queue["ready"] = NOBODY
     queue["days_per_second"] = _first_days_per_second(system, agents)
     stations = _stations(system)
     stages = _tabulate(system, stations)
@@ -162,7 +164,7 @@ def state_of(
         fine=np.full(DAYS, NOBODY, np.int32),
         coarse=np.full(YEARS, NOBODY, np.int32),
         warmth=_warmth(system),
-        pauses=_pauses(system, seed, window),
+        cpu_stalls=_cpu_stalls(system, seed, window),
         histogram=np.zeros((BATCHES, BUCKETS), np.int64),
         latency=np.zeros(BATCHES),
         records=np.zeros(FEWEST_MESSAGES if keep_messages else 0, RECORD),
@@ -174,7 +176,7 @@ def state_of(
         clients=_clients(system, agents),
         links=np.zeros(0, np.int32),
         reached=np.zeros(0),
-        stalls=with_stalls(np.zeros(0), np.zeros(0), stalls(system.faults, "store")),
+        store_stalls=with_stalls(np.zeros(0), np.zeros(0), stalls(system.faults, "store")),
         sequence=np.zeros(0, np.int64),
         log=_log(system),
         slowdowns=_slowdowns(system, seed, window),
@@ -257,21 +259,15 @@ def with_events(state: State, events: NDArray[np.void], agents: int) -> State:
 
 
 def stages_of(system: System) -> dict[int, Passage]:
-    """Return where each phase of a system passes, and how long it takes there."""
-    cpu, store, network = system.cpu, system.store, system.network
-    stages: dict[int, Passage] = {
-        MESSAGE_UP: (ON_THE_WAY, network.up),
-        REQUEST_UP: (ON_THE_WAY, network.up),
-        PARSE_MESSAGE: (OWN_LOOP, cpu.parse_message),
-        WRITE_CPU: (OWN_LOOP, cpu.write),
-        WRITE: (WRITER if store.single_writer else POOL, store.write),
-        ACKNOWLEDGE: (OWN_LOOP, cpu.acknowledge),
-    }
-    if store.linger is not None:
-        stages[WRITE_LINGER] = (ON_THE_WAY, Deterministic(store.linger))
-    if cpu.collection is not None:
-        stages[COLLECTION] = (ON_THE_WAY, cpu.collection.cost)
-    traffic = system.workload.traffic
+    """Return where each phase of a system passes, and how long it takes there.
+
+    The steps of its protocol, and the times that this engine alone makes events of.
+    """
+    steps = {int(purpose): step for purpose, step in steps_of(system).items()}
+    stages = {phase: (WHERE[step.place], step.cost) for phase, step in steps.items()}
+    if system.store.linger is not None:
+        stages[WRITE_LINGER] = (ON_THE_WAY, Deterministic(system.store.linger))
+    traffic, polling, push = system.workload.traffic, system.polling, system.push
     if isinstance(traffic, OpenTraffic):
         stages[FIRST_GAP] = (ON_THE_WAY, traffic.first_gap)
         stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.gap)
@@ -279,65 +275,17 @@ def stages_of(system: System) -> dict[int, Passage]:
         stages[FIRST_GAP] = stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.expected)
     elif isinstance(traffic, Closed):
         stages[PAUSE] = (ON_THE_WAY, traffic.pause)
-    if system.polling is not None:
-        return stages | _polling(system, system.polling)
-    assert system.push is not None
-    return stages | _push(system, system.push)
-
-
-def _polling(system: System, server: PollingServer) -> dict[int, Passage]:
-    cpu, network = system.cpu, system.network
-    stages: dict[int, Passage] = {
-        PARSE_REQUEST: (OWN_LOOP, cpu.parse_request),
-        QUERY_CPU: (OWN_LOOP, cpu.query),
-        QUERY: (POOL, system.store.query),
-        RESPOND: (OWN_LOOP, cpu.respond),
-        ANSWER_DOWN: (ON_THE_WAY, network.down),
-        THINK: (ON_THE_WAY, system.workload.think),
-    }
-    if server.jitter == 0 and server.growth is None:
-        stages[SLEEP] = (ON_THE_WAY, Deterministic(server.interval))
-    if server.cache is not None:
-        stages[LOOK_UP] = (OWN_LOOP, server.cache.look_up)
-    if server.connections is not None:
-        stages[REFUSED] = (ON_THE_WAY, network.down)
-        stages[BACKOFF] = (ON_THE_WAY, Deterministic(server.backoff))
-    return stages
-
-
-def _push(system: System, server: PushServer) -> dict[int, Passage]:
-    cpu, network = system.cpu, system.network
-    stages: dict[int, Passage] = {
-        VALIDATE: (OWN_LOOP, cpu.validate),
-        RELAY: (TARGETS_LOOP, cpu.relay),
-        SEND: (TARGETS_LOOP, cpu.send),
-        PUSH_DOWN: (ON_THE_WAY, network.down),
-        CONNECT: (OWN_LOOP, cpu.connect),
-        SESSION: (ON_THE_WAY, server.session),
-        RECONNECT: (ON_THE_WAY, server.reconnect),
-    }
-    if server.heartbeat is not None:
-        stages[BEATING] = (ON_THE_WAY, Deterministic(server.heartbeat))
-        stages[HEARTBEAT] = (OWN_LOOP, cpu.heartbeat)
-    if server.elicitation is not None:
-        loop = TARGETS_LOOP if server.elicitation.asks_by == "push" else OWN_LOOP
-        stages |= {
-            ANSWER_THINK: (ON_THE_WAY, server.elicitation.think),
-            ANSWER_UP: (ON_THE_WAY, network.up),
-            PARSE_ANSWER: (loop, cpu.parse_message),
-            VALIDATE_ANSWER: (loop, cpu.validate),
-        }
-    if server.overflow == "fallback":
-        assert server.fallback_interval is not None
-        stages |= {
-            NAP: (ON_THE_WAY, Deterministic(server.fallback_interval)),
-            POLL_UP: (ON_THE_WAY, network.up),
-            PARSE_REQUEST: (OWN_LOOP, cpu.parse_request),
-            QUERY_CPU: (OWN_LOOP, cpu.query),
-            QUERY: (POOL, system.store.query),
-            RESPOND: (OWN_LOOP, cpu.respond),
-            ANSWER_DOWN: (ON_THE_WAY, network.down),
-        }
+    if polling is not None and polling.jitter == 0 and polling.growth is None:
+        stages[SLEEP] = (ON_THE_WAY, Deterministic(polling.interval))
+    if polling is not None and polling.connections is not None:
+        stages[REFUSED] = stages[ANSWER_DOWN]
+        stages[BACKOFF] = (ON_THE_WAY, Deterministic(polling.backoff))
+    if push is not None and push.heartbeat is not None:
+        stages[BEATING] = (ON_THE_WAY, Deterministic(push.heartbeat))
+    if push is not None and push.overflow == "fallback":
+        assert push.fallback_interval is not None
+        stages[FALLBACK_SLEEP] = (ON_THE_WAY, Deterministic(push.fallback_interval))
+        stages[POLL_UP] = stages[REQUEST_UP]
     return stages
 
 
@@ -371,7 +319,7 @@ def _settings(
         "outbound": _or_none(push.outbound if push else None),
         "reconnects": push is not None and push.reconnect is not None,
         "outbound_policy": OUTBOUND_POLICIES.index(push.outbound_policy) if push else DROP_NEW,
-        "elicits": ASKINGS.index(elicitation.asks_by if elicitation else None),
+        "elicits": (None, *ASKINGS).index(elicitation.asks_by if elicitation else None),
         "answer_timeout": elicitation.timeout if elicitation else math.inf,
         "accept": elicitation.accept if elicitation else 0.0,
         "decline": elicitation.decline if elicitation else 0.0,
@@ -505,10 +453,15 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
     tables: list[NDArray[np.float64]] = []
     slots: list[tuple[int, int]] = []
     lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays
+    of_slow_agents = {
+        int(purpose)
+        for purpose, step in steps_of(system).items()
+        if step.place in {Place.NETWORK, Place.AGENT}
+    }
     for phase, (where, distribution) in stages_of(system).items():
         stage = stages[phase : phase + 1]
         purpose = PURPOSES.get(phase, phase)
-        stage["purpose"], stage["slows"] = purpose, purpose in OF_SLOW_AGENTS
+        stage["purpose"], stage["slows"] = purpose, purpose in of_slow_agents
         losses = LOSSES.get(purpose, 0) if system.network.loss > 0 else 0
         stage["losses"] = losses
         cells = None if distribution is None else distribution.table().cells
@@ -572,7 +525,7 @@ def _warmth(system: System) -> NDArray[np.float64]:
     return slopes(np.array(warmth.gaps), np.array(warmth.excess))
 
 
-def _pauses(system: System, seed: int, window: Window) -> NDArray[np.float64]:
+def _cpu_stalls(system: System, seed: int, window: Window) -> NDArray[np.float64]:
     host, starts, ends = system.cpu.stalls, np.zeros(0), np.zeros(0)
     if host is not None:
         cells = host.gap.table().cells, host.length.table().cells

@@ -6,8 +6,8 @@ two entities, and the receiving side of an agent have more to say and take sever
     2 a          agent a's receiving side; its record takes the places 2 a and 2 a + 1; where
                  several agents share a connection, the first of them has it for all
     2 N + a      agent a's sending side
-    3 N + 7 m    message m's courier, which brings it to the server and waits for the answer
-    3 N + 7 m + 1  its content, on its own once it is stored; the record takes the 7 places
+    3 N + 7 m    message m's request, which brings it to the server and waits for the answer
+    3 N + 7 m + 1  its payload, on its own once it is stored; the record takes the 7 places
 
 A message's place is used again when both have ended, so the memory follows the messages on their
 way and not all that there were. A timer, which may go off when nobody waits for it any more, takes
@@ -58,39 +58,39 @@ ANSWER_THINK = int(Purpose.ANSWER_THINK)
 ANSWER_UP = int(Purpose.ANSWER_UP)
 PARSE_ANSWER = int(Purpose.PARSE_ANSWER)
 VALIDATE_ANSWER = int(Purpose.VALIDATE_ANSWER)
-SLEEP = 32  # between two queries
-BACKOFF = 33  # after a refusal
-REFUSED = 34  # the answer that refuses a request, on its way down
-MESSAGE_ENDED = 35  # closed loop: the message that the sender waits for
-A_PLACE = 36  # among the connections
-CREATED = 37  # nothing: the courier sets out
-UNPARKED = 38  # nothing: the content is pushed, now that its target is connected
-SENT = 39  # nothing: the content travels down
-FIRST_GAP = 40  # from the start of a sender to its first message
-LOCKED = 41  # of a writer that has found the database locked
-STORED = 50  # nothing: the content of a broadcast's copy is handed over
-ALARM = 60  # the sleep of a request that a write may end before
-LOOK_UP = 61
-COLLECTED = 62  # nothing: a batch is written, by the courier of its first event
-COMMITTED = 63  # nothing: a courier goes on, now that its batch is stored
-GIVEN_UP = 64  # nothing: a courier goes on, whose batch has found the database locked for too long
-WRITE_LINGER = 65  # of a timer: for the batch of writes that is being collected
+SLEEP = int(Purpose.SLEEP)  # between two queries; random is its jitter
+LOOK_UP = int(Purpose.LOOK_UP)
+# The others come after all purposes. Those that wait for nothing go on at once.
+BACKOFF = 70  # after a refusal
+REFUSED = 71  # the answer that refuses a request, on its way down
+CONNECTION_SLOT = 72
+CREATED = 73  # nothing: the request sets out
+UNPARKED = 74  # nothing: the payload is pushed, now that its target is connected
+SENT = 75  # nothing: the payload travels down
+FIRST_GAP = 76  # from the start of a sender to its first message
+LOCKED = 77  # of a writer that has found the database locked
+STORED = 78  # nothing: the payload of a broadcast's copy is handed over
+ALARM = 79  # the sleep of a request that a write may end before
+COLLECTED = 80  # nothing: a batch is written, by the request of its first event
+COMMITTED = 81  # nothing: a request goes on, now that its batch is stored
+GIVEN_UP = 82  # nothing: a request goes on, whose batch has found the database locked for too long
+WRITE_LINGER = 83  # of a timer: for the batch of writes that is being collected
 # Options of the push server, from the first of their phases on.
-OF_OPTIONS = 70
-A_ROOM = 70  # in an outbound queue that is full
-THROWN_OUT = 71  # nothing: the agent comes back after the server has closed its connection
-STAYING = 72  # its session, where the server may end it earlier: it is then the wait of a timer
-BEATING = 73  # the time between two heartbeats, of a timer
-BEATS = 74  # nothing: a timer of heartbeats starts
-BEAT = 75  # nothing: a heartbeat sets out
-NAP = 76  # of an agent that was refused, to its next poll
-POLL_UP = 77  # its poll, on its way up
-LINGER = 78  # of a timer: for the batch of its connection that is being collected
-FLUSHED = 79  # nothing: a batch is sent, by the content of its first message
-EXPIRY = 80  # of a courier, whose sender has been answered: for the answer of the target
-REACHED = 81  # nothing: a message that a poll has brought is answered
-EXPIRES = 82  # nothing: a courier has answered nobody, and waits for the answer of the target
-PHASES = 90
+OF_OPTIONS = 90
+QUEUE_SLOT = 90  # in an outbound queue that is full
+EVICTED = 91  # nothing: the agent comes back after the server has closed its connection
+STAYING = 92  # its session, where the server may end it earlier: it is then the wait of a timer
+BEATING = 93  # the time between two heartbeats, of a timer
+BEATS = 94  # nothing: a timer of heartbeats starts
+BEAT = 95  # nothing: a heartbeat sets out
+FALLBACK_SLEEP = 96  # of an agent that was refused, to its next poll
+POLL_UP = 97  # its poll, on its way up
+LINGER = 98  # of a timer: for the batch of its connection that is being collected
+FLUSHED = 99  # nothing: a batch is sent, by the payload of its first message
+EXPIRY = 100  # of a request, whose sender has been answered: for the answer of the target
+REACHED = 101  # nothing: a message that a poll has brought is answered
+EXPIRES = 102  # nothing: a request has answered nobody, and waits for the answer of the target
+PHASES = 103
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -101,14 +101,14 @@ TARGETS_LOOP = 3  # on the loop that serves the message's target
 POOL = 4  # the database connections
 WRITER = 5  # the writer of the database
 
-# Topologies and policies.
+# Topologies, and policies by their index in `lhsim.models.push`.
 TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL = 0, 1, 2, 3
 REJECT, WAIT, FALLBACK = 0, 1, 2
 DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3
-NEVER, BY_PUSH, BY_REPLY = 0, 1, 2
+BY_REPLY = 2  # how a message asks its target; 0: it does not
 
 # What a client is to the push server.
-STRANGER, KNOWN, CONNECTED = 0, 1, 2
+NEVER_CONNECTED, KNOWN, CONNECTED = 0, 1, 2
 
 # A record's name is the field's comment; times in seconds, numbers of entities as int32.
 EVENT = np.dtype(
@@ -138,8 +138,8 @@ RECEIVER = np.dtype(
 # status:  push: whether the agent is known and connected
 MESSAGE = np.dtype(
     [
-        *((f"courier_{name}", EVENT[name]) for name in EVENT.names or ()),
-        *((f"content_{name}", EVENT[name]) for name in EVENT.names or ()),
+        *((f"request_{name}", EVENT[name]) for name in EVENT.names or ()),
+        *((f"payload_{name}", EVENT[name]) for name in EVENT.names or ()),
         ("created", "f8"),
         ("stored", "f8"),
         ("sender", "i4"),
@@ -174,8 +174,8 @@ STATION = np.dtype(
         ("waiting", "i4"),
         ("lane", "i4"),  # of its completions; -1: the calendar
         ("busy_time", "f8"),  # server-seconds inside the measured window
-        ("work_time", "f8"),  # a loop's: less the pauses
-        ("chill", "f8"),  # a loop's, x of `Warmth`
+        ("work_time", "f8"),  # a loop's: less the stalls
+        ("cold_factor", "f8"),  # a loop's, x of `Warmth`
         ("idle_since", "f8"),  # a loop's
         ("operations", "i8"),  # a loop's
     ],
@@ -212,8 +212,8 @@ QUEUE = np.dtype(
     [
         ("now", "f8"),
         ("order", "i8"),  # of the next event to be scheduled
-        ("soon", "i4"),  # entities that go on at once: the first
-        ("soon_tail", "i4"),
+        ("ready", "i4"),  # entities that go on at once: the first
+        ("ready_tail", "i4"),
         ("in_heap", "i8"),
         ("in_fine", "i8"),
         ("in_coarse", "i8"),
@@ -308,16 +308,16 @@ COUNTS = np.dtype(
         ("last_end", "f8"),
         ("outcomes", "i8", (len(Outcome),)),
         ("cohort", "i8", (len(Outcome),)),
-        ("first_pause", "i8"),  # that has not ended
+        ("first_cpu_stall", "i8"),  # that has not ended
         ("first_slowdown", "i8"),  # that has not ended
-        ("first_stall", "i8"),  # of the store, that has not ended
+        ("first_store_stall", "i8"),  # that has not ended
         ("free", "i4"),  # message places used before, as a list
         ("used", "i4"),  # message places that have been used at all
         ("line", "i4"),  # push: clients that wait for a place
         ("line_tail", "i4"),
         ("awaited", "i8"),  # closed loop, broadcast: messages whose end the sender waits for
         ("collected", "i8"),  # events in the batch of writes that is being collected
-        ("batch", "i4"),  # its first courier
+        ("batch", "i4"),  # its first request
         ("batch_tail", "i4"),  # its last
         ("lingers", "i4"),  # its timer
     ],
@@ -351,7 +351,7 @@ CLIENT = np.dtype(
     ],
     align=True,
 )
-THROWN = -2  # of a link: the message was dropped while it was queued
+DROPPED_IN_QUEUE = -2  # of a link: the message was dropped while it was queued
 
 Record: TypeAlias = Any  # one of the records above
 Records: TypeAlias = Any  # an array of them
@@ -375,7 +375,7 @@ class State(NamedTuple):
     fine: Any  # heads of lists, by day
     coarse: Any  # heads of lists, by year
     warmth: Any  # the curve of `lhsim.rules.slopes`, of shape (3, points)
-    pauses: Any  # starts and ends, of shape (2, pauses)
+    cpu_stalls: Any  # starts and ends, of shape (2, stalls)
     histogram: Any  # of shape (BATCHES, BUCKETS)
     latency: Any  # sums, of shape (BATCHES,)
     records: Records
@@ -387,7 +387,7 @@ class State(NamedTuple):
     clients: Records  # by their first agents; empty without options of the push server
     links: Any  # by message: the next in an outbound queue or batch; empty where nobody asks for it
     reached: Any  # by message: when it reached its target; empty unless that answers
-    stalls: Any  # of the store: starts and ends, of shape (2, stalls)
+    store_stalls: Any  # starts and ends, of shape (2, stalls)
     sequence: Any  # by message: number of its event in the store; empty where all events are kept
     log: Any  # a ring of the times of commits; empty where no age matters
     slowdowns: Any  # starts, ends and factors, of shape (3, slowdowns)

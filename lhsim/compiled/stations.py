@@ -1,6 +1,6 @@
 """Delays and services: how a phase begins, and how a service ends.
 
-The mirror image of `lhsim.models.station` and `lhsim.models.cpu`. What a service costs is drawn by
+The mirror image of `lhsim.models.station` and `lhsim.models.loop`. What a service costs is drawn by
 address, so it can be drawn as late as it begins.
 """
 
@@ -22,6 +22,7 @@ from lhsim.compiled.state import (
     COLLECTION,
     CONNECTED,
     DROP_OLDEST,
+    DROPPED_IN_QUEUE,
     NOBODY,
     NOWHERE,
     ON_THE_WAY,
@@ -33,7 +34,6 @@ from lhsim.compiled.state import (
     RECONNECT,
     SEND,
     TARGETS_LOOP,
-    THROWN,
     VALIDATE_ANSWER,
     WRITE,
     Record,
@@ -42,7 +42,7 @@ from lhsim.compiled.state import (
 from lhsim.compiled.store import commit, expire, further_events
 from lhsim.rules import (
     draw,
-    first_pause,
+    first_spell,
     idle_cost,
     part_inside,
     retransmission_delay,
@@ -209,9 +209,13 @@ def _start(s: State, number: int, entity: int) -> None:
         duration = _leave_queue(s, message_of(s, entity), duration)
     if number < settings.loops:
         duration = _work(s, station, number, duration)
-    elif len(s.options) > 0 and s.stalls.shape[1] > 0:
-        s.counts[0].first_stall = first_pause(now, s.stalls[1], s.counts[0].first_stall)
-        duration = stretched(now, duration, s.stalls[0], s.stalls[1], s.counts[0].first_stall)
+    elif len(s.options) > 0 and s.store_stalls.shape[1] > 0:
+        s.counts[0].first_store_stall = first_spell(
+            now, s.store_stalls[1], s.counts[0].first_store_stall
+        )
+        duration = stretched(
+            now, duration, s.store_stalls[0], s.store_stalls[1], s.counts[0].first_store_stall
+        )
     if now >= settings.start and now + duration <= settings.end:
         station.busy_time += duration
     else:
@@ -230,7 +234,7 @@ def _may_be_dropped(s: State) -> bool:
 @inlined
 def _leave_queue(s: State, place: int, cost: float) -> float:
     """Let a queued message be sent now, as the oldest of its queue, and return what it costs."""
-    if s.links[place] == THROWN:
+    if s.links[place] == DROPPED_IN_QUEUE:
         return 0.0
     message = s.messages[place]
     if is_open(s, message):
@@ -251,20 +255,22 @@ def _work(s: State, loop: Record, number: int, demand: float) -> float:
     settings, now, cost = s.settings[0], s.queue[0].now, demand
     if s.warmth.shape[1] > 0:
         gap = now - loop.idle_since
-        cost, loop.chill = idle_cost(demand, gap, loop.chill, s.warmth, settings.warmth_memory)
+        cost, loop.cold_factor = idle_cost(
+            demand, gap, loop.cold_factor, s.warmth, settings.warmth_memory
+        )
     if settings.collect_every > 0:
         loop.operations += 1
         if loop.operations % settings.collect_every == 0:
             which = loop.operations // settings.collect_every - 1
             cost += value(s, s.stages[COLLECTION], number, which)
     if s.slowdowns.shape[1] > 0:
-        first = first_pause(now, s.slowdowns[1], s.counts[0].first_slowdown)
+        first = first_spell(now, s.slowdowns[1], s.counts[0].first_slowdown)
         s.counts[0].first_slowdown = first
         cost *= times_as_long(now, s.slowdowns[0], s.slowdowns[2], first)
     taken = cost
-    if s.pauses.shape[1] > 0:
-        s.counts[0].first_pause = first_pause(now, s.pauses[1], s.counts[0].first_pause)
-        taken = stretched(now, cost, s.pauses[0], s.pauses[1], s.counts[0].first_pause)
+    if s.cpu_stalls.shape[1] > 0:
+        s.counts[0].first_cpu_stall = first_spell(now, s.cpu_stalls[1], s.counts[0].first_cpu_stall)
+        taken = stretched(now, cost, s.cpu_stalls[0], s.cpu_stalls[1], s.counts[0].first_cpu_stall)
     if settings.start <= now < settings.end:
         loop.work_time += cost
     return taken

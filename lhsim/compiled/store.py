@@ -1,19 +1,19 @@
-"""The event store: writes, alone or in batches, and what is kept; see `lhsim.models.store`.
+"""The event store: writes, alone or in batches, and what is kept; see `lhsim.models.database`.
 
-A batch is a list of couriers. Its first is the writer: what a transaction has to wait for, it waits
-for, and the others for it. A courier that waits for another has an event without use, which holds
-the `next` of its batch; the first may have to line up itself, so that its content holds it.
+A batch is a list of requests. Its first is the writer: what a transaction has to wait for, it waits
+for, and the others for it. A request that waits for another has an event without use, which holds
+the `next` of its batch; the first may have to line up itself, so that its payload holds it.
 """
 
 from __future__ import annotations
 
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import (
-    content,
     end,
     first_of,
     memory_in_use,
     message_of,
+    payload,
     post,
     reject,
     release,
@@ -24,7 +24,7 @@ from lhsim.compiled.ledger import (
 )
 from lhsim.compiled.log import append, forget
 from lhsim.compiled.outlining import outlined
-from lhsim.compiled.queue import schedule, soon
+from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
     COLLECTED,
@@ -47,7 +47,7 @@ EXPIRED = int(Outcome.EXPIRED)
 
 @outlined
 def write(s: State, entity: int, phase: int) -> int:
-    """Return the phase of a courier that is to write now, or has found the database locked."""
+    """Return the phase of a request that is to write now, or has found the database locked."""
     if len(s.options) > 0 and s.settings[0].write_batch > 0 and phase == WRITE_CPU:
         _join(s, entity)
         return DONE
@@ -59,8 +59,8 @@ def write(s: State, entity: int, phase: int) -> int:
         return WRITE
     s.counts[0].locked += 1
     place = message_of(s, entity)
-    # The event of its content, which does not happen before it is stored, has room for both.
-    so_far = s.events[content(s, place)]
+    # The event of its payload, which does not happen before it is stored, has room for both.
+    so_far = s.events[payload(s, place)]
     if phase != LOCKED:
         so_far.time, so_far.order = 0.0, 0
     delay = busy_delay(so_far.order, so_far.time, s.settings[0].busy_timeout)
@@ -75,7 +75,7 @@ def write(s: State, entity: int, phase: int) -> int:
 
 @outlined
 def commit(s: State, entity: int) -> None:
-    """Make what a courier brings visible, or, in its order, all that its batch does."""
+    """Make what a request brings visible, or, in its order, all that its batch does."""
     if len(s.options) > 0 and s.settings[0].write_batch > 0:
         _line_up_behind(s, entity)
         while entity >= 0:
@@ -103,7 +103,7 @@ def _commit_one(s: State, place: int) -> None:
 
 @inlined
 def is_of_batch(s: State, phase: int) -> bool:
-    """Return whether a phase that is over is one that only couriers of a batch have."""
+    """Return whether a phase that is over is one that only requests of a batch have."""
     if s.settings[0].write_batch == 0:
         return False
     return phase in (WRITE, GIVEN_UP, WRITE_LINGER)
@@ -111,7 +111,7 @@ def is_of_batch(s: State, phase: int) -> bool:
 
 @outlined
 def go_on_with_batch(s: State, entity: int, phase: int) -> int:
-    """Return the phase of a courier, or the timer, of a batch that comes after one that is over."""
+    """Return the phase of a request, or the timer, of a batch that comes after one that is over."""
     if phase == WRITE:
         _let_go(s, entity, COMMITTED)
         return DONE
@@ -126,8 +126,8 @@ def go_on_with_batch(s: State, entity: int, phase: int) -> int:
 
 @inlined
 def further_events(s: State, entity: int) -> int:
-    """Return how many events there are in a batch, by its first courier, and not that of this."""
-    further, entity = 0, s.events[_content_of(s, entity)].next
+    """Return the size of a batch minus one, given its first request."""
+    further, entity = 0, s.events[_payload_of(s, entity)].next
     while entity >= 0:
         further, entity = further + 1, s.events[entity].next
     return further
@@ -135,15 +135,15 @@ def further_events(s: State, entity: int) -> int:
 
 @inlined
 def _join(s: State, entity: int) -> None:
-    """Let a courier join the batch that is being collected, which is written when it is full."""
+    """Let a request join the batch that is being collected, which is written when it is full."""
     counts = s.counts[0]
     s.events[entity].next = NOBODY
     if counts.collected == 0:
         _wait_for_more(s)
         counts.batch = entity
-        s.events[_content_of(s, entity)].next = NOBODY
+        s.events[_payload_of(s, entity)].next = NOBODY
     elif counts.collected == 1:
-        s.events[_content_of(s, counts.batch)].next = entity
+        s.events[_payload_of(s, counts.batch)].next = entity
     else:
         s.events[counts.batch_tail].next = entity
     counts.batch_tail = entity
@@ -165,12 +165,12 @@ def _flush(s: State) -> None:
     counts = s.counts[0]
     counts.collected = 0
     counts.lingers = NOBODY
-    soon(s, counts.batch, COLLECTED)
+    make_ready(s, counts.batch, COLLECTED)
 
 
 @inlined
 def _give_up(s: State, entity: int) -> int:
-    """Return the phase of a courier that the lock has kept waiting for too long."""
+    """Return the phase of a request that the lock has kept waiting for too long."""
     if s.settings[0].write_batch > 0:
         _line_up_behind(s, entity)
         _let_go(s, entity, GIVEN_UP)
@@ -181,22 +181,22 @@ def _give_up(s: State, entity: int) -> int:
 
 @inlined
 def _line_up_behind(s: State, entity: int) -> None:
-    """Let the others of a batch follow on its first courier, which waits for nothing any more."""
-    s.events[entity].next = s.events[_content_of(s, entity)].next
+    """Let the others of a batch follow on its first request, which waits for nothing any more."""
+    s.events[entity].next = s.events[_payload_of(s, entity)].next
 
 
 @inlined
 def _let_go(s: State, entity: int, phase: int) -> None:
-    """Let the couriers of a batch go on, from one of them to the last."""
+    """Let the requests of a batch go on, from one of them to the last."""
     while entity >= 0:
         after = s.events[entity].next
-        soon(s, entity, phase)
+        make_ready(s, entity, phase)
         entity = after
 
 
 @inlined
-def _content_of(s: State, entity: int) -> int:
-    return content(s, message_of(s, entity))
+def _payload_of(s: State, entity: int) -> int:
+    return payload(s, message_of(s, entity))
 
 
 # Retention

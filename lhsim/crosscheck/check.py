@@ -31,12 +31,12 @@ from lhsim.crosscheck.judgement import (
     AGREES,
     DIFFERS,
     NOT_POISSON,
-    NOTHING,
     ONE_SATURATED,
+    UNINFORMATIVE,
     Finding,
     judge,
     judge_distribution,
-    sides,
+    pair_of,
 )
 from lhsim.crosscheck.metrics import (
     AT_SATURATION,
@@ -46,13 +46,13 @@ from lhsim.crosscheck.metrics import (
     TIMES,
     bounds,
     follows_pace,
-    proves_nothing,
     shows_service,
+    uninformative,
 )
 from lhsim.errors import InputError
 from lhsim.library import as_system
-from lhsim.models.system import Calibration, System
-from lhsim.planning.uncertainty import samples_of
+from lhsim.models import Calibration, System
+from lhsim.planning.samples import samples_of
 from lhsim.recording import Recording
 from lhsim.report.crosscheck import headline
 from lhsim.report.notebook import card
@@ -149,7 +149,7 @@ class Crosscheck:
         rows = [
             Interval(f"{one.level}: {one.metric}", one.relative_error, *one.difference, one.kind)
             for one in self.findings
-            if math.isfinite(one.relative_error) and one.kind != NOTHING
+            if math.isfinite(one.relative_error) and one.kind != UNINFORMATIVE
         ]
         return difference_plot(rows, "simulated less live", ax)
 
@@ -312,12 +312,12 @@ def _of_level(one: _Compared, misses: Mapping[str, float], confidence: float) ->
     for metric in AT_SATURATION if saturated else (*RATES, *QUANTILES):
         paced = follows_pace(architecture, metric)
         miss = 0.0 if saturated else misses.get(metric, 0.0)
-        both = sides(metric, one.live, one.simulated, paced=paced, miss=miss)
-        if both is None:
+        pair = pair_of(metric, one.live, one.simulated, paced=paced, miss=miss)
+        if pair is None:
             continue
         single = len(one.live) == 1
         batches = jackknife(one.level.runs[0], metric) if single else math.nan
-        found.append(judge(name, metric, both, confidence, batch_variance=batches, flags=one.flags))
+        found.append(judge(name, metric, pair, confidence, batch_variance=batches, flags=one.flags))
     for metric in () if saturated else TIMES:
         whole = judge_distribution(
             name, metric, one.live, one.simulated, confidence, flags=one.flags
@@ -327,13 +327,13 @@ def _of_level(one: _Compared, misses: Mapping[str, float], confidence: float) ->
 
 
 def _in_context(one: _Compared, found: Finding) -> Finding:
-    """Return a finding with what the level says of it: that it proves nothing, or all the more."""
+    """Return a finding as its level has it: it may be uninformative there, or contradicted."""
     manifest = one.level.manifest
-    nothing = evolve(found, kind=NOTHING, p_value=math.nan)
-    if proves_nothing(manifest.architecture, found.metric):
-        return nothing
+    excused = evolve(found, kind=UNINFORMATIVE, p_value=math.nan)
+    if uninformative(manifest.architecture, found.metric):
+        return excused
     if found.metric.startswith("latency") and manifest.options.get(ARRIVALS, POISSON) != POISSON:
-        return evolve(nothing, flags=(*found.flags, NOT_POISSON))
+        return evolve(excused, flags=(*found.flags, NOT_POISSON))
     if found.metric == "throughput" and one.contradiction is not None:
         return evolve(found, kind=DIFFERS, p_value=0.0, flags=(*found.flags, ONE_SATURATED))
     return found
@@ -347,8 +347,8 @@ def _of_knee(compared: Sequence[_Compared], confidence: float) -> list[Finding]:
     best = max((one.simulated for one in compared), key=lambda one: _throughput(one.nominal))
     # No slope: what is reached at saturation does not depend on how much is offered.
     plain = Simulated(_as_offered(best.nominal), _as_offered(best.sampled))
-    both = sides("throughput", _as_offered(live), plain)
-    return [] if both is None else [judge(ALL, KNEE, both, confidence)]
+    pair = pair_of("throughput", _as_offered(live), plain)
+    return [] if pair is None else [judge(ALL, KNEE, pair, confidence)]
 
 
 def _as_offered(runs: Sequence[Figures]) -> tuple[Figures, ...]:
@@ -389,7 +389,7 @@ def _traffic(one: _Compared) -> list[str]:
         "that waits for its answers is not"
     )
     if arrivals != POISSON:
-        found += f", and neither are these messages, which come {arrivals}: delays prove nothing"
+        found += f", and these messages come {arrivals}: delays are uninformative"
     return [found]
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from lhsim.calibration.levels import log_paces
 from lhsim.crosscheck.metrics import QUANTILES, RATES, TIMES
-from lhsim.models.system import Calibration, System
-from lhsim.planning.uncertainty import in_runs, samples_of
+from lhsim.models import Calibration, System
+from lhsim.planning.samples import in_runs, samples_of
 from lhsim.recording import Manifest, Recording
 from lhsim.replay import replay
 

@@ -36,11 +36,11 @@ from scipy.special import stdtr, stdtrit
 from lhsim.crosscheck.figures import Figures, Floats, Simulated
 from lhsim.crosscheck.metrics import TIMES, bounds
 
-Kind = Literal["agrees", "differs", "cannot tell", "proves nothing"]
+Kind = Literal["agrees", "differs", "cannot tell", "uninformative"]
 AGREES: Final = "agrees"
 DIFFERS: Final = "differs"
 CANNOT_TELL: Final = "cannot tell"
-NOTHING: Final = "proves nothing"
+UNINFORMATIVE: Final = "uninformative"
 FLATTEST = 1e-12  # variance of logarithms below which there is no slope over them
 LARGEST = 700.0  # logarithm that has an exponential
 NO_SAMPLES = "no samples of the parameters"
@@ -72,9 +72,9 @@ class Finding:
     @property
     def verdict(self) -> str:
         """The finding in words."""
-        if self.kind == NOTHING:
-            why = "the traffic" if NOT_POISSON in self.flags else "the sleep"
-            return f"proves nothing: {why} decides"
+        if self.kind == UNINFORMATIVE:
+            why = "the traffic" if NOT_POISSON in self.flags else "the poll interval"
+            return f"uninformative: {why} dominates"
         if self.kind == AGREES:
             return AGREES
         if self.metric in TIMES:
@@ -121,11 +121,11 @@ class Difference:
 
     value: float
     error: float  # standard error
-    freedom: float
+    dof: float
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return the interval of the difference."""
-        half = float(stdtrit(self.freedom, (1 + confidence) / 2)) * self.error
+        half = float(stdtrit(self.dof, (1 + confidence) / 2)) * self.error
         return self.value - half, self.value + half
 
     def p_value(self, negligible: float) -> float:
@@ -135,23 +135,23 @@ class Difference:
         would have counted.
         """
         beyond = abs(self.value) - negligible
-        return 1.0 if beyond <= 0 else min(1.0, 2 * _tail(beyond, self.error, self.freedom))
+        return 1.0 if beyond <= 0 else min(1.0, 2 * _tail(beyond, self.error, self.dof))
 
 
 @frozen(eq=False)
-class Sides:
+class Pair:
     """The logarithms of a metric, moved to the live runs' number of messages."""
 
     live: Floats
     nominal: Floats
     ratios: Floats  # of sampled to nominal; empty without samples
-    freedom: int  # of the noise of the simulated runs
+    dof: int  # of the noise of the simulated runs
     miss: float = 0.0  # of the model where it was calibrated
 
     @property
     def noise(self) -> float:
         """Variance of one simulated run, the parameters fixed."""
-        return float(((self.nominal - self.nominal.mean()) ** 2).sum() / self.freedom)
+        return float(((self.nominal - self.nominal.mean()) ** 2).sum() / self.dof)
 
     @property
     def parameters(self) -> float:
@@ -159,14 +159,14 @@ class Sides:
         return float(self.ratios.var(ddof=1)) if len(self.ratios) > 1 else 0.0
 
 
-def sides(
+def pair_of(
     metric: str,
     live: Sequence[Figures],
     simulated: Simulated,
     *,
     paced: bool = False,
     miss: float = 0.0,
-) -> Sides | None:
+) -> Pair | None:
     """Return the logarithms of a metric; None where a run does not have it.
 
     One that follows the processor's pace is moved to the mean pace of the live runs. `miss` is the
@@ -181,11 +181,11 @@ def sides(
     offered = np.log([run.offered for run in live])
     of_nominal = np.log([run.offered for run in simulated.nominal])
     slope = _slope(of_nominal, nominal)
-    return Sides(
+    return Pair(
         live=ours - slope * (offered - offered.mean()),
         nominal=nominal - slope * (of_nominal - offered.mean()),
         ratios=sampled - nominal[: len(sampled)],
-        freedom=len(nominal) - (2 if slope else 1),
+        dof=len(nominal) - (2 if slope else 1),
         miss=miss,
     )
 
@@ -193,7 +193,7 @@ def sides(
 def judge(
     level: str,
     metric: str,
-    both: Sides,
+    pair: Pair,
     confidence: float,
     *,
     batch_variance: float = math.nan,
@@ -205,38 +205,38 @@ def judge(
     ----------
     level, metric
         Their names.
-    both
+    pair
         The figures.
     confidence
         Of all intervals, in (0, 1).
     batch_variance
         Of the figure of the only live run, from batches; NaN where it has none.
     flags
-        What is to be said besides.
+        More to say.
     """
-    variance, freedom, told = _live_variance(both, batch_variance)
-    difference = _difference(both, variance, freedom)
+    variance, dof, notes = _live_variance(pair, batch_variance)
+    difference = _difference(pair, variance, dof)
     low, high = difference.interval(confidence)
     kind = _kind(low, high, metric)
-    mean = float(both.live.mean())
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance / len(both.live))
-    middle, around = _prediction(both, confidence)
-    inside = int((np.abs(both.live - middle) <= around).sum())
+    mean = float(pair.live.mean())
+    half = float(stdtrit(dof, (1 + confidence) / 2)) * math.sqrt(variance / len(pair.live))
+    middle, half_width = _prediction(pair, confidence)
+    inside = int((np.abs(pair.live - middle) <= half_width).sum())
     return Finding(
         level=level,
         metric=metric,
         live=_exp(mean),
         live_interval=(_exp(mean - half), _exp(mean + half)),
         simulated=_exp(middle),
-        simulated_interval=(_exp(middle - around), _exp(middle + around)),
+        simulated_interval=(_exp(middle - half_width), _exp(middle + half_width)),
         relative_error=_expm1(difference.value),
         difference=(_expm1(low), _expm1(high)),
         kind=kind,
         p_value=difference.p_value(math.log1p(bounds(metric).negligible)),
         inside=inside,
-        runs=len(both.live),
-        width=_width(both, around, confidence),
-        flags=(*flags, *told, *(() if len(both.ratios) else (NO_SAMPLES,))),
+        runs=len(pair.live),
+        width=_width(pair, half_width, confidence),
+        flags=(*flags, *notes, *(() if len(pair.ratios) else (NO_SAMPLES,))),
     )
 
 
@@ -262,14 +262,14 @@ def judge_distribution(
     usual = _apart(theirs)
     among = _apart(ours) if len(ours) > 1 else np.array([])
     centre = max(float(usual.mean()), float(among.mean()) if len(among) else -math.inf)
-    freedom = len(usual) - 1
+    dof = len(usual) - 1
     error = float(usual.std(ddof=1)) * math.sqrt(1 / len(ours) + 1 / len(usual))
     allowed = math.log(_exp(centre) + bounds(metric).negligible)
     beyond = float(found.mean()) - allowed
-    t = float(stdtrit(freedom, (1 + confidence) / 2))
+    t = float(stdtrit(dof, (1 + confidence) / 2))
     spread = t * float(usual.std(ddof=1)) * math.sqrt(1 + 1 / len(usual))
     usual_ends = _exp(centre - spread), _exp(centre + spread)
-    difference = Difference(float(found.mean()) - centre, error, freedom)
+    difference = Difference(float(found.mean()) - centre, error, dof)
     low, high = difference.interval(confidence)
     differs = beyond > t * error
     wide = usual_ends[1] > bounds(metric).narrow
@@ -283,17 +283,17 @@ def judge_distribution(
         relative_error=math.nan,
         difference=(_expm1(low), _expm1(high)),
         kind=DIFFERS if differs else CANNOT_TELL if wide else AGREES,
-        p_value=_tail(beyond, error, freedom),
+        p_value=_tail(beyond, error, dof),
         runs=len(ours),
         flags=tuple(flags),
     )
 
 
-def _tail(beyond: float, error: float, freedom: float) -> float:
+def _tail(beyond: float, error: float, dof: float) -> float:
     """Return the probability to be off as far or farther; of runs that are all alike as well."""
     if error == 0:
         return 0.0 if beyond > 0 else 1.0
-    return float(stdtr(freedom, -beyond / error))
+    return float(stdtr(dof, -beyond / error))
 
 
 def distance(one: Floats, other: Floats) -> float:
@@ -321,26 +321,26 @@ def _slope(x: Floats, y: Floats) -> float:
     return float(deviations @ y) / square if square > FLATTEST * len(x) else 0.0
 
 
-def _live_variance(both: Sides, batches: float) -> tuple[float, float, tuple[str, ...]]:
+def _live_variance(pair: Pair, batches: float) -> tuple[float, float, tuple[str, ...]]:
     """Return the variance of one live run, its degrees of freedom and what is to be said of it."""
-    r, noise = len(both.live), both.noise
+    r, noise = len(pair.live), pair.noise
     if r > 1:
-        found = float(both.live.var(ddof=1))
-        return (found, r - 1, ()) if found > noise else (noise, both.freedom, ())
+        found = float(pair.live.var(ddof=1))
+        return (found, r - 1, ()) if found > noise else (noise, pair.dof, ())
     if batches > noise:
         return batches, 9, (ONE_RUN,)
-    return noise, both.freedom, (AS_SIMULATED if math.isnan(batches) else ONE_RUN,)
+    return noise, pair.dof, (AS_SIMULATED if math.isnan(batches) else ONE_RUN,)
 
 
-def _difference(both: Sides, live: float, freedom: float) -> Difference:
+def _difference(pair: Pair, live: float, dof: float) -> Difference:
     parts = [
-        (both.parameters, max(len(both.ratios) - 1, 1)),
-        (both.noise / len(both.nominal), both.freedom),
-        (live / len(both.live), freedom),
+        (pair.parameters, max(len(pair.ratios) - 1, 1)),
+        (pair.noise / len(pair.nominal), pair.dof),
+        (live / len(pair.live), dof),
     ]
     variance = math.fsum(part for part, _ in parts)
     weight = math.fsum(part**2 / of for part, of in parts)
-    value = float(both.nominal.mean() - both.live.mean())
+    value = float(pair.nominal.mean() - pair.live.mean())
     return Difference(value, math.sqrt(variance), variance**2 / weight if weight else 1.0)
 
 
@@ -353,16 +353,16 @@ def _kind(low: float, high: float, metric: str) -> Kind:
     return AGREES if (high - low) / 2 <= allowed.narrow else CANNOT_TELL
 
 
-def _prediction(both: Sides, confidence: float) -> tuple[float, float]:
-    n = len(both.nominal)
-    variance = both.parameters + both.miss**2 + both.noise * (1 + 1 / n)
-    t = float(stdtrit(both.freedom, (1 + confidence) / 2))
-    return float(both.nominal.mean()), t * math.sqrt(variance)
+def _prediction(pair: Pair, confidence: float) -> tuple[float, float]:
+    n = len(pair.nominal)
+    variance = pair.parameters + pair.miss**2 + pair.noise * (1 + 1 / n)
+    t = float(stdtrit(pair.dof, (1 + confidence) / 2))
+    return float(pair.nominal.mean()), t * math.sqrt(variance)
 
 
-def _width(both: Sides, around: float, confidence: float) -> float:
+def _width(pair: Pair, half_width: float, confidence: float) -> float:
     """Return the half-width of a prediction over that of the range of live runs."""
-    if len(both.live) < 2 or not both.live.std() > 0:
+    if len(pair.live) < 2 or not pair.live.std() > 0:
         return math.nan
     normal = float(stdtrit(1e9, (1 + confidence) / 2))
-    return around / (normal * float(both.live.std(ddof=1)))
+    return half_width / (normal * float(pair.live.std(ddof=1)))

@@ -47,14 +47,14 @@ def bounds(metric: str) -> Bounds:
     return Bounds(*_BOUNDS[metric if metric in _BOUNDS else metric.rpartition("_")[2]])
 
 
-def proves_nothing(architecture: str, metric: str) -> bool:
+def uninformative(architecture: str, metric: str) -> bool:
     """Return whether a metric hardly depends on the server: polling's latency is mostly sleep."""
     return architecture == "polling" and metric.startswith("latency")
 
 
 def follows_pace(architecture: str, metric: str) -> bool:
     """Return whether a metric grows with the time that the processor takes for the same work."""
-    return metric == "cpu" or (metric in QUANTILES and not proves_nothing(architecture, metric))
+    return metric == "cpu" or (metric in QUANTILES and not uninformative(architecture, metric))
 
 
 def shows_service(architecture: str, metric: str) -> bool:
@@ -62,5 +62,5 @@ def shows_service(architecture: str, metric: str) -> bool:
 
     Throughput below saturation is the offered load in any model.
     """
-    quantile = metric.endswith("_p50") and not proves_nothing(architecture, metric)
+    quantile = metric.endswith("_p50") and not uninformative(architecture, metric)
     return quantile or metric == "cpu"

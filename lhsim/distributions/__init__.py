@@ -12,46 +12,6 @@ layout and for what it keeps. A draw is ``look_up(distribution.table().cells, u)
 An own distribution is an attrs class derived from `Distribution`.
 """
 
-from lhsim.distributions.base import Deterministic, Distribution
-from lhsim.distributions.compounds import Mixture, Scaled, Shifted, Sum
-from lhsim.distributions.empirical import Empirical, Quantiles
-from lhsim.distributions.families import (
-    Erlang,
-    Exponential,
-    Gamma,
-    Hyperexponential,
-    Lognormal,
-    Pareto,
-    Scipy,
-    Uniform,
-    Weibull,
-)
-from lhsim.distributions.fitting import CANDIDATES, Candidate, Fit, fit, ks_distance
-from lhsim.distributions.table import QuantileTable, look_up
+import lazy_loader
 
-__all__ = [
-    "CANDIDATES",
-    "Candidate",
-    "Deterministic",
-    "Distribution",
-    "Empirical",
-    "Erlang",
-    "Exponential",
-    "Fit",
-    "Gamma",
-    "Hyperexponential",
-    "Lognormal",
-    "Mixture",
-    "Pareto",
-    "QuantileTable",
-    "Quantiles",
-    "Scaled",
-    "Scipy",
-    "Shifted",
-    "Sum",
-    "Uniform",
-    "Weibull",
-    "fit",
-    "ks_distance",
-    "look_up",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

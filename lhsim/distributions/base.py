@@ -36,6 +36,7 @@ class Distribution(abc.ABC):
 
     tag: ClassVar[str] = "family"
     entry_points: ClassVar[str] = "lhsim.distributions"
+    variants: ClassVar[str] = "lhsim.distributions.families"  # the module that defines them
     name: ClassVar[str]
 
     @classmethod
@@ -171,6 +172,9 @@ class Deterministic(Distribution):
 
     def _cdf(self, x: FloatArray) -> FloatArray:
         return np.where(x >= self.value, 1.0, 0.0)
+
+
+ZERO = Deterministic(0.0)
 
 
 @functools.lru_cache(maxsize=256)

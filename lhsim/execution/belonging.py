@@ -10,15 +10,18 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
+from lhsim import simulation
 from lhsim.execution.cells import Cell, engine_of
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import BUCKETS
-from lhsim.simulation import Result
+
+if TYPE_CHECKING:
+    from lhsim.simulation import Result
 
 WHOLE, REAL = "iu", "iuf"  # kinds of NumPy's types
 OUTCOMES = {outcome.name.lower() for outcome in Outcome}
@@ -27,7 +30,7 @@ SAMPLES = {"time_s", "created", "delivered", "backlog", "queued", "connections",
 
 def belongs(found: object, cell: Cell) -> bool:
     """Return whether something is a whole result, and that of a cell."""
-    return fits(found, Result) and _is_of(typing.cast(Result, found), cell)
+    return fits(found, simulation.Result) and _is_of(typing.cast("Result", found), cell)
 
 
 def fits(value: object, kind: Any) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve, frozen
 
+from lhsim import compiled, simulation
+
 if TYPE_CHECKING:
     from lhsim.models import System
     from lhsim.simulation import Result
@@ -52,9 +54,7 @@ class Failure:
 
 def run(cell: Cell) -> Result:
     """Run a cell."""
-    from lhsim.simulation import SAMPLES, simulate  # noqa: PLC0415 - a worker imports it late
-
-    return simulate(
+    return simulation.simulate(
         cell.system,
         agents=cell.agents,
         duration=cell.duration,
@@ -64,45 +64,37 @@ def run(cell: Cell) -> Result:
         drain=cell.drain,
         stop_when_overloaded=cell.stop_when_overloaded,
         keep_messages=cell.keep_messages,
-        samples=SAMPLES if cell.samples is None else cell.samples,
+        samples=simulation.SAMPLES if cell.samples is None else cell.samples,
     )
 
 
 def times_of(cell: Cell) -> tuple[float, float]:
     """Return the warm-up and the drain of a cell [s]."""
-    from lhsim.simulation.horizons import Horizon, times  # noqa: PLC0415 - imports the models
-
-    horizon = Horizon(duration=cell.duration)
-    found = times(cell.system, cell.agents, horizon, cell.warmup, cell.drain)
+    horizon = simulation.horizons.Horizon(duration=cell.duration)
+    found = simulation.horizons.times(cell.system, cell.agents, horizon, cell.warmup, cell.drain)
     return found.warmup, found.drain
 
 
 def engine_of(cell: Cell) -> str:
     """Return the name of the engine that runs a cell."""
-    from lhsim.simulation import engines  # noqa: PLC0415
-
-    return engines.choose(cell.engine, cell.system)[0]
+    return simulation.engines.choose(cell.engine, cell.system)[0]
 
 
 def memory_of(cell: Cell) -> float:
     """Return the memory that a run of a cell takes [B], about."""
-    from lhsim.simulation import memory  # noqa: PLC0415
-
     engine, keep = engine_of(cell), cell.keep_messages
-    return memory.estimate(cell.system, cell.agents, cell.duration, engine, keep=keep)
+    return simulation.memory.estimate(cell.system, cell.agents, cell.duration, engine, keep=keep)
 
 
 def compile_once(cells: Iterable[Cell]) -> None:
     """Let the engines of cells be compiled here, so that workers find them in Numba's cache."""
-    from lhsim.compiled.setup import has_options  # noqa: PLC0415
-    from lhsim.simulation import simulate  # noqa: PLC0415
-
     # The kernel that a system needs follows from its architecture and its options.
     different = {
-        (cell.system.architecture, has_options(cell.system), cell.engine): cell for cell in cells
+        (cell.system.architecture, compiled.has_options(cell.system), cell.engine): cell
+        for cell in cells
     }
     for cell in different.values():
-        simulate(cell.system, agents=2, duration=1e-9, engine=cell.engine)
+        simulation.simulate(cell.system, agents=2, duration=1e-9, engine=cell.engine)
 
 
 def attempt(function: Callable[[C], R], cell: C) -> R | Failure:
@@ -115,7 +107,5 @@ def attempt(function: Callable[[C], R], cell: C) -> R | Failure:
 
 def as_asked(cell: Cell, result: Result) -> Result:
     """Return a result that was kept, with what `cell` says of its engine and its calibration."""
-    from lhsim.simulation import engines  # noqa: PLC0415
-
-    reason = engines.choose(cell.engine, cell.system)[1]
+    reason = simulation.engines.choose(cell.engine, cell.system)[1]
     return evolve(result, engine_reason=reason, warnings=cell.system.caveats)

@@ -26,6 +26,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from lhsim import simulation
 from lhsim._machine import free_memory
 from lhsim.execution.cells import Failure
 
@@ -186,10 +187,8 @@ class _Reader:
 @functools.cache
 def _classes() -> dict[str, Any]:
     """Return the classes that a result or a failure consists of, by their names."""
-    from lhsim.simulation import Result  # noqa: PLC0415 - imports the models
-
     found: dict[str, Any] = {}
-    for kind in (Result, Failure):
+    for kind in (simulation.Result, Failure):
         _collect(kind, found)
     return found
 

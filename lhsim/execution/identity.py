@@ -21,6 +21,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from lhsim import simulation
 from lhsim._own import is_own
 from lhsim.execution.cells import Cell, engine_of, times_of
 from lhsim.execution.encoding import PLAIN
@@ -46,10 +47,8 @@ class Keys:
         InputError
             When it has a class of the user's own whose code is in no file.
         """
-        from lhsim.simulation import MEANING  # noqa: PLC0415 - imports the models
-
         whole = [
-            *(MEANING, layout(), self._digest(cell.system)),
+            *(simulation.MEANING, layout(), self._digest(cell.system)),
             *(cell.agents, float(cell.duration), cell.seed, engine_of(cell)),
             *(*times_of(cell), cell.stop_when_overloaded),
         ]
@@ -64,19 +63,15 @@ class Keys:
 
 
 def own_identity() -> Identity:
-    """Return what this lhsim is."""
-    from lhsim.simulation import MEANING  # noqa: PLC0415
-
-    return str(sys.modules["lhsim"].__version__), MEANING, layout()
+    """Return the version, meaning and layout of this lhsim."""
+    return str(sys.modules["lhsim"].__version__), simulation.MEANING, layout()
 
 
 @functools.cache
 def layout() -> str:
     """Return a digest of the fields of a result, and of all classes in it."""
-    from lhsim.simulation import Result  # noqa: PLC0415
-
     fields: dict[str, list[str]] = {}
-    _collect(Result, fields)
+    _collect(simulation.Result, fields)
     return hashlib.sha256(_text(fields)).hexdigest()
 
 

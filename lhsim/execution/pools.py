@@ -18,7 +18,9 @@ from concurrent.futures import ThreadPoolExecutor as Pool
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lhsim import simulation
 from lhsim.errors import InputError, shown, unknown_name
+from lhsim.execution.cluster import cluster
 from lhsim.execution.interrupts import interrupts_held_back
 
 if TYPE_CHECKING:
@@ -30,9 +32,9 @@ KINDS = ("serial", "threads", "processes", "dask")
 
 def default_kind(engine: str, systems: Iterable[System]) -> str:
     """Return what runs systems best with an engine, as asked for: SimPy holds threads up."""
-    from lhsim.simulation.engines import only_with_simpy  # noqa: PLC0415 - imports the models
-
-    some_with_simpy = engine == "simpy" or any(only_with_simpy(system) for system in systems)
+    some_with_simpy = engine == "simpy" or any(
+        simulation.engines.only_with_simpy(system) for system in systems
+    )
     return "processes" if some_with_simpy else "threads"
 
 
@@ -67,8 +69,6 @@ def workers(
     if scheduler is not None and kind != "dask":
         raise InputError("is for Dask alone", source="--scheduler", allowed="with --executor dask")
     if kind == "dask":
-        from lhsim.execution.cluster import cluster  # noqa: PLC0415 - imports Dask
-
         with cluster(jobs, scheduler) as executor:
             yield executor
     elif jobs == 1 or kind == "serial":
@@ -124,7 +124,7 @@ class Threads(Executor):
 
 
 class Stopped(BaseException):
-    """Ends a run in a thread, past all that handles mere exceptions."""
+    """Ends a run in a thread; no handler of `Exception` catches it."""
 
 
 class Processes(Executor):
@@ -164,7 +164,7 @@ class Processes(Executor):
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the process that started this one, and end with it in whatever way it ends.
+    """Leave Ctrl-C to the parent process, and end when it ends, however that happens.
 
     Ctrl-C reaches all processes of a terminal. A process that was killed tells nobody.
     """

@@ -21,6 +21,7 @@ from attrs import evolve, frozen
 from lhsim import checks
 from lhsim._files import expanded
 from lhsim.errors import InputError
+from lhsim.execution.belonging import belongs
 from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, memory_of, run
 from lhsim.execution.executors import execute
 from lhsim.execution.identity import Keys
@@ -140,7 +141,7 @@ class Runner:
         return False
 
     def _keep(self, cell: Cell, outcome: Result | Failure) -> None:
-        """Put what a cell came to into the store; where that has no more room, go on without."""
+        """Keep the outcome of a cell; if the store is full, go on without it."""
         if self._store is None:
             return
         try:
@@ -181,7 +182,7 @@ class Runner:
         return list({self._key(cells[index]): index for index in reversed(indices)}.values())[::-1]
 
     def _share(self, cells: Sequence[Cell], outcomes: dict[int, Result | Failure]) -> None:
-        """Give what a cell came to, to all that equal it."""
+        """Give the outcome of a cell to all that equal it."""
         if self._store is None or len(outcomes) == len(cells):
             return
         by_key = {self._key(cells[index]): outcome for index, outcome in outcomes.items()}
@@ -201,9 +202,7 @@ class Runner:
 
 
 def _result_of(store: Store, key: bytes, cell: Cell) -> Result | None:
-    """Return the result of a cell that a store has, None where what it has is no such thing."""
-    from lhsim.execution.belonging import belongs  # noqa: PLC0415 - imports the models
-
+    """Return the result of a cell from the store, None if it is not a valid one."""
     try:
         kept = store.get(key)
     except ValueError:

@@ -1,1 +1,5 @@
-"""The experiments, and the command line that runs them: ``python -m lhsim.experiments NAME``."""
+"""How the questions of ``experiments/`` are answered: each is run, shown, and written."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,6 +1,6 @@
 """``python -m lhsim.experiments``, the same as the command ``lhsim``."""
 
-from lhsim.experiments.cli import main
+from lhsim.cli import main
 
 if __name__ == "__main__":  # worker processes import this module under another name
     main()

@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import scipy  # it loads its parts on their first use, and scipy.stats takes a second
 from attrs import evolve, field, frozen
 
 from lhsim.checks import is_manageable, whole, within
@@ -137,6 +138,24 @@ def parse_axis(value: object) -> Axis:
     scale: Literal["lin", "log"] = "lin" if match["scale"] == "lin" else "log"
     _check_ends(scale, low, high, str(value))
     return Range(scale, low, high, _count(match, scale, low, high), unit=unit)
+
+
+def parse_axes(axes: Mapping[str, object]) -> dict[str, Axis]:
+    """Return axes by the dotted paths of their parameters.
+
+    Raises
+    ------
+    InputError
+        For one that is no axis, with its path in the key.
+    """
+    found = {}
+    for path, value in flat(axes).items():
+        try:
+            found[path] = parse_axis(value)
+        except InputError as error:
+            key = f'axes."{path}"'
+            raise InputError(error.problem, key=key, allowed=error.allowed) from None
+    return found
 
 
 def _ends(match: re.Match[str]) -> tuple[float, float, Unit | None]:
@@ -274,9 +293,7 @@ class LatinHypercube(Sampled):
 
     def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
         """Return points of the unit cube, of shape (points, dimensions)."""
-        from scipy.stats import qmc  # noqa: PLC0415 - only where it is asked for
-
-        sampler = qmc.LatinHypercube(dimensions, rng=np.random.default_rng(seed))
+        sampler = scipy.stats.qmc.LatinHypercube(dimensions, rng=np.random.default_rng(seed))
         rows: list[list[float]] = sampler.random(self.points).tolist()
         return rows
 
@@ -297,9 +314,7 @@ class Sobol(Sampled):
 
     def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
         """Return points of the unit cube, of shape (points, dimensions)."""
-        from scipy.stats import qmc  # noqa: PLC0415 - only where it is asked for
-
-        sampler = qmc.Sobol(dimensions, rng=np.random.default_rng(seed))
+        sampler = scipy.stats.qmc.Sobol(dimensions, rng=np.random.default_rng(seed))
         rows: list[list[float]] = sampler.random(self.points).tolist()
         return rows
 

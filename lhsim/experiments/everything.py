@@ -12,21 +12,24 @@ import io
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import Any, Protocol
+from typing import Protocol
 
-import click
 from attrs import field, frozen
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lhsim.checks import MOST_JOBS
 from lhsim.errors import InputError
 from lhsim.experiments.finding import FILE, Finding
-from lhsim.experiments.notices import Command
-from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, MAX_SEED, PATH, cores, whole
+from lhsim.experiments.options import DONE, FAILED, INTERRUPTED
 from lhsim.experiments.output import check_folder, own_version
+from lhsim.experiments.reporting import write_report
 from lhsim.units import format_duration
+
+# Runs an experiment, by its name, with arguments; returns its exit code.
+Run = Callable[[str, Sequence[str]], int]
 
 WIDTH = 80  # of the text, in columns
 # The experiments in their order, and how long each takes beside the others [s, on two cores].
@@ -60,49 +63,46 @@ class Ended:
 
 
 def carry_out(
-    commands: Mapping[str, click.Command],
-    folder: Path,
-    arguments: Sequence[str],
-    report: Report,
+    names: Iterable[str], run: Run, folder: Path, words: Sequence[str], report: Report
 ) -> list[Ended]:
     """Run experiments one after the other; Ctrl-C ends that, and what is finished stays.
 
     Parameters
     ----------
-    commands
-        By the names of the experiments, in their order.
+    names
+        Of the experiments, in their order.
+    run
+        Runs the experiment of a name with arguments, and returns its exit code.
     folder
         Gets a folder for each.
-    arguments
-        Of each command, but for its folder.
+    words
+        Arguments of each experiment, but for its folder.
     report
         Is told of each beginning.
     """
     ended: list[Ended] = []
-    for number, (name, command) in enumerate(commands.items()):
-        report(name, number, _left(list(commands)[number:], ended))
+    names = list(names)
+    for number, name in enumerate(names):
+        report(name, number, _left(names[number:], ended))
         begun = time.monotonic()
-        code = _run(name, command, folder / name, arguments)
+        code = _run(name, run, folder / name, words)
         ended.append(Ended(name, code, time.monotonic() - begun))
         if code == INTERRUPTED:
             break
     return ended
 
 
-def _run(name: str, command: click.Command, folder: Path, arguments: Sequence[str]) -> int:
+def _run(name: str, run: Run, folder: Path, more: Sequence[str]) -> int:
     """Run an experiment, whose tables go nowhere but into its folder; return its exit code."""
-    words = ["--output-dir", str(folder), "--quiet", *arguments]
+    words = ["--output-dir", str(folder), "--quiet", *more]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            code = command.main(words, prog_name=f"lhsim {name}", standalone_mode=False)
+            return run(name, words)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # whatever it was: it does not stop the others
-        if isinstance(error, click.Abort) and not isinstance(error.__cause__, EOFError):
-            return INTERRUPTED
         _note(name, folder, words, error)
         return FAILED
-    return code if isinstance(code, int) else DONE
 
 
 def _note(name: str, folder: Path, words: Sequence[str], error: Exception) -> None:
@@ -144,58 +144,42 @@ def summary(folder: Path, ended: Sequence[Ended]) -> str:
     return "\n".join(lines).rstrip("\n")
 
 
-@click.command(name="all", cls=Command)
-@click.option("--seed", type=whole(0, MAX_SEED), default=1, show_default=True,
-              help="All random numbers follow from it.")  # fmt: skip
-@click.option("--replications", type=whole(1),
-              help="Runs of each case.  [default: as each experiment has it]")  # fmt: skip
-@click.option("--jobs", type=whole(1, MOST_JOBS), help="Runs at a time.  [default: one a core]")
-@click.option("--output-dir", "folder", metavar="DIR", type=PATH,
-              default="results/all", show_default=True,
-              help="Gets a folder for each experiment, and the report.")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Run everything again.")
-@click.option("--no-progress", is_flag=True, help="Show no progress.")
-@click.option("--quiet", is_flag=True, help="Say nothing but data and errors.")
-@click.pass_context
-def everything(ctx: click.Context, /, **given: Any) -> int:
-    """Run every experiment into one folder, and write the report of it.
+def run_all(
+    run: Run, folder: Path, words: Sequence[str], *, show_progress: bool, quiet: bool
+) -> int:
+    """Run all experiments, show what each found, write the report, and return the exit code.
 
-    What was interrupted goes on where it was. An experiment that fails is in the report, and stops
-    none of the others. docs/how-to/report.md says what the report shows.
+    Parameters
+    ----------
+    run
+        Runs the experiment of a name, as the command line has it, and returns its exit code.
+    folder
+        Gets a folder for each experiment, and the report.
+    words
+        Arguments of each experiment, but for its folder.
+    show_progress, quiet
+        Show how far it is; say nothing but data and errors.
     """
-    group = ctx.find_root().command
-    assert isinstance(group, click.Group)
-    commands = {name: group.commands[name] for name in TAKES}
-    folder = given["folder"]
     check_folder(folder)
     begun = time.monotonic()
-    with _progress(commands, shown=not (given["no_progress"] or given["quiet"])) as told:
-        ended = carry_out(commands, folder, _arguments(given), told)
+    with _progress(TAKES, shown=show_progress) as told:
+        ended = carry_out(TAKES, run, folder, words, told)
     _finish(folder, ended)
     codes = {one.code for one in ended}
-    if not given["quiet"]:
+    if not quiet:
         took = format_duration(max(1, round(time.monotonic() - begun)))
-        print(f"{len(ended)} of {len(commands)} experiments in {took}", file=sys.stderr)
+        print(f"{len(ended)} of {len(TAKES)} experiments in {took}", file=sys.stderr)
     if INTERRUPTED in codes:
         print("lhsim: interrupted; the same command goes on where it was", file=sys.stderr)
         return INTERRUPTED
     return FAILED if codes - {DONE} else DONE
 
 
-def _arguments(given: Mapping[str, Any]) -> list[str]:
-    words = ["--seed", str(given["seed"]), "--jobs", str(given["jobs"] or cores())]
-    if given["replications"] is not None:
-        words += ["--replications", str(given["replications"])]
-    return [*words, *(["--fresh"] if given["fresh"] else [])]
-
-
 def _finish(folder: Path, ended: Sequence[Ended]) -> None:
     """Show what was found, and write the report where there is something to report."""
-    from lhsim.experiments.reporting import write_report  # noqa: PLC0415 - imports the models
-
     text = summary(folder, ended)
     if text:
-        click.echo(f"{text}\n\nreport: {write_report(folder)}")
+        print(f"{text}\n\nreport: {write_report(folder)}")
 
 
 @contextlib.contextmanager
@@ -216,10 +200,6 @@ def _progress(names: Mapping[str, object], *, shown: bool) -> Iterator[Report]:
 
 @contextlib.contextmanager
 def _bar(names: Sequence[str]) -> Iterator[Report]:
-    # Late imports keep the command line quick.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=sum(TAKES[name] for name in names))

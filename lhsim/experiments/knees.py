@@ -9,9 +9,8 @@ from lhsim.analysis.knee import Knee, Level, bracket, search
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.levels import Horizon
-from lhsim.experiments.records import run_record
 from lhsim.experiments.specification import KneeSearch, MaxEvents
-from lhsim.experiments.sweep import OnDone, Sweep, knee_level
+from lhsim.experiments.sweep import OnDone, Sweep
 
 if TYPE_CHECKING:
     from lhsim.models import System
@@ -60,7 +59,7 @@ def find_knees(
 
 
 def _levels(rows: Sequence[Mapping[str, Any]], system: System) -> list[Level]:
-    return [knee_level(row) for row in rows if row["system"] == system.name]
+    return [Level.of(row) for row in rows if row["system"] == system.name]
 
 
 def _first(searches: Mapping[str, Search]) -> tuple[dict[str, int], dict[str, Knee]]:
@@ -91,4 +90,4 @@ def _cell(system: System, agents: int, horizon: Horizon, seed: int, engine: str)
 def _level(outcome: Result | Failure | None) -> Level | None:
     if outcome is None or isinstance(outcome, Failure):
         return None
-    return knee_level(run_record(outcome))
+    return Level.of(outcome.row())

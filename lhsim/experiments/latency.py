@@ -8,24 +8,19 @@ from functools import partial
 from typing import Any
 
 from lhsim.experiments import sweep as sweeps
-from lhsim.experiments.commands import (
-    Setup,
-    asked_precision,
-    carry_out,
-    describe,
-    finish,
-    own_settings,
-    precision_lines,
-    prepare,
-    replications_of,
-    running,
-    settings_lines,
-)
-from lhsim.experiments.findings import sweep_finding
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
+from lhsim.experiments.setup import Setup, describe, own_settings, prepare, running, settings_lines
 from lhsim.experiments.specification import MaxEvents, load_latency
 from lhsim.experiments.sweep import Plan, Sweep
+from lhsim.experiments.sweeping import (
+    asked_precision,
+    carry_out,
+    finish,
+    precision_lines,
+    replications_of,
+    sweep_finding,
+)
 from lhsim.report import marks
 from lhsim.report.levels import latency_table
 from lhsim.report.text import UNKNOWN, duration, three_digits

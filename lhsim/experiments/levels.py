@@ -8,7 +8,8 @@ from attrs import frozen
 
 from lhsim.checks import MOST
 from lhsim.errors import InputError
-from lhsim.execution import Cell, engine_of
+from lhsim.execution import Cell, Failure, engine_of
+from lhsim.models.workload import check_count
 from lhsim.planning.horizons import Horizon, cells, seeds
 from lhsim.units import format_duration
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lhsim.models import System
 
 __all__ = [
+    "FailedRun",
     "Horizon",
     "Skipped",
     "cells",
@@ -38,6 +40,23 @@ class Skipped:
     architecture: str
     agents: int
     reason: str
+
+
+@frozen
+class FailedRun:
+    """A run that has no result."""
+
+    system: str
+    architecture: str
+    agents: int
+    seed: int
+    failure: Failure
+
+    @classmethod
+    def of(cls, cell: Cell, failure: Failure, system: str | None = None) -> FailedRun:
+        """Return the run of a cell that has failed; its system may have another name."""
+        own = cell.system
+        return cls(system or own.name, own.architecture, cell.agents, cell.seed, failure)
 
 
 def model_events(cell: Cell) -> int:
@@ -82,8 +101,6 @@ def why_not(cell: Cell, limits: MaxEvents) -> str | None:
 
 def check_agents(system: System, agents: int) -> None:
     """Raise `InputError` when the system's workload cannot have so many agents."""
-    from lhsim.models.workload import check_count  # noqa: PLC0415 - imports the models
-
     try:
         check_count(system.workload, agents)
     except InputError as error:

@@ -1,24 +1,14 @@
-"""The options of the command line, how they are read from what was typed, and the exit codes."""
+"""What a user may ask of any experiment, whatever the front end, and how a run of it ends."""
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import click
 from attrs import field, frozen
 
-from lhsim import checks
-from lhsim._files import expanded
-from lhsim.errors import InputError
-
 MAX_SEED = 2**63 - 1  # as in lhsim.streams, whose compiler a line of help need not wait for
-DONE, FAILED, BAD_INPUT, NOT_KEPT, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, FAILED, BAD_INPUT, NOT_KEPT, INTERRUPTED = 0, 1, 2, 3, 130  # exit codes
 
-_DIGITS = 4000  # what Python reads as a number
 FORMATS = ("table", "json", "csv")
 ENGINES = ("auto", "simpy", "compiled")
 EXECUTORS = ("serial", "threads", "processes", "dask")  # as in lhsim.execution, likewise
@@ -26,141 +16,25 @@ EXECUTORS = ("serial", "threads", "processes", "dask")  # as in lhsim.execution,
 
 @frozen
 class Options:
-    """What was asked for on the command line; None where the experiment's file decides."""
+    """What the user asks of an experiment; None where the experiment's file decides."""
 
     agents: tuple[int, ...] | None
     systems: tuple[str, ...]
     settings: tuple[str, ...]
     seed: int
-    replications: int | None
-    duration: float | None  # [s]
-    max_events: int | None
     jobs: int
     engine: str
     output_dir: Path
     output_format: str
-    fail_fast: bool
     show_progress: bool
     quiet: bool
+    replications: int | None = None
+    duration: float | None = None  # [s]
+    max_events: int | None = None
+    fail_fast: bool = False
     agents_per_server: int | None = None  # of the scaled-out systems, where there are some
     executor: str | None = None  # None: what is best for the engine
     scheduler: str | None = None  # address of a Dask scheduler
     fresh: bool = False  # forget what is in the output folder's store
     precision: dict[str, float] = field(factory=dict)  # relative half-widths, by measure
     max_replications: int | None = None  # with a precision
-
-
-class PathType(click.ParamType[Any]):
-    """The kind of paths, in which ``~`` is the home folder also where no shell has expanded it."""
-
-    name = "path"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path that a text means."""
-        return expanded(value)
-
-
-PATH = PathType()
-
-
-class Parsed(click.ParamType[Any]):
-    """A kind of value; what it refuses is one line that names the option and what is allowed."""
-
-    def __init__(self, metavar: str, parse: Callable[[str], object]) -> None:
-        self.name = metavar
-        self._parse = parse
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> object:
-        """Return the value of a text; a default is one already."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except InputError as error:
-            option = max(param.opts, key=len) if param is not None else None
-            raise InputError(error.problem, source=option, allowed=error.allowed) from None
-
-
-def whole(least: int, most: int = checks.MOST_WHOLE) -> Parsed:
-    """Return the kind of whole numbers from `least` to `most`."""
-    return Parsed("N", lambda text: checks.whole_number(digits(text), "", least, most))
-
-
-def choice(*names: str, kind: str = "choice") -> Parsed:
-    """Return the kind of one of these names."""
-    return Parsed("|".join(names), lambda text: checks.choice(text, "", names, kind))
-
-
-def parse_agents(text: str) -> tuple[int, ...]:
-    """Return numbers of agents from a text such as ``"10,100,1000"``, in that order."""
-    counts = [digits(part.strip()) for part in text.split(",")]
-    checks.levels(counts, "")
-    return tuple(int(count) for count in counts)
-
-
-def each_once(paths: Sequence[Path], source: str) -> Sequence[Path]:
-    """Return the paths of runs; refuse one that is there twice."""
-    resolved = [path.resolve() for path in paths]
-    twice = [str(path) for path in resolved if resolved.count(path) > 1]
-    if twice:
-        raise InputError(f"{twice[0]} is there twice", source=source, allowed="each run once")
-    return paths
-
-
-def parse_duration(text: str) -> float:
-    """Return seconds from a number of them, or from a text such as ``"2 min"``."""
-    try:
-        seconds: float | str = float(text)
-    except ValueError:
-        seconds = text
-    try:
-        return checks.duration(seconds, "")
-    except InputError as error:
-        problem = error.problem if seconds is text else f"{text[:40]!r} is out of range"
-        raise InputError(problem, allowed=error.allowed) from None
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def parse_target(text: str) -> tuple[str, float]:
-    """Return a measure and its relative half-width from a text such as ``"p99=5%"``."""
-    allowed = "METRIC=PERCENT, such as p99=5% or mean=0.02"
-    name, equals, width = text.partition("=")
-    number = width.strip().removesuffix("%")
-    try:
-        target = float(number) / (100 if width.strip().endswith("%") else 1)
-    except ValueError:
-        target = math.nan
-    if not equals or math.isnan(target):
-        raise InputError(f"{text[:40]!r} is no target", allowed=allowed)
-    return name.strip(), target
-
-
-def targets_of(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Return targets by measure.
-
-    Raises
-    ------
-    InputError
-        When a measure is there twice.
-    """
-    targets: dict[str, float] = {}
-    for name, target in pairs:
-        if name in targets:
-            problem = f"{name} is there twice"
-            raise InputError(problem, source="--precision", allowed="one target for a metric")
-        targets[name] = target
-    return targets
-
-
-def digits(text: str) -> int | str:
-    """Return the whole number that a text of digits is, or the text, for a check to refuse."""
-    plain = text.removeprefix("-")
-    return int(text) if plain.isascii() and plain.isdigit() and len(plain) <= _DIGITS else text

@@ -1,11 +1,13 @@
-"""The output folder of an experiment: tables, plot and a manifest that says what made them.
+"""Output: data on stdout, and files in a folder.
 
 Each file is written under another name and then renamed: nobody ever sees half of one.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 import platform
@@ -17,15 +19,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, frozen
+from attrs import frozen
 
+from lhsim import analysis
 from lhsim._files import read_bytes
 from lhsim.errors import InputError, LhsimError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from lhsim.experiments.sweep import Sweep
 
 PACKAGES = ("numba", "numpy", "pandas", "scipy", "simpy")
 
@@ -48,6 +49,52 @@ def source(given: str, path: Path, settings: Sequence[str] = ()) -> Source:
     return Source(given, hashlib.sha256(read_bytes(path)).hexdigest(), tuple(settings))
 
 
+def show(text: str) -> None:
+    """Print to stdout; a reader that has gone, such as ``head``, is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python would try again, and complain, when it flushes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def formatted(rows: list[dict[str, Any]], how: str, table: Callable[[], str]) -> str:
+    """Return rows as JSON or CSV, or the table."""
+    if how == "json":
+        return json.dumps(rows, indent=2, allow_nan=False)
+    if how == "csv":
+        return _csv(rows)
+    return table()
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    flat = [_flat(row) for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue().rstrip("\n")
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if name.endswith("_ci95_ms"):
+            low, high = value or (None, None)
+            what = name.removesuffix("_ms")
+            flat |= {f"{what}_low_ms": low, f"{what}_high_ms": high}
+        elif name == "flags":
+            flat[name] = "; ".join(f"{key}: {', '.join(why)}" for key, why in value.items())
+        elif name == "settings":
+            flat[name] = "; ".join(value)
+        elif name == "relative_half_widths":
+            flat |= {f"{measure}_relative_half_width": width for measure, width in value.items()}
+        else:
+            flat[name] = " ".join(value) if name == "lower_bounds" else value
+    return flat
+
+
 def check_folder(folder: Path, option: str = "--output-dir") -> None:
     """Raise `InputError` unless files can be written in `folder`; leave nothing behind.
 
@@ -65,47 +112,6 @@ def check_folder(folder: Path, option: str = "--output-dir") -> None:
         for path in made:
             with suppress(OSError):
                 path.rmdir()
-
-
-def write_results(
-    folder: Path,
-    sweep: Sweep,
-    manifest: Mapping[str, Any],
-    *,
-    plot: str | None = None,
-    more: Mapping[str, Callable[[Path], object]] | None = None,
-) -> list[str]:
-    """Write what a sweep showed; return the names of the files.
-
-    Parameters
-    ----------
-    folder
-        Is created when it is not there; files of an earlier run are replaced.
-    sweep
-        What was run.
-    manifest
-        What made it; what the sweep itself knows is added.
-    plot
-        Name of the plot without its suffix; None for no plot.
-    more
-        What writes other files, by their names.
-
-    Raises
-    ------
-    NotWrittenError
-        As `write_files` does.
-    """
-    files: dict[str, Callable[[Path], object]] = {}
-    if sweep.results:
-        files["runs.parquet"] = lambda path: sweep.to_frame().to_parquet(path, index=False)
-        files["metrics.parquet"] = lambda path: sweep.metrics().to_parquet(path, index=False)
-        if plot is not None:
-            files |= plots(sweep.plot(), plot)
-    files["manifest.json"] = lambda path: path.write_text(
-        json.dumps({**manifest, **_facts(sweep)}, indent=2, allow_nan=False) + "\n",
-        encoding="utf-8",
-    )
-    return write_files(folder, {**files, **(more or {})})
 
 
 def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> list[str]:
@@ -131,11 +137,9 @@ def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> 
 
 def plots(figure: Figure, name: str) -> dict[str, Callable[[Path], object]]:
     """Return what writes a figure as PNG and as SVG, by the names of the files."""
-    from lhsim.analysis.plots import save  # noqa: PLC0415 - as late as the figure
-
     return {
-        f"{name}.png": lambda path: save(figure, path, "png"),
-        f"{name}.svg": lambda path: save(figure, path, "svg"),
+        f"{name}.png": lambda path: analysis.save(figure, path, "png"),
+        f"{name}.svg": lambda path: analysis.save(figure, path, "svg"),
     }
 
 
@@ -151,35 +155,6 @@ def versions() -> dict[str, str]:
 def own_version() -> str:
     """Return the version of this lhsim, installed or not."""
     return str(sys.modules["lhsim"].__version__)  # the package itself is above all its modules
-
-
-def _facts(sweep: Sweep) -> dict[str, Any]:
-    return {
-        "runs": len(sweep.results),
-        "interrupted": sweep.interrupted,
-        "engines": sorted({result.engine for result in sweep.results}),
-        "knees": {
-            name: {**asdict(knee), "agents": knee.agents, "sentence": knee.sentence()}
-            for name, knee in sweep.knees.items()
-        },
-        "scale_out": None if sweep.scale_out is None else asdict(sweep.scale_out),
-        "extrapolated": _extrapolated(sweep),
-        "warnings": {one.name: list(one.caveats) for one in sweep.systems if one.caveats},
-        "skipped": [asdict(level) for level in sweep.skipped],
-        "failures": [asdict(run) for run in sweep.failed],
-    }
-
-
-def _extrapolated(sweep: Sweep) -> list[dict[str, Any]]:
-    reasons = {
-        (result.system, result.agents): result.extrapolated_because
-        for result in sweep.results
-        if result.extrapolated
-    }
-    return [
-        {"system": system, "agents": agents, "because": list(because)}
-        for (system, agents), because in reasons.items()
-    ]
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:

@@ -19,7 +19,7 @@ from lhsim.checks import whole_number
 from lhsim.errors import InputError, is_real, shown
 from lhsim.execution import Cell, Failure, engine_of
 from lhsim.experiments.levels import work
-from lhsim.experiments.records import pooled_latencies, run_record
+from lhsim.experiments.records import pooled_latencies
 from lhsim.streams import replication_seed
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _width(name: str, target: object, where: Mapping[str, str]) -> float:
 
 def carry_out(
     first: Sequence[Sequence[Cell]],
-    rounds: Rounds,
+    rounds: Rounds | None,
     run_round: Callable[[str, Sequence[Cell]], Round],
     *,
     fail_fast: bool = False,
@@ -116,7 +116,7 @@ def carry_out(
     first
         The runs of the first round, by level.
     rounds
-        How it goes on.
+        How it goes on; None: the first round is all.
     run_round
         Runs the cells of a round, under a title, and returns their outcomes by index, and whether
         it was interrupted.
@@ -129,9 +129,15 @@ def carry_out(
     due = [(number, cell) for number, cells in enumerate(levels) for cell in cells]
     round_number, ended = 1, False
     while due and not ended:
-        done, ended = run_round(f"round {round_number}", [cell for _, cell in due])
+        done, ended = run_round(
+            "" if rounds is None else f"round {round_number}", [cell for _, cell in due]
+        )
         outcomes |= {(due[i][0], due[i][1].seed): outcome for i, outcome in done.items()}
-        if ended or (fail_fast and any(isinstance(one, Failure) for one in done.values())):
+        if (
+            rounds is None
+            or ended
+            or (fail_fast and any(isinstance(one, Failure) for one in done.values()))
+        ):
             break
         asking = dict.fromkeys(number for number, _ in due)
         verdicts |= {number: _judge(number, levels[number], outcomes, rounds) for number in asking}
@@ -161,7 +167,7 @@ def _judge(number: int, cells: Level, outcomes: Outcomes, rounds: Rounds) -> Ver
         return Verdict("failed", len(cells), dict.fromkeys(rounds.precision.targets))
     pooled = pooled_latencies([result.latency for result in results])
     columns = {name: column(name) for name in rounds.precision.targets}
-    records = [run_record(result) for result in results]
+    records = [result.row() for result in results]
     by_column = level_estimates(records, pooled, columns.values())
     estimates = {name: by_column[one] for name, one in columns.items()}
     return judge(estimates, len(cells), rounds.precision, affordable)

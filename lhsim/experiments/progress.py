@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
 from lhsim.execution import Cell, Failure
 from lhsim.experiments.levels import work
 from lhsim.units import format_duration
@@ -50,10 +53,6 @@ def progress(title: str, cells: Sequence[Cell], *, shown: bool) -> Iterator[Repo
 
 @contextmanager
 def _bar(title: str, cells: Sequence[Cell]) -> Iterator[Report]:
-    # Late imports keep the command line quick.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

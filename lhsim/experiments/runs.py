@@ -6,17 +6,19 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lhsim import analysis
+from lhsim.errors import InputError
+from lhsim.experiments.output import write_files
 from lhsim.readers import is_table
+from lhsim.recording import Recording, check_modelled
 from lhsim.units import format_duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from lhsim.recording import Recording
 
 SECONDS_BETWEEN_LINES = 5.0
 TIMES = {"store": "store round trip", "latency": "latency"}  # what they are called on plots
@@ -27,6 +29,15 @@ def is_log(path: Path) -> bool:
     return is_table(path) and not path.is_dir()
 
 
+def each_once(paths: Sequence[Path], source: str) -> Sequence[Path]:
+    """Return the paths of runs; refuse one that is there twice."""
+    resolved = [path.resolve() for path in paths]
+    twice = [str(path) for path in resolved if resolved.count(path) > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is there twice", source=source, allowed="each run once")
+    return paths
+
+
 def read_run(folder: Path) -> Recording:
     """Return the recording in a folder, for a model to stand for it.
 
@@ -35,8 +46,6 @@ def read_run(folder: Path) -> Recording:
     InputError
         When there is none, or there is no model of its architecture.
     """
-    from lhsim.recording import Recording, check_modelled  # noqa: PLC0415 - imports pandas
-
     run = Recording.read(folder)
     check_modelled(run.manifest, str(folder))
     return run
@@ -72,11 +81,8 @@ def level_slug(number: int, level: str) -> str:
 
 def write_overlays(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
     """Write figures as PNG, each whole or not at all; return the files."""
-    from lhsim.analysis.plots import save  # noqa: PLC0415 - imports matplotlib
-    from lhsim.experiments.output import write_files  # noqa: PLC0415
-
     files = {
-        f"{name}.png": lambda path, figure=figure: save(figure, path, "png")
+        f"{name}.png": lambda path, figure=figure: analysis.save(figure, path, "png")
         for name, figure in figures.items()
     }
     return [folder / name for name in write_files(folder, files)]

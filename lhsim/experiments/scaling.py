@@ -15,29 +15,31 @@ from attrs import evolve
 from lhsim.analysis.stopping import Precision
 from lhsim.execution import Runner
 from lhsim.experiments import sweep as sweeps
-from lhsim.experiments.commands import (
-    WIDTH,
-    Setup,
-    asked_precision,
-    carry_out,
-    describe,
-    finish,
-    own_settings,
-    precision_lines,
-    prepare,
-    replications_of,
-    running,
-    settings_lines,
-    skipped_lines,
-)
 from lhsim.experiments.finding import Picture
-from lhsim.experiments.findings import sweep_finding
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.progress import progress
+from lhsim.experiments.setup import (
+    WIDTH,
+    Setup,
+    describe,
+    own_settings,
+    prepare,
+    running,
+    settings_lines,
+)
 from lhsim.experiments.specification import MaxEvents, Scaling, load_scaling
 from lhsim.experiments.sweep import Plan, Sweep
+from lhsim.experiments.sweeping import (
+    asked_precision,
+    carry_out,
+    finish,
+    precision_lines,
+    replications_of,
+    skipped_lines,
+    sweep_finding,
+)
 from lhsim.planning import ScaleOut
 from lhsim.planning.uncertainty import combined, knee_spread
 from lhsim.report.levels import scaling_table

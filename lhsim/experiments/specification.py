@@ -10,7 +10,7 @@ from attrs import Factory, field, frozen
 from lhsim import _resources, parameters
 from lhsim.checks import at_least, one_of, positive, whole
 from lhsim.errors import InputError
-from lhsim.experiments.axes import AGENTS, Axis, Design, Factorial, flat, parse_axis
+from lhsim.experiments.axes import AGENTS, Axis, Design, Factorial, parse_axes
 from lhsim.planning import ScaleOut
 from lhsim.units import PerSecond, Seconds
 
@@ -289,14 +289,7 @@ class ParameterSweep:
     @property
     def parsed_axes(self) -> dict[str, Axis]:
         """The axes, by the dotted paths of their parameters."""
-        found = {}
-        for path, value in flat(self.axes).items():
-            try:
-                found[path] = parse_axis(value)
-            except InputError as error:
-                key = f'axes."{path}"'
-                raise InputError(error.problem, key=key, allowed=error.allowed) from None
-        return found
+        return parse_axes(self.axes)
 
 
 KINDS = {

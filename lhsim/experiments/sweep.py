@@ -11,7 +11,7 @@ two systems see the same messages.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -19,35 +19,43 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim import checks
-from lhsim.errors import InputError, LhsimError
+from lhsim.analysis.comparison import Comparison, compare
+from lhsim.analysis.flags import OVERLOADED
+from lhsim.analysis.intervals import Estimate
+from lhsim.analysis.knee import Knee, Level, bracket
+from lhsim.analysis.levels import Pooled, level_estimates, level_of, level_rows, metric_rows
+from lhsim.analysis.measures import COLUMNS, column
+from lhsim.analysis.stopping import Precision, Verdict
+from lhsim.errors import InputError, LhsimError, shown
 from lhsim.execution import Cell, Failure, Runner, running
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import precision as rounds
-from lhsim.experiments.levels import Horizon, Skipped
-from lhsim.experiments.records import pooled_latencies, run_record
+from lhsim.experiments.axes import AGENTS, Design, Levels, Point, parse_axes
+from lhsim.experiments.figures import axes_figure, scaling_figure
+from lhsim.experiments.levels import FailedRun, Horizon, Skipped
+from lhsim.experiments.points import Base, DesignPoint, check_names, design_points, levels
+from lhsim.experiments.records import pooled_latencies
 from lhsim.experiments.specification import MaxEvents
-from lhsim.planning import ScaleOut, scaled_out, scaled_out_name
+from lhsim.library import as_system
+from lhsim.models import System
+from lhsim.models.workload import check_count
+from lhsim.planning import ScaleOut
+from lhsim.report.levels import legend, level_table
+from lhsim.report.notebook import card
+from lhsim.simulation import Result
+from lhsim.simulation.engines import choose
 from lhsim.streams import MAX_SEED
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lhsim.analysis.comparison import Comparison
-    from lhsim.analysis.intervals import Estimate
-    from lhsim.analysis.knee import Knee, Level
-    from lhsim.analysis.stopping import Precision, Verdict
-    from lhsim.metrics import Latency
-    from lhsim.models import System
-    from lhsim.simulation import Result
-
-OnDone = Callable[[Cell, "Result | Failure"], None]
+OnDone = Callable[[Cell, Result | Failure], None]
 Show = Callable[[str, Sequence[Cell]], AbstractContextManager[OnDone | None]]
-
 
 EXTRAPOLATED = "; extrapolated"  # of a knee
 
@@ -58,26 +66,14 @@ class Plan:
 
     systems: tuple[System, ...]
     replications: int
-    cells: tuple[Cell, ...]  # by system, scaled out or not, number of agents and replication
+    levels: tuple[tuple[DesignPoint, tuple[Cell, ...]], ...]  # with the replications of each
     skipped: tuple[Skipped, ...]
     scale_out: ScaleOut | None = None
 
-
-@frozen
-class FailedRun:
-    """A run that has no result."""
-
-    system: str
-    architecture: str
-    agents: int
-    seed: int
-    failure: Failure
-
-    @classmethod
-    def of(cls, cell: Cell, failure: Failure, system: str | None = None) -> FailedRun:
-        """Return the run of a cell that has failed; its system may have another name."""
-        own = cell.system
-        return cls(system or own.name, own.architecture, cell.agents, cell.seed, failure)
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All runs, by level and replication."""
+        return tuple(cell for _, level in self.levels for cell in level)
 
 
 @frozen(eq=False, repr=False)
@@ -92,7 +88,10 @@ class Sweep:
     knees: Mapping[str, Knee] = field(factory=dict)  # by system; found, if there was a search
     scale_out: ScaleOut | None = None  # results of "NAME, scaled out" are with so many servers
     precision: Precision | None = None  # that was asked for
-    verdicts: Mapping[tuple[str, int], Verdict] = field(factory=dict)  # by system and agents
+    # By system and agents, and the value of each other axis where there are some.
+    verdicts: Mapping[tuple[Any, ...], Verdict] = field(factory=dict)
+    values: tuple[Point, ...] = ()  # of each result, by axis but for the agents; (): no other axis
+    units: Mapping[str, str] = field(factory=dict)  # of these axes; empty for a text
 
     def __attrs_post_init__(self) -> None:
         if not self.knees:
@@ -100,37 +99,34 @@ class Sweep:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a flat record per run."""
-        return [run_record(result) | {"servers": self._servers(result)} for result in self.results]
+        return [row | values for row, values in zip(self._records, self._values, strict=True)]
 
     def level_rows(self) -> list[dict[str, Any]]:
-        """Return a flat record per system and number of agents."""
-        from lhsim.analysis.levels import level_rows  # noqa: PLC0415 - imports scipy
-
-        rows = level_rows(self.rows(), self._pooled)
-        return rows if self.precision is None else [row | self._verdict(row) for row in rows]
+        """Return a flat record per system, number of agents and point of the other axes."""
+        return [
+            row | values | self._verdict(row, values)
+            for values, runs, pooled in self._levels
+            for row in level_rows(runs, pooled)
+        ]
 
     def metric_rows(self) -> list[dict[str, Any]]:
-        """Return a record per system, number of agents and measure, with its interval."""
-        from lhsim.analysis.levels import metric_rows  # noqa: PLC0415 - imports scipy
-
-        return metric_rows(self.rows(), self._pooled)
+        """Return a record per level and measure, with its interval."""
+        return [
+            row | values
+            for values, runs, pooled in self._levels
+            for row in metric_rows(runs, pooled)
+        ]
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy row per run; units are in the names of the columns."""
-        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
         return pd.DataFrame(self.rows())
 
     def levels(self) -> pd.DataFrame:
         """Return a row per system and number of agents: means over the replications."""
-        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
         return pd.DataFrame(self.level_rows())
 
     def metrics(self) -> pd.DataFrame:
         """Return a row per system, number of agents and measure, with its 95 % interval."""
-        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
         return pd.DataFrame(self.metric_rows())
 
     def knee_sentences(self) -> dict[str, str]:
@@ -141,7 +137,15 @@ class Sweep:
             for name, knee in self.knees.items()
         }
 
-    def compare(self, a: str, b: str, *, metric: str = "p99", agents: int) -> Comparison:
+    def compare(
+        self,
+        a: str,
+        b: str,
+        *,
+        metric: str = "p99",
+        agents: int,
+        at: Mapping[str, Any] | None = None,
+    ) -> Comparison:
         """Compare two systems with so many agents, run by run under common random numbers.
 
         Parameters
@@ -152,72 +156,96 @@ class Sweep:
             Such as ``"p99"``; see `lhsim.analysis.measures`. Latencies are in ms.
         agents
             The level.
+        at
+            Values of other axes, as the rows have them; an axis of one system says nothing of the
+            other. None: there is only one level with so many agents.
 
         Raises
         ------
         InputError
-            When there is no such metric, or no run of such a level.
+            When there is no such metric, no run of such a level, or more than one level.
         """
-        from lhsim.analysis.measures import column  # noqa: PLC0415 - as late as the analysis
-
         name = column(metric, key="metric")
         known = sorted({run.system for run in self.results})
         for key, system in (("a", a), ("b", b)):
             checks.choice(system, key, known, "system")
         count = checks.whole_number(agents, "agents", 1)
-        both = [self._runs(system, count) for system in (a, b)]
-        if not all(both):
-            levels = sorted({run.agents for run in self.results if run.system in {a, b}})
-            allowed = ", ".join(map(str, levels))
+        found = [self._level_of(system, count, at or {}) for system in (a, b)]
+        if not all(found):
+            counts = sorted({run.agents for run in self.results if run.system in {a, b}})
+            allowed = ", ".join(map(str, counts))
             raise InputError(f"no run with {count} agents", key="agents", allowed=allowed)
-        return _compared(both[0], both[1], name)
+        return _compared(found[0], found[1], name)
 
     def comparisons(self, metrics: Sequence[str] = ("mean", "p50", "p99")) -> pd.DataFrame:
-        """Return a row per pair of systems, number of agents and metric; see `compare`."""
-        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
-        from lhsim.analysis.measures import COLUMNS  # noqa: PLC0415 - as late as the analysis
-
+        """Return a row per pair of systems at the same level, and metric; see `compare`."""
         names = checks.texts(metrics, "metrics", ", ".join(COLUMNS))
-        levels = {(run.system, run.agents): None for run in self.results}
-        pairs = [
-            (a, b, agents)
-            for (a, agents), (b, others) in combinations(levels, 2)
-            if agents == others
+        level_pairs = [
+            ((values, runs), (others, more))
+            for (values, runs, _), (others, more, _) in combinations(self._levels, 2)
+            if runs[0]["agents"] == more[0]["agents"]
+            and runs[0]["system"] != more[0]["system"]
+            and _agree(values, others)
         ]
         return pd.DataFrame(
             [
-                {"a": a, "b": b, "agents": agents, "metric": metric}
-                | _comparison_row(self.compare(a, b, metric=metric, agents=agents))
-                for a, b, agents in pairs
+                {"a": runs[0]["system"], "b": more[0]["system"], "agents": runs[0]["agents"]}
+                | {axis: others[axis] if one is None else one for axis, one in values.items()}
+                | {"metric": metric}
+                | _comparison_row(_compared(_by_seed(runs), _by_seed(more), column(metric)))
+                for (values, runs), (others, more) in level_pairs
                 for metric in names
             ]
         )
 
     def plot(self, ax: Axes | None = None) -> Figure:
-        """Draw p50 and p99 of the latency against the agents, and return the figure."""
-        from lhsim.experiments.figures import scaling_figure  # noqa: PLC0415 - imports matplotlib
+        """Draw the latency of each level against the agents, or the first axis, as a figure."""
+        if self.units:
+            return axes_figure(self.level_rows(), self.units, ax)
+        return scaling_figure(
+            self.systems, self.level_rows(), self.metric_rows(), self.knees, self.scale_out, ax
+        )
 
-        return scaling_figure(self, ax)
+    @property
+    def _values(self) -> Sequence[Point]:
+        return self.values or [{}] * len(self.results)
 
     @cached_property
-    def _pooled(self) -> dict[tuple[Any, ...], dict[str, Estimate]]:
-        """The quantiles of the messages of all replications of each level [ms]."""
-        from lhsim.analysis.levels import level_of  # noqa: PLC0415 - imports scipy
+    def _records(self) -> list[dict[str, Any]]:
+        return [result.row() | {"servers": self._servers(result)} for result in self.results]
 
-        latencies: dict[tuple[Any, ...], list[Latency]] = {}
-        for row, result in zip(self.rows(), self.results, strict=True):
-            latencies.setdefault(level_of(row), []).append(result.latency)
-        return {level: pooled_latencies(some) for level, some in latencies.items()}
+    @cached_property
+    def _levels(self) -> list[tuple[Point, list[dict[str, Any]], Pooled]]:
+        """The levels: values of the axes, the runs, and quantiles of all their messages [ms]."""
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for index, (row, values) in enumerate(zip(self._records, self._values, strict=True)):
+            groups.setdefault((level_of(row), *values.values()), []).append(index)
+        found: list[tuple[Point, list[dict[str, Any]], Pooled]] = []
+        for (level, *_), chosen in groups.items():
+            pooled = {level: pooled_latencies([self.results[index].latency for index in chosen])}
+            found.append((self._values[chosen[0]], [self._records[i] for i in chosen], pooled))
+        return found
 
-    def _runs(self, system: str, agents: int) -> dict[int, dict[str, Any]]:
-        """Return the records of a level by their seeds."""
-        level = [run for run in self.results if (run.system, run.agents) == (system, agents)]
-        return {run.seed: run_record(run) for run in level}
+    def _level_of(self, system: str, agents: int, at: Mapping[str, Any]) -> dict[int, Any]:
+        """Return the runs of a level by their seeds; none where there is no such level."""
+        for axis in at:
+            checks.choice(axis, "at", self.units, "axis")
+        found = [
+            (values, runs)
+            for values, runs, _ in self._levels
+            if (runs[0]["system"], runs[0]["agents"]) == (system, agents) and _agree(values, at)
+        ]
+        if len(found) > 1:
+            allowed = "a value of each axis, such as " + str(found[0][0])
+            raise InputError(f"{len(found)} levels of {system} are so", key="at", allowed=allowed)
+        return _by_seed(found[0][1]) if found else {}
 
-    def _verdict(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a level's row says of its precision."""
-        return verdict_columns(self.verdicts.get((row["system"], row["agents"])))
+    def _verdict(self, row: Mapping[str, Any], values: Point) -> dict[str, Any]:
+        """Return what a level's row says of its precision, if one was asked for."""
+        if self.precision is None:
+            return {}
+        key = (row["system"], row["agents"], *values.values())
+        return verdict_columns(self.verdicts.get(key))
 
     def _servers(self, result: Result) -> int:
         if self.scale_out is None or result.system in {system.name for system in self.systems}:
@@ -225,11 +253,11 @@ class Sweep:
         return self.scale_out.servers(result.agents)
 
     def _knees_of_levels(self) -> dict[str, Knee]:
-        from lhsim.analysis.knee import bracket  # noqa: PLC0415 - as late as the analysis
-
-        rows = self.level_rows() if self.results else []
+        if self.units:  # levels that differ in more than their agents
+            return {}
+        rows = self.level_rows()
         return {
-            system.name: bracket(knee_level(row) for row in rows if row["system"] == system.name)
+            system.name: bracket(Level.of(row) for row in rows if row["system"] == system.name)
             for system in self.systems
         }
 
@@ -242,11 +270,6 @@ class Sweep:
         return f"<{type(self).__name__} of {names}: {len(self.results):,} runs{rest}{interrupted}>"
 
     def _repr_html_(self) -> str:
-        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
-        from lhsim.report.levels import legend, level_table  # noqa: PLC0415
-        from lhsim.report.notebook import card  # noqa: PLC0415
-
         rows = self.level_rows()
         if not rows:
             return "<p>no run</p>"
@@ -256,16 +279,13 @@ class Sweep:
         headline = f"{len(rows)} levels, {most} run{'s' if most > 1 else ''} each at most"
         return card(headline, notes, pd.DataFrame(lines, columns=titles))
 
-    @property
-    def units(self) -> Mapping[str, str]:
-        """The columns of rows that say where a level lies, beside its agents, with their units."""
-        return {}
-
 
 def sweep(
     systems: str | Path | System | Iterable[str | Path | System],
-    agents: int | Iterable[int],
+    agents: int | Iterable[int] | None = None,
     *,
+    axes: Mapping[str, Any] | None = None,
+    design: str | Design = "factorial",
     replications: int = 5,
     seed: int = 1,
     duration: float | str | None = None,
@@ -283,14 +303,25 @@ def sweep(
     fail_fast: bool = False,
     on_done: OnDone | None = None,
 ) -> Sweep:
-    """Run systems with growing numbers of agents.
+    """Run systems with growing numbers of agents, and values of any other parameters.
+
+    >>> lhsim.sweep(
+    ...     "polling", axes={"polling.interval": ["250 ms", "1 s"], "agents": [100, 1000]}
+    ... )  # doctest: +SKIP
 
     Parameters
     ----------
     systems
         Systems, or names or files of some.
     agents
-        The levels, each once: a number, or any iterable of some.
+        The levels, each once: a number, or any iterable of some. None: they are among the `axes`.
+    axes
+        Values of parameters, by their paths, and of ``"agents"``: lists, or ranges such as
+        ``"log 100..10000 x 5"``, as in a file (`lhsim init`). What begins with ``polling`` or
+        ``push`` is an axis of the systems of that kind.
+    design
+        Which points of the axes' space are run: ``"factorial"``, ``"zip"``, or one of
+        `lhsim.experiments.axes`.
     replications
         Runs of each level.
     seed
@@ -345,7 +376,7 @@ def sweep(
         When every run failed, with the first failure.
     """
     chosen = _load(systems)
-    counts = checks.levels(agents, "agents")
+    counts = None if agents is None else checks.levels(agents, "agents")
     horizon = _horizon(messages, min_duration, duration)
     replications = checks.whole_number(replications, "replications", 1, checks.MOST_REPLICATIONS)
     seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
@@ -357,32 +388,51 @@ def sweep(
     targets = {} if precision is None else precision
     asked = rounds.precision_of(targets, max_replications, replications)
     first = replications if asked is None else asked.first(replications)
-    _check_runs(chosen, counts, engine)
-    prepared = plan(chosen, counts, horizon, first, seed, engine, limit, rule)
+    points = _points(chosen, counts, axes, design, seed, rule)
+    for point in points:
+        choose(engine, point.system)
+        check_count(point.system.workload, point.agents)
+    prepared = plan_points(chosen, points, horizon, first, seed, engine, limit, rule)
     with running(
         chosen, engine, jobs, executor, folder, scheduler=scheduler, fail_fast=fail_fast
     ) as runner:
-        if asked is None:
-            return _with_some(carry_out(prepared, runner, on_done=on_done))
-        found = carry_out_rounds(
+        found = carry_out(
             prepared,
-            rounds.Rounds(asked, seed, limit),
             runner,
+            how=None if asked is None else rounds.Rounds(asked, seed, limit),
             fail_fast=fail_fast,
             show=lambda _title, _cells: nullcontext(on_done),
         )
-        return _with_some(found)
+    return _with_some(found)
 
 
-def _check_runs(systems: Sequence[System], counts: Sequence[int], engine: str) -> None:
-    """Refuse numbers of agents that a system cannot have, and an engine that cannot run it."""
-    from lhsim.models.workload import check_count  # noqa: PLC0415 - imports the models
-    from lhsim.simulation.engines import choose  # noqa: PLC0415
-
-    for system in systems:
-        choose(engine, system)
-        for count in counts:
-            check_count(system.workload, count)
+def _points(
+    systems: Sequence[System],
+    counts: Sequence[int] | None,
+    axes: Mapping[str, Any] | None,
+    design: str | Design,
+    seed: int,
+    rule: ScaleOut | None,
+) -> list[DesignPoint]:
+    """Return what is asked for in Python: levels of agents, or points of a design."""
+    if axes is None:
+        if counts is None:
+            raise InputError("is missing", key="agents", allowed="numbers of agents, or axes")
+        return list(levels(systems, sorted(counts), rule))
+    if not isinstance(axes, Mapping) or not axes:
+        allowed = 'a table such as {"polling.interval": ["250 ms", "1 s"]}'
+        raise InputError(f"{shown(axes)} is no table of axes", key="axes", allowed=allowed)
+    parsed = parse_axes(axes)
+    if rule is not None:
+        allowed = "together with agents, and without axes"
+        raise InputError("is of no use here", key="agents_per_server", allowed=allowed)
+    if (AGENTS in parsed) == (counts is not None):
+        problem = "is missing" if counts is None else "is an axis, too"
+        raise InputError(problem, key=AGENTS, allowed="either agents or an axis of them")
+    if counts is not None:
+        parsed[AGENTS] = Levels(tuple(counts))
+    how = design if isinstance(design, Design) else Design.from_scalar(design)
+    return design_points([Base.of(system) for system in systems], parsed, how, seed, None)
 
 
 def _horizon(messages: object, min_duration: object, duration: object) -> Horizon:
@@ -423,49 +473,42 @@ def plan(
     max_events: MaxEvents,
     scale_out: ScaleOut | None = None,
 ) -> Plan:
-    """Return what a sweep runs, and what is too much for its engine."""
-    cells: list[Cell] = []
+    """Return what a sweep over numbers of agents runs, and what is too much for its engine."""
+    points = levels(systems, sorted(agents), scale_out)
+    return plan_points(systems, points, horizon, replications, seed, engine, max_events, scale_out)
+
+
+def plan_points(
+    systems: Sequence[System],
+    points: Iterable[DesignPoint],
+    horizon: Horizon,
+    replications: int,
+    seed: int,
+    engine: str,
+    max_events: MaxEvents,
+    scale_out: ScaleOut | None = None,
+) -> Plan:
+    """Return what a sweep over points of a design runs, and what is too much for its engine."""
+    planned: list[tuple[DesignPoint, tuple[Cell, ...]]] = []
     skipped: list[Skipped] = []
     seeds = levels_of.seeds(seed, replications)
-    counts = sorted(agents)
-    for given in systems:
-        for system, count in _levels(given, counts, scale_out):
-            levels_of.check_agents(system, count)
-            level = levels_of.cells(system, count, horizon, seeds, engine)
-            reason = levels_of.why_not(level[0], max_events)
-            if reason is None:
-                cells += level
-            else:
-                skipped.append(Skipped(system.name, system.architecture, count, reason))
-    return Plan(tuple(systems), replications, tuple(cells), tuple(skipped), scale_out)
-
-
-def _levels(
-    system: System, counts: Sequence[int], scale_out: ScaleOut | None
-) -> Iterator[tuple[System, int]]:
-    """Yield a system with each number of agents, then scaled out where that is not the same."""
-    yield from ((system, count) for count in counts)
-    if scale_out is not None:
-        for count in counts:
-            servers = scale_out.servers(count)
-            if servers > 1:
-                yield scaled_out(system, servers), count
+    for point in points:
+        levels_of.check_agents(point.system, point.agents)
+        cells = levels_of.cells(point.system, point.agents, horizon, seeds, engine)
+        reason = levels_of.why_not(cells[0], max_events)
+        if reason is None:
+            planned.append((point, tuple(cells)))
+        else:
+            architecture = point.system.architecture
+            skipped.append(Skipped(point.label, architecture, point.agents, reason))
+    return Plan(tuple(systems), replications, tuple(planned), tuple(skipped), scale_out)
 
 
 def carry_out(
-    prepared: Plan, runner: Runner | None = None, *, on_done: OnDone | None = None
-) -> Sweep:
-    """Run a plan; after Ctrl-C with what was finished until then."""
-    outcomes, interrupted = (runner or Runner()).run(prepared.cells, on_done=on_done)
-    runs = [(cell, outcomes.get(index)) for index, cell in enumerate(prepared.cells)]
-    return collect(prepared, runs, interrupted=interrupted)
-
-
-def carry_out_rounds(
     prepared: Plan,
-    how: rounds.Rounds,
     runner: Runner,
     *,
+    how: rounds.Rounds | None = None,
     fail_fast: bool = False,
     show: Show,
 ) -> Sweep:
@@ -475,10 +518,10 @@ def carry_out_rounds(
     ----------
     prepared
         The runs of the first round.
-    how
-        How it goes on.
     runner
         Runs them.
+    how
+        How it goes on; None: the first round is all.
     fail_fast
         Run no other round after a run has failed.
     show
@@ -489,28 +532,56 @@ def carry_out_rounds(
         with show(title, cells) as on_done:
             return runner.run(cells, on_done=on_done)
 
-    levels: dict[tuple[str, int], list[Cell]] = {}
-    for cell in prepared.cells:
-        levels.setdefault((cell.system.name, cell.agents), []).append(cell)
-    done = rounds.carry_out([*levels.values()], how, run_round, fail_fast=fail_fast)
-    runs = [run for level in done.runs for run in level]
-    found = collect(prepared, runs, interrupted=done.interrupted)
-    verdicts = {key: verdict for key, verdict in zip(levels, done.verdicts, strict=True) if verdict}
-    return evolve(found, precision=how.precision, verdicts=verdicts)
-
-
-def collect(
-    prepared: Plan, runs: Sequence[tuple[Cell, Result | Failure | None]], *, interrupted: bool
-) -> Sweep:
-    """Return what the runs of a plan have shown; None stands for one that did not run."""
+    points = [point for point, _ in prepared.levels]
+    first = [cells for _, cells in prepared.levels]
+    done = rounds.carry_out(first, how, run_round, fail_fast=fail_fast)
+    runs = [
+        (point, cell, one)
+        for point, level in zip(points, done.runs, strict=True)
+        for cell, one in level
+    ]
+    finished = [(point, one) for point, _, one in runs if isinstance(one, Result)]
+    units = _units(points)
     return Sweep(
         prepared.systems,
-        results=tuple(one for _, one in runs if one is not None and not isinstance(one, Failure)),
+        results=tuple(result for _, result in finished),
         skipped=prepared.skipped,
-        failed=tuple(FailedRun.of(cell, one) for cell, one in runs if isinstance(one, Failure)),
-        interrupted=interrupted,
+        failed=tuple(
+            FailedRun.of(cell, one, point.label)
+            for point, cell, one in runs
+            if isinstance(one, Failure)
+        ),
+        interrupted=done.interrupted,
         scale_out=prepared.scale_out,
+        precision=None if how is None else how.precision,
+        verdicts={
+            (point.system.name, point.agents, *point.values.values()): verdict
+            for point, verdict in zip(points, done.verdicts, strict=True)
+            if verdict is not None
+        },
+        values=tuple(point.values for point, _ in finished) if units else (),
+        units=units,
     )
+
+
+def _units(points: Sequence[DesignPoint]) -> dict[str, str]:
+    """Return the axes but for the agents, with their units; no unit for a text."""
+    known: dict[str, str] = {}
+    for point in points:
+        known |= {path: known.get(path) or point.unit(path) for path in point.values}
+    return known
+
+
+def _agree(values: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Return whether no axis has two values; a system that does not have it has None."""
+    return all(
+        others.get(axis) is None or one is None or others[axis] == one
+        for axis, one in values.items()
+    )
+
+
+def _by_seed(runs: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    return {run["seed"]: run for run in runs}
 
 
 def _is_beyond(system: System | None, knee: Knee) -> bool:
@@ -529,32 +600,10 @@ def verdict_columns(verdict: Verdict | None) -> dict[str, Any]:
     return {"precision": reason or "interrupted", "relative_half_widths": widths}
 
 
-def knee_level(record: Mapping[str, Any]) -> Level:
-    """Return what a level's row, or a run's, says about the knee."""
-    from lhsim.analysis.flags import SHORT_WARMUP  # noqa: PLC0415 - as late as the analysis
-    from lhsim.analysis.knee import Level  # noqa: PLC0415
-
-    flags = record.get("flags")  # of a level by measure; of a run as a text, beside `short_warmup`
-    doubts = {flag for one in flags.values() for flag in one} if isinstance(flags, dict) else set()
-    short = SHORT_WARMUP in doubts or bool(record.get("short_warmup"))
-    return Level(
-        agents=record["agents"],
-        utilization=record["utilization"],
-        bottleneck=record["bottleneck"],
-        overloaded=record["overloaded"],
-        short_warmup=short and not record["overloaded"],  # a backlog that grows looks like one
-    )
-
-
 def _compared(
     a: Mapping[int, Mapping[str, Any]], b: Mapping[int, Mapping[str, Any]], name: str
 ) -> Comparison:
     """Compare the runs of two levels that have a seed in common."""
-    from lhsim.analysis.comparison import compare  # noqa: PLC0415 - imports scipy
-    from lhsim.analysis.flags import OVERLOADED  # noqa: PLC0415
-    from lhsim.analysis.intervals import Estimate  # noqa: PLC0415
-    from lhsim.analysis.levels import level_estimates  # noqa: PLC0415
-
     seeds = [seed for seed in a if seed in b]
     runs = [[level[seed] for seed in seeds] for level in (a, b)]
     found = compare([run[name] for run in runs[0]], [run[name] for run in runs[1]])
@@ -591,21 +640,8 @@ def _comparison_row(found: Comparison) -> dict[str, Any]:
 
 
 def _load(systems: str | Path | System | Iterable[str | Path | System]) -> list[System]:
-    from lhsim.library import as_system  # noqa: PLC0415 - imports the models
-
     if not checks.is_several(systems):
         return [as_system(systems)]
     loaded = [as_system(one) for one in checks.items(systems, "systems", "at least one system")]
     check_names(loaded)
     return loaded
-
-
-def check_names(systems: Sequence[System]) -> None:
-    """Refuse two systems that results could not tell apart."""
-    seen: set[str] = set()
-    names = [system.name for system in systems]
-    for name in (*names, *map(scaled_out_name, names)):
-        if name in seen:
-            problem = f"two systems are called {name!r}"
-            raise InputError(problem, source="--system", allowed="systems with different names")
-        seen.add(name)

@@ -1,4 +1,4 @@
-"""The command ``lhsim validate``: from a real server to the verdict on its model."""
+"""Validation as it is asked for: from a real server to the verdict on its model."""
 
 from __future__ import annotations
 
@@ -11,70 +11,55 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import click
+from attrs import frozen
 
+from lhsim import parameters
 from lhsim.errors import InputError
 from lhsim.experiments.crosscheck import overlays, text_of
-from lhsim.experiments.notices import Command
-from lhsim.experiments.options import DONE, FORMATS, MAX_SEED, NOT_KEPT, PATH, choice, cores, whole
+from lhsim.experiments.options import DONE, NOT_KEPT
+from lhsim.experiments.output import check_folder, formatted, show
 from lhsim.experiments.runs import write_overlays
-from lhsim.experiments.serve import NEEDED, check_extra
+from lhsim.library import load_system
+from lhsim.models.workload import Poisson, Workload
+from lhsim.recording import MANIFEST, Manifest, Modelled
+from lhsim.replay import replay
 from lhsim.units import format_duration
+from lhsim.validation import FULL, QUICK, Plan, Validated, validate
 
-if TYPE_CHECKING:
-    from lhsim.validation import Plan, Validated
-
-ARCHITECTURES = ("polling", "push")
 CALIBRATING = 3  # steps of a validation besides its runs
 FIRST_GUESS = 9.0  # of a step, until some are done [s]
 
 
-@click.command(cls=Command)
-@click.option("--quick", "how_much", flag_value="quick", default="quick",
-              help="Windows of 3.5 s, one load predicted; the default.")  # fmt: skip
-@click.option("--full", "how_much", flag_value="full",
-              help="Windows of 8 s, four loads predicted, four runs of each.")  # fmt: skip
-@click.option("--architecture", "architectures", multiple=True, type=choice(*ARCHITECTURES),
-              help="Only this; repeatable.  [default: both]")  # fmt: skip
-@click.option("--store", metavar="URL", help="Of the server: postgresql://...  [default: SQLite]")
-@click.option("--seed", type=whole(0, MAX_SEED), default=1, show_default=True,
-              help="Of all messages.")  # fmt: skip
-@click.option("--output-dir", "-o", metavar="DIR", default="results/validate", show_default=True,
-              type=PATH, help="For runs, models and verdicts; "
-              "runs that are there are not repeated.")  # fmt: skip
-@click.option("--fresh", is_flag=True, help="Measure everything again.")
-@click.option("--format", "how", type=choice(*FORMATS), default="table", show_default=True,
-              metavar="|".join(FORMATS), help="Of the data on stdout.")  # fmt: skip
-@click.option("--check", is_flag=True, help="End with exit code 3 when a model is rejected, or "
-              "nothing speaks for it.")  # fmt: skip
-@click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
-@click.option("--quiet", is_flag=True, help="Print results only.")
-def validate(**given: Any) -> int:
-    """Measure a real server, calibrate a model on it, predict other loads, and measure those.
+@frozen
+class ValidateOptions:
+    """What the user asks of a validation."""
 
-    The server is that of lhsim serve, on this machine, on a core of its own.
-    docs/how-to/validation.md says what is measured and what a verdict means.
-    """
-    check_extra(NEEDED)
-    if given["store"] is not None and given["store"].startswith("postgres"):
-        check_extra(("psycopg",))
-    from lhsim import validation  # noqa: PLC0415 - needs the extra
-    from lhsim.experiments.commands import formatted, show  # noqa: PLC0415
-    from lhsim.experiments.output import check_folder  # noqa: PLC0415
+    how_much: str  # "quick" or "full"
+    architectures: tuple[Modelled, ...]
+    store: str | None  # of the server, as a URL; None for SQLite
+    seed: int  # of all messages
+    output_dir: Path
+    fresh: bool  # measure everything again
+    check: bool  # the exit code says whether the models pass
+    jobs: int
+    output_format: str
+    show_progress: bool
+    quiet: bool
 
-    plan = {"quick": validation.QUICK, "full": validation.FULL}[given["how_much"]]
-    folder: Path = given["output_dir"]
+
+def run_validate(asked: ValidateOptions) -> int:
+    """Measure a server, predict other loads, show and write the verdicts; return the exit code."""
+    plan = {"quick": QUICK, "full": FULL}[asked.how_much]
+    folder = asked.output_dir
     check_folder(folder)
-    architectures = tuple(dict.fromkeys(given["architectures"])) or ARCHITECTURES
-    steps = 1 + sum(plan.runs(architecture) + CALIBRATING for architecture in architectures)
-    tell = lines(steps, shown=not (given["no_progress"] or given["quiet"]))
+    steps = 1 + sum(plan.runs(architecture) + CALIBRATING for architecture in asked.architectures)
+    tell = lines(steps, shown=asked.show_progress)
     tell("compiling the models")
-    _compile(architectures)
+    _compile(asked.architectures)
     found = [
-        _validated(plan, architecture, folder / given["how_much"], tell, given)
-        for architecture in architectures
+        _validated(plan, architecture, folder / asked.how_much, tell, asked)
+        for architecture in asked.architectures
     ]
     rows = [
         {**row, "level": f"{one.architecture}, {row['level']}"}
@@ -83,11 +68,11 @@ def validate(**given: Any) -> int:
     ]
     texts = [text_of(one.crosscheck) for one in found]
     text = partial("\n\n".join, texts)
-    show(formatted(rows, given["how"], text))
-    if not given["quiet"]:
-        print(f"written to {folder / given['how_much']}", file=sys.stderr)
+    show(formatted(rows, asked.output_format, text))
+    if not asked.quiet:
+        print(f"written to {folder / asked.how_much}", file=sys.stderr)
     failed = any(one.crosscheck.fails for one in found)
-    return NOT_KEPT if given["check"] and failed else DONE
+    return NOT_KEPT if asked.check and failed else DONE
 
 
 def lines(steps: int, *, shown: bool) -> Callable[[str], None]:
@@ -108,21 +93,23 @@ def lines(steps: int, *, shown: bool) -> Callable[[str], None]:
 
 
 def _validated(
-    plan: Plan, architecture: Any, folder: Path, tell: Callable[[str], None], given: dict[str, Any]
+    plan: Plan,
+    architecture: Modelled,
+    folder: Path,
+    tell: Callable[[str], None],
+    asked: ValidateOptions,
 ) -> Validated:
-    from lhsim import parameters  # noqa: PLC0415 - as late as the rest
-    from lhsim.validation import validate as run  # noqa: PLC0415
 
     own = folder / architecture
-    if given["fresh"]:
+    if asked.fresh:
         _forget(own)
-    with ThreadPoolExecutor(cores()) as executor:
-        found = run(
+    with ThreadPoolExecutor(asked.jobs) as executor:
+        found = validate(
             plan,
             architecture,
             own,
-            store=given["store"],
-            seed=given["seed"],
+            store=asked.store,
+            seed=asked.seed,
             executor=executor,
             tell=lambda what: tell(f"{architecture}, {what}"),
         )
@@ -136,8 +123,6 @@ def _validated(
 
 def _forget(folder: Path) -> None:
     """Remove the runs in a folder of a validation, and nothing else."""
-    from lhsim.recording import MANIFEST  # noqa: PLC0415 - imports the models
-
     for manifest in folder.glob(f"*/{MANIFEST}"):
         try:
             shutil.rmtree(manifest.parent)
@@ -146,17 +131,13 @@ def _forget(folder: Path) -> None:
             raise InputError(problem, source=str(manifest.parent)) from None
 
 
-def _compile(architectures: tuple[str, ...]) -> None:
+def _compile(architectures: tuple[Modelled, ...]) -> None:
     """Compile the kernels that will be needed, each in a process of its own, before measuring."""
     with ProcessPoolExecutor(len(architectures), get_context("spawn")) as pool:
         list(pool.map(_replay_a_little, architectures))
 
 
-def _replay_a_little(architecture: Any) -> None:
-    from lhsim.library import load_system  # noqa: PLC0415 - runs in another process
-    from lhsim.models.workload import Poisson, Workload  # noqa: PLC0415
-    from lhsim.recording import Manifest  # noqa: PLC0415
-    from lhsim.replay import replay  # noqa: PLC0415
+def _replay_a_little(architecture: Modelled) -> None:
 
     little = Manifest(architecture, 2, Workload(traffic=Poisson(1.0)), 1, 0.0, 2.0)
     replay(load_system(architecture), little)

@@ -34,9 +34,9 @@ from lhsim.live.pace import slowdowns
 from lhsim.live.settings import LONGEST_MESSAGE
 from lhsim.live.work import work
 from lhsim.live.workers import spawned
-from lhsim.models.faults import Slowdown
+from lhsim.models import Slowdown, Workload
 from lhsim.models.schedule import Schedule, schedule
-from lhsim.models.workload import Workload, check_count
+from lhsim.models.workload import check_count
 from lhsim.recording import ARCHITECTURES, Architecture, Machine, Manifest, Recording
 from lhsim.units import Seconds
 

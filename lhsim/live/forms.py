@@ -1,6 +1,6 @@
 """Forms of elicitations: a flat JSON Schema of primitives, as in MCP, of which nothing is trusted.
 
-A form comes from one stranger and is evaluated on the answer of another, on the loop. So it is data
+A form comes from one client and is evaluated, on the loop, on the answer of another. So it is data
 of a small size, made of keywords that are listed here with the values they may have; each of them
 takes a time that grows with the answer, and no faster. Nothing refers to anything: there is no
 ``$ref``, no ``pattern``, and the validator's registry of other schemas is empty.
@@ -44,6 +44,9 @@ def check_form(schema: object) -> dict[str, Any]:
         raise Refusal(400, f"schema.properties is not there; allowed: {_OF_FORM['properties'][1]}")
     for name, one in schema["properties"].items():
         _check_field(f"schema.properties.{name[:40]}", one)
+    missing = [name for name in schema.get("required", ()) if name not in schema["properties"]]
+    if missing:
+        raise Refusal(400, f"schema.required names {missing[0][:40]!r}, which is no property")
     return schema
 
 
@@ -104,6 +107,9 @@ def _check_field(place: str, field: object) -> None:
     values = [*field.get("enum", ()), *([field["default"]] if "default" in field else [])]
     if not all(_IS[kind](value) for value in values):
         raise Refusal(400, f"{place} has a choice or a default that is no {kind}")
+    for low, high in (("minimum", "maximum"), ("minLength", "maxLength")):
+        if low in field and high in field and field[low] > field[high]:
+            raise Refusal(400, f"{place}.{low} is above {high}: nobody can answer that")
 
 
 def _check_keywords(

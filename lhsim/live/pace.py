@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lhsim.models.faults import Slowdown
+from lhsim.models import Slowdown
 
 FAST = 0.1  # part of the pieces of work that are surely done at full pace
 SLOWER = 1.25  # times as long as these takes a piece in a slowdown

@@ -1,8 +1,5 @@
-"""What is measured: the seed's metrics, latencies, their histogram, and the alert thresholds."""
+"""Measures of a run: metrics of the original proposal, latencies, histogram, alert thresholds."""
 
-from lhsim.metrics.alerts import Alert
-from lhsim.metrics.communication import AgentCommunicationMetrics
-from lhsim.metrics.latency import Latency
-from lhsim.metrics.thresholds import THRESHOLDS, Threshold
+import lazy_loader
 
-__all__ = ["THRESHOLDS", "AgentCommunicationMetrics", "Alert", "Latency", "Threshold"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""The agents: each sends by its traffic, and receives as its server's architecture has it."""
+"""The agents: each sends by its traffic model and receives by its server's protocol."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ if TYPE_CHECKING:
     from lhsim.distributions import Distribution
     from lhsim.models.bridge import Bridge, Steps
     from lhsim.models.ledger import Message
+    from lhsim.models.server import ServerProcesses
     from lhsim.models.stage import Stage
 
 
-def start(bridge: Bridge) -> Senders:
+def start(bridge: Bridge, server: ServerProcesses) -> Senders:
     """Start each agent: its receiving side, then its sending side; return the latter of all.
 
     Agents that share a connection have one receiving side, that of the first of them, which starts
     as soon as one of them does.
     """
-    workload = bridge.system.workload
+    workload = bridge.workload
     senders = set(workload.senders(bridge.agents))
-    send = Senders(bridge)
+    send = Senders(bridge, server)
     how = START_KINDS[workload.start]
     starts = [
         start_time(how, workload.start_over, agent, bridge.agents, bridge.seed)
@@ -44,7 +45,7 @@ def start(bridge: Bridge) -> Senders:
     for agent, at in enumerate(starts):
         if bridge.client(agent) == agent:
             earliest = min(starts[agent : agent + bridge.agents_per_connection])
-            bridge.env.process(bridge.server.attend(agent, earliest))
+            bridge.env.process(server.attend(agent, earliest))
         if agent in senders:
             bridge.env.process(send.life(agent, at))
     return send
@@ -53,11 +54,12 @@ def start(bridge: Bridge) -> Senders:
 class Senders:
     """The sending side of the agents."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, server: ServerProcesses) -> None:
         self._bridge = bridge
-        retry = bridge.system.workload.retry
-        self.retries = None if retry is None else Retries(retry, bridge)
-        traffic = bridge.system.workload.traffic
+        retry = bridge.workload.retry
+        self.retries = None if retry is None else Retries(retry, bridge, server.carry)
+        self._carry = server.carry if self.retries is None else self.retries.send
+        traffic = bridge.workload.traffic
         if isinstance(traffic, Closed):
             self.life = self.send_in_turn
             self._messages = traffic.messages
@@ -75,7 +77,7 @@ class Senders:
             self._arrivals = traffic
 
     def send_on_schedule(self, agent: int, start: float) -> Steps:
-        """Send at the times of the traffic, whatever has become of the messages before."""
+        """Send at the traffic's times, regardless of earlier messages: an open workload."""
         env = self._bridge.env
         yield env.timeout(start)
         yield env.timeout(self._first_gap.draw(agent, 0))
@@ -86,7 +88,7 @@ class Senders:
             yield env.timeout(self._gap.draw(agent, number))
 
     def send_at_a_rate(self, agent: int, start: float) -> Steps:
-        """Send at the times of a rate that changes, whatever has become of the messages before."""
+        """Send at a time-varying rate, regardless of earlier messages."""
         env = self._bridge.env
         yield env.timeout(start)
         for number in count():
@@ -95,7 +97,7 @@ class Senders:
             self._send(agent, number)
 
     def send_by_a_rule(self, agent: int, start: float) -> Steps:
-        """Send at the times that the user's own rule says, whatever has become of the messages."""
+        """Send at the times of the user's own arrival process, regardless of earlier messages."""
         env, seed = self._bridge.env, self._bridge.seed
         yield env.timeout(start)
         for number in count():
@@ -115,21 +117,19 @@ class Senders:
 
     def _send(self, agent: int, number: int) -> Message:
         bridge = self._bridge
-        copies = bridge.system.workload.copies(bridge.agents)
+        copies = bridge.workload.copies(bridge.agents)
         message, *others = [self._create(agent, number * copies + copy) for copy in range(copies)]
         message.copies = tuple(others)
-        how = bridge.server.carry if self.retries is None else self.retries.send
-        bridge.env.process(how(message))
+        bridge.env.process(self._carry(message))
         return message
 
     def _create(self, agent: int, number: int) -> Message:
         bridge = self._bridge
-        workload = bridge.system.workload
-        target = target_of(workload, agent, number, bridge.agents, bridge.seed)
+        target = target_of(bridge.workload, agent, number, bridge.agents, bridge.seed)
         return bridge.ledger.create(agent, number, target, bridge.env.now)
 
     def _end_of(self, message: Message) -> Event:
-        """Return the event that a message has ended, with all that were sent together with it."""
+        """Return the event that a message, and all sent together with it, have ended."""
         end = self._bridge.env.event()
         last = Countdown(len(message.together), end)
         for one in message.together:

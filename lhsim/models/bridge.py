@@ -1,107 +1,112 @@
-"""The bridge: one system brought to life in a SimPy environment.
+"""The bridge: what the processes of a running system share.
 
-It holds what both architectures share - the clock, the loops, the store, the network, the memory
-and the ledger - and gives the steps of their protocols a name.
+The clock, the loops, the store, the network, the memory and the ledger, and the steps of which
+protocols are made. It knows neither a server nor its agents: `lhsim.models.running` starts those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from simpy import Environment
 from simpy.events import Event
 from simpy.resources.resource import Resource
 
-from lhsim.metrics.account import Outcome, Window
-from lhsim.models import agent as agents_of
-from lhsim.models import pauses
-from lhsim.models.clients import Failed, Reply
-from lhsim.models.cpu import Loop
-from lhsim.models.faults import cuts
-from lhsim.models.impatient import ImpatientPolling
-from lhsim.models.incidents import happen
-from lhsim.models.ledger import Ledger, Message
+from lhsim.metrics.account import Outcome
 from lhsim.models.limits import Buckets
-from lhsim.models.memory import MemoryUse
-from lhsim.models.server import resources_of
+from lhsim.models.replies import Failed, Reply, Waiting
 from lhsim.models.stage import Route, Stage, stage
 from lhsim.models.station import Station, Watched
-from lhsim.models.store import Store
-from lhsim.rules import slowness
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
-    from lhsim.models.polling import Polling
-    from lhsim.models.push import Push
-    from lhsim.models.server import ServerProcesses
-    from lhsim.models.system import System
+    from lhsim.models.database import Store
+    from lhsim.models.ledger import Ledger, Message
+    from lhsim.models.limits import RateLimit
+    from lhsim.models.loop import Loop
+    from lhsim.models.memory import MemoryUse
+    from lhsim.models.network import Network
+    from lhsim.models.workload import Workload
 
 Steps: TypeAlias = Generator[Event, Any, None]
 
 
 class Bridge:
-    """A running system of `agents` agents under one seed."""
+    """What the processes of `agents` agents and their server use, under one seed."""
 
     def __init__(
-        self, system: System, agents: int, seed: int, window: Window, *, keep_messages: bool = False
+        self,
+        *,
+        agents: int,
+        seed: int,
+        measured: tuple[float, float],
+        workload: Workload,
+        network: Network,
+        costs: Mapping[Purpose, Distribution | None],
+        loops: list[Loop],
+        store: Store,
+        memory: MemoryUse,
+        ledger: Ledger,
+        rate_limit: RateLimit | None,
+        agents_per_connection: int,
+        slowness: Mapping[int, float],
     ) -> None:
-        self.env = Environment()
-        self.system = system
+        self.env = store.env
         self.agents = agents
         self.seed = seed
-        self.agents_per_connection = system.push.agents_per_connection if system.push else 1
-        self.ledger = Ledger(window, keep_messages=keep_messages)
-        measured = (window.start, window.end)
-        stalls = pauses.of_component(system, "store", seed, window.end)
-        self.store = Store(self.env, system.store, seed, measured, stalls)
-        self.loops = self._start_loops(window, measured)
-        self.memory = MemoryUse(system.memory, agents, self.store.log)
-        self.parse_message = self.stage(system.cpu.parse_message, Purpose.PARSE_MESSAGE)
-        self.write_cpu = self.stage(system.cpu.write, Purpose.WRITE_CPU)
-        self._acknowledge = self.stage(system.cpu.acknowledge, Purpose.ACKNOWLEDGE)
-        self.message_up = Route(system.network.up, Purpose.MESSAGE_UP, system.network, seed)
-        self.request_up = Route(system.network.up, Purpose.REQUEST_UP, system.network, seed)
-        self.answer_down = Route(system.network.down, Purpose.ANSWER_DOWN, system.network, seed)
-        self._reply_down = Route(system.network.down, Purpose.REPLY_DOWN, system.network, seed)
-        self.slowness = self._slowness()
-        limit = system.server.rate_limit
-        self._buckets = None if limit is None else Buckets(limit)
+        self.measured = measured  # busy times count from, to [s]
+        self.workload = workload
+        self.network = network
+        self.loops = loops
+        self.store = store
+        self.memory = memory
+        self.ledger = ledger
+        self.agents_per_connection = agents_per_connection
+        self.slowness = slowness  # by slow agent: by what its delays are multiplied
+        self._costs = costs  # of the steps of the protocol [s]
+        self.parse_message = self.step(Purpose.PARSE_MESSAGE)
+        self.write_cpu = self.step(Purpose.WRITE_CPU)
+        self._acknowledge = self.step(Purpose.ACKNOWLEDGE)
+        self.message_up = self.route(Purpose.MESSAGE_UP)
+        self.request_up = self.route(Purpose.REQUEST_UP)
+        self.answer_down = self.route(Purpose.ANSWER_DOWN)
+        self._reply_down = self.route(Purpose.REPLY_DOWN)
+        self._buckets = None if rate_limit is None else Buckets(rate_limit)
         self.limited = 0
-        self.waiting: dict[Reply, None] = {}  # what clients wait for who may give up, oldest first
-        self.given_up = 0
-        self.outages = 0  # that last
-        self._measured = measured
+        self.waiting = Waiting(self.env)
+        self.outages = 0  # in progress
         self.own_stations: dict[str, Station | Watched] = {}  # of a server of one's own, by name
-        self.server = self._serve()
-        for name, resource in resources_of(self.server):
-            self._found(name, resource)
-        self.senders = agents_of.start(self)
-        for number, fault in enumerate(cuts(system.faults)):
-            self.env.process(happen(self, number, fault))
 
     @property
     def unreachable(self) -> bool:
-        """Whether nobody reaches the server now."""
+        """Whether the server is unreachable now: an outage."""
         return self.outages > 0
 
     def stage(self, distribution: Distribution | None, purpose: Purpose) -> Stage | None:
         """Return a random cost of this run, or None where it is always 0."""
         return stage(distribution, purpose, self.seed)
 
+    def step(self, purpose: Purpose) -> Stage | None:
+        """Return the cost of a step of the protocol, or None where it takes no time."""
+        return self.stage(self._costs.get(purpose), purpose)
+
+    def route(self, purpose: Purpose) -> Route:
+        """Return a way through the network that the protocol has."""
+        return Route(self._costs[purpose], purpose, self.network, self.seed)
+
     def delay(self, stage: Stage | None, entity: int, index: int) -> Steps:
-        """Let a time pass that nothing queues for."""
+        """Wait for a time for which nothing queues."""
         if stage is not None:
             yield self.env.timeout(stage.draw(entity, index))
 
     def think(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
-        """Let an agent take its time."""
+        """Wait while an agent thinks."""
         if stage is not None:
             yield self.env.timeout(stage.draw(entity, index) * self.slowness.get(agent, 1.0))
 
     def travel(self, agent: int, route: Route, entity: int, index: int) -> Steps:
-        """Let a packet pass the network between `agent` and the server."""
+        """Carry a packet over the network between `agent` and the server."""
         if route.takes_time:
             yield self.env.timeout(route.delay(entity, index, self.slowness.get(agent, 1.0)))
 
@@ -129,7 +134,7 @@ class Bridge:
         return False
 
     def acknowledge(self, message: Message, *, stored: bool) -> Steps:
-        """Answer the sender of a message, which is stored or not."""
+        """Answer the sender of a message, whether it was stored or not."""
         sender, number = message.sender, message.number
         yield from self.compute(sender, self._acknowledge, sender, number)
         if stored:
@@ -137,7 +142,7 @@ class Bridge:
         self._reply(message, None if stored else Failed.REFUSED)
 
     def refuse(self, message: Message) -> None:
-        """Reject a message, and let its sender know, at no cost to the server."""
+        """Reject a message and tell its sender, at no cost to the server."""
         self.reject(message)
         self._reply(message, Failed.REFUSED)
 
@@ -159,7 +164,7 @@ class Bridge:
         return stored
 
     def reject(self, message: Message) -> None:
-        """Let a message end, and all that were sent with it, before it is stored."""
+        """End a message, and all sent with it, before it is stored."""
         for one in message.together:
             self.ledger.end(one, Outcome.REJECTED, self.env.now)
 
@@ -172,14 +177,14 @@ class Bridge:
         return self.loops[agent // self.agents_per_connection % len(self.loops)]
 
     def station(self, name: str, servers: int = 1) -> Station:
-        """Return a new station of a server of one's own, which results report under a name.
+        """Return a new station of the user's own server; results report it under `name`.
 
         Raises
         ------
         ValueError
             When there is one of that name.
         """
-        station = Station(self.env, servers, self._measured)
+        station = Station(self.env, servers, self.measured)
         self.own_stations[self._free(name)] = station
         return station
 
@@ -193,15 +198,15 @@ class Bridge:
         ValueError
             When there is one of that name.
         """
-        self.own_stations[self._free(name)] = Watched(resource, self._measured)
+        self.own_stations[self._free(name)] = Watched(resource, self.measured)
 
-    def _found(self, name: str, resource: Station | Resource) -> None:
-        """Report what a server's processes hold, unless that is done already."""
+    def adopt(self, name: str, resource: Station | Resource) -> None:
+        """Report a station or resource of a server's processes, unless it is known already."""
         known = self.stations().values()
         if resource in [one.resource if isinstance(one, Watched) else one for one in known]:
             return
         name = f"own {name}" if name in self._taken() else name
-        made = resource if isinstance(resource, Station) else Watched(resource, self._measured)
+        made = resource if isinstance(resource, Station) else Watched(resource, self.measured)
         self.own_stations[self._free(name)] = made
 
     def _taken(self) -> set[str]:
@@ -216,31 +221,3 @@ class Bridge:
         """Return the stations by name, all loops as ``cpu 0``, ``cpu 1``, ..."""
         loops = {f"cpu {number}": loop for number, loop in enumerate(self.loops)}
         return {**loops, **self.store.stations, **self.own_stations}
-
-    def _serve(self) -> Polling | Push | ServerProcesses:
-        polling, faults = self.system.polling, self.system.faults
-        if polling is not None and (polling.client_timeout is not None or cuts(faults)):
-            return ImpatientPolling(polling, self)
-        return self.system.server.serve(self)
-
-    def _slowness(self) -> dict[int, float]:
-        """Return by what the delays of the slow agents are multiplied."""
-        slow = self.system.workload.slow
-        if slow is None:
-            return {}
-        return {
-            agent: slow.factor
-            for agent in range(self.agents)
-            if slowness(slow.share, slow.factor, agent, self.seed) != 1.0
-        }
-
-    def _start_loops(self, window: Window, measured: tuple[float, float]) -> list[Loop]:
-        cpu = self.system.cpu
-        stalls = pauses.of_component(self.system, "cpu", self.seed, window.end)
-        slow = pauses.slow(self.system, self.seed, window.end)
-        cost = cpu.collection.cost if cpu.collection else None
-        collection = self.stage(cost, Purpose.COLLECTION)
-        return [
-            Loop(self.env, number, cpu, measured, stalls, slow, collection)
-            for number in range(cpu.workers)
-        ]

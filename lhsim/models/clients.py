@@ -1,74 +1,43 @@
-"""Clients that do not wait for ever: they give a request up, and try again.
+"""Clients with a timeout: they abandon a request and retry.
 
 A client knows nothing of the server but its answers. It gives a request up after a time, takes a
 connection that is cut for a failure, and sends what it has not been answered once more. The server
-knows nothing of that: what was given up runs on in vain, and an attempt that came through all the
-same is a duplicate. So a server that is too slow gets more to do, which is how an overload outlives
-its cause (Bronson, Aghayev, Charapko and Zhu, "Metastable failures in distributed systems", HotOS
+does not notice: abandoned requests still consume it, and an attempt that came through all the same
+is a duplicate. So a server that is too slow gets more to do, which is how an overload outlives its
+cause (Bronson, Aghayev, Charapko and Zhu, "Metastable failures in distributed systems", HotOS
 2021).
 """
 
 from __future__ import annotations
 
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from lhsim.models.replies import Failed
 from lhsim.rules import attempt_index, back_off, jittered
 from lhsim.streams import Purpose, uniform
 
 if TYPE_CHECKING:
-    from simpy.events import Event
-
     from lhsim.models.bridge import Bridge, Steps
     from lhsim.models.ledger import Message
+    from lhsim.models.replies import Reply
     from lhsim.models.workload import Retry
 
 MOST_CREDIT = 10.0  # attempts that an agent's budget can hold
 
 
-class Failed(Enum):
-    """Why a client has no answer."""
-
-    TIMED_OUT = auto()
-    REFUSED = auto()
-    CUT = auto()  # its connection
-
-
-class Reply:
-    """What a client waits for: the first of an answer, a failure and the end of its patience."""
-
-    def __init__(self, bridge: Bridge, agent: int, patience: float | None) -> None:
-        self.agent = agent
-        self.event: Event = bridge.env.event()
-        self._bridge = bridge
-        bridge.waiting[self] = None
-        if patience is not None:
-            timer = bridge.env.timeout(patience)
-            timer.callbacks.append(lambda _: self._time_out())
-
-    def give(self, value: Any) -> None:
-        """Give the client an answer, or say why it gets none; later ones are in vain."""
-        if not self.event.triggered:
-            del self._bridge.waiting[self]
-            self.event.succeed(value)
-
-    def _time_out(self) -> None:
-        if not self.event.triggered:
-            self._bridge.given_up += 1
-            self.give(Failed.TIMED_OUT)
-
-
 class Retries:
-    """The agents' attempts to send their messages."""
+    """The agents' attempts to send their messages, each of which `carry` takes to the server."""
 
-    def __init__(self, retry: Retry, bridge: Bridge) -> None:
+    def __init__(self, retry: Retry, bridge: Bridge, carry: Callable[[Message], Steps]) -> None:
         self._retry = retry
         self._bridge = bridge
+        self._carry = carry
         self._credit: dict[int, float] = {}  # by agent: attempts that its budget allows
         self.count = 0  # of attempts beyond the first of a message
 
     def send(self, message: Message) -> Steps:
-        """Send a message, and all that go with it, until that is answered or given up."""
+        """Send a message, and all that go with it, until it is answered or abandoned."""
         bridge, retry, sender = self._bridge, self._retry, message.sender
         self._earn(sender)
         for number in range(retry.attempts):
@@ -77,8 +46,8 @@ class Retries:
                     break
                 yield bridge.env.timeout(self._back_off(message, number))
                 self.count += 1
-            reply = Reply(bridge, sender, retry.timeout)
-            bridge.env.process(bridge.server.carry(self._attempt(message, number, reply)))
+            reply = bridge.waiting.ask(sender, retry.timeout)
+            bridge.env.process(self._carry(self._attempt(message, number, reply)))
             answer = yield reply.event
             if not isinstance(answer, Failed):
                 break
@@ -96,7 +65,7 @@ class Retries:
         usual = back_off(retry.backoff, retry.factor, retry.longest, number)
         if retry.jitter == 0:
             return usual
-        index = attempt_index(message.number, number)
+        index = attempt_index(number, message.number)
         u = uniform(self._bridge.seed, int(Purpose.RETRY), message.sender, index)
         return jittered(usual, retry.jitter, u)
 

@@ -1,4 +1,4 @@
-"""The server's processor: event loops whose costs depend on how idle they were, and pauses.
+"""The server's processor: event loops whose costs depend on how idle they were, and stalls.
 
 A loop and the database threads of its process share one core and one interpreter lock, so the
 processor's part of a query or a write is a demand on the loop; only waiting is served elsewhere.
@@ -7,25 +7,16 @@ processor's part of a query or a write is a demand on the loop; only waiting is 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from attrs import evolve, field, fields, frozen
 
 from lhsim.checks import MOST, at_least, positive, whole
 from lhsim.distributions import Distribution
+from lhsim.distributions.base import ZERO
 from lhsim.distributions.compounds import scaled
 from lhsim.errors import InputError
-from lhsim.models.station import Service, Station
-from lhsim.models.workload import ZERO
-from lhsim.rules import idle_cost, slopes
 from lhsim.units import Seconds
-
-if TYPE_CHECKING:
-    from simpy import Environment
-
-    from lhsim.models.pauses import Pauses, Slow
-    from lhsim.models.stage import Stage
 
 
 @frozen
@@ -134,55 +125,3 @@ class Cpu:
         if self.warmth is not None:  # it is work that warms, not time
             costs["warmth"] = evolve(self.warmth, memory=self.warmth.memory * factor)
         return evolve(self, **costs)
-
-
-class Loop(Station):
-    """One event loop: a station of one server that cools while idle and pauses with its host."""
-
-    def __init__(
-        self,
-        env: Environment,
-        number: int,
-        cpu: Cpu,
-        measured: tuple[float, float],
-        stalls: Pauses | None,
-        slow: Slow | None,
-        collection: Stage | None,
-    ) -> None:
-        super().__init__(env, 1, measured, stalls)
-        self._number = number
-        self._every = cpu.collection.every if cpu.collection else 0
-        self._collection = collection
-        self._slow = slow
-        self._warmth = cpu.warmth
-        if cpu.warmth:
-            self._curve = slopes(np.array(cpu.warmth.gaps), np.array(cpu.warmth.excess))
-        self._chill = 0.0  # x of `Warmth`
-        self._idle_since = -np.inf  # a loop begins as cold as it can be
-        self._operations = 0
-        self.work_time = 0.0  # busy time less the pauses in it, inside the measured window [s]
-
-    def duration(self, demand: float) -> float:
-        """Return how long an operation of base cost `demand` that begins now takes [s]."""
-        cost = self._cost(demand)
-        if self._measured_from <= self.env.now < self._measured_to:
-            self.work_time += cost
-        return super().duration(cost)
-
-    def _cost(self, demand: float) -> float:
-        cost = demand
-        if self._warmth is not None:
-            gap, memory = self.env.now - self._idle_since, self._warmth.memory
-            cost, self._chill = idle_cost(demand, gap, self._chill, self._curve, memory)
-        if self._collection is not None:
-            self._operations += 1
-            if self._operations % self._every == 0:
-                cost += self._collection.draw(self._number, self._operations // self._every - 1)
-        if self._slow is not None:
-            cost *= self._slow.times_as_long(self.env.now)
-        return cost
-
-    def complete(self, service: Service) -> None:
-        """End an operation; from now on the loop may be idle."""
-        self._idle_since = self.env.now
-        super().complete(service)

@@ -1,4 +1,4 @@
-"""The SimPy engine: it runs a bridge, and says what has happened on it."""
+"""The SimPy engine: it runs the processes of a system, and says what has happened in them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhsim.metrics.account import Account, Counters, Outcome, State, Window
-from lhsim.models.bridge import Bridge
-from lhsim.models.polling import Polling
-from lhsim.models.push import Push
+from lhsim.models import running
+from lhsim.models.polling_processes import Polling
+from lhsim.models.push_processes import Push
 
 if TYPE_CHECKING:
     from lhsim.models.system import System
@@ -19,7 +19,7 @@ NAMES = ("sender", "number", "target", "created", "stored", "acknowledged", "del
 
 
 class SimpyEngine:
-    """A system of SimPy processes, on its way through time."""
+    """A running system of SimPy processes."""
 
     name = "simpy"
     events = None  # SimPy's own number them all, processes included
@@ -27,18 +27,19 @@ class SimpyEngine:
     def __init__(
         self, system: System, agents: int, seed: int, window: Window, *, keep_messages: bool
     ) -> None:
-        self._bridge = Bridge(system, agents, seed, window, keep_messages=keep_messages)
+        started = running.start(system, agents, seed, window, keep_messages=keep_messages)
+        self._bridge, self._server, self._senders = started.bridge, started.server, started.senders
 
     def advance(self, until: float) -> None:
-        """Let everything happen that is due before `until` [s]."""
+        """Run all events before `until` [s]."""
         self._bridge.env.run(until=until)
 
     def counters(self) -> Counters:
         """Return what has been counted so far."""
-        bridge = self._bridge
+        bridge, server, retries = self._bridge, self._server, self._senders.retries
         ledger, store = bridge.ledger, bridge.store
-        polling = bridge.server if isinstance(bridge.server, Polling) else None
-        push = bridge.server if isinstance(bridge.server, Push) else None
+        polling = server if isinstance(server, Polling) else None
+        push = server if isinstance(server, Push) else None
         return Counters(
             created=ledger.created,
             delivered=ledger.outcomes[Outcome.DELIVERED],
@@ -46,19 +47,19 @@ class SimpyEngine:
             queries=store.queries,
             writes=store.writes,
             locked=store.locked,
-            cycles=bridge.server.cycles,
-            wasted=bridge.server.wasted_cycles,
+            cycles=server.cycles,
+            wasted=server.wasted_cycles,
             cache_hits=polling.cache_hits if polling else 0,
             timeouts=polling.timeouts if polling else 0,
             stored=push.created if push else 0,
             sent=push.sent if push else 0,
             attempts=push.attempts if push else 0,
             answered=push.answered if push else 0,
-            refused=bridge.server.refused,
+            refused=server.refused,
             limited=bridge.limited,
-            retries=bridge.senders.retries.count if bridge.senders.retries else 0,
+            retries=retries.count if retries else 0,
             duplicates=ledger.duplicates,
-            given_up=bridge.given_up,
+            given_up=bridge.waiting.given_up,
         )
 
     def state(self) -> State:
@@ -68,7 +69,7 @@ class SimpyEngine:
         return State(queued, bridge.memory.connections, float(bridge.memory.current))
 
     def account(self) -> Account:
-        """Return what the run came to, after a check that no message was lost on the way."""
+        """Return the account of the run, once the conservation of messages is checked."""
         bridge, ledger, memory = self._bridge, self._bridge.ledger, self._bridge.memory
         ledger.check_conservation()
         stations = bridge.stations()

@@ -1,4 +1,4 @@
-"""Agents that poll and may give a request up: its handler runs on in vain, beside the next one's.
+"""Pollers with a timeout: the handler of an abandoned request runs on, beside the next one's.
 
 What an answer held that nobody got is not lost: an agent asks for what comes after the last message
 that it has received (`since_sequence`), so its next request finds the same messages again.
@@ -12,8 +12,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lhsim.metrics.account import Outcome
-from lhsim.models.clients import Failed, Reply
-from lhsim.models.polling import Found, Polling
+from lhsim.models.polling_processes import Found, Polling
+from lhsim.models.replies import Failed, Reply
 
 if TYPE_CHECKING:
     from simpy.events import Event
@@ -37,7 +37,7 @@ class ImpatientPolling(Polling):
         yield env.timeout(start)
         cycles = count()
         for request in count():
-            reply = Reply(bridge, agent, self.server.client_timeout)
+            reply = bridge.waiting.ask(agent, self.server.client_timeout)
             env.process(self._handle(agent, request, cycles, reply))
             answer = yield reply.event
             if isinstance(answer, Failed):
@@ -47,7 +47,7 @@ class ImpatientPolling(Polling):
                 yield from bridge.think(agent, self._think, agent, request)
 
     def _handle(self, agent: int, request: int, cycles: Iterator[int], reply: Reply) -> Steps:
-        """Answer a request, whether its client still waits for that or not."""
+        """Answer a request, whether its client still waits or not."""
         bridge = self.bridge
         yield from bridge.travel(agent, bridge.request_up, agent, request)
         if not self._accept():

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lhsim.models.clients import Failed
 from lhsim.models.faults import Disconnect, Outage
+from lhsim.models.replies import Failed
 from lhsim.streams import Purpose, uniform
 
 if TYPE_CHECKING:
     from lhsim.models.bridge import Bridge, Steps
+    from lhsim.models.server import ServerProcesses
 
 
-def happen(bridge: Bridge, number: int, fault: Outage | Disconnect) -> Steps:
-    """Let a fault, the `number`-th of those that cut connections, happen."""
+def happen(
+    bridge: Bridge, server: ServerProcesses, number: int, fault: Outage | Disconnect
+) -> Steps:
+    """Inject a fault, the `number`-th of those that cut connections."""
     yield bridge.env.timeout(fault.at)
     if isinstance(fault, Disconnect):
-        _cut(bridge, lambda agent: _is_hit(bridge, agent, number, fault.share))
+        _cut(bridge, server, lambda agent: _is_hit(bridge, agent, number, fault.share))
         return
     bridge.outages += 1
-    _cut(bridge, lambda _agent: True)
+    _cut(bridge, server, lambda _agent: True)
     yield bridge.env.timeout(fault.duration)
     bridge.outages -= 1
 
@@ -29,8 +32,8 @@ def _is_hit(bridge: Bridge, agent: int, number: int, share: float) -> bool:
     return uniform(bridge.seed, int(Purpose.DISCONNECT), agent, number) < share
 
 
-def _cut(bridge: Bridge, is_hit: Callable[[int], bool]) -> None:
+def _cut(bridge: Bridge, server: ServerProcesses, is_hit: Callable[[int], bool]) -> None:
     """Cut the connections of the agents that are hit: requests under way, and push connections."""
-    for reply in [one for one in bridge.waiting if is_hit(one.agent)]:
+    for reply in [one for one in bridge.waiting.replies if is_hit(one.agent)]:
         reply.give(Failed.CUT)
-    bridge.server.cut(is_hit)
+    server.cut(is_hit)

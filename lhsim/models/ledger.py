@@ -19,7 +19,7 @@ from lhsim.metrics.histogram import BUCKETS, Counts, record
 from lhsim.rules import attempt_index, batch
 
 if TYPE_CHECKING:
-    from lhsim.models.clients import Reply
+    from lhsim.models.replies import Reply
 
 
 class Message:
@@ -54,7 +54,7 @@ class Message:
 
     def attempt(self, number: int) -> Message:
         """Return attempt `number`, from 0 on, to send this message: a message of its own."""
-        index = attempt_index(self.number, number)
+        index = attempt_index(number, self.number)
         attempt = Message(self.sender, index, self.target, self.created)
         attempt.original = self
         self.attempts = self.attempts or Attempts()
@@ -72,7 +72,7 @@ class Attempts:
 
 
 class Countdown:
-    """An event that happens when so many messages have ended."""
+    """An event that succeeds once a number of messages have ended."""
 
     def __init__(self, messages: int, event: Event) -> None:
         self._left = messages
@@ -164,7 +164,7 @@ class Ledger:
             message.acknowledged = now
 
     def give_up(self, message: Message, now: float) -> None:
-        """Say that a message is not sent again: it has failed when all attempts at it have."""
+        """Note that a message is not retried: it fails once all its attempts have."""
         assert message.attempts is not None
         message.attempts.given_up = True
         self._end_original(message, message.attempts, now)

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from lhsim.checks import positive, within
 from lhsim.distributions import Distribution
-from lhsim.models.workload import ZERO
+from lhsim.distributions.base import ZERO
 from lhsim.units import Seconds
 
 

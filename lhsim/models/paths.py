@@ -7,7 +7,7 @@ of a number, of each number of a list, or of a whole distribution, whose shape i
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, TypeVar, get_args
 
 import attrs
 
@@ -16,13 +16,12 @@ from lhsim.distributions import Distribution, Scaled
 from lhsim.errors import InputError
 from lhsim.units import Unit, typed_text
 
-if TYPE_CHECKING:
-    from lhsim.models.system import System
-
 FACTOR = "*"
 
+Description = TypeVar("Description", bound=attrs.AttrsInstance)  # a system, in practice
 
-def value(system: System, path: str) -> float | None:
+
+def value(system: attrs.AttrsInstance, path: str) -> float | None:
     """Return the number at a path, 1 for a factor; None for a limit that is not there.
 
     Raises
@@ -44,13 +43,13 @@ def value(system: System, path: str) -> float | None:
     raise InputError("is no number", key=path, allowed="the path of a number")
 
 
-def is_whole(system: System, path: str) -> bool:
+def is_whole(system: attrs.AttrsInstance, path: str) -> bool:
     """Return whether the parameter at a path is a whole number."""
     owner, name = _owner(system, path)
     return not path.endswith(FACTOR) and int in _types(owner, name)
 
 
-def unit_of(system: System, path: str) -> Unit | None:
+def unit_of(system: attrs.AttrsInstance, path: str) -> Unit | None:
     """Return the unit of the parameter at a path, None where it has none, as a factor."""
     if path.endswith(FACTOR):
         return None
@@ -60,13 +59,13 @@ def unit_of(system: System, path: str) -> Unit | None:
     return next((unit for unit in found if unit is not None), None)
 
 
-def symbol(system: System, path: str) -> str:
+def symbol(system: attrs.AttrsInstance, path: str) -> str:
     """Return the symbol of the base unit of a number, such as ``"s"``; empty where it has none."""
     unit = unit_of(system, path)
     return "" if unit is None else unit.symbol
 
 
-def parsed(system: System, path: str, value: object) -> float:
+def parsed(system: attrs.AttrsInstance, path: str, value: object) -> float:
     """Return the number that somebody gave for the parameter at a path, in its base unit.
 
     Parameters
@@ -88,7 +87,7 @@ def parsed(system: System, path: str, value: object) -> float:
     return checks.number(given, path, "a number")
 
 
-def changed(system: System, path: str, number: float) -> System:
+def changed(system: Description, path: str, number: float) -> Description:
     """Return the system with another number at a path, or with what is there times a factor.
 
     Raises
@@ -125,7 +124,7 @@ def _times(found: Any, factor: float, path: str) -> Any:
     raise InputError("has no factor", key=path, allowed=allowed)
 
 
-def _owner(system: System, path: str) -> tuple[Any, str]:
+def _owner(system: attrs.AttrsInstance, path: str) -> tuple[Any, str]:
     """Return the description that holds the parameter, and its name there."""
     owner: Any = system
     *way, last = path.removesuffix(FACTOR).split(".")

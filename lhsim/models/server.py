@@ -5,20 +5,20 @@ processes that it starts on a bridge, derived from `ServerProcesses`, say what h
 SimPy processes, and may use all of SimPy: resources, stores, interrupts, conditions::
 
     @frozen
-    class Courier(Server):
+    class RoundRobin(Server):
         "Each agent is called on once a round."
 
         round: Seconds = 0.5  # [s]
 
         def serve(self, bridge: Bridge) -> ServerProcesses:
-            return CourierProcesses(self, bridge)
+            return RoundRobinProcesses(self, bridge)
 
 A model file names it by its import path::
 
-    name = "courier"
+    name = "round-robin"
 
     [server]
-    kind = "mypackage.couriers:Courier"
+    kind = "mypackage.servers:RoundRobin"
     round = "250 ms"
 
 What holds for every server: a message ends exactly once, by `Ledger.end` of ``bridge.ledger`` at
@@ -29,12 +29,8 @@ the time of the clock; and all that is random is drawn by address, through ``bri
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
-
-from simpy.resources.resource import Resource
-
-from lhsim.models.station import Station
 
 if TYPE_CHECKING:
     from lhsim.models.bridge import Bridge, Steps
@@ -100,21 +96,3 @@ class ServerProcesses(abc.ABC):
 
     def cut(self, is_hit: Callable[[int], bool]) -> None:  # noqa: B027 - most have nothing to cut
         """Close the connections of the agents that a fault hits; by default there are none."""
-
-
-def resources_of(server: object) -> Iterator[tuple[str, Station | Resource]]:
-    """Yield the stations and resources that the processes of a server of one's own hold, by name.
-
-    Those in a list are called ``NAME 0``, ``NAME 1``, ...; those in a mapping by their keys.
-    """
-    if not isinstance(server, ServerProcesses):
-        return
-    for attribute, value in vars(server).items():
-        name = attribute.strip("_").replace("_", " ")
-        if isinstance(value, dict):
-            inside = [(f"{name} {key}", one) for key, one in value.items()]
-        elif isinstance(value, list | tuple):
-            inside = [(f"{name} {number}", one) for number, one in enumerate(value)]
-        else:
-            inside = [(name, value)]
-        yield from ((key, one) for key, one in inside if isinstance(one, Station | Resource))

@@ -54,7 +54,7 @@ class Route:
     """A way through the network: a random delay, and perhaps losses."""
 
     def __init__(
-        self, distribution: Distribution, purpose: Purpose, network: Network, seed: int
+        self, distribution: Distribution | None, purpose: Purpose, network: Network, seed: int
     ) -> None:
         self._stage = stage(distribution, purpose, seed)
         self._loss = network.loss

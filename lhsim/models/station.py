@@ -19,13 +19,27 @@ from simpy import Environment
 from simpy.events import NORMAL, Event
 from simpy.resources.resource import Resource
 
-from lhsim.rules import part_inside
+from lhsim.rules import first_spell, part_inside, stretched
 
 if TYPE_CHECKING:
-    from lhsim.models.pauses import Pauses
+    import numpy as np
+    from numpy.typing import NDArray
 
 # A time [s], or what gives it when the service begins, where it depends on the state by then.
 Demand: TypeAlias = float | Callable[[], float]
+
+
+class StallTimes:
+    """The stalls of one component, in order and disjoint."""
+
+    def __init__(self, times: NDArray[np.float64]) -> None:
+        self.starts, self.ends = times
+        self._first = 0  # of those that have not ended
+
+    def stretch(self, now: float, demand: float) -> float:
+        """Return how long a service of `demand` [s] takes that begins at `now`; never go back."""
+        self._first = first_spell(now, self.ends, self._first)
+        return stretched(now, demand, self.starts, self.ends, self._first)
 
 
 class Service(Event):
@@ -66,7 +80,7 @@ class Station:
         env: Environment,
         servers: int,
         measured: tuple[float, float],
-        stalls: Pauses | None = None,
+        stalls: StallTimes | None = None,
     ) -> None:
         self.env = env
         self.servers = servers

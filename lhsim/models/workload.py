@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from lhsim.checks import at_least, non_negative, one_of, positive, rate, whole, within
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
+from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError, shown
 from lhsim.rules import RAMP, RANDOM, TOGETHER, other_agent, rate_schedule
 from lhsim.streams import Purpose, uniform
 from lhsim.units import PerSecond, Seconds
-
-ZERO = Deterministic(0.0)
 
 MOST_AGENTS = 10**12  # of which no run fits into the memory of a machine
 TOPOLOGIES = ("ring", "pair", "random", "hub", "broadcast")
@@ -79,7 +78,7 @@ class ArrivalProcess(Traffic):
         Parameters
         ----------
         agent, number
-            Whose message it is, and the how manieth of this agent, from 0 on. What is random is
+            Whose message it is, and its index among those of this agent, from 0 on. Draws are
             ``uniform(seed, Purpose.MESSAGE_GAP, agent, number)`` of `lhsim.streams`.
         now
             When the one before it was sent, or the agent started [s].

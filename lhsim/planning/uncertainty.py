@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 from attrs import frozen
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
-from lhsim.models import paths
 from lhsim.planning.bounds import saturation
 from lhsim.planning.crossings import Task, crossings
+from lhsim.planning.samples import in_runs, samples_of
 
 if TYPE_CHECKING:
     from lhsim.execution import Runner
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 MOST_SEARCHES = 20  # samples for each of which a crossing is searched, the first of the file
 RUNS = (2,)  # of a level for one sample
-MOVES_SEED = 1
 
 
 @frozen
@@ -47,44 +46,6 @@ class Spread:
         """Return the interval that the parameters alone leave."""
         factor = math.exp(self.half_width)
         return value / factor, value * factor
-
-
-def samples_of(system: System) -> list[System]:
-    """Return the system with each of its calibration's samples; none where it has none."""
-    columns = system.calibration.samples if system.calibration else {}
-    found = []
-    for row in zip(*columns.values(), strict=True):
-        sampled = system
-        for path, number in zip(columns, row, strict=True):
-            sampled = paths.changed(sampled, path, number)
-        found.append(sampled)
-    return found
-
-
-def in_runs(systems: Sequence[System]) -> list[System]:
-    """Return each system as it is in a run of its own.
-
-    The k-th of N moves like every k-th of N, so that systems can be compared in pairs. The moves
-    are spread evenly over their distribution, so that a few of them have no mean of their own.
-    """
-    if not systems:
-        return []
-    generator = np.random.Generator(np.random.Philox(MOVES_SEED))
-    even = ndtri((np.arange(len(systems)) + 0.5) / len(systems))
-    cpu, ways = generator.permutation(even), generator.permutation(even)
-    return [_moved(*each) for each in zip(systems, cpu.tolist(), ways.tolist(), strict=True)]
-
-
-def _moved(system: System, cpu: float, ways: float) -> System:
-    moves = system.calibration.moves if system.calibration is not None else {}
-    if moves.get("cpu"):
-        slower = system.cpu.slower(math.exp(moves["cpu"] * cpu))
-        system = attrs.evolve(system, cpu=slower)
-    if moves.get("network"):
-        factor = math.exp(moves["network"] * ways)
-        for path in ("network.up*", "network.down*"):
-            system = paths.changed(system, path, factor)
-    return system
 
 
 def spread(ratios: Sequence[float], confidence: float, noise: float = 0.0) -> Spread:

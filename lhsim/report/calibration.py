@@ -50,8 +50,8 @@ def calibration_text(found: Mapping[str, Any], components: Sequence[Mapping[str,
     lines += _memory(found.get("memory"))
     for sentence in found.get("warnings", ()):
         lines += ["", *wrap(f"warning: {sentence}", WIDTH)]
-    lines += [""] * bool(found["alike"])
-    for pair in found["alike"]:
+    lines += [""] * bool(found["collinear"])
+    for pair in found["collinear"]:
         first, second = (MEANINGS[pair[key]][0] for key in ("first", "second"))
         sentence = (
             f"These runs cannot tell apart: {first}, and {second} "

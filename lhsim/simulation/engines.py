@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lhsim import _jit
+from lhsim import _jit, compiled, models
 from lhsim.checks import choice
 from lhsim.errors import InputError
-from lhsim.models.faults import Disconnect, Fault, Outage
-from lhsim.models.workload import ArrivalProcess
+from lhsim.models import ArrivalProcess, Disconnect, Fault, Outage
 
 if TYPE_CHECKING:
     from lhsim.metrics.account import Window
-    from lhsim.models.system import System
+    from lhsim.models import System
     from lhsim.simulation.run import Engine
 
 ENGINES = ("auto", "simpy", "compiled")
@@ -80,12 +79,8 @@ def start(
 ) -> Engine:
     """Return an engine at time 0."""
     if name == "compiled":
-        from lhsim.compiled import CompiledEngine  # noqa: PLC0415
-
-        return CompiledEngine(system, agents, seed, window, keep_messages=keep_messages)
-    from lhsim.models.engine import SimpyEngine  # noqa: PLC0415 - simpy only where it runs
-
-    return SimpyEngine(system, agents, seed, window, keep_messages=keep_messages)
+        return compiled.CompiledEngine(system, agents, seed, window, keep_messages=keep_messages)
+    return models.SimpyEngine(system, agents, seed, window, keep_messages=keep_messages)
 
 
 class _Threshold:

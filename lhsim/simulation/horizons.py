@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from lhsim.models.workload import Closed, Piecewise
+from lhsim.models import Closed, Piecewise
 from lhsim.simulation.settling import (
     growing_time,
     settled_after,

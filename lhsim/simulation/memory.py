@@ -10,12 +10,12 @@ import numpy as np
 from lhsim._machine import free_memory, size
 from lhsim.distributions.table import PROBABILITIES
 from lhsim.errors import InputError
-from lhsim.models.workload import Closed
+from lhsim.models import Closed
 from lhsim.units import format_duration
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
-    from lhsim.models.system import System
+    from lhsim.models import System
 
 # What an engine takes [B]; `benchmarks/one_run.py` prints the peak of a run.
 PER_AGENT = {"simpy": 5_000, "compiled": 100}

@@ -15,11 +15,11 @@ import numpy as np
 from lhsim.metrics import AgentCommunicationMetrics, Latency
 from lhsim.metrics.account import Account, Counters, Outcome, State, Window
 from lhsim.metrics.alerts import slope
-from lhsim.models.workload import ArrivalProcess, Closed, Piecewise
+from lhsim.models import ArrivalProcess, Closed, Piecewise
 from lhsim.simulation.result import MS, Result
 
 if TYPE_CHECKING:
-    from lhsim.models.system import System
+    from lhsim.models import System
 
 SAMPLES = 100  # of the state, equally spaced over a run
 SLOWING = 0.75  # growth in the second half of the window over that in the first: slower settles

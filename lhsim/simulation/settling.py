@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lhsim.models.workload import Closed
+from lhsim.models import Closed
 
 if TYPE_CHECKING:
     from lhsim.models import Cpu, EventStore, PollingServer, System, Workload

@@ -19,7 +19,7 @@ from lhsim.calibration import Calibrated, Level, calibrate
 from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.errors import InputError
 from lhsim.live.driver import Load, measure
-from lhsim.models.workload import Poisson, Workload
+from lhsim.models import Poisson, Workload
 from lhsim.recording import MANIFEST, Modelled, Recording
 from lhsim.validation.bridge import serving
 from lhsim.validation.loads import Cost, load_that_uses

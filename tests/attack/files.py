@@ -30,9 +30,8 @@ from mutations import as_parquet, mutated, mutated_table
 from watch import OK
 
 import lhsim
-from lhsim import _resources
+from lhsim import _resources, cli
 from lhsim.errors import LhsimError
-from lhsim.experiments import cli
 
 ROOT = Path(__file__).parents[2]
 RECORDING = ROOT / "notebooks" / "data" / "calibrate" / "30-agents-seed-1"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 from attrs import frozen
-from bridges import Bridge
+from bridges import LONGEST_END, Bridge
 from garbage import requests, throw
 from watch import Tally
 
@@ -115,7 +115,7 @@ def _of_use(server: psutil.Process, before: Use, halfway: tuple[int, Use]) -> Co
 
 def _of_end(code: int, seconds: float, log: str) -> Counter[str]:
     wrong: Counter[str] = Counter()
-    if code != 0 or seconds > 5:
+    if code != 0 or seconds > LONGEST_END:
         wrong[f"end: exit code {code} after {seconds:.1f} s"] = 1
     if "Traceback" in log:
         wrong["traceback in the log"] = log.count("Traceback")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import lhsim
-from lhsim.experiments import cli
+from lhsim import cli
 from lhsim.models import Poisson, PushServer, System, Workload
 
 SECONDS = 60  # of a log

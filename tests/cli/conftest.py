@@ -28,6 +28,12 @@ send = { family = "exponential", mean = "1 ms" }
 [push]
 """
 
+
+@pytest.fixture(autouse=True)
+def _plots(blank_plots: None) -> None:
+    """Leave the plots of all these commands blank."""
+
+
 Lhsim = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lhsim import cli
 from lhsim.execution import Store
-from lhsim.experiments import cli
 
 POLLING = ["scaling", "--system", "./polling.toml", "--quiet"]
 

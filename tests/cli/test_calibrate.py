@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 import lhsim
+from lhsim.cli import run
 from lhsim.distributions import Lognormal
-from lhsim.experiments.cli import run
 from lhsim.models import Poisson, Workload
 from lhsim.recording import Manifest
 from lhsim.replay import replay
+
+pytestmark = pytest.mark.usefixtures("replay_once")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,7 @@ def refused(capsys, *arguments):
     return text
 
 
+@pytest.mark.rendered
 def test_runs_become_a_system_that_can_be_held_against_runs(folders, tmp_path, capsys):
     file, plots = tmp_path / "models" / "mine.toml", tmp_path / "plots"
     arguments = ["calibrate", *folders, "-o", str(file), "--plots", str(plots), "--quiet"]
@@ -167,6 +170,7 @@ def logs(tmp_path_factory):
     return [str(file) for file in files]
 
 
+@pytest.mark.rendered
 def test_logs_become_a_system_that_can_be_held_against_logs(logs, tmp_path, capsys):
     file, plots = tmp_path / "box.toml", tmp_path / "plots"
     arguments = ["calibrate", *logs[::2], "-o", str(file), "--plots", str(plots), "--quiet"]

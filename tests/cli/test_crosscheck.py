@@ -6,8 +6,8 @@ import attrs
 import pytest
 
 import lhsim
+from lhsim.cli import run
 from lhsim.crosscheck import Finding
-from lhsim.experiments.cli import run
 from lhsim.models import Poisson, Workload
 from lhsim.recording import Manifest
 from lhsim.replay import replay
@@ -38,6 +38,7 @@ def test_the_table_fits_a_terminal(folders, capsys):
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
+@pytest.mark.rendered
 def test_plots_show_each_kind_of_time_and_the_differences(folders, tmp_path, capsys):
     plots = tmp_path / "plots"
     assert run(["crosscheck", "--model", "push", *folders, "--plots", str(plots)]) == 0

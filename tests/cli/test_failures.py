@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from lhsim import cli
 from lhsim.execution import run as run_cell
 from lhsim.execution import runner
-from lhsim.experiments import cli
 
 PUSH = ["scaling", "--system", "./push.toml"]
 SERIAL = [*PUSH, "--agents", "10,20", "--duration", "20", "--replications", "2", "--jobs", "1",
@@ -60,15 +60,19 @@ def test_an_interrupt_keeps_what_was_finished(folder, monkeypatch, capsys):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is something else there")
 @pytest.mark.parametrize(
-    ("executor", "engine"),
-    [("processes", "simpy"), ("threads", "compiled"), ("dask", "compiled")],
+    ("executor", "engine", "duration"),  # in which two agents are soon done, and 5,000 never
+    [
+        ("processes", "simpy", "1e4"),
+        ("threads", "compiled", "2e5"),
+        ("dask", "compiled", "2e5"),
+    ],
 )
 def test_ctrl_c_reaches_all_processes_and_keeps_what_was_finished(
-    folder, environment, executor, engine
+    folder, environment, executor, engine, duration
 ):
     if executor == "dask":
         pytest.importorskip("distributed")
-    endless = ["--duration", "2e6", "--max-events", str(10**15), "--replications", "1"]
+    endless = ["--duration", duration, "--max-events", str(10**15), "--replications", "1"]
     asked = ["--agents", "2,5000", "--agents-per-server", "5000", "--engine", engine]
     command = [*PUSH, *endless, *asked, "--executor", executor, "--jobs", "2", "--format", "json"]
     process = subprocess.Popen(
@@ -130,7 +134,7 @@ def test_a_reader_that_leaves_is_no_error(folder, environment):
 def test_help_imports_nothing_slow(environment, arguments):
     code = (
         "import sys\n"
-        "from lhsim.experiments import cli\n"
+        "from lhsim import cli\n"
         f"assert cli.run({arguments!r}) == 0\n"
         "slow = {'scipy', 'numba', 'matplotlib', 'pandas', 'numpy', 'simpy', 'rich', 'cattrs'}\n"
         "print(sorted(slow & set(sys.modules)), file=sys.stderr)\n"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lhsim.experiments import cli, measure
+from lhsim import cli
+from lhsim.cli import live
 
 LOAD = ["measure", "--url", "http://127.0.0.1:9", "--agents", "2", "-o", "run"]
 
@@ -41,7 +42,7 @@ def test_what_cannot_be_asked_is_refused(refused, arguments, line):
 
 
 def test_without_the_extra_it_says_what_to_install(refused, monkeypatch):
-    monkeypatch.setattr(measure, "NEEDED_BY_MCP", ("no_such_library",))
+    monkeypatch.setattr(live, "NEEDED_BY_MCP", ("no_such_library",))
     assert refused("--architecture", "mcp") == (
         "lhsim measure: no_such_library is not installed; allowed: after pip install 'lhsim[mcp]'"
     )

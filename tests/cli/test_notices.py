@@ -7,9 +7,9 @@ import logging
 import click
 import pytest
 
+from lhsim import cli
+from lhsim.cli.commands import notices
 from lhsim.compiled import kernel
-from lhsim.experiments import cli
-from lhsim.experiments.notices import notices
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_errors_are_logged_all_the_same_and_the_level_comes_back():
 
 
 def test_every_command_that_can_be_quiet_is():
-    commands = cli.lhsim.commands.values()
+    commands = [cli.lhsim.loaded(name) for name in cli.lhsim.commands]
     able = [one for one in commands if {"quiet", "no_progress"} & {p.name for p in one.params}]
     assert len(able) >= 5
     assert all(isinstance(one, click.Command) for one in able)
-    assert {type(one).__module__ for one in able} == {"lhsim.experiments.notices"}
+    assert {type(one).__module__ for one in able} == {"lhsim.cli.commands"}

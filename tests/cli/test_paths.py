@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import lhsim
+from lhsim.cli import run
 from lhsim.errors import InputError
 from lhsim.execution.runner import running
-from lhsim.experiments.cli import run
 from lhsim.live.server import read_secrets
 from lhsim.live.settings import store_of
 from lhsim.recording import Recording

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import builtins
+import html
 import json
 import math
+import shlex
 from pathlib import Path
 
 import pytest
 
+from lhsim import cli
 from lhsim.execution import Failure, Store, runner
 from lhsim.execution import run as run_cell
-from lhsim.experiments import cli
+from lhsim.experiments.finding import Finding
 
 MM1 = """
 name = "mm1"
@@ -37,8 +40,19 @@ def mm1(folder):
     return ["capacity", "--system", "./mm1.toml", "--jobs", "1", "--quiet"]
 
 
-def test_json_has_exactly_what_is_promised(mm1, capsys):
-    assert cli.run([*mm1, "--slo", "p99<20ms", "--format", "json"]) == 0
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The output folder of those who ask for one capacity: what one has run the next one finds."""
+    return tmp_path_factory.mktemp("capacity")
+
+
+@pytest.fixture
+def p99(mm1, kept):
+    return [*mm1, "--slo", "p99<20ms", "--output-dir", str(kept)]
+
+
+def test_json_has_exactly_what_is_promised(p99, capsys):
+    assert cli.run([*p99, "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found) == ANSWER
     assert found["vary"] == "agents"
@@ -48,19 +62,20 @@ def test_json_has_exactly_what_is_promised(mm1, capsys):
     assert {one["verdict"] for one in found["evaluations"]} >= {"kept", "violated"}
 
 
-def test_the_table_begins_with_a_sentence_and_keeps_to_80_columns(mm1, capsys):
-    assert cli.run([*mm1, "--slo", "p99<20ms", "--slo", "delivery>95%"]) == 0
+@pytest.mark.rendered
+def test_the_table_begins_with_a_sentence_and_keeps_to_80_columns(p99, kept, capsys):
+    assert cli.run([*p99, "--slo", "delivery>95%"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("p99<20ms and delivery>95%: at most ")
     assert max(map(len, lines)) <= 80
     assert any("simulation only" in line for line in lines)
-    assert Path("results/capacity/capacity.png").stat().st_size > 10_000
-    assert Path("results/capacity/capacity.svg").stat().st_size > 10_000
+    assert (kept / "capacity.png").stat().st_size > 10_000
+    assert (kept / "capacity.svg").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(("agents", "code"), [("500", 0), ("900", 3)])
-def test_a_check_decides_the_exit_code(mm1, capsys, agents, code):
-    assert cli.run([*mm1, "--slo", "p99<20ms", "--check", agents]) == code
+def test_a_check_decides_the_exit_code(p99, capsys, agents, code):
+    assert cli.run([*p99, "--check", agents]) == code
     assert f"check: {agents} " in capsys.readouterr().out
 
 
@@ -85,7 +100,7 @@ def test_bad_input_is_one_line(mm1, capsys, arguments, part):
 
 
 COMMANDS = {
-    "capacity": ["--slo", "p99<20ms", "--most", "1024"],
+    "capacity": ["--slo", "utilization<10%", "--most", "1024"],
     "sensitivity": ["--agents", "500", "--trajectories", "2", "--metric", "knee"],
 }
 
@@ -156,7 +171,30 @@ def test_not_even_one_agent(mm1, capsys):
     assert first == "p99<1us: kept by no level that was tried, from 1 agent on"
 
 
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [("capacity", "mm1: p99<20ms: at most "), ("sensitivity", "knee, ")],
+)
+def test_an_answer_is_a_finding(mm1, capsys, name, answer):
+    command = [name, *mm1[1:], *COMMANDS[name], "--output-dir", "out"]
+    assert cli.run(command) == 0
+    found = Finding.read(Path("out"))
+    assert (found.name, found.status) == (name, "done")
+    assert found.answer.startswith(answer)
+    assert found.tables[0].rows
+    assert Path("out", "manifest.json").exists()
+    again = [*shlex.split(found.command)[3:], "--output-dir", "again", "--quiet"]
+    assert cli.run(again) == 0
+    assert Finding.read(Path("again")).tables == found.tables
+    capsys.readouterr()
+    assert cli.run(["report", "out"]) == 0
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert found.title in page
+    assert found.answer[:20] in html.unescape(page)
+
+
 class TestSensitivity:
+    @pytest.mark.rendered
     def test_finds_the_parameter_that_moves_the_p99(self, mm1, folder, capsys):
         arguments = ["--agents", "500", "--metric", "p99", "--trajectories", "4"]
         command = ["sensitivity", *mm1[1:], *arguments, "--output-dir", "out"]

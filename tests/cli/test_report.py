@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import lhsim
 from lhsim import _resources
 from lhsim.analysis.plots import save
-from lhsim.experiments.cli import run
+from lhsim.cli import run
 from lhsim.experiments.finding import Column, Described, Finding, Picture, Table
 from lhsim.experiments.reporting import system_view, write_report
 

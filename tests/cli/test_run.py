@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lhsim import cli
 from lhsim.execution import run as run_cell
 from lhsim.execution import runner
-from lhsim.experiments import cli
+from lhsim.experiments.finding import Finding
 
 SWEEP = """
 kind = "sweep"
@@ -46,6 +47,7 @@ def ran(monkeypatch):
     return cells
 
 
+@pytest.mark.rendered
 def test_rows_have_the_axes_as_columns(mine, capsys):
     assert cli.run([*COMMAND, "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
@@ -219,3 +221,21 @@ def test_a_point_has_the_runs_that_it_has_without_a_precision(mine, capsys):
         assert cli.run([*COMMAND, *more, "--fresh"]) == 0
         frames.append(pd.read_parquet("results/mine/runs.parquet"))
     pd.testing.assert_frame_equal(*frames)
+
+
+def test_a_sweep_leaves_a_plot_and_a_finding(mine, capsys):
+    assert cli.run(COMMAND) == 0
+    found = Finding.read(Path("results/mine"))
+    assert (found.name, found.title, found.status) == ("mine", "Sweep mine", "done")
+    assert found.answer.startswith("polling: p99 ")
+    assert "push: p99 " in found.answer
+    assert found.command.startswith("python -m lhsim.experiments run ./mine.toml --seed 1")
+    (table,) = found.tables
+    assert {"polling.interval", "store.connections"} <= {one.key for one in table.columns}
+    assert len(table.rows) == 12
+    assert Path("results/mine/sweep.png").stat().st_size > 10_000
+    capsys.readouterr()
+    assert cli.run(["report", "results/mine"]) == 0
+    page = Path("results/mine/report.html").read_text(encoding="utf-8")
+    assert "Sweep mine" in page
+    assert "polling.interval" in page

@@ -7,7 +7,8 @@ import socket
 import pytest
 import yaml
 
-from lhsim.experiments import cli, serve
+from lhsim import cli
+from lhsim.experiments import extras, serve
 
 
 @pytest.fixture
@@ -79,8 +80,8 @@ def test_a_port_that_is_taken(refused):
 
 
 def test_without_the_extra_it_says_what_to_install(refused, monkeypatch):
-    monkeypatch.setattr(serve, "NEEDED", ("starlette", "no_such_library"))
-    monkeypatch.setattr(serve.check_extra, "__defaults__", (serve.NEEDED,))
+    needed = ("starlette", "no_such_library")
+    monkeypatch.setattr(extras.check_extra, "__defaults__", (needed,))
     assert refused() == (
         "lhsim serve: no_such_library is not installed; allowed: after pip install 'lhsim[live]'"
     )
@@ -96,11 +97,9 @@ def test_without_the_extra_of_mcp_it_says_what_to_install(refused, folder, monke
 
 
 def test_options_come_on_top_of_the_file(folder):
-    from lhsim.live.settings import BridgeSettings
-
     (folder / "b.toml").write_text('port = 9\ninterval = "2 s"\nallow_remote = true\n')
     given = {"port": 0, "interval": None, "allow_remote": False, "limit": 3}
-    settings = serve.read_settings("b.toml", given, BridgeSettings)
+    settings = serve.read_settings("b.toml", given)
     assert (settings.port, settings.interval, settings.limit) == (0, 2.0, 3)
     assert settings.allow_remote
 

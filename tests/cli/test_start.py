@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import lhsim as library
-from lhsim.experiments import cli
+from lhsim import cli
 from lhsim.experiments.specification import load_sweep
 from lhsim.experiments.start import FIRST_COMMANDS
 
@@ -29,7 +31,7 @@ def test_the_first_commands_are_commands(command):
     assert program == "lhsim"
     if name == "--help":
         return
-    context = cli.lhsim.commands[name].make_context(name, list(arguments))
+    context = cli.lhsim.loaded(name).make_context(name, list(arguments))
     assert context.info_name == name
 
 
@@ -89,3 +91,21 @@ def test_init_in_what_is_no_folder(folder, capsys):
     Path("file").write_text("")
     assert cli.run(["init", "file/study"]) == 2
     assert capsys.readouterr().err.startswith("lhsim: error: file/study: cannot be written: ")
+
+
+def test_the_help_line_of_each_command_is_the_first_of_its_text():
+    for name, command in cli.lhsim.commands.items():
+        assert command.get_short_help_str(200) == cli.lhsim.loaded(name).get_short_help_str(200)
+
+
+def test_help_imports_no_command():
+    program = (
+        "import sys\nfrom lhsim import cli\ncli.run(['--help'])\n"
+        "print(*(name for name in sys.modules if name.startswith(('lhsim', 'numpy', 'numba'))))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = set(done.stdout.splitlines()[-1].split())
+    assert "lhsim.cli.commands" in imported
+    assert not any(name.startswith(("numpy", "numba", "lhsim.models")) for name in imported)
+    assert not {"lhsim.cli.experiment", "lhsim.cli.planning", "lhsim.cli.live"} & imported

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lhsim as package
-from lhsim.experiments import cli
+from lhsim import cli
 
 TEXT = "The capacity is at least 900 messages/s. Trust no capacity of this model."
 MM1 = """\

@@ -21,6 +21,7 @@ from lhsim.distributions import (
     Mixture,
     Uniform,
 )
+from lhsim.distributions.base import ZERO
 from lhsim.models import (
     Cache,
     Closed,
@@ -49,7 +50,6 @@ from lhsim.models import (
     Workload,
 )
 from lhsim.models.push import OUTBOUND_POLICIES, OVERFLOWS
-from lhsim.models.workload import ZERO
 
 TICK = 1 / 64  # [s]; sums of ticks are exact
 MOODS = ("grid", "grid", "mixed", "random", "scales")

@@ -11,7 +11,8 @@ from simpy.events import NORMAL, Timeout
 
 from lhsim.metrics.account import Outcome, Window
 from lhsim.models import Calibration, CalibrationWarning, Provenance, Retry, System, Workload
-from lhsim.models.bridge import Bridge
+from lhsim.models.push_processes import Push
+from lhsim.models.running import start
 from lhsim.models.station import Service
 from lhsim.models.workload import START_KINDS, Traffic
 from lhsim.rules import start_time
@@ -94,8 +95,8 @@ OF = {
         "relay": 6,
         "several messages in an outbound queue": 10,
         "an older message dropped": 3,
-        "blocked courier": 3,
-        "blocked courier whose connection closes": 1,
+        "blocked request": 3,
+        "blocked request whose connection closes": 1,
         "connection closed by the server": 3,
         "session of a connection that the server has closed": 1,
         "second refusal in a row": 3,
@@ -172,19 +173,20 @@ def happened(case):
     system = case.system
     warmup, drain = case.warmup or 0.0, case.drain or 0.0
     window = Window(warmup, case.duration - drain, case.duration)
-    bridge = Bridge(system, case.agents, case.seed, window, keep_messages=True)
+    running = start(system, case.agents, case.seed, window, keep_messages=True)
+    bridge, server = running.bridge, running.server
     due, seen = _watch(bridge.env), set()
     _watch_stalls(bridge.store, seen)
     _watch_writes(bridge, seen)
     _watch_expiry(bridge.store, seen)
     if system.polling is not None:
-        _watch_sleeps(bridge.server, seen)
+        _watch_sleeps(server, seen)
     if system.push is not None:
-        _watch_push(bridge.server, seen)
+        _watch_push(server, seen)
     for time in np.linspace(0.0, case.duration, LOOKS + 1)[1:]:
         bridge.env.run(until=float(time))
-        seen |= {what for what, is_so in _now(bridge).items() if is_so}
-    seen |= {what for what, is_so in _in_the_end(bridge, case).items() if is_so}
+        seen |= {what for what, is_so in _now(bridge, server).items() if is_so}
+    seen |= {what for what, is_so in _in_the_end(bridge, server, case).items() if is_so}
     times = Counter(time for time, delay in due if delay > 0)
     if sum(count > 1 for count in times.values()) > TIES:
         seen.add("events at one instant")
@@ -233,7 +235,7 @@ def _watch_writes(bridge, seen):
         seen.add("full batch of writes" if full else "batch of writes that has lingered")
         if size > 1 and not full:
             seen.add("batch of writes of several that is not full")
-        if size > 1 and bridge.system.workload.topology == "broadcast":
+        if size > 1 and bridge.workload.topology == "broadcast":
             seen.add("broadcast in a batch of writes")
         flush()
 
@@ -334,7 +336,7 @@ def _watch_connections(server, seen):
 
     def watched_leave(agent):
         if server._connections[agent].blocked:
-            seen.add("blocked courier whose connection closes")
+            seen.add("blocked request whose connection closes")
         if server.server.batch_size is not None and server._connections[agent].unsent:
             seen.add("batch whose connection closes")
         leave(agent)
@@ -424,26 +426,25 @@ def _watch_answers(server, seen):
     server._answer, server._end = watched_answer, watched_end
 
 
-def _now(bridge):
+def _now(bridge, server):
     store = bridge.store
-    server = bridge.server
     state = {
         "wait for a loop": any(loop.waiting for loop in bridge.loops),
         "wait for the store": bool(store.pool.waiting),
         "wait for the writer": store.writer is not store.pool and bool(store.writer.waiting),
     }
-    if bridge.system.push is not None:
+    if isinstance(server, Push):
         queues = [connection.queued for connection in server._connections.values()]
         state |= {
             "parked": any(server._parked.values()),
             "agents that wait in line": bool(server._line),
             "several messages in an outbound queue": any(queued > 1 for queued in queues),
-            "blocked courier": any(c.blocked for c in server._connections.values()),
+            "blocked request": any(c.blocked for c in server._connections.values()),
         }
     return state
 
 
-def _in_the_end(bridge, case):
+def _in_the_end(bridge, server, case):
     system, messages, loops = case.system, bridge.ledger.kept, bridge.loops
     outcomes = Counter(message.outcome for message in messages)
     deliveries = Counter((m.target, m.delivered) for m in messages if m.delivered > 0)
@@ -463,7 +464,7 @@ def _in_the_end(bridge, case):
         "several loops": sum(loop.busy_time > 0 for loop in loops) > 1,
         "collection": every > 0 and any(loop._operations >= every for loop in loops),
         "stall in an operation": any(loop.busy_time > loop.work_time * 1.01 for loop in loops),
-        "cold loop": system.cpu.warmth is not None and any(loop._chill > 0 for loop in loops),
+        "cold loop": system.cpu.warmth is not None and any(loop._cold_factor > 0 for loop in loops),
         "database locked": bridge.store.locked > 0,
         "writer that gives up": bridge.store.locked > 0 and outcomes[Outcome.REJECTED] > 0,
         "growing log": system.store.scan > 0 and bridge.store.log.kept > system.store.events,
@@ -483,7 +484,6 @@ def _in_the_end(bridge, case):
         "broadcast": any(len(m.copies) > 1 and m.stored > 0 for m in messages),
         "closed loop of broadcasts": _second_broadcast_in_turn(system, messages),
     }
-    server = bridge.server
     own = {"refused": server.refused > 0}
     if system.polling is not None:
         answers = deliveries.values()
@@ -503,7 +503,7 @@ def _in_the_end(bridge, case):
             "lost": outcomes[Outcome.LOST] > 0,
             "agent that comes back": server.attempts > len(_clients(bridge)),
             "relay": crossed and not system.cpu.relay.table().is_zero,
-            **_sharing(bridge, messages),
+            **_sharing(bridge, server, messages),
         }
     return both | own
 
@@ -512,9 +512,8 @@ def _clients(bridge):
     return range(0, bridge.agents, bridge.agents_per_connection)
 
 
-def _sharing(bridge, messages):
-    several, server = bridge.agents_per_connection, bridge.server
-    workload, starts = bridge.system.workload, {}
+def _sharing(bridge, server, messages):
+    several, workload, starts = bridge.agents_per_connection, bridge.workload, {}
     for agent in range(bridge.agents):
         how = START_KINDS[workload.start]
         at = start_time(how, workload.start_over, agent, bridge.agents, bridge.seed)

@@ -50,24 +50,25 @@ from lhsim.models import (
     agent,
     ledger,
     limits,
-    pauses,
+    loop,
+    running,
     stage,
+    stalls,
 )
+from lhsim.models import database as store_module
 from lhsim.models import log as log_module
-from lhsim.models import polling as polling_module
-from lhsim.models import push as push_models
-from lhsim.models import store as store_module
+from lhsim.models import polling_processes as polling_module
+from lhsim.models import push_processes as push_models
 from lhsim.models.bridge import Bridge
-from lhsim.models.cpu import Loop
+from lhsim.models.database import Store
 from lhsim.models.ledger import Ledger
 from lhsim.models.log import Log
+from lhsim.models.loop import Loop
 from lhsim.models.memory import MemoryUse
-from lhsim.models.pauses import Pauses
-from lhsim.models.polling import Polling
-from lhsim.models.push import Connection, Push
+from lhsim.models.polling_processes import Polling
+from lhsim.models.push_processes import Connection, Push
 from lhsim.models.stage import Route, Stage
-from lhsim.models.station import Service, Station
-from lhsim.models.store import Store
+from lhsim.models.station import Service, StallTimes, Station
 from lhsim.models.workload import START_KINDS
 from lhsim.rules import ACCEPT, NO_ANSWER, RAMP, grown, start_time
 from lhsim.streams import Purpose, uniform
@@ -695,7 +696,7 @@ def the_first_event_of_a_batch_adds_to_its_write_too(patch):
 
 def a_batch_of_writes_lingers_from_its_last_event_on(patch):
     def lingered(self, batch, _timeout):
-        if self._collected is batch and self._env.now >= batch.latest + self._linger:
+        if self._collected is batch and self.env.now >= batch.latest + self._linger:
             self._flush()
 
     original = Store._join
@@ -705,9 +706,9 @@ def a_batch_of_writes_lingers_from_its_last_event_on(patch):
         written = original(self, message, commit)
         batch = self._collected
         if batch is not None:
-            batch.latest = self._env.now
+            batch.latest = self.env.now
             if before is not None:
-                timeout = self._env.timeout(self._linger)
+                timeout = self.env.timeout(self._linger)
                 timeout.callbacks.append(functools.partial(self._lingered, batch))
         return written
 
@@ -723,7 +724,7 @@ def the_linger_of_a_full_batch_of_writes_ends_the_next(patch):
     patch.setattr(Store, "_lingered", lingered)
 
 
-def the_last_courier_of_a_batch_goes_on_first(patch):
+def the_last_request_of_a_batch_goes_on_first(patch):
     original = Store._write_batch
 
     def write_batch(self, batch):
@@ -738,7 +739,7 @@ def the_last_event_of_a_batch_is_committed_first(patch):
     patch.setattr(store_module, "_commit_all", lambda commits: original(commits[::-1]))
 
 
-def the_couriers_of_a_batch_go_on_after_other_events(patch):
+def the_requests_of_a_batch_go_on_after_other_events(patch):
     patch.setattr(store_module, "URGENT", NORMAL)
 
 
@@ -746,7 +747,7 @@ def a_batch_that_is_full_waits_for_other_events(patch):
     original = Store._write_batch
 
     def write_batch(self, batch):
-        yield self._env.timeout(0)
+        yield self.env.timeout(0)
         yield from original(self, batch)
 
     patch.setattr(Store, "_write_batch", write_batch)
@@ -1068,7 +1069,7 @@ def a_stall_stretches_a_service_that_is_due_when_it_begins(patch):
                 duration += end - max(start, now)
         return float(duration)
 
-    patch.setattr(Pauses, "stretch", stretch)
+    patch.setattr(StallTimes, "stretch", stretch)
 
 
 def a_stall_that_has_begun_counts_in_full(patch):
@@ -1079,14 +1080,14 @@ def a_stall_that_has_begun_counts_in_full(patch):
                 duration += end - start
         return float(duration)
 
-    patch.setattr(Pauses, "stretch", stretch)
+    patch.setattr(StallTimes, "stretch", stretch)
 
 
 def stalls_that_overlap_count_twice(patch):
     def with_stalls(starts, ends, stalls):
         return np.column_stack([np.array([starts, ends]), stalls])
 
-    patch.setattr(pauses, "with_stalls", with_stalls)
+    patch.setattr(stalls, "with_stalls", with_stalls)
 
 
 def a_stall_of_the_store_does_not_stop_its_writer(patch):
@@ -1150,14 +1151,14 @@ def a_slowdown_begins_after_its_first_instant(patch):
     def times_as_long(now, starts, factors, first):
         return factors[first] if first < len(starts) and starts[first] < now else 1.0
 
-    patch.setattr(pauses, "times_as_long", times_as_long)
+    patch.setattr(loop, "times_as_long", times_as_long)
 
 
 def the_fastest_of_the_slowdowns_that_overlap_counts(patch):
     def with_slowdowns(starts, ends, factor, others):
         return rules.with_slowdowns(starts, ends, factor, np.minimum(others, 2.0))
 
-    patch.setattr(pauses, "with_slowdowns", with_slowdowns)
+    patch.setattr(stalls, "with_slowdowns", with_slowdowns)
 
 
 def a_slowdown_is_no_work(patch):
@@ -1327,7 +1328,7 @@ def coming(patch, earliest):
     original = Push.attend
 
     def attend(self, client, _start):
-        bridge, workload = self.bridge, self.bridge.system.workload
+        bridge, workload = self.bridge, self.bridge.workload
         how, end = START_KINDS[workload.start], client + bridge.agents_per_connection
         starts = [
             start_time(how, workload.start_over, who, bridge.agents, bridge.seed)
@@ -1364,7 +1365,7 @@ def a_client_draws_by_its_own_number(patch):
     original = Bridge.compute
 
     def compute(self, agent, stage, entity, index):
-        if stage is getattr(self.server, "_connect", None):
+        if stage is not None and stage._purpose == Purpose.CONNECT:
             entity //= self.agents_per_connection
         yield from original(self, agent, stage, entity, index)
 
@@ -1386,7 +1387,7 @@ def a_message_is_as_late_as_the_client_is_slow(patch):
     original = Bridge.travel
 
     def travel(self, who, route, entity, index):
-        if route is getattr(self.server, "_push_down", None):
+        if route._losses == rules.LOSSES[Purpose.PUSH_DOWN]:
             who = self.client(who)
         yield from original(self, who, route, entity, index)
 
@@ -1540,7 +1541,7 @@ def a_cache_entry_is_as_old_as_the_answer(patch):
         answer = yield from original(self, who, index, read)
         since = read.func.__self__._empty_since
         if who in since:
-            since[who] = self._env.now
+            since[who] = self.env.now
         return answer
 
     patch.setattr(Store, "query", query)
@@ -1649,16 +1650,16 @@ def an_agent_whose_connection_was_closed_does_not_come_back(patch):
 
 
 def the_first_refusal_changes_nothing(patch):
-    original = push_models.backed_off
+    original = push_models.grown
 
-    def backed_off(multiple, factor, cap):
+    def grown(multiple, factor, cap):
         return original(multiple, factor, cap) / factor
 
-    patch.setattr(push_models, "backed_off", backed_off)
+    patch.setattr(push_models, "grown", grown)
 
 
 def there_is_no_end_to_the_backoff(patch):
-    patch.setattr(push_models, "backed_off", lambda multiple, factor, _cap: multiple * factor)
+    patch.setattr(push_models, "grown", lambda multiple, factor, _cap: multiple * factor)
 
 
 def heartbeats_go_on_when_the_connection_has_closed(patch):
@@ -1808,21 +1809,26 @@ def an_answer_takes_a_slow_target_no_longer(patch):
     original = Bridge.travel
 
     def travel(self, who, route, entity, index):
-        answers = route is getattr(self.server, "_answer_up", None)
+        answers = route._losses == rules.LOSSES[Purpose.ANSWER_UP]
         return original(self, entity if answers else who, route, entity, index)
 
     patch.setattr(Bridge, "travel", travel)
 
 
 def the_answer_to_a_slow_agent_takes_as_long_as_others(patch):
-    original = Bridge.travel
+    original, init = Bridge.travel, Push.__init__
+
+    def init_push(self, server, bridge):
+        init(self, server, bridge)
+        bridge.is_of_push = True
 
     def travel(self, who, route, entity, index):
-        if route is self.answer_down and isinstance(self.server, Push):
+        if route is self.answer_down and hasattr(self, "is_of_push"):
             yield self.env.timeout(route.delay(entity, index, 1.0))
         else:
             yield from original(self, who, route, entity, index)
 
+    patch.setattr(Push, "__init__", init_push)
     patch.setattr(Bridge, "travel", travel)
 
 
@@ -1996,12 +2002,12 @@ def a_push_to_a_slow_agent_takes_as_long_as_one_from_it(patch):
 
 
 def the_first_agents_are_slow(patch):
-    original = Bridge._slowness
+    original = running.slow_agents
 
-    def slowness(self):
-        return dict(enumerate(original(self).values()))
+    def slow_agents(*arguments):
+        return dict(enumerate(original(*arguments).values()))
 
-    patch.setattr(Bridge, "_slowness", slowness)
+    patch.setattr(running, "slow_agents", slow_agents)
 
 
 def a_slow_agent_takes_longer_for_a_retransmission(patch):
@@ -2153,9 +2159,9 @@ SLIPS = [
     the_first_event_of_a_batch_adds_to_its_write_too,
     a_batch_of_writes_lingers_from_its_last_event_on,
     the_linger_of_a_full_batch_of_writes_ends_the_next,
-    the_last_courier_of_a_batch_goes_on_first,
+    the_last_request_of_a_batch_goes_on_first,
     the_last_event_of_a_batch_is_committed_first,
-    the_couriers_of_a_batch_go_on_after_other_events,
+    the_requests_of_a_batch_go_on_after_other_events,
     a_batch_that_is_full_waits_for_other_events,
     a_batch_that_gives_up_is_stored_all_the_same,
     each_event_of_a_batch_counts_as_a_write,
@@ -2350,10 +2356,10 @@ def test_losses_at_the_address_of_the_next_are_found(purpose):
 
 @pytest.mark.parametrize("purposes", ["OF_STALLS", "OF_SLOWDOWNS"])
 def test_a_timeline_drawn_for_another_purpose_is_found(purposes):
-    swapped = getattr(pauses, purposes)[::-1]
-    assert found(lambda patch: patch.setattr(pauses, purposes, swapped)) != []
+    swapped = getattr(stalls, purposes)[::-1]
+    assert found(lambda patch: patch.setattr(stalls, purposes, swapped)) != []
 
 
 def test_stalls_drawn_from_another_host_are_found():
-    other_host = functools.partial(pauses.of_host, host=1)
-    assert found(lambda patch: patch.setattr(pauses, "of_host", other_host)) != []
+    other_host = functools.partial(stalls.of_host, host=1)
+    assert found(lambda patch: patch.setattr(stalls, "of_host", other_host)) != []

@@ -181,6 +181,7 @@ def test_a_store_that_is_held_up_is_503_in_time_and_then_goes_on(held_up, databa
             bob.cursor = 0
             assert [event["payload"] for event in await bob.wait(1)] == [0, 1, 2] == got
             reading.cancel()
+            await asyncio.wait([reading])
 
     within(scenario())
     assert held_up.end() == 0
@@ -210,14 +211,12 @@ def test_the_end_comes_in_5_s_while_the_store_is_held_up(held_up, database, with
             database.freeze()
             tasks += [asyncio.ensure_future(alice.store("bob", n)) for n in range(50)]
             await asyncio.sleep(0.3)
-            begun = time.monotonic()
-            code = await asyncio.to_thread(held_up.end)
-            took = time.monotonic() - begun
+            code = await asyncio.to_thread(held_up.end_in_time)
             await asyncio.gather(*tasks, return_exceptions=True)
             for _, writer in raw:
                 writer.close()
             unread.transport.abort()
-            assert (code, took < 5) == (0, True)
+            assert code == 0
 
     within(scenario())
     assert "Traceback" not in held_up.log
@@ -254,14 +253,12 @@ def test_thousands_that_wait_are_let_go_in_5_s(bridge, within):
             clients = [BridgeClient(url, "alice", alice.token) for _ in range(600)]
             waiting = [asyncio.ensure_future(client.wait(60)) for client in clients]
             await asyncio.sleep(5)
-            begun = time.monotonic()
-            code = await asyncio.to_thread(bridge.end)
-            took = time.monotonic() - begun
+            code = await asyncio.to_thread(bridge.end_in_time)
             answers = await asyncio.gather(*waiting, return_exceptions=True)
             for client in clients:
                 client.close()
             await asyncio.sleep(0)
-            assert (code, took < 5) == (0, True)
+            assert code == 0
             assert all(answer == [] or isinstance(answer, GONE) for answer in answers)
             assert sum(answer == [] for answer in answers) > 500
 

@@ -6,8 +6,8 @@ import attrs
 import numpy as np
 import pytest
 
+from lhsim.cli import run as command
 from lhsim.errors import InputError
-from lhsim.experiments.cli import run as command
 from lhsim.live import counters
 from lhsim.live.driver import Load, measure
 from lhsim.models import Poisson, Workload

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from bridges import Bridge
 
+from lhsim.cli import run as command
 from lhsim.errors import InputError
-from lhsim.experiments.cli import run as command
 from lhsim.live.driver import MOST_ASKED, Load, measure
 from lhsim.models import Poisson, Workload
 from lhsim.models.schedule import schedule

@@ -10,7 +10,7 @@ from harness import check
 from lhsim.distributions import Deterministic, Exponential, Hyperexponential, Lognormal
 from lhsim.metrics.account import Window
 from lhsim.models import Poisson, PushServer, System, Workload
-from lhsim.models.bridge import Bridge
+from lhsim.models.running import start
 from lhsim.simulation import simulate
 from lhsim.theory import engset, erlang_b
 
@@ -34,13 +34,13 @@ def observe_loss(system, agents, duration):
     """Count refusals, and look at the connections once a mean session."""
 
     def observe(seed):
-        bridge = Bridge(system, agents, seed, Window(WARMUP, duration, duration))
-        push, memory = bridge.server, bridge.memory
-        bridge.env.run(until=WARMUP)
+        running = start(system, agents, seed, Window(WARMUP, duration, duration))
+        push, memory, env = running.server, running.bridge.memory, running.bridge.env
+        env.run(until=WARMUP)
         attempts, refused = push.attempts, push.refused
         seen = []
         for time in np.arange(WARMUP, duration) + 1.0:
-            bridge.env.run(until=time)
+            env.run(until=time)
             seen.append(memory.connections)
         return {
             "calls lost": (push.refused - refused) / (push.attempts - attempts),

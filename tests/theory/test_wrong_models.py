@@ -18,9 +18,9 @@ from test_polling_delay import observe as observe_delay
 
 from lhsim.distributions import Deterministic, Exponential
 from lhsim.models import EventStore
-from lhsim.models.push import Push
+from lhsim.models.database import Store
+from lhsim.models.push_processes import Push
 from lhsim.models.station import Station
-from lhsim.models.store import Store
 from lhsim.simulation import engines
 from lhsim.theory import FixedIntervalPolling, MachineRepair, MMc, engset
 
@@ -95,7 +95,7 @@ def test_a_wrong_station_is_found_by_its_mean(wrong):
 
 @pytest.mark.parametrize("wrong", [SlowToFree, OneServerMore])
 def test_a_wrong_station_is_found_inside_the_push_server(monkeypatch, wrong):
-    monkeypatch.setattr("lhsim.models.store.Station", wrong)
+    monkeypatch.setattr("lhsim.models.database.Station", wrong)
     system = open_queue(50.0, store=EventStore(write=Exponential(S), connections=1))
     theory = {"response": QUEUE.mean_response_time}
 
@@ -144,7 +144,7 @@ def test_a_sleep_from_the_start_of_a_query_is_found():
 
 @pytest.mark.parametrize("wrong", [OneServerMore, Slow])
 def test_a_wrong_store_is_found_by_the_throughput_of_its_pollers(monkeypatch, wrong):
-    monkeypatch.setattr("lhsim.models.store.Station", wrong)
+    monkeypatch.setattr("lhsim.models.database.Station", wrong)
     theory = {"throughput": MachineRepair(Z, 0.05, 21).throughput}
     observe = observe_pollers(pollers(Exponential(0.05)), 21)
     assert verdicts(observe, theory, within=0.03) == {"throughput": "differs"}

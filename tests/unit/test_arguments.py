@@ -19,13 +19,12 @@ import pytest
 from attrs import evolve
 
 import lhsim
-from lhsim import checks, distributions, testing, theory
+from lhsim import checks, cli, distributions, testing, theory
 from lhsim.analysis import comparison, intervals, recovery
 from lhsim.calibration import calibrate
 from lhsim.calibration.blackbox import from_logs
 from lhsim.crosscheck import crosscheck
 from lhsim.errors import InputError
-from lhsim.experiments import cli
 from lhsim.experiments.sweep import sweep
 from lhsim.planning import ScaleOut, scaled_out, screening
 from lhsim.planning.search import ask as ask_capacity

@@ -12,10 +12,11 @@ import pytest
 from attrs import evolve
 
 from lhsim import parameters
+from lhsim.distributions.base import ZERO
 from lhsim.library import load_system, systems
 from lhsim.models.store import EventStore
 from lhsim.models.system import System
-from lhsim.models.workload import ZERO, Poisson, Workload
+from lhsim.models.workload import Poisson, Workload
 from lhsim.simulation import Result, simulate
 
 NAMES = ["polling", "push", "seed-polling", "seed-push"]

@@ -18,10 +18,10 @@ import pytest
 from attrs import evolve
 
 import lhsim
+from lhsim import cli
 from lhsim.analysis import flags
 from lhsim.analysis.knee import Knee
 from lhsim.analysis.measures import is_latency
-from lhsim.experiments import cli
 from lhsim.experiments.sweep import Sweep
 from lhsim.models.system import Calibration
 from lhsim.planning import capacity
@@ -70,6 +70,9 @@ messages = 20
 axes = { "store.connections" = [1, 2] }
 """
 QUIET = ("--jobs", "1", "--engine", "simpy", "--quiet")
+
+
+pytestmark = pytest.mark.usefixtures("blank_plots")
 
 
 @pytest.fixture(scope="module")
@@ -348,8 +351,7 @@ def test_latency_says_what_speaks_against_it(done):
 
 
 def test_capacity_has_marks_units_and_no_latency_of_what_is_overloaded(folder):
-    found = capacity(lhsim.load_system(folder / "piling.toml"), ["p99<2s"], most=64,
-                     engine="simpy", seed=7)  # fmt: skip
+    found = capacity(lhsim.load_system(folder / "piling.toml"), ["p99<2s"], most=64, seed=7)
     told = found.to_dict()
     assert (told["system"], told["seed"]) == ("piling", 7)
     over = [level for level in told["evaluations"] if level["overloaded"]]

@@ -13,7 +13,7 @@ from lhsim.rules import (
     batch,
     draw,
     draw_block,
-    first_pause,
+    first_spell,
     idle_cost,
     idle_excess,
     is_past,
@@ -163,7 +163,7 @@ def test_a_loop_that_never_ran_is_as_cold_as_can_be():
 )
 def test_a_pause_stretches_a_service(now, demand, duration):
     starts, ends = np.array([2.0, 5.0]), np.array([3.0, 6.0])
-    assert stretched(now, demand, starts, ends, first_pause(now, ends, 0)) == duration
+    assert stretched(now, demand, starts, ends, first_spell(now, ends, 0)) == duration
 
 
 @given(
@@ -182,7 +182,7 @@ def test_a_stretched_service_gets_its_demand_of_unpaused_time(pauses, now, deman
     while worked < demand:  # whole ticks, counted one by one
         worked += tick not in paused
         tick += 1
-    first = first_pause(float(now), np.array(ends, float), 0)
+    first = first_spell(float(now), np.array(ends, float), 0)
     duration = stretched(
         float(now), float(demand), np.array(starts, float), np.array(ends, float), first
     )
@@ -192,8 +192,8 @@ def test_a_stretched_service_gets_its_demand_of_unpaused_time(pauses, now, deman
 def test_the_first_pause_is_found_from_any_earlier_one():
     ends = np.array([1.0, 2.0, 4.0])
     for known in range(3):
-        assert first_pause(2.0, ends, min(known, 2)) == 2
-    assert first_pause(5.0, ends, 2) == 3
+        assert first_spell(2.0, ends, min(known, 2)) == 2
+    assert first_spell(5.0, ends, 2) == 3
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_the_first_pause_is_found_from_any_earlier_one():
 def test_an_operation_takes_longer_that_begins_in_a_slowdown(now, factor):
     starts, ends = np.array([1.0, 4.0]), np.array([2.0, 5.0])
     factors = np.array([3.0, 3.0])
-    assert times_as_long(now, starts, factors, first_pause(now, ends, 0)) == factor
+    assert times_as_long(now, starts, factors, first_spell(now, ends, 0)) == factor
 
 
 def test_of_slowdowns_that_overlap_the_slowest_counts():
@@ -226,8 +226,8 @@ def test_renewals_alternate_with_gaps_beyond_the_horizon():
 
 
 def test_an_idle_loop_pays_more_and_warms_up():
-    cost, chill = idle_cost(2.0, 1.0, 0.5, CURVE, 4.0)
-    assert (cost, chill) == (6.0, 0.8)  # x = 2 after the gap of 1 s; 2 / (1 + 6 / 4)
+    cost, cold_factor = idle_cost(2.0, 1.0, 0.5, CURVE, 4.0)
+    assert (cost, cold_factor) == (6.0, 0.8)  # x = 2 after the gap of 1 s; 2 / (1 + 6 / 4)
     cost, _ = idle_cost(2.0, 0.0, 2.5, CURVE, 4.0)
     assert cost == 7.0  # colder already than the gap makes it
 

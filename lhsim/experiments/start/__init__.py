@@ -8,11 +8,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import click
-
 from lhsim.errors import InputError
-from lhsim.experiments.notices import Command
-from lhsim.experiments.options import PATH
 
 TEMPLATES = ("server.toml", "sweep.toml")
 FIRST_COMMANDS = {
@@ -31,13 +27,13 @@ def first_lines() -> str:
     return "\n".join(["Simulate agents that get messages by polling or by event push:", *lines])
 
 
-@click.command(cls=Command)
-@click.argument("folder", default=".", metavar="[DIR]", type=PATH)
-def init(folder: Path) -> None:
-    """Write a model and an experiment to start from.
+def write_templates(folder: Path) -> str:
+    """Write a model and an experiment into a folder; return what to do next.
 
-    They are server.toml and sweep.toml, in DIR, the working directory by default, with comments
-    that explain them. Nothing is overwritten.
+    Raises
+    ------
+    InputError
+        When one is there already, or cannot be written.
     """
     for name in TEMPLATES:
         if (folder / name).exists():
@@ -51,7 +47,7 @@ def init(folder: Path) -> None:
     except OSError as error:
         problem = f"cannot be written: {error.strerror}"
         raise InputError(problem, source=str(folder), allowed="a folder") from None
-    click.echo(_next_steps(folder))
+    return _next_steps(folder)
 
 
 def _next_steps(folder: Path) -> str:

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from lhsim.errors import InputError
 from lhsim.experiments import levels as levels_of
-from lhsim.experiments.commands import Setup
+from lhsim.experiments.setup import Setup
 from lhsim.experiments.specification import Burst
 from lhsim.experiments.suites.suite import (
     Case,

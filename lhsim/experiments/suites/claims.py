@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from textwrap import wrap
@@ -19,31 +20,29 @@ from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import sweep as sweeps
-from lhsim.experiments.commands import (
-    WIDTH,
-    Setup,
-    formatted,
-    manifest,
-    own_settings,
-    prepare,
-    running,
-    settings_lines,
-    show,
-    varied,
-)
 from lhsim.experiments.finding import Column, Picture, Table
 from lhsim.experiments.findings import finding_of, warning_lines
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
-from lhsim.experiments.output import plots, write_files
+from lhsim.experiments.output import formatted, plots, show, write_files
 from lhsim.experiments.progress import progress
+from lhsim.experiments.setup import (
+    WIDTH,
+    Setup,
+    manifest,
+    own_settings,
+    prepare,
+    running,
+    settings_lines,
+    varied,
+)
 from lhsim.experiments.specification import Claims, load
 from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, seed_keys
 from lhsim.experiments.suites.conditions import World, conditions, search_all
 from lhsim.experiments.suites.evidence import LEVELS, Evidence, figures
 from lhsim.experiments.suites.suite import refuse_traffic
-from lhsim.planning.uncertainty import in_runs, samples_of
+from lhsim.planning.samples import in_runs, samples_of
 from lhsim.report.marks import legend, marked
 from lhsim.report.text import UNKNOWN, duration, table, three_digits
 from lhsim.report.text import Column as TextColumn
@@ -303,7 +302,7 @@ def _knee(asked: Claims, options: Options, runner: Runner, system: System, on_do
     limit = asked.max_events.unless(options.max_events)
     horizon = Horizon(asked.knee.messages)
     plan = sweeps.plan([system], asked.knee_agents, horizon, 1, options.seed, options.engine, limit)
-    sweep = sweeps.carry_out(plan, runner, on_done=on_done)
+    sweep = sweeps.carry_out(plan, runner, show=lambda *_: nullcontext(on_done))
     if sweep.interrupted:
         raise KeyboardInterrupt
     knees, interrupted = find_knees(

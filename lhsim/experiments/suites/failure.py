@@ -19,7 +19,7 @@ import numpy as np
 from attrs import evolve
 
 from lhsim.experiments import levels as levels_of
-from lhsim.experiments.commands import Setup, varied
+from lhsim.experiments.setup import Setup, varied
 from lhsim.experiments.specification import Failures, Situation
 from lhsim.experiments.suites.suite import (
     Case,

@@ -11,7 +11,7 @@ import numpy as np
 
 from lhsim.analysis.lines import Chart, Series, lines_plot
 from lhsim.experiments import levels as levels_of
-from lhsim.experiments.commands import Setup, varied
+from lhsim.experiments.setup import Setup, varied
 from lhsim.experiments.specification import MemoryUnderLoad
 from lhsim.experiments.suites.suite import (
     Case,

@@ -16,12 +16,11 @@ from lhsim.analysis.intervals import estimate
 from lhsim.analysis.knee import Level, bracket, search
 from lhsim.distributions import Deterministic, Exponential
 from lhsim.experiments import levels as levels_of
-from lhsim.experiments.commands import Setup, server_of, varied
 from lhsim.experiments.levels import Horizon
-from lhsim.experiments.records import run_record
+from lhsim.experiments.points import server_of
+from lhsim.experiments.setup import Setup, varied
 from lhsim.experiments.specification import Optimisations, Variant
 from lhsim.experiments.suites.suite import Case, Ran, only_number
-from lhsim.experiments.sweep import knee_level
 from lhsim.models import Closed
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def levels_known(rans: Sequence[Ran], system: str, name: str) -> list[Level]:
     known = {}
     for ran in rans:
         if ran.case.system.name == system and ran.case.name in {OPTION + name, KNEE + name}:
-            known[ran.case.agents] = knee_level(run_record(ran.results[0]))
+            known[ran.case.agents] = Level.of(ran.results[0].row())
     return list(known.values())
 
 

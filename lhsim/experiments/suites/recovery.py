@@ -12,7 +12,7 @@ from attrs import evolve
 from numpy.typing import NDArray
 
 from lhsim.errors import InputError
-from lhsim.experiments.commands import Setup, varied
+from lhsim.experiments.setup import Setup, varied
 from lhsim.experiments.specification import Recovery
 from lhsim.experiments.suites.suite import (
     Case,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import pandas as pd
 from attrs import asdict, field, fields, frozen
 
 from lhsim.analysis.flags import LOWER_BOUND
@@ -20,27 +22,23 @@ from lhsim.analysis.measures import is_latency
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
-from lhsim.experiments.commands import (
+from lhsim.experiments.finding import Column, Finding, Picture, Table
+from lhsim.experiments.findings import finding_of, warning_lines
+from lhsim.experiments.levels import FailedRun, Skipped
+from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
+from lhsim.experiments.output import formatted, plots, show, write_files
+from lhsim.experiments.progress import progress
+from lhsim.experiments.setup import (
     WIDTH,
     Setup,
-    formatted,
     manifest,
     own_settings,
     prepare,
     running,
     settings_column,
     settings_lines,
-    show,
 )
-from lhsim.experiments.finding import Column, Finding, Picture, Table
-from lhsim.experiments.findings import finding_of, warning_lines
-from lhsim.experiments.levels import Skipped
-from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
-from lhsim.experiments.output import plots, write_files
-from lhsim.experiments.progress import progress
-from lhsim.experiments.records import run_record
 from lhsim.experiments.specification import MaxEvents, load
-from lhsim.experiments.sweep import FailedRun
 from lhsim.metrics import AgentCommunicationMetrics
 from lhsim.report.marks import MARKS, legend, marked, naming, row_mark
 from lhsim.report.text import UNKNOWN, duration, table, three_digits
@@ -119,7 +117,7 @@ class Ran:
 
         A suite that knows its `lower_bounds` names them itself.
         """
-        (known,) = level_rows({"servers": 1, **run_record(one)} for one in self.results)
+        (known,) = level_rows({"servers": 1, **one.row()} for one in self.results)
         own = more.get("lower_bounds")
         of_mean = known["flags"].get("mean_latency_ms", [])
         if own is not None:
@@ -237,7 +235,7 @@ class Outcome:
         return "failed" if self.failed or not self.complete else "done"
 
 
-def run_suite(suite: Suite[Any], options: Options) -> int:
+def run(suite: Suite[Any], options: Options) -> int:
     """Run a suite, write and show what it found, and return the exit code."""
     asked = load(suite.name, suite.kind)
     setup = prepare(suite.name, options, asked.systems, asked.settings)
@@ -416,16 +414,12 @@ def _skipped(outcome: Outcome) -> list[str]:
 
 def _write(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | None) -> list[str]:
     """Write runs, plot, manifest and finding; return the names of the files."""
-    import json  # noqa: PLC0415 - as late as pandas
-
     files: dict[str, Callable[[Path], object]] = {}
     records = [
-        {"case": ran.case.name, **run_record(result)}
-        for ran in outcome.rans
-        for result in ran.results
+        {"case": ran.case.name, **result.row()} for ran in outcome.rans for result in ran.results
     ]
     if records:
-        files["runs.parquet"] = lambda path: _frame(records).to_parquet(path, index=False)
+        files["runs.parquet"] = lambda path: pd.DataFrame(records).to_parquet(path, index=False)
     if found is not None:
         files |= plots(found.figure(), suite.name)
         for part in found.parts:
@@ -443,12 +437,6 @@ def _write(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | Non
     )
     folder = setup.options.output_dir
     return write_files(folder, files | _finding(suite, setup, outcome, found).files())
-
-
-def _frame(records: Sequence[Row]) -> Any:
-    import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
-    return pd.DataFrame(records)
 
 
 def _finding(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | None) -> Finding:

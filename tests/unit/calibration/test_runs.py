@@ -11,14 +11,16 @@ import pytest
 import lhsim
 from lhsim.calibration import calibrate, levels
 from lhsim.calibration.fit import Fit, Target
-from lhsim.calibration.levels import PRIOR_FREEDOM, Level, expected_spread, spread
+from lhsim.calibration.levels import PRIOR_DOF, Level, expected_spread, spread
 from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload, paths
-from lhsim.planning.uncertainty import samples_of
+from lhsim.planning.samples import samples_of
 from lhsim.recording import Machine, Manifest
 from lhsim.replay import replay
 from lhsim.report.calibration import calibration_text
+
+pytestmark = pytest.mark.usefixtures("replay_once")
 
 LOADS = {
     "polling": ((100, 1.0), (300, 1.0), (400, 0.2), (1500, 1.0)),
@@ -107,8 +109,8 @@ def test_runs_that_happen_to_be_alike_promise_nothing():
     run = replay(lhsim.load_system("push"), manifest("push", 20, 1.0, 1))
     alike = [Level((run, run))]
     assert spread(alike, "cpu") == 0
-    whole = PRIOR_FREEDOM + 1
-    variance = PRIOR_FREEDOM * 0.03**2 / whole * whole / (whole - 2)
+    whole = PRIOR_DOF + 1
+    variance = PRIOR_DOF * 0.03**2 / whole * whole / (whole - 2)
     assert expected_spread(alike, "cpu", 0.03) == pytest.approx(math.sqrt(variance))
     assert expected_spread([Level((run,))], "cpu", 0.03) == pytest.approx(0.03 * math.sqrt(2))
 

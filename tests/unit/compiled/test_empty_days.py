@@ -34,9 +34,9 @@ def test_days_of_any_length_give_the_same_bits(monkeypatch, days_per_second):
     expected = figures("simpy")
     figures("compiled")  # the compiler's time is none of the run's
     monkeypatch.setattr(setup, "_first_days_per_second", lambda *_: days_per_second)
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert figures("compiled") == expected
-    assert time.perf_counter() - begun < 10  # it was hours, with 1e9 days a second
+    assert time.process_time() - begun < 10  # it was hours, with 1e9 days a second
 
 
 def test_a_kernel_comes_back_from_empty_days(monkeypatch):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from scipy.optimize import brentq
 
-from lhsim.experiments import cli
+from lhsim import cli
 from lhsim.experiments.finding import Finding
 from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, seed_keys
 
@@ -47,6 +47,9 @@ baseline = "10 MB"
 per_connection = "20 kB"
 """
 BOTH = ("--system", "./polling.toml", "--system", "./push.toml", "--replications", "6")
+
+
+pytestmark = pytest.mark.usefixtures("blank_plots")
 
 
 @pytest.fixture(autouse=True)
@@ -179,6 +182,7 @@ def test_a_condition_makes_its_claim_true(judge: Judge) -> None:
     assert rows["latency.avg.polling"]["verdict"] == "supported"
 
 
+@pytest.mark.rendered
 def test_it_fits_80_columns_and_leaves_a_finding(
     capsys: pytest.CaptureFixture[str], kept: Path
 ) -> None:

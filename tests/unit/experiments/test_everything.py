@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from lhsim import cli
+from lhsim.cli.experiment import exit_code
 from lhsim.errors import InputError
-from lhsim.experiments import cli, everything
+from lhsim.experiments import everything
 from lhsim.experiments.finding import Finding
 from lhsim.experiments.options import FAILED, INTERRUPTED
 
@@ -51,10 +53,16 @@ def run_all(folder: Path, **does: Callable[[], int | None]) -> tuple[list[Any], 
     told: list[Any] = []
     commands = {name: command(name, one) for name, one in does.items()}
 
+    def run(name: str, words: Sequence[str]) -> int:
+        return exit_code(commands[name], name, words)
+
     def report(name: str, number: int, left: float | None) -> None:
         told.append((name, number, left))
 
-    return everything.carry_out(commands, folder, ["--seed", "7"], report), told
+    return everything.carry_out(commands, run, folder, ["--seed", "7"], report), told
+
+
+pytestmark = pytest.mark.usefixtures("blank_plots")
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import lhsim
-from lhsim.experiments import cli
+from lhsim import cli
 from lhsim.planning import capacity
 from lhsim.simulation.horizons import Horizon, settled_by, times
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lhsim.experiments import cli
+from lhsim import cli
 from lhsim.experiments.finding import Finding
 from lhsim.experiments.suites.failure import SUITE as FAILURE
 from lhsim.experiments.suites.optimisation_cases import EQUAL, KNEE

@@ -154,7 +154,7 @@ def test_each_round_is_shown_with_its_runs():
             return None
 
     asked = Rounds(precision_of({"p99": 0.001}, 12, None), 3, MaxEvents())
-    sweeps.carry_out_rounds(plan, asked, Runner(), show=Quiet)
+    sweeps.carry_out(plan, Runner(), how=asked, show=Quiet)
     assert shown == [("round 1", 5), ("round 2", 5), ("round 3", 2)]
 
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from lhsim.cli.options import parse_duration
 from lhsim.errors import InputError
-from lhsim.experiments.options import ENGINES, MAX_SEED, parse_duration
+from lhsim.experiments.options import ENGINES, MAX_SEED
 from lhsim.experiments.specification import MaxEvents, load_latency, load_scaling
 from lhsim.planning import ScaleOut
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lhsim.experiments import cli
+from lhsim import cli
 from lhsim.experiments.finding import Finding
 from lhsim.experiments.suites import burst, contention, memory, recovery
 from lhsim.experiments.suites.suite import METRICS
@@ -56,20 +56,34 @@ SMALL = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("blank_plots")
+
+
+def with_systems(folder: Path) -> Path:
+    (folder / "polling.toml").write_text(POLLING)
+    (folder / "push.toml").write_text(PUSH)
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "polling.toml").write_text(POLLING)
-    (tmp_path / "push.toml").write_text(PUSH)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(with_systems(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working directory of all who ask: what one of them has run the next one finds."""
+    return with_systems(tmp_path_factory.mktemp("suites"))
 
 
 Ask = Callable[..., str]
 
 
 @pytest.fixture
-def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
+def ask(kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
     """Run a suite on the small systems and return its stdout."""
+    monkeypatch.chdir(kept)
 
     def run(name: str, *more: str) -> str:
         jobs = [] if "--jobs" in more else ["--jobs", "1"]
@@ -90,6 +104,7 @@ def by(rows: Rows, key: str, system: str) -> dict[Any, dict[str, Any]]:
     return {row[key]: row for row in rows if row["system"] == system}
 
 
+@pytest.mark.rendered
 @pytest.mark.parametrize("name", SUITES)
 def test_a_suite_answers_its_question_in_80_columns(ask: Ask, name: str) -> None:
     text = ask(name)

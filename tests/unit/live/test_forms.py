@@ -157,3 +157,24 @@ def test_answers_of_any_size_and_shape_are_validated_in_no_time():
     assert validate(schema, {"a": "a" * LONGEST_CONTENT}) == (
         "content is longer than 100000 characters"
     )
+
+
+@pytest.mark.parametrize(
+    ("evil", "said"),
+    [
+        (form({"required": ["a", "b"]}), "schema.required names 'b', which is no property"),
+        (form(type="number", minimum=2, maximum=1), "minimum is above maximum"),
+        (form(type="integer", minimum=2, maximum=1.5), "minimum is above maximum"),
+        (form(type="string", minLength=2, maxLength=1), "minLength is above maxLength"),
+    ],
+)
+def test_a_form_that_nobody_can_answer_is_refused(evil, said):
+    with pytest.raises(Refusal, match=said) as refused:
+        check_form(evil)
+    assert refused.value.status == 400
+
+
+def test_a_form_with_one_answer_is_taken():
+    one = check_form(form({"required": ["a"]}, type="integer", minimum=2, maximum=2))
+    assert validate(one, {"a": 2}) is None
+    assert validate(one, {"a": 3}) is not None

@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 import lhsim
-from lhsim.experiments.cli import run
+from lhsim.cli import run
 from lhsim.metrics.alerts import (
     alerts,
     average_of_minute,

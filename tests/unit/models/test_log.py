@@ -6,6 +6,7 @@ import pytest
 from simpy import Environment
 
 from lhsim.distributions import Deterministic
+from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.models import (
     Cache,
@@ -21,7 +22,6 @@ from lhsim.models import (
     Workload,
 )
 from lhsim.models.log import Log
-from lhsim.models.workload import ZERO
 from lhsim.simulation import simulate
 
 ENGINES = pytest.mark.parametrize("engine", ["simpy", "compiled"])

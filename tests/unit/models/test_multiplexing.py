@@ -201,7 +201,7 @@ def test_the_oldest_that_is_dropped_may_be_another_agents(engine):
 
 
 @ENGINES
-def test_a_courier_waits_for_a_place_that_another_agents_message_has(engine):
+def test_a_request_waits_for_a_slot_that_another_agents_message_has(engine):
     # 2 to 3 waits for the place of 0 to 1, and pays for its own answer after that.
     cpu = Cpu(workers=2, send=Deterministic(0.25), acknowledge=Deterministic(0.1))
     options = {"workload": PAIRS, "cpu": cpu, "outbound": 1, "outbound_policy": "block"}

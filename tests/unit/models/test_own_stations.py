@@ -11,7 +11,7 @@ from lhsim.distributions import Deterministic, Distribution
 from lhsim.errors import InputError
 from lhsim.metrics.account import Outcome, Window
 from lhsim.models import Poisson, Server, ServerProcesses, System, Workload
-from lhsim.models.bridge import Bridge
+from lhsim.models.running import start
 from lhsim.models.station import Watched
 from lhsim.planning import capacity
 from lhsim.streams import Purpose
@@ -121,7 +121,7 @@ def test_a_sweep_finds_the_knee_at_the_own_station():
 
 
 def test_two_stations_of_one_name_are_refused():
-    bridge = Bridge(desk(), 2, 1, Window(0.0, 1.0, 1.0))
+    bridge = start(desk(), 2, 1, Window(0.0, 1.0, 1.0)).bridge
     for taken in ("clerks", "cpu", "store"):
         with pytest.raises(ValueError, match=taken):
             bridge.station(taken)

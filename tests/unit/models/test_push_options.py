@@ -95,7 +95,7 @@ def test_a_dropped_message_costs_nothing(engine):
 
 
 @ENGINES
-def test_couriers_wait_for_a_place_in_their_turn(engine):
+def test_requests_wait_for_a_slot_in_their_turn(engine):
     outcomes, delivered = messages(run(engine, outbound=2, outbound_policy="block", duration=3.0))
     assert outcomes == ["delivered"] * 8
     assert delivered == [0.26, 0.52, 0.78, 1.04, 1.3, 1.56, 1.82, 2.08]
@@ -103,7 +103,7 @@ def test_couriers_wait_for_a_place_in_their_turn(engine):
 
 @ENGINES
 @pytest.mark.parametrize("overflow", ["reject", "wait"])
-def test_couriers_that_wait_for_a_place_go_on_when_the_connection_closes(engine, overflow):
+def test_requests_that_wait_for_a_slot_go_on_when_the_connection_closes(engine, overflow):
     # At 0.75 - phase the connection closes; 3 and later wait for a place, and 1 and 2 have one.
     result = run(
         engine,

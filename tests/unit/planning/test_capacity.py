@@ -45,23 +45,33 @@ def mm1_capacity(p99: float, service_rate: float = 1000.0) -> float:
     return service_rate - math.log(100) / p99
 
 
-def test_the_p99_of_an_mm1_queue():
-    found = capacity(MM1, ["p99<20ms"])
-    assert found.value == pytest.approx(mm1_capacity(0.02), rel=0.03)
-    low, high = found.interval
+@pytest.fixture(scope="module")
+def mm1():
+    """The capacity of MM1."""
+    return capacity(MM1, ["p99<20ms"])
+
+
+def test_the_p99_of_an_mm1_queue(mm1):
+    assert mm1.value == pytest.approx(mm1_capacity(0.02), rel=0.03)
+    low, high = mm1.interval
     assert low <= mm1_capacity(0.02) <= high
     assert high / low < 1.1
-    assert found.binding_objective == "p99<20ms"
-    (crossing,) = found.crossings
+    assert mm1.binding_objective == "p99<20ms"
+    (crossing,) = mm1.crossings
     assert crossing.parameters is None
     assert crossing.simulation == crossing.interval
 
 
-def test_the_saturation_of_deterministic_pollers():
+@pytest.fixture(scope="module")
+def cycles():
+    """The capacity of CYCLES."""
+    return capacity(CYCLES, ["utilization<95%"])
+
+
+def test_the_saturation_of_deterministic_pollers(cycles):
     """By the utilisation law U = N S / (Z + S) up to N* = (Z + S) / S = 101 agents."""
-    found = capacity(CYCLES, ["utilization<95%"])
-    assert found.value == pytest.approx(0.95 * 101, rel=0.03)
-    assert found.interval[0] <= 0.95 * 101 <= found.interval[1]
+    assert cycles.value == pytest.approx(0.95 * 101, rel=0.03)
+    assert cycles.interval[0] <= 0.95 * 101 <= cycles.interval[1]
 
 
 def test_the_objective_that_is_reached_first_binds():
@@ -118,18 +128,17 @@ def test_agents_come_in_pairs():
     assert all(one.value % 2 == 0 for one in found.evaluations)
 
 
-def test_processes_do_not_change_the_answer():
-    alone = capacity(CYCLES, ["utilization<95%"])
+def test_processes_do_not_change_the_answer(cycles):
     with ThreadPoolExecutor(2) as executor:
-        assert capacity(CYCLES, ["utilization<95%"], executor=executor) == alone
+        assert capacity(CYCLES, ["utilization<95%"], executor=executor) == cycles
 
 
 FACTORS = tuple(math.exp(0.05 * z) for z in (-1.5, -1, -0.6, -0.3, -0.1, 0.1, 0.3, 0.6, 1, 1.5))
 SAMPLED = evolve(MM1, calibration=Calibration(samples={"cpu.send*": FACTORS}))
 
 
-def test_samples_of_the_parameters_widen_the_interval():
-    plain, found = capacity(MM1, ["p99<20ms"]), capacity(SAMPLED, ["p99<20ms"])
+def test_samples_of_the_parameters_widen_the_interval(mm1):
+    plain, found = mm1, capacity(SAMPLED, ["p99<20ms"])
     assert found.value == plain.value
     (crossing,) = found.crossings
     assert crossing.simulation == plain.interval

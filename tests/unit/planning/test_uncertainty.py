@@ -9,7 +9,7 @@ from attrs import evolve
 import lhsim
 from lhsim.errors import InputError
 from lhsim.models.system import Calibration
-from lhsim.planning.uncertainty import in_runs
+from lhsim.planning.samples import in_runs
 
 SYSTEM = lhsim.load_system("push")
 

@@ -17,6 +17,8 @@ from lhsim.validation.loads import Cost, load_that_uses
 
 validation = sys.modules["lhsim.validation.validate"]  # its name is that of the function
 
+pytestmark = pytest.mark.usefixtures("replay_once")
+
 PLAN = Plan(
     agents=30,
     middling=(0.35, 0.7),

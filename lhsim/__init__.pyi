@@ -1,0 +1,15 @@
+from .errors import InputError as InputError
+from .errors import InvariantError as InvariantError
+from .errors import LhsimError as LhsimError
+from .experiments.sweep import Sweep as Sweep
+from .experiments.sweep import sweep as sweep
+from .library import load_system as load_system
+from .library import systems as systems
+from .planning.screening import Sensitivity as Sensitivity
+from .planning.screening import sensitivity as sensitivity
+from .planning.search import Capacity as Capacity
+from .planning.search import capacity as capacity
+from .simulation import Result as Result
+from .simulation import simulate as simulate
+
+__version__: str

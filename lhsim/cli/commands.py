@@ -1,0 +1,94 @@
+"""Commands whose modules are imported when they run, that refuse an option given twice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import click
+
+from lhsim.errors import InputError, unknown_name
+
+
+class Command(click.Command):
+    """A command; with ``--quiet`` or ``--no-progress`` it does not say that it compiles."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments.
+
+        Raises
+        ------
+        InputError
+            When an option that takes one value is there twice: the first would be lost.
+        """
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for given in order:
+            is_one = isinstance(given, click.Option) and not (given.multiple or given.is_flag)
+            if is_one and order.count(given) > 1:
+                source = max(given.opts, key=len)
+                raise InputError("is there twice", source=source, allowed="each option once")
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        shown = not (ctx.params.get("quiet") or ctx.params.get("no_progress"))
+        with notices(shown=shown):
+            return super().invoke(ctx)
+
+
+class Deferred(click.Command):
+    """The name and the help line of a command whose module has not been imported."""
+
+    def __init__(self, name: str, home: str, line: str) -> None:
+        super().__init__(name, help=line)
+        self._home = home
+
+    def load(self) -> click.Command:
+        """Import the module, and return its command of this name."""
+        inside = vars(import_module(self._home)).values()
+        return next(one for one in inside if isinstance(one, Command) and one.name == self.name)
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is asked for, and suggests the nearest name."""
+
+    def defer(self, home: str, lines: Mapping[str, str]) -> None:
+        """Add the commands of the module `home`, by name with their first lines of help."""
+        for name, line in lines.items():
+            self.add_command(Deferred(name, home, line))
+
+    def loaded(self, name: str) -> click.Command:
+        """Return the command of a name, imported."""
+        command = self.commands[name]
+        return command.load() if isinstance(command, Deferred) else command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments begin with.
+
+        Raises
+        ------
+        InputError
+            When there is none of its name.
+        """
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            raise unknown_name("experiment", args[0], self.commands)
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else self.loaded(name), rest
+
+
+@contextmanager
+def notices(*, shown: bool) -> Iterator[None]:
+    """Let what lhsim logs pass, or nothing of it that is no error."""
+    logger = logging.getLogger("lhsim")
+    before = logger.level
+    if not shown:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

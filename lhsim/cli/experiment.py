@@ -1,0 +1,219 @@
+"""The commands of the experiments, of all of them together, and of their report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhsim import experiments
+from lhsim.checks import MOST_JOBS
+from lhsim.cli.commands import Command, Commands
+from lhsim.cli.options import (
+    PATH,
+    cores,
+    experiment_options,
+    option,
+    precision_options,
+    targets_of,
+    whole,
+)
+from lhsim.experiments.options import DONE, INTERRUPTED, MAX_SEED, Options
+
+
+@click.command(cls=Command)
+@experiment_options("results/scaling")
+@precision_options()
+@option("--agents-per-server", "Agents of each server of a scaled-out system.", type=whole(1))
+def scaling(**given: Any) -> int:
+    """Latency, throughput, load and knee as the agents grow.
+
+    Each system is simulated as it is, and scaled out: with a server for every so many agents.
+
+    Defaults that are not shown stand in experiments/scaling.toml.
+    """
+    return experiments.run_scaling(read(given))
+
+
+@click.command(cls=Command)
+@experiment_options("results/latency")
+@precision_options()
+def latency(**given: Any) -> int:
+    """Latency of 100 messages of a pair that has the server to itself.
+
+    Defaults that are not shown stand in experiments/latency.toml.
+    """
+    return experiments.run_latency(read(given))
+
+
+@click.command(cls=Command)
+@experiment_options("results/memory")
+def memory(**given: Any) -> int:
+    """Memory of the server under load for half an hour.
+
+    Defaults that are not shown stand in experiments/memory.toml.
+    """
+    return experiments.run_suite("memory", read(given))
+
+
+@click.command(cls=Command)
+@experiment_options("results/recovery", without=("--duration",))
+def recovery(**given: Any) -> int:
+    """Slow agents among normal ones, and the time to recover from an outage.
+
+    Defaults that are not shown stand in experiments/recovery.toml.
+    """
+    return experiments.run_suite("recovery", read(given))
+
+
+@click.command(cls=Command)
+@experiment_options("results/burst", without=("--duration",))
+def burst(**given: Any) -> int:
+    """Latency before, in and after a burst of messages.
+
+    --agents takes two numbers: those that send before and after, and in the burst. Defaults that
+    are not shown stand in experiments/burst.toml.
+    """
+    return experiments.run_suite("burst", read(given))
+
+
+@click.command(cls=Command)
+@experiment_options("results/contention")
+def contention(**given: Any) -> int:
+    """Write latency and events per second as the writers grow.
+
+    Defaults that are not shown stand in experiments/contention.toml.
+    """
+    return experiments.run_suite("contention", read(given))
+
+
+@click.command(cls=Command)
+@experiment_options("results/optimisations")
+def optimisations(**given: Any) -> int:
+    """Optimisations, each on and off; polling at equal CPU; the factor of push.
+
+    Defaults that are not shown stand in experiments/optimisations.toml.
+    """
+    return experiments.run_suite("optimisations", read(given))
+
+
+@click.command(cls=Command)
+@experiment_options("results/failure", without=("--duration",))
+def failure(**given: Any) -> int:
+    """Stall, outage and slow agents, with retries or without, and the time to recover.
+
+    Defaults that are not shown stand in experiments/failure.toml.
+    """
+    return experiments.run_suite("failure", read(given))
+
+
+@click.command(cls=Command)
+@experiment_options("results/claims", without=("--duration", "--agents"))
+@option("--check", "End with exit code 3 unless this claim is supported; repeatable.",
+        metavar="ID", multiple=True)  # fmt: skip
+def claims(check: tuple[str, ...], **given: Any) -> int:
+    """Judge the seed's claims: figure, interval, verdict, and what would have to be true.
+
+    Defaults that are not shown stand in experiments/claims.toml.
+    """
+    return experiments.run_claims(read(given), check)
+
+
+@click.command(name="run", cls=Command)
+@click.argument("file")
+@experiment_options(None)
+@precision_options()
+def run_specification(file: str, **given: Any) -> int:
+    """Run a sweep over any parameters, that a FILE specifies.
+
+    FILE is a TOML file with kind = "sweep", or the NAME of one that comes with lhsim. What is not
+    shown as a default stands there. lhsim init writes one to start from, with comments.
+    """
+    given["output_dir"] = given["output_dir"] or Path("results", Path(file).stem)
+    return experiments.run_file(read(given), file)
+
+
+@click.command(name="all", cls=Command)
+@option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
+        show_default=True)  # fmt: skip
+@option("--replications", "Runs of each case.  [default: as each experiment has it]",
+        type=whole(1))  # fmt: skip
+@option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS))
+@option("--output-dir", "Gets a folder for each experiment, and the report.", metavar="DIR",
+        type=PATH, default="results/all", show_default=True)  # fmt: skip
+@option("--fresh", "Run everything again.", is_flag=True)
+@option("--no-progress", "Show no progress.", is_flag=True)
+@option("--quiet", "Say nothing but data and errors.", is_flag=True)
+@click.pass_context
+def run_all(ctx: click.Context, /, **given: Any) -> int:
+    """Run every experiment into one folder, and write the report of it.
+
+    What was interrupted goes on where it was. An experiment that fails is in the report, and stops
+    none of the others.
+    """
+    group = ctx.find_root().command
+    assert isinstance(group, Commands)
+
+    def run(name: str, words: Sequence[str]) -> int:
+        return exit_code(group.loaded(name), f"lhsim {name}", words)
+
+    words = ["--seed", str(given["seed"]), "--jobs", str(given["jobs"] or cores())]
+    if given["replications"] is not None:
+        words += ["--replications", str(given["replications"])]
+    words += ["--fresh"] if given["fresh"] else []
+    shown = not (given["no_progress"] or given["quiet"])
+    return experiments.run_all(
+        run, given["output_dir"], words, show_progress=shown, quiet=given["quiet"]
+    )
+
+
+def exit_code(command: click.Command, name: str, words: Sequence[str]) -> int:
+    """Run a command as if it were the whole command line; return its exit code."""
+    try:
+        code = command.main(list(words), prog_name=name, standalone_mode=False)
+    except click.Abort as error:  # but for one at the end of an input that nobody has asked for
+        if isinstance(error.__cause__, EOFError):
+            raise
+        return INTERRUPTED
+    return code if isinstance(code, int) else DONE
+
+
+@click.command(cls=Command)
+@click.argument("folder", type=PATH)
+@click.option("-o", "--output", metavar="FILE", type=PATH,
+              help="Of the report.  [default: report.html in the folder]")  # fmt: skip
+def report(folder: Path, output: Path | None) -> None:
+    """Write what experiments found as one HTML file.
+
+    FOLDER holds a folder for each experiment, or is that of one. The file needs nothing besides
+    itself: it can be sent to whoever has a browser.
+    """
+    click.echo(str(experiments.write_report(folder, output)))
+
+
+def read(given: dict[str, Any]) -> Options:
+    """Return what the options of an experiment's command ask."""
+    return Options(
+        agents=given.get("agents"),
+        systems=given["system"],
+        settings=given["set"],
+        seed=given["seed"],
+        replications=given["replications"],
+        duration=given.get("duration"),
+        max_events=given["max_events"],
+        jobs=given["jobs"] or cores(),
+        engine=given["engine"],
+        output_dir=given["output_dir"],
+        output_format=given["format"],
+        fail_fast=given["fail_fast"],
+        show_progress=not (given["no_progress"] or given["quiet"]),
+        quiet=given["quiet"],
+        agents_per_server=given.get("agents_per_server"),
+        executor=given["executor"],
+        scheduler=given["scheduler"],
+        fresh=given["fresh"],
+        precision=targets_of(given.get("precision", ())),
+        max_replications=given.get("max_replications"),
+    )

@@ -1,0 +1,209 @@
+"""Options of the command line that several commands have, and how they are read."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lhsim import checks
+from lhsim._files import expanded
+from lhsim.checks import MOST_JOBS, MOST_REPLICATIONS
+from lhsim.errors import InputError
+from lhsim.experiments.options import ENGINES, EXECUTORS, FORMATS, MAX_SEED
+
+_DIGITS = 4000  # what Python reads as a number
+
+
+class PathType(click.ParamType[Any]):
+    """The kind of paths, in which ``~`` is the home folder also where no shell has expanded it."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path that a text means."""
+        return expanded(value)
+
+
+PATH = PathType()
+
+
+class Parsed(click.ParamType[Any]):
+    """A kind of value; what it refuses is one line that names the option and what is allowed."""
+
+    def __init__(self, metavar: str, parse: Callable[[str], object]) -> None:
+        self.name = metavar
+        self._parse = parse
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """Return the value of a text; a default is one already."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except InputError as error:
+            option = max(param.opts, key=len) if param is not None else None
+            raise InputError(error.problem, source=option, allowed=error.allowed) from None
+
+
+def whole(least: int, most: int = checks.MOST_WHOLE) -> Parsed:
+    """Return the kind of whole numbers from `least` to `most`."""
+    return Parsed("N", lambda text: checks.whole_number(digits(text), "", least, most))
+
+
+def choice(*names: str, kind: str = "choice") -> Parsed:
+    """Return the kind of one of these names."""
+    return Parsed("|".join(names), lambda text: checks.choice(text, "", names, kind))
+
+
+def parse_agents(text: str) -> tuple[int, ...]:
+    """Return numbers of agents from a text such as ``"10,100,1000"``, in that order."""
+    counts = [digits(part.strip()) for part in text.split(",")]
+    checks.levels(counts, "")
+    return tuple(int(count) for count in counts)
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds from a number of them, or from a text such as ``"2 min"``."""
+    try:
+        seconds: float | str = float(text)
+    except ValueError:
+        seconds = text
+    try:
+        return checks.duration(seconds, "")
+    except InputError as error:
+        problem = error.problem if seconds is text else f"{text[:40]!r} is out of range"
+        raise InputError(problem, allowed=error.allowed) from None
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def parse_target(text: str) -> tuple[str, float]:
+    """Return a measure and its relative half-width from a text such as ``"p99=5%"``."""
+    allowed = "METRIC=PERCENT, such as p99=5% or mean=0.02"
+    name, equals, width = text.partition("=")
+    number = width.strip().removesuffix("%")
+    try:
+        target = float(number) / (100 if width.strip().endswith("%") else 1)
+    except ValueError:
+        target = math.nan
+    if not equals or math.isnan(target):
+        raise InputError(f"{text[:40]!r} is no target", allowed=allowed)
+    return name.strip(), target
+
+
+def targets_of(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return targets by measure.
+
+    Raises
+    ------
+    InputError
+        When a measure is there twice.
+    """
+    targets: dict[str, float] = {}
+    for name, target in pairs:
+        if name in targets:
+            problem = f"{name} is there twice"
+            raise InputError(problem, source="--precision", allowed="one target for a metric")
+        targets[name] = target
+    return targets
+
+
+def digits(text: str) -> int | str:
+    """Return the whole number that a text of digits is, or the text, for a check to refuse."""
+    plain = text.removeprefix("-")
+    return int(text) if plain.isascii() and plain.isdigit() and len(plain) <= _DIGITS else text
+
+
+def experiment_options(
+    folder: str | None, *, without: Sequence[str] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command the options of an experiment, `without` some.
+
+    Results go to `folder` by default, which None leaves to the command.
+    """
+    several: dict[str, Any] = {"multiple": True}
+    flag: dict[str, Any] = {"is_flag": True}
+    declared = [
+        None if "--agents" in without else
+        option("--agents", "Numbers of agents.", type=Parsed("N,N,...", parse_agents)),
+        option("--system", "A system, by name or file; repeatable.", metavar="NAME_OR_FILE",
+               **several),
+        option("--set", "Change a parameter, such as polling.interval=50ms; repeatable. What "
+               "begins with polling or push changes systems of that kind.",
+               metavar="KEY=VALUE", **several),
+        option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
+               show_default=True),
+        option("--replications", "Runs of each level.", type=whole(1, MOST_REPLICATIONS)),
+        None if "--duration" in without else
+        option("--duration", "Simulated time of a run, warm-up included: 60, 500ms, '2 min'.",
+               type=Parsed("TIME", parse_duration)),
+        option("--max-events", "Skip runs that may take more model events, with any engine.",
+               type=whole(1)),
+        option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS)),
+        option("--executor", "Where runs happen.  [default: threads; processes for simpy]",
+               type=choice(*EXECUTORS), metavar="|".join(EXECUTORS)),
+        option("--scheduler", "A Dask scheduler, for --executor dask.  [default: a cluster on "
+               "this machine]", metavar="ADDRESS"),
+        option("--engine", "What runs the model.", type=choice(*ENGINES, kind="engine"),
+               metavar="|".join(ENGINES), default="auto", show_default=True),
+        option("--output-dir", "Folder for tables, plot and manifest, and for the runs, which "
+               f"are not run again.{'' if folder else '  [default: results/NAME]'}",
+               metavar="DIR", type=PATH, default=folder, show_default=True),
+        option("--fresh", "Run everything again.", **flag),
+        option("--format", "Of the data on stdout.", type=choice(*FORMATS),
+               metavar="|".join(FORMATS), default="table", show_default=True),
+        option("--fail-fast", "Run nothing more after a run has failed.", **flag),
+        option("--no-progress", "Show no progress bar.", **flag),
+        option("--quiet", "Say nothing but data and errors.", **flag),
+    ]  # fmt: skip
+    return options([one for one in declared if one is not None])
+
+
+def precision_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command the options of sequential stopping."""
+    return options([
+        option("--precision", "Replicate each level until the 95% interval of a metric is "
+               "as narrow as this, half of it, as a part of its value: p99=5%; repeatable.",
+               metavar="METRIC=PERCENT",
+               type=Parsed("METRIC=PERCENT", parse_target), multiple=True),
+        option("--max-replications", "Of a level, with --precision.  [default: 50]",
+               type=whole(2)),
+    ])  # fmt: skip
+
+
+def options(
+    declared: Sequence[Callable[..., Any]],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command these options, in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(declared):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def option(name: str, text: str, **more: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that gives a command an option with this help."""
+    return click.option(name, help=text, **more)
+
+
+def shown(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with what they mean: whether progress is shown, and the number of jobs."""
+    rest = {name: value for name, value in given.items() if name != "no_progress"}
+    if "jobs" in rest:
+        rest["jobs"] = rest["jobs"] or cores()
+    return {**rest, "show_progress": not (given["no_progress"] or given["quiet"])}

@@ -1,0 +1,127 @@
+"""The commands ``lhsim capacity`` and ``lhsim sensitivity``: their options, and no more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from lhsim import checks, experiments
+from lhsim.checks import MOST_JOBS
+from lhsim.cli.commands import Command
+from lhsim.cli.options import PATH, Parsed, choice, cores, option, options, whole
+from lhsim.errors import InputError
+from lhsim.experiments.options import ENGINES, MAX_SEED, Options
+
+FORMATS = ("table", "json")
+SEVERAL: dict[str, Any] = {"multiple": True}
+
+
+def _level(text: str) -> float | str:
+    """Return a number, or a text with a unit: which it has to be depends on what is varied."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not (math.isfinite(number) and number > 0):
+        raise InputError(f"{text[:40]!r} is out of range", allowed="a number > 0")
+    return text
+
+
+def _share(text: str) -> float:
+    try:
+        return checks.share(float(text), "")
+    except ValueError as error:  # an InputError is one
+        allowed = getattr(error, "allowed", None) or "a number between 0 and 1"
+        raise InputError(f"{text[:40]!r} is out of range", allowed=allowed) from None
+
+
+def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command the options that both have.
+
+    What is `kept` goes to `folder` by default.
+    """
+    declared = [
+        option("--system", "The system, by name or file.", metavar="NAME_OR_FILE",
+               default="polling", show_default=True),
+        option("--set", "Change a parameter, such as polling.interval=50ms; repeatable.",
+               metavar="KEY=VALUE", **SEVERAL),
+        option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
+               show_default=True),
+        option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS)),
+        option("--engine", "What runs the model.", type=choice(*ENGINES, kind="engine"),
+               metavar="|".join(ENGINES), default="auto", show_default=True),
+        option("--output-dir", f"Folder for {kept}, which are not run again.", metavar="DIR",
+               type=PATH, default=folder, show_default=True),
+        option("--fresh", "Run everything again.", is_flag=True),
+        option("--format", "Of the data on stdout.", type=choice(*FORMATS),
+               metavar="|".join(FORMATS), default="table", show_default=True),
+        option("--no-progress", "Show no progress.", is_flag=True),
+        option("--quiet", "Say nothing but data and errors.", is_flag=True),
+    ]  # fmt: skip
+
+    return options(declared)
+
+
+@click.command(cls=Command)
+@option("--slo", "An objective, such as 'p99<1s', 'delivery>95%' or 'memory<5GB'; repeatable.",
+        metavar="OBJECTIVE", **SEVERAL)  # fmt: skip
+@option("--vary", "What is varied: agents, or a parameter such as store.connections.",
+        metavar="KEY", default="agents", show_default=True)  # fmt: skip
+@option("--agents", "How many there are, where a parameter is varied.", type=whole(1))
+@option("--check", "End with exit code 3 unless so many keep the objectives.",
+        type=Parsed("LEVEL", _level))  # fmt: skip
+@option("--most", "Agents up to which is searched.", type=whole(1), default=1_000_000,
+        show_default=True)  # fmt: skip
+@option("--confidence", "Of the interval.", type=Parsed("C", _share), default=0.95,
+        show_default=True)  # fmt: skip
+@_common("results/capacity", "the plot, and for the runs")
+def capacity(**given: Any) -> int:
+    """Find the most agents that keep all objectives, or the size that holds so many.
+
+    It runs levels until it knows between which two the first objective is violated; the interval
+    counts the noise of the runs and the uncertainty of the parameters.
+    """
+    asked = {name: given.pop(name) for name in ("slo", "vary", "check", "most", "confidence")}
+    return experiments.run_capacity(_read(given), **asked)
+
+
+@click.command(cls=Command)
+@option("--agents", "How many there are.  [default: 1000]", type=whole(1), default=1000)
+@option("--metric", "What moves: p50, p95, p99, mean, delivery, utilization, cpu, throughput, "
+        "memory or knee; repeatable.  [default: p99 and knee]", metavar="METRIC",
+        **SEVERAL)  # fmt: skip
+@option("--range", "Range of a parameter; repeatable. Without one: that of the calibration's "
+        "samples, else 25 % either way.", metavar="KEY=LOW..HIGH", **SEVERAL)  # fmt: skip
+@option("--trajectories", "Of the screening, each with a run more than there are parameters.",
+        type=whole(2), default=10, show_default=True)  # fmt: skip
+@_common("results/sensitivity", "the plot, and for the runs")
+def sensitivity(**given: Any) -> int:
+    """Find which parameters move the latency and the knee: Morris screening and a tornado.
+
+    Needs SALib: pip install 'lhsim[sensitivity]'.
+    """
+    return experiments.run_sensitivity(
+        _read(given),
+        metrics=given["metric"],
+        ranges=given["range"],
+        trajectories=given["trajectories"],
+    )
+
+
+def _read(given: dict[str, Any]) -> Options:
+    return Options(
+        agents=None if given["agents"] is None else (given["agents"],),
+        systems=(given["system"],),
+        settings=given["set"],
+        seed=given["seed"],
+        jobs=given["jobs"] or cores(),
+        engine=given["engine"],
+        output_dir=given["output_dir"],
+        output_format=given["format"],
+        show_progress=not (given["no_progress"] or given["quiet"]),
+        quiet=given["quiet"],
+        fresh=given["fresh"],
+    )

@@ -1,0 +1,13 @@
+from .cells import Cell as Cell
+from .cells import Failure as Failure
+from .cells import compile_once as compile_once
+from .cells import engine_of as engine_of
+from .cells import run as run
+from .executors import execute as execute
+from .pools import KINDS as KINDS
+from .pools import default_kind as default_kind
+from .pools import workers as workers
+from .runner import Runner as Runner
+from .runner import Tally as Tally
+from .runner import running as running
+from .store import Store as Store

@@ -1,0 +1,45 @@
+from .alerts import alerts_text
+from .answers import run_capacity, run_sensitivity
+from .calibrate import CalibrateOptions, run_calibrate
+from .catalogue import catalogue
+from .crosscheck import CrosscheckOptions, run_crosscheck
+from .everything import run_all
+from .latency import run_latency
+from .measure import MeasureOptions, run_measure
+from .output import own_version
+from .reporting import write_report
+from .scaling import run_scaling
+from .schemas import schema_text
+from .serve import run_serve
+from .start import first_lines, write_templates
+from .suites.claims import run_claims
+from .suites.registry import run_suite
+from .sweep_file import run_file
+from .validate import ValidateOptions, run_validate
+
+__all__ = [
+    "CalibrateOptions",
+    "CrosscheckOptions",
+    "MeasureOptions",
+    "ValidateOptions",
+    "alerts_text",
+    "catalogue",
+    "first_lines",
+    "own_version",
+    "run_all",
+    "run_calibrate",
+    "run_capacity",
+    "run_claims",
+    "run_crosscheck",
+    "run_file",
+    "run_latency",
+    "run_measure",
+    "run_scaling",
+    "run_sensitivity",
+    "run_serve",
+    "run_suite",
+    "run_validate",
+    "schema_text",
+    "write_report",
+    "write_templates",
+]

@@ -1,0 +1,310 @@
+"""What the experiments that are sweeps share: how they run, and what they show and write."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from attrs import asdict
+
+from lhsim.analysis.stopping import REACHED, Precision
+from lhsim.execution import Cell, Runner, Tally
+from lhsim.experiments import sweep as sweeps
+from lhsim.experiments.finding import Column, Finding, Picture, Table
+from lhsim.experiments.findings import finding_of
+from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
+from lhsim.experiments.output import formatted, plots, show, write_files
+from lhsim.experiments.precision import Rounds, precision_of
+from lhsim.experiments.progress import progress
+from lhsim.experiments.setup import WIDTH, Setup, manifest, settings_column
+from lhsim.experiments.specification import MaxEvents
+from lhsim.experiments.sweep import OnDone, Plan, Sweep
+from lhsim.report.marks import MARKS
+from lhsim.report.text import axis_text, duration, three_digits
+
+FIRST = ("system", "architecture", "agents", "servers", "replications", "p50_latency_ms",
+         "p95_latency_ms", "p99_latency_ms", "max_latency_ms", "mean_latency_ms",
+         "latency_ci95_ms", "messages_per_second", "delivery_success_rate", "utilization",
+         "bottleneck")  # fmt: skip
+
+
+def asked_precision(options: Options) -> Precision | None:
+    """Return the precision that was asked for on the command line, or None.
+
+    Raises
+    ------
+    InputError
+        When it cannot be.
+    """
+    return precision_of(options.precision, options.max_replications, options.replications, cli=True)
+
+
+def carry_out(
+    setup: Setup,
+    plan: Plan,
+    precision: Precision | None,
+    max_events: MaxEvents,
+    runner: Runner,
+    *,
+    title: str,
+) -> Sweep:
+    """Run a plan, or as many rounds as a precision takes, and show progress under a title."""
+    options = setup.options
+
+    def show(name: str, cells: Sequence[Cell]) -> AbstractContextManager[OnDone]:
+        whole = f"{title}, {name}" if name else title
+        return progress(whole, runner.left(cells), shown=options.show_progress)
+
+    how = None if precision is None else Rounds(precision, options.seed, max_events)
+    return sweeps.carry_out(plan, runner, how=how, fail_fast=options.fail_fast, show=show)
+
+
+def finish(
+    setup: Setup,
+    sweep: Sweep,
+    table: Callable[[], str],
+    *,
+    plot: str | None = None,
+    tally: Tally | None = None,
+    axes: Sequence[str] = (),
+    finding: Callable[[], Finding] | None = None,
+) -> int:
+    """Show the results, write them, and return the exit code.
+
+    Parameters
+    ----------
+    setup
+        What was prepared.
+    sweep
+        What was run.
+    table
+        Makes the text for stdout when a table is asked for.
+    plot
+        Name of the plot, None for none.
+    tally
+        What became of the cells.
+    axes
+        Columns of the rows that say where a level lies, beside those that all sweeps have.
+    finding
+        Makes what a report shows of the experiment.
+    """
+    options = setup.options
+    rows = [_ordered(row, axes) | settings_column(setup) for row in sweep.level_rows()]
+    show(formatted(rows, options.output_format, table))
+    for run in sweep.failed:
+        where = f"{run.system}, {run.agents:,} agents, seed {run.seed}"
+        print(f"lhsim: a run failed: {where}: {run.failure}", file=sys.stderr)
+    if options.output_format != "table":  # where the data has no place for it
+        _say_what_was_skipped(sweep)
+    # After what is shown: a disk that has filled up must not hide it.
+    more = finding().files() if finding is not None else {}
+    files = write_results(options.output_dir, sweep, manifest(setup), plot=plot, more=more)
+    if not options.quiet:
+        _say_what_happened(setup, sweep, files, tally)
+    if sweep.interrupted:
+        return INTERRUPTED
+    return FAILED if sweep.failed or (tally is not None and tally.unkept) else DONE
+
+
+def replications_of(plan: Plan, sweep: Sweep) -> str:
+    """Return how many runs a level has, in words."""
+    first = plan.replications
+    if sweep.precision is None:
+        return f"{first} run" + ("s" if first > 1 else "")
+    most = sweep.precision.most
+    return f"{most} runs" if first == most else f"{first}-{most} runs"
+
+
+def precision_lines(sweep: Sweep) -> list[str]:
+    """Return what was asked of the intervals, and which levels have it, for people."""
+    precision = sweep.precision
+    if precision is None:
+        return []
+    targets = ", ".join(f"{name} to {100 * one:.3g} %" for name, one in precision.targets.items())
+    joint = f"; together at least {100 * precision.joint_confidence:.0f} %"
+    lines = [f"95 % intervals: {targets}" + (joint if len(precision.targets) > 1 else "")]
+    missed: dict[str, list[str]] = {}
+    for row in sweep.level_rows():
+        if row["precision"] != REACHED:
+            level = " ".join([row["system"], *axis_values(sweep, row), f"{row['agents']:,}"])
+            missed.setdefault(row["precision"], []).append(level)
+    lines += [f"not reached ({reason}): {'; '.join(some)}" for reason, some in missed.items()]
+    folded = [part for line in lines for part in wrap(line, WIDTH)]
+    return ["", *folded] if missed else ["", *folded, "reached at every level"]
+
+
+def axis_values(sweep: Sweep, row: Mapping[str, Any]) -> list[str]:
+    """Return where the level of a row lies on each axis but for the agents, in words."""
+    return [
+        f"{axis}={axis_text(row[axis], unit)}"
+        for axis, unit in sweep.units.items()
+        if row[axis] is not None
+    ]
+
+
+COLUMNS = (
+    Column("system", "system"),
+    Column("agents", "agents"),
+    Column("servers", "servers"),
+    Column("replications", "runs"),
+    Column("mean_latency_ms", "mean", "ms", "latency_ci95_ms"),
+    Column("p50_latency_ms", "p50", "ms", "p50_ci95_ms"),
+    Column("p95_latency_ms", "p95", "ms", "p95_ci95_ms"),
+    Column("p99_latency_ms", "p99", "ms", "p99_ci95_ms"),
+    Column("max_latency_ms", "max", "ms"),
+    Column("messages_per_second", "messages", "1/s"),
+    Column("delivery_success_rate", "delivered", "share"),
+    Column("backlog_growth_per_s", "backlog grows by", "1/s"),
+    Column("utilization", "busiest station", "share"),
+    Column("bottleneck", "which"),
+)
+
+
+def sweep_finding(
+    setup: Setup, sweep: Sweep, *, picture: Picture | None = None, **what: Any
+) -> Finding:
+    """Return the finding of a sweep: `what` it found, and a table of its levels."""
+    failure = sweep.failed[0].failure if sweep.failed else None
+    status = "interrupted" if sweep.interrupted else "failed" if sweep.failed else "done"
+    axes = tuple(Column(axis, axis, unit) for axis, unit in sweep.units.items())
+    columns = (COLUMNS[0], *axes, *COLUMNS[1:])
+    rows = tuple(_shown(row, columns) for row in sweep.level_rows())
+    limits = tuple(
+        f"{level.system} with {level.agents:,} agents was skipped: {level.reason}"
+        for level in sweep.skipped
+    )
+    return finding_of(
+        setup,
+        status=status,
+        error=None if failure is None else str(failure),
+        traceback=None if failure is None else failure.traceback,
+        tables=(Table("levels", what["title"], columns, rows),) if rows else (),
+        figures=(picture,) if picture is not None and sweep.results else (),
+        limits=(*limits, *_extrapolated_lines(sweep)),
+        **what,
+    )
+
+
+def _shown(row: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
+    """Return what a report shows of a level, with its marks; a backlog only where it grows."""
+    keys = [key for one in columns for key in (one.key, one.interval) if key]
+    growth = row["backlog_growth_per_s"] if row["overloaded"] else None
+    return {name: row[name] for name in (*keys, *MARKS)} | {"backlog_growth_per_s": growth}
+
+
+def _extrapolated_lines(sweep: Sweep) -> tuple[str, ...]:
+    names = dict.fromkeys(result.system for result in sweep.results if result.extrapolated)
+    return tuple(f"Some levels of {name} lie beyond its calibration." for name in names)
+
+
+def _ordered(row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
+    names = (*FIRST[:2], *axes, *FIRST[2:])
+    return {name: row[name] for name in names} | dict(row)
+
+
+def skipped_lines(sweep: Sweep) -> list[str]:
+    """Return which levels were left out and why, a line each."""
+    return [
+        f"skipped: {level.system} with {level.agents:,} agents: {level.reason}"
+        for level in sweep.skipped
+    ]
+
+
+def _say_what_was_skipped(sweep: Sweep) -> None:
+    for line in skipped_lines(sweep):
+        print(f"lhsim: {line}", file=sys.stderr)
+
+
+def _say_what_happened(
+    setup: Setup, sweep: Sweep, files: Sequence[str], tally: Tally | None
+) -> None:
+    engines = {result.engine: result.engine_reason for result in sweep.results}
+    for engine, reason in sorted(engines.items()):
+        print(f"engine {engine}: {reason}", file=sys.stderr)
+    took = duration(time.monotonic() - setup.started)
+    events = sum(result.model_events for result in sweep.results)
+    runs = f"{len(sweep.results):,} run" + ("s" if len(sweep.results) != 1 else "")
+    amount = f"{events:,}" if events < 1e6 else f"{three_digits(events / 1e6)} million"
+    size = f"{runs}, {amount} model events"
+    print(f"{size} in {took} with --jobs {setup.options.jobs}", file=sys.stderr)
+    if tally is not None:
+        print(f"runs: {tally.sentence()}", file=sys.stderr)
+    print(f"{', '.join(files)} in {setup.options.output_dir}", file=sys.stderr)
+    if sweep.interrupted:
+        print("lhsim: interrupted; this is what was finished", file=sys.stderr)
+
+
+def write_results(
+    folder: Path,
+    sweep: Sweep,
+    manifest: Mapping[str, Any],
+    *,
+    plot: str | None = None,
+    more: Mapping[str, Callable[[Path], object]] | None = None,
+) -> list[str]:
+    """Write what a sweep showed; return the names of the files.
+
+    Parameters
+    ----------
+    folder
+        Is created when it is not there; files of an earlier run are replaced.
+    sweep
+        What was run.
+    manifest
+        What made it; what the sweep itself knows is added.
+    plot
+        Name of the plot without its suffix; None for no plot.
+    more
+        What writes other files, by their names.
+
+    Raises
+    ------
+    NotWrittenError
+        As `write_files` does.
+    """
+    files: dict[str, Callable[[Path], object]] = {}
+    if sweep.results:
+        files["runs.parquet"] = lambda path: sweep.to_frame().to_parquet(path, index=False)
+        files["metrics.parquet"] = lambda path: sweep.metrics().to_parquet(path, index=False)
+        if plot is not None:
+            files |= plots(sweep.plot(), plot)
+    files["manifest.json"] = lambda path: path.write_text(
+        json.dumps({**manifest, **_facts(sweep)}, indent=2, allow_nan=False) + "\n",
+        encoding="utf-8",
+    )
+    return write_files(folder, {**files, **(more or {})})
+
+
+def _facts(sweep: Sweep) -> dict[str, Any]:
+    return {
+        "runs": len(sweep.results),
+        "interrupted": sweep.interrupted,
+        "engines": sorted({result.engine for result in sweep.results}),
+        "knees": {
+            name: {**asdict(knee), "agents": knee.agents, "sentence": knee.sentence()}
+            for name, knee in sweep.knees.items()
+        },
+        "scale_out": None if sweep.scale_out is None else asdict(sweep.scale_out),
+        "extrapolated": _extrapolated(sweep),
+        "warnings": {one.name: list(one.caveats) for one in sweep.systems if one.caveats},
+        "skipped": [asdict(level) for level in sweep.skipped],
+        "failures": [asdict(run) for run in sweep.failed],
+    }
+
+
+def _extrapolated(sweep: Sweep) -> list[dict[str, Any]]:
+    reasons = {
+        (result.system, result.agents): result.extrapolated_because
+        for result in sweep.results
+        if result.extrapolated
+    }
+    return [
+        {"system": system, "agents": agents, "because": list(because)}
+        for (system, agents), because in reasons.items()
+    ]

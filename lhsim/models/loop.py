@@ -1,0 +1,83 @@
+"""The event loops of the server's processor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lhsim.models.station import Service, Station
+from lhsim.rules import first_spell, idle_cost, slopes, times_as_long
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from simpy import Environment
+
+    from lhsim.models.cpu import Cpu
+    from lhsim.models.stage import Stage
+    from lhsim.models.station import StallTimes
+
+
+class SlowSpells:
+    """The spells in which a processor is slow, in order and disjoint."""
+
+    def __init__(self, spells: NDArray[np.float64]) -> None:
+        self._starts, self._ends, self._factors = spells
+        self._first = 0  # of those that have not ended
+
+    def times_as_long(self, now: float) -> float:
+        """Return how many times as long an operation takes that begins `now`; never go back."""
+        self._first = first_spell(now, self._ends, self._first)
+        return times_as_long(now, self._starts, self._factors, self._first)
+
+
+class Loop(Station):
+    """One event loop: a station of one server that cools while idle and stalls with its host."""
+
+    def __init__(
+        self,
+        env: Environment,
+        number: int,
+        cpu: Cpu,
+        measured: tuple[float, float],
+        stalls: StallTimes | None,
+        slow: SlowSpells | None,
+        collection: Stage | None,
+    ) -> None:
+        super().__init__(env, 1, measured, stalls)
+        self._number = number
+        self._every = cpu.collection.every if cpu.collection else 0
+        self._collection = collection
+        self._slow = slow
+        self._warmth = cpu.warmth
+        if cpu.warmth:
+            self._curve = slopes(np.array(cpu.warmth.gaps), np.array(cpu.warmth.excess))
+        self._cold_factor = 0.0  # x of `Warmth`
+        self._idle_since = -np.inf  # a loop begins as cold as it can be
+        self._operations = 0
+        self.work_time = 0.0  # busy time less the stalls in it, inside the measured window [s]
+
+    def duration(self, demand: float) -> float:
+        """Return how long an operation of base cost `demand` that begins now takes [s]."""
+        cost = self._cost(demand)
+        if self._measured_from <= self.env.now < self._measured_to:
+            self.work_time += cost
+        return super().duration(cost)
+
+    def _cost(self, demand: float) -> float:
+        cost = demand
+        if self._warmth is not None:
+            gap, memory = self.env.now - self._idle_since, self._warmth.memory
+            cost, self._cold_factor = idle_cost(demand, gap, self._cold_factor, self._curve, memory)
+        if self._collection is not None:
+            self._operations += 1
+            if self._operations % self._every == 0:
+                cost += self._collection.draw(self._number, self._operations // self._every - 1)
+        if self._slow is not None:
+            cost *= self._slow.times_as_long(self.env.now)
+        return cost
+
+    def complete(self, service: Service) -> None:
+        """End an operation; from now on the loop may be idle."""
+        self._idle_since = self.env.now
+        super().complete(service)

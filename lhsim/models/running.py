@@ -1,0 +1,139 @@
+"""A running system: builds what its processes share, and starts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from simpy import Environment
+from simpy.resources.resource import Resource
+
+from lhsim.models import agent as agents_of
+from lhsim.models import stalls as stalls_of
+from lhsim.models.bridge import Bridge
+from lhsim.models.database import Store
+from lhsim.models.faults import cuts
+from lhsim.models.impatient import ImpatientPolling
+from lhsim.models.incidents import happen
+from lhsim.models.ledger import Ledger
+from lhsim.models.loop import Loop
+from lhsim.models.memory import MemoryUse
+from lhsim.models.polling_processes import Polling
+from lhsim.models.push_processes import Push
+from lhsim.models.stage import stage
+from lhsim.models.station import Station
+from lhsim.models.steps import steps_of
+from lhsim.rules import slowness
+from lhsim.streams import Purpose
+
+if TYPE_CHECKING:
+    from lhsim.metrics.account import Window
+    from lhsim.models.agent import Senders
+    from lhsim.models.polling import PollingServer
+    from lhsim.models.server import ServerProcesses
+    from lhsim.models.system import System
+    from lhsim.models.workload import Workload
+
+
+@frozen
+class Running:
+    """A system of SimPy processes that have been started."""
+
+    bridge: Bridge  # what they share
+    server: ServerProcesses
+    senders: Senders
+
+
+def start(
+    system: System, agents: int, seed: int, window: Window, *, keep_messages: bool = False
+) -> Running:
+    """Start a system of `agents` agents under a seed."""
+    bridge = _bridge(system, agents, seed, window, keep_messages=keep_messages)
+    server = _serve(system, bridge)
+    if system.own_server is not None:
+        for name, resource in _resources_of(server):
+            bridge.adopt(name, resource)
+    senders = agents_of.start(bridge, server)
+    for number, fault in enumerate(cuts(system.faults)):
+        bridge.env.process(happen(bridge, server, number, fault))
+    return Running(bridge, server, senders)
+
+
+def _bridge(
+    system: System, agents: int, seed: int, window: Window, *, keep_messages: bool
+) -> Bridge:
+    env, measured = Environment(), (window.start, window.end)
+    stalls = stalls_of.of_component("store", None, system.faults, seed, window.end)
+    store = Store(env, system.store, seed, measured, stalls)
+    return Bridge(
+        agents=agents,
+        seed=seed,
+        measured=measured,
+        workload=system.workload,
+        network=system.network,
+        costs={purpose: step.cost for purpose, step in steps_of(system).items()},
+        loops=_loops(env, system, seed, window),
+        store=store,
+        memory=MemoryUse(system.memory, agents, store.log),
+        ledger=Ledger(window, keep_messages=keep_messages),
+        rate_limit=system.server.rate_limit,
+        agents_per_connection=system.push.agents_per_connection if system.push else 1,
+        slowness=slow_agents(system.workload, agents, seed),
+    )
+
+
+def _loops(env: Environment, system: System, seed: int, window: Window) -> list[Loop]:
+    cpu, measured = system.cpu, (window.start, window.end)
+    stalls = stalls_of.of_component("cpu", cpu.stalls, system.faults, seed, window.end)
+    slow = stalls_of.slow_spells(cpu.slowdowns, system.faults, seed, window.end)
+    cost = cpu.collection.cost if cpu.collection else None
+    collection = stage(cost, Purpose.COLLECTION, seed)
+    return [
+        Loop(env, number, cpu, measured, stalls, slow, collection) for number in range(cpu.workers)
+    ]
+
+
+def slow_agents(workload: Workload, agents: int, seed: int) -> dict[int, float]:
+    """Return by what the delays of the slow agents are multiplied."""
+    slow = workload.slow
+    if slow is None:
+        return {}
+    return {
+        agent: slow.factor
+        for agent in range(agents)
+        if slowness(slow.share, slow.factor, agent, seed) != 1.0
+    }
+
+
+def _serve(system: System, bridge: Bridge) -> ServerProcesses:
+    """Return the processes of the system's server."""
+    if system.push is not None:
+        return Push(system.push, bridge)
+    if system.polling is not None:
+        return _polling(system.polling, bridge, cut=bool(cuts(system.faults)))
+    assert system.own_server is not None
+    return system.own_server.serve(bridge)
+
+
+def _polling(server: PollingServer, bridge: Bridge, *, cut: bool) -> Polling:
+    """Return the processes of a polling server, whose connections may be cut."""
+    if cut or server.client_timeout is not None:
+        return ImpatientPolling(server, bridge)
+    return Polling(server, bridge)
+
+
+def _resources_of(server: ServerProcesses) -> Iterator[tuple[str, Station | Resource]]:
+    """Yield the stations and resources that the processes of a server of one's own hold, by name.
+
+    Those in a list are called ``NAME 0``, ``NAME 1``, ...; those in a mapping by their keys.
+    """
+    for attribute, value in vars(server).items():
+        name = attribute.strip("_").replace("_", " ")
+        if isinstance(value, dict):
+            inside = [(f"{name} {key}", one) for key, one in value.items()]
+        elif isinstance(value, list | tuple):
+            inside = [(f"{name} {number}", one) for number, one in enumerate(value)]
+        else:
+            inside = [(name, value)]
+        yield from ((key, one) for key, one in inside if isinstance(one, Station | Resource))

@@ -1,0 +1,108 @@
+"""The steps of each protocol: where a step passes, and what it costs.
+
+Both engines take them from here: the SimPy processes say in which order they come
+(`lhsim.models.polling_processes`, `lhsim.models.push_processes`), the compiled engine numbers its
+phases by their purposes.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from lhsim.distributions import Distribution
+from lhsim.streams import Purpose
+
+if TYPE_CHECKING:
+    from lhsim.models.polling import PollingServer
+    from lhsim.models.push import PushServer
+    from lhsim.models.system import System
+
+
+class Place(Enum):
+    """Where a step passes."""
+
+    NETWORK = auto()  # between an agent and the server: longer for a slow agent or a lost packet
+    AGENT = auto()  # with an agent: longer for a slow one
+    TIMER = auto()  # nothing queues for it, and nobody is slow
+    OWN_LOOP = auto()  # on the loop that serves the agent, or the message's sender
+    TARGETS_LOOP = auto()  # on the loop that serves the message's target
+    POOL = auto()  # in the database connections
+    WRITER = auto()  # in the writer of the database
+
+
+@frozen
+class Step:
+    """One step; one that always costs 0 takes no event."""
+
+    place: Place
+    cost: Distribution | None  # [s]; None: 0
+
+
+Steps = dict[Purpose, Step]
+
+
+def steps_of(system: System) -> Steps:
+    """Return the steps of a system, by the purpose of the draws of their costs."""
+    cpu, store, network = system.cpu, system.store, system.network
+    steps = {
+        Purpose.MESSAGE_UP: Step(Place.NETWORK, network.up),
+        Purpose.REQUEST_UP: Step(Place.NETWORK, network.up),
+        Purpose.ANSWER_DOWN: Step(Place.NETWORK, network.down),
+        Purpose.REPLY_DOWN: Step(Place.NETWORK, network.down),
+        Purpose.PARSE_MESSAGE: Step(Place.OWN_LOOP, cpu.parse_message),
+        Purpose.WRITE_CPU: Step(Place.OWN_LOOP, cpu.write),
+        Purpose.WRITE: Step(Place.WRITER if store.single_writer else Place.POOL, store.write),
+        Purpose.ACKNOWLEDGE: Step(Place.OWN_LOOP, cpu.acknowledge),
+    }
+    if cpu.collection is not None:
+        steps[Purpose.COLLECTION] = Step(Place.OWN_LOOP, cpu.collection.cost)
+    if system.polling is not None:
+        steps |= _polling(system, system.polling)
+    if system.push is not None:
+        steps |= _push(system, system.push)
+    return steps
+
+
+def _polling(system: System, server: PollingServer) -> Steps:
+    steps = {**_poll(system), Purpose.THINK: Step(Place.AGENT, system.workload.think)}
+    if server.cache is not None:
+        steps[Purpose.LOOK_UP] = Step(Place.OWN_LOOP, server.cache.look_up)
+    return steps
+
+
+def _poll(system: System) -> Steps:
+    """Return the steps of a request for messages."""
+    cpu = system.cpu
+    return {
+        Purpose.PARSE_REQUEST: Step(Place.OWN_LOOP, cpu.parse_request),
+        Purpose.QUERY_CPU: Step(Place.OWN_LOOP, cpu.query),
+        Purpose.QUERY: Step(Place.POOL, system.store.query),
+        Purpose.RESPOND: Step(Place.OWN_LOOP, cpu.respond),
+    }
+
+
+def _push(system: System, server: PushServer) -> Steps:
+    cpu, network, elicitation = system.cpu, system.network, server.elicitation
+    steps = {
+        Purpose.VALIDATE: Step(Place.OWN_LOOP, cpu.validate),
+        Purpose.RELAY: Step(Place.TARGETS_LOOP, cpu.relay),
+        Purpose.SEND: Step(Place.TARGETS_LOOP, cpu.send),
+        Purpose.PUSH_DOWN: Step(Place.NETWORK, network.down),
+        Purpose.CONNECT: Step(Place.OWN_LOOP, cpu.connect),
+        Purpose.SESSION: Step(Place.TIMER, server.session),
+        Purpose.RECONNECT: Step(Place.TIMER, server.reconnect),
+    }
+    if server.heartbeat is not None:
+        steps[Purpose.HEARTBEAT] = Step(Place.OWN_LOOP, cpu.heartbeat)
+    if elicitation is not None:
+        loop = Place.OWN_LOOP if server.asks_by_reply else Place.TARGETS_LOOP
+        steps |= {
+            Purpose.ANSWER_THINK: Step(Place.AGENT, elicitation.think),
+            Purpose.ANSWER_UP: Step(Place.NETWORK, network.up),
+            Purpose.PARSE_ANSWER: Step(loop, cpu.parse_message),
+            Purpose.VALIDATE_ANSWER: Step(loop, cpu.validate),
+        }
+    return steps | _poll(system) if server.overflow == "fallback" else steps

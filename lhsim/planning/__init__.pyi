@@ -1,0 +1,13 @@
+from .scaling_out import ScaleOut, scaled_out, scaled_out_name
+from .screening import Sensitivity, sensitivity
+from .search import Capacity, capacity
+
+__all__ = [
+    "Capacity",
+    "ScaleOut",
+    "Sensitivity",
+    "capacity",
+    "scaled_out",
+    "scaled_out_name",
+    "sensitivity",
+]

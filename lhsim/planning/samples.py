@@ -1,0 +1,52 @@
+"""The systems that a calibration leaves possible: its samples, and how runs of one load differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+from scipy.special import ndtri
+
+from lhsim.models import System, paths
+
+MOVES_SEED = 1
+
+
+def samples_of(system: System) -> list[System]:
+    """Return the system with each of its calibration's samples; none where it has none."""
+    columns = system.calibration.samples if system.calibration else {}
+    found = []
+    for row in zip(*columns.values(), strict=True):
+        sampled = system
+        for path, number in zip(columns, row, strict=True):
+            sampled = paths.changed(sampled, path, number)
+        found.append(sampled)
+    return found
+
+
+def in_runs(systems: Sequence[System]) -> list[System]:
+    """Return each system as it is in a run of its own.
+
+    The k-th of N moves like every k-th of N, so that systems can be compared in pairs. The moves
+    are spread evenly over their distribution, so that a few of them have no mean of their own.
+    """
+    if not systems:
+        return []
+    generator = np.random.Generator(np.random.Philox(MOVES_SEED))
+    even = ndtri((np.arange(len(systems)) + 0.5) / len(systems))
+    cpu, ways = generator.permutation(even), generator.permutation(even)
+    return [_moved(*each) for each in zip(systems, cpu.tolist(), ways.tolist(), strict=True)]
+
+
+def _moved(system: System, cpu: float, ways: float) -> System:
+    moves = system.calibration.moves if system.calibration is not None else {}
+    if moves.get("cpu"):
+        slower = system.cpu.slower(math.exp(moves["cpu"] * cpu))
+        system = attrs.evolve(system, cpu=slower)
+    if moves.get("network"):
+        factor = math.exp(moves["network"] * ways)
+        for path in ("network.up*", "network.down*"):
+            system = paths.changed(system, path, factor)
+    return system
