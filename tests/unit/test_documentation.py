@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -20,6 +21,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 DECISIONS = sorted(DOCS.glob("decisions/0*.md"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+GROUPS_OF_ENTRY_POINTS = {"lhsim.servers", "lhsim.traffic"}
 LIVE = {"bridge.md", "mcp.md"}  # tests/live/test_docs.py runs them against a server
 
 
@@ -144,6 +146,17 @@ def test_every_link_of_a_page_leads_to_a_file():
         for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", page.read_text(encoding="utf-8")):
             made = "reference/" in target and not target.endswith(("models.md", "options.md"))
             assert "://" in target or made or (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_code_that_a_page_names_is_there():
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name in set(re.findall(r"`(lhsim(?:\.\w+)+)", text)) - GROUPS_OF_ENTRY_POINTS:
+            assert pkgutil.resolve_name(name) is not None, f"{page.name}: {name}"
+        files = re.findall(
+            r"\b(?:lhsim|tests|examples|benchmarks|docs)/[\w/.-]+\.(?:py|md)\b", text
+        )
+        assert [file for file in files if not (ROOT / file).exists()] == [], page.name
 
 
 def test_pages_that_are_made_hold_what_there_is():
