@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MESSAGES = 2000  # of a pair whose mean latency is searched
 # Sleep or query with which a latency is looked at [s]: all stalls of the host are drawn before a
 # run, and take memory as long as it lasts.
-LONGEST = 200.0
+LONGEST = 100.0
 NEAR = 1.02  # ends of the bracket, one over the other, at which a search ends
 INTERVAL, QUERY, CONNECTION = "polling.interval", "store.query", "memory.per_connection"
 RANGES = {INTERVAL: (1e-3, 1e4), QUERY: (1e-6, 1e2), CONNECTION: (1e0, 1e6)}  # [s], [s], [B]
@@ -109,6 +109,8 @@ def search_all(
         for index, name in enumerate(names):
             outcome = outcomes.get(index)
             del cells[name]
+            if isinstance(outcome, Failure):
+                found[name] = f"not known, as a run failed: {outcome}"
             if outcome is None or isinstance(outcome, Failure):
                 continue
             try:

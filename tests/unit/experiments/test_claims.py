@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from scipy.optimize import brentq
 
-from lhsim import cli
+from lhsim import cli, load_system
+from lhsim.execution import Cell, Runner
 from lhsim.experiments.finding import Finding
 from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, seed_keys
+from lhsim.experiments.suites.conditions import Condition, search_all
 
 KEYS = {
     *("claim", "claimed", "figure", "interval", "verdict", "would_hold_if"),
@@ -218,3 +220,13 @@ def test_bad_input_is_one_line(
     assert captured.err.count("\n") == 1
     assert problem in captured.err
     assert not Path("results").exists()
+
+
+def test_a_search_whose_run_fails_says_so() -> None:
+    def cell(_value: float) -> Cell:
+        return Cell(load_system("polling"), 2, 10.0, 1, "no engine")
+
+    asked = {"a": Condition("polling.interval", cell, lambda _result: True)}
+    texts, interrupted = search_all(asked, Runner())
+    assert not interrupted
+    assert texts["a"].startswith("not known, as a run failed: InputError")
