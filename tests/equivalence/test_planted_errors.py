@@ -696,7 +696,7 @@ def the_first_event_of_a_batch_adds_to_its_write_too(patch):
 
 def a_batch_of_writes_lingers_from_its_last_event_on(patch):
     def lingered(self, batch, _timeout):
-        if self._collected is batch and self._env.now >= batch.latest + self._linger:
+        if self._collected is batch and self.env.now >= batch.latest + self._linger:
             self._flush()
 
     original = Store._join
@@ -706,9 +706,9 @@ def a_batch_of_writes_lingers_from_its_last_event_on(patch):
         written = original(self, message, commit)
         batch = self._collected
         if batch is not None:
-            batch.latest = self._env.now
+            batch.latest = self.env.now
             if before is not None:
-                timeout = self._env.timeout(self._linger)
+                timeout = self.env.timeout(self._linger)
                 timeout.callbacks.append(functools.partial(self._lingered, batch))
         return written
 
@@ -747,7 +747,7 @@ def a_batch_that_is_full_waits_for_other_events(patch):
     original = Store._write_batch
 
     def write_batch(self, batch):
-        yield self._env.timeout(0)
+        yield self.env.timeout(0)
         yield from original(self, batch)
 
     patch.setattr(Store, "_write_batch", write_batch)
@@ -1541,7 +1541,7 @@ def a_cache_entry_is_as_old_as_the_answer(patch):
         answer = yield from original(self, who, index, read)
         since = read.func.__self__._empty_since
         if who in since:
-            since[who] = self._env.now
+            since[who] = self.env.now
         return answer
 
     patch.setattr(Store, "query", query)
