@@ -1734,7 +1734,7 @@ def a_batch_costs_what_its_last_message_does(patch):
         batch.rotate(-1)
         yield from self.bridge.compute(last.target, self._send, last.sender, last.number)
         for message in batch:
-            self._free_place(connection)
+            self._free_slot(connection)
             yield from self._sent(message, connection)
 
     patch.setattr(Push, "_send_batch", send_batch)
