@@ -168,7 +168,7 @@ def _uncertainty(system: System, knee: Knee) -> list[str]:
     found = knee_spread(system)
     if found is None:
         return ["simulation only: the model file has no samples of its parameters"]
-    ends = combined(knee.agents, (knee.low, knee.high), found.around(knee.agents))
+    ends = combined(knee.agents, (knee.low, knee.high), found.interval_at(knee.agents))
     low, high = (float(f"{end:.3g}") for end in ends)
     return [f"{low:,.0f}-{high:,.0f} with the uncertainty of the parameters (95 %)"]
 

@@ -21,12 +21,12 @@ from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.finding import Column, Picture, Table
-from lhsim.experiments.findings import finding_of, warning_lines
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
 from lhsim.experiments.output import formatted, plots, show, write_files
 from lhsim.experiments.progress import progress
+from lhsim.experiments.provenance import finding_of, warning_lines
 from lhsim.experiments.setup import (
     WIDTH,
     Setup,
