@@ -332,20 +332,6 @@ def spread_of(
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
-def with_interval(key: str) -> Callable[[Row], str]:
-    """Return what shows a value and, where there is one, its interval."""
-
-    def text(row: Row) -> str:
-        value, low, high = (row[f"{key}{end}"] for end in ("", "_low", "_high"))
-        if value is None:
-            return UNKNOWN
-        if low is None:
-            return _number(value)
-        return f"{_number(value)} ({_number(low)}-{_number(high)})"
-
-    return text
-
-
 def milliseconds(key: str) -> Callable[[Row], str]:
     """Return what shows a latency that is kept in ms."""
     return lambda row: UNKNOWN if row[key] is None else duration(row[key] / 1e3)
