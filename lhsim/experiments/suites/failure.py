@@ -54,10 +54,10 @@ COLUMNS = (
     SuiteColumn("system", "system", left=True),
     SuiteColumn("case", "case", left=True),
     SuiteColumn("delivered", "delivered", "share",
-          lambda row: _arrive(row)),  # noqa: PLW0108 - is defined below
+                lambda row: _arrive(row)),  # noqa: PLW0108 - is defined below
     SuiteColumn("attempts_per_message", "attempts"),
     SuiteColumn("p95_before_ms", "p95 before", "ms", milliseconds("p95_before_ms"),
-          page_only=True),
+                page_only=True),
     SuiteColumn("p95_last_ms", "p95 at end", "ms", milliseconds("p95_last_ms")),
     SuiteColumn("recovery_time_seconds", "recovered in", "s", recovery_text, says_why=True),
 )  # fmt: skip

@@ -54,10 +54,10 @@ OPTIONS = (
     SuiteColumn("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
     SuiteColumn("queries_per_second", "queries/s", "1/s"),
     SuiteColumn("cpu_utilization_percent", "cpu", "%",
-          lambda row: f"{row['cpu_utilization_percent']:.0f} %"),
+                lambda row: f"{row['cpu_utilization_percent']:.0f} %"),
     SuiteColumn("memory_peak_mb", "memory", "MB", with_unit("memory_peak_mb", "MB")),
     SuiteColumn("knee", "knee", "agents", lambda row: _knee_text(row),  # noqa: PLW0108 - defined below
-          says_why=True),
+                says_why=True),
     SuiteColumn("mean_change_percent", "mean latency, change", "%", page_only=True),
     SuiteColumn("messages_per_second", "throughput", "1/s", page_only=True),
     SuiteColumn("writes_per_second", "transactions", "1/s", page_only=True),
@@ -66,7 +66,7 @@ EQUALS = (
     SuiteColumn("case", "fix", left=True),
     SuiteColumn("interval_ms", "interval", "ms", milliseconds("interval_ms")),
     SuiteColumn("cpu_utilization_percent", "cpu", "%",
-          lambda row: f"{row['cpu_utilization_percent']:.1f} %"),
+                lambda row: f"{row['cpu_utilization_percent']:.1f} %"),
     SuiteColumn("queries_per_second", "queries/s", "1/s"),
     SuiteColumn("mean_latency_ms", "mean", "ms", milliseconds("mean_latency_ms")),
     SuiteColumn("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
@@ -90,15 +90,15 @@ def judge(asked: Optimisations, case_runs: Sequence[CaseRuns]) -> SuiteFinding:
     overloads = [_overload_row(ran) for ran in of_kind(case_runs, OVERLOAD)]
     parts = [
         SuiteTable("equal-cpu", "Fixes to polling at the use of the processor that polling has",
-             equals, EQUALS, partial(_equal_figure, equals),
-             "Mean latency of polling with each fix, its interval set so that the server's "
-             "processor is as busy as without; and push, which is less busy.",
-             "Two marks for each fix, latency on a logarithmic axis.") if equals else None,
+                   equals, EQUALS, partial(_equal_figure, equals),
+                   "Mean latency of polling with each fix, its interval set so that the server's "
+                   "processor is as busy as without; and push, which is less busy.",
+                   "Two marks for each fix, latency on a logarithmic axis.") if equals else None,
         SuiteTable("factor", _factor_title(asked), factors, _factor_columns(asked),
-             partial(_factor_figure, asked, factors),
-             "How many times as many messages a pair exchanges with push, against the pause "
-             "between them, for several round trips on the network.",
-             "A line for each round trip; all fall towards 1.") if factors else None,
+                   partial(_factor_figure, asked, factors),
+                   "How many times as many messages a pair exchanges with push, against the pause "
+                   "between them, for several round trips on the network.",
+                   "A line for each round trip; all fall towards 1.") if factors else None,
         SuiteTable("overload",
                    f"{asked.overload.agents:,} agents send to one: more than a server can do",
                    overloads, OVERLOADS) if overloads else None,

@@ -56,11 +56,11 @@ COLUMNS = (
     SuiteColumn("avg_latency_ms", "mean", "ms", milliseconds("avg_latency_ms")),
     SuiteColumn("normal_latency_ms", "normal", "ms", milliseconds("normal_latency_ms")),
     SuiteColumn("performance_degradation_percent", "worse", "%",
-          lambda row: f"{row['performance_degradation_percent']:.0f} %"),
+                lambda row: f"{row['performance_degradation_percent']:.0f} %"),
     SuiteColumn("timeouts", "timeouts"),
     SuiteColumn("cascade_failures", "cascade"),
     SuiteColumn("recovery_time_seconds", "recovered in", "s", recovery_text,
-          says_why=True),
+                says_why=True),
 )  # fmt: skip
 
 
