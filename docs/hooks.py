@@ -153,6 +153,7 @@ def results() -> str:
         "`overloaded`, `extrapolated` |",
         "| `manifest.json` | the options, seed and versions, and the SHA-256 of the "
         "specification and of each model file |",
+        "| `finding.json` | what was found and its provenance, for `lhsim report` |",
         "| `cells.store` | the runs themselves |", "",
         "## A run", "", "| column | |", "|---|---|",
         *(f"| `{name}` | {said.get(name, '').replace('|', '&#124;')} |" for name in columns), "",

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lhsim.execution import Runner
 from lhsim.experiments.finding import Column, Finding, Picture, Table
-from lhsim.experiments.findings import finding_of
 from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
 from lhsim.experiments.output import plots, show, write_files
 from lhsim.experiments.progress import Report, progress
+from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
 from lhsim.planning import screening, search
 from lhsim.planning.screening import KNEE, Sensitivity

@@ -134,7 +134,6 @@ def read_any_log(path: Path, *, black_box: bool) -> Log:
 def _from_components(
     asked: CalibrateOptions, template: System | None, components: dict[str, Fit]
 ) -> int:
-
     if template is None:
         allowed = "polling, push or a model file, where no runs are given"
         raise InputError("is missing", source="--template", allowed=allowed)
@@ -190,31 +189,28 @@ def _write(asked: CalibrateOptions, system: System, figures: dict[str, Any]) -> 
 
 def _plotted(found: Calibrated) -> dict[str, Any]:
     """Return a figure for each level at which the server keeps up."""
-    figures = {}
-    for number, level in enumerate(found.levels, start=1):
-        if level.saturated:
-            continue
-        what = timed(level)
-        live = [run.times(what).dropna() for run in level.runs]
-        played = [replay(found.system, run.manifest).times(what).dropna() for run in level.runs]
-        title = f"{found.system.name}: {level.name}"
-        figures[level_slug(number, level.name)] = analysis.overlay_plot(
-            title, TIMES[what], live, played
-        )
-    return figures
+    levels = [(level.name, timed(level), level.runs, level.saturated) for level in found.levels]
+    return _overlays(found.system, levels)
 
 
 def _plotted_logs(found: BlackBox) -> dict[str, Any]:
     """Return a figure for each log of which the server keeps up."""
+    levels = [
+        (log.level, "latency", [log.recording(found.architecture, number)], log.saturated)
+        for number, log in enumerate(found.logs, start=1)
+    ]
+    return _overlays(found.system, levels)
+
+
+def _overlays(
+    system: System, levels: Sequence[tuple[str, str, Sequence[Recording], bool]]
+) -> dict[str, Any]:
+    """Return live over simulated times: of levels by name, kind of time, runs, and saturation."""
     figures = {}
-    for number, log in enumerate(found.logs, start=1):
-        if log.saturated:
-            continue
-        run = log.recording(found.architecture, number)
-        played = replay(found.system, run.manifest).times("latency").dropna()
-        title = f"{found.system.name}: {log.level}"
-        live = run.times("latency").dropna()
-        figures[level_slug(number, log.level)] = analysis.overlay_plot(
-            title, "latency", [live], [played]
-        )
+    for number, (name, what, runs, saturated) in enumerate(levels, start=1):
+        if not saturated:
+            live = [run.times(what).dropna() for run in runs]
+            played = [replay(system, run.manifest).times(what).dropna() for run in runs]
+            figure = analysis.overlay_plot(f"{system.name}: {name}", TIMES[what], live, played)
+            figures[level_slug(number, name)] = figure
     return figures

@@ -162,8 +162,8 @@ def run_all(
     """
     check_folder(folder)
     begun = time.monotonic()
-    with _progress(TAKES, shown=show_progress) as told:
-        ended = carry_out(TAKES, run, folder, words, told)
+    with _progress(TAKES, shown=show_progress) as report:
+        ended = carry_out(TAKES, run, folder, words, report)
     _finish(folder, ended)
     codes = {one.code for one in ended}
     if not quiet:
@@ -188,8 +188,8 @@ def _progress(names: Mapping[str, object], *, shown: bool) -> Iterator[Report]:
     if not shown:
         yield lambda name, number, left: None
     elif sys.stderr.isatty():
-        with _bar(list(names)) as told:
-            yield told
+        with _bar(list(names)) as report:
+            yield report
     else:
 
         def line(name: str, number: int, left: float | None) -> None:
@@ -204,12 +204,12 @@ def _bar(names: Sequence[str]) -> Iterator[Report]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=sum(TAKES[name] for name in names))
 
-        def told(name: str, number: int, left: float | None) -> None:
+        def report(name: str, number: int, left: float | None) -> None:
             text = f"{number + 1}/{len(names)} {name}{_about(left)}"
             done = sum(TAKES[one] for one in names[:number])
             bar.update(task, completed=done, description=text)
 
-        yield told
+        yield report
 
 
 def _about(left: float | None) -> str:

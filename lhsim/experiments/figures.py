@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SECONDS_PER_MS = 1e-3
 POINTS = 200  # of a closed form
 MOST_LINES = 12  # of a plot
+COLOURS = 6  # of lines; more are dashed
+MOST_TICKS = 8
 
 Row = Mapping[str, Any]
 
@@ -89,14 +91,17 @@ def axes_figure(rows: Sequence[Row], units: Mapping[str, str], ax: Axes | None =
     ]
     unit = units.get(axis, "")
     title = f"{axis} [{unit}]" if unit else axis
-    log = min(x for one in series for x in one.x) > 0
-    chart = analysis.Chart(title, "p99 of the latency [ms]", log_x=log, log_y=True)
+    places = sorted({x for one in series for x in one.x})
+    ticks = places if len(places) <= MOST_TICKS else ()
+    log = min(places) > 0
+    chart = analysis.Chart(title, "p99 of the latency [ms]", log_x=log, log_y=True, ticks=ticks)
     return analysis.lines_plot(series, chart, ax)
 
 
 def _series(name: str, rows: Sequence[Row], axis: str, colour: int) -> analysis.Series:
     known = [math.nan if row["p99_latency_ms"] is None else row["p99_latency_ms"] for row in rows]
-    return analysis.Series(name, [row[axis] for row in rows], known, colour=colour, markers=True)
+    places, dashed = [row[axis] for row in rows], colour >= COLOURS
+    return analysis.Series(name, places, known, colour=colour, dashed=dashed, markers=True)
 
 
 def _varies(rows: Sequence[Row], axis: str) -> bool:

@@ -11,7 +11,7 @@ from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.setup import Setup, describe, own_settings, prepare, running, settings_lines
-from lhsim.experiments.specification import MaxEvents, load_latency
+from lhsim.experiments.specification import Latency, MaxEvents, load
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.experiments.sweeping import (
     asked_precision,
@@ -37,7 +37,7 @@ NO_LIMIT = MaxEvents(2**62, 2**62)  # a pair makes few
 
 def run_latency(options: Options) -> int:
     """Run the experiment, write and show its results, and return the exit code."""
-    asked = load_latency()
+    asked = load("latency", Latency)
     precision = asked_precision(options)
     setup = prepare("latency", options, asked.systems, asked.settings)
     replications = options.replications or asked.replications

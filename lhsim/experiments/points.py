@@ -7,7 +7,7 @@ others do not have it: for them points that differ in nothing else are one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import attrs
@@ -58,13 +58,8 @@ class Base:
     """A system before the values of a point are set in it."""
 
     system: System
-    data: Mapping[str, Any]  # that describes it: the content of its file
+    data: Mapping[str, Any] | None  # the content of its file; None where it has none
     source: str  # what a refusal names as its place
-
-    @classmethod
-    def of(cls, system: System) -> Base:
-        """Return a system that has no file."""
-        return cls(system, parameters.unstructure(system), system.name)
 
     def at(self, point: Point, axes: Mapping[str, Axis], source: str | None) -> DesignPoint:
         """Return the system at a point, whose axes may be only some of all `axes`.
@@ -75,7 +70,7 @@ class Base:
             When it cannot have such a value; `source` has the axes.
         """
         changes = {axis: value for axis, value in point.items() if axis != AGENTS}
-        data = dict(self.data)
+        data = _tables(self.system, changes) if self.data is None else self.data
         try:
             for axis, value in changes.items():
                 data = parameters.with_value(data, axis, axes[axis].typed(value))
@@ -90,6 +85,23 @@ class Base:
             if axis != AGENTS
         }
         return DesignPoint(system, _count(point[AGENTS], source), values)
+
+
+def _tables(system: System, changes: Iterable[str]) -> Mapping[str, Any]:
+    """Return what describes a system, with the tables in which parameters will be changed.
+
+    A table that holds nothing but defaults is not there by itself, and so neither is its kind.
+    """
+    data = parameters.unstructure(system)
+    for path in changes:
+        steps, table = path.split("."), data
+        part: Any = system
+        for depth, step in enumerate(steps[:-1], start=1):
+            part, table = getattr(part, step, None), table.get(step, {})
+            if attrs.has(type(part)) and not table:
+                own = parameters.unstructure(part)
+                data, table = parameters.with_value(data, ".".join(steps[:depth]), own), own
+    return data
 
 
 def levels(

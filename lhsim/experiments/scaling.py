@@ -29,7 +29,7 @@ from lhsim.experiments.setup import (
     running,
     settings_lines,
 )
-from lhsim.experiments.specification import MaxEvents, Scaling, load_scaling
+from lhsim.experiments.specification import MaxEvents, Scaling, load
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.experiments.sweeping import (
     asked_precision,
@@ -68,7 +68,7 @@ PICTURE = Picture(
 
 def run_scaling(options: Options) -> int:
     """Run the experiment, write and show its results, and return the exit code."""
-    asked = load_scaling()
+    asked = load("scaling", Scaling)
     precision = asked_precision(options)
     setup = prepare("scaling", options, asked.systems, asked.settings)
     replications = options.replications or asked.replications
@@ -168,7 +168,7 @@ def _uncertainty(system: System, knee: Knee) -> list[str]:
     found = knee_spread(system)
     if found is None:
         return ["simulation only: the model file has no samples of its parameters"]
-    ends = combined(knee.agents, (knee.low, knee.high), found.around(knee.agents))
+    ends = combined(knee.agents, (knee.low, knee.high), found.interval_at(knee.agents))
     low, high = (float(f"{end:.3g}") for end in ends)
     return [f"{low:,.0f}-{high:,.0f} with the uncertainty of the parameters (95 %)"]
 

@@ -231,7 +231,7 @@ class Failures:
 
 @frozen
 class Claims:
-    """E7: the seed's claims, held against what one polling and one push system do."""
+    """E7: the original proposal's claims, held against what one polling and one push system do."""
 
     systems: tuple[str, ...]  # names or files: one that polls, and one that pushes
     pair_settings: tuple[str, ...]  # over what the model files say: a pair that is alone
@@ -311,18 +311,3 @@ S = TypeVar("S")
 def load(name_or_path: str | Path, kind: type[S]) -> S:
     """Return the specification of an experiment of a kind, by its name or from a file."""
     return parameters.load(_resources.find("experiments", name_or_path), kind)
-
-
-def load_sweep(path: str | Path) -> ParameterSweep:
-    """Return the specification of a sweep over parameters, by its name or from a file."""
-    return parameters.load(_resources.find("experiments", path), ParameterSweep)
-
-
-def load_scaling(name_or_path: str | Path = "scaling") -> Scaling:
-    """Return the specification of a scaling experiment, by default the one of lhsim."""
-    return parameters.load(_resources.find("experiments", name_or_path), Scaling)
-
-
-def load_latency(name_or_path: str | Path = "latency") -> Latency:
-    """Return the specification of a latency experiment, by default the one of lhsim."""
-    return parameters.load(_resources.find("experiments", name_or_path), Latency)

@@ -421,7 +421,8 @@ def _points(
         return list(levels(systems, sorted(counts), rule))
     if not isinstance(axes, Mapping) or not axes:
         allowed = 'a table such as {"polling.interval": ["250 ms", "1 s"]}'
-        raise InputError(f"{shown(axes)} is no table of axes", key="axes", allowed=allowed)
+        problem = "is empty" if isinstance(axes, Mapping) else f"{shown(axes)} is no table"
+        raise InputError(problem, key="axes", allowed=allowed)
     parsed = parse_axes(axes)
     if rule is not None:
         allowed = "together with agents, and without axes"
@@ -432,7 +433,9 @@ def _points(
     if counts is not None:
         parsed[AGENTS] = Levels(tuple(counts))
     how = design if isinstance(design, Design) else Design.from_scalar(design)
-    return design_points([Base.of(system) for system in systems], parsed, how, seed, None)
+    return design_points(
+        [Base(system, None, system.name) for system in systems], parsed, how, seed, None
+    )
 
 
 def _horizon(messages: object, min_duration: object, duration: object) -> Horizon:

@@ -23,7 +23,7 @@ from lhsim.experiments.setup import (
     running,
     settings_lines,
 )
-from lhsim.experiments.specification import KINDS, ParameterSweep, load_sweep
+from lhsim.experiments.specification import KINDS, ParameterSweep, load
 from lhsim.experiments.sweep import Plan, Sweep, plan_points
 from lhsim.experiments.sweeping import (
     asked_precision,
@@ -48,7 +48,7 @@ PICTURE = Picture(
 def run_file(options: Options, path: str) -> int:
     """Run a specification, write and show its results, and return the exit code."""
     _check_kind(path)
-    asked = load_sweep(path)
+    asked = load(path, ParameterSweep)
     axes = _axes(asked, options)
     setup = prepare(path, options, asked.systems, asked.settings, command=("run", path))
     precision = asked_precision(options)

@@ -17,11 +17,11 @@ from lhsim.analysis.stopping import REACHED, Precision
 from lhsim.execution import Cell, Runner, Tally
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.finding import Column, Finding, Picture, Table
-from lhsim.experiments.findings import finding_of
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import formatted, plots, show, write_files
 from lhsim.experiments.precision import Rounds, precision_of
 from lhsim.experiments.progress import progress
+from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, manifest, settings_column
 from lhsim.experiments.specification import MaxEvents
 from lhsim.experiments.sweep import OnDone, Plan, Sweep

@@ -1,4 +1,4 @@
-"""The bridge: the endpoints of the seed's coordination server over a real event store.
+"""The bridge: the endpoints of the original proposal's coordination server over a real event store.
 
 For a message, by polling and by push, it does what the models do (`docs/reference/models.md`); the
 wire protocol is in `docs/reference/bridge.md`.

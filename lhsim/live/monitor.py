@@ -1,4 +1,4 @@
-"""What the bridge counts, for Prometheus: the metrics of the seed's monitor, under its names."""
+"""What the bridge counts, for Prometheus: the metrics of the original proposal, by its names."""
 
 from __future__ import annotations
 

@@ -579,12 +579,12 @@ def _crossing(search: _Search, low: float, high: float, spread: Spread | None) -
     value, binding = search.estimate(low, high)
     whole = search.question.is_whole
     simulation = (low, high)
-    parameters = None if spread is None else spread.around(value)
-    both = simulation if parameters is None else combined(value, (low, high), parameters)
+    parameters = None if spread is None else spread.interval_at(value)
+    joint = simulation if parameters is None else combined(value, (low, high), parameters)
     kept = "below" if search.known[low].verdict == "kept" else "above"
     return Crossing(
         int(value) if whole else value,
-        _ends(both, whole=whole),
+        _ends(joint, whole=whole),
         _ends(simulation, whole=whole),
         None if parameters is None else _ends(parameters, whole=whole),
         binding,

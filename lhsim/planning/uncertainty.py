@@ -42,7 +42,7 @@ class Spread:
     samples: int
     noise: float = 0.0  # variance of a sample's logarithm that came from the runs, taken out
 
-    def around(self, value: float) -> tuple[float, float]:
+    def interval_at(self, value: float) -> tuple[float, float]:
         """Return the interval that the parameters alone leave."""
         factor = math.exp(self.half_width)
         return value / factor, value * factor

@@ -11,7 +11,7 @@ import pytest
 
 import lhsim as library
 from lhsim import cli
-from lhsim.experiments.specification import load_sweep
+from lhsim.experiments.specification import ParameterSweep, load
 from lhsim.experiments.start import FIRST_COMMANDS
 
 
@@ -70,7 +70,7 @@ def test_the_alternatives_in_the_comments_of_the_model_hold(folder, capsys):
 
 def test_the_experiment_names_the_model(folder, capsys):
     assert cli.run(["init"]) == 0
-    assert load_sweep("./sweep.toml").systems == ("./server.toml",)
+    assert load("./sweep.toml", ParameterSweep).systems == ("./server.toml",)
 
 
 @pytest.mark.parametrize("there", ["server.toml", "sweep.toml"])

@@ -14,11 +14,11 @@ from lhsim.experiments.setup import Setup
 from lhsim.experiments.specification import Burst
 from lhsim.experiments.suites.suite import (
     Case,
-    Found,
-    Ran,
+    CaseRuns,
     Row,
-    Shown,
     Suite,
+    SuiteColumn,
+    SuiteFinding,
     milliseconds,
     refuse_traffic,
     spread_of,
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 LEAD = 10.0  # before what is measured, for the agents to come [s]
 DRAIN = 5.0  # after it, for its messages to be delivered [s]
 COLUMNS = (
-    Shown("system", "system", left=True),
-    Shown("case", "case", left=True),
-    Shown("normal_latency_ms", "normal", "ms", milliseconds("normal_latency_ms")),
-    Shown("burst_latency_ms", "burst", "ms", milliseconds("burst_latency_ms")),
-    Shown("recovery_latency_ms", "after", "ms", milliseconds("recovery_latency_ms")),
-    Shown("burst_degradation_factor", "factor"),
-    Shown("recovery_time_seconds", "recovered in", "s", recovery_text, says_why=True),
+    SuiteColumn("system", "system", left=True),
+    SuiteColumn("case", "case", left=True),
+    SuiteColumn("normal_latency_ms", "normal", "ms", milliseconds("normal_latency_ms")),
+    SuiteColumn("burst_latency_ms", "burst", "ms", milliseconds("burst_latency_ms")),
+    SuiteColumn("recovery_latency_ms", "after", "ms", milliseconds("recovery_latency_ms")),
+    SuiteColumn("burst_degradation_factor", "factor"),
+    SuiteColumn("recovery_time_seconds", "recovered in", "s", recovery_text, says_why=True),
 )
 
 
@@ -111,16 +111,16 @@ def trigger(asked: Burst) -> Trigger:
     return Trigger(LEAD, start, stop, stop + asked.after, asked.window, asked.hold)
 
 
-def judge(asked: Burst, rans: Sequence[Ran]) -> Found:
+def judge(asked: Burst, case_runs: Sequence[CaseRuns]) -> SuiteFinding:
     """Return the latencies before, in and after the burst, and how long it is felt."""
     when = trigger(asked)
-    rows = [_row(when, ran) for ran in rans]
+    rows = [_row(when, ran) for ran in case_runs]
     bursts = [row for row in rows if row["case"].endswith("send")]
-    return Found(
+    return SuiteFinding(
         rows,
         COLUMNS,
         answer=" ".join(map(_sentence, bursts)),
-        figure=partial(_figure, when, rans),
+        figure=partial(_figure, when, case_runs),
         caption="p95 of the latency by time of creation, in windows; the band is that of all runs.",
         alt="A line for each system against time, with the burst as a grey span.",
         notes=(
@@ -132,7 +132,7 @@ def judge(asked: Burst, rans: Sequence[Ran]) -> Found:
     )
 
 
-def _row(when: Trigger, ran: Ran) -> Row:
+def _row(when: Trigger, ran: CaseRuns) -> Row:
     phases = {
         "normal": (when.begin, when.start),
         "burst": (when.start, when.stop),
@@ -169,8 +169,8 @@ def _sentence(row: Row) -> str:
     return f"{found}{factor} times that before; {recovery_words(row, 'the burst')}."
 
 
-def _figure(when: Trigger, rans: Sequence[Ran]) -> Figure:
-    bursts = [(ran.case.system.name, ran) for ran in rans if ran.case.name.endswith("send")]
+def _figure(when: Trigger, case_runs: Sequence[CaseRuns]) -> Figure:
+    bursts = [(ran.case.system.name, ran) for ran in case_runs if ran.case.name.endswith("send")]
     return p95_plot(when, bursts, "burst")
 
 

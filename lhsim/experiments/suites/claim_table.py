@@ -1,7 +1,7 @@
-"""The seed's claims, cell by cell, and when one of them holds.
+"""The original proposal's claims, cell by cell, and when one of them holds.
 
-The seed states most of its cells as a bare number. What such a number claims is a question of what
-it is for:
+The original proposal states most of its cells as a bare number. What such a number claims depends
+on what it is for:
 
 - A latency or a throughput of *polling* is a description, and holds *about*: within a factor of 2.
 - What *push* promises is a limit: a latency of at most, a throughput or a number of agents of at
@@ -125,7 +125,7 @@ BY_ID = {claim.id: claim for claim in CLAIMS}
 
 
 def seed_keys(figures: dict[str, Figure]) -> dict[str, bool]:
-    """Return what the seed's ``validate_performance_claims`` says of the figures."""
+    """Return what the original proposal's ``validate_performance_claims`` says of the figures."""
     factor = figures["latency.avg.factor"].value
     most = {name: figures[f"agents.{name}"].value for name in ("polling", "push")}
     return {

@@ -21,12 +21,12 @@ from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.finding import Column, Picture, Table
-from lhsim.experiments.findings import finding_of, warning_lines
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
 from lhsim.experiments.output import formatted, plots, show, write_files
 from lhsim.experiments.progress import progress
+from lhsim.experiments.provenance import finding_of, warning_lines
 from lhsim.experiments.setup import (
     WIDTH,
     Setup,
@@ -55,7 +55,10 @@ if TYPE_CHECKING:
     from lhsim.models import System
     from lhsim.simulation import Result
 
-QUESTION = "Which of the seed's claims about polling and push hold, and what would have to be so?"
+QUESTION = (
+    "Which of the original proposal's claims about polling and push hold, and what would have to be "
+    "so?"
+)
 METHOD = (
     "Latency: a pair that is alone, a closed loop of 100 messages. Latency at a number of agents, "
     "memory, queries and the knee: a ring with 0.1 messages/s an agent. Throughput: each agent "
@@ -67,8 +70,8 @@ METHOD = (
     "bisection over one parameter, all others as they are."
 )
 LIMITS = (
-    "The seed states bare numbers: whether one is meant as about, at most or at least is read into "
-    "it here.",
+    "The original proposal states bare numbers: whether one is meant as about, at most or at least "
+    "is read into it here.",
     "The parameters are those of one server; --system judges another.",
     "A condition is a bracket of 2 % from one run at each value, without an interval.",
 )
@@ -125,7 +128,7 @@ class Judgement:
     """All claims, judged."""
 
     claims: tuple[Judged, ...]
-    keys: Mapping[str, bool]  # of the seed's ``validate_performance_claims``
+    keys: Mapping[str, bool]  # of the original proposal's ``validate_performance_claims``
     interrupted: bool = False
     settings: Mapping[str, Sequence[str]] = field(factory=dict)  # of each of its situations
 
@@ -270,7 +273,7 @@ def _evidence(
 
 
 def _closed_cell(system: System, agents: int, seed: int, engine: str) -> Cell:
-    # All its messages count, from the first on: that is how the seed measures a throughput.
+    # All its messages count, from the first on, as in the original proposal's throughput.
     return Cell(system, agents, 600.0, seed, engine, warmup=0.0, drain=0.0)
 
 
@@ -338,7 +341,7 @@ def _report(setup: Setup, judgement: Judgement) -> str:
         lines += ["what is refuted would hold with, all else as it is:"]
         body = [[f"  {one.claim.id}", one.would_hold_if or ""] for one in held]
         lines += table([TextColumn("", left=True)] * 2, body).splitlines()[1:]
-    lines += ["", "the seed's validate_performance_claims:"]
+    lines += ["", "the original proposal's validate_performance_claims:"]
     lines += [f"  {name}: {str(holds).lower()}" for name, holds in judgement.keys.items()]
     said = [_answer(judgement), *warning_lines(setup.systems)]
     return "\n".join([*lines, "", *(part for one in said for part in wrap(one, WIDTH))])
@@ -399,7 +402,7 @@ def _write(setup: Setup, judgement: Judgement) -> None:
         answer=_answer(judgement),
         tables=(
             Table("claims", "The claims", COLUMNS, shown),
-            Table("keys", "The seed's validate_performance_claims",
+            Table("keys", "The original proposal's validate_performance_claims",
                   (Column("key", "key"), Column("holds", "holds")), keys),
         ),
         figures=(

@@ -15,11 +15,11 @@ from lhsim.experiments.setup import Setup
 from lhsim.experiments.specification import Contention
 from lhsim.experiments.suites.suite import (
     Case,
-    Found,
-    Ran,
+    CaseRuns,
     Row,
-    Shown,
     Suite,
+    SuiteColumn,
+    SuiteFinding,
     milliseconds,
     spread_of,
 )
@@ -36,20 +36,20 @@ FEW = 0.01  # of the events: so many that were not written leave the mean as it 
 ENDS = ("", "_low", "_high")  # of a value with its interval
 ALONE = 1  # writer, to which the others are compared
 COLUMNS = (
-    Shown("system", "system", left=True),
-    Shown("agents", "writers"),
-    Shown("offered_per_second", "offered/s", "1/s"),
-    Shown("events_per_second", "events/s", "1/s"),
-    Shown("avg_write_latency_ms", "write", "ms", milliseconds("avg_write_latency_ms")),
-    Shown("database_contention_factor", "factor"),
-    Shown(
+    SuiteColumn("system", "system", left=True),
+    SuiteColumn("agents", "writers"),
+    SuiteColumn("offered_per_second", "offered/s", "1/s"),
+    SuiteColumn("events_per_second", "events/s", "1/s"),
+    SuiteColumn("avg_write_latency_ms", "write", "ms", milliseconds("avg_write_latency_ms")),
+    SuiteColumn("database_contention_factor", "factor"),
+    SuiteColumn(
         "bottleneck",
         "busiest",
         "",
         lambda row: f"{row['bottleneck']} {percent(row['utilization'])}",
     ),
-    Shown("utilization", "busy", "share", page_only=True),
-    Shown("unwritten", "unwritten"),
+    SuiteColumn("utilization", "busy", "share", page_only=True),
+    SuiteColumn("unwritten", "unwritten"),
 )
 
 
@@ -75,11 +75,11 @@ def cases(asked: Contention, setup: Setup, replications: int) -> list[Case]:
     ]
 
 
-def judge(_asked: Contention, rans: Sequence[Ran]) -> Found:
+def judge(_asked: Contention, case_runs: Sequence[CaseRuns]) -> SuiteFinding:
     """Return how fast the writes of each case are, and that of one writer."""
-    alone = {ran.case.system.name: ran for ran in rans if ran.case.agents == ALONE}
-    rows = [_row(ran, alone[ran.case.system.name]) for ran in rans]
-    return Found(
+    alone = {ran.case.system.name: ran for ran in case_runs if ran.case.agents == ALONE}
+    rows = [_row(ran, alone[ran.case.system.name]) for ran in case_runs]
+    return SuiteFinding(
         rows,
         COLUMNS,
         answer=" ".join(_sentence(rows, name) for name in alone),
@@ -112,7 +112,7 @@ def writes(result: Result) -> tuple[float, float, int]:
     return rate, mean_ms(latency), int(waiting.sum())
 
 
-def _row(ran: Ran, alone: Ran) -> Row:
+def _row(ran: CaseRuns, alone: CaseRuns) -> Row:
     found = [writes(result) for result in ran.results]
     latencies = [latency for _, latency, _ in found]
     bases = [writes(result)[1] for result in alone.results]

@@ -135,7 +135,7 @@ def _knee(one: Evidence) -> Figure:
     parameters = knee_spread(one.system)
     if parameters is None:
         return Figure(value, low, high)
-    return Figure(value, *combined(value, (low, high), parameters.around(value)))
+    return Figure(value, *combined(value, (low, high), parameters.interval_at(value)))
 
 
 def _add_resources(found: dict[str, Figure], polling: Evidence, push: Evidence) -> None:

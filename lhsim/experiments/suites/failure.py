@@ -23,11 +23,11 @@ from lhsim.experiments.setup import Setup, varied
 from lhsim.experiments.specification import Failures, Situation
 from lhsim.experiments.suites.suite import (
     Case,
-    Found,
-    Ran,
+    CaseRuns,
     Row,
-    Shown,
     Suite,
+    SuiteColumn,
+    SuiteFinding,
     milliseconds,
     only_number,
     spread_of,
@@ -51,15 +51,15 @@ LEAD = 10.0  # before what is measured, for the agents to come [s]
 FEW_LOST = 0.95  # delivered, from which on nothing is said of it
 DRAIN = 10.0  # after it: longer than all attempts of a message last [s]
 COLUMNS = (
-    Shown("system", "system", left=True),
-    Shown("case", "case", left=True),
-    Shown("delivered", "delivered", "share",
-          lambda row: _arrive(row)),  # noqa: PLW0108 - is defined below
-    Shown("attempts_per_message", "attempts"),
-    Shown("p95_before_ms", "p95 before", "ms", milliseconds("p95_before_ms"),
-          page_only=True),
-    Shown("p95_last_ms", "p95 at end", "ms", milliseconds("p95_last_ms")),
-    Shown("recovery_time_seconds", "recovered in", "s", recovery_text, says_why=True),
+    SuiteColumn("system", "system", left=True),
+    SuiteColumn("case", "case", left=True),
+    SuiteColumn("delivered", "delivered", "share",
+                lambda row: _arrive(row)),  # noqa: PLW0108 - is defined below
+    SuiteColumn("attempts_per_message", "attempts"),
+    SuiteColumn("p95_before_ms", "p95 before", "ms", milliseconds("p95_before_ms"),
+                page_only=True),
+    SuiteColumn("p95_last_ms", "p95 at end", "ms", milliseconds("p95_last_ms")),
+    SuiteColumn("recovery_time_seconds", "recovered in", "s", recovery_text, says_why=True),
 )  # fmt: skip
 
 
@@ -98,18 +98,18 @@ def _hit(system: System, asked: Failures, one: Situation) -> System:
     return evolve(system, faults=(*system.faults, fault))
 
 
-def judge(asked: Failures, rans: Sequence[Ran]) -> Found:
+def judge(asked: Failures, case_runs: Sequence[CaseRuns]) -> SuiteFinding:
     """Return how long each situation is felt, and what of the load its retries are."""
     by_name = {one.name: one for one in asked.cases}
-    rows = [_row(asked, by_name[ran.case.name], ran) for ran in rans]
+    rows = [_row(asked, by_name[ran.case.name], ran) for ran in case_runs]
     names = dict.fromkeys(row["system"] for row in rows)
-    return Found(
+    return SuiteFinding(
         rows,
         COLUMNS,
         answer=" ".join(_sentence(asked, rows, name) for name in names),
-        figure=partial(_figure, asked, rans),
+        figure=partial(_figure, asked, case_runs),
         caption="p95 of the latency by time of creation, in windows, around a stall of the "
-        f"database; {rans[-1].case.system.name}. A line ends where nothing arrives any more.",
+        f"database; {case_runs[-1].case.system.name}. A line ends where nothing arrives any more.",
         alt="With eager retries and with back-off the p95 goes on to rise after the stall; without "
         "retries and with a budget it comes back.",
         notes=(
@@ -120,7 +120,7 @@ def judge(asked: Failures, rans: Sequence[Ran]) -> Found:
     )
 
 
-def _row(asked: Failures, one: Situation, ran: Ran) -> Row:
+def _row(asked: Failures, one: Situation, ran: CaseRuns) -> Row:
     when = trigger(asked, one)
     timelines = [when.windows(result) for result in ran.results]
     before = [_mean_ms(line.between(when.begin, when.start)) for line in timelines]
@@ -180,13 +180,13 @@ def _arrive(row: Row) -> str:
     return UNKNOWN if row["delivered"] is None else percent(row["delivered"])
 
 
-def _figure(asked: Failures, rans: Sequence[Ran]) -> Figure:
+def _figure(asked: Failures, case_runs: Sequence[CaseRuns]) -> Figure:
     """Draw the situations with a stall, of the last system."""
-    system = rans[-1].case.system.name
+    system = case_runs[-1].case.system.name
     by_name = {one.name: one for one in asked.cases}
     stalled = [
         ran
-        for ran in rans
+        for ran in case_runs
         if ran.case.system.name == system and by_name[ran.case.name].trigger == "stall"
     ]
     when = trigger(asked, by_name[stalled[0].case.name]) if stalled else None

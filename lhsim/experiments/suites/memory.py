@@ -15,11 +15,11 @@ from lhsim.experiments.setup import Setup, varied
 from lhsim.experiments.specification import MemoryUnderLoad
 from lhsim.experiments.suites.suite import (
     Case,
-    Found,
-    Ran,
+    CaseRuns,
     Row,
-    Shown,
     Suite,
+    SuiteColumn,
+    SuiteFinding,
     only_number,
     spread_of,
     with_unit,
@@ -61,14 +61,14 @@ def _to_a_sample(found: Times, samples: int) -> float:
     return found.duration * step / samples
 
 
-def judge(_asked: MemoryUnderLoad, rans: Sequence[Ran]) -> Found:
+def judge(_asked: MemoryUnderLoad, case_runs: Sequence[CaseRuns]) -> SuiteFinding:
     """Return how fast the memory of each case grows."""
-    rows = [_row(ran) for ran in rans]
-    return Found(
+    rows = [_row(ran) for ran in case_runs]
+    return SuiteFinding(
         rows,
         COLUMNS,
         answer=_answer(rows),
-        figure=partial(_figure, rans),
+        figure=partial(_figure, case_runs),
         caption="Memory of the server over time, in the first run of each case.",
         alt="Lines of memory against time: those with a log in memory rise, those with retention "
         "or with their events in a database are level.",
@@ -83,7 +83,7 @@ def growth(result: Result) -> float:
     return float(slope) * HOUR / MB
 
 
-def _row(ran: Ran) -> Row:
+def _row(ran: CaseRuns) -> Row:
     ends = [float(result.samples["memory_b"][-1]) / MB for result in ran.results]
     return ran.row(
         **spread_of("growth_mb_per_hour", [growth(one) for one in ran.results], least=-math.inf),
@@ -113,11 +113,11 @@ def _answer(rows: Sequence[Row]) -> str:
     return f"It grows with {names}; {rest}."
 
 
-def _figure(rans: Sequence[Ran]) -> Figure:
-    systems = list(dict.fromkeys(ran.case.system.name for ran in rans))
-    variants = list(dict.fromkeys(ran.case.name for ran in rans))
+def _figure(case_runs: Sequence[CaseRuns]) -> Figure:
+    systems = list(dict.fromkeys(ran.case.system.name for ran in case_runs))
+    variants = list(dict.fromkeys(ran.case.name for ran in case_runs))
     series = []
-    for ran in rans:
+    for ran in case_runs:
         samples, case = ran.results[0].samples, ran.case
         series.append(
             Series(
@@ -132,13 +132,13 @@ def _figure(rans: Sequence[Ran]) -> Figure:
 
 
 COLUMNS = (
-    Shown("system", "system", left=True),
-    Shown("case", "case", left=True),
-    Shown("messages_per_second", "msg/s", "1/s"),
-    Shown("memory_baseline_mb", "base", "MB", with_unit("memory_baseline_mb", "MB")),
-    Shown("memory_end_mb", "end", "MB", with_unit("memory_end_mb", "MB")),
-    Shown("memory_peak_mb", "peak", "MB", with_unit("memory_peak_mb", "MB")),
-    Shown("growth_mb_per_hour", "MB/h", "MB/h", _growth_text),
+    SuiteColumn("system", "system", left=True),
+    SuiteColumn("case", "case", left=True),
+    SuiteColumn("messages_per_second", "msg/s", "1/s"),
+    SuiteColumn("memory_baseline_mb", "base", "MB", with_unit("memory_baseline_mb", "MB")),
+    SuiteColumn("memory_end_mb", "end", "MB", with_unit("memory_end_mb", "MB")),
+    SuiteColumn("memory_peak_mb", "peak", "MB", with_unit("memory_peak_mb", "MB")),
+    SuiteColumn("growth_mb_per_hour", "MB/h", "MB/h", _growth_text),
 )
 
 SUITE = Suite(

@@ -20,7 +20,7 @@ from lhsim.experiments.levels import Horizon
 from lhsim.experiments.points import server_of
 from lhsim.experiments.setup import Setup, varied
 from lhsim.experiments.specification import Optimisations, Variant
-from lhsim.experiments.suites.suite import Case, Ran, only_number
+from lhsim.experiments.suites.suite import Case, CaseRuns, only_number
 from lhsim.models import Closed
 
 if TYPE_CHECKING:
@@ -99,15 +99,15 @@ def _overload_cases(asked: Optimisations, setup: Setup, replications: int) -> It
         yield _case(asked, setup, replications, OVERLOAD + name, system, over.agents)
 
 
-def further(asked: Optimisations, setup: Setup, rans: Sequence[Ran]) -> list[Case]:
+def further(asked: Optimisations, setup: Setup, case_runs: Sequence[CaseRuns]) -> list[Case]:
     """Return the next run of each search that is not at its end."""
-    return [*_knee_cases(setup, rans), *_equal_cases(asked, setup, rans)]
+    return [*_knee_cases(setup, case_runs), *_equal_cases(asked, setup, case_runs)]
 
 
-def _knee_cases(setup: Setup, rans: Sequence[Ran]) -> Iterator[Case]:
-    for ran in of_kind(rans, OPTION):
+def _knee_cases(setup: Setup, case_runs: Sequence[CaseRuns]) -> Iterator[Case]:
+    for ran in of_kind(case_runs, OPTION):
         system, name = ran.case.system, without_kind(ran)
-        agents = _next_level(levels_known(rans, system.name, name))
+        agents = _next_level(levels_known(case_runs, system.name, name))
         if agents is None:
             continue
         one_seed = levels_of.seeds(setup.options.seed, 1)
@@ -117,10 +117,10 @@ def _knee_cases(setup: Setup, rans: Sequence[Ran]) -> Iterator[Case]:
         yield Case(KNEE + name, system, agents, cell.duration, one_seed, lead, drain, searched=True)
 
 
-def levels_known(rans: Sequence[Ran], system: str, name: str) -> list[Level]:
+def levels_known(case_runs: Sequence[CaseRuns], system: str, name: str) -> list[Level]:
     """Return how an option did at each level that has run, that of its table included."""
     known = {}
-    for ran in rans:
+    for ran in case_runs:
         if ran.case.system.name == system and ran.case.name in {OPTION + name, KNEE + name}:
             known[ran.case.agents] = Level.of(ran.results[0].row())
     return list(known.values())
@@ -137,14 +137,16 @@ def _next_level(levels: Sequence[Level]) -> int | None:
     return next(search(levels, KNEE_TOLERANCE), None)
 
 
-def _equal_cases(asked: Optimisations, setup: Setup, rans: Sequence[Ran]) -> Iterator[Case]:
+def _equal_cases(
+    asked: Optimisations, setup: Setup, case_runs: Sequence[CaseRuns]
+) -> Iterator[Case]:
     """Yield for each fix the next interval: the use of the processor is to be that of the base."""
-    for base in of_kind(rans, OPTION):
+    for base in of_kind(case_runs, OPTION):
         if base.case.system.polling is None or without_kind(base) != AS_IS:
             continue
         number = [one.name for one in setup.systems].index(base.case.system.name)
         for name in asked.equal_cpu.options:
-            tried = tried_intervals(rans, base, name)
+            tried = tried_intervals(case_runs, base, name)
             interval = _next_interval(tried, cpu_of(base), asked.equal_cpu.tolerance)
             if interval is None or len(tried) > MOST_ROUNDS:
                 continue
@@ -163,10 +165,12 @@ def _with_interval(system: System, interval: float) -> System:
     return evolve(system, polling=evolve(polling, interval=interval, growth=growth))
 
 
-def tried_intervals(rans: Sequence[Ran], base: Ran, name: str) -> dict[float, Ran]:
+def tried_intervals(
+    case_runs: Sequence[CaseRuns], base: CaseRuns, name: str
+) -> dict[float, CaseRuns]:
     """Return the runs of a fix by the interval, its first ones included."""
     found = {}
-    for ran in rans:
+    for ran in case_runs:
         same = ran.case.system.name == base.case.system.name
         if same and ran.case.name in {OPTION + name, EQUAL + name}:
             assert ran.case.system.polling is not None
@@ -174,7 +178,7 @@ def tried_intervals(rans: Sequence[Ran], base: Ran, name: str) -> dict[float, Ra
     return found
 
 
-def _next_interval(tried: dict[float, Ran], target: float, tolerance: float) -> float | None:
+def _next_interval(tried: dict[float, CaseRuns], target: float, tolerance: float) -> float | None:
     """Return the interval to try next, None where one of them is good enough.
 
     The use of the processor falls as the interval grows: roughly in proportion, which is the first
@@ -194,16 +198,16 @@ def _next_interval(tried: dict[float, Ran], target: float, tolerance: float) -> 
     return short * step
 
 
-def cpu_of(ran: Ran) -> float:
+def cpu_of(ran: CaseRuns) -> float:
     """Return the use of the server's processor [%]."""
     return estimate([one.metrics.cpu_utilization_percent for one in ran.results]).value
 
 
-def of_kind(rans: Sequence[Ran], kind: str) -> list[Ran]:
+def of_kind(case_runs: Sequence[CaseRuns], kind: str) -> list[CaseRuns]:
     """Return the cases of a kind, such as `OPTION`."""
-    return [ran for ran in rans if ran.case.name.startswith(kind)]
+    return [ran for ran in case_runs if ran.case.name.startswith(kind)]
 
 
-def without_kind(ran: Ran) -> str:
+def without_kind(ran: CaseRuns) -> str:
     """Return the name of a case without its kind."""
     return ran.case.name.partition(": ")[2]

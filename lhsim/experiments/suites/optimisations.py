@@ -31,12 +31,12 @@ from lhsim.experiments.suites.optimisation_cases import (
     without_kind,
 )
 from lhsim.experiments.suites.suite import (
-    Found,
-    Part,
-    Ran,
+    CaseRuns,
     Row,
-    Shown,
     Suite,
+    SuiteColumn,
+    SuiteFinding,
+    SuiteTable,
     milliseconds,
     spread_of,
     with_unit,
@@ -48,61 +48,62 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OPTIONS = (
-    Shown("system", "system", left=True),
-    Shown("case", "option", left=True),
-    Shown("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
-    Shown("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
-    Shown("queries_per_second", "queries/s", "1/s"),
-    Shown("cpu_utilization_percent", "cpu", "%",
-          lambda row: f"{row['cpu_utilization_percent']:.0f} %"),
-    Shown("memory_peak_mb", "memory", "MB", with_unit("memory_peak_mb", "MB")),
-    Shown("knee", "knee", "agents", lambda row: _knee_text(row),  # noqa: PLW0108 - defined below
-          says_why=True),
-    Shown("mean_change_percent", "mean latency, change", "%", page_only=True),
-    Shown("messages_per_second", "throughput", "1/s", page_only=True),
-    Shown("writes_per_second", "transactions", "1/s", page_only=True),
+    SuiteColumn("system", "system", left=True),
+    SuiteColumn("case", "option", left=True),
+    SuiteColumn("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
+    SuiteColumn("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
+    SuiteColumn("queries_per_second", "queries/s", "1/s"),
+    SuiteColumn("cpu_utilization_percent", "cpu", "%",
+                lambda row: f"{row['cpu_utilization_percent']:.0f} %"),
+    SuiteColumn("memory_peak_mb", "memory", "MB", with_unit("memory_peak_mb", "MB")),
+    SuiteColumn("knee", "knee", "agents", lambda row: _knee_text(row),  # noqa: PLW0108 - defined below
+                says_why=True),
+    SuiteColumn("mean_change_percent", "mean latency, change", "%", page_only=True),
+    SuiteColumn("messages_per_second", "throughput", "1/s", page_only=True),
+    SuiteColumn("writes_per_second", "transactions", "1/s", page_only=True),
 )  # fmt: skip
 EQUALS = (
-    Shown("case", "fix", left=True),
-    Shown("interval_ms", "interval", "ms", milliseconds("interval_ms")),
-    Shown("cpu_utilization_percent", "cpu", "%",
-          lambda row: f"{row['cpu_utilization_percent']:.1f} %"),
-    Shown("queries_per_second", "queries/s", "1/s"),
-    Shown("mean_latency_ms", "mean", "ms", milliseconds("mean_latency_ms")),
-    Shown("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
-    Shown("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
+    SuiteColumn("case", "fix", left=True),
+    SuiteColumn("interval_ms", "interval", "ms", milliseconds("interval_ms")),
+    SuiteColumn("cpu_utilization_percent", "cpu", "%",
+                lambda row: f"{row['cpu_utilization_percent']:.1f} %"),
+    SuiteColumn("queries_per_second", "queries/s", "1/s"),
+    SuiteColumn("mean_latency_ms", "mean", "ms", milliseconds("mean_latency_ms")),
+    SuiteColumn("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
+    SuiteColumn("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
 )  # fmt: skip
 OVERLOADS = (
-    Shown("system", "system", left=True),
-    Shown("case", "option", left=True),
-    Shown("messages_per_second", "messages/s", "1/s"),
-    Shown("delivered", "delivered", "share", lambda row: percent(row["delivered"])),
-    Shown("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
-    Shown("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
+    SuiteColumn("system", "system", left=True),
+    SuiteColumn("case", "option", left=True),
+    SuiteColumn("messages_per_second", "messages/s", "1/s"),
+    SuiteColumn("delivered", "delivered", "share", lambda row: percent(row["delivered"])),
+    SuiteColumn("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
+    SuiteColumn("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
 )
 
 
-def judge(asked: Optimisations, rans: Sequence[Ran]) -> Found:
+def judge(asked: Optimisations, case_runs: Sequence[CaseRuns]) -> SuiteFinding:
     """Return what each option buys, and the other three tables."""
-    options = [_option_row(rans, ran) for ran in of_kind(rans, OPTION)]
-    equals = list(_equal_rows(asked, rans))
-    factors = _factor_rows(asked, rans)
-    overloads = [_overload_row(ran) for ran in of_kind(rans, OVERLOAD)]
+    options = [_option_row(case_runs, ran) for ran in of_kind(case_runs, OPTION)]
+    equals = list(_equal_rows(asked, case_runs))
+    factors = _factor_rows(asked, case_runs)
+    overloads = [_overload_row(ran) for ran in of_kind(case_runs, OVERLOAD)]
     parts = [
-        Part("equal-cpu", "Fixes to polling at the use of the processor that polling has",
-             equals, EQUALS, partial(_equal_figure, equals),
-             "Mean latency of polling with each fix, its interval set so that the server's "
-             "processor is as busy as without; and push, which is less busy.",
-             "Two marks for each fix, latency on a logarithmic axis.") if equals else None,
-        Part("factor", _factor_title(asked), factors, _factor_columns(asked),
-             partial(_factor_figure, asked, factors),
-             "How many times as many messages a pair exchanges with push, against the pause "
-             "between them, for several round trips on the network.",
-             "A line for each round trip; all fall towards 1.") if factors else None,
-        Part("overload", f"{asked.overload.agents:,} agents send to one: more than a server can do",
-             overloads, OVERLOADS) if overloads else None,
+        SuiteTable("equal-cpu", "Fixes to polling at the use of the processor that polling has",
+                   equals, EQUALS, partial(_equal_figure, equals),
+                   "Mean latency of polling with each fix, its interval set so that the server's "
+                   "processor is as busy as without; and push, which is less busy.",
+                   "Two marks for each fix, latency on a logarithmic axis.") if equals else None,
+        SuiteTable("factor", _factor_title(asked), factors, _factor_columns(asked),
+                   partial(_factor_figure, asked, factors),
+                   "How many times as many messages a pair exchanges with push, against the pause "
+                   "between them, for several round trips on the network.",
+                   "A line for each round trip; all fall towards 1.") if factors else None,
+        SuiteTable("overload",
+                   f"{asked.overload.agents:,} agents send to one: more than a server can do",
+                   overloads, OVERLOADS) if overloads else None,
     ]  # fmt: skip
-    return Found(
+    return SuiteFinding(
         options,
         OPTIONS,
         answer=" ".join(
@@ -120,28 +121,28 @@ def judge(asked: Optimisations, rans: Sequence[Ran]) -> Found:
     )
 
 
-def _option_row(rans: Sequence[Ran], ran: Ran) -> Row:
+def _option_row(case_runs: Sequence[CaseRuns], ran: CaseRuns) -> Row:
     base = next(
         one
-        for one in of_kind(rans, OPTION)
+        for one in of_kind(case_runs, OPTION)
         if one.case.system.name == ran.case.system.name and without_kind(one) == AS_IS
     )
-    knee = bracket(levels_known(rans, ran.case.system.name, without_kind(ran)))
+    knee = bracket(levels_known(case_runs, ran.case.system.name, without_kind(ran)))
     return _named(ran, _change(ran, base) | _rates(ran) | _knee_columns(knee))
 
 
-def _named(ran: Ran, more: Row) -> Row:
+def _named(ran: CaseRuns, more: Row) -> Row:
     return {**ran.row(("mean_change_percent",), **more), "case": without_kind(ran)}
 
 
-def _change(ran: Ran, base: Ran) -> Row:
+def _change(ran: CaseRuns, base: CaseRuns) -> Row:
     """Return how much longer a message takes than without the option, in the mean."""
     pairs = zip(ran.results, base.results, strict=True)
     changes = [100 * (one.latency.mean / other.latency.mean - 1) for one, other in pairs]
     return spread_of("mean_change_percent", changes, least=-100.0)
 
 
-def _rates(ran: Ran) -> Row:
+def _rates(ran: CaseRuns) -> Row:
     lengths = [one.horizon - one.warmup for one in ran.results]
     pairs = list(zip(ran.results, lengths, strict=True))
     return {
@@ -170,37 +171,37 @@ def _knee_text(row: Row) -> str:
     return f"> {low:,}" if high is None else f"{low:,}-{high:,}"
 
 
-def _equal_rows(asked: Optimisations, rans: Sequence[Ran]) -> Iterator[Row]:
-    for base in of_kind(rans, OPTION):
+def _equal_rows(asked: Optimisations, case_runs: Sequence[CaseRuns]) -> Iterator[Row]:
+    for base in of_kind(case_runs, OPTION):
         if base.case.system.polling is None or without_kind(base) != AS_IS:
             continue
         yield _equal_row(base, AS_IS)
         for name in asked.equal_cpu.options:
             nearest = min(
-                tried_intervals(rans, base, name).values(),
+                tried_intervals(case_runs, base, name).values(),
                 key=lambda one: abs(cpu_of(one) - cpu_of(base)),
             )
             yield _equal_row(nearest, name)
-    for base in of_kind(rans, OPTION):
+    for base in of_kind(case_runs, OPTION):
         if base.case.system.push is not None and without_kind(base) == AS_IS:
             yield _equal_row(base, f"{base.case.system.name}, less busy")
 
 
-def _equal_row(ran: Ran, name: str) -> Row:
+def _equal_row(ran: CaseRuns, name: str) -> Row:
     polling = ran.case.system.polling
     interval = None if polling is None else 1e3 * polling.interval
     return {**ran.row(interval_ms=interval, **_rates(ran)), "case": name}
 
 
-def _overload_row(ran: Ran) -> Row:
+def _overload_row(ran: CaseRuns) -> Row:
     delivered = estimate([one.metrics.delivery_success_rate for one in ran.results]).value
     return _named(ran, {"delivered": delivered})
 
 
-def _factor_rows(asked: Optimisations, rans: Sequence[Ran]) -> list[Row]:
+def _factor_rows(asked: Optimisations, case_runs: Sequence[CaseRuns]) -> list[Row]:
     """Return for each round trip how many times as many messages push exchanges, by pause."""
-    by_kind: dict[str, dict[str, Ran]] = {}
-    for ran in of_kind(rans, PAIR):
+    by_kind: dict[str, dict[str, CaseRuns]] = {}
+    for ran in of_kind(case_runs, PAIR):
         by_kind.setdefault(ran.case.system.architecture, {}).setdefault(without_kind(ran), ran)
     if len(by_kind) < 2:
         return []
@@ -222,12 +223,12 @@ def _factor_title(asked: Optimisations) -> str:
     return "Messages of a pair with push, over those with polling, by round trip and pause"
 
 
-def _factor_columns(asked: Optimisations) -> tuple[Shown, ...]:
+def _factor_columns(asked: Optimisations) -> tuple[SuiteColumn, ...]:
     pauses = [
-        Shown(f"factor_{number}", f"pause {format_duration(pause)}")
+        SuiteColumn(f"factor_{number}", f"pause {format_duration(pause)}")
         for number, pause in enumerate(asked.factor.pauses)
     ]
-    trip = Shown("round_trip_ms", "round trip", "ms", milliseconds("round_trip_ms"))
+    trip = SuiteColumn("round_trip_ms", "round trip", "ms", milliseconds("round_trip_ms"))
     return (trip, *pauses)
 
 

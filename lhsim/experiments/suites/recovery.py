@@ -16,11 +16,11 @@ from lhsim.experiments.setup import Setup, varied
 from lhsim.experiments.specification import Recovery
 from lhsim.experiments.suites.suite import (
     Case,
-    Found,
-    Ran,
+    CaseRuns,
     Row,
-    Shown,
     Suite,
+    SuiteColumn,
+    SuiteFinding,
     milliseconds,
     only_number,
     spread_of,
@@ -51,16 +51,16 @@ DRAIN = 20.0  # after it: longer than an elicitation, or all attempts of a messa
 MOST_SEEDS = 10_000  # that are looked at for each replication
 NORMAL, SLOW, OUTAGE = "normal", "with slow", "outage"
 COLUMNS = (
-    Shown("system", "system", left=True),
-    Shown("case", "case", left=True),
-    Shown("avg_latency_ms", "mean", "ms", milliseconds("avg_latency_ms")),
-    Shown("normal_latency_ms", "normal", "ms", milliseconds("normal_latency_ms")),
-    Shown("performance_degradation_percent", "worse", "%",
-          lambda row: f"{row['performance_degradation_percent']:.0f} %"),
-    Shown("timeouts", "timeouts"),
-    Shown("cascade_failures", "cascade"),
-    Shown("recovery_time_seconds", "recovered in", "s", recovery_text,
-          says_why=True),
+    SuiteColumn("system", "system", left=True),
+    SuiteColumn("case", "case", left=True),
+    SuiteColumn("avg_latency_ms", "mean", "ms", milliseconds("avg_latency_ms")),
+    SuiteColumn("normal_latency_ms", "normal", "ms", milliseconds("normal_latency_ms")),
+    SuiteColumn("performance_degradation_percent", "worse", "%",
+                lambda row: f"{row['performance_degradation_percent']:.0f} %"),
+    SuiteColumn("timeouts", "timeouts"),
+    SuiteColumn("cascade_failures", "cascade"),
+    SuiteColumn("recovery_time_seconds", "recovered in", "s", recovery_text,
+                says_why=True),
 )  # fmt: skip
 
 
@@ -128,22 +128,22 @@ def _fitting(seed: int, replications: int, agents: int, asked: Recovery) -> Iter
             yield one
 
 
-def judge(asked: Recovery, rans: Sequence[Ran]) -> Found:
+def judge(asked: Recovery, case_runs: Sequence[CaseRuns]) -> SuiteFinding:
     """Return what the slow agents do to the others, and how long the outage is felt."""
     when = trigger(asked)
-    base = {ran.case.system.name: ran for ran in rans if ran.case.name == NORMAL}
-    rows = [_row(when, ran, base[ran.case.system.name]) for ran in rans]
-    return Found(
+    base = {ran.case.system.name: ran for ran in case_runs if ran.case.name == NORMAL}
+    rows = [_row(when, ran, base[ran.case.system.name]) for ran in case_runs]
+    return SuiteFinding(
         rows,
         COLUMNS,
         answer=" ".join(_sentence(rows, name) for name in base),
-        figure=partial(_figure, when, rans),
+        figure=partial(_figure, when, case_runs),
         caption="p95 of the latency by time of creation, in windows; the band is that of all runs.",
         alt="A line for each system against time, with the outage as a grey span.",
         notes=(
             "normal: mean between two normal agents; worse: mean against that of the normal "
-            "agents alone (the seed has the other sign); cascade: messages between two normal "
-            "agents that failed, in a run; recovered in: from the end of the outage on",
+            "agents alone (the original proposal has the other sign); cascade: messages between "
+            "two normal agents that failed, in a run; recovered in: from the end of the outage on",
             "",
         ),
     )
@@ -166,7 +166,7 @@ def failed(result: Result, when: Trigger) -> NDArray[np.bool_]:
     return ended
 
 
-def _row(when: Trigger, ran: Ran, base: Ran) -> Row:
+def _row(when: Trigger, ran: CaseRuns, base: CaseRuns) -> Row:
     slow = ran.case.system.workload.slow
     means = [mean_ms(when.part(result, when.begin, when.end)) for result in ran.results]
     bases = [mean_ms(when.part(result, when.begin, when.end)) for result in base.results]
@@ -233,8 +233,8 @@ def _slowed(slow: Row, base: Row) -> str:
     return f"{found}, between two normal ones {latency} instead of {before}"
 
 
-def _figure(when: Trigger, rans: Sequence[Ran]) -> Figure:
-    outages = [(ran.case.system.name, ran) for ran in rans if ran.case.name == OUTAGE]
+def _figure(when: Trigger, case_runs: Sequence[CaseRuns]) -> Figure:
+    outages = [(ran.case.system.name, ran) for ran in case_runs if ran.case.name == OUTAGE]
     return p95_plot(when, outages, "outage")
 
 
@@ -248,8 +248,8 @@ SUITE = Suite(
     method="Three cases with the same seeds: the normal agents alone, with the slow ones, and with "
     "an outage of the server as well, in which what is refused is sent again. A cascade failure is "
     f"a message between two normal agents that was not delivered. {RECOVERED} Degradation is the "
-    "mean latency over that of the normal agents alone, less 1: the seed's formula has the other "
-    "sign, and is negative when things get worse. Intervals are over the runs.",
+    "mean latency over that of the normal agents alone, less 1: the original proposal's formula "
+    "has the other sign, and is negative when things get worse. Intervals are over the runs.",
     limits=(
         "How slow a slow agent is, is assumed: 200 times the delays and think times of the others.",
         "The seeds are the first under which exactly so many agents are slow.",

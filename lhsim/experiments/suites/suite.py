@@ -23,11 +23,11 @@ from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.finding import Column, Finding, Picture, Table
-from lhsim.experiments.findings import finding_of, warning_lines
 from lhsim.experiments.levels import FailedRun, Skipped
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
 from lhsim.experiments.output import formatted, plots, show, write_files
 from lhsim.experiments.progress import progress
+from lhsim.experiments.provenance import finding_of, warning_lines
 from lhsim.experiments.setup import (
     WIDTH,
     Setup,
@@ -90,7 +90,7 @@ class Case:
 
 
 @frozen(eq=False)
-class Ran:
+class CaseRuns:
     """A case with its runs."""
 
     case: Case
@@ -132,7 +132,7 @@ class Ran:
 
 
 @frozen
-class Shown:
+class SuiteColumn:
     """A column of a suite's table."""
 
     key: str  # in the rows
@@ -159,31 +159,31 @@ class Shown:
 
 
 @frozen(eq=False)
-class Part:
+class SuiteTable:
     """A further table of a suite, with its plot where it has one."""
 
     name: str  # of the plot, and of the table in the finding
     title: str
     rows: list[Row]
-    columns: tuple[Shown, ...]
+    columns: tuple[SuiteColumn, ...]
     figure: Callable[[], Figure] | None = None
     caption: str = ""
     alt: str = ""
 
 
 @frozen(eq=False)
-class Found:
+class SuiteFinding:
     """What a suite found in its runs."""
 
     rows: list[Row]
-    columns: tuple[Shown, ...]
+    columns: tuple[SuiteColumn, ...]
     answer: str
     figure: Callable[[], Figure]
     caption: str
     alt: str
     notes: tuple[str, ...] = ()  # below the table
     claims: tuple[Mapping[str, Any], ...] = ()
-    parts: tuple[Part, ...] = ()  # after the first table
+    parts: tuple[SuiteTable, ...] = ()  # after the first table
 
 
 @frozen
@@ -195,18 +195,18 @@ class Suite(Generic[A]):
     question: str
     kind: type[A]  # of the specification
     cases: Callable[[A, Setup, int], list[Case]]  # for so many replications
-    judge: Callable[[A, Sequence[Ran]], Found]
+    judge: Callable[[A, Sequence[CaseRuns]], SuiteFinding]
     method: str
     limits: tuple[str, ...] = ()
     # What is to be run besides, by what has run; nothing in the end. Asked after each round.
-    further: Callable[[A, Setup, Sequence[Ran]], list[Case]] | None = None
+    further: Callable[[A, Setup, Sequence[CaseRuns]], list[Case]] | None = None
 
 
 @frozen
 class Outcome:
     """What became of the cases of a suite."""
 
-    rans: tuple[Ran, ...]
+    case_runs: tuple[CaseRuns, ...]
     failed: tuple[FailedRun, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     interrupted: bool = False
@@ -215,7 +215,7 @@ class Outcome:
     def and_then(self, other: Outcome) -> Outcome:
         """Return what became of these cases and of further ones."""
         return Outcome(
-            (*self.rans, *other.rans),
+            (*self.case_runs, *other.case_runs),
             (*self.failed, *other.failed),
             (*self.skipped, *other.skipped),
             self.interrupted or other.interrupted,
@@ -225,7 +225,7 @@ class Outcome:
     @property
     def complete(self) -> bool:
         """Whether each case has at least one run, so that they can be compared."""
-        return bool(self.rans) and all(ran.results for ran in self.rans)
+        return bool(self.case_runs) and all(ran.results for ran in self.case_runs)
 
     @property
     def status(self) -> str:
@@ -246,13 +246,15 @@ def run(suite: Suite[Any], options: Options) -> int:
         limit = asked.max_events.unless(options.max_events)
         outcome = carry_out(cases, limit, setup, runner)
         while outcome.status == "done" and suite.further is not None:
-            cases = suite.further(asked, setup, outcome.rans)
+            cases = suite.further(asked, setup, outcome.case_runs)
             if not cases:
                 break
             outcome = outcome.and_then(carry_out(cases, limit, setup, runner))
         tally = runner.tally.sentence()
-    found = suite.judge(asked, outcome.rans) if outcome.complete else None
-    rows = found.rows if found is not None else [ran.row() for ran in outcome.rans if ran.results]
+    found = suite.judge(asked, outcome.case_runs) if outcome.complete else None
+    rows = (
+        found.rows if found is not None else [ran.row() for ran in outcome.case_runs if ran.results]
+    )
     rows = [row | settings_column(setup) for row in rows]
     show(formatted(rows, options.output_format, partial(_report, suite, setup, outcome, found)))
     files = _write(suite, setup, outcome, found)  # a disk that is full must not hide the table
@@ -288,17 +290,17 @@ def _outcome(
     *,
     interrupted: bool,
 ) -> Outcome:
-    rans, begin = [], 0
+    case_runs, begin = [], 0
     for case in cases:
         end = begin + len(case.seeds)
         runs = [outcomes[index] for index in range(begin, end) if index in outcomes]
-        rans.append(Ran(case, tuple(one for one in runs if not isinstance(one, Failure))))
+        case_runs.append(CaseRuns(case, tuple(one for one in runs if not isinstance(one, Failure))))
         begin = end
     failures = {index: one for index, one in sorted(outcomes.items()) if isinstance(one, Failure)}
     failed = tuple(FailedRun.of(cells[index], one) for index, one in failures.items())
     first = next(iter(failures.values()), None)
     trace = None if first is None else first.traceback
-    return Outcome(tuple(rans), failed, interrupted=interrupted, traceback=trace)
+    return Outcome(tuple(case_runs), failed, interrupted=interrupted, traceback=trace)
 
 
 def only_number(given: tuple[int, ...] | None, otherwise: int) -> int:
@@ -330,20 +332,6 @@ def spread_of(
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
-def with_interval(key: str) -> Callable[[Row], str]:
-    """Return what shows a value and, where there is one, its interval."""
-
-    def text(row: Row) -> str:
-        value, low, high = (row[f"{key}{end}"] for end in ("", "_low", "_high"))
-        if value is None:
-            return UNKNOWN
-        if low is None:
-            return _number(value)
-        return f"{_number(value)} ({_number(low)}-{_number(high)})"
-
-    return text
-
-
 def milliseconds(key: str) -> Callable[[Row], str]:
     """Return what shows a latency that is kept in ms."""
     return lambda row: UNKNOWN if row[key] is None else duration(row[key] / 1e3)
@@ -364,7 +352,7 @@ def _number(value: Any) -> str:
     return "0" if value == 0 else three_digits(value)
 
 
-def _report(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | None) -> str:
+def _report(suite: Suite[Any], setup: Setup, outcome: Outcome, found: SuiteFinding | None) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
     lines = [*wrap(suite.question, WIDTH), *wrap(_runs(setup, outcome), WIDTH)]
     lines += [*settings_lines(own_settings(setup)), ""]
@@ -380,7 +368,7 @@ def _report(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | No
     return "\n".join(lines)
 
 
-def _text(columns: Sequence[Shown], rows: Sequence[Row]) -> str:
+def _text(columns: Sequence[SuiteColumn], rows: Sequence[Row]) -> str:
     shown = [one for one in columns if not one.page_only]
     named = naming([one.key for one in shown])
     body = [
@@ -389,7 +377,7 @@ def _text(columns: Sequence[Shown], rows: Sequence[Row]) -> str:
     return table([TextColumn(one.title, left=one.left) for one in shown], body)
 
 
-def _legend(found: Found) -> list[str]:
+def _legend(found: SuiteFinding) -> list[str]:
     """Return what the marks in all tables mean."""
     tables = [(found.rows, found.columns), *((part.rows, part.columns) for part in found.parts)]
     lines = [
@@ -401,7 +389,7 @@ def _legend(found: Found) -> list[str]:
 
 
 def _runs(setup: Setup, outcome: Outcome) -> str:
-    counts = {len(ran.case.seeds) for ran in outcome.rans}
+    counts = {len(ran.case.seeds) for ran in outcome.case_runs}
     runs = "-".join(map(str, sorted(counts))) or "no"
     return f"{runs} run{'' if runs == '1' else 's'} a case, seed {setup.options.seed}"
 
@@ -412,11 +400,15 @@ def _skipped(outcome: Outcome) -> list[str]:
     ]
 
 
-def _write(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | None) -> list[str]:
+def _write(
+    suite: Suite[Any], setup: Setup, outcome: Outcome, found: SuiteFinding | None
+) -> list[str]:
     """Write runs, plot, manifest and finding; return the names of the files."""
     files: dict[str, Callable[[Path], object]] = {}
     records = [
-        {"case": ran.case.name, **result.row()} for ran in outcome.rans for result in ran.results
+        {"case": ran.case.name, **result.row()}
+        for ran in outcome.case_runs
+        for result in ran.results
     ]
     if records:
         files["runs.parquet"] = lambda path: pd.DataFrame(records).to_parquet(path, index=False)
@@ -439,7 +431,9 @@ def _write(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | Non
     return write_files(folder, files | _finding(suite, setup, outcome, found).files())
 
 
-def _finding(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | None) -> Finding:
+def _finding(
+    suite: Suite[Any], setup: Setup, outcome: Outcome, found: SuiteFinding | None
+) -> Finding:
     failure = outcome.failed[0].failure if outcome.failed else None
     error = "; ".join(_skipped(outcome)) or None if failure is None else str(failure)
     shown = {}
@@ -464,20 +458,20 @@ def _finding(suite: Suite[Any], setup: Setup, outcome: Outcome, found: Found | N
         status=outcome.status,
         error=error,
         traceback=outcome.traceback,
-        alerts=_alerts(outcome.rans),
+        alerts=_alerts(outcome.case_runs),
         method=suite.method,
         limits=suite.limits,
         **{"answer": "", **shown},
     )
 
 
-def _alerts(rans: Sequence[Ran]) -> tuple[Row, ...]:
+def _alerts(case_runs: Sequence[CaseRuns]) -> tuple[Row, ...]:
     """Return the alerts that would have fired in the first runs of cases: in which, and when first.
 
     A case of a search is none to be told of by itself.
     """
     fired: dict[tuple[str, str], list[tuple[str, Row]]] = {}
-    for ran in rans:
+    for ran in case_runs:
         for alert in ran.results[0].alerts() if ran.results and not ran.case.searched else ():
             if alert.fired_at is not None:
                 key = ran.case.system.name, alert.threshold.name
@@ -495,7 +489,7 @@ def _alerts(rans: Sequence[Ran]) -> tuple[Row, ...]:
     )
 
 
-def _table(name: str, title: str, columns: Sequence[Shown], rows: Sequence[Row]) -> Table:
+def _table(name: str, title: str, columns: Sequence[SuiteColumn], rows: Sequence[Row]) -> Table:
     shown = tuple(Column(one.key, one.title, one.unit) for one in columns)
     return Table(name, title, shown, tuple(rows))
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lhsim.analysis.lines import Chart, Series, lines_plot
 from lhsim.analysis.recovery import Windows, band, time_to_recover, windows
-from lhsim.experiments.suites.suite import Ran, Row, spread_of
+from lhsim.experiments.suites.suite import CaseRuns, Row, spread_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +91,7 @@ def averaged(timelines: Sequence[Windows]) -> tuple[list[float], list[float], li
     return list(mean), list(low), list(high)
 
 
-def p95_plot(when: Trigger | None, named: Sequence[tuple[str, Ran]], what: str) -> Figure:
+def p95_plot(when: Trigger | None, named: Sequence[tuple[str, CaseRuns]], what: str) -> Figure:
     """Draw the p95 over time of some cases, each under a name, with the trigger as a grey span."""
     series, spans = [], []
     if when is not None:

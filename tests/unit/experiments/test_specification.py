@@ -5,24 +5,24 @@ import pytest
 from lhsim.cli.options import parse_duration
 from lhsim.errors import InputError
 from lhsim.experiments.options import ENGINES, MAX_SEED
-from lhsim.experiments.specification import MaxEvents, load_latency, load_scaling
+from lhsim.experiments.specification import Latency, MaxEvents, Scaling, load
 from lhsim.planning import ScaleOut
 
 
 def test_the_experiment_asks_what_was_agreed():
-    asked = load_scaling()
+    asked = load("scaling", Scaling)
     assert asked.agents == (10, 50, 100, 500, 1000, 10_000, 100_000, 1_000_000)
     assert (asked.messages, asked.min_duration) == (20_000, 20.0)
     assert asked.max_events == MaxEvents(simpy=10_000_000, compiled=1_000_000_000)
     assert asked.scale_out == ScaleOut(agents_per_server=2000)
-    assert asked.systems == load_latency().systems == ("polling", "push")
+    assert asked.systems == load("latency", Latency).systems == ("polling", "push")
 
 
 def test_an_unknown_key_is_refused(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('systems = ["push"]\nagents = [10]\nreplication = 3\n')
     with pytest.raises(InputError, match=r"replication: unknown key .did you mean 'replications'"):
-        load_scaling(path)
+        load(path, Scaling)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_the_limits_and_the_rule_are_read_strictly(tmp_path, table, message):
     path = tmp_path / "mine.toml"
     path.write_text(f'systems = ["push"]\nagents = [10]\n{table}\n')
     with pytest.raises(InputError) as refused:
-        load_scaling(path)
+        load(path, Scaling)
     assert message in str(refused.value)
 
 
 def test_without_the_rule_nothing_is_scaled_out(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('systems = ["push"]\nagents = [10]\n')
-    assert load_scaling(path).scale_out is None
+    assert load(path, Scaling).scale_out is None
 
 
 def test_auto_may_take_as_many_events_as_the_compiled_engine():

@@ -10,7 +10,7 @@ from lhsim import parameters
 from lhsim.errors import InputError
 from lhsim.execution import Cell
 from lhsim.experiments.levels import Horizon, cells, model_events, seeds, why_not
-from lhsim.experiments.specification import MaxEvents, load_scaling
+from lhsim.experiments.specification import MaxEvents, Scaling, load
 from lhsim.experiments.sweep import plan, sweep
 from lhsim.library import load_system
 from lhsim.models import Cache, Growth, System
@@ -145,7 +145,7 @@ def test_what_is_too_much_says_why_and_for_which_engine(engine, name):
 
 @pytest.mark.parametrize("engine", ["simpy", "compiled", "auto"])
 def test_the_default_experiment_skips_only_what_is_too_much_for_simpy(engine):
-    asked = load_scaling()
+    asked = load("scaling", Scaling)
     systems = [load_system(name, asked.settings) for name in asked.systems]
     horizon = Horizon(asked.messages, asked.min_duration)
     planned = plan(systems, asked.agents, horizon, 1, 1, engine, asked.max_events, asked.scale_out)
@@ -295,7 +295,7 @@ def test_points_are_compared_where_all_axes_agree(over_axes):
 
 def test_each_point_is_known_as_well_as_was_asked():
     how = {"messages": 500, "min_duration": 1.0, "precision": {"mean": 0.2}}
-    found = sweep(PUSH, [20], axes={"workload.traffic.rate": [1.0, 5.0]}, **how)
+    found = sweep(PUSH, [20], axes={"workload.traffic.rate": ["1/s", "5/s"]}, **how)
     assert set(found.verdicts) == {("push", 20, 1.0), ("push", 20, 5.0)}
     assert {row["precision"] for row in found.level_rows()} == {"reached"}
 
@@ -306,7 +306,8 @@ def test_each_point_is_known_as_well_as_was_asked():
         ({}, "agents: is missing"),
         ({"axes": AXES, "agents": [10]}, "agents: is an axis, too"),
         ({"axes": {"polling.interval": ["1 s"]}}, "agents: is missing"),
-        ({"axes": {}}, "axes: {} is no table of axes"),
+        ({"axes": {}}, "axes: is empty"),
+        ({"axes": [1]}, "axes: a list is no table"),
         ({"axes": {"agents": []}}, 'axes."agents": is empty'),
         ({"axes": {"agents": ["ten"]}}, "axes.\"agents\": 'ten' is no number of agents"),
         ({"axes": {"agents": [10], "push.x": [1]}}, 'axes."push.x": no chosen system is one of'),

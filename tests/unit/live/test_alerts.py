@@ -32,7 +32,7 @@ def test_the_file_has_the_form_that_prometheus_reads():
 
 @pytest.mark.parametrize(
     ("metric", "value", "warns", "alarms"),
-    [  # the seed's list, on both sides of each limit
+    [  # the original proposal's list, on both sides of each limit
         ("average_latency_ms", 1000, False, False),
         ("average_latency_ms", 1001, True, False),
         ("average_latency_ms", 5001, True, True),

@@ -1,4 +1,4 @@
-"""Findings of experiments: what they found, with what made it."""
+"""What made a finding: systems, settings, the command that does it again."""
 
 from __future__ import annotations
 
