@@ -14,7 +14,7 @@ all and of those that carry no flag. Short runs at a high load are there on purp
 to speak. `naive`, a negative control, takes the messages of a run for independent, and has to fail.
 
 At one load and length stand `sequential`, which replicates until the p99 is known to 5 %, and at a
-hard one the intervals that were not chosen. docs/statistics.md has the figures.
+hard one the intervals that were not chosen. docs/explanation/statistics.md has the figures.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
  *
  * The parameters are `struct parameters` and two quantile tables of 2048 cells, in binary, as
  * plain_c.py writes them: the gaps between the messages of an agent, and the service times of a
- * query. What is simulated is docs/models.md for this one system, with the same draws and the same
+ * query. What is simulated is docs/reference/models.md for this one system, with the same draws and the same
  * order of events (time, then sequence in which they were scheduled), so that each figure equals
  * lhsim's to the bit. -ffp-contract=off keeps a * b + c from being rounded differently.
  *

@@ -1,8 +1,10 @@
-"""Lets the Python reference show the fields of attrs classes: their types, defaults and comments."""
+"""Shows attrs classes in the Python reference with their fields: types, defaults and comments."""
 
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -13,56 +15,75 @@ from lhsim.experiments.schemas import comments_of
 
 
 class AttrsFields(griffe.Extension):
-    """Gives each attrs class its signature, and a section "Parameters" from its comments."""
+    """Gives attrs classes a signature and a section "Parameters", and examples their heading."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
-        """Describe all classes of a package that has been read."""
-        for cls in _classes(pkg):
-            found = getattr(import_module(cls.module.path), cls.name, None)
-            if inspect.isclass(found) and attrs.has(found):
-                _describe(cls, found)
+        """Describe everything in a package that has been read."""
+        for module in _modules(pkg):
+            _prepare(module)
+            for cls in (one for one in module.classes.values() if not one.is_alias):
+                found = getattr(import_module(module.path), cls.name, None)
+                if inspect.isclass(found) and attrs.has(found):
+                    _describe(cls, found)
+                _prepare(cls)
+                for member in cls.members.values():
+                    _prepare(member)
+            for function in module.functions.values():
+                _prepare(function)
 
 
-def _classes(module: griffe.Module) -> Any:
-    yield from (one for one in module.classes.values() if not one.is_alias)
+def _modules(module: griffe.Module) -> Iterator[griffe.Module]:
+    yield module
     for inner in module.modules.values():
         if not inner.is_alias:
-            yield from _classes(inner)
+            yield from _modules(inner)
+
+
+def _prepare(thing: Any) -> None:
+    """Make Markdown of a docstring: examples get their heading, and units are no links."""
+    if thing.is_alias or thing.docstring is None:
+        return
+    text = thing.docstring.value.replace("] [", "] \\[")
+    if "\nExamples\n" not in text:
+        text = re.sub(r"\n\n(?=>>> )", "\n\nExamples\n--------\n", text, count=1)
+    thing.docstring.value = text
 
 
 def _describe(cls: griffe.Class, found: type[Any]) -> None:
-    fields = {one.name: one for one in attrs.fields(found) if one.init}
-    comments = {key: text for base in reversed(found.__mro__) if attrs.has(base)
-                for key, text in comments_of(base).items()}  # fmt: skip
-    init = griffe.Function("__init__", parameters=griffe.Parameters(griffe.Parameter("self")))
-    for name, field in fields.items():
-        declared = cls.members.get(name) or _inherited(cls, name)
-        init.parameters.add(
-            griffe.Parameter(
-                field.alias,
-                annotation=getattr(declared, "annotation", None),
-                kind=griffe.ParameterKind.keyword_only
-                if field.kw_only
-                else griffe.ParameterKind.positional_or_keyword,
-                default=_default(field, declared),
-            )
-        )
+    fields = [one for one in attrs.fields(found) if one.init]
+    comments = {
+        name: text
+        for base in reversed(found.__mro__)
+        if attrs.has(base)
+        for name, text in comments_of(base).items()
+    }
+    parameters = [griffe.Parameter("self"), *(_parameter(one, cls) for one in fields)]
     if "__init__" not in cls.members:
-        cls.set_member("__init__", init)
-    explained = [f"{field.alias}\n    {comments.get(name) or '-'}" for name, field in fields.items()]
+        cls.set_member(
+            "__init__", griffe.Function("__init__", parameters=griffe.Parameters(*parameters))
+        )
     text = inspect.getdoc(found) or ""
-    if explained and "Parameters\n----------" not in text:
-        section = "\n".join(["", "", "Parameters", "----------", *explained])
-        cls.docstring = griffe.Docstring(text + section, parent=cls)
-    for name in fields:
-        cls.members.pop(name, None)  # they are shown as parameters
+    if fields and "Parameters\n----------" not in text:
+        explained = [f"{one.alias}\n    {comments.get(one.name, '')}" for one in fields]
+        text = "\n".join([text, "", "Parameters", "----------", *explained])
+        cls.docstring = griffe.Docstring(text, parent=cls, parser="numpy")
+    for one in fields:
+        cls.members.pop(one.name, None)  # it is shown as a parameter
 
 
-def _inherited(cls: griffe.Class, name: str) -> Any:
-    return next((base.members[name] for base in cls.mro() if name in base.members), None)
+def _parameter(field: attrs.Attribute[Any], cls: griffe.Class) -> griffe.Parameter:
+    bases = [cls, *cls.mro()]
+    declared = next((one.members[field.name] for one in bases if field.name in one.members), None)
+    kind = griffe.ParameterKind
+    return griffe.Parameter(
+        field.alias,
+        annotation=getattr(declared, "annotation", None),
+        kind=kind.keyword_only if field.kw_only else kind.positional_or_keyword,
+        default=_default(field),
+    )
 
 
-def _default(field: attrs.Attribute[Any], declared: Any) -> str | None:
+def _default(field: attrs.Attribute[Any]) -> str | None:
     if field.default is attrs.NOTHING:
         return None
-    return repr(field.default) if not isinstance(field.default, attrs.Factory) else "..."  # type: ignore[arg-type]
+    return "..." if isinstance(field.default, attrs.Factory) else repr(field.default)  # type: ignore[arg-type]

@@ -1,22 +1,25 @@
 """What `make docs` adds to the pages of this folder.
 
-Pages that repeat what other files say are made here, so that nobody has to keep them: the columns of
-results from a result, the Python reference from the list of public modules, and the texts beside
-other folders. Diagrams become pictures, so that no page fetches a renderer. Links to files that are
-no pages, which a reader of the repository can follow, become plain text.
+Pages that repeat what other files say are made here, so nobody has to maintain them: the columns
+of results from a result, the Python reference from the list of public modules, and the texts beside
+other folders. Diagrams become pictures, so no page fetches a renderer. Links to files that are no
+pages, which a reader of the repository can follow, become plain text.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+import pkgutil
 import posixpath
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import lhsim
 from lhsim.analysis.levels import level_rows, metric_rows
+from lhsim.cli import lhsim as command_line
 from lhsim.experiments.schemas import comments_of
 from lhsim.metrics import AgentCommunicationMetrics
 
@@ -42,7 +45,9 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the pages that are made."""
     from mkdocs.structure.files import File  # noqa: PLC0415 - for `make docs` alone
 
-    made = {f"reference/python/{name}.md": f"# {name}\n\n::: {name}\n" for name in PUBLIC}
+    # mkdocs-click shows the commands that are there, of which the lazy ones have no options yet.
+    command_line.commands.update({one: command_line.loaded(one) for one in command_line.commands})
+    made = {f"reference/python/{name}.md": reference(name) for name in PUBLIC}
     made["reference/results.md"] = results()
     for source, name in TEXTS.items():
         text = (ROOT / source).read_text(encoding="utf-8")
@@ -68,6 +73,7 @@ def drawn(diagram: str) -> str:
     # The styles of a diagram select by its id, which is the same for all until it is named.
     name = f"diagram-{hashlib.sha256(diagram.encode()).hexdigest()[:8]}"
     svg = mermaidx.render(diagram).svg().replace("my-svg", name)
+    svg = svg.replace(' width="100%"', "", 1).replace("max-width:", "width:", 1)
     return f'<div class="diagram">{svg}</div>'
 
 
@@ -100,6 +106,20 @@ def relinked(text: str, folder: str, place: str) -> str:
         return f"{picture}[{label}]({there}{'#' if anchor else ''}{anchor})"
 
     return LINK.sub(replaced, text)
+
+
+def reference(name: str) -> str:
+    """Return the page of a public module, for mkdocstrings to fill."""
+    module = import_module(name)
+    inner = {one.name for one in pkgutil.iter_modules(getattr(module, "__path__", []))}
+    names = public_names(module)
+    shown = [one for one in names if one not in inner and not one.startswith("_")]
+    lines = [f"# {name}", "", f"::: {name}", "    options:", f"      members: {shown}"]
+    for one in names:
+        if one in inner:  # the function hides the module of its name, where it is looked up
+            lines += ["", f"::: {name}.{one}.{one}", "    options:", f"      heading: {one}"]
+            lines += ["      show_root_heading: true"]
+    return "\n".join([*lines, ""])
 
 
 def public_names(module: Any) -> list[str]:

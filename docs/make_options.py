@@ -1,10 +1,11 @@
-"""Writes docs/options.md: every key of a model file, from the classes that describe a system.
+"""Writes docs/reference/options.md: every key of a model file, from the classes of a system.
 
 ::
 
-    python docs/make_options.py > docs/options.md
+    python docs/make_options.py > docs/reference/options.md
 
-The text is the comment that stands with a field; `tests/unit/test_docs.py` keeps the page current.
+The text is the comment that stands with a field; `tests/unit/test_documentation.py` keeps the page
+current.
 """
 
 from __future__ import annotations
@@ -24,24 +25,25 @@ from lhsim.simulation.engines import ONLY_WITH_SIMPY
 HEAD = """\
 # Every option of a system
 
-The keys of a model file, and the fields of the classes in `lhsim.models`; `--set KEY=VALUE` takes
-the same names, and asks for a unit where there is one. Written by `python docs/make_options.py`
-from the code. Both engines cover every one of them but those that are marked "SimPy alone":
-`tests/equivalence` draws systems with any combination and holds one engine against the other, to
-the bit; a field that it does not draw makes it fail. The rules: [`models.md`](models.md).
+Which parameters does a system have, and what are their defaults? These are the keys of a model
+file and the fields of the classes in `lhsim.models`; `--set KEY=VALUE` takes the same names, with
+a unit where there is one. `python docs/make_options.py` writes this page from the code. Both
+engines cover every option not marked "SimPy alone": `tests/equivalence` draws systems with any
+combination and compares the engines to the bit, and fails for a field that it does not draw. [The
+rules of the models](models.md) define what each option does.
 """
 OWN = """\
 ## server
 
-Instead of `polling` or `push`, a server of one's own: its `kind` is an import path such as
-`mypackage.servers:Courier`, or a name that an installed package announces among the entry points
+Instead of `polling` or `push`, your own server: its `kind` is an import path such as
+`mypackage.servers:Relay`, or a name that an installed package announces among the entry points
 `lhsim.servers`, and its other keys are the fields of that class. **SimPy alone.** The `kind` of
 traffic and the `family` of a distribution may be such names, too (`lhsim.traffic`,
-`lhsim.distributions`); `lhsim.models.server` says how a server is written.
+`lhsim.distributions`). [How to simulate your own server](../how-to/own-models.md) has an example.
 """
 LEFT_OUT = {"calibration", "faults"}  # changes nothing, has a chapter of its own
 ALONE = "**SimPy alone.**"
-PARTS = {name: cls for name, cls in vars(models).items() if attrs.has(cls)}
+PARTS = {name for name in models.__all__ if attrs.has(getattr(models, name))}
 
 
 def page() -> str:

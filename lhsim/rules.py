@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhsim._jit import jit
-from lhsim.distributions import look_up
+from lhsim.distributions.table import look_up
 from lhsim.streams import Purpose, uniform
 
 FloatArray = NDArray[np.float64]

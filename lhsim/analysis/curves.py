@@ -8,17 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from attrs import frozen
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from lhsim.checks import axes as check_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOURS = ("#c44e25", "#1f6fb4", "#3a8f4d", "#7d55a8", "#8a6d1f", "#5b5b5b")
 MARKS = {"kept": ("o", "#3a8f4d"), "violated": ("x", "#c44e25"), "undecided": ("s", "#8a6d1f")}
@@ -154,9 +154,6 @@ def difference_plot(rows: Sequence[Interval], what: str, ax: Axes | None = None)
 
 @contextmanager
 def _drawing(ax: Axes | None, height: float = 4.2) -> Iterator[Axes]:
-    from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     look: Any = ["default", {"axes.spines.top": False, "axes.spines.right": False}]
     check_axes(ax, "ax")
     with style.context(look):
@@ -169,8 +166,6 @@ def _drawing(ax: Axes | None, height: float = 4.2) -> Iterator[Axes]:
 
 def _plain_numbers(axis: Any, form: str = "{:,g}") -> None:
     """Let a logarithmic axis say 2 and 5 beside the powers of ten where it has few of these."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
-
     low, high = axis.get_view_interval()
     few = high < 1000 * max(low, 1e-12)
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))

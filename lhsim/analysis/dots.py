@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from attrs import frozen
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from lhsim.analysis.plots import STYLE, draw_grid
 from lhsim.checks import axes as check_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Of verdicts, apart for who cannot tell red from green.
 COLOURS = {"supported": "#1f6fb4", "refuted": "#c44e25", "undecided": "#8a8a8a"}
@@ -32,10 +31,6 @@ class Dot:
 
 def dots_plot(dots: Sequence[Dot], ax: Axes | None = None) -> Figure:
     """Draw ratios of figures to claims with their intervals, and return the figure."""
-    from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
-    from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.ticker import FuncFormatter  # noqa: PLC0415
-
     check_axes(ax, "ax")
     with style.context(STYLE):
         if ax is None:

@@ -20,7 +20,7 @@ interval is therefore where x is as far from the value as the error *at x* allow
 
     |share(x) - q| = h (1 + (x - value) / unit)^g,    unit = value - origin; |x - mean| likewise
 
-Decision 65 has the exponents g, ``docs/statistics.md`` what the
+Decision 65 has the exponents g, ``docs/explanation/statistics.md`` what the
 intervals cover.
 """
 

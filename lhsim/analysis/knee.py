@@ -42,8 +42,17 @@ class Level:
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Level:
         """Return what the row of a level, or the record of a run, says about the knee."""
+        reasons = record.get("flags")  # of a level by measure; of a run as a text
+        by_measure = reasons.values() if isinstance(reasons, dict) else ()
+        doubts = {one for some in by_measure for one in some}
+        short = flags.SHORT_WARMUP in doubts or bool(record.get("short_warmup"))
+        overloaded = record["overloaded"]  # a backlog that grows looks like a short warm-up
         return cls(
-            record["agents"], record["utilization"], record["bottleneck"], record["overloaded"]
+            record["agents"],
+            record["utilization"],
+            record["bottleneck"],
+            overloaded,
+            short and not overloaded,
         )
 
     @property

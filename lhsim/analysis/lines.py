@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import field, frozen
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from lhsim.analysis.plots import COLOURS, STYLE, draw_grid
 from lhsim.checks import axes as check_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 @frozen
@@ -43,9 +43,6 @@ class Chart:
 
 def lines_plot(series: Sequence[Series], chart: Chart, ax: Axes | None = None) -> Figure:
     """Draw lines, and return the figure."""
-    from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     check_axes(ax, "ax")
     with style.context(STYLE):
         if ax is None:
@@ -73,15 +70,17 @@ def _draw(ax: Axes, one: Series) -> None:
 
 
 def _scale(ax: Axes, chart: Chart) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter  # noqa: PLC0415
-
     if chart.ticks:
         ax.xaxis.set_major_locator(FixedLocator(list(chart.ticks)))
         ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(_tick))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     if not chart.log_y:
         ax.set_ylim(bottom=0)
+
+
+def _tick(value: float, _position: object) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:g}"
 
 
 def marks_plot(
@@ -98,10 +97,6 @@ def marks_plot(
     title
         Of the axis.
     """
-    from matplotlib import style  # noqa: PLC0415 - a late import keeps the command line quick
-    from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415
-
     with style.context(STYLE):
         figure = Figure(figsize=(8.5, 1.4 + 0.28 * len(names)), layout="constrained")
         ax = figure.add_subplot()

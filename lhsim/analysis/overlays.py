@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from lhsim.analysis.plots import COLOURS, STYLE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 LEVELS = np.concatenate([np.linspace(0.01, 0.99, 99), [0.995, 0.999]])
 MARKED = (0.5, 0.95, 0.99)
@@ -32,9 +31,6 @@ def overlay_plot(
     live, simulated
         Times of each run [s]; at least one run on each side, with one time or more.
     """
-    from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     with style.context(STYLE):
         figure = Figure(figsize=(9, 4.2), layout="constrained")
         figure.suptitle(title)
@@ -82,8 +78,6 @@ def _quantiles(
 
 
 def _grid(ax: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415
-
     for axis in (ax.xaxis, ax.yaxis):
         if axis.get_scale() == "log":
             low, high = axis.get_view_interval()

@@ -6,15 +6,17 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from attrs import field, frozen
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from lhsim.checks import axes as check_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOURS = ("#c44e25", "#1f6fb4", "#3a8f4d", "#7d55a8", "#8a6d1f", "#5b5b5b")
 # Over matplotlib's own defaults, not the user's: the same results give the same bytes.
@@ -96,9 +98,6 @@ def scaling_plot(
     agents_per_server
         What the legend says of scaled-out systems.
     """
-    from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     check_axes(ax, "ax")
     with style.context(STYLE):
         if ax is None:
@@ -118,8 +117,6 @@ def scaling_plot(
 
 def save(figure: Figure, path: Path, kind: str) -> None:
     """Write a figure as ``"png"`` or ``"svg"``; the same figure always gives the same bytes."""
-    from matplotlib import style  # noqa: PLC0415 - a late import keeps imports quick
-
     metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None}
     with style.context(STYLE):
         figure.savefig(path, format=kind, dpi=150, metadata=metadata)
@@ -132,8 +129,6 @@ def draw_grid(ax: Axes) -> None:
 
 
 def _axes(ax: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415
-
     ax.set(xscale="log", yscale="log", xlabel="agents", ylabel="end-to-end latency")
     ax.set_title("Latency as the agents grow", loc="left", fontsize=11)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -278,9 +273,6 @@ def _draw_knee(ax: Axes, knee: KneeMark, colour: str) -> None:
 
 
 def _legend(ax: Axes, curves: Sequence[Curve], agents_per_server: int | None) -> None:
-    from matplotlib.lines import Line2D  # noqa: PLC0415 - a late import keeps imports quick
-    from matplotlib.patches import Patch  # noqa: PLC0415
-
     grey = "#555555"
 
     def sample(label: str, **how: Any) -> Any:

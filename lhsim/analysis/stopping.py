@@ -10,7 +10,8 @@ so that they depend on results alone, not on what was finished first. Intervals 
 again and again until they are narrow cover less than they say, as they tend to stop where the
 variance looks small (Chow and Robbins 1965; Law 2015, Simulation Modeling and Analysis, section
 9.4.1, and the experiments that it cites). So no level stops with fewer than FIRST replications, and
-rounds that double leave few occasions to stop too early; ``docs/statistics.md`` has what is left.
+rounds that double leave few occasions to stop too early; ``docs/explanation/statistics.md`` has
+what is left.
 """
 
 from __future__ import annotations

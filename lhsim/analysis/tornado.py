@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from lhsim.checks import axes as check_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MOST_BARS = 12
 _LATENCIES = ("p", "mean")
@@ -30,8 +29,6 @@ def tornado_plot(
     metric
         The only one; None: all of them, or with `ax` the first.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415 - a late import keeps others quick
-
     check_axes(ax, "ax")
     metrics = list(found["base"]) if metric is None else [metric]
     if ax is not None:

@@ -42,7 +42,8 @@ def calibrate(**given: Any) -> int:
 
     RUN is a folder of lhsim measure, or a message log of any server: a CSV or Parquet file with
     columns intended_s, sent_s, delivered_s, agent. Take two loads or more, one of them beyond what
-    the server keeps up with. docs/calibration.md says how it is done.
+    the server keeps up with. The costs are fitted so that a simulated server misses the measured
+    times and processor seconds least; the model keeps what the fit says against itself.
     """
     given["name"] = given["name"] or given["output"].stem
     return experiments.run_calibrate(experiments.CalibrateOptions(**shown(given)))
@@ -70,7 +71,9 @@ def calibrate(**given: Any) -> int:
 def crosscheck(**given: Any) -> int:
     """Hold a model against live runs that it was not calibrated on.
 
-    docs/crosscheck.md says what is compared and what a verdict means.
+    Throughput, processor time and the quantiles of each load are compared, both uncertainties
+    counted. The model is rejected when a figure differs beyond chance, accepted when processor time
+    and a median agree; else it is undecided, or there is no evidence.
     """
     return experiments.run_crosscheck(experiments.CrosscheckOptions(**shown(given)))
 
@@ -99,8 +102,8 @@ def crosscheck(**given: Any) -> int:
 def validate(**given: Any) -> int:
     """Measure a real server, calibrate a model on it, predict other loads, and measure those.
 
-    The server is that of lhsim serve, on this machine, on a core of its own. docs/validation.md
-    says what is measured and what a verdict means.
+    The server is that of lhsim serve, on this machine, on a core of its own. The verdicts are those
+    of lhsim crosscheck.
     """
     check_extra(NEEDED)
     if given["store"] is not None and given["store"].startswith("postgres"):

@@ -129,7 +129,7 @@ def run_specification(file: str, **given: Any) -> int:
     """Run a sweep over any parameters, that a FILE specifies.
 
     FILE is a TOML file with kind = "sweep", or the NAME of one that comes with lhsim. What is not
-    shown as a default stands there. docs/sweeps.md says how it is written.
+    shown as a default stands there. lhsim init writes one to start from, with comments.
     """
     given["output_dir"] = given["output_dir"] or Path("results", Path(file).stem)
     return experiments.run_file(read(given), file)
@@ -151,7 +151,7 @@ def run_all(ctx: click.Context, /, **given: Any) -> int:
     """Run every experiment into one folder, and write the report of it.
 
     What was interrupted goes on where it was. An experiment that fails is in the report, and stops
-    none of the others. docs/report.md says what the report shows.
+    none of the others.
     """
     group = ctx.find_root().command
     assert isinstance(group, Commands)
@@ -188,7 +188,7 @@ def report(folder: Path, output: Path | None) -> None:
     """Write what experiments found as one HTML file.
 
     FOLDER holds a folder for each experiment, or is that of one. The file needs nothing besides
-    itself: it can be sent to whoever has a browser. docs/report.md says what is in it.
+    itself: it can be sent to whoever has a browser.
     """
     click.echo(str(experiments.write_report(folder, output)))
 

@@ -69,7 +69,7 @@ def parse_rate(text: str) -> float:
 @option("--rate-limit", "Of each agent, such as 10/min, or with a burst 10/min,13.",
         type=Parsed("RATE[,BURST]", parse_limit))  # fmt: skip
 @option("--max-body", "Bytes of a request.  [default: 1000000]", type=whole(1024, 16_000_000))
-@option("--mcp", "Agents can also ask one another by MCP, at URL/mcp; docs/mcp.md.",
+@option("--mcp", "Agents can also ask one another by MCP, at URL/mcp.",
         is_flag=True)  # fmt: skip
 @option("--batch-size", "Messages written in one transaction.  [default: 1]", type=whole(1, 10_000))
 @option("--linger", "A batch waits so long for more.", type=_TIME)
@@ -84,7 +84,7 @@ def parse_rate(text: str) -> float:
 def serve(**given: Any) -> int:
     """Run a real server of the kind that is simulated, with polling and push.
 
-    It runs until SIGTERM or Ctrl-C, and prints its URL. The protocol: docs/bridge.md.
+    It runs until SIGTERM or Ctrl-C, and prints its URL.
     """
     check_extra()
     del given["workers"]

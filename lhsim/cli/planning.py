@@ -13,7 +13,7 @@ from lhsim.checks import MOST_JOBS
 from lhsim.cli.commands import Command
 from lhsim.cli.options import PATH, Parsed, choice, cores, option, options, whole
 from lhsim.errors import InputError
-from lhsim.experiments.options import ENGINES, MAX_SEED
+from lhsim.experiments.options import ENGINES, MAX_SEED, Options
 
 FORMATS = ("table", "json")
 SEVERAL: dict[str, Any] = {"multiple": True}
@@ -81,9 +81,11 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
 def capacity(**given: Any) -> int:
     """Find the most agents that keep all objectives, or the size that holds so many.
 
-    docs/capacity.md says how it searches and what the interval means.
+    It runs levels until it knows between which two the first objective is violated; the interval
+    counts the noise of the runs and the uncertainty of the parameters.
     """
-    return experiments.run_capacity(_jobs(given))
+    asked = {name: given.pop(name) for name in ("slo", "vary", "check", "most", "confidence")}
+    return experiments.run_capacity(_read(given), **asked)
 
 
 @click.command(cls=Command)
@@ -101,8 +103,25 @@ def sensitivity(**given: Any) -> int:
 
     Needs SALib: pip install 'lhsim[sensitivity]'.
     """
-    return experiments.run_sensitivity(_jobs(given))
+    return experiments.run_sensitivity(
+        _read(given),
+        metrics=given["metric"],
+        ranges=given["range"],
+        trajectories=given["trajectories"],
+    )
 
 
-def _jobs(given: dict[str, Any]) -> dict[str, Any]:
-    return given | {"jobs": given["jobs"] or cores()}
+def _read(given: dict[str, Any]) -> Options:
+    return Options(
+        agents=None if given["agents"] is None else (given["agents"],),
+        systems=(given["system"],),
+        settings=given["set"],
+        seed=given["seed"],
+        jobs=given["jobs"] or cores(),
+        engine=given["engine"],
+        output_dir=given["output_dir"],
+        output_format=given["format"],
+        show_progress=not (given["no_progress"] or given["quiet"]),
+        quiet=given["quiet"],
+        fresh=given["fresh"],
+    )

@@ -23,7 +23,7 @@ from lhsim.compiled.state import (
     Record,
     State,
 )
-from lhsim.distributions import look_up
+from lhsim.distributions.table import look_up
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import record
 from lhsim.rules import batch, other_agent, priority, take_token

@@ -1,4 +1,4 @@
-"""What a message and an agent of the polling server do next; see `lhsim.models.polling`."""
+"""What a message and an agent of the polling server do next: `lhsim.models.polling_processes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a message and a client of the push server do next; see `lhsim.models.push`.
+"""What a message and a client of the push server do next; see `lhsim.models.push_processes`.
 
 A client is known by the first of its agents, and its connection by the attempt that made it. When a
 message was sent over one that its client has left, or has come back from, that connection is

@@ -1,6 +1,6 @@
 """Delays and services: how a phase begins, and how a service ends.
 
-The mirror image of `lhsim.models.station` and `lhsim.models.cpu`. What a service costs is drawn by
+The mirror image of `lhsim.models.station` and `lhsim.models.loop`. What a service costs is drawn by
 address, so it can be drawn as late as it begins.
 """
 

@@ -1,4 +1,4 @@
-"""The event store: writes, alone or in batches, and what is kept; see `lhsim.models.store`.
+"""The event store: writes, alone or in batches, and what is kept; see `lhsim.models.database`.
 
 A batch is a list of requests. Its first is the writer: what a transaction has to wait for, it waits
 for, and the others for it. A request that waits for another has an event without use, which holds

@@ -62,6 +62,7 @@ _FAMILIES: dict[str, tuple[int, Estimator]] = {  # number of parameters, estimat
     "shifted lognormals": (6, shifted_lognormals),
 }
 CANDIDATES = tuple(_FAMILIES)
+"""The names of the families that `fit` tries."""
 
 
 @frozen

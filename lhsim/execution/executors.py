@@ -139,7 +139,7 @@ class _Submission(Generic[C, R]):
         return bool(getattr(self._executor, "lost", False))
 
     def _lost(self) -> Iterator[tuple[int, Failure]]:
-        """Yield a failure for each cell that has not ended, now that nobody is left to run it."""
+        """Yield a failure for each cell that has not ended, now that no worker is left."""
         failure = Failure.of(LhsimError("the workers were lost"))
         for index in sorted({*self._running.values(), *self._suspects, *self._waiting}):
             yield index, failure

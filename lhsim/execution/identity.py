@@ -63,7 +63,7 @@ class Keys:
 
 
 def own_identity() -> Identity:
-    """Return what this lhsim is."""
+    """Return the version, meaning and layout of this lhsim."""
     return str(sys.modules["lhsim"].__version__), simulation.MEANING, layout()
 
 

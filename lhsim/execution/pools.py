@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lhsim.models import System
 
 KINDS = ("serial", "threads", "processes", "dask")
+"""The names of the executors."""
 
 
 def default_kind(engine: str, systems: Iterable[System]) -> str:
@@ -123,7 +124,7 @@ class Threads(Executor):
 
 
 class Stopped(BaseException):
-    """Ends a run in a thread, past all that handles mere exceptions."""
+    """Ends a run in a thread; no handler of `Exception` catches it."""
 
 
 class Processes(Executor):
@@ -163,7 +164,7 @@ class Processes(Executor):
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the process that started this one, and end with it in whatever way it ends.
+    """Leave Ctrl-C to the parent process, and end when it ends, however that happens.
 
     Ctrl-C reaches all processes of a terminal. A process that was killed tells nobody.
     """

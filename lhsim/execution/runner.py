@@ -141,7 +141,7 @@ class Runner:
         return False
 
     def _keep(self, cell: Cell, outcome: Result | Failure) -> None:
-        """Put what a cell came to into the store; where that has no more room, go on without."""
+        """Keep the outcome of a cell; if the store is full, go on without it."""
         if self._store is None:
             return
         try:
@@ -182,7 +182,7 @@ class Runner:
         return list({self._key(cells[index]): index for index in reversed(indices)}.values())[::-1]
 
     def _share(self, cells: Sequence[Cell], outcomes: dict[int, Result | Failure]) -> None:
-        """Give what a cell came to, to all that equal it."""
+        """Give the outcome of a cell to all that equal it."""
         if self._store is None or len(outcomes) == len(cells):
             return
         by_key = {self._key(cells[index]): outcome for index, outcome in outcomes.items()}
@@ -202,7 +202,7 @@ class Runner:
 
 
 def _result_of(store: Store, key: bytes, cell: Cell) -> Result | None:
-    """Return the result of a cell that a store has, None where what it has is no such thing."""
+    """Return the result of a cell from the store, None if it is not a valid one."""
     try:
         kept = store.get(key)
     except ValueError:

@@ -105,7 +105,7 @@ class Store:
         return key in self._records and self._records[key].kind == DONE
 
     def get(self, key: bytes) -> Result | Failure | None:
-        """Return what became of a cell, None where nobody knows.
+        """Return the outcome of a cell, None where there is none.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Store:
         return found
 
     def forget(self, key: bytes) -> None:
-        """Let a cell be as one that nobody knows, until it is kept anew."""
+        """Forget the outcome of a cell, until it is kept anew."""
         self._records.pop(key, None)
 
     def put(self, key: bytes, outcome: Result | Failure) -> None:

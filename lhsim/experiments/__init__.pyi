@@ -1,6 +1,6 @@
 from .alerts import alerts_text
+from .answers import run_capacity, run_sensitivity
 from .calibrate import CalibrateOptions, run_calibrate
-from .capacity import run_capacity
 from .catalogue import catalogue
 from .crosscheck import CrosscheckOptions, run_crosscheck
 from .everything import run_all
@@ -10,7 +10,6 @@ from .output import own_version
 from .reporting import write_report
 from .scaling import run_scaling
 from .schemas import schema_text
-from .sensitivity import run_sensitivity
 from .serve import run_serve
 from .start import first_lines, write_templates
 from .suites.claims import run_claims

@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import scipy  # it loads its parts on their first use, and scipy.stats takes a second
 from attrs import evolve, field, frozen
 
 from lhsim.checks import is_manageable, whole, within
@@ -292,9 +293,7 @@ class LatinHypercube(Sampled):
 
     def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
         """Return points of the unit cube, of shape (points, dimensions)."""
-        from scipy.stats import qmc  # noqa: PLC0415 - only where it is asked for
-
-        sampler = qmc.LatinHypercube(dimensions, rng=np.random.default_rng(seed))
+        sampler = scipy.stats.qmc.LatinHypercube(dimensions, rng=np.random.default_rng(seed))
         rows: list[list[float]] = sampler.random(self.points).tolist()
         return rows
 
@@ -315,9 +314,7 @@ class Sobol(Sampled):
 
     def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
         """Return points of the unit cube, of shape (points, dimensions)."""
-        from scipy.stats import qmc  # noqa: PLC0415 - only where it is asked for
-
-        sampler = qmc.Sobol(dimensions, rng=np.random.default_rng(seed))
+        sampler = scipy.stats.qmc.Sobol(dimensions, rng=np.random.default_rng(seed))
         rows: list[list[float]] = sampler.random(self.points).tolist()
         return rows
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from lhsim import parameters
-from lhsim.analysis.overlays import overlay_plot
+from lhsim import analysis, parameters
 from lhsim.calibration.blackbox import BlackBox, from_logs
 from lhsim.calibration.components import read_components, to_dicts, with_components
 from lhsim.calibration.levels import timed
@@ -199,7 +198,9 @@ def _plotted(found: Calibrated) -> dict[str, Any]:
         live = [run.times(what).dropna() for run in level.runs]
         played = [replay(found.system, run.manifest).times(what).dropna() for run in level.runs]
         title = f"{found.system.name}: {level.name}"
-        figures[level_slug(number, level.name)] = overlay_plot(title, TIMES[what], live, played)
+        figures[level_slug(number, level.name)] = analysis.overlay_plot(
+            title, TIMES[what], live, played
+        )
     return figures
 
 
@@ -213,5 +214,7 @@ def _plotted_logs(found: BlackBox) -> dict[str, Any]:
         played = replay(found.system, run.manifest).times("latency").dropna()
         title = f"{found.system.name}: {log.level}"
         live = run.times("latency").dropna()
-        figures[level_slug(number, log.level)] = overlay_plot(title, "latency", [live], [played])
+        figures[level_slug(number, log.level)] = analysis.overlay_plot(
+            title, "latency", [live], [played]
+        )
     return figures

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from lhsim.analysis.overlays import overlay_plot
+from lhsim import analysis
 from lhsim.calibration.logs import read_log
 from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.experiments.options import DONE, NOT_KEPT
@@ -92,7 +92,7 @@ def overlays(found: Crosscheck) -> dict[str, Figure]:
     """Return a figure for each level and kind of time, and one of the differences, by name."""
     levels = list(dict.fromkeys(one.level for one in found.overlays))
     figures = {
-        f"{level_slug(levels.index(one.level) + 1, one.level)}-{one.metric}": overlay_plot(
+        f"{level_slug(levels.index(one.level) + 1, one.level)}-{one.metric}": analysis.overlay_plot(
             f"{found.system}: {one.level}", TIMES[one.metric], one.live, one.simulated
         )
         for one in found.overlays

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lhsim.analysis.plots import Curve, KneeMark, Line, scaling_plot
+from lhsim import analysis
 from lhsim.planning import ScaleOut, scaled_out_name
 from lhsim.planning.bounds import lower_bound
+from lhsim.report.text import axis_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SECONDS_PER_MS = 1e-3
 POINTS = 200  # of a closed form
+MOST_LINES = 12  # of a plot
 
 Row = Mapping[str, Any]
 
@@ -49,17 +51,75 @@ def scaling_figure(
         Where to draw; None for a figure of its own.
     """
     curves = [_curve(system, rows, metrics, knees.get(system.name)) for system in systems]
-    return scaling_plot(curves, ax, agents_per_server=rule.agents_per_server if rule else None)
+    return analysis.scaling_plot(
+        curves, ax, agents_per_server=rule.agents_per_server if rule else None
+    )
 
 
-def _curve(system: System, rows: Sequence[Row], metrics: Sequence[Row], knee: Knee | None) -> Curve:
+def axes_figure(rows: Sequence[Row], units: Mapping[str, str], ax: Axes | None = None) -> Figure:
+    """Return the p99 of levels against the agents, or else the first axis with several numbers.
+
+    Parameters
+    ----------
+    rows
+        Of a sweep: its levels.
+    units
+        Its axes but for the agents, with their units.
+    ax
+        Where to draw; None for a figure of its own.
+    """
+    axis = next((one for one in ("agents", *units) if _is_spread(rows, one)), "agents")
+    others = [one for one in ("agents", *units) if one != axis and _varies(rows, one)]
+    lines: dict[str, list[Row]] = {}
+    for row in rows:
+        if row[axis] is not None:
+            values = [
+                f"{one.rpartition('.')[2]}={axis_text(row[one], units.get(one, ''))}"
+                for one in others
+                if row[one] is not None
+            ]
+            lines.setdefault(", ".join([row["system"], *values]), []).append(row)
+    if len(lines) > MOST_LINES:  # such as of points that fill the space: one line for a system
+        lines = {}
+        for row in rows:
+            lines.setdefault(row["system"], []).append(row)
+    series = [
+        _series(name, sorted(some, key=lambda row: row[axis]), axis, number)
+        for number, (name, some) in enumerate(lines.items())
+    ]
+    unit = units.get(axis, "")
+    title = f"{axis} [{unit}]" if unit else axis
+    log = min(x for one in series for x in one.x) > 0
+    chart = analysis.Chart(title, "p99 of the latency [ms]", log_x=log, log_y=True)
+    return analysis.lines_plot(series, chart, ax)
+
+
+def _series(name: str, rows: Sequence[Row], axis: str, colour: int) -> analysis.Series:
+    known = [math.nan if row["p99_latency_ms"] is None else row["p99_latency_ms"] for row in rows]
+    return analysis.Series(name, [row[axis] for row in rows], known, colour=colour, markers=True)
+
+
+def _varies(rows: Sequence[Row], axis: str) -> bool:
+    return len({row[axis] for row in rows} - {None}) > 1
+
+
+def _is_spread(rows: Sequence[Row], axis: str) -> bool:
+    """Return whether an axis has several values, all of which are numbers."""
+    known = [row[axis] for row in rows if row[axis] is not None]
+    numeric = all(isinstance(one, int | float) and not isinstance(one, bool) for one in known)
+    return numeric and _varies(rows, axis)
+
+
+def _curve(
+    system: System, rows: Sequence[Row], metrics: Sequence[Row], knee: Knee | None
+) -> analysis.Curve:
     fixed = [row for row in rows if row["system"] == system.name]
     more = [row for row in rows if row["system"] == scaled_out_name(system.name)]
     # A scaled-out system begins as the system itself, at the last level with a single server.
     shared = [row for row in fixed if more and row["agents"] < more[0]["agents"]][-1:]
     calibration = system.calibration
     limits = calibration.agents if calibration else None
-    return Curve(
+    return analysis.Curve(
         name=system.name,
         fixed=_line(fixed, metrics),
         scaled_out=_line([*shared, *more], metrics) if more else None,
@@ -69,16 +129,16 @@ def _curve(system: System, rows: Sequence[Row], metrics: Sequence[Row], knee: Kn
     )
 
 
-def _knee(found: Knee | None) -> KneeMark | None:
+def _knee(found: Knee | None) -> analysis.KneeMark | None:
     """Return a knee whose bracket has two ends, as it is drawn."""
     if found is None or found.low is None or found.high is None:
         return None
-    return KneeMark(found.low, found.high, found.agents)
+    return analysis.KneeMark(found.low, found.high, found.agents)
 
 
-def _line(levels: Sequence[Row], metrics: Sequence[Row]) -> Line:
+def _line(levels: Sequence[Row], metrics: Sequence[Row]) -> analysis.Line:
     names = {name: f"{name}_latency_ms" for name in ("p50", "p99")}
-    return Line(
+    return analysis.Line(
         agents=[row["agents"] for row in levels],
         quantiles={name: [_seconds(row[key]) for row in levels] for name, key in names.items()},
         bands={name: _band(levels, metrics, key) for name, key in names.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lhsim._files import read_text
@@ -21,12 +22,12 @@ def finding_of(setup: Setup, **what: Any) -> Finding:
     """
     what["limits"] = (*what.get("limits", ()), *warning_lines(setup.systems))
     return Finding(
-        name=setup.name,
+        name=Path(setup.name).stem,
         systems=tuple(map(_described, setup.systems, setup.sources)),
         command=command_line(setup),
         seed=setup.options.seed,
         version=own_version(),
-        hash=setup.specification.sha256,
+        hash="" if setup.specification is None else setup.specification.sha256,
         seconds=round(time.monotonic() - setup.started, 3),
         **what | {"method": _with_settings(setup, what.get("method", ""))},
     )
@@ -48,7 +49,7 @@ def _described(system: System, given: Source) -> Described:
 def command_line(setup: Setup) -> str:
     """Return the command that does an experiment again."""
     options = setup.options
-    words = ["python", "-m", "lhsim.experiments", setup.name, "--seed", str(options.seed)]
+    words = ["python", "-m", "lhsim.experiments", *setup.command, "--seed", str(options.seed)]
     for name, values in (("--system", options.systems), ("--set", options.settings)):
         words += [word for value in values for word in (name, value)]
     if options.agents is not None:

@@ -22,16 +22,16 @@ class Options:
     systems: tuple[str, ...]
     settings: tuple[str, ...]
     seed: int
-    replications: int | None
-    duration: float | None  # [s]
-    max_events: int | None
     jobs: int
     engine: str
     output_dir: Path
     output_format: str
-    fail_fast: bool
     show_progress: bool
     quiet: bool
+    replications: int | None = None
+    duration: float | None = None  # [s]
+    max_events: int | None = None
+    fail_fast: bool = False
     agents_per_server: int | None = None  # of the scaled-out systems, where there are some
     executor: str | None = None  # None: what is best for the engine
     scheduler: str | None = None  # address of a Dask scheduler

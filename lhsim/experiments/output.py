@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from lhsim import analysis
 from lhsim._files import read_bytes
 from lhsim.errors import InputError, LhsimError
 
@@ -136,11 +137,9 @@ def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> 
 
 def plots(figure: Figure, name: str) -> dict[str, Callable[[Path], object]]:
     """Return what writes a figure as PNG and as SVG, by the names of the files."""
-    from lhsim.analysis.plots import save  # noqa: PLC0415 - as late as the figure
-
     return {
-        f"{name}.png": lambda path: save(figure, path, "png"),
-        f"{name}.svg": lambda path: save(figure, path, "svg"),
+        f"{name}.png": lambda path: analysis.save(figure, path, "png"),
+        f"{name}.svg": lambda path: analysis.save(figure, path, "svg"),
     }
 
 

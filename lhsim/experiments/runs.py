@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lhsim.analysis.plots import save
+from lhsim import analysis
 from lhsim.errors import InputError
 from lhsim.experiments.output import write_files
 from lhsim.readers import is_table
@@ -82,7 +82,7 @@ def level_slug(number: int, level: str) -> str:
 def write_overlays(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
     """Write figures as PNG, each whole or not at all; return the files."""
     files = {
-        f"{name}.png": lambda path, figure=figure: save(figure, path, "png")
+        f"{name}.png": lambda path, figure=figure: analysis.save(figure, path, "png")
         for name, figure in figures.items()
     }
     return [folder / name for name in write_files(folder, files)]

@@ -33,12 +33,26 @@ class Setup:
     options: Options
     systems: tuple[System, ...]
     sources: tuple[Source, ...]  # of the systems
-    specification: Source
+    specification: Source | None  # None: what is asked is said on the command line alone
     started: float  # [s], on the monotonic clock
     settings: tuple[str, ...] = ()  # what the experiment's file says
+    command: tuple[str, ...] = ()  # the words that ask for it, but for the options of all
+
+    @property
+    def system(self) -> System:
+        """The system of an experiment that has only one."""
+        return self.systems[0]
 
 
-def prepare(name: str, options: Options, systems: Sequence[str], settings: Sequence[str]) -> Setup:
+def prepare(
+    name: str,
+    options: Options,
+    systems: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    *,
+    command: Sequence[str] = (),
+    has_file: bool = True,
+) -> Setup:
     """Load the systems that were asked for, else those of the experiment, and check the output.
 
     Parameters
@@ -49,6 +63,10 @@ def prepare(name: str, options: Options, systems: Sequence[str], settings: Seque
         What was asked for.
     systems, settings
         What the experiment's file says.
+    command
+        The words that ask for it, but for the options of all experiments; none: its name.
+    has_file
+        Whether there is a file that specifies it.
     """
     started = time.monotonic()
     chosen = options.systems or tuple(systems)
@@ -62,9 +80,16 @@ def prepare(name: str, options: Options, systems: Sequence[str], settings: Seque
         sources.append(source(given, find_system(given), its_settings))
     check_names(loaded)
     check_folder(options.output_dir)
-    specification = source(name, _resources.find("experiments", name))
+    specification = source(name, _resources.find("experiments", name)) if has_file else None
     return Setup(
-        name, options, tuple(loaded), tuple(sources), specification, started, tuple(settings)
+        name,
+        options,
+        tuple(loaded),
+        tuple(sources),
+        specification,
+        started,
+        tuple(settings),
+        tuple(command) or (name,),
     )
 
 
@@ -98,14 +123,9 @@ def running(setup: Setup, systems: Sequence[System] = ()) -> Iterator[Runner]:
         fresh=options.fresh,
         fail_fast=options.fail_fast,
     ) as runner:
-        say_notices(runner)
+        for notice in runner.notices:  # of its store
+            print(f"lhsim: {notice}", file=sys.stderr)
         yield runner
-
-
-def say_notices(runner: Runner) -> None:
-    """Say what was wrong with the store of a runner."""
-    for notice in runner.notices:
-        print(f"lhsim: {notice}", file=sys.stderr)
 
 
 def find_system(given: str) -> Path:
@@ -150,7 +170,7 @@ def manifest(setup: Setup) -> dict[str, Any]:
         "options": options,
         "seed": setup.options.seed,
         "versions": versions(),
-        "specification": asdict(setup.specification),
+        "specification": setup.specification and asdict(setup.specification),
         "systems": [
             {"name": system.name, "architecture": system.architecture, **asdict(one)}
             for system, one in zip(setup.systems, setup.sources, strict=True)

@@ -35,7 +35,7 @@ from lhsim.execution import Cell, Failure, Runner, running
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import precision as rounds
 from lhsim.experiments.axes import AGENTS, Design, Levels, Point, parse_axes
-from lhsim.experiments.figures import scaling_figure
+from lhsim.experiments.figures import axes_figure, scaling_figure
 from lhsim.experiments.levels import FailedRun, Horizon, Skipped
 from lhsim.experiments.points import Base, DesignPoint, check_names, design_points, levels
 from lhsim.experiments.records import pooled_latencies
@@ -199,7 +199,9 @@ class Sweep:
         )
 
     def plot(self, ax: Axes | None = None) -> Figure:
-        """Draw p50 and p99 of the latency against the agents, and return the figure."""
+        """Draw the latency of each level against the agents, or the first axis, as a figure."""
+        if self.units:
+            return axes_figure(self.level_rows(), self.units, ax)
         return scaling_figure(
             self.systems, self.level_rows(), self.metric_rows(), self.knees, self.scale_out, ax
         )
@@ -315,7 +317,7 @@ def sweep(
         The levels, each once: a number, or any iterable of some. None: they are among the `axes`.
     axes
         Values of parameters, by their paths, and of ``"agents"``: lists, or ranges such as
-        ``"log 100..10000 x 5"``, as in a file (`docs/sweeps.md`). What begins with ``polling`` or
+        ``"log 100..10000 x 5"``, as in a file (`lhsim init`). What begins with ``polling`` or
         ``push`` is an axis of the systems of that kind.
     design
         Which points of the axes' space are run: ``"factorial"``, ``"zip"``, or one of

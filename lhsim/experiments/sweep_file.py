@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import wrap
+from typing import Any
 
 from lhsim import _resources, parameters
 from lhsim.errors import InputError, unknown_name
 from lhsim.experiments.axes import AGENTS, Axis, Levels
+from lhsim.experiments.finding import Picture
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.points import Base, DesignPoint, design_points
@@ -25,13 +27,22 @@ from lhsim.experiments.specification import KINDS, ParameterSweep, load_sweep
 from lhsim.experiments.sweep import Plan, Sweep, plan_points
 from lhsim.experiments.sweeping import (
     asked_precision,
+    axis_values,
     carry_out,
     finish,
     precision_lines,
     replications_of,
     skipped_lines,
+    sweep_finding,
 )
 from lhsim.report.points import WIDTH, points_table
+from lhsim.report.text import three_digits
+
+PICTURE = Picture(
+    "sweep.svg",
+    "p99 of the latency against the agents, or the first axis that has several numbers.",
+    "A line for each system and each value of the other axes.",
+)
 
 
 def run_file(options: Options, path: str) -> int:
@@ -39,7 +50,7 @@ def run_file(options: Options, path: str) -> int:
     _check_kind(path)
     asked = load_sweep(path)
     axes = _axes(asked, options)
-    setup = prepare(path, options, asked.systems, asked.settings)
+    setup = prepare(path, options, asked.systems, asked.settings, command=("run", path))
     precision = asked_precision(options)
     replications = options.replications or asked.replications
     limit = asked.max_events.unless(options.max_events)
@@ -54,8 +65,49 @@ def run_file(options: Options, path: str) -> int:
     )
     with running(setup) as runner:
         sweep = carry_out(setup, plan, precision, limit, runner, title="runs")
-    text = partial(report, setup, plan, sweep, list(axes))
-    return finish(setup, sweep, text, tally=runner.tally, axes=list(axes))
+    return finish(
+        setup,
+        sweep,
+        partial(report, setup, plan, sweep, list(axes)),
+        plot="sweep",
+        tally=runner.tally,
+        axes=list(axes),
+        finding=lambda: sweep_finding(
+            setup,
+            sweep,
+            title=f"Sweep {Path(path).stem}",
+            question=asked.description or f"What do {', '.join(axes)} change?",
+            answer=" ".join(_answers(sweep)),
+            method=f"{len(plan.levels):,} points, {replications_of(plan, sweep)} each.",
+            picture=PICTURE,
+        ),
+    )
+
+
+def _answers(sweep: Sweep) -> list[str]:
+    """Return the lowest and the highest p99 of each system, and where, in words."""
+    said = []
+    rows = sweep.level_rows()
+    for name in dict.fromkeys(row["system"] for row in rows):
+        its = [row for row in rows if row["system"] == name]
+        known = sorted(
+            (row for row in its if row["p99_latency_ms"] is not None),
+            key=lambda row: row["p99_latency_ms"],
+        )
+        ends = [f"{_p99(row)} ({_point(sweep, row)})" for row in known[:1] + known[1:][-1:]]
+        over = sum(row["overloaded"] for row in its)
+        parts = [f"p99 {' to '.join(ends)}"] if ends else []
+        parts += [f"{over} of {len(its)} points overloaded"] if over else []
+        said.append(f"{name}: {'; '.join(parts) or 'no latency is known'}.")
+    return said
+
+
+def _p99(row: Mapping[str, Any]) -> str:
+    return f"{three_digits(row['p99_latency_ms'])} ms"
+
+
+def _point(sweep: Sweep, row: Mapping[str, Any]) -> str:
+    return ", ".join([*axis_values(sweep, row), f"{row['agents']:,} agents"])
 
 
 def report(setup: Setup, plan: Plan, sweep: Sweep, axes: Sequence[str]) -> str:
@@ -108,5 +160,4 @@ def _points(asked: ParameterSweep, setup: Setup, axes: dict[str, Axis]) -> list[
         path = find_system(source.given)
         data = parameters.apply_settings(parameters.read_toml(path), source.settings)
         bases.append(Base(system, data, path.name))
-    name = str(Path(setup.specification.given))
-    return design_points(bases, axes, asked.design, setup.options.seed, name)
+    return design_points(bases, axes, asked.design, setup.options.seed, str(Path(setup.name)))

@@ -132,16 +132,20 @@ def precision_lines(sweep: Sweep) -> list[str]:
     missed: dict[str, list[str]] = {}
     for row in sweep.level_rows():
         if row["precision"] != REACHED:
-            values = [
-                f"{axis}={axis_text(row[axis], unit)}"
-                for axis, unit in sweep.units.items()
-                if row[axis] is not None
-            ]
-            level = " ".join([row["system"], *values, f"{row['agents']:,}"])
+            level = " ".join([row["system"], *axis_values(sweep, row), f"{row['agents']:,}"])
             missed.setdefault(row["precision"], []).append(level)
     lines += [f"not reached ({reason}): {'; '.join(some)}" for reason, some in missed.items()]
     folded = [part for line in lines for part in wrap(line, WIDTH)]
     return ["", *folded] if missed else ["", *folded, "reached at every level"]
+
+
+def axis_values(sweep: Sweep, row: Mapping[str, Any]) -> list[str]:
+    """Return where the level of a row lies on each axis but for the agents, in words."""
+    return [
+        f"{axis}={axis_text(row[axis], unit)}"
+        for axis, unit in sweep.units.items()
+        if row[axis] is not None
+    ]
 
 
 COLUMNS = (
@@ -165,10 +169,12 @@ COLUMNS = (
 def sweep_finding(
     setup: Setup, sweep: Sweep, *, picture: Picture | None = None, **what: Any
 ) -> Finding:
-    """Return the finding of a sweep over the agents: `what` it found, and a table of its levels."""
+    """Return the finding of a sweep: `what` it found, and a table of its levels."""
     failure = sweep.failed[0].failure if sweep.failed else None
     status = "interrupted" if sweep.interrupted else "failed" if sweep.failed else "done"
-    rows = tuple(map(_shown, sweep.level_rows()))
+    axes = tuple(Column(axis, axis, unit) for axis, unit in sweep.units.items())
+    columns = (COLUMNS[0], *axes, *COLUMNS[1:])
+    rows = tuple(_shown(row, columns) for row in sweep.level_rows())
     limits = tuple(
         f"{level.system} with {level.agents:,} agents was skipped: {level.reason}"
         for level in sweep.skipped
@@ -178,16 +184,16 @@ def sweep_finding(
         status=status,
         error=None if failure is None else str(failure),
         traceback=None if failure is None else failure.traceback,
-        tables=(Table("levels", what["title"], COLUMNS, rows),) if rows else (),
+        tables=(Table("levels", what["title"], columns, rows),) if rows else (),
         figures=(picture,) if picture is not None and sweep.results else (),
         limits=(*limits, *_extrapolated_lines(sweep)),
         **what,
     )
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(row: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     """Return what a report shows of a level, with its marks; a backlog only where it grows."""
-    keys = [*(column.key for column in COLUMNS), *(c.interval for c in COLUMNS if c.interval)]
+    keys = [key for one in columns for key in (one.key, one.interval) if key]
     growth = row["backlog_growth_per_s"] if row["overloaded"] else None
     return {name: row[name] for name in (*keys, *MARKS)} | {"backlog_growth_per_s": growth}
 

@@ -1,7 +1,7 @@
 """The bridge: the endpoints of the seed's coordination server over a real event store.
 
-What it does for a message, by polling and by push, is what `docs/models.md` says that the models
-do; the wire protocol is in `docs/bridge.md`.
+For a message, by polling and by push, it does what the models do (`docs/reference/models.md`); the
+wire protocol is in `docs/reference/bridge.md`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is measured: the seed's metrics, latencies, their histogram, and the alert thresholds."""
+"""Measures of a run: metrics of the original proposal, latencies, histogram, alert thresholds."""
 
 import lazy_loader
 

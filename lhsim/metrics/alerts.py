@@ -55,7 +55,7 @@ def alerts(
     series
         Values over time by metric. Of a metric that is missing, or has no value, nothing is known.
     thresholds
-        Those of the seed when it is left out.
+        Those of the original proposal when it is left out.
     """
     return tuple(_alert(one, series.get(one.metric)) for one in thresholds)
 

@@ -1,4 +1,4 @@
-"""The metrics of the seed, under its names and in its units."""
+"""The metrics of the original proposal, under its names and in its units."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import evolve, fields, frozen
 
 @frozen
 class AgentCommunicationMetrics:
-    """Agent-to-agent communication, as the seed's ``AgentCommunicationMetrics`` has it.
+    """Agent-to-agent communication, as the proposal's ``AgentCommunicationMetrics`` has it.
 
     Latencies and deliveries are those of the cohort; rates, counters and the processor are those of
     the measured window; memory and connections are peaks of the whole run.

@@ -1,4 +1,4 @@
-"""The alert thresholds of the seed, as data.
+"""The alert thresholds of the original proposal, as data.
 
 From here come the alert rules for Prometheus, and the alerts of a run.
 """
@@ -16,7 +16,7 @@ Severity = Literal["warning", "critical"]
 class Threshold:
     """When a metric of the monitor is no longer as it should be.
 
-    The metrics are those of the seed's monitor, or made of them: ``average_latency_ms`` and
+    The metrics are those of the proposal's monitor, or made of them: ``average_latency_ms`` and
     ``delivery_success_percent`` are means over the last minute, ``memory_growth_mb_per_hour`` is
     the trend of ten minutes, and ``active_agents`` counts those that hold a connection.
     """
@@ -50,3 +50,4 @@ THRESHOLDS = (
     Threshold("ManyAgents", "warning", "active_agents", True, 500),
     Threshold("TooManyAgents", "critical", "active_agents", True, 800),
 )
+"""The thresholds of all alerts."""

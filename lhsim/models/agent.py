@@ -1,4 +1,4 @@
-"""The agents: each sends by its traffic, and receives as its server's architecture has it."""
+"""The agents: each sends by its traffic model and receives by its server's protocol."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Senders:
             self._arrivals = traffic
 
     def send_on_schedule(self, agent: int, start: float) -> Steps:
-        """Send at the times of the traffic, whatever has become of the messages before."""
+        """Send at the traffic's times, regardless of earlier messages: an open workload."""
         env = self._bridge.env
         yield env.timeout(start)
         yield env.timeout(self._first_gap.draw(agent, 0))
@@ -88,7 +88,7 @@ class Senders:
             yield env.timeout(self._gap.draw(agent, number))
 
     def send_at_a_rate(self, agent: int, start: float) -> Steps:
-        """Send at the times of a rate that changes, whatever has become of the messages before."""
+        """Send at a time-varying rate, regardless of earlier messages."""
         env = self._bridge.env
         yield env.timeout(start)
         for number in count():
@@ -97,7 +97,7 @@ class Senders:
             self._send(agent, number)
 
     def send_by_a_rule(self, agent: int, start: float) -> Steps:
-        """Send at the times that the user's own rule says, whatever has become of the messages."""
+        """Send at the times of the user's own arrival process, regardless of earlier messages."""
         env, seed = self._bridge.env, self._bridge.seed
         yield env.timeout(start)
         for number in count():
@@ -129,7 +129,7 @@ class Senders:
         return bridge.ledger.create(agent, number, target, bridge.env.now)
 
     def _end_of(self, message: Message) -> Event:
-        """Return the event that a message has ended, with all that were sent together with it."""
+        """Return the event that a message, and all sent together with it, have ended."""
         end = self._bridge.env.event()
         last = Countdown(len(message.together), end)
         for one in message.together:

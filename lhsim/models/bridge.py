@@ -75,12 +75,12 @@ class Bridge:
         self._buckets = None if rate_limit is None else Buckets(rate_limit)
         self.limited = 0
         self.waiting = Waiting(self.env)
-        self.outages = 0  # that last
+        self.outages = 0  # in progress
         self.own_stations: dict[str, Station | Watched] = {}  # of a server of one's own, by name
 
     @property
     def unreachable(self) -> bool:
-        """Whether nobody reaches the server now."""
+        """Whether the server is unreachable now: an outage."""
         return self.outages > 0
 
     def stage(self, distribution: Distribution | None, purpose: Purpose) -> Stage | None:
@@ -96,17 +96,17 @@ class Bridge:
         return Route(self._costs[purpose], purpose, self.network, self.seed)
 
     def delay(self, stage: Stage | None, entity: int, index: int) -> Steps:
-        """Let a time pass that nothing queues for."""
+        """Wait for a time for which nothing queues."""
         if stage is not None:
             yield self.env.timeout(stage.draw(entity, index))
 
     def think(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
-        """Let an agent take its time."""
+        """Wait while an agent thinks."""
         if stage is not None:
             yield self.env.timeout(stage.draw(entity, index) * self.slowness.get(agent, 1.0))
 
     def travel(self, agent: int, route: Route, entity: int, index: int) -> Steps:
-        """Let a packet pass the network between `agent` and the server."""
+        """Carry a packet over the network between `agent` and the server."""
         if route.takes_time:
             yield self.env.timeout(route.delay(entity, index, self.slowness.get(agent, 1.0)))
 
@@ -134,7 +134,7 @@ class Bridge:
         return False
 
     def acknowledge(self, message: Message, *, stored: bool) -> Steps:
-        """Answer the sender of a message, which is stored or not."""
+        """Answer the sender of a message, whether it was stored or not."""
         sender, number = message.sender, message.number
         yield from self.compute(sender, self._acknowledge, sender, number)
         if stored:
@@ -142,7 +142,7 @@ class Bridge:
         self._reply(message, None if stored else Failed.REFUSED)
 
     def refuse(self, message: Message) -> None:
-        """Reject a message, and let its sender know, at no cost to the server."""
+        """Reject a message and tell its sender, at no cost to the server."""
         self.reject(message)
         self._reply(message, Failed.REFUSED)
 
@@ -164,7 +164,7 @@ class Bridge:
         return stored
 
     def reject(self, message: Message) -> None:
-        """Let a message end, and all that were sent with it, before it is stored."""
+        """End a message, and all sent with it, before it is stored."""
         for one in message.together:
             self.ledger.end(one, Outcome.REJECTED, self.env.now)
 
@@ -177,7 +177,7 @@ class Bridge:
         return self.loops[agent // self.agents_per_connection % len(self.loops)]
 
     def station(self, name: str, servers: int = 1) -> Station:
-        """Return a new station of a server of one's own, which results report under a name.
+        """Return a new station of the user's own server; results report it under `name`.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class Bridge:
         self.own_stations[self._free(name)] = Watched(resource, self.measured)
 
     def adopt(self, name: str, resource: Station | Resource) -> None:
-        """Report what a server's processes hold, unless that is done already."""
+        """Report a station or resource of a server's processes, unless it is known already."""
         known = self.stations().values()
         if resource in [one.resource if isinstance(one, Watched) else one for one in known]:
             return

@@ -1,4 +1,4 @@
-"""Clients that do not wait for ever: they give a request up, and try again.
+"""Clients with a timeout: they abandon a request and retry.
 
 A client knows nothing of the server but its answers. It gives a request up after a time, takes a
 connection that is cut for a failure, and sends what it has not been answered once more. The server
@@ -37,7 +37,7 @@ class Retries:
         self.count = 0  # of attempts beyond the first of a message
 
     def send(self, message: Message) -> Steps:
-        """Send a message, and all that go with it, until that is answered or given up."""
+        """Send a message, and all that go with it, until it is answered or abandoned."""
         bridge, retry, sender = self._bridge, self._retry, message.sender
         self._earn(sender)
         for number in range(retry.attempts):

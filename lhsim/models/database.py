@@ -91,7 +91,7 @@ class Store:
     def write(
         self, message: Message, visible: Callable[[Message], None]
     ) -> Generator[Event, Any, bool]:
-        """Store a message; at its commit it becomes `visible`. Return whether it came to that."""
+        """Store a message; at its commit it becomes `visible`. Return whether it was committed."""
         commit = partial(self._commit, message, visible)
         if self._batch_size is not None:
             committed: bool = yield self._join(message, commit)
@@ -104,7 +104,7 @@ class Store:
         return message.event < self.log.first
 
     def _transact(self, cost: float | None, commit: Commit) -> Generator[Event, Any, bool]:
-        """Commit what takes `cost` [s] to write, or no time; return whether it came to that."""
+        """Commit what takes `cost` [s] to write, or no time; return whether it did."""
         self.writes += 1
         if cost is None:
             commit()
@@ -154,7 +154,7 @@ class Store:
         return cost + more * (len(batch.commits) - 1)
 
     def _wait_for_lock(self, timeout: float) -> Generator[Event, Any, bool]:
-        """Sleep until the database is found unlocked; return False where it was given up."""
+        """Sleep and retry until the database is unlocked; return False on a timeout."""
         tries, slept = 0, 0.0
         while self.writer.busy:
             self.locked += 1

@@ -19,7 +19,7 @@ NAMES = ("sender", "number", "target", "created", "stored", "acknowledged", "del
 
 
 class SimpyEngine:
-    """A system of SimPy processes, on its way through time."""
+    """A running system of SimPy processes."""
 
     name = "simpy"
     events = None  # SimPy's own number them all, processes included
@@ -31,7 +31,7 @@ class SimpyEngine:
         self._bridge, self._server, self._senders = started.bridge, started.server, started.senders
 
     def advance(self, until: float) -> None:
-        """Let everything happen that is due before `until` [s]."""
+        """Run all events before `until` [s]."""
         self._bridge.env.run(until=until)
 
     def counters(self) -> Counters:
@@ -69,7 +69,7 @@ class SimpyEngine:
         return State(queued, bridge.memory.connections, float(bridge.memory.current))
 
     def account(self) -> Account:
-        """Return what the run came to, after a check that no message was lost on the way."""
+        """Return the account of the run, once the conservation of messages is checked."""
         bridge, ledger, memory = self._bridge, self._bridge.ledger, self._bridge.memory
         ledger.check_conservation()
         stations = bridge.stations()

@@ -1,8 +1,8 @@
-"""What goes wrong at a time that is known beforehand: the triggers of an experiment on failure.
+"""Planned faults: the triggers of an experiment on failure.
 
 Random stalls of the host are a part of `lhsim.models.Cpu`, and lost packets of
 `lhsim.models.Network`: they belong to the system. A fault is what is done to it. Descriptions only;
-the processes are in `lhsim.models.pauses` and `lhsim.models.incidents`.
+the processes are in `lhsim.models.stalls` and `lhsim.models.incidents`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Slowdown(Fault):
 
 @frozen(slots=False)
 class Outage(Fault):
-    """Nobody reaches the server for a time: connections are cut, and what comes is refused."""
+    """The server is unreachable for a time: connections are cut, and requests are refused."""
 
     name: ClassVar[str] = "outage"
 

@@ -1,4 +1,4 @@
-"""Agents that poll and may give a request up: its handler runs on, beside the next one's.
+"""Pollers with a timeout: the handler of an abandoned request runs on, beside the next one's.
 
 What an answer held that nobody got is not lost: an agent asks for what comes after the last message
 that it has received (`since_sequence`), so its next request finds the same messages again.
@@ -47,7 +47,7 @@ class ImpatientPolling(Polling):
                 yield from bridge.think(agent, self._think, agent, request)
 
     def _handle(self, agent: int, request: int, cycles: Iterator[int], reply: Reply) -> Steps:
-        """Answer a request, whether its client still waits for that or not."""
+        """Answer a request, whether its client still waits or not."""
         bridge = self.bridge
         yield from bridge.travel(agent, bridge.request_up, agent, request)
         if not self._accept():

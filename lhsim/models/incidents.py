@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def happen(
     bridge: Bridge, server: ServerProcesses, number: int, fault: Outage | Disconnect
 ) -> Steps:
-    """Let a fault, the `number`-th of those that cut connections, happen."""
+    """Inject a fault, the `number`-th of those that cut connections."""
     yield bridge.env.timeout(fault.at)
     if isinstance(fault, Disconnect):
         _cut(bridge, server, lambda agent: _is_hit(bridge, agent, number, fault.share))

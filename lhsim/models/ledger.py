@@ -72,7 +72,7 @@ class Attempts:
 
 
 class Countdown:
-    """An event that happens when so many messages have ended."""
+    """An event that succeeds once a number of messages have ended."""
 
     def __init__(self, messages: int, event: Event) -> None:
         self._left = messages
@@ -164,7 +164,7 @@ class Ledger:
             message.acknowledged = now
 
     def give_up(self, message: Message, now: float) -> None:
-        """Say that a message is not sent again: it has failed when all attempts at it have."""
+        """Note that a message is not retried: it fails once all its attempts have."""
         assert message.attempts is not None
         message.attempts.given_up = True
         self._end_original(message, message.attempts, now)

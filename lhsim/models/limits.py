@@ -15,7 +15,7 @@ from lhsim.units import PerSecond
 
 @frozen
 class RateLimit:
-    """A token bucket for each agent: what it sends takes a token, and is rejected without one.
+    """A token bucket per agent: a message takes a token, or is rejected if there is none.
 
     By the time t a bucket has given floor(burst + rate t) tokens at most.
     """
@@ -33,7 +33,7 @@ class Buckets:
         self._full_at: dict[int, float] = {}  # by agent [s]
 
     def take(self, agent: int, now: float) -> bool:
-        """Take a token of an agent, and return whether there was one."""
+        """Take a token of an agent; return whether there was one."""
         full_at = take_token(now, self._full_at.get(agent, 0.0), self._interval, self._burst)
         if full_at < 0:
             return False

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Retention:
-    """Which events the store keeps; others are removed, at no cost, and are not found any more.
+    """Which events the store keeps; others are removed at no cost, and no longer found.
 
     With both limits an event has to be within both of them.
     """

@@ -52,9 +52,9 @@ class MemoryUse:
         self.peak = max(self.peak, self.current)
 
     def disconnect(self) -> None:
-        """Count one connection less."""
+        """Count one connection fewer."""
         self.connections -= 1
 
     def store(self) -> None:
-        """Take in one more event."""
+        """Record that an event was stored."""
         self.peak = max(self.peak, self.current)

@@ -189,7 +189,7 @@ class Polling(ServerProcesses):
         return found
 
     def _expire(self, mailbox: deque[Message]) -> None:
-        """Let the messages end whose events are not kept any more: the oldest of a mailbox."""
+        """Expire the messages at the head of a mailbox whose events the store has removed."""
         while mailbox and self.bridge.store.is_gone(mailbox[0]):
             self.bridge.ledger.end(mailbox.popleft(), Outcome.EXPIRED, self.env.now)
 

@@ -72,7 +72,7 @@ class Push(ServerProcesses):
         self._connections: dict[int, Connection] = {}  # by client
         self._known: set[int] = set()  # clients that have come, whether they were let in or not
         self._parked: dict[int, list[Message]] = {}  # by client: stored messages that wait for it
-        self._line: deque[Event] = deque()  # clients that wait for a place
+        self._line: deque[Event] = deque()  # clients that wait for a connection slot
         self.created = 0
         self.sent = 0
         self.attempts = 0
@@ -121,7 +121,7 @@ class Push(ServerProcesses):
         yield from self.push(message)
 
     def push(self, message: Message) -> Steps:
-        """Send a stored message over its target's connection, or do as the overflow policy says."""
+        """Send a stored message over its target's connection, or apply the overflow policy."""
         connection = self._connections.get(self.bridge.client(message.target))
         if connection is None:
             self._miss(message)
@@ -226,7 +226,7 @@ class Push(ServerProcesses):
         return limit is not None and self.bridge.memory.connections >= limit
 
     def _enter(self, agent: int, attempt: int) -> Generator[Event, Any, bool]:
-        """Let an agent in, once there is a place; return whether it came to that."""
+        """Admit an agent once there is a connection slot; return whether it was."""
         if self._full:
             place = self.env.event()
             self._line.append(place)
@@ -245,7 +245,7 @@ class Push(ServerProcesses):
         return True
 
     def _keep_alive(self, agent: int, connection: Connection) -> Steps:
-        """Send heartbeats at equal distances; one that is due during another is left out."""
+        """Send heartbeats at equal intervals; skip one that is due during another."""
         assert self.server.heartbeat is not None
         for number in count():
             yield self.env.timeout(self.server.heartbeat)
@@ -280,7 +280,7 @@ class Push(ServerProcesses):
             self.bridge.memory.disconnect()
 
     def _overflow(self, message: Message, connection: Connection) -> Steps:
-        """Do as the outbound policy says with a message for which there is no place."""
+        """Apply the outbound policy to a message for which there is no slot."""
         policy = self.server.outbound_policy
         if policy == "block":
             place = self.env.event()
@@ -303,7 +303,7 @@ class Push(ServerProcesses):
             self._end(message, Outcome.DROPPED)
 
     def _send_queued(self, message: Message, connection: Connection) -> Steps:
-        """Send a message that has its place in the outbound queue."""
+        """Send a message that has a slot in the outbound queue."""
         if self.server.batch_size is not None:
             self._collect(message, connection)
             return
@@ -330,7 +330,7 @@ class Push(ServerProcesses):
             connection.queued -= 1
 
     def _collect(self, message: Message, connection: Connection) -> None:
-        """Put a message into the batch of its connection, which goes out when it is full."""
+        """Add a message to the batch of its connection, which is sent when full."""
         if connection.unsent is None:
             assert self.server.linger is not None
             batch = connection.unsent = deque()
@@ -361,7 +361,7 @@ class Push(ServerProcesses):
                 self._give_up(message)
 
     def _give_back(self, connection: Connection) -> None:
-        """Let the batch go that is being collected for a connection which closes."""
+        """Give up the batch that is being collected for a connection that closes."""
         batch, connection.unsent = connection.unsent, None
         for message in batch or ():
             self._give_up(message)

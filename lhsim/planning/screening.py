@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
+import pandas as pd
 from attrs import frozen
 
-from lhsim import checks
+from lhsim import analysis, checks
 from lhsim.analysis.flags import FEW_REPLICATIONS
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError, LhsimError, unknown_name
@@ -45,7 +46,6 @@ from lhsim.streams import MAX_SEED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -120,8 +120,6 @@ class Sensitivity:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy row per metric and parameter, the one that moves it most first."""
-        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
         rows = [attrs.asdict(one) for one in self.effects]
         for row in rows:
             for name in ("mu_star", "sigma"):
@@ -143,11 +141,9 @@ class Sensitivity:
         InputError
             When there is no such metric.
         """
-        from lhsim.analysis.tornado import tornado_plot  # noqa: PLC0415 - as late as matplotlib
-
         if metric is not None:
             checks.choice(metric, "metric", self.base, "metric")
-        return tornado_plot(self.to_dict(), ax, metric)
+        return analysis.tornado_plot(self.to_dict(), ax, metric)
 
     def __repr__(self) -> str:
         """Return what was asked in a line; `to_frame` has the effects."""

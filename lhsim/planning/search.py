@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import pandas as pd
 from attrs import frozen
 
-from lhsim import checks
+from lhsim import analysis, checks
 from lhsim.errors import InputError
 from lhsim.execution import Runner, running
 from lhsim.library import as_system
@@ -38,7 +39,6 @@ from lhsim.streams import MAX_SEED
 from lhsim.units import typed_text
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -121,8 +121,6 @@ class Capacity:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy row per level and objective; figures are in base units."""
-        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
         return pd.DataFrame(
             {
                 self.vary: level["value"],
@@ -142,8 +140,6 @@ class Capacity:
 
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw the figures of all levels as parts of their limits, and return the figure."""
-        from lhsim.analysis.curves import Interval, search_plot  # noqa: PLC0415
-
         limits = {one.text: one.limit for one in parse_objectives(self.objectives)}
         points = [
             _point(level, figure, limits[figure.objective])
@@ -155,9 +151,9 @@ class Capacity:
             ends_and_value = (found.value, *found.interval)
             value, *ends = (level_text(one, self.unit) for one in ends_and_value)
             name = f"{self.vary}: {value} ({between(*ends)})"
-            answer = Interval(name, found.value, *found.interval)
+            answer = analysis.Interval(name, found.value, *found.interval)
         what = f"{self.vary} [{self.unit}]" if self.unit else self.vary
-        return search_plot(points, answer, what, ax)
+        return analysis.search_plot(points, answer, what, ax)
 
     def __repr__(self) -> str:
         """Return the answer in a line; `sentences` says what has to be known about it."""

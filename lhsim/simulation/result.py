@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from lhsim.analysis import flags
 from lhsim.analysis.intervals import Estimate
@@ -75,7 +75,7 @@ class Result:
 
     @cached_property
     def metrics(self) -> AgentCommunicationMetrics:
-        """The metrics of the seed; NaN for the latencies of an overloaded run: none settles."""
+        """The original proposal's metrics; latencies are NaN if overloaded: none settles."""
         return self._metrics.without_latencies() if self.overloaded else self._metrics
 
     @property
@@ -147,16 +147,12 @@ class Result:
     @property
     def timeseries(self) -> pd.DataFrame:
         """The state at equally spaced times."""
-        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
-        return pd.DataFrame(self.samples)
+        return _frame(self.samples)
 
     @property
     def messages(self) -> pd.DataFrame | None:
         """Each message with its times [s] and outcome, where ``keep_messages`` asked for it."""
-        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
-        return None if self.records is None else pd.DataFrame(self.records)
+        return None if self.records is None else _frame(self.records)
 
     def alerts(self) -> tuple[Alert, ...]:
         """Return which alerts would have fired in the run, and when, its warm-up included.
@@ -203,8 +199,6 @@ class Result:
         The latencies of an overloaded run are NaN. ``flags`` says in words which of the others
         cannot be trusted, and why.
         """
-        from attrs import asdict  # noqa: PLC0415
-
         over = self.overloaded
         bounds = {level: self.latency.is_lower_bound(level / 100) for level in LEVELS}
         return {
@@ -236,9 +230,7 @@ class Result:
 
     def to_frame(self) -> pd.DataFrame:
         """Return the run as a table of one tidy row."""
-        import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
-
-        return pd.DataFrame([self.row()])
+        return _frame([self.row()])
 
     def summary(self) -> str:
         """Return the run in a few lines for people."""
@@ -265,6 +257,12 @@ class Result:
     def _repr_html_(self) -> str:
         headline, *sentences = _summary(self)
         return card(headline, sentences)
+
+
+def _frame(rows: Any) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - a late import keeps the command line quick
+
+    return pd.DataFrame(rows)
 
 
 def _summary(result: Result) -> list[str]:

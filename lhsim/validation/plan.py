@@ -71,6 +71,7 @@ QUICK = Plan(
     warmup=1.5,
     drain=1.1,
 )
+"""The plan of `lhsim validate --quick`: one load to predict, a few minutes."""
 FULL = Plan(
     agents=30,
     middling=(0.3, 0.75),
@@ -80,3 +81,4 @@ FULL = Plan(
     warmup=2.0,
     drain=1.5,
 )
+"""The plan of `lhsim validate --full`: four loads to predict, a quarter of an hour."""

@@ -42,7 +42,7 @@ EXECUTED = "executed: what the file names was imported"
 # Whatever imports this module leaves a trace.
 CANARY = "from pathlib import Path\nPath('executed').touch()\nclass Canary: pass\n"
 
-# The keys at which a model may name one, docs/own-models.md: a kind, or a thing with its defaults.
+# The keys at which a model may name one: a kind, or a thing with its defaults.
 CLASSES = (
     *("kind", "family", "server", "traffic", "base", "think", "pause", "up", "down"),
     *("write", "query", "parse_message", "parse_request", "validate", "respond", "acknowledge"),
@@ -63,7 +63,7 @@ class Kind:
     make: Callable[[Random], None]  # writes the file of a trial into the working directory
     read: Callable[[], object]  # reads it by the function behind the command
     command: Sequence[str]  # reads it by the command
-    is_code: bool = False  # a class that it names as such is imported: docs/own-models.md
+    is_code: bool = False  # a class that it names as such is imported: docs/how-to/own-models.md
 
 
 def attempt(kind: Kind, number: int) -> str:

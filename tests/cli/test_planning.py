@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import html
 import json
 import math
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from lhsim import cli
 from lhsim.execution import Failure, Store, runner
 from lhsim.execution import run as run_cell
+from lhsim.experiments.finding import Finding
 
 MM1 = """
 name = "mm1"
@@ -166,6 +169,28 @@ def test_not_even_one_agent(mm1, capsys):
     assert cli.run([*mm1, "--slo", "p99<1us"]) == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert first == "p99<1us: kept by no level that was tried, from 1 agent on"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [("capacity", "mm1: p99<20ms: at most "), ("sensitivity", "knee, ")],
+)
+def test_an_answer_is_a_finding(mm1, capsys, name, answer):
+    command = [name, *mm1[1:], *COMMANDS[name], "--output-dir", "out"]
+    assert cli.run(command) == 0
+    found = Finding.read(Path("out"))
+    assert (found.name, found.status) == (name, "done")
+    assert found.answer.startswith(answer)
+    assert found.tables[0].rows
+    assert Path("out", "manifest.json").exists()
+    again = [*shlex.split(found.command)[3:], "--output-dir", "again", "--quiet"]
+    assert cli.run(again) == 0
+    assert Finding.read(Path("again")).tables == found.tables
+    capsys.readouterr()
+    assert cli.run(["report", "out"]) == 0
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert found.title in page
+    assert found.answer[:20] in html.unescape(page)
 
 
 class TestSensitivity:

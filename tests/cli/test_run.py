@@ -13,6 +13,7 @@ import pytest
 from lhsim import cli
 from lhsim.execution import run as run_cell
 from lhsim.execution import runner
+from lhsim.experiments.finding import Finding
 
 SWEEP = """
 kind = "sweep"
@@ -238,3 +239,22 @@ def test_an_interval_of_no_time_is_skipped_with_a_notice_and_no_traceback(folder
     captured = capsys.readouterr()
     assert "Traceback" not in captured.err
     assert "skipped" in captured.out + captured.err or captured.err.count("\n") == 1
+
+
+@pytest.mark.rendered
+def test_a_sweep_leaves_a_plot_and_a_finding(mine, capsys):
+    assert cli.run(COMMAND) == 0
+    found = Finding.read(Path("results/mine"))
+    assert (found.name, found.title, found.status) == ("mine", "Sweep mine", "done")
+    assert found.answer.startswith("polling: p99 ")
+    assert "push: p99 " in found.answer
+    assert found.command.startswith("python -m lhsim.experiments run ./mine.toml --seed 1")
+    (table,) = found.tables
+    assert {"polling.interval", "store.connections"} <= {one.key for one in table.columns}
+    assert len(table.rows) == 12
+    assert Path("results/mine/sweep.png").stat().st_size > 10_000
+    capsys.readouterr()
+    assert cli.run(["report", "results/mine"]) == 0
+    page = Path("results/mine/report.html").read_text(encoding="utf-8")
+    assert "Sweep mine" in page
+    assert "polling.interval" in page

@@ -1,4 +1,4 @@
-"""The examples of docs/bridge.md, run."""
+"""The examples of docs/reference/bridge.md, run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridges import metrics
 
 from lhsim.live.client import BridgeClient
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs/reference"
 PAGE = (DOCS / "bridge.md").read_text(encoding="utf-8")
 EXCHANGE = re.compile(
     r"> (?P<method>\w+) (?P<path>\S+)(?: as (?P<agent>\w+))?\n"
@@ -60,7 +60,7 @@ def test_the_exchanges_are_as_the_page_has_them(bridge, within):
 
 def test_the_program_prints_what_the_page_says(bridge, capsys):
     (program,) = blocks("python")
-    exec(compile(program, "docs/bridge.md", "exec"), {"URL": bridge.start()})
+    exec(compile(program, "docs/reference/bridge.md", "exec"), {"URL": bridge.start()})
     printed = capsys.readouterr().out.splitlines()
     assert printed == ["alice {'text': 'hello'}", "alice {'text': 'again'}"]
     assert all(f"`{line}`" in PAGE for line in printed)
@@ -69,7 +69,7 @@ def test_the_program_prints_what_the_page_says(bridge, capsys):
 def test_the_program_with_mcp_prints_what_its_page_says(bridge, capsys):
     page = (DOCS / "mcp.md").read_text(encoding="utf-8")
     (program,) = blocks("python", page)
-    exec(compile(program, "docs/mcp.md", "exec"), {"URL": bridge.start("--mcp")})
+    exec(compile(program, "docs/reference/mcp.md", "exec"), {"URL": bridge.start("--mcp")})
     printed = capsys.readouterr().out.splitlines()
     assert printed == ["alice How many?", "{'n': 3}"]
     assert all(f"`{line}`" in page for line in printed)

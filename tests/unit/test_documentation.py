@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from lhsim import cli
-
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+DECISIONS = sorted(DOCS.glob("decisions/0*.md"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 LIVE = {"bridge.md", "mcp.md"}  # tests/live/test_docs.py runs them against a server
 
@@ -29,13 +29,21 @@ def blocks(page, *languages):
 
 
 def hooks():
-    spec = importlib.util.spec_from_file_location("site_hooks", ROOT / "docs" / "site_hooks.py")
+    spec = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
+def command_line():
+    """Return the commands of the page of commands, which names where they are."""
+    page = (DOCS / "reference/commands.md").read_text(encoding="utf-8")
+    module, name = re.search(r":module: (\S+)\n +:command: (\S+)", page).groups()
+    return getattr(import_module(module), name)
+
+
 HOOKS = hooks()
+COMMANDS = command_line()
 
 
 @pytest.mark.parametrize(
@@ -75,11 +83,7 @@ def test_the_commands_of_a_page_parse(page, line):
     words = shlex.split(line, comments=True)[1:]
     if not words or words[0].startswith("-"):
         return
-    if words[0] not in cli.lhsim.commands:
-        # A text that only begins with the name of the program.
-        assert " simulates " in line
-        return
-    cli.lhsim.loaded(words[0]).make_context(words[0], words[1:])
+    COMMANDS.loaded(words[0]).make_context(words[0], words[1:])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -124,41 +128,85 @@ def test_each_public_function_names_its_arguments():
 def test_links_lead_from_page_to_page():
     relinked = HOOKS.relinked
     assert relinked("[a](models.md#draws)", "docs", "") == "[a](models.md#draws)"
-    assert relinked("[a](../models/README.md)", "docs", "") == "[a](measured.md)"
-    assert relinked("[a](docs/models.md)", "", "") == "[a](models.md)"
+    assert relinked("[a](../models/README.md)", "docs", "") == "[a](reference/measured.md)"
+    assert relinked("[a](docs/reference/models.md)", "", "") == "[a](reference/models.md)"
     assert relinked("[a](../experiments/intervals.toml)", "docs", "") == "a"
     assert relinked("[a](decisions/)", "docs", "") == "[a](decisions/README.md)"
     assert relinked("[a](0002-x.md)", "docs/decisions", "decisions") == "[a](0002-x.md)"
     assert relinked("[a](#draws)", "docs", "") == "[a](#draws)"
     assert relinked("![a](images/x.png)", "docs", "") == "![a](images/x.png)"
+    there = "docs/how-to", "how-to"
+    assert relinked("[a](../../models/README.md)", *there) == "[a](../reference/measured.md)"
+
+
+def test_every_link_of_a_page_leads_to_a_file():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            made = "reference/" in target and not target.endswith(("models.md", "options.md"))
+            assert "://" in target or made or (page.parent / target).exists(), f"{page}: {target}"
 
 
 def test_pages_that_are_made_hold_what_there_is():
-    made = HOOKS.commands()
-    assert all(f"## lhsim {name}\n" in made for name in cli.lhsim.commands)
-    assert max(map(len, made.splitlines())) <= 100
     columns = HOOKS.results()
     assert "`p99_latency_ms`" in columns
     assert "`latency_ci95_ms`" in columns
-    names = HOOKS.python()
-    for module in HOOKS.PUBLIC:
-        for name in HOOKS.public_names(import_module(module)):
-            assert f"### {module}.{name}\n" in names
 
 
-def test_the_site_builds(tmp_path):
+def test_the_page_of_options_is_current():
+    program = [sys.executable, str(DOCS / "make_options.py")]
+    printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    assert (DOCS / "reference/options.md").read_text(encoding="utf-8") == printed
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
     mkdocs = pytest.importorskip("mkdocs.commands.build")
     config = pytest.importorskip("mkdocs.config")
-    pytest.importorskip("material")
-    loaded = config.load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path), strict=True)
-    mkdocs.build(loaded)
-    assert (tmp_path / "index.html").stat().st_size > 5000
-    assert "lhsim capacity" in (tmp_path / "commands.html").read_text(encoding="utf-8")
+    for plugin in ("material", "mkdocstrings", "mkdocs_click", "mermaidx"):
+        pytest.importorskip(plugin)
+    folder = tmp_path_factory.mktemp("site")
+    mkdocs.build(config.load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True))
+    return folder
+
+
+def test_the_site_has_every_command_and_every_public_name(site):
+    commands = (site / "reference/commands.html").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS.commands if f"lhsim {name} [OPTIONS]" not in commands] == []
+    for module in HOOKS.PUBLIC:
+        page = (site / f"reference/python/{module}.html").read_text(encoding="utf-8")
+        missing = [
+            name
+            for name in HOOKS.public_names(import_module(module))
+            if not re.search(rf'id="{re.escape(module)}\.(?:{name}\.)?{name}"', page)
+        ]
+        assert missing == []
+
+
+def test_the_site_fetches_nothing(site):
+    fetched = re.compile(r"<(?:script|img|iframe|link)[^>]*(?:src|href)=\"?https?://[^>]*>")
+    for page in site.rglob("*.html"):
+        assert fetched.findall(page.read_text(encoding="utf-8")) == []
+    assert "<svg" in (site / "reference/states.html").read_text(encoding="utf-8")
+    assert (site / "search/search_index.js").stat().st_size > 100_000
 
 
 def test_each_option_is_explained():
     rows = re.findall(
-        r"^\| `(.*?)` \| (.*?) \|(.*)\|$", (ROOT / "docs/options.md").read_text(), re.M
+        r"^\| `(.*?)` \| (.*?) \|(.*)\|$", (DOCS / "reference/options.md").read_text(), re.M
     )
     assert len(rows) > 80
     assert [key for key, _, text in rows if not text.strip()] == []
+
+
+def test_each_decision_has_a_status_and_the_list_has_it_too():
+    known = {page.name for page in DECISIONS}
+    rows = []
+    for page in DECISIONS:
+        text = page.read_text(encoding="utf-8")
+        title, status = re.match(r"# \d+\. (.*)\n\nStatus: (.*)\n\n", text).groups()
+        by = re.fullmatch(r"accepted|(?:amended|superseded) by \[(\d{4})\]\((\1-.*\.md)\)", status)
+        assert by, f"{page.name}: {status}"
+        assert by[2] is None or by[2] in known
+        rows.append(f"| [{page.name[:4]}]({page.name}) | {title} | {status} |")
+    listed = (DOCS / "decisions/README.md").read_text(encoding="utf-8")
+    assert listed.endswith("\n".join(rows) + "\n")

@@ -105,3 +105,19 @@ def test_a_short_warm_up_of_the_levels_that_decide_is_said():
     assert "warm-up" not in bracket([evolve(far, short_warmup=True), low, high]).sentence()
     for levels in ([evolve(low, short_warmup=True), high], [low, evolve(high, short_warmup=True)]):
         assert bracket([far, *levels]).sentence().endswith("bottleneck: cpu; short warm-up")
+
+
+@pytest.mark.parametrize(
+    ("record", "short"),
+    [
+        ({"flags": {"p99_latency_ms": ["thin tail"]}}, False),
+        ({"flags": {"p99_latency_ms": ["thin tail", "short warm-up"]}}, True),
+        ({"flags": "short warm-up", "short_warmup": True}, True),
+        ({"flags": "", "short_warmup": False}, False),
+        ({}, False),
+    ],
+)
+def test_a_level_is_read_from_a_row_and_from_a_record(record, short):
+    known = {"agents": 5, "utilization": 0.5, "bottleneck": "cpu", "overloaded": False}
+    assert Level.of(known | record) == Level(5, 0.5, "cpu", False, short)
+    assert not Level.of(known | record | {"overloaded": True}).short_warmup

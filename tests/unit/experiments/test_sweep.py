@@ -240,3 +240,82 @@ def test_no_run_of_push_beats_the_lower_bound():
 
 def test_a_closed_loop_has_no_such_bound():
     assert lower_bound(system("polling", **CLOSED), 10) is None
+
+
+AXES = {"polling.interval": ["250 ms", "1 s"], "agents": [20, 10]}
+
+
+@pytest.fixture(scope="module")
+def over_axes():
+    return sweep([POLLING, PUSH], axes=AXES, replications=2, duration=10.0)
+
+
+def test_axes_are_columns_and_an_axis_of_one_kind_says_nothing_of_the_other(over_axes):
+    rows = [(r["system"], r["polling.interval"], r["agents"]) for r in over_axes.level_rows()]
+    assert rows == [
+        *(("polling", 0.25, 20), ("polling", 0.25, 10), ("polling", 1.0, 20), ("polling", 1.0, 10)),
+        *(("push", None, 20), ("push", None, 10)),
+    ]
+    assert list(over_axes.to_frame()["polling.interval"].dropna().unique()) == [0.25, 1.0]
+    assert over_axes.units == {"polling.interval": "s"}
+    assert over_axes.knees == {}
+    assert over_axes.plot().axes
+
+
+def test_a_level_of_some_axes_is_that_of_a_system_with_these_values(over_axes):
+    quick = evolve(POLLING, polling=evolve(POLLING.polling, interval=0.25))
+    alone = sweep(quick, [20], replications=2, duration=10.0).level_rows()
+    assert over_axes.level_rows()[0] == alone[0] | {"polling.interval": 0.25}
+
+
+def test_agents_are_an_axis_like_any_other():
+    found = sweep(PUSH, axes={"agents": "lin 10..20 x 2"}, replications=2, duration=10.0)
+    plain = sweep(PUSH, [10, 20], replications=2, duration=10.0)
+    assert found.level_rows() == plain.level_rows()
+    assert found.knees == plain.knees
+    given = sweep(PUSH, [10, 20], axes={"store.connections": [1]}, replications=2, duration=10.0)
+    assert [row["agents"] for row in given.level_rows()] == [10, 20]
+
+
+def test_points_are_compared_where_all_axes_agree(over_axes):
+    with pytest.raises(InputError, match=r"at: 2 levels of polling are so"):
+        over_axes.compare("polling", "push", agents=20)
+    slow, quick = (
+        over_axes.compare("polling", "push", metric="mean", agents=20, at={"polling.interval": one})
+        for one in (1.0, 0.25)
+    )
+    assert slow.n == quick.n == 2
+    assert slow.a.value > quick.a.value > slow.b.value == quick.b.value
+    table = over_axes.comparisons(["mean"])
+    assert list(zip(table["polling.interval"], table["agents"], strict=True)) == [
+        (0.25, 20), (0.25, 10), (1.0, 20), (1.0, 10),
+    ]  # fmt: skip
+    assert table["a_value"][0] == quick.a.value
+
+
+def test_each_point_is_known_as_well_as_was_asked():
+    how = {"messages": 500, "min_duration": 1.0, "precision": {"mean": 0.2}}
+    found = sweep(PUSH, [20], axes={"workload.traffic.rate": [1.0, 5.0]}, **how)
+    assert set(found.verdicts) == {("push", 20, 1.0), ("push", 20, 5.0)}
+    assert {row["precision"] for row in found.level_rows()} == {"reached"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({}, "agents: is missing"),
+        ({"axes": AXES, "agents": [10]}, "agents: is an axis, too"),
+        ({"axes": {"polling.interval": ["1 s"]}}, "agents: is missing"),
+        ({"axes": {}}, "axes: {} is no table of axes"),
+        ({"axes": {"agents": []}}, 'axes."agents": is empty'),
+        ({"axes": {"agents": ["ten"]}}, "axes.\"agents\": 'ten' is no number of agents"),
+        ({"axes": {"agents": [10], "push.x": [1]}}, 'axes."push.x": no chosen system is one of'),
+        ({"axes": {"agents": [10], "polling.intervall": [1]}}, 'axes."polling.intervall": unknown'),
+        ({"axes": AXES, "agents_per_server": 5}, "agents_per_server: is of no use here"),
+        ({"axes": AXES, "design": "random"}, "'random' is no design"),
+    ],
+)
+def test_axes_that_cannot_be_are_refused(arguments, line):
+    with pytest.raises(InputError) as refused:
+        sweep(POLLING, **arguments)
+    assert line in str(refused.value)

@@ -1,0 +1,250 @@
+"""The experiments that search for an answer: ``lhsim capacity`` and ``lhsim sensitivity``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from lhsim.execution import Runner
+from lhsim.experiments.finding import Column, Finding, Picture, Table
+from lhsim.experiments.findings import finding_of
+from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
+from lhsim.experiments.output import plots, show, write_files
+from lhsim.experiments.progress import Report, progress
+from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
+from lhsim.planning import screening, search
+from lhsim.planning.screening import KNEE, Sensitivity
+from lhsim.planning.search import Capacity
+from lhsim.report.capacity import capacity_table
+from lhsim.report.sensitivity import metric_text, sensitivity_tables
+from lhsim.report.text import duration
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Answer(Protocol):
+    """What was found."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+
+    def plot(self) -> Figure:
+        """Draw it."""
+
+
+A = TypeVar("A", bound=Answer)
+
+
+def run_capacity(
+    options: Options,
+    slo: Sequence[str],
+    *,
+    vary: str,
+    check: float | str | None,
+    most: int,
+    confidence: float,
+) -> int:
+    """Search for a capacity, show and write the answer, and return the exit code.
+
+    Takes what `lhsim.capacity` does.
+    """
+    words = [word for one in slo for word in ("--slo", one)] + ["--vary", vary]
+    words += [] if check is None else ["--check", str(check)]
+    words += ["--most", str(most), "--confidence", f"{confidence:g}"]
+    setup = prepare("capacity", options, command=("capacity", *words), has_file=False)
+    question = search.ask(
+        setup.system,
+        slo,
+        vary=vary,
+        agents=options.agents[0] if options.agents else None,
+        check=check,
+        most=most,
+        seed=options.seed,
+        confidence=confidence,
+        engine=options.engine,
+    )
+    return _answer(
+        setup,
+        lambda runner, report: search.answer(question, runner, report),
+        lambda found: _capacity_text(setup, found),
+        lambda found: _capacity_finding(setup, found),
+        lambda found: found.check is None or found.check.verdict == "kept",
+    )
+
+
+def _capacity_text(setup: Setup, found: Capacity) -> str:
+    what = found.vary if found.agents is None else f"{found.vary}, {found.agents:,} agents"
+    system = setup.system
+    title = f"{system.name}, {describe(system.workload)}; varied: {what}; seed {found.seed}"
+    lines = [part for line in found.sentences() for part in wrap(line, WIDTH)]
+    return "\n".join([*lines, "", *wrap(title, WIDTH), "", capacity_table(found.to_dict())])
+
+
+def _capacity_finding(setup: Setup, found: Capacity) -> Finding:
+    columns = (
+        Column("level", found.vary, found.unit),
+        Column("objective", "objective"),
+        Column("figure", "figure", interval="ends"),
+        Column("unit", "unit"),
+        Column("verdict", "level"),
+        Column("replications", "runs"),
+    )
+    rows = tuple(
+        {
+            "level": level["value"],
+            "objective": figure["objective"],
+            "figure": figure["value"],
+            "ends": figure["interval"],
+            "unit": figure["unit"],
+            "verdict": level["verdict"],
+            "replications": level["replications"],
+        }
+        for level in found.to_dict()["evaluations"]
+        for figure in level["figures"]
+    )
+    first, *others = found.sentences()
+    return finding_of(
+        setup,
+        title="E10 capacity",
+        question=f"Which {found.vary} keep {' and '.join(found.objectives)}?",
+        answer=f"{setup.system.name}: {first}.",
+        tables=(Table("levels", "Levels that were run", columns, rows),),
+        figures=(
+            Picture(
+                "capacity.svg",
+                "Each figure as a part of its limit, with its interval, against what is varied.",
+                "Points that rise through the limit, 1, where the objectives cease to be kept.",
+            ),
+        ),
+        method="Levels in geometric progression, bisection between those that differ, and "
+        "replications of each until it is decided (docs/capacity.md).",
+        limits=tuple(one for one in others if not one.startswith("warning: ")),
+    )
+
+
+def run_sensitivity(
+    options: Options, *, metrics: Sequence[str], ranges: Sequence[str], trajectories: int
+) -> int:
+    """Screen a system, show and write what moves it, and return the exit code.
+
+    Takes what `lhsim.sensitivity` does.
+    """
+    words = [word for one in metrics for word in ("--metric", one)]
+    words += [word for one in ranges for word in ("--range", one)]
+    words += ["--trajectories", str(trajectories)]
+    setup = prepare("sensitivity", options, command=("sensitivity", *words), has_file=False)
+    assert options.agents is not None
+    asked = screening.ask(
+        setup.system,
+        options.agents[0],
+        metrics=tuple(dict.fromkeys(metrics)) or ("p99", KNEE),
+        ranges=ranges,
+        trajectories=trajectories,
+        seed=options.seed,
+        engine=options.engine,
+    )
+    return _answer(
+        setup,
+        lambda runner, report: screening.answer(asked, runner, report),
+        lambda found: sensitivity_tables(found.to_dict()),
+        lambda found: _sensitivity_finding(setup, found),
+    )
+
+
+def _sensitivity_finding(setup: Setup, found: Sensitivity) -> Finding:
+    tables, said = [], []
+    for metric, base in found.base.items():
+        effects = [one for one in found.effects if one.metric == metric]
+        unit = effects[0].metric_unit
+        columns = (
+            Column("path", "parameter"),
+            Column("low", "from"),
+            Column("high", "to"),
+            Column("unit", "unit"),
+            Column("source", "range by"),
+            Column("mu_star", "mu*", unit, "mu_star_interval"),
+            Column("sigma", "sigma", unit, "sigma_interval"),
+        )
+        keys = [key for one in columns for key in (one.key, one.interval) if key]
+        rows = tuple({key: getattr(one, key) for key in keys} for one in effects)
+        tables.append(Table(metric, f"What moves {metric}", columns, rows))
+        most = effects[0].path if effects[0].mu_star > 0 else "nothing"
+        said.append(f"{metric}, {metric_text(metric, base)}, is moved most by {most}.")
+    name = setup.system.name
+    return finding_of(
+        setup,
+        title="E11 sensitivity",
+        question=f"Which parameters of {name} move {', '.join(found.base)} with "
+        f"{found.agents:,} agents?",
+        answer=" ".join(said),
+        tables=tuple(tables),
+        figures=(
+            Picture(
+                "sensitivity.svg",
+                "Each metric with one parameter at the low and at the high end of its range.",
+                "A bar for each parameter, the longest at the top.",
+            ),
+        ),
+        method="Morris screening from random starts, and a tornado of single parameters "
+        "(docs/capacity.md).",
+        limits=tuple(one for one in found.sentences() if not one.startswith("warning: ")),
+    )
+
+
+def _answer(
+    setup: Setup,
+    answer: Callable[[Runner, Report], A],
+    text: Callable[[A], str],
+    finding: Callable[[A], Finding],
+    holds: Callable[[A], bool] = lambda _: True,
+) -> int:
+    """Let a question be answered with runs that are kept, show and write what was found.
+
+    Parameters
+    ----------
+    setup
+        All that was asked for is checked.
+    answer
+        Finds the answer. Ctrl-C leaves it with `KeyboardInterrupt`.
+    text, finding
+        Make the text for stdout, where none is asked for as JSON, and what a report shows.
+    holds
+        Whether what was to be checked does.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    options = setup.options
+    try:
+        with running(setup) as runner:
+            with progress(setup.name, (), shown=options.show_progress) as report:
+                found = answer(runner, report)
+            as_json = options.output_format == "json"
+            show(json.dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else text(found))
+            facts = json.dumps(manifest(setup), indent=2, allow_nan=False) + "\n"
+            files = {
+                **plots(found.plot(), setup.name),
+                "manifest.json": lambda path: path.write_text(facts, encoding="utf-8"),
+                **finding(found).files(),
+            }
+            write_files(options.output_dir, files)
+    except KeyboardInterrupt:
+        without = ", without --fresh" if options.fresh else ""
+        print(
+            f"lhsim: interrupted; the same command{without} goes on from the runs in "
+            f"{options.output_dir}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    if not options.quiet:
+        took = duration(time.monotonic() - setup.started)
+        print(f"{took} with --jobs {options.jobs}; runs: {runner.tally.sentence()}, "
+              f"kept in {options.output_dir}", file=sys.stderr)  # fmt: skip
+    return DONE if holds(found) else NOT_KEPT
