@@ -97,6 +97,15 @@ def replay_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibrate with a quarter of the samples, whose simulation is more than half of the work.
+
+    For tests that look at what was found, and not at how well it is known.
+    """
+    monkeypatch.setattr("lhsim.calibration.fit.SAMPLES", 10)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the slow ones."""
     root = Path(__file__).parent

@@ -33,8 +33,8 @@ HELP = {
         "push.",
         "failure": "Stall, outage and slow agents, with retries or without, and the time "
         "to recover.",
-        "claims": "Judge the original proposal's claims: figure, interval, verdict, and what would "
-        "make them true.",
+        "claims": "Judge the original proposal's claims: figure, interval, verdict, and when "
+        "each would hold.",
         "run": "Run a sweep over any parameters, that a FILE specifies.",
         "all": "Run every experiment into one folder, and write the report of it.",
         "report": "Write what experiments found as one HTML file.",

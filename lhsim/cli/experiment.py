@@ -114,7 +114,7 @@ def failure(**given: Any) -> int:
 @option("--check", "End with exit code 3 unless this claim is supported; repeatable.",
         metavar="ID", multiple=True)  # fmt: skip
 def claims(check: tuple[str, ...], **given: Any) -> int:
-    """Judge the original proposal's claims: figure, interval, verdict, and what would make them true.
+    """Judge the original proposal's claims: figure, interval, verdict, and when each would hold.
 
     Defaults that are not shown stand in experiments/claims.toml.
     """

@@ -261,3 +261,27 @@ def test_specifications(refused, folder, text, more, line):
 def test_a_specification_that_is_not_there(refused):
     assert refused("run", "./no.toml").startswith("no.toml: does not exist")
     assert refused("run", "intervalls").startswith("unknown experiment 'intervalls' (did you mean")
+
+
+MIXTURE = """
+name = "x"
+push = {}
+cpu.send = { family = "mixture", weights = [1e308, 1e308], components = [
+  { family = "exponential", mean = "1 ms" }, { family = "exponential", mean = "2 ms" }] }
+"""
+LOGNORMAL = """
+name = "x"
+push = {}
+cpu.send = { family = "lognormal", median = "1 ms", sigma = 1e200 }
+"""
+
+
+@pytest.mark.parametrize("text", [MIXTURE, LOGNORMAL], ids=["mixture", "lognormal"])
+def test_a_distribution_without_moments_is_refused_in_a_line(folder, capsys, text):
+    Path("x.toml").write_text(text)
+    assert cli.run(["scaling", "--system", "./x.toml", "--quiet"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("lhsim: error: ")
+    assert "cpu.send" in captured.err
+    assert not Path("results").exists()

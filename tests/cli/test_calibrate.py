@@ -261,3 +261,14 @@ def test_a_model_that_misses_its_recordings_ends_with_exit_code_3(
     assert run(["calibrate", *folders, "-o", str(out), "--quiet"]) == 3
     assert "The model misses its own calibration" in " ".join(capsys.readouterr().out.split())
     assert any("misses its own calibration" in text for text in lhsim.load_system(out).caveats)
+
+
+def test_components_without_spread_are_fitted_or_refused_in_a_line(folder, capsys):
+    seconds = np.r_[np.random.default_rng(1).exponential(1e-3, 80), np.full(20, 1e-3)]
+    for name, values in (("held", seconds), ("all", np.full(50, 1e-3)), ("none", np.zeros(50))):
+        table = pd.DataFrame({"component": "cpu.query", "seconds": values})
+        table.assign(component="query").to_parquet(f"{name}.parquet", index=False)
+        asked = ["--components", f"{name}.parquet", "--template", "polling", "--quiet"]
+        code = run(["calibrate", *asked, "-o", f"{name}.toml"])
+        captured = capsys.readouterr()
+        assert code == 0 or (code == 2 and captured.err.count("\n") == 1), captured.err

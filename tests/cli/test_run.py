@@ -223,6 +223,25 @@ def test_a_point_has_the_runs_that_it_has_without_a_precision(mine, capsys):
     pd.testing.assert_frame_equal(*frames)
 
 
+TINY = """
+kind = "sweep"
+systems = ["polling"]
+agents = 10
+[axes]
+"polling.interval" = ["5e-324 s", "1 s"]
+"""
+
+
+def test_an_interval_of_no_time_is_skipped_with_a_notice_and_no_traceback(folder, capsys):
+    Path("x.toml").write_text(TINY)
+    few = ["--replications", "1", "--max-events", "10000", "--engine", "simpy", "--jobs", "1"]
+    assert cli.run(["run", "x.toml", *few, "--quiet"]) in {0, 2}
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    assert "skipped" in captured.out + captured.err or captured.err.count("\n") == 1
+
+
+@pytest.mark.rendered
 def test_a_sweep_leaves_a_plot_and_a_finding(mine, capsys):
     assert cli.run(COMMAND) == 0
     found = Finding.read(Path("results/mine"))

@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from lhsim.simulation import Result
 
 QUESTION = (
-    "Which of the original proposal's claims about polling and push hold, and what would have to be "
-    "so?"
+    "Which of the original proposal's claims about polling and push hold, and when would the "
+    "others?"
 )
 METHOD = (
     "Latency: a pair that is alone, a closed loop of 100 messages. Latency at a number of agents, "

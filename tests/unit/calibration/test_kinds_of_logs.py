@@ -5,6 +5,7 @@ The servers are single queues whose truth is known: Lindley's recursion with a c
 
 from __future__ import annotations
 
+import json
 import math
 
 import attrs
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 import lhsim
+from lhsim import cli
 from lhsim.calibration import from_logs
 from lhsim.calibration.acceptance import check, missed
 from lhsim.calibration.arrivals import constant_part
@@ -80,6 +82,7 @@ KINDS = {
     "batches of ten": (batches, exponential, (0.2, 0.5), 2e-3, 1e-3, 0.0),
     "saturated and far away": (poisson, exponential, (0.1, 1.5), 2e-3, 0.2, 0.0),
 }
+NEAR = {"near": (poisson, exponential, (0.2, 0.6), 2e-3, 1e-3, 0.0)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -215,13 +218,53 @@ def test_a_figure_is_missed_beyond_its_errors():
 # --- files ---------------------------------------------------------------------------------------
 
 
-def written(tmp_path, delay=0.003, first=0.0):
-    one = log(poisson, exponential, 0.3, 2e-3, delay, n=400)
+def table(one, first=0.0):
+    """Return a log as the table that a file has."""
     columns = {"intended_s": one.intended, "sent_s": one.sent, "delivered_s": one.delivered}
     frame = pd.DataFrame({name: times + first for name, times in columns.items()})
+    return frame.assign(agent=one.agent)
+
+
+def written(tmp_path, delay=0.003, first=0.0):
     path = tmp_path / "log.csv"
-    frame.assign(agent=one.agent).to_csv(path, index=False)
+    table(log(poisson, exponential, 0.3, 2e-3, delay, n=400), first).to_csv(path, index=False)
     return path
+
+
+def stamped(frame):
+    """Return a table with timestamps for times."""
+    begun = pd.Timestamp("2026-03-01T09:00:00Z")
+    times = {
+        name: (begun + pd.to_timedelta(frame[name], unit="s")).dt.as_unit("us")
+        for name in ("intended_s", "sent_s", "delivered_s")
+    }
+    return frame.assign(**times)
+
+
+@pytest.mark.parametrize(
+    ("kind", "as_written"),
+    [
+        ("far away", pd.DataFrame.copy),
+        ("constant rate, clock of 1 ms", pd.DataFrame.copy),
+        ("batches of ten", pd.DataFrame.copy),
+        ("near", stamped),
+    ],
+)
+def test_files_of_a_queue_say_its_capacity(tmp_path, capsys, kind, as_written):
+    come, work, uses, mean, delay, tick = (KINDS | NEAR)[kind]
+    logs, rates = [], []
+    for use in uses:
+        one = log(come, work, use, mean, delay, tick=tick)
+        logs.append(str(tmp_path / f"{use}.parquet"))
+        as_written(table(one)).to_parquet(logs[-1], index=False)
+        rates.append(use / mean)
+    asked = ["calibrate", *logs, "-o", str(tmp_path / "made.toml"), "--format", "json", "--quiet"]
+    assert cli.run(asked) == 0
+    found = json.loads(capsys.readouterr().out)
+    low, high = found["capacity_interval"]
+    assert low <= 1 / mean <= high
+    assert high < 2 / mean
+    assert found["capacity"] >= max(rates)
 
 
 def test_times_since_the_epoch_count_from_the_first_message(tmp_path):

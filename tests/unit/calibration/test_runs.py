@@ -128,6 +128,7 @@ def test_what_is_saturated_is_known(calibrated):
     assert found == [False, False, False, True]
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_a_server_that_its_store_holds_up_is_not_explained_by_its_processor():
     system = lhsim.load_system("push")
     write = attrs.evolve(system.store, write=Deterministic(2e-3), connections=1)
@@ -170,6 +171,7 @@ def test_architectures_are_not_mixed(run):
         levels([run, push])
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_a_server_that_is_twice_as_slow_is_found_to_be():
     system = lhsim.load_system("push")
     slow = attrs.evolve(system, cpu=system.cpu.slower(2.0))
@@ -180,6 +182,7 @@ def test_a_server_that_is_twice_as_slow_is_found_to_be():
         assert simulated == pytest.approx(target.live, rel=0.05 if target.measure == "cpu" else 0.2)
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_each_run_is_replayed_on_a_processor_of_its_pace():
     system = lhsim.load_system("push")
 
@@ -209,6 +212,7 @@ def with_cpu(run, cpu):
     return attrs.evolve(run, counters=run.counters.assign(cpu_s=cpu * times))
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_doubtful_runs_are_left_out_where_others_have_their_load(pair):
     sure, other = pair
     doubtful = with_cpu(other, 0.5)  # which would be seen in the target
@@ -227,6 +231,7 @@ def test_doubtful_runs_are_left_out_where_others_have_their_load(pair):
     )
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_a_busy_level_that_delivers_is_saturated(pair):
     busy = [with_cpu(run, 0.96) for run in pair]
     other = [replay(lhsim.load_system("push"), manifest("push", 60, 1.0, 1))]
@@ -253,6 +258,7 @@ def test_each_run_of_a_level_is_simulated_under_its_own_seed(pair):
     assert fit.simulated(system) == [target.live for target in targets]
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_the_steps_are_counted(run):
     other = replay(lhsim.load_system("polling"), manifest("polling", 40, 1.0, 1))
     steps = []

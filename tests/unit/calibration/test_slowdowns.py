@@ -83,6 +83,7 @@ def test_how_far_a_server_follows_is_assumed_where_nothing_shows_it():
         assert follows(levels(runs)) == pytest.approx(EXPECTED)
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_a_server_that_is_slow_at_times_is_calibrated_to_be():
     """Its tail comes from the spells: a server that is always as fast as in the mean has none."""
     loads = [

@@ -12,7 +12,7 @@ import lhsim
 from lhsim.compiled import engine as engines
 from lhsim.compiled import setup
 from lhsim.distributions import Deterministic, Exponential
-from lhsim.models import Closed, Cpu, Network, PushServer, System, Workload
+from lhsim.models import Closed, Cpu, Network, Poisson, PushServer, System, Workload
 
 # Twenty messages of an agent, a few years from one to the next.
 RARE = System(
@@ -70,3 +70,13 @@ def test_a_model_of_rare_events_runs_as_with_simpy():
     ]
     assert repr(runs[0].metrics) == repr(runs[1].metrics)
     assert runs[0].counters == runs[1].counters
+
+
+def test_empty_days_cost_the_compiled_engine_no_more_than_simpy():
+    system = System("sparse", push=PushServer(), workload=Workload(traffic=Poisson(1e-8)))
+    runs = [
+        lhsim.simulate(system, agents=4, duration=7.2e8, seed=1, engine=engine)
+        for engine in ("simpy", "compiled")
+    ]
+    assert runs[0].latency.sums.tolist() == runs[1].latency.sums.tolist()
+    assert runs[0].outcomes == runs[1].outcomes

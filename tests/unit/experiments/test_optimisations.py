@@ -45,9 +45,14 @@ Done = tuple[Finding, str]
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def carried_out(folder: Path, name: str, systems: tuple[str, ...], *more: str) -> Done:
+pytestmark = pytest.mark.usefixtures("blank_plots")
+
+
+def carried_out(
+    folder: Path, name: str, systems: tuple[str, ...], *more: str, jobs: str = "2"
+) -> Done:
     """Run a suite on some of the small systems; return what it found and what it printed."""
-    asked = [name, "--output-dir", str(folder / name), "--jobs", "2", "--quiet", *more]
+    asked = [name, "--output-dir", str(folder / name), "--jobs", jobs, "--quiet", *more]
     for system in systems:
         (folder / f"{system}.toml").write_text(FILES[system])
         asked += ["--system", str(folder / f"{system}.toml")]
@@ -206,7 +211,7 @@ def test_an_outage_loses_what_was_sent_in_it(failed: Finding) -> None:
 @pytest.mark.parametrize("suite", [OPTIMISATIONS, FAILURE], ids=["optimisations", "failure"])
 def test_a_suite_is_shown_in_80_columns(suite: Any, tmp_path: Path) -> None:
     more = ("--replications", "1", "--agents", "20")
-    _, text = carried_out(tmp_path, suite.name, ("push",), *more)
+    _, text = carried_out(tmp_path, suite.name, ("push",), *more, jobs="1")
     assert max(map(len, text.splitlines())) <= 80
     assert text.startswith(suite.question[:40])
 

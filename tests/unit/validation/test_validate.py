@@ -68,6 +68,7 @@ def test_a_model_of_the_servers_own_kind_is_not_rejected(server, tmp_path):
     assert not calibrated_on & {run.manifest.agents for run in found.predicted}
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_a_validation_goes_on_where_it_was_interrupted(server, tmp_path):
     whole = validate(PLAN, "push", tmp_path)
     count = len(server)
@@ -79,12 +80,14 @@ def test_a_validation_goes_on_where_it_was_interrupted(server, tmp_path):
     assert again.crosscheck.to_dicts() == whole.crosscheck.to_dicts()
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_runs_of_another_seed_are_not_taken_for_ones_own(server, tmp_path):
     validate(PLAN, "push", tmp_path, seed=1)
     with pytest.raises(InputError, match="holds another run"):
         validate(PLAN, "push", tmp_path, seed=2)
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_a_server_that_no_load_saturates_is_refused(server, monkeypatch, tmp_path):
     monkeypatch.setattr(validation.Level, "saturated", False)
     with pytest.raises(InputError, match="is not saturated"):

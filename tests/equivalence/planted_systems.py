@@ -1,0 +1,573 @@
+"""The fixed list of systems on which a planted error is looked for."""
+
+import itertools
+
+import attrs
+from comparison import Case
+from generators import LONG_RANDOM, SHORT_RANDOM, TICK
+
+from lhsim.distributions import Deterministic, Exponential
+from lhsim.models import (
+    Cache,
+    Closed,
+    Collection,
+    Cpu,
+    Elicitation,
+    EventStore,
+    Growth,
+    Memory,
+    Network,
+    Periodic,
+    Piece,
+    Piecewise,
+    Poisson,
+    PollingServer,
+    PushServer,
+    RateLimit,
+    Retention,
+    Slow,
+    Slowdown,
+    Slowdowns,
+    Stall,
+    Stalls,
+    System,
+    Warmth,
+    Workload,
+)
+
+HALF, ONE, TWO = (Deterministic(ticks * TICK) for ticks in (0.5, 1, 2))
+NAMES = (
+    "parse_message", "parse_request", "validate", "write", "query", "respond", "acknowledge",
+    "connect", "send", "relay",
+)  # fmt: skip
+
+
+def polling(name, **parts):
+    return System(name=name, **{"polling": PollingServer()} | parts)
+
+
+def push(name, **parts):
+    return System(name=name, **{"push": PushServer()} | parts)
+
+
+def of(costs):
+    """Return a different random cost for each purpose of the processor."""
+    return dict(zip(NAMES, itertools.cycle(costs), strict=False))
+
+
+RANDOM = {
+    "workload": Workload(traffic=Poisson(8.0), topology="random", think=LONG_RANDOM[0]),
+    "network": Network(LONG_RANDOM[1], LONG_RANDOM[2]),
+    "cpu": Cpu(
+        workers=2,
+        **of(SHORT_RANDOM[:7]),
+        warmth=Warmth((0.0, TICK, 8 * TICK), (0.0, 0.5, 2.0)),
+        collection=Collection(3, SHORT_RANDOM[8]),
+        stalls=Stalls(LONG_RANDOM[8], SHORT_RANDOM[7]),
+    ),
+    "store": EventStore(SHORT_RANDOM[7], SHORT_RANDOM[8], connections=2, scan=1e-6),
+    "memory": Memory(1e6, 1e3, 1e2, 10.0),
+}
+TIED = {
+    "workload": Workload(traffic=Closed(None, ONE), topology="ring", start="together"),
+    "network": Network(ONE, ONE),
+    "cpu": Cpu(**dict.fromkeys(NAMES, Deterministic(TICK / 4)), stalls=Stalls(TWO, HALF)),
+    "store": EventStore(HALF, ONE, connections=2, single_writer=True),
+}
+RANDOM_SPELLS = {
+    "cpu": attrs.evolve(RANDOM["cpu"], slowdowns=Slowdowns(LONG_RANDOM[6], LONG_RANDOM[7], 1.7))
+}
+SPELLS = {
+    "cpu": Cpu(**dict.fromkeys(NAMES, Deterministic(TICK / 4)), slowdowns=Slowdowns(TWO, TWO, 2.0))
+}
+ALL_THE_SAME = {
+    "workload": Workload(traffic=Closed(None, ONE), start="together"),
+    "network": Network(ONE, ONE),
+    "cpu": Cpu(**dict.fromkeys(NAMES, ONE)),
+    "store": EventStore(ONE, ONE, connections=2),
+}
+FAST = Workload(traffic=Poisson(32.0), think=Exponential(TICK), start="ramp")
+SHORT_SESSIONS = {"session": Exponential(8 * TICK), "reconnect": Exponential(4 * TICK)}
+
+SLOW = {
+    "workload": Workload(traffic=Closed(None, ONE), think=TWO, slow=Slow(0.5, 3.0)),
+    "network": Network(ONE, LONG_RANDOM[0], loss=0.3, retransmission_timeout=TICK),
+}
+BURSTS = Piecewise((Piece(8 * TICK, 2.0), Piece(4 * TICK, 0.0), Piece(2 * TICK, 40.0)))
+
+CASES = [
+    Case(polling("random", **RANDOM), 6, duration=4.0),
+    Case(
+        polling("tied", **TIED, polling=PollingServer(interval=2 * TICK, timeout=4 * TICK)),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        polling(
+            "limits",
+            workload=FAST,
+            network=Network(HALF, ONE),
+            cpu=Cpu(parse_request=HALF),
+            store=EventStore(HALF, HALF),
+            polling=PollingServer(
+                interval=4 * TICK, timeout=8 * TICK, limit=2, connections=2, backoff=TICK
+            ),
+        ),
+        6,
+        duration=2.0,
+    ),
+    Case(polling("all the same", **ALL_THE_SAME), 5, duration=4.0, drain=1.0),
+    Case(
+        polling(
+            "busy database",
+            workload=Workload(traffic=Closed(None, ONE), start="together"),
+            store=EventStore(write=LONG_RANDOM[0], single_writer=True, busy_timeout=0.05),
+            polling=PollingServer(interval=2 * TICK),
+        ),
+        5,
+        duration=2.0,
+    ),
+    Case(
+        polling(
+            "sleeps",
+            workload=Workload(traffic=Poisson(4.0)),
+            network=Network(HALF, ONE),
+            polling=PollingServer(
+                interval=TICK, timeout=0.5, jitter=0.5, growth=Growth(2.0, 8 * TICK)
+            ),
+        ),
+        4,
+        duration=4.0,
+    ),
+    Case(
+        polling(
+            "cache",
+            workload=Workload(traffic=Poisson(2.0)),
+            cpu=Cpu(query=HALF),
+            store=EventStore(HALF, HALF),
+            polling=PollingServer(
+                interval=3 * TICK, cache=Cache(7 * TICK, look_up=Exponential(TICK))
+            ),
+        ),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        polling(
+            "cache on a grid",
+            workload=Workload(traffic=Closed(None, TWO), start="together"),
+            store=EventStore(write=Deterministic(20 * TICK)),
+            polling=PollingServer(interval=TICK, cache=Cache(4 * TICK, invalidate=False)),
+        ),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        polling(
+            "priorities",
+            workload=Workload(traffic=Poisson(32.0), topology="random"),
+            store=EventStore(HALF, HALF),
+            polling=PollingServer(interval=8 * TICK, limit=2, priorities=(0.25, 0.25, 0.5)),
+        ),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        polling(
+            "wake-up calls",
+            **TIED | {"workload": Workload(traffic=Closed(None, TWO), start="together")},
+            polling=PollingServer(interval=32 * TICK, wake_on_write=True),
+        ),
+        5,
+        duration=4.0,
+    ),
+    Case(push("random", **RANDOM, push=PushServer(**SHORT_SESSIONS)), 6, duration=4.0),
+    Case(push("tied", **TIED), 4, duration=2.0),
+    Case(push("slow at times", **TIED | SPELLS), 4, duration=2.0),
+    Case(
+        push("slow at set times", **TIED | SPELLS, faults=(Slowdown(0.5, 0.25, 3.0),)),
+        4,
+        duration=2.0,
+    ),
+    Case(push("slow at random", **RANDOM | RANDOM_SPELLS), 4),
+    Case(push("all the same", **ALL_THE_SAME), 5, duration=4.0, drain=1.0),
+    Case(
+        push(
+            "reject",
+            workload=FAST,
+            cpu=Cpu(send=Exponential(TICK / 2)),
+            push=PushServer(connections=3, outbound=2, **SHORT_SESSIONS),
+        ),
+        6,
+        duration=2.0,
+    ),
+    Case(
+        push(
+            "wait",
+            workload=FAST,
+            cpu=Cpu(send=Exponential(TICK / 4), connect=HALF),
+            push=PushServer(connections=2, overflow="wait", **SHORT_SESSIONS),
+        ),
+        6,
+        duration=2.0,
+    ),
+    Case(
+        push(
+            "pairs",
+            workload=Workload(topology="pair", traffic=Periodic(8.0), start="ramp"),
+            cpu=Cpu(connect=Exponential(1.0)),
+        ),
+        4,
+        duration=2.0,
+    ),
+    Case(
+        push("every tick", workload=Workload(traffic=Closed(None, ONE), start="together")),
+        3,
+        duration=2.0,
+        drain=0.5,
+    ),
+    Case(
+        push(
+            "an end",
+            workload=Workload(traffic=Closed(7, LONG_RANDOM[0]), start="together"),
+            cpu=Cpu(send=ONE),
+        ),
+        3,
+        duration=10.0,
+    ),
+    Case(
+        polling(
+            "stalls at set times",
+            workload=FAST,
+            cpu=Cpu(query=HALF),
+            store=EventStore(ONE, HALF, connections=2, single_writer=True),
+            polling=PollingServer(interval=2 * TICK),
+            faults=(
+                Stall("store", 0.5, 0.25),
+                Stall("cpu", 1.0, 0.25),
+                Stall("cpu", 1.125, 0.25),
+                Stall("store", 1.5, 0.125),
+            ),
+        ),
+        4,
+        duration=2.0,
+    ),
+    Case(push("bursts", workload=Workload(traffic=BURSTS)), 4, duration=4.0),
+    Case(
+        polling(
+            "rate limit",
+            workload=Workload(traffic=Closed(None, ONE), start="together"),
+            cpu=Cpu(parse_message=Exponential(TICK), acknowledge=ONE),
+            polling=PollingServer(interval=TICK, rate_limit=RateLimit(8.0, 2)),
+        ),
+        4,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "rate limit",
+            workload=Workload(traffic=Periodic(32.0), start="together"),
+            cpu=Cpu(validate=HALF, acknowledge=HALF),
+            push=PushServer(rate_limit=RateLimit(8.0, 2)),
+        ),
+        3,
+        duration=4.0,
+    ),
+    *(
+        Case(server("slow", **RANDOM | SLOW, **extra), 6, duration=4.0)
+        for server, extra in ((polling, {}), (push, {"push": PushServer(**SHORT_SESSIONS)}))
+    ),
+    Case(polling("hub", workload=Workload("hub", Poisson(8.0))), 4, duration=2.0),
+    Case(
+        push(
+            "broadcast",
+            workload=Workload("broadcast", Closed(None, ONE)),
+            network=Network(LONG_RANDOM[1], LONG_RANDOM[2]),
+            cpu=Cpu(workers=2, send=SHORT_RANDOM[7], relay=SHORT_RANDOM[8]),
+        ),
+        5,
+        duration=4.0,
+    ),
+]
+
+FULL = {
+    "workload": FAST,
+    "network": Network(HALF, ONE),
+    "cpu": Cpu(send=Exponential(TICK), acknowledge=Exponential(TICK / 8)),
+}
+CASES += [
+    Case(
+        push(
+            f"full, {policy}",
+            **FULL,
+            push=PushServer(
+                outbound=3, outbound_policy=policy, overflow=overflow, **SHORT_SESSIONS
+            ),
+        ),
+        4,
+        duration=2.0,
+    )
+    for policy, overflow in (
+        ("drop_oldest", "wait"), ("block", "reject"), ("block", "wait"), ("disconnect", "reject")
+    )
+]  # fmt: skip
+CASES.append(
+    Case(
+        push(
+            "backoff and heartbeats",
+            cpu=Cpu(heartbeat=Exponential(4 * TICK), workers=2),
+            push=PushServer(
+                connections=2, backoff=1.5, backoff_cap=3.0, heartbeat=2 * TICK, **SHORT_SESSIONS
+            ),
+        ),
+        5,
+        duration=4.0,
+    )
+)
+CASES.append(
+    Case(
+        push(
+            "fallback",
+            **RANDOM,
+            push=PushServer(
+                connections=2, overflow="fallback", fallback_interval=4 * TICK, **SHORT_SESSIONS
+            ),
+        ),
+        6,
+        duration=4.0,
+    )
+)
+CASES += [
+    Case(
+        push(
+            f"batches, {policy}, {overflow}",
+            **FULL,
+            push=PushServer(
+                outbound=5,
+                outbound_policy=policy,
+                overflow=overflow,
+                batch_size=3,
+                linger=4 * TICK,
+                **SHORT_SESSIONS,
+            ),
+        ),
+        4,
+        duration=2.0,
+    )
+    for policy, overflow in (("drop_new", "reject"), ("drop_oldest", "wait"))
+]
+CASES.append(
+    Case(
+        push(
+            "elicitation",
+            **RANDOM,
+            push=PushServer(
+                overflow="wait",
+                elicitation=Elicitation(20 * TICK, LONG_RANDOM[3], 0.5, 0.2, 0.1),
+                **SHORT_SESSIONS,
+            ),
+        ),
+        6,
+        duration=4.0,
+    )
+)
+CASES += [
+    Case(
+        push(
+            "elicitation by broadcast, slow agents and losses",
+            workload=Workload("broadcast", Poisson(4.0), slow=Slow(0.5, 3.0)),
+            network=Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.2, retransmission_timeout=TICK),
+            cpu=Cpu(workers=2, send=SHORT_RANDOM[7], parse_message=SHORT_RANDOM[8]),
+            push=PushServer(elicitation=Elicitation(32 * TICK, LONG_RANDOM[3], 0.5, 0.2, 0.1)),
+        ),
+        5,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "elicitation by replies to a broadcast, slow agents",
+            workload=Workload("broadcast", Poisson(4.0), slow=Slow(0.5, 3.0)),
+            network=Network(LONG_RANDOM[1], LONG_RANDOM[2]),
+            cpu=Cpu(workers=2, acknowledge=SHORT_RANDOM[7], parse_message=SHORT_RANDOM[8]),
+            push=PushServer(
+                elicitation=Elicitation(32 * TICK, LONG_RANDOM[3], 0.5, 0.2, 0.1, "reply")
+            ),
+        ),
+        5,
+        duration=4.0,
+        seed=3,
+    ),
+    Case(
+        push(
+            "broadcast, batches and fallback, slow agents and losses",
+            workload=Workload("broadcast", Poisson(16.0), slow=Slow(0.5, 3.0)),
+            network=Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.2, retransmission_timeout=TICK),
+            cpu=Cpu(workers=2, send=SHORT_RANDOM[7], relay=SHORT_RANDOM[8]),
+            push=PushServer(
+                connections=3,
+                overflow="fallback",
+                fallback_interval=4 * TICK,
+                outbound=4,
+                outbound_policy="block",
+                batch_size=3,
+                linger=4 * TICK,
+                **SHORT_SESSIONS,
+            ),
+        ),
+        6,
+        duration=4.0,
+    ),
+]
+CASES += [
+    Case(
+        push(
+            "shared connections",
+            **RANDOM | {"workload": Workload("random", Poisson(8.0), slow=Slow(0.5, 3.0))},
+            push=PushServer(agents_per_connection=2, **SHORT_SESSIONS),
+        ),
+        7,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "shared connections, fallback and batches",
+            **RANDOM | {"workload": Workload("random", Poisson(16.0), slow=Slow(0.5, 3.0))},
+            push=PushServer(
+                connections=2,
+                overflow="fallback",
+                fallback_interval=4 * TICK,
+                outbound=4,
+                outbound_policy="block",
+                batch_size=3,
+                linger=4 * TICK,
+                heartbeat=4 * TICK,
+                agents_per_connection=3,
+                **SHORT_SESSIONS,
+            ),
+        ),
+        8,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "shared connections, closed by the server",
+            **FULL,
+            push=PushServer(
+                outbound=2,
+                outbound_policy="disconnect",
+                agents_per_connection=3,
+                **SHORT_SESSIONS,
+            ),
+        ),
+        5,
+        duration=2.0,
+    ),
+]
+
+
+CASES += [
+    Case(
+        server(
+            f"batches of writes, {costs}",
+            **parts
+            | {
+                "store": attrs.evolve(
+                    parts["store"], batch_size=3, linger=2 * TICK, write_more=TICK / 8, **lock
+                )
+            },
+            **({"push": PushServer(overflow="wait", **SHORT_SESSIONS)} if server is push else {}),
+        ),
+        6,
+        duration=4.0,
+    )
+    for server, costs, parts, lock in (
+        (polling, "random", RANDOM, {"single_writer": True, "busy_timeout": 2 * TICK}),
+        (push, "random", RANDOM, {}),
+        (push, "tied", TIED, {}),
+        (polling, "all the same", ALL_THE_SAME, {"single_writer": True}),
+    )
+]
+CASES.append(
+    Case(
+        push(
+            "batches of writes that give up",
+            workload=Workload(traffic=Closed(None, LONG_RANDOM[0]), start="together"),
+            cpu=Cpu(acknowledge=HALF),
+            store=EventStore(
+                write=LONG_RANDOM[0],
+                single_writer=True,
+                busy_timeout=TICK,
+                batch_size=3,
+                linger=TICK,
+            ),
+        ),
+        8,
+        duration=2.0,
+    )
+)
+FORGETFUL = {"events": 20, "scan": 1e-4}
+CASES += [
+    Case(
+        polling(
+            f"retention, {name}",
+            workload=Workload(traffic=Poisson(16.0), topology="random"),
+            store=EventStore(HALF, HALF, retention=retention, **FORGETFUL),
+            memory=Memory(per_event=0.7),
+            polling=PollingServer(interval=16 * TICK, limit=2, **options),
+        ),
+        4,
+        duration=4.0,
+    )
+    for name, retention, options in (
+        ("by count", Retention(count=12), {}),
+        ("by age", Retention(age=12 * TICK), {"priorities": (0.5, 0.5)}),
+    )
+]
+CASES += [
+    Case(
+        polling(
+            "retention, priorities in a closed loop",
+            workload=Workload("hub", Closed(None, LONG_RANDOM[0]), think=TWO),
+            store=EventStore(write=HALF, retention=Retention(age=8 * TICK)),
+            polling=PollingServer(interval=8 * TICK, limit=1, priorities=(0.5, 0.5)),
+        ),
+        6,
+        duration=4.0,
+    ),
+    Case(
+        polling(
+            "retention on a grid",
+            workload=Workload(traffic=Closed(None, ONE), start="together"),
+            store=EventStore(write=ONE, retention=Retention(age=3 * TICK)),
+            polling=PollingServer(interval=4 * TICK),
+        ),
+        3,
+        duration=4.0,
+    ),
+    *(
+        Case(
+            push(
+                f"retention, {overflow}",
+                **RANDOM | {"store": EventStore(HALF, HALF, retention=Retention(5, 16 * TICK))},
+                push=PushServer(
+                    connections=2, overflow=overflow, fallback_interval=8 * TICK, **SHORT_SESSIONS
+                ),
+            ),
+            6,
+            duration=4.0,
+        )
+        for overflow in ("wait", "fallback")
+    ),
+]
+
+
+def with_a_long_window(case):
+    """Return a case whose window has most of its messages: an order shows in their sum alone."""
+    if case.warmup is not None or case.system.offered_load(case.agents) is None:
+        return case
+    tenth = case.duration / 10
+    lead = min(case.system.workload.started_by, case.duration / 4)
+    return attrs.evolve(case, warmup=lead + tenth, drain=min(5.0, tenth))
+
+
+CASES = [with_a_long_window(case) for case in CASES]
