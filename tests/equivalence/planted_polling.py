@@ -8,10 +8,10 @@ from planting import around, instead_of, planted
 from simpy.events import URGENT
 
 from lhsim.metrics.account import Outcome
-from lhsim.models import polling_processes as polling_module
+from lhsim.models import polling, polling_processes
 from lhsim.models.database import Store
+from lhsim.models.polling import PollingServer
 from lhsim.models.polling_processes import Polling
-from lhsim.rules import grown
 
 # Requests
 
@@ -107,7 +107,7 @@ def the_jitter_of_a_sleep_is_that_of_the_next(original, self, who, cycle, time):
     return original(self, who, cycle + 1, time)
 
 
-@instead_of(polling_module, "grown", system="sleeps")
+@instead_of(polling, "grown", system="sleeps")
 def a_sleep_grows_beyond_the_longest(interval, factor, _longest):
     return interval * factor
 
@@ -117,12 +117,36 @@ def a_request_goes_on_with_the_sleep_of_the_one_before(patch):
     original, intervals = Polling._jittered, {}
 
     def sleep(self, who, cycle, _interval):
-        growth, interval = self.server.growth, intervals.get(who, self.server.interval)
-        if growth is not None:
-            intervals[who] = grown(interval, growth.factor, growth.longest)
+        interval = intervals.get(who, self.server.interval)
+        intervals[who] = self.server.sleep_after(interval)
         return original(self, who, cycle, interval)
 
     patch.setattr(Polling, "_jittered", sleep)
+
+
+def _first_sleeps(patch, wrong):
+    patch.setattr(PollingServer, "first_sleeps", property(wrong))
+
+
+@planted(system="first sleeps")
+def the_first_sleep_is_like_the_others(patch):
+    _first_sleeps(patch, lambda server: (server.interval, server.sleep_after(server.interval)))
+
+
+@planted(system="first sleeps")
+def the_second_sleep_is_like_the_first(patch):
+    _first_sleeps(patch, lambda server: (server.first_sleep or server.interval, server.first_sleep))
+
+
+@planted(system="first sleeps")
+def growth_begins_with_the_first_sleep(patch):
+    first = PollingServer.first_sleeps.fget
+
+    def wrong(server):
+        sleep, second = first(server)
+        return sleep, server.sleep_after(second if server.first_sleep else sleep)
+
+    _first_sleeps(patch, wrong)
 
 
 @around(Polling, "_wake", system="wake-up calls")
@@ -189,6 +213,6 @@ def the_lowest_priority_comes_first(original, self, message):
     return self._levels - 1 - original(self, message)
 
 
-@around(polling_module, "priority", system="priorities")
+@around(polling_processes, "priority", system="priorities")
 def the_priority_of_a_message_is_that_of_the_next(original, seed, sender, number, upper):
     return original(seed, sender, number + 1, upper)

@@ -141,6 +141,18 @@ CASES = [
     ),
     Case(
         polling(
+            "first sleeps",
+            workload=Workload(traffic=Poisson(4.0)),
+            network=Network(HALF, ONE),
+            polling=PollingServer(
+                interval=TICK, timeout=0.5, first_sleep=3 * TICK, growth=Growth(2.0, 8 * TICK)
+            ),
+        ),
+        4,
+        duration=4.0,
+    ),
+    Case(
+        polling(
             "cache",
             workload=Workload(traffic=Poisson(2.0)),
             cpu=Cpu(query=HALF),
