@@ -356,7 +356,7 @@ def _variant(name: str, base: type[Any]) -> type[Any]:
 
 
 def _refuse_own(name: str, base: type[Any]) -> type[Any]:
-    known = ", ".join(sorted(variants_of(base))) or "no class of one's own"
+    known = ", ".join(sorted(variants_of(base))) or "no class of your own"
     problem = f"{shown(name)} is not one of lhsim's own, and a file of data runs no code"
     raise InputError(problem, allowed=known)
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ARCHITECTURES = ("polling", "push", "mcp")  # that lhsim measures
-OWN = "own"  # what a message log stands for that is held against a server of one's own
+OWN = "own"  # what a message log stands for that is held against a server of your own
 Architecture = Literal["polling", "push", "mcp", "own"]
 Modelled = Literal["polling", "push"]
 MODELLED: tuple[Modelled, ...] = ("polling", "push")  # of these there is a model
@@ -107,7 +107,7 @@ class Manifest:
 
     @property
     def mean_pace(self) -> float | None:
-        """The pace of the server's core in the mean over the run [s]; None where it is unknown."""
+        """The speed of the server's core in the mean over the run [s]; None where it is unknown."""
         if self.machine.pace is None:
             return None
         longer = math.fsum(one.duration * (one.factor - 1) for one in self.machine.slowdowns)

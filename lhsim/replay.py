@@ -22,7 +22,7 @@ def replay(
 ) -> Recording:
     """Simulate a system under the workload of a run, with all agents connected before.
 
-    Where the pace of the processor is known of both, it is as fast as in the run, and slow when it
+    Where the speed of the processor is known of both, it is as fast as in the run, and slow when it
     was slow then.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Contract checks for a server, a distribution or a traffic pattern of one's own.
+"""Contract checks for a server, a distribution or a traffic pattern of your own.
 
 Each raises `ContractError`, an `AssertionError`, at the first rule that does not hold, so that a
 test is one line::
@@ -50,7 +50,7 @@ LEVELS = np.concatenate([2.0 ** -np.arange(40.0, 10.0, -1.0), np.arange(1, 1000)
 
 
 class ContractError(AssertionError):
-    """A model of one's own does not keep a rule that lhsim relies on."""
+    """A model of your own does not keep a rule that lhsim relies on."""
 
 
 def check_server(

@@ -243,7 +243,7 @@ def _fit(ax: Axes, curves: Sequence[Curve]) -> None:
 
 
 def _mark(ax: Axes, curve: Curve, colour: str) -> None:
-    """Mark the knee, and shade what lies beyond the calibration."""
+    """Mark the knee, and shade what is extrapolated."""
     right = ax.get_xlim()[1]
     if curve.calibrated_to is not None and curve.calibrated_to < right:
         ax.axvspan(curve.calibrated_to, right, color=colour, alpha=0.06, linewidth=0)
@@ -302,6 +302,6 @@ def _legend(ax: Axes, curves: Sequence[Curve], agents_per_server: int | None) ->
         band: Any = {"facecolor": "none", "edgecolor": grey, "linewidth": 0, "hatch": "///"}
         entries.append(Patch(**band, label="the knee lies between these levels"))
     if any(curve.calibrated_to is not None for curve in curves):
-        entries.append(Patch(color=grey, alpha=0.15, label="beyond the calibration"))
+        entries.append(Patch(color=grey, alpha=0.15, label="extrapolated"))
     where: Any = {"loc": "outside lower center", "ncols": 3}
     ax.figure.legend(handles=entries, frameon=False, fontsize=9, **where)

@@ -133,7 +133,7 @@ def levels(runs: Iterable[Recording]) -> list[Level]:
 def log_paces(runs: Sequence[Manifest], follows: float = 1.0) -> NDArray[np.float64]:
     """Return how much slower a server was in each run than in their mean, as logarithms.
 
-    Zeros where the pace of the processor is not known of all of them.
+    Zeros where the speed of the processor is not known of all of them.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def log_paces(runs: Sequence[Manifest], follows: float = 1.0) -> NDArray[np.floa
 def spread(some: Sequence[Level], measure: str, follows: float = 1.0) -> float:
     """Return the standard deviation of the logarithm of a figure from run to run, pooled.
 
-    The figure grows with the pace of the processor, to the power `follows`, which is no part of the
+    The figure grows with the speed of the processor to the power `follows`, which is no part of the
     spread. NaN where no unsaturated level has two runs.
     """
     squares, dof = _squares(some, measure, follows)

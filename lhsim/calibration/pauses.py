@@ -3,7 +3,7 @@
 In the log of a run a pause is a gap between two answers though somebody waits for one. Some come by
 themselves, as those of the host or of a collection of garbage; some come with a write, as those of
 an event store that moves its log to its tables each so many pages. Over several loads the two can
-be told apart: the first come by time, the others by messages.
+be separated: the first come by time, the others by messages.
 """
 
 from __future__ import annotations

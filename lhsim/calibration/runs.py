@@ -52,7 +52,7 @@ MEDIAN_ERROR = 0.10  # likewise
 PACE_ERROR = 0.5  # part of what a processor is off its usual pace that a server may not follow
 PARTS = ("messages", "requests", "excess", "gap", "delay", "memory")
 OF_PUSH = tuple(name for name in PARTS if name != "requests")
-COLLINEAR = 0.95  # correlation beyond which two unknowns cannot be told apart
+COLLINEAR = 0.95  # correlation from which two unknowns count as such
 TOO_MANY = 0.25  # part by which a model gets more messages out of a processor than a full server
 
 
@@ -266,7 +266,7 @@ def calibrate(
     if spells is not None:
         system = evolve(system, cpu=evolve(system.cpu, slowdowns=spells))
         parameters["cpu.slowdowns"] = Provenance(
-            "pace of the core", sum(len(x.runs) for x in found)
+            "speed of the core", sum(len(x.runs) for x in found)
         )
     memory = fitted_memory(system.memory, found)
     if memory is not None:
@@ -334,7 +334,7 @@ def _template(found: Sequence[Level], template: System | None) -> System:
 
 
 def _of_pace(found: Sequence[Level]) -> Calibration:
-    """Return what the runs tell of the pace of the processor; nothing where it was not measured."""
+    """Return the speed of the processor in the runs; nothing where it was not measured."""
     paces = [run.manifest.machine.pace for level in found for run in level.runs]
     known = [pace for pace in paces if pace is not None]
     if len(known) < len(paces):
@@ -343,7 +343,7 @@ def _of_pace(found: Sequence[Level]) -> Calibration:
 
 
 def _targets(found: Sequence[Level], known: Calibration) -> Iterable[Target]:
-    """Yield what the simulation should have, as far as the pace of the processor is `known`."""
+    """Yield what the simulation should have, as far as the speed of the processor is `known`."""
     for number, level in enumerate(found):
         if level.saturated:
             # Not the throughput: as long as a simulation keeps up, its costs do not move that.
@@ -391,7 +391,7 @@ def _between_runs(found: Sequence[Level], follows: float) -> dict[str, float]:
 
 
 def collinear(names: Sequence[str], covariance: np.ndarray) -> Iterable[tuple[str, str, float]]:
-    """Yield the unknowns that cannot be told apart, in pairs, with their correlation."""
+    """Yield the pairs of unknowns that trade off, with their correlation."""
     deviation = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(deviation, deviation)
     for i, first in enumerate(names):

@@ -20,7 +20,7 @@ KNOWN = 0.05
 
 
 def follows(some: Sequence[Level]) -> float:
-    """Return the power with which a server's costs follow the pace of its core.
+    """Return the power with which a server's costs follow the speed of its core.
 
     The pace is that of a piece of work in the processor's caches; what a server does may wait for
     memory, which a neighbour slows down less. It shows in the slope of the processor's time for a

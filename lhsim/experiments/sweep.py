@@ -588,7 +588,7 @@ def _by_seed(runs: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
 
 
 def _is_beyond(system: System | None, knee: Knee) -> bool:
-    """Return whether a knee, or the upper end of its bracket, is beyond the calibration."""
+    """Return whether a knee, or the upper end of its bracket, is extrapolated."""
     calibration = None if system is None else system.calibration
     agents = knee.high if knee.agents is None else knee.agents
     if system is None or calibration is None or agents is None or knee.bottleneck is None:

@@ -200,7 +200,7 @@ def _shown(row: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
 
 def _extrapolated_lines(sweep: Sweep) -> tuple[str, ...]:
     names = dict.fromkeys(result.system for result in sweep.results if result.extrapolated)
-    return tuple(f"Some levels of {name} lie beyond its calibration." for name in names)
+    return tuple(f"Some levels of {name} are extrapolated." for name in names)
 
 
 def _ordered(row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:

@@ -255,7 +255,7 @@ def _receive(pipe: Connection, length: float) -> Seen:
 
 
 def _pace(paces: list[Connection], start: float) -> tuple[float, tuple[Slowdown, ...]] | None:
-    """Return the pace of the server's core, and its slowdowns, from the start of the run on."""
+    """Return the speed of the server's core, and its slowdowns, from the start of the run on."""
     for pipe in paces:
         pipe.send(None)
     found = [_take(pipe) for pipe in paces]

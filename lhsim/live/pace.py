@@ -1,4 +1,4 @@
-"""The pace of a core: how long a piece of work takes on it, and when it takes longer.
+"""The speed of a core: how long a piece of work takes on it, and when it takes longer.
 
 Two processors of a virtual machine, or of two, may be threads of one core, each of which is up to
 twice as slow while the other is busy, for tens of milliseconds or for seconds. Nothing counts that
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lhsim.models import Slowdown
 
-FAST = 0.1  # part of the pieces of work that are surely done at full pace
+FAST = 0.1  # part of the pieces of work that are surely done at full speed
 SLOWER = 1.25  # times as long as these takes a piece in a slowdown
 AGREE = 3  # pieces, the middle one of which decides: one alone may have found its caches cold
 
@@ -24,7 +24,7 @@ AGREE = 3  # pieces, the middle one of which decides: one alone may have found i
 def slowdowns(
     times: NDArray[np.float64], seconds: NDArray[np.float64]
 ) -> tuple[float, tuple[Slowdown, ...]]:
-    """Return the pace of a core at its best, and when it was slower.
+    """Return the speed of a core at its best, and when it was slower.
 
     Parameters
     ----------

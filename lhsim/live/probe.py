@@ -72,7 +72,7 @@ def host() -> str:
 
 
 def keep_pace(core: int, pipe: Connection) -> None:
-    """Measure the pace of a core until told to stop; then send it, or None where that cannot be.
+    """Measure the speed of a core until told to stop; then send it, or None where that cannot be.
 
     It is an array of shape (2, pieces): when a piece of work was done, on the monotonic clock, and
     how long it took [s]. The piece is Python's own work, of some 40 us every 10 ms: done twice,

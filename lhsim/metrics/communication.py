@@ -33,7 +33,7 @@ class AgentCommunicationMetrics:
     memory_baseline_mb: float
     memory_peak_mb: float
     memory_per_agent_mb: float  # (peak - baseline) / agents
-    cpu_utilization_percent: float  # mean over the loops; NaN where a server of one's own has none
+    cpu_utilization_percent: float  # mean over the loops; NaN where a server of your own has none
     connection_count: int  # most at a time
     # Polling
     polling_cycles_total: int

@@ -76,7 +76,7 @@ class Bridge:
         self.limited = 0
         self.waiting = Waiting(self.env)
         self.outages = 0  # in progress
-        self.own_stations: dict[str, Station | Watched] = {}  # of a server of one's own, by name
+        self.own_stations: dict[str, Station | Watched] = {}  # of a server of your own, by name
 
     @property
     def unreachable(self) -> bool:

@@ -62,8 +62,8 @@ class PushServer:
 
     Beyond `connections`, an agent is refused (``reject``), waits in line for a place (``wait``), or
     polls until it tries again (``fallback``). A message to an agent that is not connected is
-    rejected, or waits until it connects or polls; one to an agent that has not come for the first
-    time yet always waits, as it would be no fault of the server.
+    rejected, or waits until it connects or polls; one to an agent that has never connected
+    always waits, as that is no fault of the server.
 
     A message that finds `outbound` of them in its connection's queue is dropped (``drop_new``),
     takes the place of the oldest that is not being sent yet (``drop_oldest``), waits for a place

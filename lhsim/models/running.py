@@ -124,7 +124,7 @@ def _polling(server: PollingServer, bridge: Bridge, *, cut: bool) -> Polling:
 
 
 def _resources_of(server: ServerProcesses) -> Iterator[tuple[str, Station | Resource]]:
-    """Yield the stations and resources that the processes of a server of one's own hold, by name.
+    """Yield the stations and resources that the processes of a server of your own hold, by name.
 
     Those in a list are called ``NAME 0``, ``NAME 1``, ...; those in a mapping by their keys.
     """

@@ -1,4 +1,4 @@
-"""A server of one's own: what the polling and the push server are, for any other protocol.
+"""A server of your own: what the polling and the push server are, for any other protocol.
 
 A description, a frozen attrs class derived from `Server`, says what a model file may set; the
 processes that it starts on a bridge, derived from `ServerProcesses`, say what happens. They are
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Server(abc.ABC):
-    """The description of a server of one's own: a frozen attrs class with its parameters.
+    """The description of a server of your own: a frozen attrs class with its parameters.
 
     A subclass has a field `connections` or `rate_limit` where it has such limits. With
     `rate_limit`, ``bridge.receive`` rejects what is beyond it.
@@ -64,7 +64,7 @@ class Server(abc.ABC):
 
 
 class ServerProcesses(abc.ABC):
-    """The processes of a server of one's own on a bridge.
+    """The processes of a server of your own on a bridge.
 
     ``self.env`` is the clock, a `simpy.Environment`; ``self.bridge`` has the rest: the steps
     `receive`, `write`, `acknowledge`, `compute`, `delay`, `travel` and `think`, the event loops,

@@ -135,7 +135,7 @@ class Station:
 
 
 class Watched:
-    """A `simpy.Resource` of a server of one's own, with the busy time that a station has.
+    """A `simpy.Resource` of a server of your own, with the busy time that a station has.
 
     A user of the resource is a server that is busy. The times add up whenever users come or go:
     SimPy's own way to monitor a resource is to wrap what lets them.

@@ -56,7 +56,7 @@ class OpenTraffic(Traffic):
 
 
 class ArrivalProcess(Traffic):
-    """Messages at the times of a rule of one's own, which do not depend on the server.
+    """Messages at the times of a rule of your own, which do not depend on the server.
 
     A subclass is an attrs class. Gaps that are independent of each other are `OpenTraffic`.
     """

@@ -108,7 +108,7 @@ class Sensitivity:
     seed: int | None = None  # from which the trajectories and all runs follow
     points: int = 0  # at which each metric was taken
     flags: dict[str, dict[str, int]] = attrs.field(factory=dict)  # by metric: at how many points
-    extrapolated: bool = False  # so many agents are beyond the calibration
+    extrapolated: bool = False  # the model is not calibrated for so many agents
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain data; quantities are in base units, which are named."""

@@ -36,7 +36,7 @@ ONLY_WITH_SIMPY: Mapping[str, Callable[[System], bool]] = {
     "faults.outage": _has(Outage),
     "faults.disconnect": _has(Disconnect),
     "server": lambda system: system.own_server is not None,
-    "workload.traffic of one's own": lambda system: isinstance(
+    "workload.traffic of your own": lambda system: isinstance(
         system.workload.traffic, ArrivalProcess
     ),
 }

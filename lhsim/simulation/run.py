@@ -25,7 +25,7 @@ SAMPLES = 100  # of the state, equally spaced over a run
 SLOWING = 0.75  # growth in the second half of the window over that in the first: slower settles
 EARLIEST_STOP = 0.4  # part of a run after which an overload may end it
 
-LENT = {"cpu", "store", "writer"}  # stations that a server of one's own may leave alone
+LENT = {"cpu", "store", "writer"}  # stations that a server of your own may leave alone
 MB = 1e6
 PERCENT = 1e2
 
@@ -193,7 +193,7 @@ class Run:
     def _utilization(self) -> dict[str, float]:
         """Return the mean part of each station's servers that is busy, of the loops the busiest.
 
-        Of what lhsim lends to a server of one's own, only what it uses is there.
+        Of what lhsim lends to a server of your own, only what it uses is there.
         """
         length = self._window.end - self._window.start
         busy, servers = self._account.busy, self._account.servers

@@ -33,7 +33,7 @@ Tell = Callable[[str], None]  # what begins now
 
 @frozen
 class Agents:
-    """Who sends."""
+    """The agents that send."""
 
     number: int
     rate: float  # of each [messages/s]

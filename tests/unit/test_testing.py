@@ -283,7 +283,7 @@ def test_traffic_by_a_rule_runs_and_is_what_a_schedule_holds():
     system = System("own", server=Relay(), workload=lhsim.models.Workload(traffic=Pairs()))
     run = lhsim.simulate(system, agents=3, duration=20, keep_messages=True)
     assert run.engine == "simpy"
-    assert "of one's own" in run.engine_reason
+    assert "of your own" in run.engine_reason
     sent = run.messages.sort_values(["created", "sender", "number"])
     planned = schedule(system.workload, 3, 20.0, 1)
     np.testing.assert_array_equal(sent["created"], planned.time)

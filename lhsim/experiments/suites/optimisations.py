@@ -377,6 +377,6 @@ SUITE = Suite(
         "long as a single one.",
         "A sleep that a write ends needs a server that knows of its writes: one process, or a "
         "store that notifies.",
-        "Knees beyond the calibration are extrapolated.",
+        "Knees above the calibrated range are extrapolated.",
     ),
 )

@@ -57,7 +57,7 @@ def test_it_marks_the_knee_and_explains_what_it_shows(curves):
     assert labels == [
         *("polling", "p50", "p99", "lower bound of the mean (closed form)"),
         *("lower bound: messages were pending", "overloaded: no latency settles"),
-        "beyond the calibration",
+        "extrapolated",
     ]
 
 
