@@ -70,13 +70,10 @@ def blank_plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """
     from matplotlib.figure import Figure
 
-    from lhsim.analysis import plots
-
-    save = plots.save
+    savefig = Figure.savefig
     if request.node.get_closest_marker("rendered") is None:
-        monkeypatch.setattr(
-            plots, "save", lambda _, path, kind: save(Figure(figsize=(1, 1)), path, kind)
-        )
+        blank = Figure(figsize=(1, 1))
+        monkeypatch.setattr(Figure, "savefig", lambda _, *to, **how: savefig(blank, *to, **how))
 
 
 @pytest.fixture(scope="module")
