@@ -162,6 +162,30 @@ def _cycle(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
+def longest_chain(root: Path) -> list[str]:
+    """Return the longest chain of modules that import one another, the last one importing nothing.
+
+    A lazy front door imports nothing until a name of it is used, and ends a chain.
+    """
+    files = modules(root)
+    graph = {
+        module: {
+            name if name in files else name.rpartition(".")[0] for name in _names(module, path)
+        }
+        & files.keys() - {module}
+        for module, path in files.items()
+    }
+    chains: dict[str, list[str]] = {}
+    for module in TopologicalSorter(graph).static_order():
+        inner = max((chains[target] for target in graph[module]), key=len, default=[])
+        chains[module] = [module, *inner]
+    return max(chains.values(), key=len)
+
+
+def test_no_chain_of_imports_is_longer_than_20() -> None:
+    assert len(longest_chain(Path(lhsim.__file__).parent)) <= 20
+
+
 def test_every_import_keeps_the_rules() -> None:
     root = Path(lhsim.__file__).parent
     assert len(modules(root)) > 10
@@ -267,3 +291,13 @@ def test_the_check_finds_what_is_wrong(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     assert violations(tmp_path / "lhsim") == expected
+
+
+def test_the_longest_chain_is_found(tmp_path: Path) -> None:
+    package = tmp_path / "lhsim"
+    package.mkdir()
+    for name, text in {
+        "__init__": "", "a": "from lhsim.b import f", "b": "import lhsim.c", "c": "", "d": ""
+    }.items():  # fmt: skip
+        (package / f"{name}.py").write_text(text)
+    assert longest_chain(package) == ["lhsim.a", "lhsim.b", "lhsim.c"]
