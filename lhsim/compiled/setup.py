@@ -217,9 +217,7 @@ def has_options(system: System) -> bool:
 
 def _polls_otherwise(server: PollingServer) -> bool:
     return (
-        server.jitter > 0
-        or server.first_sleep is not None
-        or server.growth is not None
+        not server.sleeps_alike
         or server.wake_on_write
         or server.cache is not None
         or len(server.priorities) > 1
@@ -276,7 +274,7 @@ def stages_of(system: System) -> dict[int, Passage]:
         stages[FIRST_GAP] = stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.expected)
     elif isinstance(traffic, Closed):
         stages[PAUSE] = (ON_THE_WAY, traffic.pause)
-    if polling is not None and polling.jitter == 0 and polling.growth is None:
+    if polling is not None and polling.sleeps_alike:
         stages[SLEEP] = (ON_THE_WAY, Deterministic(polling.interval))
     if polling is not None and polling.connections is not None:
         stages[REFUSED] = stages[ANSWER_DOWN]

@@ -147,7 +147,8 @@ def report(
     if sweep.results:
         lines.append("")
         for sentence, *ranges in answers():
-            lines += [sentence, *(f"  {one}" for one in ranges)]
+            lines += wrap(sentence, WIDTH, subsequent_indent="  ")
+            lines += [f"  {one}" for one in ranges]
     lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
     return "\n".join(lines)
 

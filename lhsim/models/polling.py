@@ -59,6 +59,11 @@ class PollingServer:
             raise InputError(problem, key="growth.longest", allowed=f"at least {self.interval!r} s")
 
     @property
+    def sleeps_alike(self) -> bool:
+        """Whether all sleeps take the same time, unless a write ends one."""
+        return self.jitter == 0 and self.first_sleep is None and self.growth is None
+
+    @property
     def first_sleeps(self) -> tuple[float, float]:
         """The first two sleeps of a request, before their jitter [s]."""
         if self.first_sleep is not None:
