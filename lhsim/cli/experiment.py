@@ -14,9 +14,12 @@ from lhsim.cli.commands import Command, Commands
 from lhsim.cli.options import (
     PATH,
     cores,
+    engine_option,
     experiment_options,
     option,
+    options,
     precision_options,
+    system_options,
     targets_of,
     whole,
 )
@@ -136,11 +139,13 @@ def run_specification(file: str, **given: Any) -> int:
 
 
 @click.command(name="all", cls=Command)
+@options(system_options())
 @option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
         show_default=True)  # fmt: skip
 @option("--replications", "Runs of each case.  [default: as each experiment has it]",
         type=whole(1))  # fmt: skip
 @option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS))
+@engine_option()
 @option("--output-dir", "Gets a folder for each experiment, and the report.", metavar="DIR",
         type=PATH, default="results/all", show_default=True)  # fmt: skip
 @option("--fresh", "Run everything again.", is_flag=True)
@@ -159,13 +164,17 @@ def run_all(ctx: click.Context, /, **given: Any) -> int:
     def run(name: str, words: Sequence[str]) -> int:
         return exit_code(group.loaded(name), f"lhsim {name}", words)
 
-    words = ["--seed", str(given["seed"]), "--jobs", str(given["jobs"] or cores())]
+    words = [
+        word for name in ("system", "set") for one in given[name] for word in (f"--{name}", one)
+    ]
+    words += ["--seed", str(given["seed"]), "--jobs", str(given["jobs"] or cores())]
+    words += ["--engine", given["engine"]]
     if given["replications"] is not None:
         words += ["--replications", str(given["replications"])]
     words += ["--fresh"] if given["fresh"] else []
     shown = not (given["no_progress"] or given["quiet"])
     return experiments.run_all(
-        run, given["output_dir"], words, show_progress=shown, quiet=given["quiet"]
+        run, given["output_dir"], words, given["system"], show_progress=shown, quiet=given["quiet"]
     )
 
 

@@ -133,16 +133,11 @@ def experiment_options(
 
     Results go to `folder` by default, which None leaves to the command.
     """
-    several: dict[str, Any] = {"multiple": True}
     flag: dict[str, Any] = {"is_flag": True}
     declared = [
         None if "--agents" in without else
         option("--agents", "Numbers of agents.", type=Parsed("N,N,...", parse_agents)),
-        option("--system", "A system, by name or file; repeatable.", metavar="NAME_OR_FILE",
-               **several),
-        option("--set", "Change a parameter, such as polling.interval=50ms; repeatable. What "
-               "begins with polling or push changes systems of that kind.",
-               metavar="KEY=VALUE", **several),
+        *system_options(),
         option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
                show_default=True),
         option("--replications", "Runs of each level.", type=whole(1, MOST_REPLICATIONS)),
@@ -156,8 +151,7 @@ def experiment_options(
                type=choice(*EXECUTORS), metavar="|".join(EXECUTORS)),
         option("--scheduler", "A Dask scheduler, for --executor dask.  [default: a cluster on "
                "this machine]", metavar="ADDRESS"),
-        option("--engine", "What runs the model.", type=choice(*ENGINES, kind="engine"),
-               metavar="|".join(ENGINES), default="auto", show_default=True),
+        engine_option(),
         option("--output-dir", "Folder for tables, plot and manifest, and for the runs, which "
                f"are not run again.{'' if folder else '  [default: results/NAME]'}",
                metavar="DIR", type=PATH, default=folder, show_default=True),
@@ -169,6 +163,23 @@ def experiment_options(
         option("--quiet", "Say nothing but data and errors.", **flag),
     ]  # fmt: skip
     return options([one for one in declared if one is not None])
+
+
+def system_options() -> list[Callable[..., Any]]:
+    """Return the options that name systems and change their parameters."""
+    return [
+        option("--system", "A system, by name or file; repeatable.", metavar="NAME_OR_FILE",
+               multiple=True),
+        option("--set", "Change a parameter, such as polling.interval=50ms; repeatable. What "
+               "begins with polling or push changes systems of that kind.",
+               metavar="KEY=VALUE", multiple=True),
+    ]  # fmt: skip
+
+
+def engine_option() -> Callable[..., Any]:
+    """Return the option that names what runs the model."""
+    return option("--engine", "What runs the model.", type=choice(*ENGINES, kind="engine"),
+                  metavar="|".join(ENGINES), default="auto", show_default=True)  # fmt: skip
 
 
 def precision_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -12,7 +12,7 @@ import io
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Protocol
@@ -26,6 +26,7 @@ from lhsim.experiments.finding import FILE, Finding
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED
 from lhsim.experiments.output import check_folder, own_version
 from lhsim.experiments.reporting import write_report
+from lhsim.library import load_system
 from lhsim.units import format_duration
 
 # Runs an experiment, by its name, with arguments; returns its exit code.
@@ -145,7 +146,13 @@ def summary(folder: Path, ended: Sequence[Ended]) -> str:
 
 
 def run_all(
-    run: Run, folder: Path, words: Sequence[str], *, show_progress: bool, quiet: bool
+    run: Run,
+    folder: Path,
+    words: Sequence[str],
+    systems: Sequence[str] = (),
+    *,
+    show_progress: bool,
+    quiet: bool,
 ) -> int:
     """Run all experiments, show what each found, write the report, and return the exit code.
 
@@ -157,22 +164,46 @@ def run_all(
         Gets a folder for each experiment, and the report.
     words
         Arguments of each experiment, but for its folder.
+    systems
+        Names or files of the systems, which are among the words; none: those of each experiment.
     show_progress, quiet
         Show how far it is; say nothing but data and errors.
+
+    Raises
+    ------
+    InputError
+        When the folder is of no use, or there is no such system.
     """
     check_folder(folder)
+    names = names_for(systems)
     begun = time.monotonic()
-    with _progress(TAKES, shown=show_progress) as report:
-        ended = carry_out(TAKES, run, folder, words, report)
+    with _progress(names, shown=show_progress) as report:
+        ended = carry_out(names, run, folder, words, report)
     _finish(folder, ended)
     codes = {one.code for one in ended}
     if not quiet:
         took = format_duration(max(1, round(time.monotonic() - begun)))
-        print(f"{len(ended)} of {len(TAKES)} experiments in {took}", file=sys.stderr)
+        print(f"{len(ended)} of {len(names)} experiments in {took}", file=sys.stderr)
+        if len(names) < len(TAKES):
+            print("lhsim: without claims, which judges a system that polls and one that pushes",
+                  file=sys.stderr)  # fmt: skip
     if INTERRUPTED in codes:
         print("lhsim: interrupted; the same command goes on where it was", file=sys.stderr)
         return INTERRUPTED
     return FAILED if codes - {DONE} else DONE
+
+
+def names_for(systems: Sequence[str]) -> list[str]:
+    """Return the experiments that systems can be asked, in their order; none: all of them.
+
+    Raises
+    ------
+    InputError
+        When there is no such system.
+    """
+    kinds = sorted(load_system(one).architecture for one in systems)
+    is_pair = kinds in ([], ["polling", "push"])
+    return [name for name in TAKES if is_pair or name != "claims"]
 
 
 def _finish(folder: Path, ended: Sequence[Ended]) -> None:
@@ -183,12 +214,12 @@ def _finish(folder: Path, ended: Sequence[Ended]) -> None:
 
 
 @contextlib.contextmanager
-def _progress(names: Mapping[str, object], *, shown: bool) -> Iterator[Report]:
+def _progress(names: Sequence[str], *, shown: bool) -> Iterator[Report]:
     """Yield what is told of each beginning: a bar on a terminal, else a line each."""
     if not shown:
         yield lambda name, number, left: None
     elif sys.stderr.isatty():
-        with _bar(list(names)) as report:
+        with _bar(names) as report:
             yield report
     else:
 

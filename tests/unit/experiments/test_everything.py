@@ -160,3 +160,41 @@ def test_a_folder_that_cannot_be_written_is_one_line(
 
 def test_each_experiment_of_all_is_a_command() -> None:
     assert set(TAKES) <= set(cli.lhsim.commands)
+
+
+@pytest.mark.parametrize(
+    ("systems", "judged"),
+    [
+        ((), True),
+        (("polling", "push"), True),
+        (("push", "polling"), True),
+        (("polling",), False),
+        (("polling", "polling"), False),
+        (("polling", "push", "push"), False),
+    ],
+)
+def test_claims_are_left_out_unless_one_system_polls_and_one_pushes(monkeypatch, systems, judged):
+    monkeypatch.setattr(everything, "TAKES", TAKES)
+    names = everything.names_for(systems)
+    left = [name for name in TAKES if name not in names]
+    assert left == ([] if judged else ["claims"])
+
+
+def test_all_passes_systems_settings_and_engine_on(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(
+        everything,
+        "carry_out",
+        lambda names, _run, _folder, words, _report: asked.append(words) or [],
+    )
+    words = ("--system", "polling", "--system", "push", "--set", "polling.interval=2s",
+             "--engine", "simpy")  # fmt: skip
+    assert cli.run(["all", *words, "--quiet", "--output-dir", str(tmp_path / "out")]) == 0
+    assert list(asked[0][:6]) == list(words[:6])
+    assert list(asked[0][-2:]) == ["--engine", "simpy"]
+
+
+def test_all_refuses_a_system_that_is_not_there(capsys, tmp_path):
+    assert cli.run(["all", "--system", "polly", "--output-dir", str(tmp_path / "out")]) == 2
+    assert "polly" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
