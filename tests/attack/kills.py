@@ -24,7 +24,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "unit" / "execution"), str(HERE.parent / "live")]
 
-LONGEST = {"serial": 0.2, "threads": 0.2, "processes": 2.0, "dask": 4.0}  # until a kill [s]
+LONGEST = {"serial": 0.2, "threads": 0.2, "processes": 1.2, "dask": 4.0}  # until a kill [s]
+# So many that a sweep is not done before its last kill.
+CELLS = {"serial": 10, "threads": 10, "processes": 120, "dask": 10}  # for each kill
 SENDERS = 8
 BETWEEN = (0.05, 0.5)  # kills of a bridge [s]
 
@@ -38,7 +40,7 @@ def kill_sweeps(kind: str, folder: Path, kills: int) -> dict[str, int | bool]:
     from lhsim.execution.identity import Keys
 
     engine = "simpy" if kind == "processes" else "auto"
-    cells, key_of = small.cells(10 * kills, engine=engine), Keys()
+    cells, key_of = small.cells(CELLS[kind] * kills, engine=engine), Keys()
     log = folder / "log"
     compile_once(cells)
     moments = random.Random(kind)

@@ -12,6 +12,7 @@ from pathlib import Path
 import files
 import pytest
 import surroundings
+from kills import CELLS
 from watch import OK, tally, watched
 
 from lhsim.errors import InputError, LhsimError
@@ -53,7 +54,7 @@ def test_a_sweep_that_is_killed_loses_nothing_and_runs_nothing_again(tmp_path, k
     done = subprocess.run(program, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert found == {
-        "tried": kills, "lost": 0, "again": 0, "cells": 10 * kills, "same": True
+        "tried": kills, "lost": 0, "again": 0, "cells": CELLS[kind] * kills, "same": True
     }  # fmt: skip
 
 

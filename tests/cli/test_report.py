@@ -192,6 +192,7 @@ def test_what_is_folded_away_opens(page):
     assert "held-out KS" in table.inner_text()
 
 
+@pytest.mark.rendered
 def test_the_page_fits_its_window_and_the_plot_can_be_seen(page):
     width = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert width[0] <= width[1]
