@@ -162,6 +162,8 @@ def read_parquet(path: Path, chosen: Callable[[list[str]], list[str]] = list) ->
             kept.validate(full=True)  # damaged texts and categories are found only here
             _refuse_long_texts(kept, str(path))
             found = kept.cast(_as_described(kept.schema, whole.schema_arrow))
+            # What pandas notes of types and of an index may be damaged, or contradict the columns.
+            found = found.replace_schema_metadata()
         except InputError:
             raise
         except MemoryError:

@@ -5,6 +5,8 @@ import math
 import attrs
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import lhsim
@@ -198,3 +200,13 @@ def test_counters_whose_times_do_not_go_on_are_refused(run, tmp_path, time):
 def test_another_architecture_is_refused():
     with pytest.raises(InputError, match="push: is a push server"):
         replay(lhsim.load_system("push"), MANIFEST_OF_A_RUN)
+
+
+@pytest.mark.parametrize("noted", [b"{", b"\xb9", b'{"columns": [{"numpy_type": "1e400 s"}]}'])
+def test_what_pandas_notes_in_a_file_is_not_believed(run, tmp_path, noted):
+    run.write(tmp_path / "run")
+    path = tmp_path / "run" / MESSAGES
+    table = pa.parquet.read_table(path)
+    pa.parquet.write_table(table.replace_schema_metadata({b"pandas": noted}), path)
+    found = Recording.read(tmp_path / "run").messages
+    pd.testing.assert_frame_equal(found, run.messages)
