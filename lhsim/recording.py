@@ -27,7 +27,7 @@ from attrs import Factory, field, frozen
 from lhsim import parameters
 from lhsim._files import expanded
 from lhsim.analysis.measures import live_unit
-from lhsim.checks import non_negative, one_of, positive, whole, within
+from lhsim.checks import MOST, non_negative, one_of, positive, whole, within
 from lhsim.errors import InputError
 from lhsim.metrics import Alert
 from lhsim.metrics.alerts import (
@@ -314,6 +314,9 @@ def _table(path: Path, columns: tuple[str, ...], whole: tuple[str, ...] = ()) ->
             raise InputError("holds other than whole numbers", source=str(path), key=name)
     if np.isinf(table.to_numpy(float)).any():
         raise InputError("holds infinite numbers", source=str(path), allowed="finite numbers")
+    if (np.abs(table.to_numpy(float)) > MOST).any():
+        raise InputError("holds numbers out of range", source=str(path),
+                         allowed=f"numbers up to {MOST:g}")  # fmt: skip
     return table
 
 

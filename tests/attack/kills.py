@@ -26,7 +26,7 @@ sys.path[:0] = [str(HERE.parent / "unit" / "execution"), str(HERE.parent / "live
 
 LONGEST = {"serial": 0.2, "threads": 0.2, "processes": 1.2, "dask": 4.0}  # until a kill [s]
 # So many that a sweep is not done before its last kill.
-CELLS = {"serial": 10, "threads": 10, "processes": 120, "dask": 20}  # for each kill
+CELLS = {"serial": 10, "threads": 10, "processes": 120, "dask": 40}  # for each kill
 SENDERS = 8
 BETWEEN = (0.05, 0.5)  # kills of a bridge [s]
 

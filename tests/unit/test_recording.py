@@ -164,6 +164,7 @@ def test_what_is_no_recording_is_refused(run, tmp_path):
         ("sent_s", pd.Timestamp("2026-03-01"), "sent_s: holds other than numbers"),
         ("sent_s", pd.Timedelta(1, unit="s"), "sent_s: holds other than numbers"),
         ("sent_s", math.inf, "holds infinite numbers"),
+        ("delivered_s", -1e305, "holds numbers out of range"),
         ("target", 1.5, "target: holds other than whole numbers"),
         ("target", "7", "target: holds other than numbers"),
         ("more", "text", "more: holds other than numbers"),
