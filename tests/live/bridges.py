@@ -17,8 +17,7 @@ from lhsim.live.client import BridgeClient
 
 SECRET = "a secret of sixteen characters or more"
 LONGEST = 30.0  # of anything that a test waits for [s]
-# Of an end: 5 s are promised, a busy machine is late, and what a bridge could wait for is later.
-LONGEST_END = 9.0  # [s]
+LONGEST_END = 5.0  # of an end, as promised [s]
 POSTGRES = "LHSIM_TEST_POSTGRES_URL"
 LOCAL_POSTGRES = "postgresql://127.0.0.1:5432/test"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-from bridges import LONGEST, Bridge, metrics
+from bridges import Bridge, metrics
 from mcp_types import ElicitResult
 
 from lhsim.live.client import BridgeClient, BridgeError
@@ -115,7 +115,7 @@ def test_without_an_answer_it_expires_in_time(mcp, within, name, era):
         async with pair(mcp, era, name, never) as (alice, bob):
             begun = time.monotonic()
             assert await alice.ask(bob.agent_id, "Now?", FORM, 0.3) == Answer("expired")
-            assert 0.3 <= time.monotonic() - begun < LONGEST
+            assert 0.3 <= time.monotonic() - begun < 5
             assert await alice.ask("nobody", "Now?", FORM, 0.1) == Answer("expired")
 
     within(scenario())

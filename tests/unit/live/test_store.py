@@ -186,7 +186,7 @@ def test_who_waits_for_the_store_is_told_in_time_however_long_the_queue_is(tmp_p
         calls = [*reads, threads.append(new(1))]
         done = await asyncio.gather(*calls, return_exceptions=True)
         assert {str(one) for one in done} == {"the store does not answer in time"}
-        assert time.monotonic() - begun < 30  # and not until it is released
+        assert time.monotonic() - begun < 5  # and not 50 times as long
         assert await threads.check() == "the store does not answer in time"
         store.released.set()
         deadline = time.monotonic() + 20
@@ -208,7 +208,7 @@ def test_a_store_that_holds_up_its_thread_does_not_hold_up_the_end(tmp_path):
         await asyncio.sleep(0.1)
         begun = time.monotonic()
         await threads.close()
-        assert time.monotonic() - begun < 30  # and not until it is released
+        assert time.monotonic() - begun < 2.5
         assert threads.hangs
         with pytest.raises(StoreError, match="in time"):
             await reading
@@ -274,7 +274,7 @@ def test_a_file_that_is_locked_is_waited_for_and_then_given_up(tmp_path):
             begun = time.monotonic()
             with pytest.raises(StoreError, match="locked"):
                 call()
-            assert 0.3 <= time.monotonic() - begun < 30
+            assert 0.3 <= time.monotonic() - begun < 5
 
 
 def test_at_the_end_a_file_that_is_locked_is_not_waited_for(tmp_path):
@@ -283,7 +283,7 @@ def test_at_the_end_a_file_that_is_locked_is_not_waited_for(tmp_path):
         store.end_by(begun)
         with pytest.raises(StoreError, match="locked"):
             store.append([new(1)], 0.0)
-        assert time.monotonic() - begun < 30
+        assert time.monotonic() - begun < 0.25
 
 
 def test_a_store_that_is_read_only_or_damaged_says_so(store):
