@@ -76,10 +76,14 @@ def imports(module: str, files: dict[str, Path]) -> Iterator[str]:
     """Yield each module of the package that `module` imports."""
     for path in (files[module], _stub(files[module])):
         for name in _names(module, path):
-            # "from lhsim.x import y" means the module lhsim.x.y, or a name in lhsim.x.
-            target = name if name in files else name.rpartition(".")[0]
+            target = _module(name, files)
             if target in files:
                 yield _home(name, target, files)
+
+
+def _module(name: str, files: dict[str, Path]) -> str:
+    """Return what "from lhsim.x import y" means: the module lhsim.x.y, or lhsim.x with a name."""
+    return name if name in files else name.rpartition(".")[0]
 
 
 def _stub(path: Path) -> Path:
@@ -169,10 +173,7 @@ def longest_chain(root: Path) -> list[str]:
     """
     files = modules(root)
     graph = {
-        module: {
-            name if name in files else name.rpartition(".")[0] for name in _names(module, path)
-        }
-        & files.keys() - {module}
+        module: {_module(name, files) for name in _names(module, path)} & files.keys() - {module}
         for module, path in files.items()
     }
     chains: dict[str, list[str]] = {}

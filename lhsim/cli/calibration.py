@@ -7,9 +7,18 @@ from typing import Any
 import click
 
 from lhsim import experiments
-from lhsim.checks import MOST_JOBS
 from lhsim.cli.commands import Command
-from lhsim.cli.options import PATH, choice, cores, shown, whole
+from lhsim.cli.options import (
+    PATH,
+    choice,
+    cores,
+    format_option,
+    jobs_option,
+    options,
+    shown,
+    silence_options,
+    whole,
+)
 from lhsim.experiments.extras import NEEDED, check_extra
 from lhsim.experiments.options import FORMATS, MAX_SEED
 
@@ -29,14 +38,9 @@ ARCHITECTURES = ("polling", "push")  # as in lhsim.recording, whose libraries he
               help="For plots of live times against simulated ones.")  # fmt: skip
 @click.option("--black-box", is_flag=True,
               help="Take recordings for message logs: nothing else of them is used.")  # fmt: skip
-@click.option(
-    "--jobs", type=whole(1, MOST_JOBS), help="Simulated runs at a time.  [default: one a core]"
-)
-@click.option(
-    "--format", "output_format", type=choice("table", "json"), default="table", show_default=True
-)
-@click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
-@click.option("--quiet", is_flag=True, help="Print results only.")
+@jobs_option()
+@format_option(("table", "json"), "output_format")
+@options(silence_options())
 def calibrate(**given: Any) -> int:
     """Make a system of live runs, of message logs, or of samples of its costs.
 
@@ -60,14 +64,11 @@ def calibrate(**given: Any) -> int:
               help="Simulated runs of a level.")  # fmt: skip
 @click.option("--plots", metavar="DIR", type=PATH,
               help="For plots: live times against simulated ones, differences.")  # fmt: skip
-@click.option("--jobs", type=whole(1, MOST_JOBS), help="Runs at a time.  [default: one a core]")
-@click.option("--format", "output_format", type=choice(*FORMATS), default="table",
-              show_default=True, metavar="|".join(FORMATS),
-              help="Of the data on stdout.")  # fmt: skip
+@jobs_option()
+@format_option(FORMATS, "output_format")
 @click.option("--check", is_flag=True, help="End with exit code 3 when the model is rejected, or "
               "nothing speaks for it.")  # fmt: skip
-@click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
-@click.option("--quiet", is_flag=True, help="Print results only.")
+@options(silence_options())
 def crosscheck(**given: Any) -> int:
     """Hold a model against live runs that it was not calibrated on.
 
@@ -92,13 +93,10 @@ def crosscheck(**given: Any) -> int:
               type=PATH, help="For runs, models and verdicts; "
               "runs that are there are not repeated.")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Measure everything again.")
-@click.option("--format", "output_format", type=choice(*FORMATS), default="table",
-              show_default=True, metavar="|".join(FORMATS),
-              help="Of the data on stdout.")  # fmt: skip
+@format_option(FORMATS, "output_format")
 @click.option("--check", is_flag=True, help="End with exit code 3 when a model is rejected, or "
               "nothing speaks for it.")  # fmt: skip
-@click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
-@click.option("--quiet", is_flag=True, help="Print results only.")
+@options(silence_options())
 def validate(**given: Any) -> int:
     """Measure a real server, calibrate a model on it, predict other loads, and measure those.
 

@@ -9,21 +9,24 @@ from typing import Any
 import click
 
 from lhsim import experiments
-from lhsim.checks import MOST_JOBS
 from lhsim.cli.commands import Command, Commands
 from lhsim.cli.options import (
     PATH,
     cores,
     engine_option,
     experiment_options,
+    fresh_option,
+    jobs_option,
     option,
     options,
     precision_options,
+    read,
+    seed_option,
+    silence_options,
     system_options,
-    targets_of,
     whole,
 )
-from lhsim.experiments.options import DONE, INTERRUPTED, MAX_SEED, Options
+from lhsim.experiments.options import DONE, INTERRUPTED
 
 
 @click.command(cls=Command)
@@ -140,17 +143,15 @@ def run_specification(file: str, **given: Any) -> int:
 
 @click.command(name="all", cls=Command)
 @options(system_options())
-@option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
-        show_default=True)  # fmt: skip
+@seed_option()
 @option("--replications", "Runs of each case.  [default: as each experiment has it]",
         type=whole(1))  # fmt: skip
-@option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS))
+@jobs_option()
 @engine_option()
 @option("--output-dir", "Gets a folder for each experiment, and the report.", metavar="DIR",
         type=PATH, default="results/all", show_default=True)  # fmt: skip
-@option("--fresh", "Run everything again.", is_flag=True)
-@option("--no-progress", "Show no progress.", is_flag=True)
-@option("--quiet", "Say nothing but data and errors.", is_flag=True)
+@fresh_option()
+@options(silence_options())
 @click.pass_context
 def run_all(ctx: click.Context, /, **given: Any) -> int:
     """Run every experiment into one folder, and write the report of it.
@@ -200,29 +201,3 @@ def report(folder: Path, output: Path | None) -> None:
     itself: it can be sent to whoever has a browser.
     """
     click.echo(str(experiments.write_report(folder, output)))
-
-
-def read(given: dict[str, Any]) -> Options:
-    """Return what the options of an experiment's command ask."""
-    return Options(
-        agents=given.get("agents"),
-        systems=given["system"],
-        settings=given["set"],
-        seed=given["seed"],
-        replications=given["replications"],
-        duration=given.get("duration"),
-        max_events=given["max_events"],
-        jobs=given["jobs"] or cores(),
-        engine=given["engine"],
-        output_dir=given["output_dir"],
-        output_format=given["format"],
-        fail_fast=given["fail_fast"],
-        show_progress=not (given["no_progress"] or given["quiet"]),
-        quiet=given["quiet"],
-        agents_per_server=given.get("agents_per_server"),
-        executor=given["executor"],
-        scheduler=given["scheduler"],
-        fresh=given["fresh"],
-        precision=targets_of(given.get("precision", ())),
-        max_replications=given.get("max_replications"),
-    )

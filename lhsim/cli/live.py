@@ -10,7 +10,18 @@ import click
 
 from lhsim import experiments
 from lhsim.cli.commands import Command
-from lhsim.cli.options import PATH, Parsed, choice, option, parse_duration, shown, whole
+from lhsim.cli.options import (
+    PATH,
+    Parsed,
+    choice,
+    format_option,
+    option,
+    options,
+    parse_duration,
+    shown,
+    silence_options,
+    whole,
+)
 from lhsim.errors import InputError
 from lhsim.experiments.extras import NEEDED_BY_MCP, check_extra
 from lhsim.experiments.options import MAX_SEED
@@ -126,11 +137,8 @@ def alerts(over: Path | None) -> None:
               "LHSIM_ENROLMENT_KEY.")  # fmt: skip
 @click.option("--output-dir", "-o", required=True, metavar="DIR", type=PATH,
               help="For the recording; nothing is overwritten.")  # fmt: skip
-@click.option(
-    "--format", "output_format", type=choice("table", "json"), default="table", show_default=True
-)
-@click.option("--no-progress", is_flag=True, help="Show no progress on stderr.")
-@click.option("--quiet", is_flag=True, help="Print results only.")
+@format_option(("table", "json"), "output_format")
+@options(silence_options())
 def measure(**given: Any) -> int:
     """Measure a bridge: open loop, from processes of its own.
 

@@ -14,7 +14,7 @@ from lhsim import checks
 from lhsim._files import expanded
 from lhsim.checks import MOST_JOBS, MOST_REPLICATIONS
 from lhsim.errors import InputError
-from lhsim.experiments.options import ENGINES, EXECUTORS, FORMATS, MAX_SEED
+from lhsim.experiments.options import ENGINES, EXECUTORS, FORMATS, MAX_SEED, Options
 
 _DIGITS = 4000  # what Python reads as a number
 
@@ -133,20 +133,18 @@ def experiment_options(
 
     Results go to `folder` by default, which None leaves to the command.
     """
-    flag: dict[str, Any] = {"is_flag": True}
     declared = [
         None if "--agents" in without else
         option("--agents", "Numbers of agents.", type=Parsed("N,N,...", parse_agents)),
         *system_options(),
-        option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
-               show_default=True),
+        seed_option(),
         option("--replications", "Runs of each level.", type=whole(1, MOST_REPLICATIONS)),
         None if "--duration" in without else
         option("--duration", "Simulated time of a run, warm-up included: 60, 500ms, '2 min'.",
                type=Parsed("TIME", parse_duration)),
         option("--max-events", "Skip runs that may take more model events, with any engine.",
                type=whole(1)),
-        option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS)),
+        jobs_option(),
         option("--executor", "Where runs happen.  [default: threads; processes for simpy]",
                type=choice(*EXECUTORS), metavar="|".join(EXECUTORS)),
         option("--scheduler", "A Dask scheduler, for --executor dask.  [default: a cluster on "
@@ -155,12 +153,10 @@ def experiment_options(
         option("--output-dir", "Folder for tables, plot and manifest, and for the runs, which "
                f"are not run again.{'' if folder else '  [default: results/NAME]'}",
                metavar="DIR", type=PATH, default=folder, show_default=True),
-        option("--fresh", "Run everything again.", **flag),
-        option("--format", "Of the data on stdout.", type=choice(*FORMATS),
-               metavar="|".join(FORMATS), default="table", show_default=True),
-        option("--fail-fast", "Run nothing more after a run has failed.", **flag),
-        option("--no-progress", "Show no progress bar.", **flag),
-        option("--quiet", "Say nothing but data and errors.", **flag),
+        fresh_option(),
+        format_option(FORMATS),
+        option("--fail-fast", "Run nothing more after a run has failed.", is_flag=True),
+        *silence_options(),
     ]  # fmt: skip
     return options([one for one in declared if one is not None])
 
@@ -174,6 +170,36 @@ def system_options() -> list[Callable[..., Any]]:
                "begins with polling or push changes systems of that kind.",
                metavar="KEY=VALUE", multiple=True),
     ]  # fmt: skip
+
+
+def seed_option() -> Callable[..., Any]:
+    """Return the option with the seed."""
+    return option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED),
+                  default=1, show_default=True)  # fmt: skip
+
+
+def jobs_option() -> Callable[..., Any]:
+    """Return the option with the number of runs at a time."""
+    return option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS))
+
+
+def fresh_option() -> Callable[..., Any]:
+    """Return the option that forgets the runs that are kept."""
+    return option("--fresh", "Run everything again.", is_flag=True)
+
+
+def format_option(names: Sequence[str], *more: str) -> Callable[..., Any]:
+    """Return the option with the format of the data; `more` names its variable."""
+    return click.option("--format", *more, help="Of the data on stdout.", type=choice(*names),
+                        metavar="|".join(names), default="table", show_default=True)  # fmt: skip
+
+
+def silence_options() -> list[Callable[..., Any]]:
+    """Return the options that leave out what is no result."""
+    return [
+        option("--no-progress", "Show no progress.", is_flag=True),
+        option("--quiet", "Say nothing but data and errors.", is_flag=True),
+    ]
 
 
 def engine_option() -> Callable[..., Any]:
@@ -210,6 +236,14 @@ def options(
 def option(name: str, text: str, **more: Any) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that gives a command an option with this help."""
     return click.option(name, help=text, **more)
+
+
+def read(given: Mapping[str, Any]) -> Options:
+    """Return what the options of an experiment's command ask."""
+    names = {"system": "systems", "set": "settings", "format": "output_format"}
+    asked = {names.get(name, name): value for name, value in shown(given).items()}
+    precision = targets_of(asked.pop("precision", ()))
+    return Options(**{"agents": None, **asked}, precision=precision)
 
 
 def shown(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,23 @@ from typing import Any
 import click
 
 from lhsim import checks, experiments
-from lhsim.checks import MOST_JOBS
 from lhsim.cli.commands import Command
-from lhsim.cli.options import PATH, Parsed, choice, cores, option, options, whole
+from lhsim.cli.options import (
+    PATH,
+    Parsed,
+    engine_option,
+    format_option,
+    fresh_option,
+    jobs_option,
+    option,
+    options,
+    read,
+    seed_option,
+    silence_options,
+    whole,
+)
 from lhsim.errors import InputError
-from lhsim.experiments.options import ENGINES, MAX_SEED, Options
+from lhsim.experiments.options import Options
 
 FORMATS = ("table", "json")
 SEVERAL: dict[str, Any] = {"multiple": True}
@@ -48,18 +60,14 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
                default="polling", show_default=True),
         option("--set", "Change a parameter, such as polling.interval=50ms; repeatable.",
                metavar="KEY=VALUE", **SEVERAL),
-        option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED), default=1,
-               show_default=True),
-        option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS)),
-        option("--engine", "What runs the model.", type=choice(*ENGINES, kind="engine"),
-               metavar="|".join(ENGINES), default="auto", show_default=True),
+        seed_option(),
+        jobs_option(),
+        engine_option(),
         option("--output-dir", f"Folder for {kept}, which are not run again.", metavar="DIR",
                type=PATH, default=folder, show_default=True),
-        option("--fresh", "Run everything again.", is_flag=True),
-        option("--format", "Of the data on stdout.", type=choice(*FORMATS),
-               metavar="|".join(FORMATS), default="table", show_default=True),
-        option("--no-progress", "Show no progress.", is_flag=True),
-        option("--quiet", "Say nothing but data and errors.", is_flag=True),
+        fresh_option(),
+        format_option(FORMATS),
+        *silence_options(),
     ]  # fmt: skip
 
     return options(declared)
@@ -103,25 +111,14 @@ def sensitivity(**given: Any) -> int:
 
     Needs SALib: pip install 'lhsim[sensitivity]'.
     """
+    metrics, ranges = given.pop("metric"), given.pop("range")
+    trajectories = given.pop("trajectories")
     return experiments.run_sensitivity(
-        _read(given),
-        metrics=given["metric"],
-        ranges=given["range"],
-        trajectories=given["trajectories"],
+        _read(given), metrics=metrics, ranges=ranges, trajectories=trajectories
     )
 
 
 def _read(given: dict[str, Any]) -> Options:
-    return Options(
-        agents=None if given["agents"] is None else (given["agents"],),
-        systems=(given["system"],),
-        settings=given["set"],
-        seed=given["seed"],
-        jobs=given["jobs"] or cores(),
-        engine=given["engine"],
-        output_dir=given["output_dir"],
-        output_format=given["format"],
-        show_progress=not (given["no_progress"] or given["quiet"]),
-        quiet=given["quiet"],
-        fresh=given["fresh"],
-    )
+    """Return what the options of both ask, of one system and one number of agents."""
+    agents = None if given["agents"] is None else (given["agents"],)
+    return read(given | {"agents": agents, "system": (given["system"],)})

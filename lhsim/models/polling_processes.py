@@ -48,6 +48,7 @@ class Polling(ServerProcesses):
         self._respond = bridge.step(Purpose.RESPOND)
         self._look_up = bridge.step(Purpose.LOOK_UP)
         self._think = bridge.step(Purpose.THINK)
+        self._first_sleeps = server.first_sleeps
         self._priorities = bounds(server.priorities)
         self._levels = len(server.priorities) or 1
         # By agent and priority: `_levels` numbers for each agent.
@@ -97,7 +98,7 @@ class Polling(ServerProcesses):
         """Answer one request (`GET /event/wait`) with messages, or with none after the timeout."""
         env, bridge, server = self.env, self.bridge, self.server
         yield from bridge.compute(agent, self._parse_request, agent, request)
-        start, (sleep, following) = env.now, server.first_sleeps
+        start, (sleep, following) = env.now, self._first_sleeps
         while env.now - start < server.timeout:
             cycle = next(cycles)
             messages = yield from self._look(agent, cycle)
