@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
+from lhsim import parameters
 from lhsim.cli.options import parse_duration
 from lhsim.errors import InputError
 from lhsim.experiments.options import ENGINES, MAX_SEED
 from lhsim.experiments.specification import Latency, MaxEvents, Scaling, load
+from lhsim.models import System
 from lhsim.planning import ScaleOut
+
+EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").glob("*.toml"))
 
 
 def test_the_experiment_asks_what_was_agreed():
@@ -67,3 +74,35 @@ def test_what_help_does_not_import_stays_the_same():
 )
 def test_durations(text, seconds):
     assert parse_duration(text) == seconds
+
+
+TRAFFIC = {
+    "poisson": {"rate": 0.2},
+    "periodic": {"rate": 0.2, "jitter": 0.5},
+    "closed": {"messages": 3, "pause": 1.0},
+    "piecewise": {"pieces": [{"duration": 1.0, "rate": 0.1}, {"duration": 1.0, "rate": 1.0}]},
+}
+
+
+def settings_in(table):
+    """Yield each list of settings that a table has, or one inside it."""
+    for key, value in table.items():
+        if key.endswith("settings"):
+            yield value
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict):
+                yield from settings_in(inner)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("kind", TRAFFIC)
+@pytest.mark.parametrize("architecture", ["polling", "push"])
+def test_what_an_experiment_sets_fits_any_model(path, kind, architecture):
+    traffic = {"kind": kind, **TRAFFIC[kind]}
+    model = {"name": "mine", architecture: {}, "workload": {"traffic": traffic}}
+    other = {"polling": "push.", "push": "polling."}[architecture]
+    for settings in settings_in(tomllib.loads(path.read_text(encoding="utf-8"))):
+        its = [one for one in settings if not one.startswith(other)]
+        system = parameters.structure(model, System, source="mine")
+        changed = parameters.apply_settings(model, its, source="settings", described=system)
+        assert parameters.structure(changed, System, source=path.name).name == "mine"
