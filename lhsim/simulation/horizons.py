@@ -22,11 +22,12 @@ the time in which they start.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from lhsim.models import Closed, Piecewise
+from lhsim.models import Piecewise
 from lhsim.simulation.settling import (
     growing_time,
     settled_after,
@@ -111,8 +112,7 @@ def settled_by(system: System, agents: int) -> float:
 
 
 def _ends(system: System) -> bool:
-    traffic = system.workload.traffic
-    return isinstance(traffic, Closed) and traffic.messages is not None
+    return math.isfinite(system.workload.traffic.messages_of_a_sender)
 
 
 def _fitting(lead: float, duration: float, shortest: float) -> float:
