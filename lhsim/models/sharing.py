@@ -57,8 +57,8 @@ class Job(Service):
 
     def finish(self) -> None:
         """Let its owner go on, before any other event."""
-        callbacks, self.callbacks = self.callbacks, None
-        for callback in callbacks or ():
+        callbacks, self.callbacks = self.callbacks, None  # type: ignore[assignment] # it is over
+        for callback in callbacks:
             callback(self)
 
 
