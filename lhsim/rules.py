@@ -246,7 +246,8 @@ def worked(since: float, now: float, starts: FloatArray, ends: FloatArray, first
 @jit
 def slices_end(work: float, quantum: float) -> float:
     """Return the first multiple of `quantum` beyond what a service has `worked` [s]."""
-    return (np.floor(work / quantum) + 1.0) * quantum
+    end: float = (np.floor(work / quantum) + 1.0) * quantum
+    return end
 
 
 @jit

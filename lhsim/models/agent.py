@@ -81,7 +81,7 @@ class Senders:
             self.life = self.send_by_a_rule
             self._arrivals = traffic
         elif isinstance(traffic, Requests):
-            self.life = self.send_requests
+            self.life = self.request
             self._requests = traffic
             self._think = bridge.step(Purpose.THINK)
             self._numbers: defaultdict[int, Iterator[int]] = defaultdict(count)  # by client
@@ -126,12 +126,12 @@ class Senders:
             yield from self._bridge.think(agent, self._pause, agent, number)
             number += 1
 
-    def send_requests(self, client: int, start: float) -> Steps:
+    def request(self, agent: int, start: float) -> Steps:
         """Start the client's loops, one for each request that it has under way at a time."""
         env = self._bridge.env
         yield env.timeout(start)
         for _ in range(self._requests.in_flight):
-            env.process(self._request_in_turn(client))
+            env.process(self._request_in_turn(agent))
 
     def _request_in_turn(self, client: int) -> Steps:
         """Think, send a request and wait for its answer, again and again."""

@@ -1,7 +1,8 @@
-"""Limits: on the rate of messages, a token bucket for each agent; on what a processor does at a time.
+"""Limits on the rate of messages, a token bucket for each agent, and on processors that are shared.
 
-A bucket is kept as the time at which it will be full again, the theoretical arrival time of the generic
-cell rate algorithm (ITU-T I.371, annex A): one number an agent, and no sum of small refills.
+A bucket is kept as the time at which it will be full again, the theoretical arrival time of the
+generic cell rate algorithm (ITU-T I.371, annex A): one number an agent, and no sum of small
+refills.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 With a quantum q > 0, round robin: a job keeps its processor for at most q; then, if another waits,
 it goes to the end of the line and the head of that takes its place. Where none waits it goes on,
-and the next possible end of its slice is q later. So a job alone is one event, its completion; a job
+and the next possible end of its slice is q later. So a job alone is one event, its completion; one
 that comes when all processors are busy, and is the first to wait, brings the ends of the running
 slices forward to the next multiple of q since each began. An event that is moved takes its place in
 the order when it is moved. With a quantum that no job exceeds it is the FIFO station, to the bit.
@@ -11,8 +11,8 @@ With q = 0, processor sharing: each of n jobs runs at the pace min(1, c / n) (Kl
 Systems II, 1976, 4.4). It is kept as the work that each job present from the start would have got:
 a job is done when that has grown by its demand.
 
-Stalls and slow spells hold for jobs as for the services of a FIFO station. What a job costs is known
-when it first runs. On a completion, in this order: its effect, the next slice, its owner.
+Stalls and slow spells hold for jobs as for the services of a FIFO station. What a job costs is
+known when it first runs. On a completion, in this order: its effect, the next slice, its owner.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from simpy.events import NORMAL, Event
 
-from lhsim.models.station import Demand, Service, Station, StallTimes
+from lhsim.models.station import Demand, Service, StallTimes, Station
 from lhsim.rules import pace, part_inside, slices_end, stretched, worked
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Job(Service):
 
     def finish(self) -> None:
         """Let its owner go on, before any other event."""
-        callbacks, self.callbacks = self.callbacks, None
-        for callback in callbacks or ():
+        callbacks, self.callbacks = self.callbacks, None  # type: ignore[assignment] # it is over
+        for callback in callbacks:
             callback(self)
 
 

@@ -8,8 +8,8 @@ from lhsim.checks import non_negative, positive, whole
 from lhsim.distributions import Distribution
 from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
-from lhsim.models.log import Retention
 from lhsim.models.limits import check_sharing
+from lhsim.models.log import Retention
 from lhsim.units import Seconds
 
 

@@ -27,7 +27,7 @@ def settling_time(system: System, agents: int) -> float:
     messages wait behind the work of the start, which is then not waited for if it takes more than
     `MOST_WAITING` of them.
     """
-    if not _saturates(system, agents):
+    if system.requests is not None or not _saturates(system, agents):
         return settled_after(system, agents)
     work, rate = start_work(system, agents), admitted_load(system, agents)
     waiting = _first_messages(system.workload, agents) if rate is None else rate * work
@@ -42,8 +42,11 @@ def settled_after(system: System, agents: int) -> float:
     while messages go on to use a share rho of the busiest station, which is there for a share a of
     the time (`availability`): the queue is gone after W / (a - rho). Those who poll, or wait for an
     answer, ask for less while they wait, so that W is all that there is where they saturate it.
-    What a server of the user's own does in the beginning is not known: 0.
+    Clients of a request/response server think, and then the first wave comes. What a server of the
+    user's own does in the beginning is not known: 0.
     """
+    if system.requests is not None and system.workload.traffic.closed:
+        return system.workload.traffic.wait + cycle_time(system, agents)
     work = start_work(system, agents)
     waits = system.polling is not None or system.workload.traffic.closed
     if not work or (waits and _saturates(system, agents)):
