@@ -169,7 +169,7 @@ def whole_numbers(column: Column) -> NDArray[np.int64]:
     values = column.values
     cells.refuse_empty(values, WHOLE)
     if pa.types.is_string(values.type):
-        cells.refuse_unlike(values, r"^\d{1,18}(\.0)?$", "is no whole number", WHOLE)
+        cells.refuse_unlike(values, r"^\d{1,19}(\.0)?$", "is no whole number", WHOLE)
         values = _replaced(values, r"\.0$", "")
     elif not cells.is_number(values.type):
         raise Refused(f"holds {cells.called(values.type)}", WHOLE)

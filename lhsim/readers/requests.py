@@ -1,69 +1,68 @@
 """Request logs: one row a request, with its client, when it started and when it ended.
 
 The native log is a CSV or Parquet file (`lhsim.readers.tables`: compressed, any unit, timestamps)
-with the columns ``client``, ``start_s`` and ``end_s``, and perhaps ``status``, ``operation`` and
-``scheduled_s``, the intended start. A client's rows stand in the order of their starts or of their
-ends, as whatever writes a log writes it: a clock that jumps back is refused. Where the client is
--1 in every row, nothing names the clients.
+with the columns ``client``, ``start_s`` and ``end_s`` (`lhsim.readers.formats.native`). What the
+logs of other tools are, `lhsim.readers.formats.table` knows.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from numpy.typing import NDArray
 
-from lhsim._files import Named, expanded
+from lhsim._files import Named, existing, expanded
 from lhsim.errors import InputError
-from lhsim.readers.request_log import UNKNOWN, Labels, RequestLog, request_log
-from lhsim.readers.tables import Table, read_table
+from lhsim.readers.formats.described import Format, Hints
+from lhsim.readers.formats.native import COLUMNS, OPTIONAL
+from lhsim.readers.formats.table import AUTO, chosen
+from lhsim.readers.request_log import UNKNOWN, RequestLog
 
-__all__ = ["COLUMNS", "OPTIONAL", "RequestLog", "read_requests", "write_requests"]
+__all__ = ["COLUMNS", "OPTIONAL", "Hints", "RequestLog", "read_requests", "write_requests"]
 
-COLUMNS = ("client", "start_s", "end_s")
-OPTIONAL = ("status", "operation", "scheduled_s")
-NATIVE = "requests"
 _DECIMALS = 9  # of a time in a CSV file
 
 
-def read_requests(path: Named, format: str | None = None) -> RequestLog:  # noqa: A002
-    """Return the request log in a file.
+def read_requests(
+    path: Named | Sequence[Named],
+    format: str | None = None,  # noqa: A002 - as the option of the command is called
+    hints: Hints | None = None,
+) -> RequestLog:
+    """Return the request log in a file, or in several files of one run.
+
+    Parameters
+    ----------
+    format
+        One of `lhsim.readers.formats.table.NAMES`; None: the one that the file looks like.
+    hints
+        What the file does not say.
 
     Raises
     ------
     InputError
         When it is none, with its first mistake.
     """
-    return read_native(path)
-
-
-def read_native(path: Named) -> RequestLog:
-    """Return a native request log; it raises as `read_requests` does."""
-    table = read_table(path, COLUMNS, OPTIONAL)
-    times = [name for name in ("start_s", "end_s", "scheduled_s") if name in table.columns]
-    (start, end, *scheduled), origin = table.points(*times)
-    client = Labels(*reversed(table.names("client")))
-    for column, values in (("start_s", start), ("end_s", end)):
-        table.refuse_rows(np.isnan(values), "is empty", column, "a time for each request")
-    table.refuse_rows(end < start, "is before start_s", "end_s", "a duration >= 0")
-    _refuse_jumps(table, client, start, end)
-    return request_log(
-        client=_named(table, client),
-        start=start,
-        end=end,
-        source=str(table.path),
-        format=NATIVE,
-        origin=origin,
-        status=_labels(table, "status"),
-        operation=_labels(table, "operation"),
-        scheduled=scheduled[0] if scheduled else None,
-        facts={"stamps": "both", "unknown": (), "notes": ()},
-    )
+    hints = hints or Hints()
+    given = [path] if isinstance(path, str | PathLike) else list(path)
+    if not given:
+        raise InputError("names no file", source="path", allowed="one or more")
+    paths = [existing(one) for one in given]
+    _refuse_twice(paths)
+    form = chosen(paths[0], format)
+    for other in paths[1:]:
+        _refuse_another(form, other, format)
+    if useless := sorted(hints.given() - form.hints):
+        option = "--" + useless[0].replace("_", "-")
+        raise InputError(f"is of no use for {form.title}", source=option)
+    if len(paths) > 1 and not form.several:
+        problem = f"{len(paths)} files, but {form.title} is one file a run"
+        raise InputError(problem, source=str(paths[1]), allowed="one file at a time")
+    return form.read(paths, hints)
 
 
 def write_requests(log: RequestLog, path: Named) -> Path:
@@ -89,51 +88,24 @@ def write_requests(log: RequestLog, path: Named) -> Path:
     return found
 
 
-def _labels(table: Table, name: str) -> Labels | None:
-    """Return a column of texts, which may be empty."""
-    if name not in table.columns:
-        return None
-    names, codes = table.texts(name)
-    return Labels(codes, tuple(names))
+def _refuse_twice(paths: Sequence[Path]) -> None:
+    found = [path.resolve() for path in paths]
+    twice = next((path for path in found if found.count(path) > 1), None)
+    if twice is not None:
+        raise InputError("is there twice", source=str(twice), allowed="each file once")
 
 
-def _named(table: Table, client: Labels) -> Labels | None:
-    """Return the clients, or None where the file has none."""
-    if str(UNKNOWN) not in client.names:
-        return client
-    if len(client.names) == 1:
-        return None
-    nobody = client.codes == client.names.index(str(UNKNOWN))
-    allowed = "a client in each row, or -1 in all of them"
-    table.refuse_rows(nobody, "names no client, other rows do", "client", allowed)
-    return client
-
-
-def _refuse_jumps(
-    table: Table, client: Labels, start: NDArray[np.float64], end: NDArray[np.float64]
-) -> None:
-    """Refuse a client whose rows are in the order of neither their starts nor their ends."""
-    if client.names == (str(UNKNOWN),):
-        return
-    order = np.argsort(client.codes, kind="stable")
-    same = np.diff(client.codes[order], prepend=-1) == 0
-    backwards = [same & (np.diff(times[order], prepend=-math.inf) < 0) for times in (start, end)]
-    wrong = np.zeros(len(start), bool)
-    by_start, by_end = (_with_any(client.codes[order], jumps) for jumps in backwards)
-    unordered = np.intersect1d(by_start, by_end)
-    wrong[order] = backwards[0] & np.isin(client.codes[order], unordered)
-    table.refuse_rows(wrong, "is earlier than the client's row before", "start_s",
-                      "a client's rows in the order of start_s, or of end_s")  # fmt: skip
-
-
-def _with_any(codes: NDArray[np.int64], marked: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.unique(codes[marked])
+def _refuse_another(form: Format, path: Path, name: str | None) -> None:
+    """Refuse a file in another format than the first one of a run."""
+    if name in {None, AUTO} and (other := chosen(path, name)) is not form:
+        problem = f"is in another format ({other.name}) than the first file ({form.name})"
+        raise InputError(problem, source=str(path), allowed="files of one run")
 
 
 def _table(log: RequestLog) -> pa.Table:
     names = log.client_names
     clients = [names[code] for code in log.client] if log.has_clients else [UNKNOWN] * len(log)
-    columns = {"client": clients, "start_s": log.start, "end_s": log.end}
+    columns: dict[str, Any] = {"client": clients, "start_s": log.start, "end_s": log.end}
     if log.status is not None:
         columns["status"] = log.status.texts
     if log.operation is not None:

@@ -153,6 +153,16 @@ def read_table(path: Named, wanted: Sequence[str], optional: Sequence[str] = ())
         ) from None
 
 
+def read_csv(path: Named, wanted: Sequence[str], optional: Sequence[str] = ()) -> Table:
+    """Return columns of a CSV file, whatever it is called; it raises as `read_table` does."""
+    path = expanded(path)
+    try:
+        return _of_csv(path, wanted, optional)
+    except InputError as error:
+        allowed = error.allowed or f"a file with the columns {', '.join(wanted)}"
+        raise InputError(error.problem, source=str(path), key=error.key, allowed=allowed) from None
+
+
 def read_parquet(path: Path, chosen: Callable[[list[str]], list[str]] = list) -> pa.Table:
     """Return what a Parquet file holds, or the columns that are `chosen` of their names.
 
