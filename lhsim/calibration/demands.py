@@ -91,7 +91,7 @@ def drift(loops: Sequence[Loop]) -> float:
 
     Blocks of a run are compared; what their few requests add by chance is subtracted.
     """
-    squares, dof = 0.0, 0
+    squares, chances, dof = 0.0, 0.0, 0
     for loop in loops:
         logs = np.log(np.maximum(loop.run.log.response[loop.alone], 1e-9))
         blocks = len(logs) // IN_BLOCK
@@ -100,6 +100,10 @@ def drift(loops: Sequence[Loop]) -> float:
         parts = np.array_split(logs, min(blocks, 10))
         means = np.array([part.mean() for part in parts])
         chance = float(np.mean([part.var(ddof=1) / len(part) for part in parts]))
-        squares += (float(means.var(ddof=1)) - chance) * (len(parts) - 1)
+        squares += float(means.var(ddof=1)) * (len(parts) - 1)
+        chances += chance * (len(parts) - 1)
         dof += len(parts) - 1
-    return math.sqrt(max(squares / dof, 0.0)) if dof else 0.0
+    if not dof:
+        return 0.0
+    # What a standard error of a variance explains is no drift.
+    return math.sqrt(max(squares - chances * (1 + math.sqrt(2 / dof)), 0.0) / dof)

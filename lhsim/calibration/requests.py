@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from attrs import evolve, field, frozen
+from scipy.special import ndtri
 
 from lhsim import checks
 from lhsim.calibration.acceptance import check as check_misses
@@ -179,11 +180,12 @@ def from_requests(
         agents=(loops[0].clients, loops[-1].clients),
         messages_per_second=tuple(float(f"{one:.4g}") for one in
                                   (min(loop.throughput for loop in loops), busiest)),
+        window=float(f"{float(np.median([loop.seconds for loop in loops])):.4g}"),
         parameters=_provenance(loops, nominal, because, demand, known_cores),
         samples=samples,
         misses={key: float(f"{value:.3g}") for key, value in misses.items()},
         moves={"cpu": float(f"{demand.moves:.3g}")},
-        warnings=tuple(_warnings(nominal, drawn, busiest, base, loops, told=told)),
+        warnings=tuple(_warnings(nominal, drawn, busiest, base, told=told)),
     ))  # fmt: skip
     return RequestBox(system, tuple(loops), nominal, demand, capacity, told, because, targets,
                       _unknowns(plain, demand))  # fmt: skip
@@ -268,8 +270,6 @@ def _samples(system: System, base: Alone, found: Candidate, demand: Demand,
 
 
 def _even(number: int) -> Any:
-    from scipy.special import ndtri  # noqa: PLC0415
-
     return ndtri((np.arange(number) + 0.5) / number)
 
 
@@ -381,7 +381,7 @@ def _provenance(loops: Sequence[Loop], found: Candidate, because: str, demand: D
 
 
 def _warnings(found: Candidate, drawn: Sequence[Candidate], busiest: float, base: Alone,
-              loops: Sequence[Loop], *, told: bool) -> Iterator[CalibrationWarning]:  # fmt: skip
+              *, told: bool) -> Iterator[CalibrationWarning]:  # fmt: skip
     """Yield what speaks against the capacity, the parameters and the delays of the system."""
     shares = Counter(one.cores for one in drawn)
     possible = sorted(one for one, times in shares.items() if times >= SOME * len(drawn))
@@ -406,10 +406,6 @@ def _warnings(found: Candidate, drawn: Sequence[Candidate], busiest: float, base
                 "processor time; the rest is taken for a delay. If others use its cores, the "
                 "capacity is lower.")  # fmt: skip
         yield CalibrationWarning("capacity", text)
-    notes = [note for loop in loops for note in loop.run.log.facts.get("unknown", ())]
-    for note in dict.fromkeys(map(str, notes)):
-        yield CalibrationWarning("parameters", f"The format of the logs cannot tell {note}.")
-
 
 def _unknowns(system: System, demand: Demand) -> tuple[dict[str, Any], ...]:
     delay = system.network.up.mean + system.network.down.mean

@@ -38,14 +38,17 @@ ARCHITECTURES = ("polling", "push")  # as in lhsim.recording, whose libraries he
               help="For plots of live times against simulated ones.")  # fmt: skip
 @click.option("--black-box", is_flag=True,
               help="Take recordings for message logs: nothing else of them is used.")  # fmt: skip
+@click.option("--log-format", metavar="NAME",
+              help="Of the request logs, such as pgbench.  [default: their columns say it]")  # fmt: skip
 @jobs_option()
 @format_option(("table", "json"), "output_format")
 @options(silence_options())
 def calibrate(**given: Any) -> int:
-    """Make a system of live runs, of message logs, or of samples of its costs.
+    """Make a system of live runs, of logs of any server, or of samples of its costs.
 
-    RUN is a folder of lhsim measure, or a message log of any server: a CSV or Parquet file with
-    columns intended_s, sent_s, delivered_s, agent. Take two loads or more, one of them beyond what
+    RUN is a folder of lhsim measure; a message log of any server: a CSV or Parquet file with
+    columns intended_s, sent_s, delivered_s, agent; a request log with columns client, start_s,
+    end_s; or a run sheet, a TOML file that lists request logs with what is known besides. Take two loads or more, one of them beyond what
     the server keeps up with. The costs are fitted so that a simulated server misses the measured
     times and processor seconds least; the model keeps what the fit says against itself.
     """

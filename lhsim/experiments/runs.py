@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lhsim import analysis
+from lhsim.calibration.run_sheet import Run, read_sheet
 from lhsim.errors import InputError
 from lhsim.experiments.output import write_files
 from lhsim.readers import is_table
+from lhsim.readers.requests import read_requests
 from lhsim.recording import Recording, check_modelled
 from lhsim.units import format_duration
 
@@ -27,6 +29,40 @@ TIMES = {"store": "store round trip", "latency": "latency"}  # what they are cal
 def is_log(path: Path) -> bool:
     """Return whether a path is that of a message log; a recording is a folder."""
     return is_table(path) and not path.is_dir()
+
+
+def is_of_requests(paths: Sequence[Path], log_format: str | None) -> bool:
+    """Return whether paths are a run sheet, or request logs: by their columns, or as is said."""
+    if log_format is not None:
+        return True
+    if not paths:
+        return False
+    if any(is_sheet(path) for path in paths):
+        return True
+    tables = [path for path in paths if is_log(path) and path.exists()]
+    return bool(tables) and all(map(looks_native, tables))
+
+
+def is_sheet(path: Path) -> bool:
+    """Return whether a path is that of a run sheet."""
+    return path.suffix == ".toml" and not path.is_dir()
+
+
+def read_request_runs(paths: Sequence[Path], log_format: str | None = None) -> list[Run]:
+    """Return the runs of run sheets and request logs.
+
+    Raises
+    ------
+    InputError
+        When one cannot be read, or is there twice.
+    """
+    found: list[Run] = []
+    for path in each_once(paths, "RUN"):
+        if is_sheet(path):
+            found += read_sheet(path, log_format)
+        else:
+            found.append(Run(read_requests(path, format=log_format)))
+    return found
 
 
 def each_once(paths: Sequence[Path], source: str) -> Sequence[Path]:

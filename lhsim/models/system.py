@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import Factory, evolve, field, frozen
 
-from lhsim.checks import printable, whole, within
+from lhsim.checks import positive, printable, whole, within
 from lhsim.errors import InputError
 from lhsim.models import paths
 from lhsim.models.cpu import Cpu
@@ -60,6 +60,8 @@ class Calibration:
     date: str = ""
     agents: tuple[float, ...] | None = None  # from, to
     messages_per_second: tuple[float, ...] | None = None  # from, to [1/s]
+    # Length of the windows of its runs; a prediction is of a further run like them [s].
+    window: Seconds | None = field(default=None, validator=positive)
     pace: Seconds | None = None  # of the processor then (`lhsim.recording.Machine.pace`) [s]
     follows: float = field(default=1.0, validator=within(0, 2))  # power of a pace that costs have
     parameters: dict[str, Provenance] = Factory(dict)  # by the path of the parameter

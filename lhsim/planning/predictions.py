@@ -1,0 +1,89 @@
+"""What one further run of a server would show: prediction intervals from a calibrated system.
+
+Each joint sample of the parameters is one day of the server, and its costs vary as runs of one load
+do (`lhsim.planning.samples`). It is simulated under a seed of its own, for as long as the runs of the
+calibration were, so that the figures of all samples spread as those of further runs would: parameters,
+variation from run to run, and chance at once. Between two order statistics of n such figures lies one
+more of their kind with a known probability, whatever their distribution (Wilks 1941, Ann. Math.
+Stat. 12, 91-96). What the system misses where it was calibrated adds to either side as the root of
+the sum of squares, on a logarithmic scale ([decision 53]).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+import numpy as np
+
+from lhsim.execution import Cell
+from lhsim.planning.samples import in_runs, samples_of
+from lhsim.simulation.horizons import Horizon, times
+from lhsim.streams import replication_seed
+
+if TYPE_CHECKING:
+    from lhsim.models import System
+    from lhsim.simulation import Result
+
+CONFIDENCE = 0.9
+SIGMAS = 1.645  # of a normal distribution to either end
+LONGEST = 120.0  # window of a run that is simulated [s]
+# The figures by their columns, the names of what is missed of them, and where they end.
+FIGURES = {
+    "messages_per_second": ("throughput", math.inf),
+    "utilization": ("cpu", 1.0),
+    "p50_latency_ms": ("latency_p50", math.inf),
+    "p95_latency_ms": ("latency_p95", math.inf),
+    "p99_latency_ms": ("latency_p99", math.inf),
+}
+TINY = 1e-12
+
+Intervals = Mapping[str, tuple[float, float]]  # by column, in its unit
+
+
+def predictable(system: System) -> bool:
+    """Return whether a system has what its predictions are made of: clients, and samples."""
+    return system.requests is not None and bool(
+        system.calibration is not None and system.calibration.samples
+    )
+
+
+def prediction_cells(system: System, agents: int, seed: int, engine: str) -> list[Cell]:
+    """Return a run of each sample of the parameters, as of one further run."""
+    calibration = system.calibration
+    assert calibration is not None
+    window = min(calibration.window or LONGEST, LONGEST)
+    found = times(system, agents, Horizon(messages=0, shortest=window))
+    plain = [attrs.evolve(one, calibration=None) for one in in_runs(samples_of(system))]
+    length = found.warmup + window + found.drain
+    return [
+        Cell(one, agents, length, replication_seed(seed, number), engine, found.warmup, found.drain)
+        for number, one in enumerate(plain, start=1)
+    ]
+
+
+def intervals(system: System, runs: Sequence[Result]) -> Intervals:
+    """Return the 90 % prediction interval of each figure; of those that all runs have."""
+    rows = [run.row() for run in runs]
+    misses = system.calibration.misses if system.calibration is not None else {}
+    found = {}
+    for column, (name, most) in FIGURES.items():
+        values = np.array([float(row[column]) for row in rows])
+        if np.isfinite(values).all():
+            low, high = interval(values, misses.get(name, 0.0))
+            found[column] = low, min(high, most)
+    return found
+
+
+def interval(values: np.ndarray, miss: float = 0.0) -> tuple[float, float]:
+    """Return an interval of one more value of a kind, whose model may `miss` as a logarithm."""
+    logs = np.log(np.maximum(values, TINY))
+    tail = (1 - CONFIDENCE) / 2
+    low, middle, high = np.quantile(logs, (tail, 0.5, 1 - tail), method="weibull").tolist()
+    more = SIGMAS * miss
+    return (
+        math.exp(middle - math.hypot(middle - low, more)),
+        math.exp(middle + math.hypot(high - middle, more)),
+    )
