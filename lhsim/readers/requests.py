@@ -23,8 +23,9 @@ from lhsim.readers.formats.native import COLUMNS, OPTIONAL
 from lhsim.readers.formats.table import AUTO, chosen
 from lhsim.readers.request_log import UNKNOWN, RequestLog
 
-__all__ = ["COLUMNS", "OPTIONAL", "Hints", "RequestLog", "read_requests", "write_requests"]
+__all__ = ["COLUMNS", "KINDS", "OPTIONAL", "Hints", "RequestLog", "read_requests", "write_requests"]
 
+KINDS = (".parquet", ".csv")  # of files that are written
 _DECIMALS = 9  # of a time in a CSV file
 
 
@@ -65,8 +66,8 @@ def read_requests(
     return form.read(paths, hints)
 
 
-def write_requests(log: RequestLog, path: Named) -> Path:
-    """Write a native log, as Parquet or CSV by the end of the name; return its path.
+def write_requests(log: RequestLog, path: Named, kind: str | None = None) -> Path:
+    """Write a native log, as Parquet or CSV by the end of the name or by `kind`; return its path.
 
     Times count from the first start. A file that is there is replaced.
 
@@ -76,8 +77,8 @@ def write_requests(log: RequestLog, path: Named) -> Path:
         When the name ends in neither.
     """
     found = expanded(path)
-    kind = found.suffix.lower()
-    if kind not in {".parquet", ".csv"}:
+    kind = found.suffix.lower() if kind is None else kind
+    if kind not in KINDS:
         problem = f"{found.name[:60]!r} ends in neither .parquet nor .csv"
         raise InputError(problem, source=str(path), allowed="requests.parquet, requests.csv")
     table = _table(log)

@@ -164,7 +164,7 @@ def _lag(table: Table, names: Sequence[str], path: Path) -> Integers | None:
             return None
         if values.max(initial=0) < _LATE:
             problem = "its seventh column may be the schedule lag or the retries"
-            allowed = "--format pgbench-rate, or pgbench-retries"
+            allowed = "the format pgbench-rate, or pgbench-retries, in place of pgbench or auto"
             raise InputError(problem, source=str(path), allowed=allowed)
         return values
     return table.whole_numbers("schedule_lag") if "schedule_lag" in names else None

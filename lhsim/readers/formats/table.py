@@ -38,7 +38,7 @@ def chosen(path: Path, name: str | None = None) -> Format:
     """
     if name not in {None, AUTO}:
         if name not in BY_NAME:
-            raise unknown_name("format", str(name), [AUTO, *NAMES], source="--format")
+            raise unknown_name("format", str(name), [AUTO, *NAMES], source="format")
         return BY_NAME[name]
     found = recognised(path)
     if isinstance(found, NoLog):
@@ -60,7 +60,7 @@ def recognised(path: Path) -> Format | NoLog:
     found: list[Format | NoLog] = [one for one in KNOWN if one.recognises(head)]
     if len(found) == 1:
         return found[0]
-    allowed = f"--format with one of {', '.join(NAMES)}"
+    allowed = f"one of the formats {', '.join(NAMES)}"
     if found:
         names = ", ".join(one.name for one in found)
         raise InputError(f"may be one of {names}", source=str(path), allowed=allowed)

@@ -21,13 +21,13 @@ def compare(found: Sequence[Inspection]) -> tuple[str, ...]:
 def _limits(ordered: Sequence[Inspection]) -> list[str]:
     for less, more in pairwise(ordered):
         before, after = less.saturation, more.saturation
-        if after.in_flight > MORE * before.in_flight and before.throughput > 0:
-            if after.throughput < FLAT * before.throughput:
-                return [
-                    f"throughput stops growing between {less.source} and {more.source}: "
-                    f"{before.throughput:.4g}/s with {before.in_flight:.3g} requests under way, "
-                    f"{after.throughput:.4g}/s with {after.in_flight:.3g}"
-                ]
+        is_more = after.in_flight > MORE * before.in_flight and before.throughput > 0
+        if is_more and after.throughput < FLAT * before.throughput:
+            return [
+                f"throughput stops growing between {less.source} and {more.source}: "
+                f"{before.throughput:.4g}/s with {before.in_flight:.3g} requests under way, "
+                f"{after.throughput:.4g}/s with {after.in_flight:.3g}"
+            ]
     if len(ordered) > 1:
         return ["throughput grows with every load: none of them is beyond the server's limit"]
     return []

@@ -101,7 +101,10 @@ class Inspection:
                 "kind": dispersion.kind,
                 "index_of_dispersion": _known(dispersion.index),
                 "window_s": _known(dispersion.window),
+                "half_width": _known(dispersion.half_width),
                 "cluster": _known(dispersion.cluster),
+                "beside": dispersion.beside,
+                "beside_by_chance": dispersion.beside_by_chance,
             },
             "saturation": {
                 "kind": state.kind,
@@ -216,7 +219,7 @@ def _learns(
     if state.kind == saturation.SATURATED:
         yield f"the capacity at this load: {state.throughput:.4g} requests/s"
     elif state.plateau is not None:
-        yield f"the rate at which requests end while others wait: {state.plateau:.4g}/s"
+        yield f"the rate at which requests end while others are under way: {state.plateau:.4g}/s"
     if state.stretch is not None and state.stretch > 1.1:
         yield "how responses grow with the load"
     if dispersion.kind != arrivals.UNKNOWN:

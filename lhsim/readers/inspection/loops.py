@@ -133,25 +133,33 @@ def _judged(pairs: _Pairs, in_flight: int, resolution: float) -> Loop:
     slope, width = _slope(pairs, resolution)
     closed, opened = abs(slope) <= width + SLACK, abs(slope + 1) <= width + SLACK
     think = think_of(pairs.think)
-    told = {"slope": slope, "slope_half_width": width} if math.isfinite(width) else {}
-    said = f"the time to its next request changes by {slope:.2f} s with each second of response"
+    known = math.isfinite(width)
+
+    def loop(kind: str, reason: str) -> Loop:
+        return Loop(
+            kind,
+            reason,
+            in_flight,
+            slope=slope if known else None,
+            slope_half_width=width if known else None,
+            think=None if kind == OPEN else think,
+        )
+
     steady = _variation(pairs.interval)
     if steady < STEADY and steady < think.cv / 2 and opened:
-        reason = f"each client starts a request every {np.median(pairs.interval):.4g} s"
-        return Loop(OPEN, reason, in_flight, **told)
+        return loop(OPEN, f"each client starts a request every {np.median(pairs.interval):.4g} s")
+    said = f"the time to its next request changes by {slope:.2f} s with each second of response"
     if opened and not closed and width < DECISIVE:
-        return Loop(OPEN, said, in_flight, **told)
-    sure = (
-        (width < DECISIVE and not opened, f"a client has one request at a time, and {said}"),
-        (think.kind in {CONSTANT, NONE}, "each request follows the client's last answer"),
-        (_by_chance(pairs) >= EXPECTED, "requests of a client never overlap; by chance "
-         f"{_by_chance(pairs):.3g} would"),
-    )  # fmt: skip
-    reason = next((why for holds, why in sure if holds and closed), None)
-    if reason is not None:
-        return Loop(CLOSED, reason, in_flight, **told, think=think)
-    reason = "responses are too short, next to the times between requests, to tell"
-    return Loop(UNKNOWN, reason, in_flight, **told, think=think)
+        return loop(OPEN, said)
+    if closed and not opened and width < DECISIVE:
+        return loop(CLOSED, f"a client has one request at a time, and {said}")
+    if closed and think.kind in {CONSTANT, NONE}:
+        return loop(CLOSED, "each request follows the client's last answer")
+    expected = _by_chance(pairs)
+    if closed and expected >= EXPECTED:
+        by_chance = f"by chance {expected:.3g} would"
+        return loop(CLOSED, f"requests of a client never overlap; {by_chance}")
+    return loop(UNKNOWN, "responses are too short, next to the times between requests, to tell")
 
 
 def think_of(values: Floats) -> Think:

@@ -68,13 +68,15 @@ def _think(found: Inspection) -> str:
 
 def _arrivals(found: Inspection) -> str:
     dispersion = found.dispersion
-    if dispersion.kind == arrivals.UNKNOWN or math.isnan(dispersion.index):
+    if math.isnan(dispersion.index):
         return "unknown: too few requests, or too coarse a clock"
     text = f"{dispersion.kind}: index of dispersion {dispersion.index:.3g} in windows of "
-    text += f"{format_duration(dispersion.window)} (a Poisson process has 1)"
+    text += f"{format_duration(dispersion.window)}, of a Poisson process 1 \u00b1 "
+    text += f"{dispersion.half_width:.2g}"
     if dispersion.kind == arrivals.BUNCHED:
         text += f"; requests come in clusters of about {dispersion.cluster:.2g}"
-    return text
+    beside, chance = dispersion.beside, dispersion.beside_by_chance
+    return f"{text}; beside a request {beside:.2g} others start, by chance {chance:.2g} would"
 
 
 def _under_way(found: Inspection) -> str:

@@ -130,7 +130,7 @@ def _of_rates(rates: _Rates | None) -> Sign | None:
         return None
     if rates.flat:
         share = f"requests end at {rates.throughput:.4g}/s, {100 * rates.used:.0f} % of the rate "
-        share += "at which they end while several are under way"
+        share += "at which they end while two or more are under way"
         return SATURATED if rates.used > FULL else SUSTAINED, share
     if rates.elasticity - 2 * rates.error > RISING:
         return SUSTAINED, "the more requests are under way, the more end"
@@ -207,9 +207,9 @@ def _states(log: RequestLog) -> tuple[Floats, Floats, Floats]:
     order = np.lexsort((-steps, times))
     times, steps = times[order], steps[order]
     state = np.maximum(np.cumsum(steps)[:-1], 0)
-    lasting = np.bincount(state, weights=np.diff(times))
-    ending = np.bincount(state, weights=steps[1:] < 0)
-    return np.arange(len(lasting)).astype(float), lasting, ending
+    lasting: Floats = np.bincount(state, weights=np.diff(times)).astype(np.float64)
+    ending: Floats = np.bincount(state, weights=steps[1:] < 0).astype(np.float64)
+    return np.arange(len(lasting), dtype=np.float64), lasting, ending
 
 
 def _bins(number: Floats, lasting: Floats, ending: Floats) -> Floats:
