@@ -22,6 +22,7 @@ from lhsim.cli.options import (
 from lhsim.experiments.extras import NEEDED, check_extra
 from lhsim.experiments.options import FORMATS, MAX_SEED
 
+SHOWN = ("table", "json")  # formats of the data
 ARCHITECTURES = ("polling", "push")  # as in lhsim.recording, whose libraries help need not wait for
 
 
@@ -38,10 +39,10 @@ ARCHITECTURES = ("polling", "push")  # as in lhsim.recording, whose libraries he
               help="For plots of live times against simulated ones.")  # fmt: skip
 @click.option("--black-box", is_flag=True,
               help="Take recordings for message logs: nothing else of them is used.")  # fmt: skip
-@click.option("--log-format", metavar="NAME",
-              help="Of the request logs, such as pgbench.  [default: their columns say it]")  # fmt: skip
 @jobs_option()
-@format_option(("table", "json"), "output_format")
+@click.option("--format", "formats", multiple=True, metavar="table|json|NAME",
+              help="Of the data on stdout, table or json; or of the request logs, such as pgbench, "
+              "where their columns do not say it; repeatable.")  # fmt: skip
 @options(silence_options())
 def calibrate(**given: Any) -> int:
     """Make a system of live runs, of logs of any server, or of samples of its costs.
@@ -53,7 +54,18 @@ def calibrate(**given: Any) -> int:
     times and processor seconds least; the model keeps what the fit says against itself.
     """
     given["name"] = given["name"] or given["output"].stem
+    given |= _formats(given.pop("formats"))
     return experiments.run_calibrate(experiments.CalibrateOptions(**shown(given)))
+
+
+def _formats(given: tuple[str, ...]) -> dict[str, str | None]:
+    """Return the format of the data, and that of the logs, of those that were given."""
+    of_logs = [one for one in given if one not in SHOWN]
+    of_data = [one for one in given if one in SHOWN]
+    if len(of_logs) > 1 or len(of_data) > 1:
+        raise click.UsageError("--format: one for the data and one for the logs at most")
+    return {"output_format": of_data[0] if of_data else "table",
+            "log_format": of_logs[0] if of_logs else None}  # fmt: skip
 
 
 @click.command(cls=Command)

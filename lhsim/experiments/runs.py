@@ -15,6 +15,8 @@ from lhsim.calibration.run_sheet import Run, read_sheet
 from lhsim.errors import InputError
 from lhsim.experiments.output import write_files
 from lhsim.readers import is_table
+from lhsim.readers.formats.described import Format
+from lhsim.readers.formats.table import recognised
 from lhsim.readers.requests import read_requests
 from lhsim.recording import Recording, check_modelled
 from lhsim.units import format_duration
@@ -35,12 +37,16 @@ def is_of_requests(paths: Sequence[Path], log_format: str | None) -> bool:
     """Return whether paths are a run sheet, or request logs: by their columns, or as is said."""
     if log_format is not None:
         return True
-    if not paths:
+    return any(is_sheet(path) or _is_request_log(path) for path in paths)
+
+
+def _is_request_log(path: Path) -> bool:
+    if not path.is_file():
         return False
-    if any(is_sheet(path) for path in paths):
-        return True
-    tables = [path for path in paths if is_log(path) and path.exists()]
-    return bool(tables) and all(map(looks_native, tables))
+    try:
+        return isinstance(recognised(path), Format)
+    except InputError:
+        return False
 
 
 def is_sheet(path: Path) -> bool:
