@@ -171,7 +171,7 @@ def from_requests(
     plain = _system(name, base, nominal, demand, loops[-1], think)
     samples, capacities = _samples(plain, base, nominal, demand, drawn)
     capacity, told = _capacity(nominal, demand, capacities, busiest)
-    targets, misses = _targets(plain, loops, demand, executor, on_step)
+    targets, misses, biases = _targets(plain, loops, demand, executor, on_step)
     check_misses(targets, name)
     because = _because(found, drawn, nominal)
     system = evolve(plain, calibration=Calibration(
@@ -184,6 +184,7 @@ def from_requests(
         parameters=_provenance(loops, nominal, because, demand, known_cores),
         samples=samples,
         misses={key: float(f"{value:.3g}") for key, value in misses.items()},
+        biases={key: float(f"{value:.3g}") for key, value in biases.items() if value},
         moves={"cpu": float(f"{demand.moves:.3g}")},
         warnings=tuple(_warnings(nominal, drawn, busiest, base, told=told)),
     ))  # fmt: skip
@@ -288,8 +289,11 @@ def _targets(
     demand: Demand,
     executor: Executor | None,
     on_step: OnStep | None,
-) -> tuple[tuple[dict[str, Any], ...], dict[str, float]]:
-    """Return each figure of each run beside that of the system, and what it misses of figures."""
+) -> tuple[tuple[dict[str, Any], ...], dict[str, float], dict[str, float]]:
+    """Return each figure of each run beside that of the system, and what it misses of figures.
+
+    That is the root mean square of the logarithm of their ratio, and its mean, both beyond chance.
+    """
     tasks = [(_in_run(system, loop, factor), loop, seed)
              for loop, factor in zip(loops, demand.of_runs, strict=True)
              for seed in range(1, RUNS + 1)]  # fmt: skip
@@ -299,7 +303,7 @@ def _targets(
         if on_step is not None:
             on_step(len(rows), len(tasks))
     targets: list[dict[str, Any]] = []
-    squares: dict[str, list[tuple[float, float]]] = {}
+    offs: dict[str, list[tuple[float, float, float]]] = {}
     for number, loop in enumerate(loops):
         simulated = rows[number * RUNS : (number + 1) * RUNS]
         for metric, live in figures(loop).items():
@@ -311,11 +315,18 @@ def _targets(
                 "simulated": math.exp(float(logs.mean())), "miss": math.expm1(off), "off": off,
                 "error": math.hypot(math.sqrt(noise), ALLOWED[metric]),
             })  # fmt: skip
-            weight = 1 / (noise + 1e-3)
-            squares.setdefault(metric, []).append((weight, max(off**2 - noise, 0.0)))
-    misses = {metric: math.sqrt(sum(w * x for w, x in some) / sum(w for w, _ in some))
-              for metric, some in squares.items()}  # fmt: skip
-    return tuple(targets), misses
+            # Of a few requests a quantile says little, whatever the system makes of it.
+            weight = 1 / (noise + 4 / len(loop.responses))
+            offs.setdefault(metric, []).append((weight, off, noise))
+    misses, biases = {}, {}
+    for metric, some in offs.items():
+        weights = np.array([weight for weight, _, _ in some])
+        logs, noises = np.array([off for _, off, _ in some]), np.array([one for *_, one in some])
+        misses[metric] = math.sqrt(float(np.average(np.maximum(logs**2 - noises, 0), weights=weights)))
+        bias = float(np.average(logs, weights=weights))
+        error = math.sqrt(float((weights**2 * noises).sum())) / float(weights.sum())
+        biases[metric] = math.copysign(max(abs(bias) - error, 0.0), bias)
+    return tuple(targets), misses, biases
 
 
 def figures(loop: Loop) -> dict[str, float]:

@@ -6,7 +6,7 @@ calibration were, so that the figures of all samples spread as those of further 
 variation from run to run, and chance at once. Between two order statistics of n such figures lies one
 more of their kind with a known probability, whatever their distribution (Wilks 1941, Ann. Math.
 Stat. 12, 91-96). What the system misses where it was calibrated adds to either side as the root of
-the sum of squares, on a logarithmic scale ([decision 53]).
+the sum of squares, on a logarithmic scale; where all of that has one sign, to one side alone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import attrs
 import numpy as np
 
 from lhsim.execution import Cell
+from lhsim.models import Calibration
 from lhsim.planning.samples import in_runs, samples_of
 from lhsim.simulation.horizons import Horizon, times
 from lhsim.streams import replication_seed
@@ -67,23 +68,34 @@ def prediction_cells(system: System, agents: int, seed: int, engine: str) -> lis
 def intervals(system: System, runs: Sequence[Result]) -> Intervals:
     """Return the 90 % prediction interval of each figure; of those that all runs have."""
     rows = [run.row() for run in runs]
-    misses = system.calibration.misses if system.calibration is not None else {}
+    known = system.calibration or Calibration()
     found = {}
     for column, (name, most) in FIGURES.items():
         values = np.array([float(row[column]) for row in rows])
         if np.isfinite(values).all():
-            low, high = interval(values, misses.get(name, 0.0))
+            low, high = interval(values, known.misses.get(name, 0.0), known.biases.get(name, 0.0))
             found[column] = low, min(high, most)
     return found
 
 
-def interval(values: np.ndarray, miss: float = 0.0) -> tuple[float, float]:
-    """Return an interval of one more value of a kind, whose model may `miss` as a logarithm."""
+def interval(
+    values: np.ndarray, miss: float = 0.0, bias: float = 0.0
+) -> tuple[float, float]:
+    """Return an interval of one more value of a kind.
+
+    Parameters
+    ----------
+    values
+        Some of that kind, > 0.
+    miss, bias
+        Of the logarithm by which the model of them was off: its root mean square, and its mean,
+        below 0 where the model was too low.
+    """
     logs = np.log(np.maximum(values, TINY))
     tail = (1 - CONFIDENCE) / 2
     low, middle, high = np.quantile(logs, (tail, 0.5, 1 - tail), method="weibull").tolist()
-    more = SIGMAS * miss
+    more = SIGMAS * math.sqrt(max(miss**2 - bias**2, 0.0))
     return (
-        math.exp(middle - math.hypot(middle - low, more)),
-        math.exp(middle + math.hypot(high - middle, more)),
+        math.exp(middle - math.hypot(middle - low, more) - max(bias, 0.0)),
+        math.exp(middle + math.hypot(high - middle, more) + max(-bias, 0.0)),
     )
