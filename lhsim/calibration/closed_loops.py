@@ -30,6 +30,7 @@ SAID = 0.1  # part by which a think time may differ from what is said of it
 OVERHEAD = 0.02  # that a client's timer may add to a think time [s]
 STEADY = 1e-3  # coefficient of variation below which a time is constant
 LIKE_EXPONENTIAL = 0.06  # Kolmogorov-Smirnov distance up to which a think time is exponential
+TOGETHER = 0.02  # of a cycle: standard deviation of starts that are one
 EVEN = 0.3  # coefficient of variation of the gaps between starts up to which they are a ramp
 LEVELS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93,
           0.95, 0.97, 0.98, 0.99, 0.995, 1.0)  # fmt: skip
@@ -229,7 +230,9 @@ def time_of(thinks: Floats, loops: Sequence[Loop]) -> Distribution:
         return Deterministic(max(float(np.median(thinks)), 0.0))
     levels = np.sort(-np.expm1(-thinks / mean))
     ranks = np.arange(len(levels) + 1) / len(levels)
-    distance = max(float(np.abs(levels - ranks[1:]).max()), float(np.abs(levels - ranks[:-1]).max()))
+    distance = max(
+        float(np.abs(levels - ranks[1:]).max()), float(np.abs(levels - ranks[:-1]).max())
+    )
     if distance < LIKE_EXPONENTIAL and len(thinks) >= ENOUGH:
         return Exponential(_whole_thinks(loops, mean))
     return empirical(thinks)
@@ -266,15 +269,17 @@ def empirical(times: Floats) -> Distribution:
 def workload(loop: Loop, think: Distribution) -> Workload:
     """Return the clients of a run as a workload, that start as those of the run did.
 
-    A client of the model thinks before its first request, so that only the differences count.
+    A client of the model thinks before its first request: what its thinking explains of the spread of
+    first requests is no spread of starts.
     """
     starts = np.sort(loop.first_starts)
-    over = float(starts[-1] - starts[0])
     cycle = float(loop.thinks.mean()) + float(np.median(loop.responses))
+    of_thinks = float(loop.thinks.var())
+    rest = max(float(starts.var()) - of_thinks, 0.0)
     traffic = Requests(think=think, in_flight=loop.in_flight)
-    if over <= 0.05 * cycle:
+    if math.sqrt(rest) <= TOGETHER * cycle or rest <= of_thinks:
         return Workload(traffic=traffic, start="together")
     gaps = np.diff(starts)
-    over = float(f"{over * len(starts) / max(len(gaps), 1):.4g}")
     even = len(gaps) >= 5 and float(gaps.std()) <= EVEN * float(gaps.mean())
+    over = float(f"{min(math.sqrt(12 * rest), loop.run.log.span / 2):.4g}")
     return Workload(traffic=traffic, start="ramp" if even else "random", start_over=over)

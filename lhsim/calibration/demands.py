@@ -20,8 +20,10 @@ from lhsim.calibration.levels import PRIOR_DOF
 
 Floats = NDArray[np.float64]
 
-USUAL = 0.015  # standard deviation from run to run that is expected of a server at least
+USUAL = 0.03  # standard deviation from run to run that is expected of a server at least
 OF_A_RUN = 2.0  # times the drift within a run that are expected between runs
+CLOCK = 0.05  # at most, where processor seconds are known of all runs
+SLOWEST = 0.25  # at most
 TREND = 0.03  # standard deviation of the slope over the logarithm of the clients beforehand
 TICK = 5e-3  # of processor seconds [s]
 STRETCH = math.log(4.0)  # how far beyond the calibrated loads the slope counts as uncertainty
@@ -48,7 +50,9 @@ def demand_of(loops: Sequence[Loop], base: Alone, found: Candidate) -> Demand:
     known = np.array([demand is not None or not math.isnan(pace)
                       for demand, pace in zip(base.demands, base.paces, strict=True)])  # fmt: skip
     errors = np.array([_error(loop, base) for loop in loops])
-    usual = math.hypot(USUAL, OF_A_RUN * drift(loops))
+    # Responses drift for other reasons, too, which processor seconds do not share.
+    most_usual = CLOCK if all(demand is not None for demand in base.demands) else SLOWEST
+    usual = math.hypot(USUAL, min(OF_A_RUN * drift(loops), most_usual))
     clients = np.log([loop.clients for loop in loops])
     variances = np.where(known, errors**2 + usual**2, math.inf)
     if not known.any():

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from lhsim.calibration.closed_loops import Loop
@@ -29,13 +29,14 @@ FINER = (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12)  # of the best share, tried ne
 PACES = (0.85, 0.92, 1.0, 1.08, 1.17)  # of a run in which no request is alone, tried
 DRAWS = 6  # forecasts of a request
 BLOCKS = 12  # of a run
-FEWEST_ALONE = 15  # requests that show what a server takes for one
+FEWEST_ALONE = 8  # requests that show what a server takes for one
 POINTS = 1000  # of the distribution of what it takes
 MOST_WEIGHT = 20.0  # of a request that is alone by chance
 AS_GOOD = 1e-3  # by which a score may be worse, a thousandth of a response, and mean nothing
 USUAL = 4e-3  # quantum of Linux: preferred among candidates of one score [s]
 BOOTSTRAPS = 200
 SEED = 1
+SHORTEST_SLICE = 0.02  # of a response: shorter ones are equal shares
 LEAST = 1e-9  # service time [s]
 
 
@@ -74,9 +75,8 @@ class Alone:
         """What it takes at least, but for a hundredth [s]."""
         return float(np.quantile(self.times, 0.01))
 
-    def parts(self, candidate: Candidate, uniforms: Floats) -> tuple[Floats, Floats]:
-        """Return service times and delays of requests, at pace 1 [s]; shapes as `uniforms`."""
-        drawn = np.quantile(self.times, uniforms)
+    def parts(self, candidate: Candidate, drawn: Floats) -> tuple[Floats, Floats]:
+        """Return service times and delays of requests that would take so long alone [s]."""
         work = candidate.share * self.mean
         if candidate.elsewhere:
             return np.full(drawn.shape, work), np.maximum(drawn - work, 0.0)
@@ -198,10 +198,7 @@ def candidates_of(base: Alone, cores: Sequence[int], quanta: Sequence[float],
 
     A server whose cores would be busy for more than all of the time is none.
     """
-    longest = float(base.times[-1]) * max((p for p in base.paces if not math.isnan(p)), default=1)
-    shortest = 0.02 * base.mean
-    tried = [q for q in quanta if q == 0 or math.isinf(q) or shortest <= q < longest]
-    for each, quantum, share in product(cores, tried, shares_of(base)):
+    for each, quantum, share in product(cores, coarse(quanta), shares_of(base)):
         if share * base.mean * busiest <= 1.1 * each:
             yield Candidate(each, quantum, share)
             if share * base.mean < base.least and share < 0.999:
@@ -219,20 +216,39 @@ def shares_of(base: Alone) -> tuple[float, ...]:
     return (min(middle / base.mean, 1.0),)
 
 
-def refined(found: Comparison, base: Alone) -> list[Candidate]:
-    """Return finer shares around those of the candidates that may be the best."""
-    if len(shares_of(base)) == 1:
-        return list(found.candidates)
-    keys = {evolve(one, share=1.0) for one in [*found.drawn(), found.best]}
-    by_key: dict[Candidate, float] = {}
-    for key in keys:
-        some = [(score, one.share) for one, score in
-                zip(found.candidates, found.means.tolist(), strict=True)
-                if evolve(one, share=1.0) == key]  # fmt: skip
-        by_key[key] = min(some)[1]
-    finer = {evolve(key, share=min(share * factor, 1.0)) for key, share in by_key.items()
-             for factor in FINER}  # fmt: skip
-    return [*finer, *(one for one in found.candidates if one not in finer)]
+def telling(quanta: Sequence[float], base: Alone) -> list[float]:
+    """Return the quanta that are no other discipline in disguise: too short, or too long."""
+    longest = float(base.times[-1]) * max(map(pace_of, base.paces))
+    shortest = SHORTEST_SLICE * base.mean
+    return [one for one in quanta if one == 0 or math.isinf(one) or shortest <= one < longest]
+
+
+def coarse(quanta: Sequence[float]) -> tuple[float, ...]:
+    """Return one quantum of each discipline, for a first look."""
+    slices = [one for one in quanta if one and not math.isinf(one)]
+    usual = [min(slices, key=lambda one: abs(math.log(one / USUAL)))] if slices else []
+    return (*(one for one in quanta if one not in slices), *usual)
+
+
+def refined(found: Comparison, base: Alone, quanta: Sequence[float]) -> list[Candidate]:
+    """Return all quanta, and finer shares, around the candidates that may be the best."""
+    known = len(shares_of(base)) == 1
+    pairs = zip(found.candidates, found.means.tolist(), strict=True)
+    scores = dict(sorted(pairs, key=lambda pair: -pair[1]))  # the best of a kind comes last
+    best = {_kind(one): one.share for one in scores}
+    finer = []
+    for kind in {_kind(one) for one in (*found.drawn(), found.best)}:
+        cores, discipline, elsewhere = kind
+        tried = [one for one in quanta
+                 if Candidate(cores, one, 1.0).discipline in (discipline, "sliced")]  # fmt: skip
+        shares = {min(best[kind] * factor, 1.0) for factor in ((1.0,) if known else FINER)}
+        finer += [Candidate(cores, quantum, share, elsewhere)
+                  for quantum, share in product(tried, sorted(shares))]  # fmt: skip
+    return list(dict.fromkeys((*finer, *found.candidates)))
+
+
+def _kind(one: Candidate) -> tuple[int, str, bool]:
+    return one.cores, one.discipline, one.elsewhere
 
 
 @frozen(eq=False)
@@ -243,7 +259,7 @@ class _Forecast:
     base: Alone
     paces: tuple[float, ...]  # that the run may have
     demand: float | None
-    uniforms: Floats  # shape (draws, requests)
+    drawn: Floats  # what requests would take alone, at pace 1; shape (draws, requests) [s]
     blocks: NDArray[np.int64]  # of each request
     weights: Floats  # requests of a block
 
@@ -258,14 +274,14 @@ class _Forecast:
             base=base,
             paces=PACES if math.isnan(pace) and demand is None else (pace,),
             demand=demand,
-            uniforms=generator.random((DRAWS, len(loop.run.log))),
+            drawn=generator.choice(base.times, size=(DRAWS, counted)),
             blocks=blocks,
             weights=np.bincount(blocks, minlength=BLOCKS).astype(float),
         )
 
     def score(self, candidate: Candidate) -> Floats:
         """Return the mean score of each block, at the pace at which the whole run fits best."""
-        works, delays = self.base.parts(candidate, self.uniforms)
+        works, delays = self.base.parts(candidate, self.drawn)
         found = [self._scores(candidate, works, delays, pace) for pace in self.paces]
         best = min(found, key=lambda scores: float(scores.mean()))
         return np.bincount(self.blocks, best, BLOCKS) / np.maximum(self.weights, 1.0)

@@ -25,7 +25,6 @@ from lhsim.calibration.closed_loops import Loop, closed_loop, empirical, think_t
 from lhsim.calibration.demands import Demand, demand_of
 from lhsim.calibration.disciplines import (
     CORES,
-    POINTS,
     QUANTA,
     Alone,
     Candidate,
@@ -34,6 +33,7 @@ from lhsim.calibration.disciplines import (
     candidates_of,
     compare,
     refined,
+    telling,
 )
 from lhsim.calibration.run_sheet import Run
 from lhsim.distributions import Deterministic
@@ -59,6 +59,7 @@ SURE = 0.95  # of the bootstraps: from there on something is told
 SOME = 0.05  # of the bootstraps: below that something is ruled out
 WIDE = 2.0  # ratio of the ends of a capacity's interval from which on it is not told
 FIFO = 1e3  # quantum that no request exceeds, for samples of one [s]
+LEAST = 1e-3  # factor of a delay in a sample
 FEWEST = 50  # requests of all runs
 # By how much, as a logarithm, a model of this kind may be off at best.
 ALLOWED = {"throughput": 0.03, "cpu": 0.1, "latency_p50": 0.15, "latency_p95": 0.25,
@@ -159,17 +160,20 @@ def from_requests(
     think = think_time(loops)
     base = alone(loops)
     busiest = max(loop.throughput for loop in loops)
+    quanta = telling(quanta, base)
     tried = list(candidates_of(base, known_cores or cores, quanta, busiest))
     if not tried:
         raise InputError("are busier than their cores allow", key="runs",
                          allowed="cores and cpu_seconds of the same server")  # fmt: skip
     found = compare(loops, base, tried)
-    found = compare(loops, base, refined(found, base))
+    found = compare(loops, base, refined(found, base, quanta))
     drawn = found.drawn()
     nominal = _nominal(found, drawn)
     demand = demand_of(loops, base, nominal)
     plain = _system(name, base, nominal, demand, loops[-1], think)
     samples, capacities = _samples(plain, base, nominal, demand, drawn)
+    if "cpu.quantum" in samples and plain.cpu.quantum is None:  # a number, for samples of it
+        plain = evolve(plain, cpu=evolve(plain.cpu, quantum=FIFO))
     capacity, told = _capacity(nominal, demand, capacities, busiest)
     targets, misses, biases = _targets(plain, loops, demand, executor, on_step)
     check_misses(targets, name)
@@ -230,7 +234,7 @@ def _nominal(found: Comparison, drawn: Sequence[Candidate]) -> Candidate:
 
 def _system(name: str, base: Alone, found: Candidate, demand: Demand, loop: Loop,
             think: Any) -> System:  # fmt: skip
-    works, delays = base.parts(found, (np.arange(POINTS) + 0.5) / POINTS)
+    works, delays = base.parts(found, base.times)
     works = works * (demand.mean / float(works.mean()))
     delay = max(base.mean - min(demand.mean, base.mean), 0.0)
     delays = delays * (delay / float(delays.mean()) if delays.mean() > 0 else 0.0)
@@ -257,7 +261,7 @@ def _samples(system: System, base: Alone, found: Candidate, demand: Demand,
     columns: dict[str, Iterable[float]] = {"cpu.query*": factors}
     delay = system.network.up.mean + system.network.down.mean
     if delay > 0 and len({one.share for one in chosen}) > 1:
-        ratios = [max(base.mean * (1 - one.share), 0.0) / delay for one in chosen]
+        ratios = [max(base.mean * (1 - one.share) / delay, LEAST) for one in chosen]
         columns |= {"network.up*": ratios, "network.down*": ratios}
     if len({one.quantum for one in chosen} | {found.quantum}) > 1:
         columns["cpu.quantum"] = [min(one.quantum, FIFO) for one in chosen]
@@ -298,7 +302,7 @@ def _targets(
              for loop, factor in zip(loops, demand.of_runs, strict=True)
              for seed in range(1, RUNS + 1)]  # fmt: skip
     rows = []
-    for row in (executor.map(_simulated, tasks) if executor else map(_simulated, tasks)):
+    for row in executor.map(_simulated, tasks) if executor else map(_simulated, tasks):
         rows.append(row)
         if on_step is not None:
             on_step(len(rows), len(tasks))
@@ -322,7 +326,9 @@ def _targets(
     for metric, some in offs.items():
         weights = np.array([weight for weight, _, _ in some])
         logs, noises = np.array([off for _, off, _ in some]), np.array([one for *_, one in some])
-        misses[metric] = math.sqrt(float(np.average(np.maximum(logs**2 - noises, 0), weights=weights)))
+        misses[metric] = math.sqrt(
+            float(np.average(np.maximum(logs**2 - noises, 0), weights=weights))
+        )
         bias = float(np.average(logs, weights=weights))
         error = math.sqrt(float((weights**2 * noises).sum())) / float(weights.sum())
         biases[metric] = math.copysign(max(abs(bias) - error, 0.0), bias)
@@ -371,7 +377,9 @@ def _words(found: Candidate) -> str:
     on = f"{found.cores} core" + ("s" if found.cores > 1 else "")
     if found.discipline == "sliced":
         return f"{on} shared in slices of {format_duration(found.quantum)}"
-    return f"{on}, first come, first served" if found.discipline == "FIFO" else f"{on} in equal shares"
+    return (
+        f"{on}, first come, first served" if found.discipline == "FIFO" else f"{on} in equal shares"
+    )
 
 
 def _provenance(loops: Sequence[Loop], found: Candidate, because: str, demand: Demand,
@@ -417,6 +425,7 @@ def _warnings(found: Candidate, drawn: Sequence[Candidate], busiest: float, base
                 "processor time; the rest is taken for a delay. If others use its cores, the "
                 "capacity is lower.")  # fmt: skip
         yield CalibrationWarning("capacity", text)
+
 
 def _unknowns(system: System, demand: Demand) -> tuple[dict[str, Any], ...]:
     delay = system.network.up.mean + system.network.down.mean

@@ -277,9 +277,7 @@ def crosscheck(
     misses = system.calibration.misses if system.calibration is not None else {}
     findings = [found for one in compared for found in _of_level(one, misses, confidence)]
     findings += _of_knee(compared, confidence)
-    notes += dict.fromkeys(
-        note for one in compared for note in (*_capacities(one), *_traffic(one))
-    )
+    notes += dict.fromkeys(note for one in compared for note in (*_capacities(one), *_traffic(one)))
     notes += system.caveats
     contradictions = [one.contradiction for one in compared if one.contradiction is not None]
     verdict, reasons = _overall(findings, compared[0].level.manifest.architecture, contradictions)
@@ -387,7 +385,9 @@ def _saturated(runs: Sequence[Figures], duration: float) -> bool:
 def _capacities(one: _Compared) -> list[str]:
     live, model = one.saturated
     if one.closed:
-        which = "both servers are" if live and model else f"the {'live' if live else 'simulated'} is"
+        which = (
+            "both servers are" if live and model else f"the {'live' if live else 'simulated'} is"
+        )
         text = f"{one.level.name}: {which} saturated: the throughput there is a capacity"
         return [text] if live or model else []
     if live and model:

@@ -133,9 +133,7 @@ def _run(
     return evolve(sweep, knees=knees, interrupted=interrupted, predictions=predictions)
 
 
-def _predictions(
-    sweep: Sweep, setup: Setup, runner: Runner
-) -> dict[tuple[str, int], Intervals]:
+def _predictions(sweep: Sweep, setup: Setup, runner: Runner) -> dict[tuple[str, int], Intervals]:
     """Return the prediction intervals of the levels of systems that have some."""
     options = setup.options
     levels = {(run.system, run.agents): None for run in sweep.results}

@@ -22,6 +22,7 @@ from lhsim.execution import Cell
 from lhsim.models import Calibration
 from lhsim.planning.samples import in_runs, samples_of
 from lhsim.simulation.horizons import Horizon, times
+from lhsim.simulation.settling import cycle_time
 from lhsim.streams import replication_seed
 
 if TYPE_CHECKING:
@@ -58,11 +59,15 @@ def prediction_cells(system: System, agents: int, seed: int, engine: str) -> lis
     window = min(calibration.window or LONGEST, LONGEST)
     found = times(system, agents, Horizon(messages=0, shortest=window))
     plain = [attrs.evolve(one, calibration=None) for one in in_runs(samples_of(system))]
-    length = found.warmup + window + found.drain
-    return [
-        Cell(one, agents, length, replication_seed(seed, number), engine, found.warmup, found.drain)
-        for number, one in enumerate(plain, start=1)
-    ]
+    # Clients in step send in bursts: how many fall into a window depends on where it begins.
+    cycle = min(cycle_time(system, agents), window)
+    found_cells = []
+    for number, one in enumerate(plain, start=1):
+        warmup = found.warmup + cycle * (number - 0.5) / len(plain)
+        run = replication_seed(seed, number)
+        length = warmup + window + found.drain
+        found_cells.append(Cell(one, agents, length, run, engine, warmup, found.drain))
+    return found_cells
 
 
 def intervals(system: System, runs: Sequence[Result]) -> Intervals:
@@ -78,9 +83,7 @@ def intervals(system: System, runs: Sequence[Result]) -> Intervals:
     return found
 
 
-def interval(
-    values: np.ndarray, miss: float = 0.0, bias: float = 0.0
-) -> tuple[float, float]:
+def interval(values: np.ndarray, miss: float = 0.0, bias: float = 0.0) -> tuple[float, float]:
     """Return an interval of one more value of a kind.
 
     Parameters
