@@ -2,13 +2,13 @@
 
     python benchmarks/request_boxes.py --boxes 50 --seed 1
 
-Each box is a simulated server of which the truth is known: FIFO, sliced or in equal shares, on 1 to 4
-cores, with costs, delays, think times and clocks drawn at random; its runs differ as those of a core
-whose clock drifts do. Logs of 1, of a few and of more clients, up to a third of its capacity, are
-calibrated, half of them with processor seconds and cores. Held out are runs of 0.5 to 1.3 times the
-clients that saturate it. Shown is which part of their figures lies in the 90 % intervals, how wide
-those are against the spread of the truth itself, and how near the capacity comes. What was refused,
-and capacities that the tool itself says it cannot tell, are counted apart.
+Each box is a simulated server of which the truth is known: FIFO, sliced or in equal shares, on 1 to
+4 cores, with costs, delays, think times and clocks drawn at random; its runs differ as those of a
+core whose clock drifts do. Logs of 1, of a few and of more clients, up to a third of its capacity,
+are calibrated, half of them with processor seconds and cores. Held out are runs of 0.5 to 1.3 times
+the clients that saturate it. Shown is which part of their figures lies in the 90 % intervals, how
+wide those are against the spread of the truth itself, and how near the capacity comes. What was
+refused, and capacities that the tool itself says it cannot tell, are counted apart.
 """
 
 from __future__ import annotations
@@ -194,8 +194,19 @@ def main() -> None:
              for name in (*figures, "all")]  # fmt: skip
     lines += [_line(f"at {load:g}", [row for row in rows if row.load == load])
               for load in HELD_OUT]  # fmt: skip
-    print(table((Column("figure", left=True), Column("values"), Column("inside"),
-                 Column("width"), Column("over the spread"), Column("median miss")), lines))  # fmt: skip
+    print(
+        table(
+            (
+                Column("figure", left=True),
+                Column("values"),
+                Column("inside"),
+                Column("width"),
+                Column("over the spread"),
+                Column("median miss"),
+            ),
+            lines,
+        )
+    )
     told = [(one, found) for one, found, _ in by_box if found.told]
     errors = [abs(found.capacity[0] * one.demand / one.system.cpu.cores - 1) for one, found in told]
     held = sum(found.capacity[1] <= one.system.cpu.cores / one.demand <= found.capacity[2]
@@ -209,9 +220,14 @@ def _line(name: str, rows: list[Scored]) -> list[str]:
     if not rows:
         return [name, "0", "", "", "", ""]
     ratios = [row.width / row.spread for row in rows if row.spread > 1e-6]
-    return [name, f"{len(rows)}", f"{np.mean([row.inside for row in rows]):.1%}",
-            f"x{math.exp(float(np.median([row.width for row in rows]))):.2f}",
-            f"{np.median(ratios):.1f}", f"{np.median([abs(row.miss) for row in rows]):.1%}"]  # fmt: skip
+    return [
+        name,
+        f"{len(rows)}",
+        f"{np.mean([row.inside for row in rows]):.1%}",
+        f"x{math.exp(float(np.median([row.width for row in rows]))):.2f}",
+        f"{np.median(ratios):.1f}",
+        f"{np.median([abs(row.miss) for row in rows]):.1%}",
+    ]
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ARCHITECTURES = ("polling", "push", "mcp")  # that lhsim measures
-REQUESTS = "requests"  # what a request log stands for
+REQUESTS: Literal["requests"] = "requests"  # what a request log stands for
 OWN = "own"  # what a message log stands for that is held against a server of your own
 Architecture = Literal["polling", "push", "mcp", "requests", "own"]
 Modelled = Literal["polling", "push"]

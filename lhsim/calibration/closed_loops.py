@@ -181,8 +181,12 @@ def _check_think(loop: Loop) -> None:
     allowed = SAID * said + OVERHEAD
     if all(abs(one - said) > allowed for one in shown):
         problem = f"is {format_duration(said)}, and the log shows {format_duration(shown[0])}"
-        raise InputError(problem, source=loop.run.log.source, key="think",
-                         allowed="what clients sleep from an answer to the next request")  # fmt: skip
+        raise InputError(
+            problem,
+            source=loop.run.log.source,
+            key="think",
+            allowed="what clients sleep from an answer to the next request",
+        )
 
 
 def _check_processor(loop: Loop) -> None:
@@ -269,8 +273,8 @@ def empirical(times: Floats) -> Distribution:
 def workload(loop: Loop, think: Distribution) -> Workload:
     """Return the clients of a run as a workload, that start as those of the run did.
 
-    A client of the model thinks before its first request: what its thinking explains of the spread of
-    first requests is no spread of starts.
+    A client of the model thinks before its first request: what its thinking explains of the spread
+    of first requests is no spread of starts.
     """
     starts = np.sort(loop.first_starts)
     cycle = float(loop.thinks.mean()) + float(np.median(loop.responses))

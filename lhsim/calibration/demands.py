@@ -1,8 +1,8 @@
 """What a request costs the processor: its mean, how it depends on the load, how runs differ.
 
 Each run tells the mean on its own day: the clock rate of a core drifts by tens of percent, and a
-busy server is warmer. A line over the logarithm of the clients, held flat by a weak prior, takes out
-what depends on the load; what remains is the variation from run to run.
+busy server is warmer. A line over the logarithm of the clients, held flat by a weak prior, takes
+out what depends on the load; what remains is the variation from run to run.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from lhsim.calibration.levels import PRIOR_DOF
 
 Floats = NDArray[np.float64]
 
-USUAL = 0.03  # standard deviation from run to run that is expected of a server at least
+USUAL = 0.05  # standard deviation from run to run that is expected of a server at least
 OF_A_RUN = 2.0  # times the drift within a run that are expected between runs
-CLOCK = 0.05  # at most, where processor seconds are known of all runs
+CLOCK = 0.08  # at most, where processor seconds are known of all runs
 SLOWEST = 0.25  # at most
 TREND = 0.03  # standard deviation of the slope over the logarithm of the clients beforehand
 TICK = 5e-3  # of processor seconds [s]

@@ -2,9 +2,9 @@
 
 Each candidate forecasts every request of every run from the arrivals as they were (`trace`), with
 service times drawn from those of requests that met no queue. A forecast is scored by the continuous
-ranked probability score of the logarithm of the response time, which is proper: in the mean no wrong
-candidate scores better than the right one (Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102,
-359-378). How sure the best one is follows from a bootstrap over blocks of the runs.
+ranked probability score of the logarithm of the response time, which is proper: in the mean no
+wrong candidate scores better than the right one (Gneiting and Raftery 2007, J. Am. Stat. Assoc.
+102, 359-378). How sure the best one is follows from a bootstrap over blocks of the runs.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 `closed_loops` finds out how clients behave, `disciplines` what the server's processor does with
 several requests at a time, `demands` what one costs and how runs differ. Here this becomes a system
-with joint samples of its parameters, is simulated at the loads of the runs, and keeps by how much it
-misses them. What the runs cannot tell is said in its warnings.
+with joint samples of its parameters, is simulated at the loads of the runs, and keeps by how much
+it misses them. What the runs cannot tell is said in its warnings.
 """
 
 from __future__ import annotations
@@ -212,11 +212,11 @@ def _check(loops: Sequence[Loop]) -> tuple[int, ...] | None:
                 one.run.log.response, other.run.log.response):  # fmt: skip
                 raise InputError(f"holds the requests of {other.run.log.source}",
                                  source=one.run.log.source, allowed="each run once")  # fmt: skip
-    said = {loop.run.cores for loop in loops} - {None}
+    said = {loop.run.cores for loop in loops if loop.run.cores is not None}
     if len(said) > 1:
-        raise InputError(f"is {' and '.join(map(str, sorted(map(int, said))))}", key="cores",
+        raise InputError(f"is {' and '.join(map(str, sorted(said)))}", key="cores",
                          allowed="the cores of one server, the same in all runs")  # fmt: skip
-    return tuple(int(one) for one in said if one is not None) or None
+    return tuple(said) or None
 
 
 def _nominal(found: Comparison, drawn: Sequence[Candidate]) -> Candidate:
@@ -249,8 +249,9 @@ def _system(name: str, base: Alone, found: Candidate, demand: Demand, loop: Loop
     )
 
 
-def _samples(system: System, base: Alone, found: Candidate, demand: Demand,
-             drawn: Sequence[Candidate]) -> tuple[dict[str, tuple[float, ...]], list[float]]:  # fmt: skip
+def _samples(
+    system: System, base: Alone, found: Candidate, demand: Demand, drawn: Sequence[Candidate]
+) -> tuple[dict[str, tuple[float, ...]], list[float]]:
     """Return joint samples of the parameters by path, and the capacity of each [1/s]."""
     generator = np.random.Generator(np.random.Philox(SAMPLES_SEED))
     alike = [one for one in drawn if one.elsewhere == found.elsewhere] or [found]
@@ -414,9 +415,13 @@ def _warnings(found: Candidate, drawn: Sequence[Candidate], busiest: float, base
     disciplines = Counter(one.discipline for one in drawn)
     if disciplines[found.discipline] < SURE * len(drawn):
         names = {"FIFO": "first come, first served", "sliced": "slices", "shared": "equal shares"}
-        text = ("The logs do not tell how the processor divides its time: "
-                + ", ".join(f"{names[one]} {times / len(drawn):.0%}"
-                            for one, times in disciplines.most_common()) + " of the bootstraps.")  # fmt: skip
+        text = (
+            "The logs do not tell how the processor divides its time: "
+            + ", ".join(
+                f"{names[one]} {times / len(drawn):.0%}" for one, times in disciplines.most_common()
+            )
+            + " of the bootstraps."
+        )
         yield CalibrationWarning("latency", text)
     known = [demand for demand in base.demands if demand is not None]
     if known and base.mean > 1.3 * float(np.median(known)):

@@ -1,9 +1,9 @@
-"""The station fed with the arrivals of a log: when would each request have been done?
+"""A station fed with the arrivals of a log, and when it would have done each request.
 
 A closed loop couples what arrives to what was served, so that a model which is only slightly wrong
 soon meets other queues than the server did. Fed with the arrivals as they were, a model answers for
-the service alone: each request is one forecast. Three disciplines, as those of `lhsim.models`: first
-come, first served; round robin with a quantum; processor sharing, the round robin of quantum 0.
+the service alone: each request is one forecast. Three disciplines, as those of `lhsim.models`:
+first come, first served; round robin with a quantum; processor sharing, its limit of quantum 0.
 """
 
 from __future__ import annotations

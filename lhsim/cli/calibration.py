@@ -49,7 +49,8 @@ def calibrate(**given: Any) -> int:
 
     RUN is a folder of lhsim measure; a message log of any server: a CSV or Parquet file with
     columns intended_s, sent_s, delivered_s, agent; a request log with columns client, start_s,
-    end_s; or a run sheet, a TOML file that lists request logs with what is known besides. Take two loads or more, one of them beyond what
+    end_s; or a run sheet, a TOML file that lists request logs with what is known besides. Take two
+    loads or more, one of them beyond what
     the server keeps up with. The costs are fitted so that a simulated server misses the measured
     times and processor seconds least; the model keeps what the fit says against itself.
     """

@@ -53,7 +53,7 @@ def figures(run: Recording, slower: float = 0.0) -> Figures:
     found = run.measures()
     times = {name: _thinned(run.times(name)) for name in TIMES}
     kept = {name: found[name] for name in (*RATES, *QUANTILES)}
-    # What clients send follows from the answers: it is no input that chance could be taken out with.
+    # What clients send follows from the answers: it is no input, whose chance could be taken out.
     offered = 1.0 if run.manifest.closed else len(cohort) / run.manifest.duration
     return Figures(kept, offered if len(cohort) else 0.0, times, slower)
 

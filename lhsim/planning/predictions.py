@@ -1,12 +1,12 @@
 """What one further run of a server would show: prediction intervals from a calibrated system.
 
 Each joint sample of the parameters is one day of the server, and its costs vary as runs of one load
-do (`lhsim.planning.samples`). It is simulated under a seed of its own, for as long as the runs of the
-calibration were, so that the figures of all samples spread as those of further runs would: parameters,
-variation from run to run, and chance at once. Between two order statistics of n such figures lies one
-more of their kind with a known probability, whatever their distribution (Wilks 1941, Ann. Math.
-Stat. 12, 91-96). What the system misses where it was calibrated adds to either side as the root of
-the sum of squares, on a logarithmic scale; where all of that has one sign, to one side alone.
+do (`lhsim.planning.samples`). It is simulated under a seed of its own, for as long as the runs of
+the calibration were, so that the figures of all samples spread as those of further runs would:
+parameters, variation from run to run, and chance at once. Between two order statistics of n such
+figures lies one more of their kind with a known probability, whatever their distribution (Wilks
+1941, Ann. Math. Stat. 12, 91-96). What the system misses where it was calibrated adds to either
+side as the root of the sum of squares, on a logarithmic scale; what of it has a sign, to one side.
 """
 
 from __future__ import annotations
