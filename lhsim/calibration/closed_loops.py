@@ -22,7 +22,7 @@ from lhsim.units import format_duration
 
 Floats = NDArray[np.float64]
 
-FEWEST = 5  # requests in the window of a run
+FEWEST = 3  # requests in the window of a run
 ENOUGH = 20  # times from which on a distribution is looked for
 SETTLING = 0.1  # part of a log that is left out at its start, if it is not said otherwise
 MOST_SETTLING = 0.25
@@ -108,6 +108,8 @@ def closed_loop(run: Run) -> Loop:
     ends, thinks, firsts = _thinks(run, in_flight)
     window = _window(run, thinks)
     counts = (log.start >= window[0]) & (log.start < window[1])
+    if np.count_nonzero(counts) < FEWEST and run.window is None:  # of a few all have to count
+        window, counts = (0.0, log.span), np.ones(len(log), bool)
     if np.count_nonzero(counts) < FEWEST:
         problem = f"holds {np.count_nonzero(counts)} requests in its window"
         raise InputError(problem, source=log.source, allowed=f"{FEWEST} or more")

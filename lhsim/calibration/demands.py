@@ -20,7 +20,7 @@ from lhsim.calibration.levels import PRIOR_DOF
 
 Floats = NDArray[np.float64]
 
-USUAL = 0.05  # standard deviation from run to run that is expected of a server at least
+USUAL = 0.03  # standard deviation from run to run that is expected of a server at least
 OF_A_RUN = 2.0  # times the drift within a run that are expected between runs
 CLOCK = 0.08  # at most, where processor seconds are known of all runs
 SLOWEST = 0.25  # at most

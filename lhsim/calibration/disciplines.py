@@ -36,6 +36,7 @@ AS_GOOD = 1e-3  # by which a score may be worse, a thousandth of a response, and
 USUAL = 4e-3  # quantum of Linux: preferred among candidates of one score [s]
 BOOTSTRAPS = 200
 SEED = 1
+LONG = 0.95  # of the responses alone are shorter than a slice that is served to the end
 SHORTEST_SLICE = 0.02  # of a response: shorter ones are equal shares
 LEAST = 1e-9  # service time [s]
 
@@ -132,6 +133,13 @@ def _pace(loop: Loop) -> float:
     return float(np.average(cut, weights=_chances(loop)))
 
 
+def _unusual(one: Candidate) -> tuple[float, ...]:
+    """Return by what candidates of one score are ordered: few cores and usual quanta come first."""
+    usual = (USUAL, math.inf, 0.0)
+    rank = usual.index(one.quantum) if one.quantum in usual else len(usual)
+    return one.cores, rank, one.quantum, -one.share
+
+
 @frozen(eq=False)
 class Comparison:
     """How well candidates forecast runs."""
@@ -151,7 +159,7 @@ class Comparison:
         """The candidate with the least score; of several that are as good, the most usual one."""
         means = self.means
         good = [self.candidates[i] for i in np.flatnonzero(means <= means.min() + AS_GOOD)]
-        return min(good, key=lambda one: (one.cores, one.quantum != USUAL, one.quantum, -one.share))
+        return min(good, key=_unusual)
 
     def drawn(self, number: int = BOOTSTRAPS) -> list[Candidate]:
         """Return the best candidate of each of so many bootstraps over the blocks.
@@ -218,7 +226,7 @@ def shares_of(base: Alone) -> tuple[float, ...]:
 
 def telling(quanta: Sequence[float], base: Alone) -> list[float]:
     """Return the quanta that are no other discipline in disguise: too short, or too long."""
-    longest = float(base.times[-1]) * max(map(pace_of, base.paces))
+    longest = float(np.quantile(base.times, LONG)) * max(map(pace_of, base.paces))
     shortest = SHORTEST_SLICE * base.mean
     return [one for one in quanta if one == 0 or math.isinf(one) or shortest <= one < longest]
 
