@@ -70,6 +70,8 @@ def import_log(**given: Any) -> int:
               default=AUTO, show_default=True, help="Of the logs.")  # fmt: skip
 @click.option("--together", is_flag=True, help="The logs are files of one run.")
 @click.option("--metric", metavar="NAME", help="A histogram of Prometheus.")
+@click.option("--before", metavar="FILE", type=PATH,
+              help="An earlier scrape of it: what was counted since.")  # fmt: skip
 @click.option("--output", "-o", "picture", metavar="FILE", type=PATH,
               help="For a picture: .png or .svg; nothing is overwritten.")  # fmt: skip
 @options(hint_options())

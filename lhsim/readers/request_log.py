@@ -21,7 +21,7 @@ UNKNOWN = -1  # code of a client that the format does not name
 FEWEST = 2  # requests of a log
 TICKS = (60.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)  # of clocks, coarse ones first [s]
 FINEST = 1e-9  # what a log can write of a time [s]
-_NEARLY = 0.01  # of a tick
+_NEARLY, _ROUNDED = 0.01, 1e-6  # of a tick, and what a time may be rounded by [s]
 _SUCCESSES = frozenset({"", "ok", "true", "success", "unset"})
 
 Floats = NDArray[np.float64]
@@ -187,7 +187,7 @@ def clock_resolution(times: Floats) -> float:
 def _on_grid(times: Floats, tick: float) -> bool:
     """Return whether times differ by multiples of a tick, as nearly as they can be written."""
     steps = (times - times[0]) / tick
-    return bool(np.all(np.abs(steps - np.round(steps)) < _NEARLY))
+    return bool(np.all(np.abs(steps - np.round(steps)) < min(_NEARLY, _ROUNDED / tick)))
 
 
 def _is_success(status: str) -> bool:

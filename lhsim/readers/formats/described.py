@@ -90,10 +90,14 @@ class Format:
     recognises: Callable[[Head], bool] = field(repr=False)
     hints: frozenset[str] = frozenset()  # what of `Hints` may be said
     several: bool = False  # whether files of one run may be read together
+    loop: str = ""  # "open" where it sends whatever is answered
 
     def facts(self, *notes: str, **more: object) -> dict[str, object]:
         """Return the facts of a log in this format."""
-        return {"stamps": self.stamps, "unknown": self.unknown, "notes": notes, **more}
+        known = {"loop": self.loop} if self.loop else {}
+        return {
+            "stamps": self.stamps, "unknown": self.unknown, "notes": notes, **known, **more
+        }  # fmt: skip
 
 
 @frozen

@@ -113,6 +113,7 @@ CSV = Format(
     read=read_csv_results,
     recognises=_is_csv,
     several=True,
+    loop="open",
 )
 JSON = Format(
     name="vegeta-json",
@@ -124,4 +125,5 @@ JSON = Format(
     read=read_json_results,
     recognises=_is_json,
     several=True,
+    loop="open",
 )

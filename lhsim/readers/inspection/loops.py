@@ -108,7 +108,9 @@ def cycle_of(log: RequestLog, loop: Loop) -> float:
 
 def _without_clients(log: RequestLog) -> Loop:
     if log.facts.get("loop") == OPEN:
-        return Loop(OPEN, f"{log.format} sends at a rate, whatever is answered", None)
+        return Loop(
+            OPEN, f"{log.format} is the format of an open loop: no request waits for another", None
+        )
     gaps = np.diff(log.start)
     if _variation(gaps) < STEADY:
         return Loop(OPEN, "requests start at a constant rate", None)
