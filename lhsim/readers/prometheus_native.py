@@ -46,12 +46,12 @@ def read_native(text: bytes, unit: str | None, source: str) -> Durations:
 def _histograms(text: bytes, source: str) -> list[Mapping[str, Any]]:
     try:
         data = json.loads(text)["data"]
-        if data["resultType"] != "vector":
-            problem = f"is a {str(data['resultType'])[:20]}, not a vector"
-            raise InputError(problem, source=source, allowed=_ALLOWED)
+        kind = data["resultType"]
         found = [one["histogram"][1] for one in data["result"] if "histogram" in one]
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         raise InputError("is no answer of Prometheus", source=source, allowed=_ALLOWED) from None
+    if kind != "vector":
+        raise InputError(f"is a {str(kind)[:20]}, no vector", source=source, allowed=_ALLOWED)
     if not found:
         raise InputError("has no native histogram", source=source, allowed=_ALLOWED)
     return found
