@@ -50,6 +50,12 @@ class Labels:
         codes = {text: code for code, text in enumerate(dict.fromkeys(texts))}
         return cls(np.array([codes[text] for text in texts], np.int64), tuple(codes))
 
+    @classmethod
+    def of_numbers(cls, numbers: Codes, prefix: str = "") -> Labels:
+        """Return the labels that whole numbers are, after a prefix; names in their order."""
+        different, codes = np.unique(numbers, return_inverse=True)
+        return cls(codes.astype(np.int64), tuple(f"{prefix}{one}" for one in different.tolist()))
+
 
 @frozen(eq=False)
 class RequestLog:

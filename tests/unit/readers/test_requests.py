@@ -205,6 +205,23 @@ def test_bad_rows_are_refused_in_one_line(tmp_path, rows, header, words):
     assert [word for word in words if word not in text] == []
 
 
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_a_last_line_that_ends_within_a_number_is_refused(tmp_path, cut):
+    path = written(tmp_path, *(f"a,{number}.250000,{number}.750000" for number in range(20)))
+    path.write_text(path.read_text()[: -1 - cut])
+    text = refusal(path)
+    assert "line 21" in text
+    assert "cut off" in text
+
+
+def test_a_last_line_without_an_end_is_a_line(tmp_path):
+    path = written(tmp_path, *(f"a,{number}.25,{number}.75" for number in range(20)))
+    path.write_text(path.read_text().rstrip())
+    assert len(read_requests(path)) == 20
+    path.write_text(path.read_text()[:-3])  # and a whole number may be one among decimals
+    assert "before start_s" in refusal(path) or "cut off" in refusal(path)
+
+
 def test_what_is_no_log_is_refused(tmp_path):
     assert "does not exist" in refusal(tmp_path / "none.csv")
     assert "is a directory" in refusal(tmp_path)
