@@ -10,8 +10,7 @@ from lhsim import experiments
 from lhsim.cli.commands import Command
 from lhsim.cli.options import PATH, Parsed, choice, format_option, option, options, parse_duration
 from lhsim.errors import InputError
-from lhsim.readers.formats.described import Hints
-from lhsim.readers.formats.table import AUTO, NAMES
+from lhsim.readers.formats.hints import AUTO, NAMES, Hints
 
 UNITS = ("s", "ms", "us", "ns")
 STAMPS = ("start", "end")

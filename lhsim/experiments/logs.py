@@ -16,8 +16,9 @@ from lhsim.errors import InputError
 from lhsim.experiments.options import DONE
 from lhsim.experiments.output import check_folder, show, write_files
 from lhsim.readers.durations import Durations
-from lhsim.readers.formats.described import Hints, NoLog
-from lhsim.readers.formats.table import AUTO, recognised
+from lhsim.readers.formats.described import NoLog
+from lhsim.readers.formats.hints import AUTO, Hints
+from lhsim.readers.formats.table import recognised
 from lhsim.readers.inspection import Inspection, compare, inspect_requests, page
 from lhsim.readers.percentiles import read_percentiles
 from lhsim.readers.prometheus import read_difference, read_durations

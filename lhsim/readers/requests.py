@@ -18,9 +18,10 @@ import pyarrow.parquet
 
 from lhsim._files import Named, existing, expanded
 from lhsim.errors import InputError
-from lhsim.readers.formats.described import Format, Hints
+from lhsim.readers.formats.described import Format
+from lhsim.readers.formats.hints import AUTO, Hints
 from lhsim.readers.formats.native import COLUMNS, OPTIONAL
-from lhsim.readers.formats.table import AUTO, chosen
+from lhsim.readers.formats.table import chosen
 from lhsim.readers.request_log import UNKNOWN, RequestLog
 
 __all__ = ["COLUMNS", "KINDS", "OPTIONAL", "Hints", "RequestLog", "read_requests", "write_requests"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from attrs import field, fields, frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from lhsim.errors import InputError, shown
@@ -21,6 +21,7 @@ from lhsim.readers import columns
 from lhsim.readers.cells import plain
 from lhsim.readers.columns import Column
 from lhsim.readers.delimited import Delimited
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import Labels, RequestLog, request_log
 from lhsim.readers.tables import Table
 from lhsim.readers.text import read_lines, read_whole
@@ -28,22 +29,6 @@ from lhsim.readers.text import read_lines, read_whole
 HEAD = 40  # lines by which a format is recognised
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-
-@frozen
-class Hints:
-    """What the user says of a file because the file does not."""
-
-    unit: str | None = None  # of its times: s, ms, us or ns
-    stamps: str | None = None  # whether its time stamps are those of starts or ends
-    log_format: str | None = None  # of an access log
-    span_kind: str | None = None  # of traces: server or client
-    sleep_first: float = 0.0  # of pgbench's script, before its first command [s]
-    sleep_last: float = 0.0  # of pgbench's script, after its last command [s]
-
-    def given(self) -> set[str]:
-        """Return the names of what is said."""
-        return {one.name for one in fields(Hints) if getattr(self, one.name) != one.default}
 
 
 @frozen

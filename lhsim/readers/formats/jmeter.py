@@ -15,7 +15,8 @@ from xml.etree import ElementTree as ET
 
 from lhsim.errors import InputError, shown
 from lhsim.readers.columns import LONGEST
-from lhsim.readers.formats.described import Format, Head, Hints, Row, of_rows, whole_text
+from lhsim.readers.formats.described import Format, Head, Row, of_rows, whole_text
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import RequestLog
 from lhsim.readers.tables import read_csv
 from lhsim.readers.text import read_whole

@@ -25,7 +25,6 @@ from lhsim.readers.columns import Column
 from lhsim.readers.formats.described import (
     Format,
     Head,
-    Hints,
     Row,
     in_nanoseconds,
     json_lines,
@@ -34,6 +33,7 @@ from lhsim.readers.formats.described import (
     unit_since_1970,
     whole_text,
 )
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import RequestLog
 from lhsim.readers.tables import Table, read_csv
 

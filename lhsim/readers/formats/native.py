@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lhsim.readers.formats.described import Format, Head, Hints, NoLog
+from lhsim.readers.formats.described import Format, Head, NoLog
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import UNKNOWN, Labels, RequestLog, request_log
 from lhsim.readers.tables import Table, read_parquet, read_table
 

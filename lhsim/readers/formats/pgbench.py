@@ -28,7 +28,6 @@ from lhsim.readers.formats.described import (
     Floats,
     Format,
     Head,
-    Hints,
     Integers,
     from_first,
     is_text,
@@ -37,6 +36,7 @@ from lhsim.readers.formats.described import (
     with_zeros,
     without_header,
 )
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import Labels, RequestLog, request_log
 from lhsim.readers.tables import Table
 from lhsim.readers.text import read_lines

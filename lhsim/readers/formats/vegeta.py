@@ -17,7 +17,6 @@ from lhsim.readers.columns import EPOCH
 from lhsim.readers.formats.described import (
     Format,
     Head,
-    Hints,
     Row,
     in_nanoseconds,
     json_lines,
@@ -25,6 +24,7 @@ from lhsim.readers.formats.described import (
     whole_text,
     without_header,
 )
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import RequestLog
 from lhsim.readers.text import read_lines
 
