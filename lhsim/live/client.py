@@ -18,7 +18,6 @@ import json
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
@@ -205,7 +204,7 @@ class BridgeClient:
         try:
             session = await client.call("POST", "/session/create", {"agent_id": agent_id})
         except BaseException:
-            await client.__aexit__(None, None, None)
+            await client.__aexit__()
             raise
         client.token = session["token"]
         return client
@@ -213,12 +212,7 @@ class BridgeClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         self.close()
         await asyncio.sleep(0)  # the loop has the last word on a transport
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lhsim.live.bodies import dump, parse
-from lhsim.live.limits import Bytes
+from lhsim.live.limits import Places
 from lhsim.live.refusals import Refusal
 from lhsim.live.stages import StageTimes
 from lhsim.live.store import StoreError
@@ -95,7 +95,7 @@ class BodyReader:
     def __init__(self, most: int, patience: float) -> None:
         self._most = most
         self._patience = patience
-        self._unread = Bytes(max(_UNREAD, 8 * most))
+        self._unread = Places(max(_UNREAD, 8 * most), "too much is being sent at a time")
 
     async def read(self, request: Request) -> bytes:
         """Return a body; refuse (413, 408, 503) one that is too long, late, or one too many."""
@@ -105,7 +105,7 @@ class BodyReader:
         if not known or int(length) > self._most:
             raise self._too_long()
         content = bytearray()
-        with self._unread.some() as take:
+        with self._unread.some(0) as take:
             try:
                 async with asyncio.timeout(self._patience):
                     while True:
@@ -123,6 +123,12 @@ class BodyReader:
 
     def _too_long(self) -> Refusal:
         return Refusal(413, f"the body is longer than {self._most} bytes")
+
+
+async def hung_up(request: Request) -> None:
+    """Return when the client has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def bearer(connection: HTTPConnection) -> str:
