@@ -1,4 +1,4 @@
-"""Opens the files that users name: regular files of a sane size, and nothing else.
+"""Opens the files that users name, regular ones of a sane size, and replaces them as a whole.
 
 A FIFO waits for ever and a device never ends, so neither is opened; a leading ``~`` means the home
 folder, also where no shell has expanded it. Every refusal is one line that names the file.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -108,6 +109,16 @@ def read_text(path: Named, *, most: int = TEXT) -> str:
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 at byte {error.start}"
         raise InputError(problem, source=str(path)) from None
+
+
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Put what `write` writes in the place of a file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
