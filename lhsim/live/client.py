@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -247,13 +247,18 @@ class BridgeClient:
     async def websocket(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield messages after the cursor, pushed over a WebSocket, until it is closed."""
         async with self.open_websocket() as socket:
-            async for text in socket:
-                event = json.loads(text)
-                if "sequence" in event:
-                    self.cursor = event["sequence"]
-                    yield event
-                else:  # something did not fit: read again from here
-                    await socket.send(json.dumps({"since_sequence": self.cursor}))
+            async for event in self.pushed(socket):
+                yield event
+
+    async def pushed(self, socket: websockets.ClientConnection) -> AsyncIterator[dict[str, Any]]:
+        """Yield messages that come over a WebSocket that is open, until it is closed."""
+        async for text in socket:
+            event = json.loads(text)
+            if "sequence" in event:
+                self.cursor = event["sequence"]
+                yield event
+            else:  # something did not fit: read again from here
+                await socket.send(json.dumps({"since_sequence": self.cursor}))
 
     def open_websocket(self) -> websockets.connect:
         """Return the WebSocket after the cursor, to be used with ``async with``."""
