@@ -41,11 +41,8 @@ class _NotAllowedError(ValueError):
 def parse(body: bytes) -> dict[str, Any]:
     """Return the JSON object that a body is.
 
-    Raises
-    ------
-    Refusal
-        400, when it is none, is nested too deeply, or has text or numbers that not every store and
-        client can hold.
+    Raise a `Refusal`: 400, when it is none, is nested too deeply, or has text or numbers that
+    not every store and client can hold.
     """
     try:
         content = body.decode()  # `json.loads` would also guess UTF-16, and let surrogates pass
@@ -64,13 +61,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def dump(content: object) -> str:
-    """Return JSON without spaces, in ASCII.
-
-    Raises
-    ------
-    ValueError
-        For numbers that are not JSON.
-    """
+    """Return JSON without spaces, in ASCII; raise `ValueError` for numbers that are not JSON."""
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 

@@ -79,10 +79,7 @@ class HttpConnection(asyncio.Protocol):
     async def request(self, head: str, body: bytes = b"") -> Response:
         """Send a request, given by its head without the end of it, and return the answer.
 
-        Raises
-        ------
-        ConnectionError
-            When the connection closes before the answer is complete.
+        Raise `ConnectionError` when the connection closes before the answer is complete.
         """
         if self._transport is None or not self.open:
             raise ConnectionResetError("the connection is closed")
@@ -96,10 +93,7 @@ class HttpConnection(asyncio.Protocol):
     async def stream(self, head: str) -> AsyncGenerator[bytes, None]:
         """Send a request, and yield the parts of the answer as they come.
 
-        Raises
-        ------
-        BridgeError
-            When the status is not 200.
+        Raise `BridgeError` when the status is not 200.
         """
         parts: asyncio.Queue[bytes] = asyncio.Queue()
         self._stream = parts

@@ -79,10 +79,8 @@ class Elicitations:
     ) -> Elicitation:
         """Return a new question, whose time runs from now on.
 
-        Raises
-        ------
-        Refusal
-            400 for a schema that is no flat form, 503 when too many are open.
+        Raise a `Refusal`: 400 for a schema that is no flat form, 503 when too many are
+        open.
         """
         if self.open >= self._most:
             raise Refusal(503, "too many elicitations", retry_after=1.0)
@@ -117,11 +115,8 @@ class Elicitations:
     def find(self, answerer: str, identity: str, nonce: str) -> Elicitation:
         """Return the open question that an agent may answer.
 
-        Raises
-        ------
-        Refusal
-            404 for one that is not known, or not for this agent; 403 for a wrong nonce; 409 for
-            one that has been answered; 410 for one that has expired.
+        Raise a `Refusal`: 404 for one that is not known, or not for this agent; 403 for a
+        wrong nonce; 409 for one that has been answered; 410 for one that has expired.
         """
         asked = self._known.get(identity)
         if asked is None or asked.target != answerer:  # whether it is there is not for others

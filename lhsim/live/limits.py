@@ -62,10 +62,7 @@ class Places:
     def some(self, first: int = 1) -> Iterator[Callable[[int], None]]:
         """Hold some, and yield what takes more of them; all are given back at the end.
 
-        Raises
-        ------
-        Refusal
-            503, when there are none left.
+        Raise a `Refusal`: 503, when there are none left.
         """
         own = 0
 

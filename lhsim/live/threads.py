@@ -31,13 +31,7 @@ _SILENT = "the store does not answer in time"
 
 
 def open_store(settings: BridgeSettings) -> EventStore:
-    """Return the store that the settings name.
-
-    Raises
-    ------
-    InputError
-        When it cannot be used.
-    """
+    """Return the store that the settings name; raise `InputError` when it cannot be used."""
     kind, place = store_of(settings.store)
     if kind == SQLITE:
         return SqliteStore(place, settings.store_timeout)
@@ -92,20 +86,15 @@ class StoreThreads:
     async def read(self, target: str, since: int, limit: int) -> list[Event]:
         """Return the events for an agent whose number is above `since`, oldest first.
 
-        Raises
-        ------
-        StoreError
-            When the store fails, or does not answer in time.
+        Raise `StoreError` when the store fails, or does not answer in time.
         """
         return await self._call(lambda: self._store.read(target, since, limit))
 
     async def append(self, event: NewEvent) -> Stored:
         """Store an event, with others if they go out in batches.
 
-        Raises
-        ------
-        StoreError
-            When the store fails, or does not answer in time; the event may have been stored.
+        Raise `StoreError` when the store fails, or does not answer in time; the event may
+        have been stored.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Stored] = loop.create_future()

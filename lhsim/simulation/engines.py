@@ -50,10 +50,7 @@ def only_with_simpy(system: System) -> tuple[str, ...]:
 def choose(asked: str, system: System) -> tuple[str, str]:
     """Return the name of the engine that runs a system, and why, for what was asked for.
 
-    Raises
-    ------
-    InputError
-        When there is no such engine, or it does not cover the system.
+    Raise `InputError` when there is no such engine, or it does not cover the system.
     """
     asked = choice(asked, "engine", ENGINES, "engine")
     obstacle = _obstacle(system)

@@ -110,10 +110,7 @@ class McpAgent:
     async def start(self, token: str) -> None:
         """Connect with a token.
 
-        Raises
-        ------
-        OSError
-            When the bridge has no MCP, or does not take the token.
+        Raise `OSError` when the bridge has no MCP, or does not take the token.
         """
         ready = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(token, ready))

@@ -79,10 +79,8 @@ class Exchange:
     ) -> Answer:
         """Ask, and return the answer, or that there was none in time.
 
-        Raises
-        ------
-        Refusal
-            400 for a schema that is no flat form, 503 when too many are open or the server stops.
+        Raise a `Refusal`: 400 for a schema that is no flat form, 503 when too many are open
+        or the server stops.
         """
         if self._stopping:
             raise _stopping()
@@ -134,11 +132,8 @@ class Exchange:
     ) -> None:
         """Give an answer to who has asked.
 
-        Raises
-        ------
-        Refusal
-            404, 403, 409 or 410 as `Elicitations.find` has it; 422 for content that breaks the
-            form or is too long: then the question stays open.
+        Raise a `Refusal`: 404, 403, 409 or 410 as `Elicitations.find` has it; 422 for
+        content that breaks the form or is too long: then the question stays open.
         """
         asked = self.elicitations.find(agent, identity, nonce)
         question = self._open[identity]
