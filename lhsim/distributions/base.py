@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, cast, get_args, get_origin, get_type_hints
 
 import attrs
@@ -218,9 +218,8 @@ def _table(distribution: Distribution) -> QuantileTable:
 def is_distribution(_instance: object, attribute: Any, value: Any) -> None:
     """Validate an attrs field that holds a distribution."""
     if not isinstance(value, Distribution):
-        raise InputError(
-            f"{shown(value)} is not a distribution", key=attribute.name, allowed="a distribution"
-        )
+        problem = f"{shown(value)} is not a distribution"
+        raise InputError(problem, key=attribute.name, allowed="a distribution")
     if not _is_within(value, _DEEPEST):
         raise InputError("is nested too deeply", key=attribute.name, allowed=f"{_DEEPEST} at most")
 
@@ -272,6 +271,13 @@ def each(validator: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any]
             validator(None, attribute, value)
 
     return check
+
+
+def one_for_each(key: str, values: Sequence[object], what: str, others: Sequence[object]) -> None:
+    """Refuse a list that is not as long as another, which has so many of `what`."""
+    if len(values) != len(others):
+        allowed = f"one for each {what}"
+        raise InputError(f"has {len(values)} values", key=key, allowed=allowed)
 
 
 def _text(value: Any, kind: Any) -> str:

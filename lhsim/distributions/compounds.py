@@ -17,6 +17,7 @@ from lhsim.distributions.base import (
     each,
     floats,
     is_distribution,
+    one_for_each,
     unbounded,
 )
 from lhsim.distributions.convolution import convolve
@@ -41,10 +42,7 @@ class Mixture(Distribution):
     )
 
     def __attrs_post_init__(self) -> None:
-        if len(self.weights) != len(self.components):
-            raise InputError(
-                f"has {len(self.weights)} values", key="weights", allowed="one for each component"
-            )
+        one_for_each("weights", self.weights, "component", self.components)
 
     @property
     def mean(self) -> float:
@@ -124,11 +122,9 @@ class Shifted(Distribution):
     def __attrs_post_init__(self) -> None:
         least = float(self.base.quantile(0.0))
         if least + self.by < 0:
-            raise InputError(
-                f"{self.by!r} would give durations below 0 s",
-                key="by",
-                allowed=f"a duration of at least {format_duration(-least)}",
-            )
+            problem = f"{self.by!r} would give durations below 0 s"
+            allowed = f"a duration of at least {format_duration(-least)}"
+            raise InputError(problem, key="by", allowed=allowed)
 
     @property
     def mean(self) -> float:
@@ -209,11 +205,8 @@ class Sum(Derived, Distribution):
     def __attrs_post_init__(self) -> None:
         for term in self.terms:
             if math.isinf(term.mean):
-                raise InputError(
-                    f"{term} has an infinite mean",
-                    key="terms",
-                    allowed="distributions with a finite mean",
-                )
+                allowed = "distributions with a finite mean"
+                raise InputError(f"{term} has an infinite mean", key="terms", allowed=allowed)
 
     @property
     def mean(self) -> float:

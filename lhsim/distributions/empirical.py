@@ -14,7 +14,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from lhsim import checks
-from lhsim.distributions.base import Derived, Distribution, each, floats
+from lhsim.distributions.base import Derived, Distribution, each, floats, one_for_each
 from lhsim.distributions.table import FloatArray
 from lhsim.errors import InputError
 from lhsim.units import Seconds
@@ -39,16 +39,11 @@ class Quantiles(Derived, Distribution):
     values: tuple[Seconds, ...] = field(converter=floats, validator=each(checks.non_negative))
 
     def __attrs_post_init__(self) -> None:
-        if len(self.values) != len(self.probabilities):
-            raise InputError(
-                f"has {len(self.values)} values", key="values", allowed="one for each probability"
-            )
+        one_for_each("values", self.values, "probability", self.probabilities)
         if self.probabilities[0] != 0.0 or self.probabilities[-1] != 1.0:
-            raise InputError(
-                f"go from {self.probabilities[0]!r} to {self.probabilities[-1]!r}",
-                key="probabilities",
-                allowed="numbers from 0 to 1, both included",
-            )
+            problem = f"go from {self.probabilities[0]!r} to {self.probabilities[-1]!r}"
+            allowed = "numbers from 0 to 1, both included"
+            raise InputError(problem, key="probabilities", allowed=allowed)
         for key in ("probabilities", "values"):
             if any(left > right for left, right in pairwise(getattr(self, key))):
                 raise InputError("decrease", key=key, allowed="numbers in ascending order")

@@ -18,7 +18,14 @@ from attrs import field, frozen
 
 from lhsim import checks
 from lhsim.distributions import elementary
-from lhsim.distributions.base import Derived, Distribution, each, floats, unbounded
+from lhsim.distributions.base import (
+    Derived,
+    Distribution,
+    each,
+    floats,
+    one_for_each,
+    unbounded,
+)
 from lhsim.distributions.compounds import Mixture
 from lhsim.distributions.table import FloatArray
 from lhsim.errors import InputError, shown, unknown_name
@@ -38,9 +45,8 @@ class Uniform(Distribution):
 
     def __attrs_post_init__(self) -> None:
         if self.high <= self.low:
-            raise InputError(
-                f"{self.high!r} is not above low", key="high", allowed=f"a number > {self.low!r}"
-            )
+            allowed = f"a number > {self.low!r}"
+            raise InputError(f"{self.high!r} is not above low", key="high", allowed=allowed)
 
     @property
     def mean(self) -> float:
@@ -221,10 +227,7 @@ class Hyperexponential(Derived, Distribution):
     means: tuple[Seconds, ...] = field(converter=floats, validator=each(checks.positive))  # [s]
 
     def __attrs_post_init__(self) -> None:
-        if len(self.means) != len(self.probabilities):
-            raise InputError(
-                f"has {len(self.means)} values", key="means", allowed="one for each probability"
-            )
+        one_for_each("means", self.means, "probability", self.probabilities)
         total = math.fsum(self.probabilities)
         if not math.isclose(total, 1.0, rel_tol=1e-6):
             raise InputError(f"add up to {total!r}", key="probabilities", allowed="a sum of 1")
@@ -236,13 +239,10 @@ class Hyperexponential(Derived, Distribution):
 
 def _shapes(given: Mapping[str, float]) -> dict[str, float]:
     if not isinstance(given, Mapping):
-        raise InputError(
-            f"{shown(given)} is no table", key="parameters", allowed="names and numbers"
-        )
-    return {
-        name: checks.number(value, f"parameters.{name}", "a number")
-        for name, value in given.items()
-    }
+        allowed = "names and numbers"
+        raise InputError(f"{shown(given)} is no table", key="parameters", allowed=allowed)
+    checked = checks.number
+    return {name: checked(one, f"parameters.{name}", "a number") for name, one in given.items()}
 
 
 @frozen
@@ -255,9 +255,8 @@ class Scipy(Distribution):
     name: ClassVar[str] = "scipy"
 
     distribution: str
-    parameters: dict[str, float] = field(  # its shapes
-        factory=dict, converter=_shapes, hash=False
-    )
+    # Its shapes
+    parameters: dict[str, float] = field(factory=dict, converter=_shapes, hash=False)
     loc: Seconds = field(default=0.0, validator=checks.finite)  # [s]
     scale: Seconds = field(default=1.0, validator=checks.positive)  # [s]
 
@@ -267,22 +266,15 @@ class Scipy(Distribution):
         for name in sorted(self.parameters.keys() - needed):
             raise unknown_name("parameter", name, needed, key=f"parameters.{name}")
         for name in sorted(needed - self.parameters.keys()):
-            raise InputError(
-                f"is needed by {self.distribution}", key=f"parameters.{name}", allowed="a number"
-            )
+            problem = f"is needed by {self.distribution}"
+            raise InputError(problem, key=f"parameters.{name}", allowed="a number")
         least, _ = self._frozen.support()
         if math.isnan(least):
-            raise InputError(
-                f"are out of the range of {self.distribution}",
-                key="parameters",
-                allowed="see scipy.stats",
-            )
+            problem = f"are out of the range of {self.distribution}"
+            raise InputError(problem, key="parameters", allowed="see scipy.stats")
         if least < 0:
-            raise InputError(
-                f"{self.distribution} reaches below 0 s (from {float(least)!r})",
-                key="loc",
-                allowed="a distribution of durations >= 0",
-            )
+            problem = f"{self.distribution} reaches below 0 s (from {float(least)!r})"
+            raise InputError(problem, key="loc", allowed="a distribution of durations >= 0")
 
     @cached_property
     def mean(self) -> float:
