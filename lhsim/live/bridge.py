@@ -22,7 +22,16 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from lhsim._files import expanded
 from lhsim.live import bodies
 from lhsim.live.elicitations import ACTIONS, Elicitation, Elicitations
-from lhsim.live.endpoints import BodyReader, Endpoint, Handler, answer, by_key, by_token, hung_up
+from lhsim.live.endpoints import (
+    Authenticate,
+    BodyReader,
+    Endpoint,
+    Handler,
+    answer,
+    by_key,
+    by_token,
+    hung_up,
+)
 from lhsim.live.forms import validate
 from lhsim.live.limits import Buckets, Places
 from lhsim.live.monitor import Monitor
@@ -31,7 +40,7 @@ from lhsim.live.refusals import Refusal
 from lhsim.live.settings import BridgeSettings
 from lhsim.live.stages import StageTimes
 from lhsim.live.store import Event, EventStore, NewEvent, Stored
-from lhsim.live.streams import PushServer
+from lhsim.live.streams import PushServer, ServerSentEvents
 from lhsim.live.threads import StoreThreads
 from lhsim.live.tokens import Tokens
 
@@ -116,19 +125,19 @@ class Bridge:
             self._post("/elicitation/create", self._ask, token),
             Route("/elicitation/pending", self._endpoint(self._pending, token), methods=["GET"]),
             self._post("/elicitation/respond", self._respond, token),
-            Route("/events/stream", self._push.sent_events, methods=["GET"]),
+            Route("/events/stream", ServerSentEvents(self._push), methods=["GET"]),
             WebSocketRoute("/ws", self._push.websocket),
             *([] if self._mcp is None else [Route("/mcp", self._mcp)]),
         ]
 
-    def _post(self, path: str, handler: Handler, authenticate: Any) -> Route:
+    def _post(self, path: str, handler: Handler, authenticate: Authenticate) -> Route:
         endpoint = self._endpoint(handler, authenticate, self._bodies)
         return Route(path, endpoint, methods=["POST"])
 
     def _endpoint(
-        self, handler: Handler, authenticate: Any, reader: BodyReader | None = None
+        self, handler: Handler, authenticate: Authenticate, reader: BodyReader | None = None
     ) -> Endpoint:
-        return Endpoint(handler, authenticate, bodies=reader, stages=self.stages)
+        return Endpoint(handler, authenticate, reader, self.stages)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:

@@ -54,25 +54,17 @@ class Elicitation:
         }
 
 
+@define(eq=False)
 class Elicitations:
-    """All that are open, and those that have ended lately.
+    """All that are open, and those that have ended lately."""
 
-    Parameters
-    ----------
-    most
-        That are open at a time; as many are remembered when they have ended.
-    expired
-        Called on the loop with one whose time has run out.
-    """
-
-    def __init__(self, most: int, expired: Callable[[Elicitation], None]) -> None:
-        self._most = most
-        self._expired = expired
-        self._known: dict[str, Elicitation] = {}
-        self._remembered: dict[str, Elicitation] = {}  # those that have ended, the oldest first
-        self.open = 0
-        self.ended = 0
-        self.answered = 0
+    _most: int  # that are open at a time; as many are remembered when they have ended
+    _expired: Callable[[Elicitation], None]  # called on the loop with one whose time has run out
+    _known: dict[str, Elicitation] = field(factory=dict, init=False)
+    _remembered: dict[str, Elicitation] = field(factory=dict, init=False)  # the oldest first
+    open: int = field(default=0, init=False)
+    ended: int = field(default=0, init=False)
+    answered: int = field(default=0, init=False)
 
     def create(
         self, asker: str, target: str, message: str, schema: object, timeout: float

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from attrs import define, field
+
 from lhsim.live.refusals import Refusal
 from lhsim.live.settings import RateLimit
 
@@ -42,21 +44,13 @@ class Buckets:
         self._look_again = max(_MANY, 2 * len(self._buckets))
 
 
+@define(eq=False)
 class Places:
-    """So many of something at a time, of all clients together: connections, or bytes.
+    """So many of something at a time, of all clients together: connections, or bytes."""
 
-    Parameters
-    ----------
-    most
-        That are taken at a time.
-    problem
-        What a client is told when there are none left.
-    """
-
-    def __init__(self, most: int, problem: str) -> None:
-        self._most = most
-        self._problem = problem
-        self.taken = 0
+    _most: int
+    _problem: str  # what a client is told when there are none left
+    taken: int = field(default=0, init=False)
 
     @contextmanager
     def some(self, first: int = 1) -> Iterator[Callable[[int], None]]:

@@ -8,12 +8,13 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from attrs import define, frozen
 from starlette.requests import HTTPConnection, Request
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from lhsim.live import bodies
-from lhsim.live.endpoints import hung_up, refused
+from lhsim.live.endpoints import Authenticate, hung_up, refused
 from lhsim.live.limits import Places
 from lhsim.live.monitor import Monitor
 from lhsim.live.push import Connection, Hub, Read
@@ -29,26 +30,19 @@ HEARTBEAT = 15.0  # between two signs of life of a stream without messages [s]
 _log = logging.getLogger("lhsim.live")
 
 
+@define(eq=False, slots=False)
 class PushServer:
     """The endpoints ``/ws`` and ``/events/stream``."""
 
-    def __init__(
-        self,
-        settings: BridgeSettings,
-        hub: Hub,
-        read: Read,
-        monitor: Monitor,
-        authenticate: Callable[[HTTPConnection], str],
-        stages: StageTimes | None,
-    ) -> None:
-        self.places = Places(settings.connections, "too many push connections")
-        self.sent_events = ServerSentEvents(self)
-        self._settings = settings
-        self._hub = hub
-        self._read = read
-        self._monitor = monitor
-        self._authenticate = authenticate
-        self._stages = stages
+    _settings: BridgeSettings
+    _hub: Hub
+    _read: Read
+    _monitor: Monitor
+    _authenticate: Authenticate
+    _stages: StageTimes | None
+
+    def __attrs_post_init__(self) -> None:
+        self.places = Places(self._settings.connections, "too many push connections")
 
     def enter(self, connection: HTTPConnection) -> tuple[Connection, int]:
         """Return a connection for who asks, and from where on."""
@@ -153,11 +147,11 @@ class PushServer:
         await quietly(self.in_time(send(end)))
 
 
+@frozen(eq=False)
 class ServerSentEvents:
     """The ASGI application of ``/events/stream``."""
 
-    def __init__(self, server: PushServer) -> None:
-        self._server = server
+    _server: PushServer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request with a stream."""

@@ -55,20 +55,16 @@ class Listener:
         self.news.set()
 
 
+@define(eq=False, slots=False)
 class Exchange:
-    """All open questions, by who is to answer.
+    """All open questions, by who is to answer."""
 
-    Parameters
-    ----------
-    most
-        Questions that are open at a time.
-    handed
-        Called when a question is handed over for the first time, with how long it has waited [s].
-    """
+    _most: int  # that are open at a time
+    # Called when a question is handed over for the first time, with how long it has waited [s]
+    _handed: Callable[[float], None]
 
-    def __init__(self, most: int, handed: Callable[[float], None]) -> None:
-        self.elicitations = Elicitations(most, self._expired)
-        self._handed = handed
+    def __attrs_post_init__(self) -> None:
+        self.elicitations = Elicitations(self._most, self._expired)
         self._open: dict[str, Question] = {}
         self._waiting: dict[str, dict[str, Question]] = {}  # by target, the oldest first
         self._listeners: dict[str, Listener] = {}

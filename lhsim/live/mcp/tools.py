@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
+from attrs import define
 from mcp import MCPError
 from mcp.server.context import ServerRequestContext
 from mcp.shared.message import ServerMessageMetadata
@@ -70,26 +71,16 @@ TOOLS = (
 _SCHEMAS = {tool.name: tool.input_schema for tool in TOOLS}
 
 
+@define(eq=False, slots=False)
 class Tools:
-    """What the tools do.
+    """What the tools do."""
 
-    Parameters
-    ----------
-    settings
-        Of the bridge: the times and limits.
-    exchange
-        Of the questions.
-    take_token
-        Raises a `Refusal` when an agent sends too much.
-    """
+    _settings: BridgeSettings
+    _exchange: Exchange
+    _take_token: Callable[[str], None]  # raises a `Refusal` when an agent sends too much
 
-    def __init__(
-        self, settings: BridgeSettings, exchange: Exchange, take_token: Callable[[str], None]
-    ) -> None:
-        self._settings = settings
-        self._exchange = exchange
-        self._take_token = take_token
-        self._listening = Places(settings.connections, "too many agents that listen")
+    def __attrs_post_init__(self) -> None:
+        self._listening = Places(self._settings.connections, "too many agents that listen")
 
     @staticmethod
     def schema(name: str) -> Mapping[str, Any] | None:
