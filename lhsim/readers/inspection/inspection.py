@@ -207,7 +207,7 @@ def _doubts(log: RequestLog, loop: Loop, gap: Gap | None) -> Iterator[str]:
     if gap is not None:
         length, at = format_duration(gap.length), format_duration(gap.at)
         expected = format_duration(gap.expected)
-        yield f"no request started for {length} from {at} on: by chance the longest gap is {expected}"
+        yield f"no request started for {length} from {at} on: by chance the longest is {expected}"
 
 
 def _learns(
