@@ -32,8 +32,7 @@ from lhsim.live.client import BridgeClient
 from lhsim.live.mcp.protocol import MODES, Era
 from lhsim.live.pace import slowdowns
 from lhsim.live.settings import LONGEST_MESSAGE
-from lhsim.live.work import work
-from lhsim.live.workers import spawned
+from lhsim.live.workers import spawned, work
 from lhsim.models import Slowdown, Workload
 from lhsim.models.schedule import Schedule, schedule
 from lhsim.models.workload import check_count
