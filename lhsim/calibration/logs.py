@@ -199,14 +199,8 @@ def read_log(path: Named) -> Log:
     apart = clocks_apart(delivered - sent)
     table.refuse_rows(delivered + apart < sent, "is before sent_s", "delivered_s", late)
     first = intended[0] if len(intended) else 0.0  # an epoch would cost digits
-    log = Log(
-        table.path.stem,
-        intended - first,
-        sent - first,
-        delivered - first + apart,
-        agent,
-        apart,
-    )
+    since = intended - first, sent - first, delivered - first + apart
+    log = Log(table.path.stem, *since, agent, apart)
     _refuse_copies(table.path, log)
     return _checked(log, str(table.path))
 
@@ -270,9 +264,8 @@ def _checked(log: Log, source: str) -> Log:
         raise InputError(problem, source=source, allowed=f"{FEWEST} or more, over some time")
     if log.span < BRIEFEST:
         problem = f"{len(log.intended)} messages within {log.span:.3g} s"
-        raise InputError(
-            problem, source=source, key="intended_s", allowed="messages over some time"
-        )
+        allowed = "messages over some time"
+        raise InputError(problem, source=source, key="intended_s", allowed=allowed)
     arrived = int((log.counts & np.isfinite(log.delivered)).sum())
     if arrived < FEWEST // 2:
         problem = f"only {arrived} messages amid the log arrived"

@@ -38,12 +38,12 @@ CREATE INDEX IF NOT EXISTS events_by_target ON events (target, sequence);
 """
 # The statements of both stores, with the marks of values that psycopg has.
 _INSERT = f"{INSERT.replace('?', '%s')} RETURNING sequence"
+_KNOWN, _READ = KNOWN.replace("?", "%s"), READ.replace("?", "%s")
 _LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 _SET = "SELECT set_config(%s, %s, false)"
 _CHECK = (
     "SELECT current_setting('transaction_read_only'), (SELECT count(*) FROM events WHERE false)"
 )
-_KNOWN, _READ = KNOWN.replace("?", "%s"), READ.replace("?", "%s")
 
 
 class _SilentError(psycopg.OperationalError):
