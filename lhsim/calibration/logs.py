@@ -23,7 +23,7 @@ from lhsim.calibration.levels import falls_behind
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload
 from lhsim.readers.tables import read_table
-from lhsim.recording import MESSAGE_COLUMNS, Architecture, Manifest, Recording
+from lhsim.recording import Architecture, Manifest, Recording, messages_of
 
 COLUMNS = ("intended_s", "sent_s", "delivered_s", "agent")
 FEWEST = 200  # messages of a log: fewer tell no quantiles
@@ -165,18 +165,10 @@ class Log:
             drain=DRAIN * span,
             options={ARRIVALS: self.arrivals},
         )
-        messages = pd.DataFrame(
-            {
-                "sender": self.agent,
-                "number": np.arange(len(self.agent)),
-                "target": self.agent,
-                "intended_s": self.sent - begin,
-                "sent_s": self.sent - begin,
-                "acknowledged_s": math.nan,
-                "delivered_s": self.delivered - begin,
-            }
-        )
-        return Recording(manifest, messages[list(MESSAGE_COLUMNS)], pd.DataFrame({"time_s": []}))
+        number, sent = np.arange(len(self.agent)), self.sent - begin
+        delivered = self.delivered - begin
+        messages = messages_of(self.agent, number, self.agent, sent, sent, math.nan, delivered)
+        return Recording(manifest, messages, pd.DataFrame({"time_s": []}))
 
 
 def read_log(path: Named) -> Log:

@@ -239,16 +239,9 @@ class _Misfit:
             return self.derivatives(whole(part))[:, first:]
 
         found = least_squares(
-            missed,
-            start.x[first:],
-            jac=derivatives,
-            bounds=(-np.inf, self._top[first:]),
-            x_scale=np.array(PRIOR)[first:],
-            loss="soft_l1",
-            xtol=1e-3,
-            ftol=1e-4,
-            max_nfev=40,
-        )
+            missed, start.x[first:], derivatives, (-np.inf, self._top[first:]),
+            x_scale=np.array(PRIOR)[first:], loss="soft_l1", xtol=1e-3, ftol=1e-4, max_nfev=40,
+        )  # fmt: skip
         return evolve(whole(found.x), cost=float(found.cost))
 
     def starts(self) -> list[_Point]:
@@ -356,19 +349,15 @@ def system_of(template: System, fitted: Fitted, *, constant: bool = False) -> Sy
     """Return the push server with a queue's costs, of a template that gives what logs cannot."""
     queue = fitted.queue
     taken_in, delivered, acknowledged = (queue.service_of(mean) for mean in queue.parts)
-    return evolve(
-        template,
-        cpu=Cpu(
-            parse_message=taken_in,
-            write=delivered,
-            acknowledge=acknowledged,
-            connect=template.cpu.connect,
-            warmth=Warmth(*queue.table, MEMORY),
-        ),
-        store=EventStore(),
-        network=network(queue.delay, None if constant else fitted.left_over),
-        calibration=None,
+    cpu = Cpu(
+        parse_message=taken_in,
+        write=delivered,
+        acknowledge=acknowledged,
+        connect=template.cpu.connect,
+        warmth=Warmth(*queue.table, MEMORY),
     )
+    ways = network(queue.delay, None if constant else fitted.left_over)
+    return evolve(template, cpu=cpu, store=EventStore(), network=ways, calibration=None)
 
 
 def _left_over(queue: Queue, played: Sequence[_Played]) -> tuple[float, ...]:
