@@ -54,65 +54,39 @@ def latency(**given: Any) -> int:
     return experiments.run_latency(read(given))
 
 
-@click.command(cls=Command)
-@experiment_options("results/memory")
-def memory(**given: Any) -> int:
-    """Memory of the server under load for half an hour.
+def _suite(name: str, *paragraphs: str, without: Sequence[str] = ()) -> click.Command:
+    """Return the command of a suite, with its help, and the options of an experiment."""
 
-    Defaults that are not shown stand in experiments/memory.toml.
-    """
-    return experiments.run_suite("memory", read(given))
+    @experiment_options(f"results/{name}", without=without)
+    def command(**given: Any) -> int:
+        return experiments.run_suite(name, read(given))
 
-
-@click.command(cls=Command)
-@experiment_options("results/recovery", without=("--duration",))
-def recovery(**given: Any) -> int:
-    """Slow agents among normal ones, and the time to recover from an outage.
-
-    Defaults that are not shown stand in experiments/recovery.toml.
-    """
-    return experiments.run_suite("recovery", read(given))
+    defaults = f"Defaults that are not shown stand in experiments/{name}.toml."
+    text = "\n\n".join([*paragraphs, defaults])
+    return click.command(name=name, cls=Command, help=text)(command)
 
 
-@click.command(cls=Command)
-@experiment_options("results/burst", without=("--duration",))
-def burst(**given: Any) -> int:
-    """Latency before, in and after a burst of messages.
-
-    --agents takes two numbers: those that send before and after, and in the burst. Defaults that
-    are not shown stand in experiments/burst.toml.
-    """
-    return experiments.run_suite("burst", read(given))
-
-
-@click.command(cls=Command)
-@experiment_options("results/contention")
-def contention(**given: Any) -> int:
-    """Write latency and events per second as the writers grow.
-
-    Defaults that are not shown stand in experiments/contention.toml.
-    """
-    return experiments.run_suite("contention", read(given))
-
-
-@click.command(cls=Command)
-@experiment_options("results/optimisations")
-def optimisations(**given: Any) -> int:
-    """Optimisations, each on and off; polling at equal CPU; the factor of push.
-
-    Defaults that are not shown stand in experiments/optimisations.toml.
-    """
-    return experiments.run_suite("optimisations", read(given))
-
-
-@click.command(cls=Command)
-@experiment_options("results/failure", without=("--duration",))
-def failure(**given: Any) -> int:
-    """Stall, outage and slow agents, with retries or without, and the time to recover.
-
-    Defaults that are not shown stand in experiments/failure.toml.
-    """
-    return experiments.run_suite("failure", read(given))
+memory = _suite("memory", "Memory of the server under load for half an hour.")
+recovery = _suite(
+    "recovery",
+    "Slow agents among normal ones, and the time to recover from an outage.",
+    without=("--duration",),
+)
+burst = _suite(
+    "burst",
+    "Latency before, in and after a burst of messages.",
+    "--agents takes two numbers: those that send before and after, and in the burst.",
+    without=("--duration",),
+)
+contention = _suite("contention", "Write latency and events per second as the writers grow.")
+optimisations = _suite(
+    "optimisations", "Optimisations, each on and off; polling at equal CPU; the factor of push."
+)
+failure = _suite(
+    "failure",
+    "Stall, outage and slow agents, with retries or without, and the time to recover.",
+    without=("--duration",),
+)
 
 
 @click.command(cls=Command)

@@ -148,4 +148,4 @@ def measure(**given: Any) -> int:
     check_extra(("httptools", "websockets"), command="lhsim measure")
     if given["architecture"] == "mcp":
         check_extra(NEEDED_BY_MCP, extra="mcp", command="lhsim measure")
-    return experiments.run_measure(experiments.MeasureOptions(**shown(given)))
+    return experiments.run_measure(**shown(given))

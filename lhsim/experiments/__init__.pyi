@@ -5,7 +5,7 @@ from .catalogue import catalogue
 from .crosscheck import CrosscheckOptions, run_crosscheck
 from .everything import run_all
 from .latency import run_latency
-from .measure import MeasureOptions, run_measure
+from .measure import run_measure
 from .output import own_version
 from .reporting import write_report
 from .scaling import run_scaling
@@ -20,7 +20,6 @@ from .validate import ValidateOptions, run_validate
 __all__ = [
     "CalibrateOptions",
     "CrosscheckOptions",
-    "MeasureOptions",
     "ValidateOptions",
     "alerts_text",
     "catalogue",

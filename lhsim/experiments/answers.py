@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Callable, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lhsim.execution import Runner
+from lhsim.experiments.ending import say_done, say_interrupted
 from lhsim.experiments.finding import Column, Finding, Picture, Table
-from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
-from lhsim.experiments.output import plots, show, write_files
+from lhsim.experiments.options import DONE, NOT_KEPT, Options
+from lhsim.experiments.output import json_file, plots, show, write_files
 from lhsim.experiments.progress import Report, progress
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
@@ -21,7 +20,6 @@ from lhsim.planning.screening import KNEE, Sensitivity
 from lhsim.planning.search import Capacity
 from lhsim.report.capacity import capacity_table
 from lhsim.report.sensitivity import metric_text, sensitivity_tables
-from lhsim.report.text import duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -228,23 +226,9 @@ def _answer(
                 found = answer(runner, report)
             as_json = options.output_format == "json"
             show(json.dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else text(found))
-            facts = json.dumps(manifest(setup), indent=2, allow_nan=False) + "\n"
-            files = {
-                **plots(found.plot(), setup.name),
-                "manifest.json": lambda path: path.write_text(facts, encoding="utf-8"),
-                **finding(found).files(),
-            }
-            write_files(options.output_dir, files)
+            files = {**plots(found.plot(), setup.name), "manifest.json": json_file(manifest(setup))}
+            names = write_files(options.output_dir, files | finding(found).files())
     except KeyboardInterrupt:
-        without = ", without --fresh" if options.fresh else ""
-        print(
-            f"lhsim: interrupted; the same command{without} goes on from the runs in "
-            f"{options.output_dir}",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    if not options.quiet:
-        took = duration(time.monotonic() - setup.started)
-        print(f"{took} with --jobs {options.jobs}; runs: {runner.tally.sentence()}, "
-              f"kept in {options.output_dir}", file=sys.stderr)  # fmt: skip
+        return say_interrupted(setup)
+    say_done(setup, runner.tally, names)
     return DONE if holds(found) else NOT_KEPT

@@ -22,13 +22,13 @@ from lhsim.distributions import Fit
 from lhsim.errors import InputError
 from lhsim.experiments.options import DONE, NOT_KEPT
 from lhsim.experiments.output import check_folder, show, write_files
+from lhsim.experiments.progress import steps
 from lhsim.experiments.runs import (
     TIMES,
     each_once,
     is_log,
     level_slug,
     read_run,
-    steps,
     write_overlays,
 )
 from lhsim.library import load_system

@@ -15,13 +15,13 @@ from lhsim.calibration.logs import read_log
 from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.experiments.options import DONE, NOT_KEPT
 from lhsim.experiments.output import check_folder, formatted, show
+from lhsim.experiments.progress import steps
 from lhsim.experiments.runs import (
     TIMES,
     each_once,
     is_log,
     level_slug,
     read_run,
-    steps,
     write_overlays,
 )
 from lhsim.library import load_system

@@ -56,8 +56,8 @@ def run_latency(options: Options) -> int:
     return finish(
         setup,
         sweep,
+        runner.tally,
         lambda: report(setup, plan, sweep),
-        tally=runner.tally,
         finding=lambda: sweep_finding(
             setup, sweep, title="E1 latency", question=QUESTION, answer=answer(sweep), method=METHOD
         ),

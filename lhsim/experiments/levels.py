@@ -41,6 +41,9 @@ class Skipped:
     agents: int
     reason: str
 
+    def __str__(self) -> str:
+        return f"skipped: {self.system} with {self.agents:,} agents: {self.reason}"
+
 
 @frozen
 class FailedRun:
@@ -51,6 +54,9 @@ class FailedRun:
     agents: int
     seed: int
     failure: Failure
+
+    def __str__(self) -> str:
+        return f"{self.system}, {self.agents:,} agents, seed {self.seed}: {self.failure}"
 
     @classmethod
     def of(cls, cell: Cell, failure: Failure, system: str | None = None) -> FailedRun:

@@ -135,6 +135,12 @@ def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> 
     return list(files)
 
 
+def json_file(data: object) -> Callable[[Path], object]:
+    """Return what writes plain data as JSON."""
+    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
+    return lambda path: path.write_text(text, encoding="utf-8")
+
+
 def plots(figure: Figure, name: str) -> dict[str, Callable[[Path], object]]:
     """Return what writes a figure as PNG and as SVG, by the names of the files."""
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +17,7 @@ from lhsim.experiments.finding import FILE, Described, Finding
 from lhsim.models import System
 from lhsim.models.system import Calibration
 from lhsim.report.page import Plot, Section, SystemView, report_page
-from lhsim.report.svg import inlined
+from lhsim.report.svg import image_url
 from lhsim.report.text import duration
 from lhsim.units import SECOND, Unit, format_duration
 
@@ -44,8 +43,7 @@ def write_report(folder: Path, file: Path | None = None) -> Path:
     """
     folder = expanded(folder)
     homes = _homes(folder)
-    prefixes = (f"p{number}-" for number in count())
-    page = report_page([_section(home, prefixes) for home in homes])
+    page = report_page([_section(home) for home in homes])
     target = expanded(file) if file is not None else folder / DEFAULT
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +69,7 @@ def _homes(folder: Path) -> list[Path]:
     return homes
 
 
-def _section(home: Path, prefixes: Iterator[str]) -> Section:
+def _section(home: Path) -> Section:
     finding = Finding.read(home)
     _check(finding, home / FILE)
     plots = []
@@ -79,10 +77,10 @@ def _section(home: Path, prefixes: Iterator[str]) -> Section:
         # A name, and no path: nothing outside of the folder gets into the page.
         path = home / Path(figure.file).name
         try:
-            drawing = inlined(read_text(path), next(prefixes), figure.alt)
+            url = image_url(read_text(path))
         except InputError as error:
             raise InputError(error.problem, source=str(path), allowed=error.allowed) from None
-        plots.append(Plot(drawing, figure.caption))
+        plots.append(Plot(url, figure.alt, figure.caption))
     systems = tuple(map(system_view, finding.systems))
     return Section(attrs.asdict(finding), tuple(plots), systems)
 

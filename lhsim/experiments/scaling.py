@@ -37,7 +37,6 @@ from lhsim.experiments.sweeping import (
     finish,
     precision_lines,
     replications_of,
-    skipped_lines,
     sweep_finding,
 )
 from lhsim.planning import ScaleOut
@@ -89,9 +88,9 @@ def run_scaling(options: Options) -> int:
     return finish(
         setup,
         sweep,
+        runner.tally,
         text,
         plot="scaling",
-        tally=runner.tally,
         finding=lambda: sweep_finding(
             setup,
             sweep,
@@ -149,7 +148,7 @@ def report(
         for sentence, *ranges in answers():
             lines += wrap(sentence, WIDTH, subsequent_indent="  ")
             lines += [f"  {one}" for one in ranges]
-    lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
+    lines += [part for one in sweep.skipped for part in wrap(str(one), WIDTH)]
     return "\n".join(lines)
 
 

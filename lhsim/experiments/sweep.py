@@ -461,9 +461,8 @@ def _with_some(found: Sweep) -> Sweep:
     if found.results or not found.failed or found.interrupted:
         return found
     count, first = len(found.failed), found.failed[0]
-    where = f"{first.system}, {first.agents:,} agents, seed {first.seed}"
     failed = "the run failed" if count == 1 else f"all {count:,} runs failed, first"
-    raise LhsimError(f"{failed}: {where}: {first.failure}")
+    raise LhsimError(f"{failed}: {first}")
 
 
 def plan(

@@ -32,7 +32,6 @@ from lhsim.experiments.sweeping import (
     finish,
     precision_lines,
     replications_of,
-    skipped_lines,
     sweep_finding,
 )
 from lhsim.report.points import WIDTH, points_table
@@ -68,9 +67,9 @@ def run_file(options: Options, path: str) -> int:
     return finish(
         setup,
         sweep,
+        runner.tally,
         partial(report, setup, plan, sweep, list(axes)),
         plot="sweep",
-        tally=runner.tally,
         axes=list(axes),
         finding=lambda: sweep_finding(
             setup,
@@ -121,7 +120,7 @@ def report(setup: Setup, plan: Plan, sweep: Sweep, axes: Sequence[str]) -> str:
         else "no run was finished"
     ]
     lines += precision_lines(sweep)
-    lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
+    lines += [part for one in sweep.skipped for part in wrap(str(one), WIDTH)]
     return "\n".join(lines)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,9 +13,10 @@ from attrs import asdict
 from lhsim.analysis.stopping import REACHED, Precision
 from lhsim.execution import Cell, Runner, Tally
 from lhsim.experiments import sweep as sweeps
+from lhsim.experiments.ending import say, say_done, say_problems
 from lhsim.experiments.finding import Column, Finding, Picture, Table
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
-from lhsim.experiments.output import formatted, plots, show, write_files
+from lhsim.experiments.output import formatted, json_file, plots, show, write_files
 from lhsim.experiments.precision import Rounds, precision_of
 from lhsim.experiments.progress import progress
 from lhsim.experiments.provenance import finding_of
@@ -26,7 +24,7 @@ from lhsim.experiments.setup import WIDTH, Setup, manifest, settings_column
 from lhsim.experiments.specification import MaxEvents
 from lhsim.experiments.sweep import OnDone, Plan, Sweep
 from lhsim.report.marks import MARKS
-from lhsim.report.text import axis_text, duration, three_digits
+from lhsim.report.text import axis_text, three_digits
 
 FIRST = ("system", "architecture", "agents", "servers", "replications", "p50_latency_ms",
          "p95_latency_ms", "p99_latency_ms", "max_latency_ms", "mean_latency_ms",
@@ -68,10 +66,10 @@ def carry_out(
 def finish(
     setup: Setup,
     sweep: Sweep,
+    tally: Tally,
     table: Callable[[], str],
     *,
     plot: str | None = None,
-    tally: Tally | None = None,
     axes: Sequence[str] = (),
     finding: Callable[[], Finding] | None = None,
 ) -> int:
@@ -83,12 +81,12 @@ def finish(
         What was prepared.
     sweep
         What was run.
+    tally
+        What became of the cells.
     table
         Makes the text for stdout when a table is asked for.
     plot
         Name of the plot, None for none.
-    tally
-        What became of the cells.
     axes
         Columns of the rows that say where a level lies, beside those that all sweeps have.
     finding
@@ -97,19 +95,17 @@ def finish(
     options = setup.options
     rows = [_ordered(row, axes) | settings_column(setup) for row in sweep.level_rows()]
     show(formatted(rows, options.output_format, table))
-    for run in sweep.failed:
-        where = f"{run.system}, {run.agents:,} agents, seed {run.seed}"
-        print(f"lhsim: a run failed: {where}: {run.failure}", file=sys.stderr)
-    if options.output_format != "table":  # where the data has no place for it
-        _say_what_was_skipped(sweep)
+    say_problems(setup, sweep.failed, sweep.skipped)
     # After what is shown: a disk that has filled up must not hide it.
     more = finding().files() if finding is not None else {}
     files = write_results(options.output_dir, sweep, manifest(setup), plot=plot, more=more)
     if not options.quiet:
-        _say_what_happened(setup, sweep, files, tally)
+        engines = {result.engine: result.engine_reason for result in sweep.results}
+        say(*(f"engine {engine}: {reason}" for engine, reason in sorted(engines.items())))
+    say_done(setup, tally, files, size=_size(sweep), interrupted=sweep.interrupted)
     if sweep.interrupted:
         return INTERRUPTED
-    return FAILED if sweep.failed or (tally is not None and tally.unkept) else DONE
+    return FAILED if sweep.failed or tally.unkept else DONE
 
 
 def replications_of(plan: Plan, sweep: Sweep) -> str:
@@ -175,10 +171,6 @@ def sweep_finding(
     axes = tuple(Column(axis, axis, unit) for axis, unit in sweep.units.items())
     columns = (COLUMNS[0], *axes, *COLUMNS[1:])
     rows = tuple(_shown(row, columns) for row in sweep.level_rows())
-    limits = tuple(
-        f"{level.system} with {level.agents:,} agents was skipped: {level.reason}"
-        for level in sweep.skipped
-    )
     return finding_of(
         setup,
         status=status,
@@ -186,7 +178,7 @@ def sweep_finding(
         traceback=None if failure is None else failure.traceback,
         tables=(Table("levels", what["title"], columns, rows),) if rows else (),
         figures=(picture,) if picture is not None and sweep.results else (),
-        limits=(*limits, *_extrapolated_lines(sweep)),
+        limits=(*map(str, sweep.skipped), *_extrapolated_lines(sweep)),
         **what,
     )
 
@@ -208,36 +200,12 @@ def _ordered(row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
     return {name: row[name] for name in names} | dict(row)
 
 
-def skipped_lines(sweep: Sweep) -> list[str]:
-    """Return which levels were left out and why, a line each."""
-    return [
-        f"skipped: {level.system} with {level.agents:,} agents: {level.reason}"
-        for level in sweep.skipped
-    ]
-
-
-def _say_what_was_skipped(sweep: Sweep) -> None:
-    for line in skipped_lines(sweep):
-        print(f"lhsim: {line}", file=sys.stderr)
-
-
-def _say_what_happened(
-    setup: Setup, sweep: Sweep, files: Sequence[str], tally: Tally | None
-) -> None:
-    engines = {result.engine: result.engine_reason for result in sweep.results}
-    for engine, reason in sorted(engines.items()):
-        print(f"engine {engine}: {reason}", file=sys.stderr)
-    took = duration(time.monotonic() - setup.started)
+def _size(sweep: Sweep) -> str:
+    """Return how much was run, in words that go before how long it took."""
     events = sum(result.model_events for result in sweep.results)
     runs = f"{len(sweep.results):,} run" + ("s" if len(sweep.results) != 1 else "")
     amount = f"{events:,}" if events < 1e6 else f"{three_digits(events / 1e6)} million"
-    size = f"{runs}, {amount} model events"
-    print(f"{size} in {took} with --jobs {setup.options.jobs}", file=sys.stderr)
-    if tally is not None:
-        print(f"runs: {tally.sentence()}", file=sys.stderr)
-    print(f"{', '.join(files)} in {setup.options.output_dir}", file=sys.stderr)
-    if sweep.interrupted:
-        print("lhsim: interrupted; this is what was finished", file=sys.stderr)
+    return f"{runs}, {amount} model events in "
 
 
 def write_results(
@@ -274,10 +242,7 @@ def write_results(
         files["metrics.parquet"] = lambda path: sweep.metrics().to_parquet(path, index=False)
         if plot is not None:
             files |= plots(sweep.plot(), plot)
-    files["manifest.json"] = lambda path: path.write_text(
-        json.dumps({**manifest, **_facts(sweep)}, indent=2, allow_nan=False) + "\n",
-        encoding="utf-8",
-    )
+    files["manifest.json"] = json_file({**manifest, **_facts(sweep)})
     return write_files(folder, {**files, **(more or {})})
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +16,12 @@ from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import sweep as sweeps
+from lhsim.experiments.ending import say, say_done, say_interrupted
 from lhsim.experiments.finding import Column, Picture, Table
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
-from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
-from lhsim.experiments.output import formatted, plots, show, write_files
+from lhsim.experiments.options import DONE, NOT_KEPT, Options
+from lhsim.experiments.output import formatted, json_file, plots, show, write_files
 from lhsim.experiments.progress import progress
 from lhsim.experiments.provenance import finding_of, warning_lines
 from lhsim.experiments.setup import (
@@ -44,7 +41,7 @@ from lhsim.experiments.suites.evidence import LEVELS, Evidence, figures
 from lhsim.experiments.suites.suite import refuse_traffic
 from lhsim.planning.samples import in_runs, samples_of
 from lhsim.report.marks import legend, marked
-from lhsim.report.text import UNKNOWN, duration, table, three_digits
+from lhsim.report.text import UNKNOWN, table, three_digits
 from lhsim.report.text import Column as TextColumn
 
 if TYPE_CHECKING:
@@ -161,16 +158,11 @@ def run_claims(options: Options, checked: Sequence[str] = ()) -> int:
         try:
             judgement = _judge(asked, setup, runner, systems[polling], systems[push], replications)
         except KeyboardInterrupt:
-            print("lhsim: interrupted; the same command goes on from the runs that were kept",
-                  file=sys.stderr)  # fmt: skip
-            return INTERRUPTED
+            return say_interrupted(setup)
     rows = [one.row() | {"settings": settings_of(judgement)} for one in judgement.claims]
     show(formatted(rows, options.output_format, partial(_report, setup, judgement)))
-    _write(setup, judgement)  # a disk that is full must not hide the table
-    if not options.quiet:
-        took = duration(time.monotonic() - setup.started)
-        print(f"{took} with --jobs {options.jobs}; runs: {runner.tally.sentence()}; in "
-              f"{options.output_dir}", file=sys.stderr)  # fmt: skip
+    files = _write(setup, judgement)  # a disk that is full must not hide the table
+    say_done(setup, runner.tally, files)
     return _check(judgement, checked)
 
 
@@ -182,8 +174,7 @@ def settings_of(judgement: Judgement) -> list[str]:
 def _check(judgement: Judgement, checked: Sequence[str]) -> int:
     verdicts = {one.claim.id: one.verdict for one in judgement.claims}
     failed = [name for name in checked if verdicts[name] != "supported"]
-    for name in failed:
-        print(f"lhsim: {name} is {verdicts[name]}", file=sys.stderr)
+    say(*(f"lhsim: {name} is {verdicts[name]}" for name in failed))
     return NOT_KEPT if failed else DONE
 
 
@@ -377,18 +368,14 @@ def _answer(judgement: Judgement) -> str:
     )
 
 
-def _write(setup: Setup, judgement: Judgement) -> None:
+def _write(setup: Setup, judgement: Judgement) -> list[str]:
+    """Write plot, manifest and finding; return the names of the files."""
     rows = [one.row() for one in judgement.claims]
-    folder = setup.options.output_dir
     whole = {
         **manifest(setup),
         "validate_performance_claims": dict(judgement.keys),
         "claims": rows,
     }
-
-    def write(path: Path) -> None:
-        path.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
     shown = tuple(
         {**row, "unit": one.claim.unit, "low": _known(one.figure.low),
          "high": _known(one.figure.high)}
@@ -413,8 +400,8 @@ def _write(setup: Setup, judgement: Judgement) -> None:
         method=METHOD,
         limits=LIMITS,
     )  # fmt: skip
-    files = {**plots(_figure(judgement), "claims"), "manifest.json": write}
-    write_files(folder, files | finding.files())
+    files = {**plots(_figure(judgement), "claims"), "manifest.json": json_file(whole)}
+    return write_files(setup.options.output_dir, files | finding.files())
 
 
 def _figure(judgement: Judgement) -> Plot:
