@@ -105,9 +105,10 @@ def _tables(system: System, changes: Iterable[str]) -> Mapping[str, Any]:
 
 
 def levels(
-    systems: Sequence[System], counts: Sequence[int], scale_out: ScaleOut | None = None
+    systems: Iterable[System], agents: Iterable[int], scale_out: ScaleOut | None = None
 ) -> Iterator[DesignPoint]:
-    """Yield each system with each number of agents, then scaled out where that is not the same."""
+    """Yield each system with ever more agents, then scaled out where that is not the same."""
+    counts = sorted(agents)
     for system in systems:
         yield from (DesignPoint(system, count) for count in counts)
         more = [] if scale_out is None else [(scale_out.servers(count), count) for count in counts]

@@ -18,8 +18,7 @@ from lhsim.analysis.stopping import DEFAULT_MOST, Precision, Verdict, judge
 from lhsim.checks import whole_number
 from lhsim.errors import InputError, is_real, shown
 from lhsim.execution import Cell, Failure, engine_of
-from lhsim.experiments.levels import work
-from lhsim.experiments.records import pooled_latencies
+from lhsim.experiments.levels import pooled_latencies, work
 from lhsim.streams import replication_seed
 
 if TYPE_CHECKING:

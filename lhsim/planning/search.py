@@ -240,17 +240,7 @@ def capacity(
     KeyboardInterrupt
         After Ctrl-C; what was finished is in the folder.
     """
-    question = ask(
-        system,
-        slo,
-        vary=vary,
-        agents=agents,
-        check=check,
-        most=most,
-        seed=seed,
-        confidence=confidence,
-        engine=engine,
-    )
+    question = ask(system, slo, vary, agents, check, most, seed, confidence, engine)
     checks.function(on_done, "on_done")
     with running([question.system], engine, jobs, executor, folder) as runner:
         return answer(question, runner, on_done)
@@ -259,7 +249,6 @@ def capacity(
 def ask(
     system: System | str | PathLike[str],
     slo: str | Iterable[str],
-    *,
     vary: str,
     agents: int | None,
     check: float | str | None,
@@ -268,13 +257,7 @@ def ask(
     confidence: float,
     engine: str,
 ) -> Question:
-    """Return the question that the arguments of `capacity` put, once they are checked.
-
-    Raises
-    ------
-    InputError
-        When one of them cannot be used.
-    """
+    """Return the question that the arguments of `capacity` put, or refuse one of them."""
     system = as_system(system)
     objectives = parse_objectives(slo)
     seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
@@ -315,15 +298,7 @@ def _level(system: System, vary: str, check: float | str | None) -> float | None
 
 
 def answer(question: Question, runner: Runner, on_done: OnDone | None = None) -> Capacity:
-    """Return the answer to a question.
-
-    Raises
-    ------
-    LhsimError
-        When a run failed.
-    KeyboardInterrupt
-        After Ctrl-C; what was finished is in the runner's store.
-    """
+    """Return the answer to a question; raises as `capacity` does while it runs."""
     search = _Search(question, runner, on_done)
     checked = None if question.check is None else search.look(question.check)
     search.scan()

@@ -9,20 +9,20 @@ starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
 from attrs import evolve, field, frozen
 
 from lhsim.calibration import Calibrated, Level, calibrate
+from lhsim.calibration.levels import FALL
 from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.errors import InputError
 from lhsim.live.driver import Load, measure
 from lhsim.models import Poisson, Workload
 from lhsim.recording import MANIFEST, Modelled, Recording
 from lhsim.validation.bridge import serving
-from lhsim.validation.loads import Cost, load_that_uses
 from lhsim.validation.plan import Plan
 
 ATTEMPTS = 6  # to saturate the server, each with a fifth more
@@ -239,3 +239,22 @@ class _Campaign:
             allowed = "runs of this plan and seed, --fresh, or another folder"
             raise InputError("holds another run", source=str(folder), allowed=allowed)
         return run
+
+
+@frozen
+class Cost:
+    """What a message costs at a load."""
+
+    used: float  # part of a core
+    seconds: float  # of the core, for a message [s]
+
+
+def load_that_uses(part: float, costs: Sequence[Cost]) -> float:
+    """Return the load [messages/s] that uses so much of a core, guessed from the runs before.
+
+    A message costs less the busier the server is: its caches stay warm. Runs of a few seconds
+    scatter too much to tell how fast the cost falls, so that is taken from other runs, and each
+    load is guessed from the nearest one.
+    """
+    nearest = min(costs, key=lambda cost: abs(cost.used - part))
+    return float(part / (nearest.seconds * (part / nearest.used) ** -FALL))
