@@ -383,16 +383,8 @@ def _ends(
 ) -> tuple[float, float]:
     """Return where the interval of an estimate ends.
 
-    Parameters
-    ----------
-    centre, half
-        Of the interval for the mean, or for the share, at the value.
-    value
-        The estimate, ``at(centre)``.
-    at
-        Returns the value at a mean, which is the same, or at a share.
-    sample, powers
-        By which the error grows with the value; without a sample it does not.
+    It is `half` wide on either side of `centre` for the mean, or for the share, at the `value` that
+    ``at(centre)`` returns. With a sample the error grows with the value, by its `powers`.
     """
     unit = math.nan if sample is None else max(value - sample.origin, sample.unit)
     if not (unit > 0 and math.isfinite(value)):

@@ -45,11 +45,8 @@ DAMAGE = (zlib.error, struct.error, ValueError, TypeError, AttributeError, Arith
 def encode(value: object) -> bytes:
     """Return a value as bytes.
 
-    Raises
-    ------
-    TypeError
-        When it holds something that is neither plain, nor an array of numbers or texts, nor an
-        attrs class of lhsim.
+    Raises `TypeError` when it holds something that is neither plain, nor an array of numbers or
+    texts, nor an attrs class of lhsim.
     """
     parts: list[bytes] = []
     tree = json.dumps(_tree(value, parts), separators=(",", ":")).encode()
@@ -59,10 +56,8 @@ def encode(value: object) -> bytes:
 def decode(data: bytes) -> Any:
     """Return the value that `encode` has made these bytes of.
 
-    Raises
-    ------
-    ValueError
-        When they are not such bytes, or those of another lhsim whose classes had other fields.
+    Raises `ValueError` when they are none, or those of another lhsim whose classes had other
+    fields.
     """
     try:
         most = int(SHARE * free_memory())

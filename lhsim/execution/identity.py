@@ -40,12 +40,8 @@ class Keys:
     def __call__(self, cell: Cell) -> bytes:
         """Return the key of a cell, of 32 bytes.
 
-        Raises
-        ------
-        TypeError
-            When the system has a part that is no attrs class and no plain value.
-        InputError
-            When it has a class of the user's own whose code is in no file.
+        Raises `TypeError` when the system has a part that is no attrs class and no plain value, and
+        `InputError` when it has a class of the user's own whose code is in no file.
         """
         whole = [
             *(simulation.MEANING, layout(), self._digest(cell.system)),

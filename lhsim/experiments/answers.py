@@ -185,23 +185,10 @@ def _answer(
     finding: Callable[[A], Finding],
     holds: Callable[[A], bool] = lambda _: True,
 ) -> int:
-    """Let a question be answered with runs that are kept, show and write what was found.
+    """Let a question be answered with runs that are kept, show and write it; return the exit code.
 
-    Parameters
-    ----------
-    setup
-        All that was asked for is checked.
-    answer
-        Finds the answer. Ctrl-C leaves it with `KeyboardInterrupt`.
-    text, finding
-        Make the text for stdout, where none is asked for as JSON, and what a report shows.
-    holds
-        Whether what was to be checked does.
-
-    Returns
-    -------
-    int
-        The exit code.
+    `answer` finds it, and leaves with `KeyboardInterrupt` on Ctrl-C. `text` makes what stdout shows
+    where JSON is not asked for, `finding` what a report shows; `holds` says whether a check does.
     """
     options = setup.options
     try:

@@ -117,13 +117,7 @@ Axis = Levels | Range
 
 
 def parse_axis(value: object) -> Axis:
-    """Return the axis that a specification describes.
-
-    Raises
-    ------
-    InputError
-        When it is neither a list nor a range.
-    """
+    """Return the axis that is specified; raise `InputError` for no list and no range."""
     if isinstance(value, list | tuple):
         if not value:
             raise InputError("is empty", allowed="at least one value")
@@ -143,10 +137,7 @@ def parse_axis(value: object) -> Axis:
 def parse_axes(axes: Mapping[str, object]) -> dict[str, Axis]:
     """Return axes by the dotted paths of their parameters.
 
-    Raises
-    ------
-    InputError
-        For one that is no axis, with its path in the key.
+    Raises `InputError` for one that is no axis, with its path in the key.
     """
     found = {}
     for path, value in flat(axes).items():
@@ -221,10 +212,7 @@ class Design(abc.ABC):
     def choose(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
         """Return the points, in order.
 
-        Raises
-        ------
-        InputError
-            With an axis as its key, when the design cannot use it.
+        Raises `InputError`, with an axis as its key, when the design cannot use it.
         """
 
 

@@ -94,13 +94,7 @@ class Finding:
     seconds: float = 0.0  # that it took [s]
 
     def write(self, folder: Path) -> Path:
-        """Write it into a folder, whole or not at all, and return the file.
-
-        Raises
-        ------
-        NotWrittenError
-            When it cannot be written.
-        """
+        """Write it into a folder, whole or not at all, and return the file; see `write_files`."""
         write_files(folder, self.files())
         return folder / FILE
 
@@ -114,13 +108,7 @@ class Finding:
 
     @classmethod
     def read(cls, folder: Path) -> Finding:
-        """Return what was written into a folder.
-
-        Raises
-        ------
-        InputError
-            When there is none, or it is none.
-        """
+        """Return what was written into a folder; raise `InputError` where that is no finding."""
         path = folder / FILE
         try:
             text = read_text(path)

@@ -30,13 +30,7 @@ Schema = dict[str, Any]
 
 
 def schema_text(name: str) -> str:
-    """Return the schema of a kind of file as JSON.
-
-    Raises
-    ------
-    InputError
-        When there is no such kind.
-    """
+    """Return the schema of a kind of file as JSON; raise `InputError` where there is none."""
     if name not in CLASSES:
         raise unknown_name("schema", name, CLASSES)
     return json.dumps(schema_of(CLASSES[name]), indent=2)

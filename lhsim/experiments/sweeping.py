@@ -45,10 +45,7 @@ def planned(
 ) -> Plan:
     """Return the runs of some points, in so many replications unless the options ask for others.
 
-    Raises
-    ------
-    InputError
-        When the precision that is asked for cannot be, or a level cannot have its agents.
+    Raises `InputError` when the precision asked for cannot be, or a level cannot have its agents.
     """
     options = setup.options
     precision = precision_of(
@@ -82,22 +79,8 @@ def finish(
 ) -> int:
     """Show the results, write them, and return the exit code.
 
-    Parameters
-    ----------
-    setup
-        What was prepared.
-    sweep
-        What was run.
-    tally
-        What became of the cells.
-    table
-        Makes the text for stdout when a table is asked for.
-    plot
-        Name of the plot, None for none.
-    axes
-        Columns of the rows that say where a level lies, beside those that all sweeps have.
-    finding
-        Makes what a report shows of the experiment.
+    `table` makes the text for stdout, and `finding` what a report shows. `plot` is the name of the
+    plot, None for none. `axes` are columns that say where a level lies, beside those of all sweeps.
     """
     options = setup.options
     rows = [_ordered(row, axes) | settings_column(setup) for row in sweep.level_rows()]
@@ -223,25 +206,11 @@ def write_results(
     plot: str | None = None,
     more: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> list[str]:
-    """Write what a sweep showed; return the names of the files.
+    """Write what a sweep showed, and return the names of the files.
 
-    Parameters
-    ----------
-    folder
-        Is created when it is not there; files of an earlier run are replaced.
-    sweep
-        What was run.
-    manifest
-        What made it; what the sweep itself knows is added.
-    plot
-        Name of the plot without its suffix; None for no plot.
-    more
-        What writes other files, by their names.
-
-    Raises
-    ------
-    NotWrittenError
-        As `write_files` does.
+    To the `manifest`, which says what made it, is added what the sweep itself knows. `plot` is the
+    name of the plot without its suffix, None for none; `more` has what writes other files, by name.
+    Raises `NotWrittenError` as `write_files` does.
     """
     files: dict[str, Callable[[Path], object]] = {}
     if sweep.results:

@@ -143,15 +143,7 @@ class Evaluation:
 def evaluate(
     question: Question, value: float, runner: Runner, on_done: OnDone | None = None
 ) -> Evaluation:
-    """Run a level until it is decided or its runs are used up.
-
-    Raises
-    ------
-    LhsimError
-        When a run failed.
-    KeyboardInterrupt
-        After Ctrl-C; what was finished is in the runner's store.
-    """
+    """Run a level until it is decided or its runs are used up; raises as `run_all` does."""
     results: list[Result] = []
     share = (1 - question.confidence) / len(question.looks)
     judged = Evaluation(value, 0, False, False, ())
@@ -166,12 +158,8 @@ def evaluate(
 def run_all(cells: Sequence[Cell], runner: Runner, on_done: OnDone | None = None) -> list[Result]:
     """Return the results of all cells, in their order.
 
-    Raises
-    ------
-    LhsimError
-        When a run failed.
-    KeyboardInterrupt
-        After Ctrl-C; what was finished is in the runner's store.
+    Raises `LhsimError` when a run failed, and `KeyboardInterrupt` after Ctrl-C, with what was
+    finished in the runner's store.
     """
     outcomes, interrupted = runner.run(cells, on_done=on_done)
     results: list[Result] = []

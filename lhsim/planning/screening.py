@@ -305,10 +305,7 @@ def _extrapolated(asked: Screening) -> bool:
 def factors(system: System, ranges: str | Iterable[str] = ()) -> tuple[Factor, ...]:
     """Return the numeric parameters of a system that are not 0, with their ranges.
 
-    Raises
-    ------
-    InputError
-        When a range has not the form, is empty or is none of a parameter of the system.
+    Raises `InputError` for a range that has not the form, is empty or is none of a parameter.
     """
     texts = checks.texts(ranges, "ranges", _RANGES)
     pairs = [_range(system, text) for text in texts]
