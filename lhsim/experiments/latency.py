@@ -11,7 +11,7 @@ from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.points import levels
 from lhsim.experiments.setup import Setup, describe, own_settings, prepare, running, settings_lines
-from lhsim.experiments.specification import Latency, MaxEvents, load
+from lhsim.experiments.specification import Latency, load
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.experiments.sweeping import (
     carry_out,
@@ -32,7 +32,6 @@ METHOD = (
     "at every phase of its sleep. Quantiles are those of the messages of all runs; intervals are "
     "over the runs."
 )
-NO_LIMIT = MaxEvents(2**62, 2**62)  # a pair makes few
 
 
 def run_latency(options: Options) -> int:
@@ -41,7 +40,7 @@ def run_latency(options: Options) -> int:
     setup = prepare("latency", options, asked.systems, asked.settings)
     points = levels(setup.systems, options.agents or asked.agents)
     horizon = Horizon(duration=options.duration or asked.duration)
-    limit = NO_LIMIT.unless(options.max_events)
+    limit = asked.max_events.unless(options.max_events)
     plan = planned(setup, points, horizon, asked.replications, limit)
     with running(setup) as runner:
         sweep = carry_out(setup, plan, runner, title="runs")

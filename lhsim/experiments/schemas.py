@@ -46,6 +46,8 @@ def schema_of(cls: type[Any]) -> Schema:
 def comments_of(cls: type[Any]) -> dict[str, str]:
     """Return what stands as a comment behind each field of a class, or in lines before it."""
     found: dict[str, str] = {}
+    for base in cls.__bases__:
+        found |= comments_of(base) if attrs.has(base) else {}
     before: list[str] = []
     for line in inspect.getsource(cls).splitlines():
         field = re.match(r"    (\w+): [^#]*(?:# (.*))?$", line)
