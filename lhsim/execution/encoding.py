@@ -155,7 +155,9 @@ class _Reader:
         if kind == "tuple":
             return tuple(self.value(item) for item in content)
         fields = {key: self.value(item) for key, item in content.items()}
-        return fields if kind == "dict" else _classes()[kind](**fields)
+        if kind == "dict":
+            return fields
+        return classes_of(simulation.Result, Failure)[kind](**fields)
 
     def _array(
         self, kind: str, shape: list[int], count: int | None = None, of_others: str = ""
@@ -180,10 +182,10 @@ class _Reader:
 
 
 @functools.cache
-def _classes() -> dict[str, Any]:
-    """Return the classes that a result or a failure consists of, by their names."""
+def classes_of(*kinds: type[Any]) -> dict[str, Any]:
+    """Return the classes of lhsim that some consist of, themselves included, by their names."""
     found: dict[str, Any] = {}
-    for kind in (simulation.Result, Failure):
+    for kind in kinds:
         _collect(kind, found)
     return found
 

@@ -96,22 +96,8 @@ class Capacity:
 
         A latency of an overloaded level is None: it does not settle.
         """
-        return {
-            "system": self.system,
-            "seed": self.seed,
-            "objectives": list(self.objectives),
-            "confidence": self.confidence,
-            "agents": self.agents,
-            "vary": self.vary,
-            "unit": self.unit,
-            "value": self.value,
-            "interval": list(self.interval),
-            "binding_objective": self.binding_objective,
-            "crossings": [attrs.asdict(one) for one in self.crossings],
-            "evaluations": [_plain(one) for one in self.evaluations],
-            "extrapolated": self.extrapolated,
-            "warnings": list(self.warnings),
-        }
+        plain = attrs.asdict(self, filter=_is_shown, retain_collection_types=False)
+        return plain | {"evaluations": [_plain(one) for one in self.evaluations]}
 
     def sentences(self) -> list[str]:
         """Return the answer in words."""
@@ -343,17 +329,22 @@ def _least(question: Question) -> int:
     return 2 if question.vary == AGENTS and question.system.workload.topology != "ring" else 1
 
 
+@attrs.define(eq=False, slots=False)
 class _Search:
     """What is known so far, by level."""
 
-    def __init__(self, question: Question, runner: Runner, on_done: OnDone | None):
-        self.question = question
-        self.known: dict[float, Evaluation] = {}
-        self.runner = runner
-        self.on_done = on_done
-        self.first = float(_least(question))
-        if question.vary != AGENTS:
-            self.first = float(paths.value(question.system, question.vary) or question.agents or 1)
+    question: Question
+    runner: Runner
+    on_done: OnDone | None
+    known: dict[float, Evaluation] = attrs.field(factory=dict)
+
+    @property
+    def first(self) -> float:
+        """The level from which the search goes on."""
+        question = self.question
+        if question.vary == AGENTS:
+            return float(_least(question))
+        return float(paths.value(question.system, question.vary) or question.agents or 1)
 
     def look(self, value: float) -> Evaluation:
         """Return what is known of a level; it is run when that is nothing."""
@@ -580,24 +571,14 @@ def _ends(ends: Bounds, *, whole: bool) -> Bounds:
     return (math.floor(low), math.ceil(high)) if whole else (low, high)
 
 
+def _is_shown(field: attrs.Attribute[Any], _value: object) -> bool:
+    """Return whether a field of an answer is one of its plain data."""
+    return field.name not in {"check", "margin"}
+
+
 def _plain(one: Evaluation) -> dict[str, Any]:
-    figures = [
-        {
-            "objective": figure.objective,
-            "value": figure.shown[0],
-            "interval": list(figure.shown[1:]),
-            "unit": figure.unit,
-            "lower_bound": figure.lower_bound,
-            "flags": list(figure.flags),
-            "kept": figure.kept,
-        }
-        for figure in one.figures
-    ]
-    return {
-        "value": int(one.value) if one.value == int(one.value) else one.value,
-        "verdict": one.verdict,
-        "replications": one.replications,
-        "overloaded": one.overloaded,
-        "extrapolated": one.extrapolated,
-        "figures": figures,
-    }
+    plain = attrs.asdict(one, filter=_is_shown, retain_collection_types=False)
+    for figure, shown in zip(one.figures, plain["figures"], strict=True):
+        shown["value"], *shown["interval"] = figure.shown
+    value = int(one.value) if one.value == int(one.value) else one.value
+    return plain | {"value": value, "verdict": one.verdict}
