@@ -18,9 +18,9 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from lhsim import checks
+from lhsim.calibration.acceptance import Row, compared, in_words
 from lhsim.calibration.acceptance import check as check_misses
 from lhsim.calibration.fit import PRIOR, OnStep
-from lhsim.calibration.levels import TINY
 from lhsim.calibration.logs import Log
 from lhsim.calibration.pattern import Pattern, pattern
 from lhsim.calibration.points import UNTOLD
@@ -64,7 +64,7 @@ class BlackBox:
     pattern: Pattern
     capacity: Capacity
     logs: tuple[Log, ...] = field(repr=False)
-    targets: tuple[dict[str, Any], ...] = field(repr=False)  # level, metric, live, simulated, ...
+    targets: tuple[Row, ...] = field(repr=False)  # level, metric, live, simulated, ...
     unknowns: tuple[dict[str, Any], ...]  # name, value, deviation of the logarithm
     collinear: tuple[tuple[str, str, float], ...]  # unknowns that the logs cannot tell apart
 
@@ -94,7 +94,7 @@ class BlackBox:
                 {"level": log.level, "runs": 1, "saturated": log.saturated, "lag": log.lag}
                 for log in self.logs
             ],
-            "targets": list(self.targets),
+            "targets": [dict(one) for one in self.targets],
             "unknowns": list(self.unknowns),
             "warnings": list(self.system.caveats),
             "collinear": [
@@ -209,7 +209,7 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
     check_misses(targets, name)
     capacity = _of_queue(fitted, logs)
     parameters = {
-        "cpu": Provenance("delays and throughput of the logs", _messages(logs), _misses(targets)),
+        "cpu": Provenance("delays and throughput of the logs", _messages(logs), in_words(targets)),
         "cpu.warmth": Provenance("delays at several loads", _messages(logs)),
         "network": Provenance("what is left of the delays", _messages(logs)),
     }
@@ -277,12 +277,7 @@ def _polled(
 ) -> BlackBox:
     assert found.interval is not None
     fitted = fit_polls(logs, template, found.interval, executor, on_step)
-    targets = tuple(
-        {"level": logs[target.level].level, "metric": target.measure, "live": target.live,
-         "error": target.error, "simulated": value, "miss": value / target.live - 1,
-         "off": math.log(max(value, TINY) / target.live)}
-        for target, value in zip(fitted.targets, fitted.simulated, strict=True)
-    )  # fmt: skip
+    targets = compared([log.level for log in logs], fitted.targets, fitted.simulated)
     check_misses(targets, name)
     parameters = {
         "polling.interval": Provenance("range of the delays", _messages(logs), found.sentence)
@@ -295,8 +290,8 @@ def _polled(
             for name, deviation in zip(OF_POLLS, PRIOR, strict=True)
         )
     else:
-        misses = _misses(targets)
-        parameters["cpu"] = Provenance("delays and throughput", _messages(logs), misses)
+        fit = in_words(targets)
+        parameters["cpu"] = Provenance("delays and throughput", _messages(logs), fit)
         samples = samples_at(fitted.draws, "polling")
         deviations = np.sqrt(np.diag(fitted.covariance)).tolist()
         unknowns = _unknowns(OF_POLLS, fitted.point.values, deviations)
@@ -413,11 +408,6 @@ def _unknowns(
         {"name": name, "value": value, "deviation": deviation}
         for name, value, deviation in zip(names, values, deviations, strict=True)
     )
-
-
-def _misses(targets: Sequence[dict[str, Any]]) -> str:
-    worst = max(abs(target["miss"]) for target in targets)
-    return f"least squares; the {len(targets)} targets are missed by at most {worst:.0%}"
 
 
 def _messages(logs: Sequence[Log]) -> int:

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from itertools import repeat
 
 import numpy as np
-from attrs import frozen
+from attrs import define, field, frozen
 from scipy.optimize import least_squares
 
 from lhsim.calibration.levels import TINY, Level, figures, timed
@@ -53,42 +53,19 @@ class Solution:
     slopes: np.ndarray  # of the misses over the logarithms, of shape (targets, unknowns)
 
 
+@define(eq=False)
 class Fit:
-    """Finds the unknowns.
+    """Finds the unknowns."""
 
-    Parameters
-    ----------
-    template
-        Gives all that is not fitted.
-    levels
-        What was measured.
-    targets
-        What the simulation should have.
-    executor
-        Simulates several runs at a time.
-    on_step
-        Is called after each simulation of all runs.
-    step
-        Of a logarithm, for derivatives. A smaller one would see how events change places, and not
-        what the server costs.
-    """
-
-    def __init__(
-        self,
-        template: System,
-        levels: Sequence[Level],
-        targets: Sequence[Target],
-        executor: Executor | None = None,
-        on_step: OnStep | None = None,
-        step: float = STEP,
-    ) -> None:
-        self._template = template
-        self._levels = levels
-        self._targets = targets
-        self._map = map if executor is None else executor.map
-        self._on_step = on_step
-        self._step = step
-        self._done = 0
+    _template: System  # gives all that is not fitted
+    _levels: Sequence[Level]  # what was measured
+    _targets: Sequence[Target]  # what the simulation should have
+    _executor: Executor | None = None  # simulates several runs at a time
+    _on_step: OnStep | None = None  # is called after each simulation of all runs
+    # Of a logarithm, for derivatives. A smaller one would see how events change places, and not
+    # what the server costs
+    _step: float = STEP
+    _done: int = field(default=0, init=False)  # simulations of all runs
 
     def system(self, point: Point, left_over: Sequence[float] | None = None) -> System:
         """Return the system at a point."""
@@ -209,7 +186,8 @@ class Fit:
     def _replayed(self, system: System, levels: Sequence[Level]) -> list[list[Recording]]:
         """Return the runs of levels as the system has them, each on a processor of its pace."""
         manifests = [run.manifest for level in levels for run in level.runs]
-        runs = iter(list(self._map(replay, repeat(system), manifests)))
+        simulate = map if self._executor is None else self._executor.map
+        runs = iter(list(simulate(replay, repeat(system), manifests)))
         self._done += 1
         if self._on_step is not None:
             most = MOST_STEPS * (len(START.values) + 2) + ROUNDS + 3 + SAMPLES + 1

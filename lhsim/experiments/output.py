@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from lhsim import analysis
-from lhsim._files import read_bytes
+from lhsim._files import read_bytes, replace
 from lhsim.errors import InputError, LhsimError
 
 if TYPE_CHECKING:
@@ -158,16 +158,6 @@ def versions() -> dict[str, str]:
 def own_version() -> str:
     """Return the version of this lhsim, installed or not."""
     return str(sys.modules["lhsim"].__version__)  # the package itself is above all its modules
-
-
-def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Put what `write` writes in the place of a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _missing(folder: Path) -> list[Path]:

@@ -10,11 +10,10 @@ from typing import Any, get_args
 import attrs
 
 from lhsim import parameters
-from lhsim._files import expanded, read_text
+from lhsim._files import expanded, read_text, replace
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError
 from lhsim.experiments.finding import FILE, Described, Finding
-from lhsim.experiments.output import replace
 from lhsim.models import System
 from lhsim.models.system import Calibration
 from lhsim.report.page import Plot, Section, SystemView, report_page

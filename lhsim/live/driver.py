@@ -278,17 +278,18 @@ def _take(pipe: Connection) -> object:
 
 async def _page(load: Load) -> str:
     """Return the page of metrics; nothing where there is none."""
-    client = BridgeClient(load.url.rstrip("/"), "", load.enrolment or "")
     try:
-        if load.architecture == "mcp":
-            await _check_served(client, load)
-        return await _read(client)
+        async with _client(load) as client:
+            if load.architecture == "mcp":
+                await _check_served(client, load)
+            return await _read(client)
     except OSError as error:
         reason = error.strerror or "no answer"
         raise InputError(f"cannot be reached: {reason}", source=load.url) from None
-    finally:
-        client.close()
-        await asyncio.sleep(0)
+
+
+def _client(load: Load) -> BridgeClient:
+    return BridgeClient(load.url.rstrip("/"), "", load.enrolment or "")
 
 
 async def _check_served(client: BridgeClient, load: Load) -> None:
@@ -308,10 +309,9 @@ async def _watch(
     load: Load, start: float, over: threading.Event, progress: Progress
 ) -> pd.DataFrame:
     """Read the counters about once a second, also where the window begins and the run ends."""
-    client = BridgeClient(load.url.rstrip("/"), "", load.enrolment or "")
     rows = []
     ticks = np.arange(load.warmup % 1.0, load.end, 1.0)
-    try:
+    async with _client(load) as client:
         for tick in [*ticks.tolist(), load.end]:
             await asyncio.sleep(max(0.0, start + tick - time.monotonic()))
             if over.is_set():
@@ -322,9 +322,6 @@ async def _watch(
                 if found:
                     rows.append({"time_s": time.monotonic() - start, **found})
             progress(tick, load.end)
-    finally:
-        client.close()
-        await asyncio.sleep(0)
     return pd.DataFrame(rows) if rows else pd.DataFrame({"time_s": np.array([], float)})
 
 
