@@ -96,8 +96,7 @@ class Capacity:
 
         A latency of an overloaded level is None: it does not settle.
         """
-        plain = attrs.asdict(self, filter=_is_shown, retain_collection_types=False)
-        return plain | {"evaluations": [_plain(one) for one in self.evaluations]}
+        return _fields(self) | {"evaluations": [_plain(one) for one in self.evaluations]}
 
     def sentences(self) -> list[str]:
         """Return the answer in words."""
@@ -571,14 +570,18 @@ def _ends(ends: Bounds, *, whole: bool) -> Bounds:
     return (math.floor(low), math.ceil(high)) if whole else (low, high)
 
 
-def _is_shown(field: attrs.Attribute[Any], _value: object) -> bool:
-    """Return whether a field of an answer is one of its plain data."""
-    return field.name not in {"check", "margin"}
-
-
 def _plain(one: Evaluation) -> dict[str, Any]:
-    plain = attrs.asdict(one, filter=_is_shown, retain_collection_types=False)
+    plain = _fields(one)
     for figure, shown in zip(one.figures, plain["figures"], strict=True):
         shown["value"], *shown["interval"] = figure.shown
     value = int(one.value) if one.value == int(one.value) else one.value
     return plain | {"value": value, "verdict": one.verdict}
+
+
+def _fields(one: Capacity | Evaluation) -> dict[str, Any]:
+    """Return the fields of an answer that are plain data, with lists for tuples."""
+    return attrs.asdict(
+        one,
+        filter=lambda field, _: field.name not in {"check", "margin"},
+        value_serializer=lambda _, __, value: list(value) if isinstance(value, tuple) else value,
+    )
