@@ -40,7 +40,6 @@ FIGURES = (
     "p99_latency_ms",
     "utilization",
 )
-COLUMNS = f"{'workload':<10}{'clients':>8}  {'figure':<22}{'live':>16}  {'predicted':>9}{'90 % interval':>20}"
 
 
 @frozen
@@ -124,8 +123,7 @@ def predict(
 ) -> dict[int, Mapping[str, Any]]:
     """Return the predictions of the loads that are held out, which are on disk by then."""
     sheet = folder / "runs.toml"
-    sheet.write_text("\n".join(f'[[run]]\nlog = "{run.log.name}"\ncpu_seconds = {run.cpu_seconds:.3f}\n'
-                               "cores = 1\n" for run in calibrated))  # fmt: skip
+    sheet.write_text("\n".join(map(_entry, calibrated)))
     model, levels = folder / "model.toml", ",".join(map(str, workload.held_out))
     _lhsim("calibrate", str(sheet), "-o", str(model), "--name", workload.name)
     text = _lhsim("scaling", "--system", str(model), "--agents", levels, "--format", "json",
@@ -135,6 +133,11 @@ def predict(
     print(f"{workload.name}: predictions.json of {time.strftime('%H:%M:%S')}, SHA-256 {digest}",
           flush=True)  # fmt: skip
     return {row["agents"]: row for row in json.loads(text)}
+
+
+def _entry(run: Measured) -> str:
+    """Return what a run sheet says of a run."""
+    return f'[[run]]\nlog = "{run.log.name}"\ncpu_seconds = {run.cpu_seconds:.3f}\ncores = 1\n'
 
 
 def _lhsim(*arguments: str) -> str:
