@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from attrs import frozen
-from servers import Missing, Server, running
+from servers import Server, UnavailableError, running
 from workloads import WORKLOADS, Workload
 
 HERE = Path(__file__).parent
@@ -67,7 +67,7 @@ def main() -> None:
         folder = asked.output / f"{one.server}-{one.name}"
         try:
             scores += judge(one, folder, seconds)
-        except Missing as why:
+        except UnavailableError as why:
             print(f"{one.name}: skipped: {why}", flush=True)
         except subprocess.CalledProcessError as failed:
             print(f"{one.name}: no prediction: {(failed.stderr or '').strip()[-300:]}", flush=True)
@@ -103,7 +103,7 @@ def measure(
         clients_process.stdout.readline()  # done
         taken = server.cpu_seconds() - before
     if clients_process.returncode:
-        raise Missing(f"the clients ended with {clients_process.returncode}")
+        raise UnavailableError(f"the clients ended with {clients_process.returncode}")
     return Measured(log, seconds, taken, figures(log, taken))
 
 
