@@ -56,6 +56,11 @@ HELP = {
         "validate": "Measure a real server, calibrate a model on it, predict other loads, "
         "and measure those.",
     },
+    "lhsim.cli.logs": {
+        "import": "Make a request log of another tool's log: client, start_s, end_s of each "
+        "request.",
+        "inspect": "Say what logs show, and what can be learnt from them.",
+    },
     "lhsim.cli.live": {
         "serve": "Run a real server of the kind that is simulated, with polling and push.",
         "alerts": "Print alert rules for Prometheus, for what lhsim serve shows at /metrics.",
