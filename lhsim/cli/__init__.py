@@ -51,8 +51,7 @@ HELP = {
         "validate": "Measure a real server, fit a model, predict, and check.",
     },
     "lhsim.cli.logs": {
-        "import": "Make a request log of another tool's log: client, start_s, end_s of each "
-        "request.",
+        "import": "Make a request log of another tool's log.",
         "inspect": "Say what logs show, and what can be learnt from them.",
     },
     "lhsim.cli.live": {
@@ -69,7 +68,9 @@ SECTIONS = {
         "claims", "latency", "memory", "recovery", "burst", "contention", "optimisations",
         "failure", "all", "report",
     ),
-    "Real servers": ("serve", "measure", "calibrate", "crosscheck", "validate", "alerts"),
+    "Real servers": (
+        "import", "inspect", "calibrate", "crosscheck", "serve", "measure", "validate", "alerts",
+    ),
 }  # fmt: skip
 
 
