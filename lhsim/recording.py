@@ -25,7 +25,7 @@ import pyarrow as pa
 from attrs import Factory, field, frozen
 
 from lhsim import parameters
-from lhsim._files import expanded
+from lhsim._files import expanded, replace
 from lhsim.analysis.measures import live_unit
 from lhsim.checks import MOST, non_negative, one_of, positive, whole, within
 from lhsim.errors import InputError
@@ -261,9 +261,7 @@ class Recording:
             folder.mkdir(parents=True, exist_ok=True)
             self.messages.to_parquet(folder / MESSAGES, index=False)
             self.counters.to_parquet(folder / COUNTERS, index=False)
-            whole = folder / f".{MANIFEST}.tmp"
-            parameters.dump(self.manifest, whole)
-            whole.replace(folder / MANIFEST)
+            replace(folder / MANIFEST, lambda path: parameters.dump(self.manifest, path))
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", source=str(folder)) from None
 
@@ -286,6 +284,11 @@ class Recording:
             _table(folder / MESSAGES, MESSAGE_COLUMNS, whole=MESSAGE_COLUMNS[:3]),
             _over_time(folder / COUNTERS),
         )
+
+
+def messages_of(*columns: object) -> pd.DataFrame:
+    """Return the table with these `MESSAGE_COLUMNS`, each an array or one number for all rows."""
+    return pd.DataFrame(dict(zip(MESSAGE_COLUMNS, columns, strict=True)))
 
 
 def check_modelled(manifest: Manifest, source: str | None = None) -> None:

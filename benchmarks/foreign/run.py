@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from attrs import frozen
-from servers import Missing, Server, running
+from servers import Server, UnavailableError, running
 from workloads import WORKLOADS, Workload
 
 HERE = Path(__file__).parent
@@ -40,7 +40,6 @@ FIGURES = (
     "p99_latency_ms",
     "utilization",
 )
-COLUMNS = f"{'workload':<10}{'clients':>8}  {'figure':<22}{'live':>16}  {'predicted':>9}{'90 % interval':>20}"
 
 
 @frozen
@@ -68,7 +67,7 @@ def main() -> None:
         folder = asked.output / f"{one.server}-{one.name}"
         try:
             scores += judge(one, folder, seconds)
-        except Missing as why:
+        except UnavailableError as why:
             print(f"{one.name}: skipped: {why}", flush=True)
         except subprocess.CalledProcessError as failed:
             print(f"{one.name}: no prediction: {(failed.stderr or '').strip()[-300:]}", flush=True)
@@ -104,7 +103,7 @@ def measure(
         clients_process.stdout.readline()  # done
         taken = server.cpu_seconds() - before
     if clients_process.returncode:
-        raise Missing(f"the clients ended with {clients_process.returncode}")
+        raise UnavailableError(f"the clients ended with {clients_process.returncode}")
     return Measured(log, seconds, taken, figures(log, taken))
 
 
@@ -124,8 +123,7 @@ def predict(
 ) -> dict[int, Mapping[str, Any]]:
     """Return the predictions of the loads that are held out, which are on disk by then."""
     sheet = folder / "runs.toml"
-    sheet.write_text("\n".join(f'[[run]]\nlog = "{run.log.name}"\ncpu_seconds = {run.cpu_seconds:.3f}\n'
-                               "cores = 1\n" for run in calibrated))  # fmt: skip
+    sheet.write_text("\n".join(map(_entry, calibrated)))
     model, levels = folder / "model.toml", ",".join(map(str, workload.held_out))
     _lhsim("calibrate", str(sheet), "-o", str(model), "--name", workload.name)
     text = _lhsim("scaling", "--system", str(model), "--agents", levels, "--format", "json",
@@ -137,8 +135,13 @@ def predict(
     return {row["agents"]: row for row in json.loads(text)}
 
 
+def _entry(run: Measured) -> str:
+    """Return what a run sheet says of a run."""
+    return f'[[run]]\nlog = "{run.log.name}"\ncpu_seconds = {run.cpu_seconds:.3f}\ncores = 1\n'
+
+
 def _lhsim(*arguments: str) -> str:
-    command = [sys.executable, "-m", "lhsim.cli.lhsim", *arguments]
+    command = [sys.executable, "-m", "lhsim.experiments", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

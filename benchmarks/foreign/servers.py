@@ -22,7 +22,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 POSTGRES = "/usr/lib/postgresql"
 
 
-class Missing(Exception):
+class UnavailableError(Exception):
     """A server cannot be started here; the text says why."""
 
 
@@ -41,7 +41,7 @@ class Server(ABC):
     def command(self) -> list[str]:
         """Return the command that starts it."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
         """Make ready what requests need."""
 
     def cpu_seconds(self) -> float:
@@ -67,7 +67,7 @@ class Server(ABC):
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.1)
-        raise Missing((self.folder / "server.log").read_text(errors="replace")[-500:])
+        raise UnavailableError((self.folder / "server.log").read_text(errors="replace")[-500:])
 
 
 class Postgres(Server):
@@ -78,7 +78,7 @@ class Postgres(Server):
     def __init__(self, folder: Path) -> None:
         found = sorted(Path(POSTGRES).glob("*/bin"))
         if not found:
-            raise Missing("PostgreSQL is not installed")
+            raise UnavailableError("PostgreSQL is not installed")
         self._bin = found[-1]
         self._data = folder / "data"
         self._as = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -140,7 +140,7 @@ class Nats(Server):
             connection.sendall(head + stream + b"\r\n")
             time.sleep(0.5)
             if b"bench" not in (answer := connection.recv(65536)) or b"error" in answer:
-                raise Missing(answer.decode(errors="replace"))
+                raise UnavailableError(answer.decode(errors="replace"))
 
 
 class Mosquitto(Server):
@@ -161,7 +161,7 @@ class RabbitMq(Server):
         self.folder, self.port = folder, 5672
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", self.port)):
-                raise Missing("RabbitMQ does not answer on port 5672")
+                raise UnavailableError("RabbitMQ does not answer on port 5672")
         self._processes = [p for p in _numbers() if _name(p) == self.program]
 
     def command(self) -> list[str]:
@@ -194,7 +194,7 @@ def running(name: str, folder: Path) -> Iterator[Server]:
 def _found(program: str) -> str:
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
     if path is None:
-        raise Missing(f"{program} is not installed")
+        raise UnavailableError(f"{program} is not installed")
     return path
 
 

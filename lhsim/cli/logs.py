@@ -10,8 +10,7 @@ from lhsim import experiments
 from lhsim.cli.commands import Command
 from lhsim.cli.options import PATH, Parsed, choice, format_option, option, options, parse_duration
 from lhsim.errors import InputError
-from lhsim.readers.formats.described import Hints
-from lhsim.readers.formats.table import AUTO, NAMES
+from lhsim.readers.formats.hints import AUTO, NAMES, Hints
 
 UNITS = ("s", "ms", "us", "ns")
 STAMPS = ("start", "end")
@@ -50,11 +49,12 @@ def quiet_option() -> Any:
 @format_option(("table", "json"), "output_format")
 @options([quiet_option()])
 def import_log(**given: Any) -> int:
-    """Make a request log of another tool's log: client, start_s, end_s of each request.
+    """Make a request log of another tool's log.
 
-    FORMAT is requests, pgbench, k6-csv, k6-json, jmeter-csv, jmeter-xml, vegeta-csv, vegeta-json,
-    hey, otlp or access-log, or auto where the file shows it. Several FILEs are those of one run,
-    such as of pgbench's threads. Prints what was read, and what the format cannot tell.
+    It says the client, start_s and end_s of each request. FORMAT is requests, pgbench, k6-csv,
+    k6-json, jmeter-csv, jmeter-xml, vegeta-csv, vegeta-json, hey, otlp or access-log, or auto where
+    the file shows it. Several FILEs are those of one run, such as of pgbench's threads. Prints what
+    was read, and what the format cannot tell.
     """
     hints = _hints(given)
     if not given["files"]:
@@ -70,6 +70,8 @@ def import_log(**given: Any) -> int:
               default=AUTO, show_default=True, help="Of the logs.")  # fmt: skip
 @click.option("--together", is_flag=True, help="The logs are files of one run.")
 @click.option("--metric", metavar="NAME", help="A histogram of Prometheus.")
+@click.option("--before", metavar="FILE", type=PATH,
+              help="An earlier scrape of it: what was counted since.")  # fmt: skip
 @click.option("--output", "-o", "picture", metavar="FILE", type=PATH,
               help="For a picture: .png or .svg; nothing is overwritten.")  # fmt: skip
 @options(hint_options())

@@ -6,7 +6,7 @@ from .crosscheck import CrosscheckOptions, run_crosscheck
 from .everything import run_all
 from .latency import run_latency
 from .logs import ImportOptions, InspectOptions, run_import, run_inspect
-from .measure import MeasureOptions, run_measure
+from .measure import run_measure
 from .output import own_version
 from .reporting import write_report
 from .scaling import run_scaling
@@ -23,7 +23,6 @@ __all__ = [
     "CrosscheckOptions",
     "ImportOptions",
     "InspectOptions",
-    "MeasureOptions",
     "ValidateOptions",
     "alerts_text",
     "catalogue",

@@ -23,6 +23,7 @@ from lhsim.distributions import Fit
 from lhsim.errors import InputError
 from lhsim.experiments.options import DONE, NOT_KEPT
 from lhsim.experiments.output import check_folder, show, write_files
+from lhsim.experiments.progress import steps
 from lhsim.experiments.runs import (
     TIMES,
     each_once,
@@ -31,7 +32,6 @@ from lhsim.experiments.runs import (
     level_slug,
     read_request_runs,
     read_run,
-    steps,
     write_overlays,
 )
 from lhsim.library import load_system
@@ -144,10 +144,7 @@ def _from_requests(asked: CalibrateOptions) -> int:
 def read_any_log(path: Path, *, black_box: bool) -> Log:
     """Return the log in a file, or with `black_box` that of a recording.
 
-    Raises
-    ------
-    InputError
-        When it is no log.
+    Raises `InputError` when it is no log.
     """
     if is_log(path):
         return read_log(path)
@@ -180,13 +177,7 @@ def _show(asked: CalibrateOptions, plain: dict[str, Any], text: str) -> None:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Recording]:
-    """Return the recordings in folders.
-
-    Raises
-    ------
-    InputError
-        When one is none, is there twice, or there is no model of its architecture.
-    """
+    """Return the recordings in folders; raise `InputError` as `read_run` does, or for one twice."""
     return [read_run(folder) for folder in each_once(folders, "RUN")]
 
 

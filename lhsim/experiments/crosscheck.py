@@ -16,6 +16,7 @@ from lhsim.calibration.request_runs import request_recordings
 from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.experiments.options import DONE, NOT_KEPT
 from lhsim.experiments.output import check_folder, formatted, show
+from lhsim.experiments.progress import steps
 from lhsim.experiments.runs import (
     TIMES,
     each_once,
@@ -23,7 +24,6 @@ from lhsim.experiments.runs import (
     level_slug,
     read_request_runs,
     read_run,
-    steps,
     write_overlays,
 )
 from lhsim.library import load_system

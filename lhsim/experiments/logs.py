@@ -16,13 +16,15 @@ from lhsim.errors import InputError
 from lhsim.experiments.options import DONE
 from lhsim.experiments.output import check_folder, show, write_files
 from lhsim.readers.durations import Durations
-from lhsim.readers.formats.described import Hints, NoLog
-from lhsim.readers.formats.table import AUTO, recognised
+from lhsim.readers.formats.described import NoLog
+from lhsim.readers.formats.hints import AUTO, Hints
+from lhsim.readers.formats.table import recognised
 from lhsim.readers.inspection import Inspection, compare, inspect_requests, page
 from lhsim.readers.percentiles import read_percentiles
-from lhsim.readers.prometheus import read_durations
+from lhsim.readers.prometheus import read_difference, read_durations
+from lhsim.readers.prometheus_native import read_native
 from lhsim.readers.requests import KINDS, RequestLog, read_requests, write_requests
-from lhsim.readers.text import read_lines
+from lhsim.readers.text import read_lines, read_whole
 from lhsim.units import format_duration
 
 LEVELS = (0.5, 0.9, 0.95, 0.99)
@@ -55,6 +57,7 @@ class InspectOptions:
     together: bool  # they are files of one run
     hints: Hints
     metric: str | None  # a histogram of Prometheus
+    before: Path | None  # an earlier scrape
     picture: Path | None
     output_format: str
     quiet: bool
@@ -126,6 +129,7 @@ def run_inspect(asked: InspectOptions) -> int:
     if asked.picture is not None:
         _check_new(asked.picture, PICTURES, "--output")
     found = _found(asked)
+    _refuse_useless(asked, found)
     inspections = [one for one in found if isinstance(one, Inspection)]
     if asked.picture is not None:
         _draw(asked.picture, inspections)
@@ -148,6 +152,14 @@ def _found(asked: InspectOptions) -> list[Inspection | _Messages | _Figures]:
     if twice := next((path for path in resolved if resolved.count(path) > 1), None):
         raise InputError(f"{twice} is there twice", source="LOG", allowed="each log once")
     return [_inspected(path, asked) for path in asked.logs]
+
+
+def _refuse_useless(asked: InspectOptions, found: Sequence[object]) -> None:
+    """Refuse options for figures where there are none, rather than to forget them."""
+    given = {"--metric": asked.metric, "--before": asked.before}
+    for option, value in given.items():
+        if value is not None and not any(isinstance(one, _Figures) for one in found):
+            raise InputError("is of no use here", source=option, allowed="metrics of Prometheus")
 
 
 def _inspected(path: Path, asked: InspectOptions) -> Inspection | _Messages | _Figures:
@@ -192,8 +204,17 @@ def _metrics(path: Path, asked: InspectOptions) -> _Figures:
     if asked.metric is None:
         allowed = "--metric with the name of a histogram"
         raise InputError("has metrics of Prometheus", source=str(path), allowed=allowed)
-    found = read_durations(read_lines(path), asked.metric, str(path))
+    if asked.before is None:
+        found = read_durations(read_lines(path), asked.metric, str(path))
+    else:
+        earlier = read_lines(asked.before)
+        found = read_difference(earlier, read_lines(path), asked.metric, str(path))
     return _figures(found, path, "a histogram of Prometheus")
+
+
+def _native(path: Path, asked: InspectOptions) -> _Figures:
+    found = read_native(read_whole(path), asked.hints.unit, str(path))
+    return _figures(found, path, "a native histogram of Prometheus")
 
 
 def _figures(found: Durations, path: Path, kind: str) -> _Figures:
@@ -216,6 +237,7 @@ _OTHERS: dict[str, Callable[[Path, InspectOptions], _Messages | _Figures]] = {
     "messages": _messages,
     "percentiles": _percentiles,
     "prometheus": _metrics,
+    "prometheus-native": _native,
 }
 
 

@@ -21,7 +21,7 @@ UNKNOWN = -1  # code of a client that the format does not name
 FEWEST = 2  # requests of a log
 TICKS = (60.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)  # of clocks, coarse ones first [s]
 FINEST = 1e-9  # what a log can write of a time [s]
-_NEARLY = 0.01  # of a tick
+_NEARLY, _ROUNDED = 0.01, 1e-6  # of a tick, and what a time may be rounded by [s]
 _SUCCESSES = frozenset({"", "ok", "true", "success", "unset"})
 
 Floats = NDArray[np.float64]
@@ -49,6 +49,12 @@ class Labels:
         """Return the labels that these texts are; names by their first rows."""
         codes = {text: code for code, text in enumerate(dict.fromkeys(texts))}
         return cls(np.array([codes[text] for text in texts], np.int64), tuple(codes))
+
+    @classmethod
+    def of_numbers(cls, numbers: Codes, prefix: str = "") -> Labels:
+        """Return the labels that whole numbers are, after a prefix; names in their order."""
+        different, codes = np.unique(numbers, return_inverse=True)
+        return cls(codes.astype(np.int64), tuple(f"{prefix}{one}" for one in different.tolist()))
 
 
 @frozen(eq=False)
@@ -187,7 +193,7 @@ def clock_resolution(times: Floats) -> float:
 def _on_grid(times: Floats, tick: float) -> bool:
     """Return whether times differ by multiples of a tick, as nearly as they can be written."""
     steps = (times - times[0]) / tick
-    return bool(np.all(np.abs(steps - np.round(steps)) < _NEARLY))
+    return bool(np.all(np.abs(steps - np.round(steps)) < min(_NEARLY, _ROUNDED / tick)))
 
 
 def _is_success(status: str) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from lhsim.errors import InputError
 from lhsim.readers.access_logs import LONGEST
-from lhsim.readers.formats.described import Format, Hints, Row, in_nanoseconds, of_rows, whole_text
+from lhsim.readers.formats.described import Format, Row, in_nanoseconds, of_rows, whole_text
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.log_formats import (
     ALLOWED,
     DURATION,

@@ -52,7 +52,15 @@ PROMETHEUS = NoLog(
     "lhsim inspect --metric NAME, which shows a histogram as figures",
     lambda head: any(line.startswith(("# TYPE ", "# HELP ")) for line in head.lines),
 )
+NATIVE = NoLog(
+    "prometheus-native",
+    "a native histogram of Prometheus, as its HTTP API answers",
+    "has a histogram of Prometheus, in which no request has a time of its own",
+    "lhsim inspect, which shows it as figures",
+    lambda head: any('"resultType"' in line for line in head.lines),
+)
 NO_LOGS = (
+    NATIVE,
     *LOCUST,
     PERCENTILES,
     NoLog(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from attrs import field, fields, frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from lhsim.errors import InputError, shown
@@ -21,6 +21,7 @@ from lhsim.readers import columns
 from lhsim.readers.cells import plain
 from lhsim.readers.columns import Column
 from lhsim.readers.delimited import Delimited
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import Labels, RequestLog, request_log
 from lhsim.readers.tables import Table
 from lhsim.readers.text import read_lines, read_whole
@@ -28,22 +29,6 @@ from lhsim.readers.text import read_lines, read_whole
 HEAD = 40  # lines by which a format is recognised
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-
-@frozen
-class Hints:
-    """What the user says of a file because the file does not."""
-
-    unit: str | None = None  # of its times: s, ms, us or ns
-    stamps: str | None = None  # whether its time stamps are those of starts or ends
-    log_format: str | None = None  # of an access log
-    span_kind: str | None = None  # of traces: server or client
-    sleep_first: float = 0.0  # of pgbench's script, before its first command [s]
-    sleep_last: float = 0.0  # of pgbench's script, after its last command [s]
-
-    def given(self) -> set[str]:
-        """Return the names of what is said."""
-        return {one.name for one in fields(Hints) if getattr(self, one.name) != one.default}
 
 
 @frozen
@@ -90,10 +75,14 @@ class Format:
     recognises: Callable[[Head], bool] = field(repr=False)
     hints: frozenset[str] = frozenset()  # what of `Hints` may be said
     several: bool = False  # whether files of one run may be read together
+    loop: str = ""  # "open" where it sends whatever is answered
 
     def facts(self, *notes: str, **more: object) -> dict[str, object]:
         """Return the facts of a log in this format."""
-        return {"stamps": self.stamps, "unknown": self.unknown, "notes": notes, **more}
+        known = {"loop": self.loop} if self.loop else {}
+        return {
+            "stamps": self.stamps, "unknown": self.unknown, "notes": notes, **known, **more
+        }  # fmt: skip
 
 
 @frozen
@@ -146,6 +135,30 @@ def without_header(path: Path, names: Sequence[str], separator: str) -> Table:
         raise InputError(error.problem, source=str(path), allowed=error.allowed) from None
     chosen = {name: Column(name, plain(one)) for name, one in zip(names, values, strict=True)}
     return Table(path, chosen, rows)
+
+
+@frozen
+class _ChosenRows(Delimited):
+    """Some of the rows of a file, which know where they stand in it."""
+
+    chosen: tuple[int, ...] = field(default=(), repr=False)
+
+    def line(self, row: int) -> int:
+        """Return the line on which a row ends."""
+        return Delimited.line(self, self.chosen[row])
+
+
+def chosen_rows(table: Table, kept: NDArray[np.bool_]) -> Table:
+    """Return the rows of a CSV file that are kept."""
+    rows, chosen = table.rows, tuple(np.flatnonzero(kept).tolist())
+    found = {
+        name: Column(one.name, one.values.filter(pa.array(kept)), one.per_second)
+        for name, one in table.columns.items()
+    }
+    if rows is None:
+        return Table(table.path, found)
+    places = _ChosenRows(rows.rows, rows.above, rows.separator, rows.header, chosen)
+    return Table(table.path, found, places)
 
 
 def with_zeros(table: Table, name: str, rows: NDArray[np.bool_]) -> Table:

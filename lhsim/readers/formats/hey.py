@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lhsim.readers.formats.described import Format, Hints, labels, whole_text
+from lhsim.readers.formats.described import Format, labels, whole_text
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import RequestLog, request_log
 from lhsim.readers.tables import read_csv
 

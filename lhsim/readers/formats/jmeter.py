@@ -15,7 +15,8 @@ from xml.etree import ElementTree as ET
 
 from lhsim.errors import InputError, shown
 from lhsim.readers.columns import LONGEST
-from lhsim.readers.formats.described import Format, Head, Hints, Row, of_rows, whole_text
+from lhsim.readers.formats.described import Format, Head, Row, of_rows, whole_text
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import RequestLog
 from lhsim.readers.tables import read_csv
 from lhsim.readers.text import read_whole
@@ -85,7 +86,7 @@ def _top_samples(path: Path) -> Iterator[ET.Element]:
         raise InputError("declares a document type", source=str(path), allowed="a JTL file")
     try:
         root = ET.fromstring(text)
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # and an encoding that nobody knows
         problem = f"is no XML: {error}"
         raise InputError(problem, source=str(path), allowed="a JTL file of JMeter") from None
     return (one for one in root if one.tag in _SAMPLES)

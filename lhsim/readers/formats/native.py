@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lhsim.readers.formats.described import Format, Head, Hints, NoLog
+from lhsim.readers.formats.described import Format, Head, NoLog
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import UNKNOWN, Labels, RequestLog, request_log
 from lhsim.readers.tables import Table, read_parquet, read_table
 
 COLUMNS = ("client", "start_s", "end_s")
 OPTIONAL = ("status", "operation", "scheduled_s")
-_OF_MESSAGES = frozenset({"intended_s", "delivered_s"})
+ENOUGH = 10  # rows whose decimals tell how many a number has
 _SPELT = {
     name: {name, *(name.removesuffix("_s") + unit for unit in ("_ms", "_us", "_ns"))}
     for name in ("start_s", "end_s", "intended_s", "delivered_s")
@@ -31,6 +32,7 @@ _SPELT = {
 def read(paths: Sequence[Path], hints: Hints) -> RequestLog:
     """Return the log in a file."""
     table = read_table(paths[0], COLUMNS, OPTIONAL)
+    _refuse_half_line(table)
     times = [name for name in ("start_s", "end_s", "scheduled_s") if name in table.columns]
     (start, end, *scheduled), origin = table.points(*times)
     names, codes = table.names("client")
@@ -51,6 +53,23 @@ def read(paths: Sequence[Path], hints: Hints) -> RequestLog:
         scheduled=scheduled[0] if scheduled else None,
         facts=FORMAT.facts(),
     )
+
+
+def _refuse_half_line(table: Table) -> None:
+    """Refuse a last line that ends within a number.
+
+    It has no line end, and fewer decimals than that column has in any other row. A line that was
+    written by hand may have no end, too.
+    """
+    rows = table.rows
+    if rows is None or rows.rows.endswith((b"\n", b"\r")):
+        return
+    for name, column in table.columns.items():
+        if column.name == rows.header[-1] and len(column.values) > ENOUGH:
+            *others, last = (len(str(one).partition(".")[2]) for one in column.values.to_pylist())
+            if last < min(others):
+                problem = "is cut off: it has fewer decimals than the others, and no line end"
+                raise table.refusal(problem, name, "whole lines", len(others))
 
 
 def _labels(table: Table, name: str) -> Labels | None:

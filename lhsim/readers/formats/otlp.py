@@ -15,7 +15,8 @@ from typing import Any
 
 from lhsim.errors import InputError, shown
 from lhsim.readers.columns import EPOCH
-from lhsim.readers.formats.described import Format, Hints, Row, of_rows
+from lhsim.readers.formats.described import Format, Row, of_rows
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import RequestLog
 from lhsim.readers.text import read_whole
 

@@ -28,7 +28,6 @@ from lhsim.readers.formats.described import (
     Floats,
     Format,
     Head,
-    Hints,
     Integers,
     from_first,
     is_text,
@@ -37,6 +36,7 @@ from lhsim.readers.formats.described import (
     with_zeros,
     without_header,
 )
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import Labels, RequestLog, request_log
 from lhsim.readers.tables import Table
 from lhsim.readers.text import read_lines
@@ -61,7 +61,7 @@ def read(paths: Sequence[Path], hints: Hints, seventh: str | None = None) -> Req
     )
     untimed = int((start >= end).sum())
     start, end = _without_sleeps(start, end, hints, names_of(paths))
-    client = Labels.of([str(one) for one in whole.client])
+    client = Labels.of_numbers(whole.client)
     return request_log(
         client=client,
         start=start,
@@ -70,7 +70,7 @@ def read(paths: Sequence[Path], hints: Hints, seventh: str | None = None) -> Req
         format=FORMAT.name,
         origin=origin,
         resolution=1e-6,
-        operation=Labels.of([f"script {one}" for one in whole.script]),
+        operation=Labels.of_numbers(whole.script, "script "),
         scheduled=None if lag is None else scheduled,
         facts=FORMAT.facts(
             *_notes(whole, untimed, hints),
@@ -178,8 +178,9 @@ def _has_gaps(client: Integers, number: Integers) -> bool:
 
 
 def _refuse_copies(part: _Part, source: str) -> None:
-    pairs = np.column_stack([part.client, part.number])
-    if len(np.unique(pairs, axis=0)) < len(pairs):
+    order = np.lexsort((part.number, part.client))
+    pairs = (part.client[order], part.number[order])
+    if np.any((np.diff(pairs[0]) == 0) & (np.diff(pairs[1]) == 0)):
         problem = "a client has a transaction number twice"
         raise InputError(problem, source=source, allowed="each file once, and files of one run")
 

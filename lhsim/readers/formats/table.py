@@ -7,8 +7,8 @@ from pathlib import Path
 from lhsim.errors import InputError, unknown_name
 from lhsim.readers.formats import access, aggregates, hey, jmeter, k6, native, otlp, pgbench, vegeta
 from lhsim.readers.formats.described import Format, Head, NoLog, head_of
+from lhsim.readers.formats.hints import AUTO, NAMES
 
-AUTO = "auto"
 FORMATS = (
     native.FORMAT,
     *pgbench.FORMATS,
@@ -25,7 +25,6 @@ FORMATS = (
 NO_LOGS = (native.MESSAGES, *aggregates.NO_LOGS)
 KNOWN: tuple[Format | NoLog, ...] = (*FORMATS, *NO_LOGS)
 BY_NAME = {one.name: one for one in FORMATS}
-NAMES = tuple(BY_NAME)
 
 
 def chosen(path: Path, name: str | None = None) -> Format:

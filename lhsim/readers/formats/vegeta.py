@@ -17,7 +17,6 @@ from lhsim.readers.columns import EPOCH
 from lhsim.readers.formats.described import (
     Format,
     Head,
-    Hints,
     Row,
     in_nanoseconds,
     json_lines,
@@ -25,6 +24,7 @@ from lhsim.readers.formats.described import (
     whole_text,
     without_header,
 )
+from lhsim.readers.formats.hints import Hints
 from lhsim.readers.request_log import RequestLog
 from lhsim.readers.text import read_lines
 
@@ -113,6 +113,7 @@ CSV = Format(
     read=read_csv_results,
     recognises=_is_csv,
     several=True,
+    loop="open",
 )
 JSON = Format(
     name="vegeta-json",
@@ -124,4 +125,5 @@ JSON = Format(
     read=read_json_results,
     recognises=_is_json,
     several=True,
+    loop="open",
 )

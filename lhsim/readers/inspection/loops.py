@@ -22,13 +22,15 @@ from lhsim.readers.request_log import RequestLog, by_client
 CLOSED, OPEN, UNKNOWN = "closed", "open", "unknown"
 CONSTANT, EXPONENTIAL, NONE, OTHER = "constant", "exponential", "none", "other"
 OVERLAPS = 0.01  # part of a client's requests from which on it does not wait
-EXPECTED = 8.0  # overlaps by chance without any of which clients do wait (exp(-8) = 0.03 %)
+EXPECTED = 6.0  # overlaps by chance without any of which clients do wait (exp(-6) = 0.2 %)
 FEWEST = 20  # think times
 STEADY = 0.05  # coefficient of variation of a think time, or of intervals, that is constant
 BRIEF = 0.05  # part of a response time that a think time is no longer than where there is none
 NO_THINKING = 2e-3  # a think time that a client's own work explains [s]
 COARSE = 0.1  # part of the time between requests that a step of the clock is no longer than
 FULL = 0.9  # part of the time that as many requests are under way as there ever are
+TIMER = 0.01  # coefficient of variation of what only a timer makes
+BLOCKS = 20  # of a log, within which what follows may depend on what was before
 SLACK = 0.15  # of a slope, beyond its interval
 DECISIVE = 0.5  # half-width of a slope that tells 0 from -1
 Z95 = 1.96
@@ -62,7 +64,7 @@ class Loop:
 
 @frozen(eq=False)
 class _Pairs:
-    """Each request that another one of the same client follows."""
+    """Each request that another one of the same client follows, by their starts."""
 
     response: Floats  # [s]
     interval: Floats  # from its start to the next one [s]
@@ -108,7 +110,9 @@ def cycle_of(log: RequestLog, loop: Loop) -> float:
 
 def _without_clients(log: RequestLog) -> Loop:
     if log.facts.get("loop") == OPEN:
-        return Loop(OPEN, f"{log.format} sends at a rate, whatever is answered", None)
+        return Loop(
+            OPEN, f"{log.format} is the format of an open loop: no request waits for another", None
+        )
     gaps = np.diff(log.start)
     if _variation(gaps) < STEADY:
         return Loop(OPEN, "requests start at a constant rate", None)
@@ -153,7 +157,8 @@ def _judged(pairs: _Pairs, in_flight: int, resolution: float) -> Loop:
         return loop(OPEN, said)
     if closed and not opened and width < DECISIVE:
         return loop(CLOSED, f"a client has one request at a time, and {said}")
-    if closed and think.kind in {CONSTANT, NONE}:
+    by_timer = think.kind == CONSTANT and _variation(pairs.think) < TIMER
+    if closed and (by_timer or think.kind == NONE):
         return loop(CLOSED, "each request follows the client's last answer")
     expected = _by_chance(pairs)
     if closed and expected >= EXPECTED:
@@ -192,9 +197,11 @@ def _distance_from_exponential(values: Floats, mean: float) -> float:
 
 
 def _pairs(log: RequestLog) -> _Pairs:
-    parts = [(log.response[rows[:-1]], np.diff(log.start[rows])) for _, rows in by_client(log)]
-    response, interval = (np.concatenate(one) for one in zip(*parts, strict=True))
-    return _Pairs(response, interval)
+    clients = [rows for _, rows in by_client(log)]
+    interval = np.concatenate([np.diff(log.start[rows]) for rows in clients])
+    rows = np.concatenate([rows[:-1] for rows in clients])
+    order = np.argsort(rows)
+    return _Pairs(log.response[rows[order]], interval[order])
 
 
 def _slope(pairs: _Pairs, resolution: float) -> tuple[float, float]:
@@ -212,8 +219,10 @@ def _slope(pairs: _Pairs, resolution: float) -> tuple[float, float]:
     if len(x) < FEWEST or spread <= len(x) * resolution**2:
         return 0.0, math.inf
     slope = float(np.sum((x - x.mean()) * (y - y.mean())) / spread)
-    residuals = y - y.mean() - slope * (x - x.mean())
-    error = math.sqrt(float(np.sum(residuals**2)) / max(len(x) - 2, 1) / spread)
+    moments = (x - x.mean()) * (y - y.mean() - slope * (x - x.mean()))
+    # Clients that share a schedule share its chance: errors are those of blocks (sandwich).
+    blocks = np.array([one.sum() for one in np.array_split(moments, BLOCKS)])
+    error = math.sqrt(max(float(np.sum(blocks**2)), float(np.sum(moments**2)))) / spread
     return slope, Z95 * error
 
 
