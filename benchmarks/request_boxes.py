@@ -165,6 +165,7 @@ def main() -> None:
     asked = parser.parse_args()
     began = time.monotonic()
     rows: list[Scored] = []
+    untold: list[Scored] = []
     by_box: list[tuple[Box, RequestBox, list[Scored]]] = []
     refused: Counter[str] = Counter()
     for seed in range(asked.seed, asked.seed + asked.boxes):
@@ -178,7 +179,7 @@ def main() -> None:
             continue
         some = list(scored(one, found, seed))
         by_box.append((one, found, some))
-        rows += some
+        (rows if found.told else untold).extend(some)
         if asked.verbose:
             cpu = one.system.cpu
             missed = [f"{s.figure}@{s.load}:{s.miss:+.2f}" for s in some if not s.inside]
@@ -207,6 +208,8 @@ def main() -> None:
             lines,
         )
     )
+    inside = np.mean([row.inside for row in untold]) if untold else math.nan
+    print(f"\ncapacity not told: {len(untold)} values apart, {inside:.1%} inside")
     told = [(one, found) for one, found, _ in by_box if found.told]
     errors = [abs(found.capacity[0] * one.demand / one.system.cpu.cores - 1) for one, found in told]
     held = sum(found.capacity[1] <= one.system.cpu.cores / one.demand <= found.capacity[2]

@@ -289,3 +289,12 @@ def workload(loop: Loop, think: Distribution) -> Workload:
     even = len(gaps) >= 5 and float(gaps.std()) <= EVEN * float(gaps.mean())
     over = float(f"{min(math.sqrt(12 * rest), loop.run.log.span / 2):.4g}")
     return Workload(traffic=traffic, start="ramp" if even else "random", start_over=over)
+
+
+def lead_of(loop: Loop) -> float:
+    """Return when the first request of a model of the clients is sent, which is 0 in a log [s].
+
+    It thinks first. Where think times are constant clients may send in bursts, and how many of them
+    a window holds depends on where it begins.
+    """
+    return float(np.quantile(loop.thinks, 1 / (loop.clients + 1)))

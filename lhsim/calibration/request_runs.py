@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from lhsim.calibration.closed_loops import Loop, closed_loop, think_time, workload
+from lhsim.calibration.closed_loops import Loop, closed_loop, lead_of, think_time, workload
 from lhsim.calibration.run_sheet import Run
 from lhsim.recording import MESSAGE_COLUMNS, REQUESTS, Manifest, Recording
 
@@ -26,7 +26,8 @@ def request_recordings(runs: Iterable[Run]) -> list[Recording]:
 
 def _recording(loop: Loop, seed: int) -> Recording:
     """Return a run with what it says of its clients: how many there are, and how they think."""
-    log, (low, high) = loop.run.log, loop.window
+    log, lead = loop.run.log, lead_of(loop)
+    low, high = (end + lead for end in loop.window)
     manifest = Manifest(
         architecture=REQUESTS,
         agents=loop.clients,
@@ -34,25 +35,25 @@ def _recording(loop: Loop, seed: int) -> Recording:
         seed=seed,
         warmup=low,
         duration=loop.seconds,
-        drain=max(log.span - high, 2 * float(loop.responses.max())),
+        drain=max(log.span + lead - high, 2 * float(loop.responses.max())),
     )
     messages = pd.DataFrame(
         {
             "sender": log.client,
             "number": np.arange(len(log)),
             "target": log.client,
-            "intended_s": log.start,
-            "sent_s": log.start,
+            "intended_s": log.start + lead,
+            "sent_s": log.start + lead,
             "acknowledged_s": math.nan,
-            "delivered_s": log.end,
+            "delivered_s": log.end + lead,
         }
     )
-    return Recording(manifest, messages[list(MESSAGE_COLUMNS)], _counters(loop))
+    return Recording(manifest, messages[list(MESSAGE_COLUMNS)], _counters(loop, low, high))
 
 
-def _counters(loop: Loop) -> pd.DataFrame:
+def _counters(loop: Loop, low: float, high: float) -> pd.DataFrame:
     """Return the processor time of the window, where it is known: that of its answers."""
     if loop.demand is None:
         return pd.DataFrame({"time_s": []})
     used = loop.demand * loop.throughput * loop.seconds
-    return pd.DataFrame({"time_s": [loop.window[0], loop.window[1]], "cpu_s": [0.0, used]})
+    return pd.DataFrame({"time_s": [low, high], "cpu_s": [0.0, used]})

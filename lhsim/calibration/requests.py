@@ -21,7 +21,14 @@ from scipy.special import ndtri
 
 from lhsim import checks
 from lhsim.calibration.acceptance import check as check_misses
-from lhsim.calibration.closed_loops import Loop, closed_loop, empirical, think_time, workload
+from lhsim.calibration.closed_loops import (
+    Loop,
+    closed_loop,
+    empirical,
+    lead_of,
+    think_time,
+    workload,
+)
 from lhsim.calibration.demands import Demand, demand_of
 from lhsim.calibration.disciplines import (
     CORES,
@@ -59,6 +66,8 @@ SURE = 0.95  # of the bootstraps: from there on something is told
 SOME = 0.05  # of the bootstraps: below that something is ruled out
 WIDE = 2.0  # ratio of the ends of a capacity's interval from which on it is not told
 FIFO = 1e3  # quantum that no request exceeds, for samples of one [s]
+STEADY = 1e-4  # relative error of a mean think time that is none
+TINY = 1e-12
 LEAST = 1e-3  # factor of a delay in a sample
 FEWEST = 50  # requests of all runs
 # By how much, as a logarithm, a model of this kind may be off at best.
@@ -171,7 +180,7 @@ def from_requests(
     nominal = _nominal(found, drawn)
     demand = demand_of(loops, base, nominal)
     plain = _system(name, base, nominal, demand, loops[-1], think)
-    samples, capacities = _samples(plain, base, nominal, demand, drawn)
+    samples, capacities = _samples(plain, loops, base, nominal, demand, drawn)
     if "cpu.quantum" in samples and plain.cpu.quantum is None:  # a number, for samples of it
         plain = evolve(plain, cpu=evolve(plain.cpu, quantum=FIFO))
     capacity, told = _capacity(nominal, demand, capacities, busiest)
@@ -250,7 +259,12 @@ def _system(name: str, base: Alone, found: Candidate, demand: Demand, loop: Loop
 
 
 def _samples(
-    system: System, base: Alone, found: Candidate, demand: Demand, drawn: Sequence[Candidate]
+    system: System,
+    loops: Sequence[Loop],
+    base: Alone,
+    found: Candidate,
+    demand: Demand,
+    drawn: Sequence[Candidate],
 ) -> tuple[dict[str, tuple[float, ...]], list[float]]:
     """Return joint samples of the parameters by path, and the capacity of each [1/s]."""
     generator = np.random.Generator(np.random.Philox(SAMPLES_SEED))
@@ -268,6 +282,11 @@ def _samples(
         columns["cpu.quantum"] = [min(one.quantum, FIFO) for one in chosen]
     if len({one.cores for one in chosen} | {found.cores}) > 1:
         columns["cpu.cores"] = [one.cores for one in chosen]
+    thinks = np.concatenate([loop.thinks for loop in loops])
+    spread = float(thinks.std() / max(thinks.mean(), TINY)) / math.sqrt(len(thinks))
+    if spread > STEADY:
+        factors_of_think = np.exp(spread * generator.permutation(_even(SAMPLES)))
+        columns["workload.traffic.think*"] = factors_of_think.tolist()
     capacities = [one.cores / (demand.mean * factor)
                   for one, factor in zip(chosen, factors, strict=True)]  # fmt: skip
     rounded = {path: tuple(float(f"{value:.4g}") for value in column)
@@ -312,7 +331,7 @@ def _targets(
     for number, loop in enumerate(loops):
         simulated = rows[number * RUNS : (number + 1) * RUNS]
         for metric, live in figures(loop).items():
-            logs = np.log([max(row[metric], 1e-12) for row in simulated])
+            logs = np.log([max(row[metric], TINY) for row in simulated])
             noise = float(logs.var(ddof=1)) * (1 + 1 / RUNS)
             off = float(logs.mean()) - math.log(live)
             targets.append({
@@ -353,7 +372,7 @@ def _in_run(system: System, loop: Loop, factor: float) -> System:
 
 def _simulated(task: tuple[System, Loop, int]) -> dict[str, float]:
     system, loop, seed = task
-    low, high = loop.window
+    low, high = (end + lead_of(loop) for end in loop.window)
     drain = 2 * float(loop.responses.max())
     result: Result = simulate(system, agents=loop.clients, duration=high + drain, warmup=low,
                               drain=drain, seed=seed)  # fmt: skip

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.9
 SIGMAS = 1.645  # of a normal distribution to either end
+COUNTED = 3e-3  # of a figure: the ends of a window, clocks, timers of clients
 LONGEST = 120.0  # window of a run that is simulated [s]
 # The figures by their columns, the names of what is missed of them, and where they end.
 FIGURES = {
@@ -97,7 +98,7 @@ def interval(values: np.ndarray, miss: float = 0.0, bias: float = 0.0) -> tuple[
     logs = np.log(np.maximum(values, TINY))
     tail = (1 - CONFIDENCE) / 2
     low, middle, high = np.quantile(logs, (tail, 0.5, 1 - tail), method="weibull").tolist()
-    more = SIGMAS * math.sqrt(max(miss**2 - bias**2, 0.0))
+    more = SIGMAS * math.hypot(math.sqrt(max(miss**2 - bias**2, 0.0)), COUNTED)
     return (
         math.exp(middle - math.hypot(middle - low, more) - max(bias, 0.0)),
         math.exp(middle + math.hypot(high - middle, more) + max(-bias, 0.0)),
