@@ -24,7 +24,9 @@ Floats = NDArray[np.float64]
 
 QUANTA = (math.inf, 0.0, 5e-4, 1e-3, 2e-3, 3e-3, 4e-3, 6e-3, 1e-2, 2e-2, 5e-2)  # tried [s]
 CORES = (1, 2, 3, 4, 6, 8, 16)  # tried where nobody says how many there are
-SHARES = tuple(np.geomspace(0.05, 1.0, 13).tolist())  # of a response that is work, tried
+# Of a response that is work, tried; long requests are seldom alone, so that work may be longer.
+SHARES = (*np.geomspace(0.05, 1.0, 13).tolist(), 1.2)
+MOST = 1.5  # such share
 FINER = (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12)  # of the best share, tried next
 PACES = (0.85, 0.92, 1.0, 1.08, 1.17)  # of a run in which no request is alone, tried
 DRAWS = 6  # forecasts of a request
@@ -38,6 +40,8 @@ BOOTSTRAPS = 200
 SEED = 1
 LONG = 0.95  # of the responses alone are shorter than a slice that is served to the end
 SHORTEST_SLICE = 0.02  # of a response: shorter ones are equal shares
+FINE = 0.02  # of a response: ticks of a clock that do not matter
+ROUNDED = 1e-6  # of a tick, by which times of a log are off as they are written
 LEAST = 1e-9  # service time [s]
 
 
@@ -79,6 +83,8 @@ class Alone:
     def parts(self, candidate: Candidate, drawn: Floats) -> tuple[Floats, Floats]:
         """Return service times and delays of requests that would take so long alone [s]."""
         work = candidate.share * self.mean
+        if work > self.mean:
+            return candidate.share * drawn, np.zeros(drawn.shape)
         if candidate.elsewhere:
             return np.full(drawn.shape, work), np.maximum(drawn - work, 0.0)
         delay = self.mean - work
@@ -249,7 +255,7 @@ def refined(found: Comparison, base: Alone, quanta: Sequence[float]) -> list[Can
         cores, discipline, elsewhere = kind
         tried = [one for one in quanta
                  if Candidate(cores, one, 1.0).discipline in (discipline, "sliced")]  # fmt: skip
-        shares = {min(best[kind] * factor, 1.0) for factor in ((1.0,) if known else FINER)}
+        shares = {min(best[kind] * factor, MOST) for factor in ((1.0,) if known else FINER)}
         finer += [Candidate(cores, quantum, share, elsewhere)
                   for quantum, share in product(tried, sorted(shares))]  # fmt: skip
     return list(dict.fromkeys((*finer, *found.candidates)))
@@ -268,6 +274,7 @@ class _Forecast:
     paces: tuple[float, ...]  # that the run may have
     demand: float | None
     drawn: Floats  # what requests would take alone, at pace 1; shape (draws, requests) [s]
+    phases: Floats  # when requests began, as parts of a tick of the clock; shape (draws, requests)
     blocks: NDArray[np.int64]  # of each request
     weights: Floats  # requests of a block
 
@@ -283,6 +290,7 @@ class _Forecast:
             paces=PACES if math.isnan(pace) and demand is None else (pace,),
             demand=demand,
             drawn=generator.choice(base.times, size=(DRAWS, counted)),
+            phases=generator.random((DRAWS, counted)),
             blocks=blocks,
             weights=np.bincount(blocks, minlength=BLOCKS).astype(float),
         )
@@ -301,13 +309,27 @@ class _Forecast:
                 candidate.share * self.base.mean
             )
         forecasts = np.array([
-            departures(log.start, work * pace, candidate.cores, candidate.quantum)
-            - log.start + delay
-            for work, delay in zip(works, delays, strict=True)
+            self._forecast(candidate, work * pace, delay, phase)
+            for work, delay, phase in zip(works, delays, self.phases, strict=True)
         ])  # fmt: skip
         tick = max(log.clock_resolution, LEAST)
         live = np.log(np.maximum(log.response, tick))
         return crps(np.log(np.maximum(forecasts, tick)), live)
+
+    def _forecast(
+        self, candidate: Candidate, works: Floats, delays: Floats, phases: Floats
+    ) -> Floats:
+        """Return responses as the clock of the log would show them [s]."""
+        log = self.loop.run.log
+        tick = log.clock_resolution
+        if tick < FINE * self.base.mean:
+            done = departures(log.start, works, candidate.cores, candidate.quantum)
+            return done - log.start + delays
+        starts = log.start + tick * phases  # the clock cuts off what it does not show
+        order = np.argsort(starts)
+        done = np.empty(len(starts))
+        done[order] = departures(starts[order], works[order], candidate.cores, candidate.quantum)
+        return np.floor((done + delays) / tick + ROUNDED) * tick - log.start
 
 
 def pace_of(pace: float) -> float:
