@@ -141,7 +141,7 @@ def _entry(run: Measured) -> str:
 
 
 def _lhsim(*arguments: str) -> str:
-    command = [sys.executable, "-m", "lhsim.cli.lhsim", *arguments]
+    command = [sys.executable, "-m", "lhsim.experiments", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

@@ -231,7 +231,7 @@ class Requests(Traffic):
 
     A client has up to `in_flight` requests under way, each in a loop of its own. One that is not
     answered within its `patience` is given up: the message expires, the client goes on, and the
-    server works in vain.
+    abandoned request still consumes the server.
     """
 
     name: ClassVar[str] = "requests"

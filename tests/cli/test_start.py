@@ -98,6 +98,11 @@ def test_the_help_line_of_each_command_is_the_first_of_its_text():
         assert command.get_short_help_str(200) == cli.lhsim.loaded(name).get_short_help_str(200)
 
 
+def test_help_shows_each_command_in_one_section():
+    shown = [name for names in cli.SECTIONS.values() for name in names]
+    assert sorted(shown) == sorted(name for names in cli.HELP.values() for name in names)
+
+
 def test_help_imports_no_command():
     program = (
         "import sys\nfrom lhsim import cli\ncli.run(['--help'])\n"
