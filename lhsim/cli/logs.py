@@ -51,9 +51,10 @@ def quiet_option() -> Any:
 def import_log(**given: Any) -> int:
     """Make a request log of another tool's log.
 
-    It says the client, start_s and end_s of each request. FORMAT is requests, pgbench, k6-csv, k6-json, jmeter-csv, jmeter-xml, vegeta-csv, vegeta-json,
-    hey, otlp or access-log, or auto where the file shows it. Several FILEs are those of one run,
-    such as of pgbench's threads. Prints what was read, and what the format cannot tell.
+    It says the client, start_s and end_s of each request. FORMAT is requests, pgbench, k6-csv,
+    k6-json, jmeter-csv, jmeter-xml, vegeta-csv, vegeta-json, hey, otlp or access-log, or auto where
+    the file shows it. Several FILEs are those of one run, such as of pgbench's threads. Prints what
+    was read, and what the format cannot tell.
     """
     hints = _hints(given)
     if not given["files"]:
