@@ -280,6 +280,11 @@ class Recording:
         )
 
 
+def messages_of(*columns: object) -> pd.DataFrame:
+    """Return the table with these `MESSAGE_COLUMNS`, each an array or one number for all rows."""
+    return pd.DataFrame(dict(zip(MESSAGE_COLUMNS, columns, strict=True)))
+
+
 def check_modelled(manifest: Manifest, source: str | None = None) -> None:
     """Raise `InputError` where no model can stand for a run; `source` is where it lies."""
     if manifest.architecture not in (*MODELLED, OWN):

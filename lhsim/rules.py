@@ -230,6 +230,33 @@ def stretched(now: float, demand: float, starts: FloatArray, ends: FloatArray, f
 
 
 @jit
+def worked(since: float, now: float, starts: FloatArray, ends: FloatArray, first: int) -> float:
+    """Return for how long a service that began at `since` has run by `now`, stalls left out [s].
+
+    `first` is the first of the stalls [starts[k], ends[k]) that ends after `since`.
+    """
+    time = now - since
+    for k in range(first, len(starts)):
+        if starts[k] >= now:
+            break
+        time -= min(ends[k], now) - max(starts[k], since)
+    return max(0.0, time)
+
+
+@jit
+def slices_end(work: float, quantum: float) -> float:
+    """Return the first multiple of `quantum` beyond what a service has `worked` [s]."""
+    end: float = (np.floor(work / quantum) + 1.0) * quantum
+    return end
+
+
+@jit
+def pace(jobs: int, processors: int) -> float:
+    """Return the pace at which each of so many jobs runs that share processors equally."""
+    return 1.0 if jobs <= processors else processors / jobs
+
+
+@jit
 def times_as_long(now: float, starts: FloatArray, factors: FloatArray, first: int) -> float:
     """Return how many times as long an operation takes that begins at `now`.
 

@@ -782,13 +782,8 @@ def polling_delay(
     interval_variance
         Of the sleep [s^2]: jitter.
     """
-    _require(
-        non_negative,
-        interval=interval,
-        service_mean=service_mean,
-        service_variance=service_variance,
-        interval_variance=interval_variance,
-    )
+    _require(non_negative, interval=interval, service_mean=service_mean)
+    _require(non_negative, service_variance=service_variance, interval_variance=interval_variance)
     cycle = interval + service_mean
     if cycle == 0:
         allowed = "a number > 0 when service_mean is 0"

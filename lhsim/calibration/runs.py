@@ -437,6 +437,9 @@ def samples_at(draws: np.ndarray, architecture: str) -> dict[str, tuple[float, .
     columns |= {"cpu.warmth.excess*": excess, "cpu.warmth.gaps*": gap}
     columns |= {"cpu.warmth.memory*": memory}
     columns |= {"network.up*": delay, "network.down*": delay}
-    return {
-        path: tuple(float(f"{value:.4g}") for value in column) for path, column in columns.items()
-    }
+    return rounded(columns)
+
+
+def rounded(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, ...]]:
+    """Return samples with as many digits as a file has of them."""
+    return {path: tuple(float(f"{one:.4g}") for one in each) for path, each in columns.items()}

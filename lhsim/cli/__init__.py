@@ -50,6 +50,10 @@ HELP = {
         "crosscheck": "Test a model on live runs that it was not fitted to.",
         "validate": "Measure a real server, fit a model, predict, and check.",
     },
+    "lhsim.cli.logs": {
+        "import": "Make a request log of another tool's log.",
+        "inspect": "Say what logs show, and what can be learnt from them.",
+    },
     "lhsim.cli.live": {
         "serve": "Run a real server that offers polling and push.",
         "alerts": "Print Prometheus alert rules for lhsim serve.",
@@ -64,7 +68,9 @@ SECTIONS = {
         "claims", "latency", "memory", "recovery", "burst", "contention", "optimisations",
         "failure", "all", "report",
     ),
-    "Real servers": ("serve", "measure", "calibrate", "crosscheck", "validate", "alerts"),
+    "Real servers": (
+        "import", "inspect", "calibrate", "crosscheck", "serve", "measure", "validate", "alerts",
+    ),
 }  # fmt: skip
 
 

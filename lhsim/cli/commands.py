@@ -48,10 +48,8 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments.
 
-        Raises
-        ------
-        InputError
-            When an option that takes one value is there twice: the first would be lost.
+        Raises `InputError` when an option that takes one value is there twice: the first would be
+        lost.
         """
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for given in order:
@@ -114,13 +112,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments begin with.
-
-        Raises
-        ------
-        InputError
-            When there is none of its name.
-        """
+        """Return the command that arguments begin with; raise `InputError` where there is none."""
         if args[0] not in self.commands and not args[0].startswith("-"):
             raise unknown_name("command", args[0], self.commands)
         name, command, rest = super().resolve_command(ctx, args)

@@ -108,13 +108,7 @@ def parse_target(text: str) -> tuple[str, float]:
 
 
 def targets_of(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Return targets by measure.
-
-    Raises
-    ------
-    InputError
-        When a measure is there twice.
-    """
+    """Return targets by measure; raise `InputError` when one is there twice."""
     targets: dict[str, float] = {}
     for name, target in pairs:
         if name in targets:

@@ -23,7 +23,7 @@ EVENTS_AT_A_TIME = 1_000_000  # then Ctrl-C is noticed
 LONGEST_STANDSTILL = 1000  # times so many events at one instant
 COUNTERS = (
     *("created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored", "sent"),
-    *("attempts", "answered", "refused", "limited", "cache_hits"),
+    *("attempts", "answered", "refused", "limited", "cache_hits", "given_up"),
 )
 LONGER = 2.0**16  # times, where nearly all days of the calendar are empty
 MISTUNED = 4  # times too many or too few events a day, before the calendar is put in anew
@@ -93,9 +93,12 @@ class CompiledEngine:
         heap = np.concatenate([state.heap, np.zeros(more, np.int32)])
         links = np.concatenate([state.links, np.zeros_like(state.links)])
         reached = np.concatenate([state.reached, np.zeros_like(state.reached)])
+        jobs = np.zeros((2, more if state.sharing.size else 0), np.int32)
+        sharing = np.concatenate([state.sharing, jobs], axis=1)
         sequence = np.concatenate([state.sequence, np.zeros_like(state.sequence)])
         state = setup.with_events(state, events, self._agents)
-        self._hold(state._replace(heap=heap, links=links, reached=reached, sequence=sequence))
+        state = state._replace(heap=heap, sharing=sharing)
+        self._hold(state._replace(links=links, reached=reached, sequence=sequence))
 
     def _make_records(self) -> None:
         """Double the room for the records of all messages."""
@@ -182,7 +185,7 @@ class CompiledEngine:
         accounted = int(counts["outcomes"].sum()) + len(open_since)
         if accounted != counts["created"]:
             raise InvariantError(f"{counts['created']} messages created, {accounted} accounted for")
-        servers = {f"cpu {number}": 1 for number in range(loops)}
+        servers = {f"cpu {number}": self._system.cpu.cores for number in range(loops)}
         servers["store"] = self._system.store.connections
         if self._system.store.single_writer:
             servers["writer"] = 1

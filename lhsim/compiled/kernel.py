@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from lhsim._jit import inlined, jit
-from lhsim.compiled import polling, push
+from lhsim.compiled import polling, push, requests
 from lhsim.compiled.ledger import has_records, has_room
 from lhsim.compiled.log import forget, has_log
 from lhsim.compiled.queue import TOO_SHORT, next_event, next_ready, retune
 from lhsim.compiled.senders import send, start
-from lhsim.compiled.state import DONE, NOBODY, NONE, SOME, State, attach
+from lhsim.compiled.sharing import slice_over
+from lhsim.compiled.state import DONE, NOBODY, NONE, SLICE_OVER, SOME, State, attach
 from lhsim.compiled.stations import begin, complete
 
 PATIENCE = 2.0  # before the user is told why nothing happens [s]
@@ -73,15 +74,24 @@ def _run(s: State, until: float, most: int, attend: Protocol, carry: Protocol) -
             return REACHED
         if entity == TOO_SHORT:
             return SHORT_DAYS
-        if 2 * s.settings[0].agents <= entity < 3 * s.settings[0].agents:
-            send(s, entity)
-            entity = next_ready(s)
-        else:
-            complete(s, entity)
+        entity = _happen(s, entity)
         while entity != NOBODY:
             _go_on(s, entity, attend, carry)
             entity = next_ready(s)
     return PAUSED
+
+
+@inlined
+def _happen(s: State, entity: int) -> int:
+    """Let the event of an entity happen; return the entity that goes on by it, or NOBODY."""
+    if 2 * s.settings[0].agents <= entity < 3 * s.settings[0].agents:
+        send(s, entity)
+        return next_ready(s)
+    if len(s.options) > 0 and s.events[entity].phase == SLICE_OVER:
+        job = slice_over(s, entity)
+        return job if job >= 0 else next_ready(s)
+    complete(s, entity)
+    return entity
 
 
 @inlined
@@ -128,11 +138,18 @@ def _kernels(sources: str) -> tuple[Any, Any, dict[tuple[str, bool], Any]]:
         _ = sources
         return _run(attach(memory.ctypes.data, SOME), until, most, push.attend, push.carry)
 
+    @jit
+    def run_requests(memory: Any, until: float, most: int) -> int:
+        _ = sources
+        state = attach(memory.ctypes.data, SOME)
+        return _run(state, until, most, requests.attend, requests.carry)
+
     runs = {
         ("polling", False): run_polling,
         ("push", False): run_push,
         ("polling", True): run_polling_with_options,
         ("push", True): run_push_with_options,
+        ("requests", True): run_requests,
     }
     return start_agents, retune_calendar, runs
 

@@ -20,6 +20,7 @@ from lhsim.compiled.state import (
     TO_ALL,
     TO_ANYONE,
     TO_HUB,
+    TO_SENDER,
     Record,
     State,
 )
@@ -74,7 +75,10 @@ def has_room(s: State) -> bool:
 @inlined
 def has_records(s: State) -> bool:
     """Return whether what an agent sends next can be recorded, where it has to be."""
-    return s.settings[0].keep == 0 or s.counts[0].created + _copies(s) <= len(s.records)
+    most = _copies(s)
+    if len(s.options) > 0:
+        most = max(most, s.settings[0].in_flight)
+    return s.settings[0].keep == 0 or s.counts[0].created + most <= len(s.records)
 
 
 @inlined
@@ -125,9 +129,15 @@ def _copies(s: State) -> int:
 
 @inlined
 def _create(s: State, sender: int, number: int) -> int:
-    counts, settings, now = s.counts[0], s.settings[0], s.queue[0].now
     place = new_place(s)
-    message = s.messages[place]
+    create_at(s, place, sender, number)
+    return place
+
+
+@inlined
+def create_at(s: State, place: int, sender: int, number: int) -> None:
+    """Create a message at a place that is there."""
+    counts, settings, now, message = s.counts[0], s.settings[0], s.queue[0].now, s.messages[place]
     message.sender = sender
     message.number = number
     message.target = _target(s, sender, number)
@@ -142,7 +152,6 @@ def _create(s: State, sender: int, number: int) -> int:
     counts.created += 1
     if settings.start <= now < settings.cohort_end:
         counts.cohort_created += 1
-    return place
 
 
 @inlined
@@ -186,6 +195,17 @@ def timer(s: State, agent: int) -> int:
     message.number = 0
     message.target = agent
     message.connection = s.receivers[agent].attempt
+    message.alive = 1
+    message.pending = 0
+    return request(s, place)
+
+
+@inlined
+def next_request(s: State, client: int) -> int:
+    """Return an entity for a client's next request, which is created when it has been thought."""
+    place = new_place(s)
+    message = s.messages[place]
+    message.sender = client
     message.alive = 1
     message.pending = 0
     return request(s, place)
@@ -382,6 +402,8 @@ def _target(s: State, sender: int, number: int) -> int:
             return 0
         if s.settings[0].topology == TO_ALL:
             return 1 + number % s.settings[0].copies
+        if s.settings[0].topology == TO_SENDER:
+            return sender
     if s.settings[0].topology == TO_ANYONE:
         return other_agent(uniform(s.settings[0].seed, TARGET, sender, number), sender, agents)
     return (sender + 1) % agents

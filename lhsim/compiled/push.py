@@ -8,6 +8,7 @@ closed.
 from __future__ import annotations
 
 from lhsim._jit import inlined
+from lhsim.compiled.costs import is_open, loop_of, value
 from lhsim.compiled.ledger import (
     DELIVERED,
     REJECTED,
@@ -91,7 +92,7 @@ from lhsim.compiled.state import (
     WRITE_CPU,
     State,
 )
-from lhsim.compiled.stations import begin, is_open, loop_of, value
+from lhsim.compiled.stations import begin
 from lhsim.compiled.store import expire, go_on_with_batch, is_of_batch, write
 from lhsim.metrics.account import Outcome
 from lhsim.rules import ACCEPT, NO_ANSWER, answer, attempt_index, grown

@@ -18,6 +18,8 @@ than the logarithm of its size.
 
 from __future__ import annotations
 
+from typing import Any
+
 from lhsim._jit import inlined, prefetch
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.state import NOBODY, PLACE_SIZE, Record, State
@@ -81,7 +83,8 @@ def next_event(s: State, until: float) -> int:
             queue.now = event.time
             queue.taken += 1
             queue.empty -= EMPTY_PER_EVENT
-            _heap_pop(s)
+            queue.in_heap -= 1
+            heap_pop(s, s.heap, queue.in_heap)
             return entity
     if best < 0:
         return NOBODY
@@ -118,7 +121,7 @@ def insert(s: State, entity: int) -> None:
     event = s.events[entity]
     day = day_of(s, event.time)
     if day <= queue.day:
-        _heap_push(s, entity)
+        _push(s, entity)
     elif day >> YEAR_BITS == queue.day >> YEAR_BITS:
         event.next = s.fine[day & (DAYS - 1)]
         s.fine[day & (DAYS - 1)] = entity
@@ -207,7 +210,7 @@ def _take_day(s: State) -> None:
     s.fine[slot] = NOBODY
     while entity >= 0:
         after = s.events[entity].next
-        _heap_push(s, entity)
+        _push(s, entity)
         queue.in_fine -= 1
         entity = after
 
@@ -241,9 +244,15 @@ def _before(s: State, one: int, other: int) -> bool:
 
 
 @inlined
-def _heap_push(s: State, entity: int) -> None:
-    heap, place = s.heap, s.queue[0].in_heap
+def _push(s: State, entity: int) -> None:
+    heap_push(s, s.heap, s.queue[0].in_heap, entity)
     s.queue[0].in_heap += 1
+
+
+@inlined
+def heap_push(s: State, heap: Any, size: int, entity: int) -> None:
+    """Put an entity into a heap of so many, by the time and the order of their events."""
+    place = size
     while place > 0:
         parent = (place - 1) >> 1
         if not _before(s, entity, heap[parent]):
@@ -254,10 +263,8 @@ def _heap_push(s: State, entity: int) -> None:
 
 
 @inlined
-def _heap_pop(s: State) -> None:
-    heap = s.heap
-    s.queue[0].in_heap -= 1
-    size = s.queue[0].in_heap
+def heap_pop(s: State, heap: Any, size: int) -> None:
+    """Take the first entity out of a heap, of which so many are left."""
     entity, place = heap[size], 0
     while True:
         child = 2 * place + 1

@@ -7,10 +7,12 @@ for, one of four things, in the two lowest bits.
 from __future__ import annotations
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import dispatch
+from lhsim.compiled.costs import slowed, value
+from lhsim.compiled.ledger import dispatch, next_request
 from lhsim.compiled.outlining import outlined
-from lhsim.compiled.queue import insert, schedule
+from lhsim.compiled.queue import insert, make_ready, schedule
 from lhsim.compiled.state import (
+    ASKS,
     FIRST_GAP,
     MESSAGE_GAP,
     NOBODY,
@@ -19,7 +21,6 @@ from lhsim.compiled.state import (
     START,
     State,
 )
-from lhsim.compiled.stations import slowed, value
 from lhsim.rules import start_time, time_to_next
 
 STARTS, GAP, ENDS, PAUSES = 0, 1, 2, 3  # what a sender waits for
@@ -71,10 +72,20 @@ def _sends(s: State, agent: int) -> bool:
 @outlined
 def send(s: State, entity: int) -> None:
     """Let a sender go on: send its message, and wait for the time of the next, or for its end."""
-    if s.settings[0].closed:
+    if len(s.options) > 0 and s.settings[0].in_flight > 0:
+        _start_requests(s, entity)
+    elif s.settings[0].closed:
         _send_in_turn(s, entity)
     else:
         _send_on_schedule(s, entity)
+
+
+@inlined
+def _start_requests(s: State, entity: int) -> None:
+    """Start the loops of a client, whose phase holds from now on the number of its next request."""
+    s.events[entity].phase = 0
+    for _ in range(s.settings[0].in_flight):
+        make_ready(s, next_request(s, entity - 2 * s.settings[0].agents), ASKS)
 
 
 @inlined

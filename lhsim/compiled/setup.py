@@ -32,6 +32,8 @@ from lhsim.compiled.state import (
     ON_THE_WAY,
     OWN_LOOP,
     PARSE_MESSAGE,
+    PARSE_REQUEST,
+    PATIENCE,
     PAUSE,
     PHASES,
     PLACES,
@@ -48,9 +50,11 @@ from lhsim.compiled.state import (
     REJECT,
     RELAY,
     REQUEST_UP,
+    RESPOND,
     SEND,
     SETTINGS,
     SLEEP,
+    SLICE,
     SLOT,
     STAGE,
     STATION,
@@ -59,6 +63,7 @@ from lhsim.compiled.state import (
     TO_ANYONE,
     TO_HUB,
     TO_NEXT,
+    TO_SENDER,
     VALIDATE,
     WRITE,
     WRITE_CPU,
@@ -79,6 +84,7 @@ from lhsim.models import (
     Piecewise,
     PollingServer,
     PushServer,
+    Requests,
     System,
 )
 from lhsim.models.faults import slowdowns, stalls
@@ -101,6 +107,7 @@ if TYPE_CHECKING:
     from lhsim.metrics.account import Window
 
 NO_LIMIT = -1
+NOT_SHARED = -1.0
 MOST = 2**31 - 1  # that an entity's number, and others like it, can be
 MOST_EVENTS = 2**62
 FEWEST_MESSAGES = 4096
@@ -111,6 +118,7 @@ AT_ONCE = 0.0  # the delay of the first lane
 # Stages of a message, all drawn when it is created.
 OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDGE, SEND, RELAY,
                PUSH_DOWN}  # fmt: skip
+OF_REQUESTS = {REQUEST_UP, PARSE_REQUEST, QUERY_CPU, QUERY, RESPOND, ANSWER_DOWN}
 # Of phases that are not called after it.
 PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, POLL_UP: REQUEST_UP}
 WHERE = {
@@ -180,6 +188,8 @@ def state_of(
         sequence=np.zeros(0, np.int64),
         log=_log(system),
         slowdowns=_slowdowns(system, seed, window),
+        slices=_slices(stations),
+        sharing=np.zeros((2, places if (stations["quantum"] == 0).any() else 0), np.int32),
         address=0,
         table=0,
     )
@@ -200,7 +210,10 @@ def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
     workload, store, server = system.workload, system.store, system.server
     return (
-        workload.topology in {"hub", "broadcast"}
+        system.requests is not None
+        or system.cpu.quantum is not None
+        or store.quantum is not None
+        or workload.topology in {"hub", "broadcast"}
         or isinstance(workload.traffic, Piecewise)
         or workload.slow is not None
         or system.network.loss > 0
@@ -272,6 +285,8 @@ def stages_of(system: System) -> dict[int, Passage]:
         stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.gap)
     elif isinstance(traffic, Piecewise):
         stages[FIRST_GAP] = stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.expected)
+    elif isinstance(traffic, Requests) and traffic.patience is not None:
+        stages[PATIENCE] = (ON_THE_WAY, Deterministic(traffic.patience))
     elif isinstance(traffic, Closed):
         stages[PAUSE] = (ON_THE_WAY, traffic.pause)
     if polling is not None and polling.sleeps_alike:
@@ -301,7 +316,7 @@ def _settings(
         "agents": agents,
         "agents_per_connection": min(push.agents_per_connection, MOST) if push else 1,
         "loops": system.cpu.workers,
-        "topology": TARGETS[workload.topology],
+        "topology": TARGETS[workload.topology] if system.requests is None else TO_SENDER,
         "first_sender": workload.senders(agents).start,
         "end_of_senders": workload.senders(agents).stop,
         "sender_step": workload.senders(agents).step,
@@ -350,6 +365,7 @@ def _settings(
         **_log_keeping(system.store),
         **_writes(system, agents),
         **_sleeps(polling),
+        **_clients_of(system),
     }
     settings = np.zeros(1, SETTINGS)
     for name in SETTINGS.names or ():
@@ -374,11 +390,27 @@ def _sleeps(server: PollingServer | None) -> dict[str, float]:
     }
 
 
+def _clients_of(system: System) -> dict[str, float]:
+    """Return what the clients of a request/response server do."""
+    traffic = system.workload.traffic
+    workers = _or_none(system.requests.workers if system.requests else None)
+    if not isinstance(traffic, Requests):
+        return {"in_flight": 0, "workers": workers, "patience": -1.0}
+    patience = -1.0 if traffic.patience is None else traffic.patience
+    return {
+        "in_flight": traffic.in_flight,
+        "workers": workers,
+        "patience": patience,
+        "messages": _or_none(traffic.requests),
+    }
+
+
 def _writes(system: System, agents: int) -> dict[str, float]:
     """Return what a batch of writes is, and how many places of messages one event may take.
 
     They are those of the messages that are sent together, of a timer at each target of those that
-    are stored together, of a timer of a batch, and of the timers of one connection.
+    are stored together, of a timer of a batch, of the timers of one connection, of those of slices
+    of time, and of a client's first requests.
     """
     store, copies = system.store, system.workload.copies(agents)
     batch = min(store.batch_size or 0, MOST)
@@ -386,8 +418,19 @@ def _writes(system: System, agents: int) -> dict[str, float]:
         "write_batch": batch,
         "write_linger": store.linger or 0.0,
         "write_more": store.write_more,
-        "places": copies + min(agents, max(batch, 1) * copies) + (batch > 0) + SPARE,
+        "places": copies
+        + min(agents, max(batch, 1) * copies)
+        + (batch > 0)
+        + _slices_at_a_time(system)
+        + (traffic.in_flight if isinstance(traffic := system.workload.traffic, Requests) else 0)
+        + SPARE,
     }
+
+
+def _slices_at_a_time(system: System) -> int:
+    """Return how many slices one event may end early or begin."""
+    cores = 0 if system.cpu.quantum is None else system.cpu.cores + SPARE
+    return cores + (0 if system.store.quantum is None else system.store.connections + SPARE)
 
 
 def _log_keeping(store: EventStore) -> dict[str, float]:
@@ -428,10 +471,26 @@ def _stations(system: System) -> NDArray[np.void]:
     loops, store = system.cpu.workers, system.store
     stations = np.zeros(loops + 1 + store.single_writer, STATION)
     stations["servers"] = 1
+    stations["servers"][:loops] = system.cpu.cores
     stations["servers"][loops] = min(store.connections, MOST)
+    stations["quantum"] = NOT_SHARED
+    for number, quantum in ((0, system.cpu.quantum), (loops, store.quantum)):
+        if quantum is not None:
+            stations["quantum"][number] = quantum
+    stations["switch"] = system.cpu.switch * (stations["quantum"] > 0)
+    stations["timer"] = NOBODY
+    in_slices = np.where(stations["quantum"] > 0, stations["servers"], 0)
+    stations["first_slice"] = np.cumsum(in_slices) - in_slices
     stations["idle_since"] = -np.inf  # a loop begins as cold as it can be
     stations["lane"] = NOBODY
     return stations
+
+
+def _slices(stations: NDArray[np.void]) -> NDArray[np.void]:
+    in_slices = stations["servers"][stations["quantum"] > 0]
+    slices = np.zeros(in_slices.sum(), SLICE)
+    slices["job"] = slices["timer"] = NOBODY
+    return slices
 
 
 @frozen(eq=False)
@@ -449,6 +508,7 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
     stages = np.zeros(PHASES, STAGE)
     stages["lane"] = NOBODY
     stages["by_query"][[QUERY, QUERY_CPU, LOOK_UP]] = system.polling is not None
+    of_messages = OF_MESSAGES if system.requests is None else OF_REQUESTS
     tables: list[NDArray[np.float64]] = []
     slots: list[tuple[int, int]] = []
     lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays
@@ -475,7 +535,7 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
                 stage["lane"] = _lane(lanes, float(cells[0, 0]))
             continue
         stage["cells"] = len(tables)
-        if phase in OF_MESSAGES:
+        if phase in of_messages:
             stage["slot"] = len(slots)
             slots.append((phase, len(tables)))
         tables.append(cells)

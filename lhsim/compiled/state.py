@@ -90,7 +90,12 @@ FLUSHED = 99  # nothing: a batch is sent, by the payload of its first message
 EXPIRY = 100  # of a request, whose sender has been answered: for the answer of the target
 REACHED = 101  # nothing: a message that a poll has brought is answered
 EXPIRES = 102  # nothing: a request has answered nobody, and waits for the answer of the target
-PHASES = 103
+# The request/response server's, and those of stations that are shared.
+ASKS = 103  # nothing: a client takes its next request
+WORKER = 104  # nothing: a request has a worker now
+PATIENCE = 105  # of a client, for the answer to its request
+SLICE_OVER = 106  # of the timer of a slice of time
+PHASES = 107
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -102,7 +107,7 @@ POOL = 4  # the database connections
 WRITER = 5  # the writer of the database
 
 # Topologies, and policies by their index in `lhsim.models.push`.
-TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL = 0, 1, 2, 3
+TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL, TO_SENDER = 0, 1, 2, 3, 4
 REJECT, WAIT, FALLBACK = 0, 1, 2
 DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3
 BY_REPLY = 2  # how a message asks its target; 0: it does not
@@ -145,7 +150,9 @@ MESSAGE = np.dtype(
         ("sender", "i4"),
         ("number", "i4"),  # of its sender
         ("target", "i4"),
-        ("connection", "i4"),  # push: its target's connection attempt; before: see `dispatch`
+        # Push: its target's connection attempt; before: see `dispatch`. Of a request: whether its
+        # client has given it up.
+        ("connection", "i4"),
         ("alive", "i4"),  # entities that have not ended
         ("pending", "i4"),  # whether it has no outcome yet
         ("row", "i8"),  # in the records of all messages
@@ -179,6 +186,28 @@ STATION = np.dtype(
         ("cold_factor", "f8"),  # a loop's, x of `Warmth`
         ("idle_since", "f8"),  # a loop's
         ("operations", "i8"),  # a loop's
+        # Where it is shared; see `lhsim.models.sharing`.
+        ("quantum", "f8"),  # -1: it is not
+        ("switch", "f8"),
+        ("first_slice", "i8"),  # of its processors, among the slices
+        ("share", "f8"),
+        ("since", "f8"),  # when the share was that
+        ("until", "f8"),  # when the next job is done
+        ("first_stall", "i8"),  # that had not ended then
+        ("jobs", "i8"),  # that share it equally
+        ("came", "i8"),  # jobs that have
+        ("timer", "i8"),  # of the next job that is done
+    ],
+    align=True,
+)
+SLICE = np.dtype(
+    [
+        ("job", "i4"),  # entity; none where its processor is free
+        ("timer", "i4"),  # of its end
+        ("began", "f8"),
+        ("work", "f8"),  # from then to its end
+        ("until", "f8"),  # when that is
+        ("first_stall", "i8"),  # that had not ended when it began
     ],
     align=True,
 )
@@ -290,6 +319,9 @@ SETTINGS = np.dtype(
         ("wakes", "i8"),  # whether a write ends a sleep
         ("ttl", "f8"),  # of the cache; -1: there is none
         ("invalidates", "i8"),
+        ("in_flight", "i8"),  # requests of a client; 0: there are no clients
+        ("workers", "i8"),  # requests that are served at a time; -1: no limit
+        ("patience", "f8"),  # -1: no end
     ],
     align=True,
 )
@@ -298,7 +330,7 @@ COUNTS = np.dtype(
         *((name, "i8") for name in (
             "created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
             "sent", "attempts", "answered", "refused", "limited", "cache_hits", "cohort_created",
-            "connections", "peak_connections",
+            "connections", "peak_connections", "given_up", "occupied",
         )),
         ("events", "i8"),  # in the store, those at the start included
         ("removed", "i8"),  # events that were in the store before
@@ -393,6 +425,8 @@ class State(NamedTuple):
     sequence: Any  # by message: number of its event in the store; empty where all events are kept
     log: Any  # a ring of the times of commits; empty where no age matters
     slowdowns: Any  # starts, ends and factors, of shape (3, slowdowns)
+    slices: Records  # by processor of the stations that are shared in slices
+    sharing: Any  # entities, as heaps: of the processor and of the pool; empty where none needs it
     address: Any  # of `events`
     table: Any  # address of the `addresses`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
@@ -446,6 +480,8 @@ def attach(table: int, options: Any) -> State:
         view(memory[28, 0], memory[28, 1], np.int64),
         view(memory[29, 0], memory[29, 1], np.float64),
         view(memory[30, 0], (3, memory[30, 1] // 3), np.float64),
+        view(memory[31, 0], memory[31, 1], SLICE),
+        view(memory[32, 0], (2, memory[32, 1] // 2), np.int32),
         memory[3, 0],
         table,
         options,

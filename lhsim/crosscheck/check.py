@@ -23,6 +23,7 @@ import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim import checks
+from lhsim.analysis.intervals import known
 from lhsim.analysis.measures import live_unit
 from lhsim.calibration.levels import CHANCE, Level, falls_behind, is_busy, levels, log_paces
 from lhsim.calibration.logs import ARRIVALS, POISSON
@@ -122,11 +123,11 @@ class Crosscheck:
             {
                 "level": found.level,
                 "metric": found.metric,
-                "live": _known(found.live),
+                "live": known(found.live),
                 "live_interval": _interval(found.live_interval),
-                "simulated": _known(found.simulated),
+                "simulated": known(found.simulated),
                 "simulated_interval": _interval(found.simulated_interval),
-                "relative_error": _known(found.relative_error),
+                "relative_error": known(found.relative_error),
                 "verdict": found.verdict,
             }
             for found in self.findings
@@ -448,10 +449,6 @@ def _overlays(one: _Compared) -> list[Overlay]:
         for metric in TIMES
     ]
     return [each for each in found if all(len(some) for some in (*each.live, *each.simulated))]
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _interval(ends: tuple[float, float]) -> list[float] | None:

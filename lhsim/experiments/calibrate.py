@@ -118,10 +118,7 @@ def _from_logs(asked: CalibrateOptions, template: System | None) -> int:
 def read_any_log(path: Path, *, black_box: bool) -> Log:
     """Return the log in a file, or with `black_box` that of a recording.
 
-    Raises
-    ------
-    InputError
-        When it is no log.
+    Raises `InputError` when it is no log.
     """
     if is_log(path):
         return read_log(path)
@@ -154,13 +151,7 @@ def _show(asked: CalibrateOptions, plain: dict[str, Any], text: str) -> None:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Recording]:
-    """Return the recordings in folders.
-
-    Raises
-    ------
-    InputError
-        When one is none, is there twice, or there is no model of its architecture.
-    """
+    """Return the recordings in folders; raise `InputError` as `read_run` does, or for one twice."""
     return [read_run(folder) for folder in each_once(folders, "RUN")]
 
 

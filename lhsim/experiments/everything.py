@@ -60,18 +60,8 @@ def carry_out(
 ) -> list[Ended]:
     """Run experiments one after the other; Ctrl-C ends that, and what is finished stays.
 
-    Parameters
-    ----------
-    names
-        Of the experiments, in their order.
-    run
-        Runs the experiment of a name with arguments, and returns its exit code.
-    folder
-        Gets a folder for each.
-    words
-        Arguments of each experiment, but for its folder.
-    report
-        Is told of each beginning.
+    Each has `words` as its arguments, and a folder of its own in `folder`. `report` is told of each
+    beginning.
     """
     ended: list[Ended] = []
     names = list(names)
@@ -148,23 +138,10 @@ def run_all(
 ) -> int:
     """Run all experiments, show what each found, write the report, and return the exit code.
 
-    Parameters
-    ----------
-    run
-        Runs the experiment of a name, as the command line has it, and returns its exit code.
-    folder
-        Gets a folder for each experiment, and the report.
-    words
-        Arguments of each experiment, but for its folder.
-    systems
-        Names or files of the systems, which are among the words; none: those of each experiment.
-    show_progress, quiet
-        Show how far it is; say nothing but data and errors.
-
-    Raises
-    ------
-    InputError
-        When the folder is of no use, or there is no such system.
+    `run` runs the experiment of a name as the command line has it. `folder` gets a folder for each,
+    and the report. `words` are the arguments of each but for its folder, `systems` among them;
+    none: those of each experiment. Raises `InputError` when the folder is of no use, or there is no
+    such system.
     """
     check_folder(folder)
     names = names_for(systems)
@@ -194,10 +171,7 @@ def run_all(
 def names_for(systems: Sequence[str]) -> list[str]:
     """Return the experiments that systems can be asked, in their order; none: all of them.
 
-    Raises
-    ------
-    InputError
-        When there is no such system.
+    Raises `InputError` when there is no such system.
     """
     kinds = sorted(load_system(one).architecture for one in systems)
     is_pair = kinds in ([], ["polling", "push"])

@@ -1,14 +1,18 @@
-"""What to run at a level, and whether it can be done at all."""
+"""What to run at a level, whether it can be done at all, and what all its runs say together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from lhsim.analysis.intervals import Estimate
 from lhsim.checks import MOST
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, engine_of
+from lhsim.metrics import Latency
+from lhsim.metrics.latency import mean_of_runs, quantile_of_runs
 from lhsim.models.workload import check_count
 from lhsim.planning.horizons import Horizon, cells, seeds
 from lhsim.units import format_duration
@@ -24,11 +28,14 @@ __all__ = [
     "cells",
     "check_agents",
     "model_events",
+    "pooled_latencies",
     "seeds",
     "why_not",
     "work",
 ]
 
+QUANTILES = (50, 95, 99)  # of the quantiles in a record [%]
+MS_PER_SECOND = 1e3
 AGENT_EVENTS = 20  # what it takes to set up an agent, in model events
 
 
@@ -111,3 +118,11 @@ def check_agents(system: System, agents: int) -> None:
         check_count(system.workload, agents)
     except InputError as error:
         raise InputError(error.problem, source="--agents", allowed=error.allowed) from None
+
+
+def pooled_latencies(latencies: Sequence[Latency]) -> dict[str, Estimate]:
+    """Return the mean and the quantiles of the messages of all replications, by column [ms]."""
+    return {"mean_latency_ms": mean_of_runs(latencies).scaled(MS_PER_SECOND)} | {
+        f"p{level}_latency_ms": quantile_of_runs(latencies, level / 100).scaled(MS_PER_SECOND)
+        for level in QUANTILES
+    }

@@ -117,10 +117,7 @@ def check_folder(folder: Path, option: str = "--output-dir") -> None:
 def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> list[str]:
     """Write files into a folder, each whole or not at all; return their names.
 
-    Raises
-    ------
-    NotWrittenError
-        When some could not be written; the others are.
+    Raises `NotWrittenError` when some could not be written; the others are.
     """
     missing = {}
     for name, write in files.items():

@@ -29,19 +29,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def progress(title: str, cells: Sequence[Cell], *, shown: bool) -> Iterator[Report]:
-    """Yield what to call with each finished run.
+    """Yield what to call with each finished run of `cells`, which are empty when nobody knows them.
 
-    On a terminal a bar shows how far it is, and is gone in the end. Elsewhere, such as in the log
-    of a build, a line is printed from time to time.
-
-    Parameters
-    ----------
-    title
-        Stands in front.
-    cells
-        What will run. Empty when nobody knows how much that is.
-    shown
-        Show anything at all.
+    On a terminal a bar with a title shows how far it is, and is gone in the end. Elsewhere, such as
+    in the log of a build, a line is printed from time to time. Without `shown` there is neither.
     """
     if not shown:
         yield lambda _cell, _result: None

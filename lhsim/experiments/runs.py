@@ -36,10 +36,7 @@ def each_once(paths: Sequence[Path], source: str) -> Sequence[Path]:
 def read_run(folder: Path) -> Recording:
     """Return the recording in a folder, for a model to stand for it.
 
-    Raises
-    ------
-    InputError
-        When there is none, or there is no model of its architecture.
+    Raises `InputError` when there is none, or there is no model of its architecture.
     """
     run = Recording.read(folder)
     check_modelled(run.manifest, str(folder))

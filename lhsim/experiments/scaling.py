@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from lhsim.analysis.stopping import Precision
 from lhsim.execution import Runner
-from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.finding import Picture
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
+from lhsim.experiments.points import levels
 from lhsim.experiments.progress import progress
 from lhsim.experiments.setup import (
     WIDTH,
@@ -29,12 +28,12 @@ from lhsim.experiments.setup import (
     running,
     settings_lines,
 )
-from lhsim.experiments.specification import MaxEvents, Scaling, load
+from lhsim.experiments.specification import KneeSearch, MaxEvents, Scaling, load
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.experiments.sweeping import (
-    asked_precision,
     carry_out,
     finish,
+    planned,
     precision_lines,
     replications_of,
     sweep_finding,
@@ -68,21 +67,15 @@ PICTURE = Picture(
 def run_scaling(options: Options) -> int:
     """Run the experiment, write and show its results, and return the exit code."""
     asked = load("scaling", Scaling)
-    precision = asked_precision(options)
     setup = prepare("scaling", options, asked.systems, asked.settings)
-    replications = options.replications or asked.replications
-    plan = sweeps.plan(
-        setup.systems,
-        options.agents or asked.agents,
-        Horizon(asked.messages, asked.min_duration, options.duration),
-        replications if precision is None else precision.first(replications),
-        options.seed,
-        options.engine,
-        _max_events(asked, options),
-        ScaleOut(options.agents_per_server) if options.agents_per_server else asked.scale_out,
-    )
+    limit = asked.max_events.unless(options.max_events)
+    per_server = options.agents_per_server
+    rule = ScaleOut(per_server) if per_server else asked.scale_out
+    points = levels(setup.systems, options.agents or asked.agents, rule)
+    horizon = Horizon(asked.messages, asked.min_duration, options.duration)
+    plan = planned(setup, points, horizon, asked.replications, limit, rule)
     with running(setup) as runner:
-        sweep = _run(asked, setup, plan, precision, runner)
+        sweep = _run(asked.knee, setup, plan, limit, runner)
     answers = cache(partial(_answers, sweep))
     text = partial(report, setup, plan, sweep, answers)
     return finish(
@@ -103,22 +96,15 @@ def run_scaling(options: Options) -> int:
     )
 
 
-def _max_events(asked: Scaling, options: Options) -> MaxEvents:
-    return asked.max_events.unless(options.max_events)
-
-
-def _run(
-    asked: Scaling, setup: Setup, plan: Plan, precision: Precision | None, runner: Runner
-) -> Sweep:
+def _run(how: KneeSearch, setup: Setup, plan: Plan, limit: MaxEvents, runner: Runner) -> Sweep:
     options = setup.options
-    limit = _max_events(asked, options)
-    sweep = carry_out(setup, plan, precision, limit, runner, title="levels")
+    sweep = carry_out(setup, plan, runner, title="levels")
     if sweep.interrupted or not sweep.results or (sweep.failed and options.fail_fast):
         return sweep
     with progress("knees", (), shown=options.show_progress) as on_done:
         knees, interrupted = find_knees(
             sweep,
-            asked.knee,
+            how,
             seed=options.seed,
             duration=options.duration,
             engine=options.engine,
@@ -134,7 +120,7 @@ def report(
 ) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
     workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
-    runs = f"{replications_of(plan, sweep)} a level"
+    runs = f"{replications_of(plan)} a level"
     lines = [
         f"{'; '.join(workloads)}; {runs}, seed {setup.options.seed}",
         *settings_lines(own_settings(setup)),

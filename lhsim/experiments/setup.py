@@ -55,18 +55,9 @@ def prepare(
 ) -> Setup:
     """Load the systems that were asked for, else those of the experiment, and check the output.
 
-    Parameters
-    ----------
-    name
-        Of the experiment.
-    options
-        What was asked for.
-    systems, settings
-        What the experiment's file says.
-    command
-        The words that ask for it, but for the options of all experiments; none: its name.
-    has_file
-        Whether there is a file that specifies it.
+    `systems` and `settings` are those of the experiment's file, of which `has_file` says whether
+    there is one. `command` are the words that ask for it, but for the options of all experiments;
+    none: its name.
     """
     started = time.monotonic()
     chosen = options.systems or tuple(systems)

@@ -24,12 +24,12 @@ from lhsim.experiments.setup import (
     settings_lines,
 )
 from lhsim.experiments.specification import KINDS, ParameterSweep, load
-from lhsim.experiments.sweep import Plan, Sweep, plan_points
+from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.experiments.sweeping import (
-    asked_precision,
     axis_values,
     carry_out,
     finish,
+    planned,
     precision_lines,
     replications_of,
     sweep_finding,
@@ -50,20 +50,11 @@ def run_file(options: Options, path: str) -> int:
     asked = load(path, ParameterSweep)
     axes = _axes(asked, options)
     setup = prepare(path, options, asked.systems, asked.settings, command=("run", path))
-    precision = asked_precision(options)
-    replications = options.replications or asked.replications
+    horizon = Horizon(asked.messages, asked.min_duration, options.duration)
     limit = asked.max_events.unless(options.max_events)
-    plan = plan_points(
-        setup.systems,
-        _points(asked, setup, axes),
-        Horizon(asked.messages, asked.min_duration, options.duration),
-        replications if precision is None else precision.first(replications),
-        options.seed,
-        options.engine,
-        limit,
-    )
+    plan = planned(setup, _points(asked, setup, axes), horizon, asked.replications, limit)
     with running(setup) as runner:
-        sweep = carry_out(setup, plan, precision, limit, runner, title="runs")
+        sweep = carry_out(setup, plan, runner, title="runs")
     return finish(
         setup,
         sweep,
@@ -77,7 +68,7 @@ def run_file(options: Options, path: str) -> int:
             title=f"Sweep {Path(path).stem}",
             question=asked.description or f"What do {', '.join(axes)} change?",
             answer=" ".join(_answers(sweep)),
-            method=f"{len(plan.levels):,} points, {replications_of(plan, sweep)} each.",
+            method=f"{len(plan.levels):,} points, {replications_of(plan)} each.",
             picture=PICTURE,
         ),
     )
@@ -111,7 +102,7 @@ def _point(sweep: Sweep, row: Mapping[str, Any]) -> str:
 
 def report(setup: Setup, plan: Plan, sweep: Sweep, axes: Sequence[str]) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
-    runs = replications_of(plan, sweep)
+    runs = replications_of(plan)
     lines = [f"{len(plan.levels):,} points, {runs} each, seed {setup.options.seed}"]
     lines += [*settings_lines(own_settings(setup)), ""]
     lines += [

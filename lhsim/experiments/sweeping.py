@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from textwrap import wrap
@@ -10,19 +10,22 @@ from typing import Any
 
 from attrs import asdict
 
-from lhsim.analysis.stopping import REACHED, Precision
+from lhsim.analysis.stopping import REACHED
 from lhsim.execution import Cell, Runner, Tally
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.ending import say, say_done, say_problems
 from lhsim.experiments.finding import Column, Finding, Picture, Table
-from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
+from lhsim.experiments.levels import Horizon
+from lhsim.experiments.options import DONE, FAILED, INTERRUPTED
 from lhsim.experiments.output import formatted, json_file, plots, show, write_files
-from lhsim.experiments.precision import Rounds, precision_of
+from lhsim.experiments.points import DesignPoint
+from lhsim.experiments.precision import precision_of
 from lhsim.experiments.progress import progress
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, manifest, settings_column
 from lhsim.experiments.specification import MaxEvents
 from lhsim.experiments.sweep import OnDone, Plan, Sweep
+from lhsim.planning import ScaleOut
 from lhsim.report.marks import MARKS
 from lhsim.report.text import axis_text, three_digits
 
@@ -32,35 +35,36 @@ FIRST = ("system", "architecture", "agents", "servers", "replications", "p50_lat
          "bottleneck")  # fmt: skip
 
 
-def asked_precision(options: Options) -> Precision | None:
-    """Return the precision that was asked for on the command line, or None.
-
-    Raises
-    ------
-    InputError
-        When it cannot be.
-    """
-    return precision_of(options.precision, options.max_replications, options.replications, cli=True)
-
-
-def carry_out(
+def planned(
     setup: Setup,
-    plan: Plan,
-    precision: Precision | None,
-    max_events: MaxEvents,
-    runner: Runner,
-    *,
-    title: str,
-) -> Sweep:
-    """Run a plan, or as many rounds as a precision takes, and show progress under a title."""
+    points: Iterable[DesignPoint],
+    horizon: Horizon,
+    replications: int,
+    limit: MaxEvents,
+    scale_out: ScaleOut | None = None,
+) -> Plan:
+    """Return the runs of some points, in so many replications unless the options ask for others.
+
+    Raises `InputError` when the precision asked for cannot be, or a level cannot have its agents.
+    """
+    options = setup.options
+    precision = precision_of(
+        options.precision, options.max_replications, options.replications, cli=True
+    )
+    number = options.replications or replications
+    return sweeps.plan(setup.systems, points, horizon, number, options.seed, options.engine, limit,
+                       scale_out, precision)  # fmt: skip
+
+
+def carry_out(setup: Setup, plan: Plan, runner: Runner, *, title: str) -> Sweep:
+    """Run a plan, and show progress under a title."""
     options = setup.options
 
     def show(name: str, cells: Sequence[Cell]) -> AbstractContextManager[OnDone]:
         whole = f"{title}, {name}" if name else title
         return progress(whole, runner.left(cells), shown=options.show_progress)
 
-    how = None if precision is None else Rounds(precision, options.seed, max_events)
-    return sweeps.carry_out(plan, runner, how=how, fail_fast=options.fail_fast, show=show)
+    return sweeps.carry_out(plan, runner, fail_fast=options.fail_fast, show=show)
 
 
 def finish(
@@ -75,22 +79,8 @@ def finish(
 ) -> int:
     """Show the results, write them, and return the exit code.
 
-    Parameters
-    ----------
-    setup
-        What was prepared.
-    sweep
-        What was run.
-    tally
-        What became of the cells.
-    table
-        Makes the text for stdout when a table is asked for.
-    plot
-        Name of the plot, None for none.
-    axes
-        Columns of the rows that say where a level lies, beside those that all sweeps have.
-    finding
-        Makes what a report shows of the experiment.
+    `table` makes the text for stdout, and `finding` what a report shows. `plot` is the name of the
+    plot, None for none. `axes` are columns that say where a level lies, beside those of all sweeps.
     """
     options = setup.options
     rows = [_ordered(row, axes) | settings_column(setup) for row in sweep.level_rows()]
@@ -108,12 +98,12 @@ def finish(
     return FAILED if sweep.failed or tally.unkept else DONE
 
 
-def replications_of(plan: Plan, sweep: Sweep) -> str:
+def replications_of(plan: Plan) -> str:
     """Return how many runs a level has, in words."""
     first = plan.replications
-    if sweep.precision is None:
+    if plan.rounds is None:
         return f"{first} run" + ("s" if first > 1 else "")
-    most = sweep.precision.most
+    most = plan.rounds.precision.most
     return f"{most} runs" if first == most else f"{first}-{most} runs"
 
 
@@ -216,25 +206,11 @@ def write_results(
     plot: str | None = None,
     more: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> list[str]:
-    """Write what a sweep showed; return the names of the files.
+    """Write what a sweep showed, and return the names of the files.
 
-    Parameters
-    ----------
-    folder
-        Is created when it is not there; files of an earlier run are replaced.
-    sweep
-        What was run.
-    manifest
-        What made it; what the sweep itself knows is added.
-    plot
-        Name of the plot without its suffix; None for no plot.
-    more
-        What writes other files, by their names.
-
-    Raises
-    ------
-    NotWrittenError
-        As `write_files` does.
+    To the `manifest`, which says what made it, is added what the sweep itself knows. `plot` is the
+    name of the plot without its suffix, None for none; `more` has what writes other files, by name.
+    Raises `NotWrittenError` as `write_files` does.
     """
     files: dict[str, Callable[[Path], object]] = {}
     if sweep.results:

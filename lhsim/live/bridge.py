@@ -201,13 +201,8 @@ class Bridge:
         message_id = bodies.text(body, "message_id", secrets.token_hex(16))
         if message_id.startswith(":"):
             raise Refusal(400, "a message_id that begins with ':' is the bridge's own")
-        stored = await self._append(
-            agent,
-            bodies.agent_id(body.get("target"), "target"),
-            kind,
-            message_id,
-            body.get("payload"),
-        )
+        target = bodies.agent_id(body.get("target"), "target")
+        stored = await self._append(agent, target, kind, message_id, body.get("payload"))
         return answer({"sequence": stored.event.sequence, "duplicate": stored.duplicate})
 
     def _take_token(self, agent: str) -> None:
@@ -295,13 +290,8 @@ class Bridge:
         except Exception:
             self._elicitations.withdraw(asked)
             raise
-        return answer(
-            {
-                "elicitation_id": asked.id,
-                "expires_at": asked.expires_at,
-                "sequence": stored.event.sequence,
-            }
-        )
+        found = {"elicitation_id": asked.id, "expires_at": asked.expires_at}
+        return answer(found | {"sequence": stored.event.sequence})
 
     async def _pending(self, request: Request, agent: str, _body: dict[str, Any]) -> Response:
         bodies.own(request.query_params, agent)

@@ -32,8 +32,7 @@ from lhsim.live.client import BridgeClient
 from lhsim.live.mcp.protocol import MODES, Era
 from lhsim.live.pace import slowdowns
 from lhsim.live.settings import LONGEST_MESSAGE
-from lhsim.live.work import work
-from lhsim.live.workers import spawned
+from lhsim.live.workers import spawned, work
 from lhsim.models import Slowdown, Workload
 from lhsim.models.schedule import Schedule, schedule
 from lhsim.models.workload import check_count
@@ -347,13 +346,9 @@ def _messages(planned: Schedule, seen: list[Seen]) -> pd.DataFrame:
 
 
 def _delivered(seen: list[Seen]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "sender": np.concatenate([part.sender for part in seen]),
-            "number": np.concatenate([part.number for part in seen]),
-            "delivered_s": np.concatenate([part.delivered for part in seen]),
-        }
-    )
+    columns = [(part.sender, part.number, part.delivered) for part in seen]
+    joined = map(np.concatenate, zip(*columns, strict=True))
+    return pd.DataFrame(dict(zip(("sender", "number", "delivered_s"), joined, strict=True)))
 
 
 def _machine(

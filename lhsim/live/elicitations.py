@@ -77,15 +77,9 @@ class Elicitations:
         if self.open >= self._most:
             raise Refusal(503, "too many elicitations", retry_after=1.0)
         form = check_form(schema)
-        asked = Elicitation(
-            secrets.token_hex(16),
-            asker,
-            target,
-            message,
-            form,
-            secrets.token_urlsafe(16),
-            time.time() + timeout,
-        )
+        identity, nonce = secrets.token_hex(16), secrets.token_urlsafe(16)
+        expires_at = time.time() + timeout
+        asked = Elicitation(identity, asker, target, message, form, nonce, expires_at)
         self._known[asked.id] = asked
         self.open += 1
         loop = asyncio.get_running_loop()

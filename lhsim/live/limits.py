@@ -36,11 +36,8 @@ class Buckets:
         return min(self._limit.burst, tokens + (now - then) * self._limit.rate)
 
     def _forget(self, now: float) -> None:
-        self._buckets = {
-            agent: bucket
-            for agent, bucket in self._buckets.items()
-            if self._level(agent, now) < self._limit.burst
-        }
+        some, full = self._buckets.items(), self._limit.burst
+        self._buckets = {agent: one for agent, one in some if self._level(agent, now) < full}
         self._look_again = max(_MANY, 2 * len(self._buckets))
 
 

@@ -35,11 +35,8 @@ class StoreAgents(Agents):
             self._spawn(self._receive_from(agent, at))
 
     async def _send(self, sender: int, target: int, number: int) -> None:
-        await self._clients[sender].store(
-            self._name(target),
-            {"sender": sender, "number": number, "text": self._text},
-            message_id=str(number),
-        )
+        payload = {"sender": sender, "number": number, "text": self._text}
+        await self._clients[sender].store(self._name(target), payload, message_id=str(number))
 
     async def _hang_up(self) -> None:
         for client in self._clients.values():

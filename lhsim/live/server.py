@@ -121,10 +121,7 @@ def read_secrets(secret_file: str | None, enrolment_file: str | None) -> Secrets
     """
     secret = _secret(secret_file, "--secret-file", "LHSIM_SECRET")
     enrolment = _secret(enrolment_file, "--enrolment-file", "LHSIM_ENROLMENT_KEY")
-    return Secrets(
-        secrets.token_bytes(32) if secret is None else secret.encode(),
-        enrolment,
-    )
+    return Secrets(secrets.token_bytes(32) if secret is None else secret.encode(), enrolment)
 
 
 def _secret(path: str | None, option: str, variable: str) -> str | None:

@@ -18,6 +18,7 @@ from .polling import Growth as Growth
 from .polling import PollingServer as PollingServer
 from .push import Elicitation as Elicitation
 from .push import PushServer as PushServer
+from .requests import RequestServer as RequestServer
 from .server import Server as Server
 from .server import ServerProcesses as ServerProcesses
 from .store import EventStore as EventStore
@@ -32,6 +33,7 @@ from .workload import Periodic as Periodic
 from .workload import Piece as Piece
 from .workload import Piecewise as Piecewise
 from .workload import Poisson as Poisson
+from .workload import Requests as Requests
 from .workload import Retry as Retry
 from .workload import Slow as Slow
 from .workload import Workload as Workload

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
+from lhsim.metrics.account import Outcome
 from lhsim.models.clients import Retries
 from lhsim.models.ledger import Countdown
 from lhsim.models.workload import (
@@ -13,6 +17,7 @@ from lhsim.models.workload import (
     Closed,
     OpenTraffic,
     Piecewise,
+    Requests,
     target_of,
 )
 from lhsim.rules import start_time, time_to_next
@@ -75,6 +80,12 @@ class Senders:
         elif isinstance(traffic, ArrivalProcess):
             self.life = self.send_by_a_rule
             self._arrivals = traffic
+        elif isinstance(traffic, Requests):
+            self.life = self.request
+            self._requests = traffic
+            self._think = bridge.step(Purpose.THINK)
+            self._numbers: defaultdict[int, Iterator[int]] = defaultdict(count)  # by client
+        self._answers_sender = server.answers_sender
 
     def send_on_schedule(self, agent: int, start: float) -> Steps:
         """Send at the traffic's times, regardless of earlier messages: an open workload."""
@@ -115,6 +126,35 @@ class Senders:
             yield from self._bridge.think(agent, self._pause, agent, number)
             number += 1
 
+    def request(self, agent: int, start: float) -> Steps:
+        """Start the client's loops, one for each request that it has under way at a time."""
+        env = self._bridge.env
+        yield env.timeout(start)
+        for _ in range(self._requests.in_flight):
+            env.process(self._request_in_turn(agent))
+
+    def _request_in_turn(self, client: int) -> Steps:
+        """Think, send a request and wait for its answer, again and again."""
+        bridge, traffic = self._bridge, self._requests
+        numbers, end = self._numbers[client], traffic.messages_of_a_sender
+        while (number := next(numbers)) < end:
+            yield from bridge.think(client, self._think, client, number)
+            message = self._create(client, number)
+            if traffic.patience is not None:
+                timer = bridge.env.timeout(traffic.patience)
+                timer.callbacks.append(partial(self._lose_patience, message))
+            yield from self._carry(message)
+            if message.outcome is Outcome.EXPIRED:
+                return  # the client has gone on
+
+    def _lose_patience(self, message: Message, _timer: Event) -> None:
+        """Give a request up that is not answered by now, and let its client go on."""
+        bridge = self._bridge
+        if message.outcome is Outcome.PENDING:
+            bridge.waiting.given_up += 1
+            bridge.ledger.end(message, Outcome.EXPIRED, bridge.env.now)
+            bridge.env.process(self._request_in_turn(message.sender))
+
     def _send(self, agent: int, number: int) -> Message:
         bridge = self._bridge
         copies = bridge.workload.copies(bridge.agents)
@@ -125,7 +165,9 @@ class Senders:
 
     def _create(self, agent: int, number: int) -> Message:
         bridge = self._bridge
-        target = target_of(bridge.workload, agent, number, bridge.agents, bridge.seed)
+        target = agent
+        if not self._answers_sender:
+            target = target_of(bridge.workload, agent, number, bridge.agents, bridge.seed)
         return bridge.ledger.create(agent, number, target, bridge.env.now)
 
     def _end_of(self, message: Message) -> Event:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lhsim.models.database import Store
     from lhsim.models.ledger import Ledger, Message
     from lhsim.models.limits import RateLimit
-    from lhsim.models.loop import Loop
+    from lhsim.models.loop import Processor
     from lhsim.models.memory import MemoryUse
     from lhsim.models.network import Network
     from lhsim.models.workload import Workload
@@ -44,7 +44,7 @@ class Bridge:
         workload: Workload,
         network: Network,
         costs: Mapping[Purpose, Distribution | None],
-        loops: list[Loop],
+        loops: list[Processor],
         store: Store,
         memory: MemoryUse,
         ledger: Ledger,
@@ -172,7 +172,7 @@ class Bridge:
         """Return the client of an agent: the first of those that share its connection."""
         return agent - agent % self.agents_per_connection
 
-    def loop(self, agent: int) -> Loop:
+    def loop(self, agent: int) -> Processor:
         """Return the event loop that serves an agent, and all that share its connection."""
         return self.loops[agent // self.agents_per_connection % len(self.loops)]
 

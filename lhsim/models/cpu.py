@@ -11,11 +11,12 @@ from typing import Any
 
 from attrs import evolve, field, fields, frozen
 
-from lhsim.checks import MOST, at_least, positive, whole
+from lhsim.checks import MOST, at_least, non_negative, positive, whole
 from lhsim.distributions import Distribution
 from lhsim.distributions.base import ZERO
 from lhsim.distributions.compounds import scaled
 from lhsim.errors import InputError
+from lhsim.models.limits import check_sharing
 from lhsim.units import Seconds
 
 
@@ -96,6 +97,13 @@ class Cpu:
     """
 
     workers: int = field(default=1, validator=whole(1))  # loops, one server each
+    # Processors that share one waiting line, in place of loops, as an operating system does it.
+    cores: int = field(default=1, validator=whole(1))
+    # For which an operation keeps a processor while others wait [s]; None: until it is done; 0:
+    # all operations share the processors equally.
+    quantum: Seconds | None = field(default=None, validator=non_negative)
+    # What a change to another operation takes a processor, as a part of the quantum [s].
+    switch: Seconds = field(default=0.0, validator=non_negative)
     parse_message: Distribution = ZERO  # accept, parse and authenticate a message [s]
     parse_request: Distribution = ZERO  # accept, parse and authenticate a request for messages [s]
     validate: Distribution = ZERO  # check a pushed message against its schema [s]
@@ -111,6 +119,20 @@ class Cpu:
     collection: Collection | None = None
     stalls: Stalls | None = None
     slowdowns: Slowdowns | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.workers > 1 and (self.cores > 1 or self.quantum is not None):
+            allowed = "1 where cores are shared"
+            raise InputError(f"{self.workers} have a core each", key="workers", allowed=allowed)
+        if self.cores > 1 and self.warmth is not None:
+            allowed = "nothing where there are several cores"
+            raise InputError("is that of one loop", key="warmth", allowed=allowed)
+        check_sharing(self.cores, self.quantum, self.switch, "cores")
+
+    @property
+    def processors(self) -> int:
+        """How many operations run at a time at most."""
+        return self.workers * self.cores
 
     def slower(self, factor: float) -> Cpu:
         """Return a processor that takes `factor` times as long for each operation."""

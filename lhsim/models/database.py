@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from simpy.events import URGENT
 
 from lhsim.models.log import Log
+from lhsim.models.sharing import station_of
 from lhsim.models.stage import stage
 from lhsim.models.station import Demand, Station
 from lhsim.rules import busy_delay
@@ -60,7 +61,7 @@ class Store:
         self._linger = store.linger
         self._write_more = store.write_more
         self._collected: Batch | None = None  # the batch that is being collected
-        self.pool = Station(env, store.connections, measured, stalls)
+        self.pool = station_of(env, store.connections, measured, stalls, store.quantum)
         self.writer = Station(env, 1, measured, stalls) if store.single_writer else self.pool
         self.log = Log(env, store.events, store.retention)
         self.forgets = store.retention is not None  # whether events may be removed

@@ -65,7 +65,7 @@ class SimpyEngine:
     def state(self) -> State:
         """Return the state of the system now."""
         bridge = self._bridge
-        queued = sum(len(station.waiting) for station in bridge.stations().values())
+        queued = sum(station.queued for station in bridge.stations().values())
         return State(queued, bridge.memory.connections, float(bridge.memory.current))
 
     def account(self) -> Account:

@@ -1,7 +1,8 @@
-"""Limits on the rate of messages: a token bucket for each agent.
+"""Limits on the rate of messages, a token bucket for each agent, and on processors that are shared.
 
-It is kept as the time at which it will be full again, the theoretical arrival time of the generic
-cell rate algorithm (ITU-T I.371, annex A): one number an agent, and no sum of small refills.
+A bucket is kept as the time at which it will be full again, the theoretical arrival time of the
+generic cell rate algorithm (ITU-T I.371, annex A): one number an agent, and no sum of small
+refills.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from lhsim.checks import rate, whole
+from lhsim.errors import InputError
 from lhsim.rules import take_token
 from lhsim.units import PerSecond
+
+MOST_SHARED = 1024  # processors of a time-shared station
 
 
 @frozen
@@ -39,3 +43,12 @@ class Buckets:
             return False
         self._full_at[agent] = full_at
         return True
+
+
+def check_sharing(processors: int, quantum: float | None, switch: float, name: str) -> None:
+    """Refuse a time-shared station of too many processors, or whose slices get nothing done."""
+    if quantum is not None and processors > MOST_SHARED:
+        allowed = f"at most {MOST_SHARED:,} where they are shared in slices of time"
+        raise InputError(f"{processors:,} are too many", key=name, allowed=allowed)
+    if switch > 0 and not switch < (quantum or 0.0):
+        raise InputError("takes the whole quantum", key="switch", allowed="less than quantum")

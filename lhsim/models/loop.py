@@ -1,4 +1,4 @@
-"""The event loops of the server's processor."""
+"""The server's processor: its event loops, or the cores that its operations share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lhsim.models.sharing import ProcessorSharing, TimeShared
 from lhsim.models.station import Service, Station
 from lhsim.rules import first_spell, idle_cost, slopes, times_as_long
 
@@ -31,8 +32,11 @@ class SlowSpells:
         return times_as_long(now, self._starts, self._factors, self._first)
 
 
-class Loop(Station):
-    """One event loop: a station of one server that cools while idle and stalls with its host."""
+class Processor(Station):
+    """A station whose costs are those of a processor: it cools while idle, collects garbage, slows.
+
+    What kind of station it is, its subclasses say: a `Loop`, or cores that are shared.
+    """
 
     def __init__(
         self,
@@ -43,8 +47,9 @@ class Loop(Station):
         stalls: StallTimes | None,
         slow: SlowSpells | None,
         collection: Stage | None,
+        **sharing: float,
     ) -> None:
-        super().__init__(env, 1, measured, stalls)
+        super().__init__(env, cpu.cores, measured, stalls, **sharing)
         self._number = number
         self._every = cpu.collection.every if cpu.collection else 0
         self._collection = collection
@@ -57,12 +62,12 @@ class Loop(Station):
         self._operations = 0
         self.work_time = 0.0  # busy time less the stalls in it, inside the measured window [s]
 
-    def duration(self, demand: float) -> float:
-        """Return how long an operation of base cost `demand` that begins now takes [s]."""
+    def cost(self, demand: float) -> float:
+        """Return what an operation of base cost `demand` costs that begins now [s]."""
         cost = self._cost(demand)
         if self._measured_from <= self.env.now < self._measured_to:
             self.work_time += cost
-        return super().duration(cost)
+        return cost
 
     def _cost(self, demand: float) -> float:
         cost = demand
@@ -77,7 +82,41 @@ class Loop(Station):
             cost *= self._slow.times_as_long(self.env.now)
         return cost
 
-    def complete(self, service: Service) -> None:
-        """End an operation; from now on the loop may be idle."""
+    def freed(self) -> None:
+        """Note that from now on it may be idle."""
         self._idle_since = self.env.now
+
+
+class Loop(Processor):
+    """One event loop, or cores with one waiting line: operations are served in their order."""
+
+    def complete(self, service: Service) -> None:
+        """End an operation."""
+        self.freed()
         super().complete(service)
+
+
+class SharedCores(Processor, TimeShared):
+    """Cores that operations share in slices of time."""
+
+
+class EqualCores(Processor, ProcessorSharing):
+    """Cores that all operations share equally."""
+
+
+def processor(
+    env: Environment,
+    number: int,
+    cpu: Cpu,
+    measured: tuple[float, float],
+    stalls: StallTimes | None,
+    slow: SlowSpells | None,
+    collection: Stage | None,
+) -> Processor:
+    """Return the loop `number` of a server, or its cores."""
+    if cpu.quantum is None:
+        return Loop(env, number, cpu, measured, stalls, slow, collection)
+    if cpu.quantum == 0:
+        return EqualCores(env, number, cpu, measured, stalls, slow, collection)
+    sharing = {"quantum": cpu.quantum, "switch": cpu.switch}
+    return SharedCores(env, number, cpu, measured, stalls, slow, collection, **sharing)

@@ -17,10 +17,11 @@ from lhsim.models.faults import cuts
 from lhsim.models.impatient import ImpatientPolling
 from lhsim.models.incidents import happen
 from lhsim.models.ledger import Ledger
-from lhsim.models.loop import Loop
+from lhsim.models.loop import Processor, processor
 from lhsim.models.memory import MemoryUse
 from lhsim.models.polling_processes import Polling
 from lhsim.models.push_processes import Push
+from lhsim.models.request_processes import Answering
 from lhsim.models.stage import stage
 from lhsim.models.station import Station
 from lhsim.models.steps import steps_of
@@ -83,14 +84,15 @@ def _bridge(
     )
 
 
-def _loops(env: Environment, system: System, seed: int, window: Window) -> list[Loop]:
+def _loops(env: Environment, system: System, seed: int, window: Window) -> list[Processor]:
     cpu, measured = system.cpu, (window.start, window.end)
     stalls = stalls_of.of_component("cpu", cpu.stalls, system.faults, seed, window.end)
     slow = stalls_of.slow_spells(cpu.slowdowns, system.faults, seed, window.end)
     cost = cpu.collection.cost if cpu.collection else None
     collection = stage(cost, Purpose.COLLECTION, seed)
     return [
-        Loop(env, number, cpu, measured, stalls, slow, collection) for number in range(cpu.workers)
+        processor(env, number, cpu, measured, stalls, slow, collection)
+        for number in range(cpu.workers)
     ]
 
 
@@ -112,6 +114,8 @@ def _serve(system: System, bridge: Bridge) -> ServerProcesses:
         return Push(system.push, bridge)
     if system.polling is not None:
         return _polling(system.polling, bridge, cut=bool(cuts(system.faults)))
+    if system.requests is not None:
+        return Answering(system.requests, bridge)
     assert system.own_server is not None
     return system.own_server.serve(bridge)
 

@@ -78,6 +78,7 @@ class ServerProcesses(abc.ABC):
     cycles = 0  # of looking for messages, for the metric polling_cycles_total
     wasted_cycles = 0  # that found nothing
     refused = 0  # requests or connections, by a limit
+    answers_sender = False  # whether a message is a request, whose answer its sender awaits
 
     def __init__(self, bridge: Bridge) -> None:
         self.bridge = bridge

@@ -12,7 +12,7 @@ A trajectory is the same as with `simpy.Resource`, at less than half the events.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simpy import Environment
@@ -36,10 +36,14 @@ class StallTimes:
         self.starts, self.ends = times
         self._first = 0  # of those that have not ended
 
+    def from_now(self, now: float) -> int:
+        """Return the number of the first stall that has not ended by `now` [s]; never go back."""
+        self._first = first_spell(now, self.ends, self._first)
+        return self._first
+
     def stretch(self, now: float, demand: float) -> float:
         """Return how long a service of `demand` [s] takes that begins at `now`; never go back."""
-        self._first = first_spell(now, self.ends, self._first)
-        return stretched(now, demand, self.starts, self.ends, self._first)
+        return stretched(now, demand, self.starts, self.ends, self.from_now(now))
 
 
 class Service(Event):
@@ -90,6 +94,11 @@ class Station:
         self._measured_from, self._measured_to = measured
         self._stalls = stalls
 
+    @property
+    def queued(self) -> int:
+        """How many services wait."""
+        return len(self.waiting)
+
     def serve(
         self,
         demand: Demand,
@@ -109,7 +118,12 @@ class Station:
 
     def duration(self, demand: float) -> float:
         """Return how long a service of `demand` that begins now keeps its server [s]."""
-        return demand if self._stalls is None else self._stalls.stretch(self.env.now, demand)
+        cost = self.cost(demand)
+        return cost if self._stalls is None else self._stalls.stretch(self.env.now, cost)
+
+    def cost(self, demand: float) -> float:
+        """Return what a service of `demand` costs that begins now, stalls left out [s]."""
+        return demand
 
     def complete(self, service: Service) -> None:
         """End a service: its effect, then the start of the next; its owner continues after."""
@@ -124,14 +138,18 @@ class Station:
         now = self.env.now
         demand = service.demand
         duration = self.duration(demand() if callable(demand) else demand)
-        if now >= self._measured_from and now + duration <= self._measured_to:
-            self.busy_time += duration
-        else:
-            low, high = self._measured_from, self._measured_to
-            self.busy_time += part_inside(now, now + duration, low, high)
+        self._occupy(now, duration)
         service._ok = True
         service._value = service.begin() if service.begin is not None else None
         self.env.schedule(service, NORMAL, duration)
+
+    def _occupy(self, now: float, duration: float) -> None:
+        """Count what of a service of `duration` from `now` on is measured [s]."""
+        low, high = self._measured_from, self._measured_to
+        if now >= low and now + duration <= high:
+            self.busy_time += duration
+        else:
+            self.busy_time += part_inside(now, now + duration, low, high)
 
 
 class Watched:
@@ -156,9 +174,9 @@ class Watched:
         return int(self.resource.capacity)
 
     @property
-    def waiting(self) -> Sequence[object]:
-        """The requests that wait for it."""
-        return self.resource.queue
+    def queued(self) -> int:
+        """How many requests wait for it."""
+        return len(self.resource.queue)
 
     @property
     def busy_time(self) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from lhsim.distributions import Distribution
+from lhsim.models.workload import Requests
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def steps_of(system: System) -> Steps:
         steps |= _polling(system, system.polling)
     if system.push is not None:
         steps |= _push(system, system.push)
+    if system.requests is not None:
+        steps |= _requests(system)
     return steps
 
 
@@ -73,8 +76,16 @@ def _polling(system: System, server: PollingServer) -> Steps:
     return steps
 
 
+def _requests(system: System) -> Steps:
+    """Return the steps of a request and its answer, and of the client's thought before it."""
+    traffic = system.workload.traffic
+    if isinstance(traffic, Requests):
+        return {**_poll(system), Purpose.THINK: Step(Place.AGENT, traffic.think)}
+    return _poll(system)
+
+
 def _poll(system: System) -> Steps:
-    """Return the steps of a request for messages."""
+    """Return the steps of a request for messages, or for anything else."""
     cpu = system.cpu
     return {
         Purpose.PARSE_REQUEST: Step(Place.OWN_LOOP, cpu.parse_request),

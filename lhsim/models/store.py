@@ -8,6 +8,7 @@ from lhsim.checks import non_negative, positive, whole
 from lhsim.distributions import Distribution
 from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
+from lhsim.models.limits import check_sharing
 from lhsim.models.log import Retention
 from lhsim.units import Seconds
 
@@ -30,6 +31,9 @@ class EventStore:
     query: Distribution = ZERO  # service time of a query [s]
     write: Distribution = ZERO  # service time of a write [s]
     connections: int = field(default=10, validator=whole(1))  # queries served at a time
+    # For which a query or write keeps its connection while others wait [s]; None: until it is done;
+    # 0: all share the connections equally, as if each were a processor.
+    quantum: Seconds | None = field(default=None, validator=non_negative)
     single_writer: bool = False  # whether writes take turns of their own
     # What a writer sleeps in all before it gives up, and its message is rejected [s]; None: a line.
     busy_timeout: Seconds | None = field(default=None, validator=positive)
@@ -45,6 +49,7 @@ class EventStore:
     retention: Retention | None = None  # which events are kept; None: all
 
     def __attrs_post_init__(self) -> None:
+        check_sharing(self.connections, self.quantum, 0.0, "connections")
         if self.busy_timeout is not None and not self.single_writer:
             allowed = "single_writer = true, or no busy_timeout"
             raise InputError("has no writer to wait for", key="busy_timeout", allowed=allowed)

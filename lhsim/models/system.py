@@ -16,9 +16,10 @@ from lhsim.models.memory import Memory
 from lhsim.models.network import Network
 from lhsim.models.polling import PollingServer
 from lhsim.models.push import PushServer
+from lhsim.models.requests import RequestServer
 from lhsim.models.server import Server
 from lhsim.models.store import EventStore
-from lhsim.models.workload import Workload
+from lhsim.models.workload import Requests, Workload
 from lhsim.units import Seconds
 
 FEWEST_SAMPLES = 10  # of the parameters: fewer say little about their spread
@@ -107,7 +108,8 @@ class Calibration:
 class System:
     """A server of one architecture, with the agents, the network and the store around it.
 
-    Exactly one of `polling`, `push` and `server`, which is one of the user's own, is there.
+    Exactly one of `polling`, `push`, `requests` and `server`, which is one of the user's own, is
+    there.
     """
 
     name: str = field(validator=printable)
@@ -118,6 +120,7 @@ class System:
     store: EventStore = Factory(EventStore)
     polling: PollingServer | None = None
     push: PushServer | None = None
+    requests: RequestServer | None = None
     own_server: Server | None = field(default=None, alias="server")  # `server` in a file
     memory: Memory = Factory(Memory)
     faults: tuple[Fault, ...] = ()
@@ -125,6 +128,7 @@ class System:
 
     def __attrs_post_init__(self) -> None:
         self._check_server()
+        self._check_clients()
         push = self.push
         comes_back = push is None or push.reconnect is not None or push.asks_by_reply
         if cuts(self.faults) and not comes_back:
@@ -133,12 +137,33 @@ class System:
         self._check_samples()
 
     def _check_server(self) -> None:
-        servers = {"polling": self.polling, "push": self.push, "server": self.own_server}
+        servers = {
+            "polling": self.polling,
+            "push": self.push,
+            "requests": self.requests,
+            "server": self.own_server,
+        }
         there = [name for name, one in servers.items() if one is not None]
         if len(there) != 1:
             key, *others = there or ["polling"]
             problem = f"stands beside {' and '.join(others)}" if there else "is missing"
-            raise InputError(problem, key=key, allowed="exactly one of polling, push and server")
+            allowed = "exactly one of polling, push, requests and server"
+            raise InputError(problem, key=key, allowed=allowed)
+
+    def _check_clients(self) -> None:
+        """Refuse what goes with no request/response server."""
+        if self.requests is None and isinstance(self.workload.traffic, Requests):
+            allowed = "another kind, or a request/response server: a table [requests]"
+            raise InputError("has nobody to answer it", key="workload.traffic", allowed=allowed)
+        if self.requests is None:
+            return
+        for key, given in (("faults", self.faults), ("workload.retry", self.workload.retry)):
+            if given:
+                raise InputError("does not go with requests", key=key, allowed="nothing")
+        if self.workload.topology != "ring":
+            problem = f"{self.workload.topology!r} says who gets a message"
+            allowed = "none where clients send requests"
+            raise InputError(problem, key="workload.topology", allowed=allowed)
 
     def _check_samples(self) -> None:
         """Refuse samples of what is no parameter of this system, or out of its range."""
@@ -154,17 +179,19 @@ class System:
                 raise InputError(error.problem, key=key, allowed=error.allowed) from None
 
     @property
-    def server(self) -> PollingServer | PushServer | Server:
+    def server(self) -> PollingServer | PushServer | RequestServer | Server:
         """The server of its architecture."""
-        server = self.polling or self.push or self.own_server
+        server = self.polling or self.push or self.requests or self.own_server
         assert server is not None
         return server
 
     @property
     def architecture(self) -> str:
-        """``"polling"``, ``"push"``, or ``"own"`` for a server of the user's own."""
+        """``"polling"``, ``"push"``, ``"requests"``, or ``"own"`` for one of the user's own."""
         if self.own_server is not None:
             return "own"
+        if self.requests is not None:
+            return "requests"
         return "polling" if self.polling is not None else "push"
 
     @property

@@ -40,6 +40,26 @@ class Traffic(abc.ABC):
     def rate_per_agent(self) -> float | None:
         """Messages that an agent offers [1/s]; None where the answers set the pace."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is a closed loop: the answers set the pace."""
+        return self.rate_per_agent is None
+
+    @property
+    def at_a_time(self) -> int:
+        """Messages that a sender in a closed loop has on their way at most."""
+        return 1
+
+    @property
+    def wait(self) -> float:
+        """The mean time from the end of a message in a closed loop to the next one [s]."""
+        return 0.0
+
+    @property
+    def messages_of_a_sender(self) -> float:
+        """Messages that a sender creates before it stops; infinite where it never does."""
+        return math.inf
+
 
 class OpenTraffic(Traffic):
     """Messages at times that do not depend on the server: renewals from the agent's start on."""
@@ -193,6 +213,55 @@ class Closed(Traffic):
     def rate_per_agent(self) -> None:
         """None: the answers set the pace."""
         return None
+
+    @property
+    def wait(self) -> float:
+        """The mean pause [s]."""
+        return self.pause.mean
+
+    @property
+    def messages_of_a_sender(self) -> float:
+        """Messages of an agent; infinite where there is no end."""
+        return math.inf if self.messages is None else self.messages
+
+
+@frozen(slots=False)
+class Requests(Traffic):
+    """Clients of a request/response server: each thinks, sends a request, and waits for the answer.
+
+    A client has up to `in_flight` requests under way, each in a loop of its own. One that is not
+    answered within its `patience` is given up: the message expires, the client goes on, and the
+    abandoned request still consumes the server.
+    """
+
+    name: ClassVar[str] = "requests"
+
+    think: Distribution = (
+        ZERO  # from an answer to the client's next request; and before its first [s]
+    )
+    in_flight: int = field(default=1, validator=whole(1))  # requests of a client at a time
+    patience: Seconds | None = field(default=None, validator=positive)  # [s]; None: no end
+    requests: int | None = field(default=None, validator=whole(1))  # of a client; None: no end
+
+    @property
+    def rate_per_agent(self) -> None:
+        """None: the answers set the pace."""
+        return None
+
+    @property
+    def at_a_time(self) -> int:
+        """Requests of a client that are under way at a time."""
+        return self.in_flight
+
+    @property
+    def wait(self) -> float:
+        """The mean think time [s]."""
+        return self.think.mean
+
+    @property
+    def messages_of_a_sender(self) -> float:
+        """Requests of a client; infinite where there is no end."""
+        return math.inf if self.requests is None else self.requests
 
 
 @frozen

@@ -22,12 +22,14 @@ the time in which they start.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from lhsim.models import Closed, Piecewise
+from lhsim.models import Piecewise
 from lhsim.simulation.settling import (
+    cycle_time,
     growing_time,
     settled_after,
     settling_time,
@@ -43,6 +45,7 @@ CUT = 0.25  # of a duration, which a lead takes that does not fit
 LONGEST_DRAIN = 5.0  # [s]
 CLOSED_LOOP = 60.0  # of a run whose rate nobody knows beforehand [s]
 PAIR = 2  # agents, of whom none waits behind more than one other
+CYCLES = 5  # of clients that a window holds at least
 CROWD = 0.5  # of the time in which agents start, for which they keep the server busy
 
 
@@ -74,6 +77,8 @@ def times(
     """Return the times of a run; a warm-up or a drain that is given stays as it is."""
     lead, duration = lead_time(system, agents), horizon.duration
     rate = system.offered_load(agents)
+    if duration is None and system.requests is not None and not _ends(system):
+        return _of_clients(system, agents, horizon, warmup, drain)
     if duration is None and rate is None:
         duration = max(CLOSED_LOOP, lead / CUT)
     if _ends(system):
@@ -91,6 +96,25 @@ def times(
     drain = _given(drain, _drain(window))
     # Without a duration the drain comes on top, so that the window holds its messages.
     return Times(warmup, drain, warmup + window + drain if duration is None else duration)
+
+
+def _of_clients(
+    system: System, agents: int, horizon: Horizon, warmup: float | None, drain: float | None
+) -> Times:
+    """Return the times of a run of clients, or of who sends requests at a rate.
+
+    The most that they can ask for is known, and that is the rate of the requests or a little less.
+    """
+    rate, shortest = system.offered_load(agents), horizon.shortest
+    if rate is None:
+        cycle = cycle_time(system, agents)
+        at_a_time = system.workload.traffic.at_a_time
+        rate = agents * at_a_time / cycle if cycle > 0 else math.inf
+        shortest = max(shortest, CYCLES * cycle)
+    window = max(shortest, horizon.messages / rate if rate > 0 else 0.0)
+    warmup = _given(warmup, lead_time(system, agents) + window / 10)
+    drain = _given(drain, _drain(window))
+    return Times(warmup, drain, warmup + window + drain)
 
 
 def lead_time(system: System, agents: int) -> float:
@@ -111,8 +135,7 @@ def settled_by(system: System, agents: int) -> float:
 
 
 def _ends(system: System) -> bool:
-    traffic = system.workload.traffic
-    return isinstance(traffic, Closed) and traffic.messages is not None
+    return math.isfinite(system.workload.traffic.messages_of_a_sender)
 
 
 def _fitting(lead: float, duration: float, shortest: float) -> float:

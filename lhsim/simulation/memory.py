@@ -10,7 +10,6 @@ import numpy as np
 from lhsim._machine import free_memory, size
 from lhsim.distributions.table import PROBABILITIES
 from lhsim.errors import InputError
-from lhsim.models import Closed
 from lhsim.units import format_duration
 
 if TYPE_CHECKING:
@@ -54,11 +53,11 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
     traffic = system.workload.traffic
     rate = system.offered_load(agents)
     copies = system.workload.copies(agents)
-    if isinstance(traffic, Closed):
-        on_their_way = float(len(system.workload.senders(agents)) * copies)
-        kept = on_their_way * (traffic.messages or 0)
+    if rate is None:
+        on_their_way = float(len(system.workload.senders(agents)) * copies * traffic.at_a_time)
+        rounds = traffic.messages_of_a_sender / traffic.at_a_time
+        kept = on_their_way * rounds if math.isfinite(rounds) else 0.0
     else:
-        assert rate is not None, "open traffic has a rate"
         polling = system.polling
         delay = max(polling.first_sleeps[0], polling.interval) / 2 if polling else 0.0
         if system.push is not None and system.push.elicitation is not None:
@@ -103,6 +102,5 @@ def _timed_events(system: System, written: float, duration: float) -> float:
     retention, rate = system.store.retention, written / duration
     if retention is None or retention.age is None:
         return 0.0
-    closed = isinstance(system.workload.traffic, Closed)
-    kept = written if closed else rate * min(retention.age, duration)
+    kept = written if system.workload.traffic.closed else rate * min(retention.age, duration)
     return kept if retention.count is None else min(kept, retention.count)

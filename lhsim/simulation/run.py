@@ -15,7 +15,7 @@ import numpy as np
 from lhsim.metrics import AgentCommunicationMetrics, Latency
 from lhsim.metrics.account import Account, Counters, Outcome, State, Window
 from lhsim.metrics.alerts import slope
-from lhsim.models import ArrivalProcess, Closed, Piecewise
+from lhsim.models import ArrivalProcess, Piecewise
 from lhsim.simulation.result import MS, Result
 
 if TYPE_CHECKING:
@@ -95,12 +95,10 @@ class Run:
                 break
 
     def _all_sent(self) -> bool:
-        traffic = self._system.workload.traffic
-        if not isinstance(traffic, Closed) or traffic.messages is None:
-            return False
         workload = self._system.workload
         at_a_time = len(workload.senders(self._agents)) * workload.copies(self._agents)
-        return self._now.created == at_a_time * traffic.messages and self._now.open == 0
+        all_there_are = at_a_time * workload.traffic.messages_of_a_sender
+        return self._now.created == all_there_are and self._now.open == 0
 
     def _stop(self, at: float) -> None:
         start, cohort_end = min(at, self._window.start), min(at, self._window.cohort_end)
@@ -226,7 +224,7 @@ class Run:
         length = self._window.end - self._window.start
         validation = system.cpu.validate.mean if system.push is not None else 0.0
         baseline = system.memory.baseline
-        cpu = _ratio(account.work, length * system.cpu.workers) * PERCENT
+        cpu = _ratio(account.work, length * system.cpu.processors) * PERCENT
         return AgentCommunicationMetrics(
             message_send_latency_ms=_ratio(account.to_store, delivered) * MS,
             message_receive_latency_ms=_ratio(account.from_store, delivered) * MS,
@@ -263,8 +261,8 @@ def _timeouts(counters: Counters) -> int:
 def _steady(system: System) -> bool:
     """Return whether a load goes on as it is: where it ends, or changes, there is no such state."""
     traffic = system.workload.traffic
-    if isinstance(traffic, Closed):
-        return traffic.messages is None
+    if math.isfinite(traffic.messages_of_a_sender):
+        return False
     if isinstance(traffic, ArrivalProcess) and not traffic.steady:
         return False
     return not isinstance(traffic, Piecewise) and not system.faults

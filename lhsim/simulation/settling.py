@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lhsim.models import Closed
-
 if TYPE_CHECKING:
     from lhsim.models import Cpu, EventStore, PollingServer, System, Workload
 
@@ -29,10 +27,10 @@ def settling_time(system: System, agents: int) -> float:
     messages wait behind the work of the start, which is then not waited for if it takes more than
     `MOST_WAITING` of them.
     """
-    if not _saturates(system, agents):
+    if system.requests is not None or not _saturates(system, agents):
         return settled_after(system, agents)
     work, rate = start_work(system, agents), admitted_load(system, agents)
-    waiting = agents if rate is None else rate * work  # a closed loop has one message an agent
+    waiting = _first_messages(system.workload, agents) if rate is None else rate * work
     return work if waiting <= MOST_WAITING else 0.0
 
 
@@ -44,10 +42,13 @@ def settled_after(system: System, agents: int) -> float:
     while messages go on to use a share rho of the busiest station, which is there for a share a of
     the time (`availability`): the queue is gone after W / (a - rho). Those who poll, or wait for an
     answer, ask for less while they wait, so that W is all that there is where they saturate it.
-    What a server of the user's own does in the beginning is not known: 0.
+    Clients of a request/response server think, and then the first wave comes. What a server of the
+    user's own does in the beginning is not known: 0.
     """
+    if system.requests is not None and system.workload.traffic.closed:
+        return system.workload.traffic.wait + cycle_time(system, agents)
     work = start_work(system, agents)
-    waits = system.polling is not None or isinstance(system.workload.traffic, Closed)
+    waits = system.polling is not None or system.workload.traffic.closed
     if not work or (waits and _saturates(system, agents)):
         return work
     left = availability(system.cpu) - _load(system, agents)
@@ -94,24 +95,38 @@ def shortest_loop(system: System, agents: int) -> float:
     Each agent has its pauses and think times, and the busiest station has all messages to serve.
     """
     traffic = system.workload.traffic
-    assert isinstance(traffic, Closed)
-    assert traffic.messages is not None
     alone = _round_time(system)
     served = 0.0
     if system.own_server is None:
         served = _first_messages(system.workload, agents) * _per_message(system, agents)
-    return traffic.messages * max(alone, served / availability(system.cpu))
+    rounds = math.ceil(traffic.messages_of_a_sender / traffic.at_a_time)
+    return rounds * max(alone, served / availability(system.cpu))
+
+
+def cycle_time(system: System, agents: int) -> float:
+    """Return how long a client's loop takes at least, with its request, in the mean [s].
+
+    It is the longer of what it takes alone, and of what the busiest station needs for a request of
+    each (the bounds of Denning and Buzen, "The operational analysis of queueing network models",
+    ACM Computing Surveys 10(3), 1978).
+    """
+    served = _first_messages(system.workload, agents) * _per_message(system, agents)
+    return max(_round_time(system), served / availability(system.cpu))
 
 
 def _round_time(system: System) -> float:
     """Return what a message of a closed loop takes an agent at least, in the mean [s].
 
-    That is its pause, the think time of who gets it, and where that polls half a sleep.
+    That is its pause, the think time of who gets it, and where that polls half a sleep; or all that
+    a request and its answer take.
     """
     traffic, polling = system.workload.traffic, system.polling
-    assert isinstance(traffic, Closed)
+    if system.requests is not None:
+        network = system.network
+        answer = _on_processor(system.cpu) + system.store.query.mean
+        return traffic.wait + network.up.mean + answer + network.down.mean
     sleep = polling.shortest_sleep / 2 if polling is not None and not polling.wake_on_write else 0.0
-    return traffic.pause.mean + system.workload.think.mean + sleep
+    return traffic.wait + system.workload.think.mean + sleep
 
 
 def admitted_load(system: System, agents: int) -> float | None:
@@ -129,7 +144,7 @@ def polling_load(system: System, server: PollingServer, agents: int, rate: float
     copies = system.workload.copies(agents)
     on_loop = sum(p.mean for p in coming) / copies + cpu.respond.mean + cpu.parse_request.mean
     messages = rate * on_loop
-    return (agents / server.mean_sleep * cpu.query.mean + messages) / cpu.workers
+    return (agents / server.mean_sleep * cpu.query.mean + messages) / cpu.processors
 
 
 def push_load(system: System, rate: float, copies: int) -> float:
@@ -143,7 +158,18 @@ def push_load(system: System, rate: float, copies: int) -> float:
     going = 0.0 if asks_by_reply(system) else cpu.send.mean / _most_in_a_send(system)
     on_loop = coming + going + cpu.acknowledge.mean / copies
     writers = 1 if store.single_writer else store.connections
-    return rate * max(on_loop / cpu.workers, _write_per_event(store) / copies / writers)
+    return rate * max(on_loop / cpu.processors, _write_per_event(store) / copies / writers)
+
+
+def requests_load(system: System, rate: float) -> float:
+    """Return the utilisation of a request/response system's busiest station at `rate` [1/s]."""
+    cpu, store = system.cpu, system.store
+    on_processor = _on_processor(cpu) / cpu.processors
+    return rate * max(on_processor, store.query.mean / store.connections)
+
+
+def _on_processor(cpu: Cpu) -> float:
+    return cpu.parse_request.mean + cpu.query.mean + cpu.respond.mean
 
 
 def start_work(system: System, agents: int) -> float:
@@ -153,12 +179,14 @@ def start_work(system: System, agents: int) -> float:
         return 0.0
     if system.polling is not None:
         first = agents * (cpu.parse_request.mean + cpu.query.mean)
+    elif system.requests is not None:
+        first = 0.0
     else:
         assert system.push is not None
         clients = 0 if system.push.asks_by_reply else system.push.clients(agents)
         first = clients * cpu.connect.mean
-    work = first / cpu.workers
-    if isinstance(system.workload.traffic, Closed):
+    work = first / cpu.processors
+    if system.workload.traffic.closed:
         work += _first_messages(system.workload, agents) * _per_message(system, agents)
     return work
 
@@ -177,6 +205,8 @@ def _load(system: System, agents: int) -> float:
 def _load_at(system: System, agents: int, rate: float) -> float:
     if system.polling is not None:
         return polling_load(system, system.polling, agents, rate)
+    if system.requests is not None:
+        return requests_load(system, rate)
     return push_load(system, rate, system.workload.copies(agents))
 
 
@@ -187,7 +217,8 @@ def _per_message(system: System, agents: int) -> float:
 
 def _first_messages(workload: Workload, agents: int) -> int:
     """Return how many messages all senders create in the beginning of a closed loop."""
-    return len(workload.senders(agents)) * workload.copies(agents)
+    at_a_time = workload.traffic.at_a_time * workload.copies(agents)
+    return len(workload.senders(agents)) * at_a_time
 
 
 def _fastest(system: System, agents: int) -> float:

@@ -84,14 +84,8 @@ def simulate(
     memory.check(system, agents, window.end, name, keep=keep_messages)
     with engines.rare_garbage_collection():
         started = engines.start(name, system, agents, seed, window, keep_messages=keep_messages)
-        run = Run(
-            started,
-            system,
-            agents,
-            window,
-            stop_when_overloaded=stop_when_overloaded,
-            samples=samples,
-        )
+        stop = stop_when_overloaded
+        run = Run(started, system, agents, window, stop_when_overloaded=stop, samples=samples)
     return run.result(seed, window.end, reason, settled_by(system, agents))
 
 

@@ -129,6 +129,11 @@ def test_list_shows_where_the_files_are(capsys):
     assert all(path.is_file() for path in paths)
 
 
+def test_help_shows_each_command_in_one_section():
+    shown = [name for names in cli.SECTIONS.values() for name in names]
+    assert sorted(shown) == sorted(name for names in cli.HELP.values() for name in names)
+
+
 def test_help_imports_no_command():
     program = (
         "import sys\nfrom lhsim import cli\ncli.run(['--help'])\n"

@@ -30,10 +30,7 @@ def first_lines() -> str:
 def write_templates(folder: Path) -> str:
     """Write a model and an experiment into a folder; return what to do next.
 
-    Raises
-    ------
-    InputError
-        When one is there already, or cannot be written.
+    Raises `InputError` when one is there already, or cannot be written.
     """
     for name in TEMPLATES:
         if (folder / name).exists():

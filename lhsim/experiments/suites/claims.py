@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from lhsim.analysis.dots import Dot, dots_plot
+from lhsim.analysis.intervals import known
 from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
@@ -22,6 +23,7 @@ from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import DONE, NOT_KEPT, Options
 from lhsim.experiments.output import formatted, json_file, plots, show, write_files
+from lhsim.experiments.points import levels
 from lhsim.experiments.progress import progress
 from lhsim.experiments.provenance import finding_of, warning_lines
 from lhsim.experiments.setup import (
@@ -100,11 +102,11 @@ class Judged:
 
     def row(self) -> dict[str, Any]:
         """Return it as plain data."""
-        ends = [_known(self.figure.low), _known(self.figure.high)]
+        ends = [known(self.figure.low), known(self.figure.high)]
         return {
             "claim": self.claim.id,
             "claimed": self.claim.claimed,
-            "figure": _known(self.figure.value),
+            "figure": known(self.figure.value),
             "unit": self.claim.unit,
             "interval": None if ends == [None, None] else ends,
             "verdict": self.verdict,
@@ -133,12 +135,7 @@ class Judgement:
 def run_claims(options: Options, checked: Sequence[str] = ()) -> int:
     """Judge all claims, write and show the verdicts, and return the exit code.
 
-    Parameters
-    ----------
-    options
-        What was asked for.
-    checked
-        Claims, each of which has to be supported, or the exit code is 3.
+    It is 3 unless each of the claims that are `checked` is supported.
     """
     for name in checked:
         if name not in BY_ID:
@@ -295,7 +292,8 @@ def _run(
 def _knee(asked: Claims, options: Options, runner: Runner, system: System, on_done: Report) -> Knee:
     limit = asked.max_events.unless(options.max_events)
     horizon = Horizon(asked.knee.messages)
-    plan = sweeps.plan([system], asked.knee_agents, horizon, 1, options.seed, options.engine, limit)
+    points = levels([system], asked.knee_agents)
+    plan = sweeps.plan([system], points, horizon, 1, options.seed, options.engine, limit)
     sweep = sweeps.carry_out(plan, runner, show=lambda *_: nullcontext(on_done))
     if sweep.interrupted:
         raise KeyboardInterrupt
@@ -341,8 +339,8 @@ def _report(setup: Setup, judgement: Judgement) -> str:
 def _line(one: Judged) -> list[str]:
     figure, unit = one.figure, one.claim.unit
     ends = f"{_short(figure.low)}-{_short(figure.high)}"
-    known = not (math.isnan(figure.low) or math.isnan(figure.high))
-    shown = ends if known and figure.low != figure.high else ""
+    is_known = not (math.isnan(figure.low) or math.isnan(figure.high))
+    shown = ends if is_known and figure.low != figure.high else ""
     value = marked(one.row(), "figure", lambda: f"{_short(figure.value)} {unit}", UNKNOWN,
                    in_row=False)  # fmt: skip
     return [one.claim.id, one.claim.claimed, value, shown, one.verdict]
@@ -377,8 +375,8 @@ def _write(setup: Setup, judgement: Judgement) -> list[str]:
         "claims": rows,
     }
     shown = tuple(
-        {**row, "unit": one.claim.unit, "low": _known(one.figure.low),
-         "high": _known(one.figure.high)}
+        {**row, "unit": one.claim.unit, "low": known(one.figure.low),
+         "high": known(one.figure.high)}
         for row, one in zip(rows, judgement.claims, strict=True)
     )  # fmt: skip
     keys = tuple({"key": name, "holds": holds} for name, holds in judgement.keys.items())
@@ -413,7 +411,3 @@ def _figure(judgement: Judgement) -> Plot:
         for one in judgement.claims
         if one.claim.number > 0 and 0 < one.figure.value < math.inf
     ])  # fmt: skip
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

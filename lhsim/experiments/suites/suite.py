@@ -13,7 +13,7 @@ import pandas as pd
 from attrs import asdict, field, fields, frozen
 
 from lhsim.analysis.flags import LOWER_BOUND
-from lhsim.analysis.intervals import estimate
+from lhsim.analysis.intervals import estimate, known
 from lhsim.analysis.levels import level_rows, without_latencies
 from lhsim.analysis.measures import is_latency
 from lhsim.errors import InputError
@@ -310,7 +310,7 @@ def spread(
     The interval ends where the quantity does: from `least` to `most`.
     """
     found = estimate(values).within(least, most)
-    return _known(found.value), _known(found.low), _known(found.high)
+    return known(found.value), known(found.low), known(found.high)
 
 
 def spread_of(
@@ -319,10 +319,6 @@ def spread_of(
     """Return the mean of the runs' values and its 95 % interval as three columns; see `spread`."""
     mean, low, high = spread(values, least, most)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
-
-
-def _known(value: float) -> float | None:
-    return value if value - value == 0 else None  # neither NaN nor infinite
 
 
 def _number(value: Any) -> str:

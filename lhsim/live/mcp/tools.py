@@ -218,12 +218,9 @@ def _heard(answered: int, ended: str) -> CallToolResult:
 
 def _request(question: Question) -> ElicitRequest:
     asked = question.asked
-    return ElicitRequest(
-        params=ElicitRequestFormParams(
-            message=f"{asked.asker}{ASKS}{asked.message}",
-            requested_schema=asked.schema,
-        )
-    )
+    message = f"{asked.asker}{ASKS}{asked.message}"
+    params = ElicitRequestFormParams(message=message, requested_schema=asked.schema)
+    return ElicitRequest(params=params)
 
 
 def _check_client(context: Context) -> None:

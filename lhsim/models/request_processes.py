@@ -1,0 +1,81 @@
+"""The processes of the request/response server."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from simpy.events import URGENT
+
+from lhsim.metrics.account import Outcome
+from lhsim.models.server import ServerProcesses
+from lhsim.streams import Purpose
+
+if TYPE_CHECKING:
+    from simpy.events import Event
+
+    from lhsim.models.bridge import Bridge, Steps
+    from lhsim.models.ledger import Message
+    from lhsim.models.requests import RequestServer
+
+
+class Answering(ServerProcesses):
+    """The processes of the request/response server: a message is a request and its answer."""
+
+    answers_sender = True
+
+    def __init__(self, server: RequestServer, bridge: Bridge) -> None:
+        super().__init__(bridge)
+        self._parse = bridge.step(Purpose.PARSE_REQUEST)
+        self._query_cpu = bridge.step(Purpose.QUERY_CPU)
+        self._respond = bridge.step(Purpose.RESPOND)
+        self._workers = server.workers
+        self._occupied = 0
+        self._waiting: deque[Event] = deque()  # for a worker
+
+    def carry(self, message: Message) -> Steps:
+        """Bring a request to the server, and its answer back."""
+        bridge, client, number = self.bridge, message.sender, message.number
+        yield from bridge.travel(client, bridge.request_up, client, number)
+        if bridge.admit(message):
+            yield from self._answer(message, client, number)
+        yield from bridge.travel(client, bridge.answer_down, client, number)
+        if message.outcome is Outcome.PENDING:  # else it was refused, or its client has given it up
+            bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+
+    def _answer(self, message: Message, client: int, number: int) -> Steps:
+        """Work on a request until its answer is ready."""
+        bridge = self.bridge
+        bridge.memory.connect()
+        if self._workers is not None:
+            yield from self._occupy(self._workers)
+        yield from bridge.compute(client, self._parse, client, number)
+        yield from bridge.compute(client, self._query_cpu, client, number)
+        yield from bridge.store.query(client, number, _nothing)
+        yield from bridge.compute(client, self._respond, client, number)
+        message.stored = self.env.now
+        bridge.memory.disconnect()
+        if self._workers is not None:
+            self._leave()
+
+    def _occupy(self, workers: int) -> Steps:
+        if self._occupied < workers:
+            self._occupied += 1
+            return
+        turn = self.env.event()
+        self._waiting.append(turn)
+        yield turn
+
+    def _leave(self) -> None:
+        """Hand a worker over to the request that has waited longest for one."""
+        if not self._waiting:
+            self._occupied -= 1
+            return
+        turn = self._waiting.popleft()
+        # As a process that starts: when this one has gone on, and before any event that is due.
+        turn._ok, turn._value = True, None
+        self.env.schedule(turn, URGENT)
+
+
+def _nothing() -> None:
+    """Find what a query of a request finds: nothing that the model knows."""
