@@ -22,6 +22,7 @@ from lhsim.cli.options import (
 from lhsim.experiments.extras import NEEDED, check_extra
 from lhsim.experiments.options import FORMATS, MAX_SEED
 
+SHOWN = ("table", "json")  # formats of the data
 ARCHITECTURES = ("polling", "push")  # as in lhsim.recording, whose libraries help need not wait for
 
 
@@ -33,24 +34,38 @@ ARCHITECTURES = ("polling", "push")  # as in lhsim.recording, whose libraries he
               "cannot tell.  [default: the one of the runs' architecture]")  # fmt: skip
 @click.option("--name", metavar="NAME", help="Name of the system.  [default: the name of the file]")
 @click.option("--components", metavar="FILE", type=PATH,
-              help="CSV file of measured costs, with columns component and seconds.")  # fmt: skip
+              help="Table (CSV or Parquet) of measured costs: component, seconds.")  # fmt: skip
 @click.option("--plots", metavar="DIR", type=PATH,
               help="Folder for plots of live against simulated times.")  # fmt: skip
 @click.option("--black-box", is_flag=True,
               help="Use only the message times of recordings.")  # fmt: skip
 @jobs_option()
-@format_option(("table", "json"), "output_format")
+@click.option("--format", "formats", multiple=True, metavar="table|json|NAME",
+              help="Format of the data on stdout, table or json, or of the request logs, such as "
+              "pgbench; repeatable.")  # fmt: skip
 @options(silence_options())
 def calibrate(**given: Any) -> int:
-    """Fit a model to live runs, message logs or samples of costs.
+    """Fit a model to live runs, logs of any server or samples of costs.
 
-    RUN is a folder of lhsim measure, or a message log of any server: a CSV or Parquet file with
-    columns intended_s, sent_s, delivered_s and agent. Give at least two loads, one of them more
-    than the server keeps up with. The fit minimises the error in latencies and CPU time; the
-    model file records how good it is.
+    RUN is a folder of lhsim measure, or a log of any server as CSV or Parquet: of messages, with
+    columns intended_s, sent_s, delivered_s and agent, or of requests, with client, start_s and
+    end_s; or a TOML run sheet that lists request logs with their CPU seconds. Give at least two
+    loads, one of them more than the server keeps up with. The fit minimises the error in latencies
+    and CPU time; the model file records how good it is.
     """
     given["name"] = given["name"] or given["output"].stem
+    given |= _formats(given.pop("formats"))
     return experiments.run_calibrate(experiments.CalibrateOptions(**shown(given)))
+
+
+def _formats(given: tuple[str, ...]) -> dict[str, str | None]:
+    """Return the format of the data, and that of the logs, of those that were given."""
+    of_logs = [one for one in given if one not in SHOWN]
+    of_data = [one for one in given if one in SHOWN]
+    if len(of_logs) > 1 or len(of_data) > 1:
+        raise click.UsageError("--format: one for the data and one for the logs at most")
+    return {"output_format": of_data[0] if of_data else "table",
+            "log_format": of_logs[0] if of_logs else None}  # fmt: skip
 
 
 @click.command(cls=Command)

@@ -17,6 +17,7 @@ from lhsim.calibration.blackbox import BlackBox, from_logs
 from lhsim.calibration.components import read_components, to_dicts, with_components
 from lhsim.calibration.levels import timed
 from lhsim.calibration.logs import Log, of_recording, read_log
+from lhsim.calibration.requests import from_requests
 from lhsim.calibration.runs import Calibrated, calibrate
 from lhsim.distributions import Fit
 from lhsim.errors import InputError
@@ -27,7 +28,9 @@ from lhsim.experiments.runs import (
     TIMES,
     each_once,
     is_log,
+    is_of_requests,
     level_slug,
+    read_request_runs,
     read_run,
     write_overlays,
 )
@@ -49,6 +52,7 @@ class CalibrateOptions:
     components: Path | None  # samples of single costs
     plots: Path | None  # folder for plots
     black_box: bool  # take recordings for message logs
+    log_format: str | None  # of request logs; None: their columns say it
     jobs: int
     output_format: str
     show_progress: bool
@@ -65,6 +69,8 @@ def run_calibrate(asked: CalibrateOptions) -> int:
         raise InputError(f"{asked.name[:60]!r} is no name", source="--name", allowed="a text")
     components = read_components(asked.components) if asked.components else {}
     template = load_system(asked.template) if asked.template else None
+    if is_of_requests(asked.runs, asked.log_format):
+        return _from_requests(asked)
     if asked.black_box or any(map(is_log, asked.runs)):
         return _from_logs(asked, template)
     if asked.runs:
@@ -112,6 +118,26 @@ def _from_logs(asked: CalibrateOptions, template: System | None) -> int:
     plain = found.to_dict()
     _show(asked, plain, calibration_text(plain, []))
     _write(asked, found.system, _plotted_logs(found) if asked.plots else {})
+    return DONE
+
+
+def _from_requests(asked: CalibrateOptions) -> int:
+    for option, given in (("--components", asked.components), ("--template", asked.template),
+                          ("--plots", asked.plots), ("--black-box", asked.black_box)):  # fmt: skip
+        if given:
+            allowed = "nothing beside request logs"
+            raise InputError("is of no use here", source=option, allowed=allowed)
+    runs = read_request_runs(asked.runs, asked.log_format)
+    with ThreadPoolExecutor(asked.jobs) as executor:
+        found = from_requests(
+            runs,
+            name=asked.name,
+            executor=executor,
+            on_step=steps("calibrate", "simulations", shown=asked.show_progress),
+        )
+    plain = found.to_dict()
+    _show(asked, plain, calibration_text(plain, []))
+    _write(asked, found.system, {})
     return DONE
 
 

@@ -99,7 +99,8 @@ def _times_between(ax: Axes, found: Inspection) -> None:
     low, high = np.quantile(values, [0.0, 0.995])
     span = max(float(high - low), 1e-9)
     ax.hist(1e3 * values, bins=60, range=(1e3 * low, 1e3 * (low + span)), color=_BLUE, alpha=0.85)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.ticklabel_format(axis="x", useOffset=False)
     draw_grid(ax)
 
 

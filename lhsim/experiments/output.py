@@ -86,6 +86,12 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
             flat |= {f"{what}_low_ms": low, f"{what}_high_ms": high}
         elif name == "flags":
             flat[name] = "; ".join(f"{key}: {', '.join(why)}" for key, why in value.items())
+        elif name == "prediction90":
+            flat |= {
+                f"{what}_{end}90": limit
+                for what, ends in value.items()
+                for end, limit in zip(("low", "high"), ends, strict=True)
+            }
         elif name == "settings":
             flat[name] = "; ".join(value)
         elif name == "relative_half_widths":

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lhsim import analysis
+from lhsim.calibration.run_sheet import Run, read_sheet
 from lhsim.errors import InputError
 from lhsim.experiments.output import write_files
 from lhsim.readers import is_table
+from lhsim.readers.formats.described import Format
+from lhsim.readers.formats.table import recognised
+from lhsim.readers.requests import read_requests
 from lhsim.recording import Recording, check_modelled
 
 if TYPE_CHECKING:
@@ -22,6 +26,44 @@ TIMES = {"store": "store round trip", "latency": "latency"}  # what they are cal
 def is_log(path: Path) -> bool:
     """Return whether a path is that of a message log; a recording is a folder."""
     return is_table(path) and not path.is_dir()
+
+
+def is_of_requests(paths: Sequence[Path], log_format: str | None) -> bool:
+    """Return whether paths are a run sheet, or request logs: by their columns, or as is said."""
+    if log_format is not None:
+        return True
+    return any(is_sheet(path) or _is_request_log(path) for path in paths)
+
+
+def _is_request_log(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        return isinstance(recognised(path), Format)
+    except InputError:
+        return False
+
+
+def is_sheet(path: Path) -> bool:
+    """Return whether a path is that of a run sheet."""
+    return path.suffix == ".toml" and not path.is_dir()
+
+
+def read_request_runs(paths: Sequence[Path], log_format: str | None = None) -> list[Run]:
+    """Return the runs of run sheets and request logs.
+
+    Raises
+    ------
+    InputError
+        When one cannot be read, or is there twice.
+    """
+    found: list[Run] = []
+    for path in each_once(paths, "RUN"):
+        if is_sheet(path):
+            found += read_sheet(path, log_format)
+        else:
+            found.append(Run(read_requests(path, format=log_format)))
+    return found
 
 
 def each_once(paths: Sequence[Path], source: str) -> Sequence[Path]:

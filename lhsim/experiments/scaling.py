@@ -39,8 +39,10 @@ from lhsim.experiments.sweeping import (
     sweep_finding,
 )
 from lhsim.planning import ScaleOut
+from lhsim.planning.predictions import Intervals, intervals, predictable, prediction_cells
 from lhsim.planning.uncertainty import combined, knee_spread
-from lhsim.report.levels import scaling_table
+from lhsim.report.levels import prediction_table, scaling_table
+from lhsim.simulation import Result
 
 if TYPE_CHECKING:
     from lhsim.analysis.knee import Knee
@@ -112,7 +114,37 @@ def _run(how: KneeSearch, setup: Setup, plan: Plan, limit: MaxEvents, runner: Ru
             runner=runner,
             on_done=on_done,
         )
-    return evolve(sweep, knees=knees, interrupted=interrupted)
+    predictions = {} if interrupted else _predictions(sweep, setup, runner)
+    return evolve(sweep, knees=knees, interrupted=interrupted, predictions=predictions)
+
+
+def _predictions(sweep: Sweep, setup: Setup, runner: Runner) -> dict[tuple[str, int], Intervals]:
+    """Return the prediction intervals of the levels of systems that have some."""
+    options = setup.options
+    levels = {(run.system, run.agents): None for run in sweep.results}
+    cells = {
+        (system.name, agents): prediction_cells(system, agents, options.seed, options.engine)
+        for system in sweep.systems
+        if predictable(system)
+        for name, agents in levels
+        if name == system.name
+    }
+    every = [cell for some in cells.values() for cell in some]
+    if not every:
+        return {}
+    with progress("predictions", runner.left(every), shown=options.show_progress) as on_done:
+        outcomes, interrupted = runner.run(every, on_done=on_done)
+    if interrupted:
+        return {}
+    systems = {system.name: system for system in sweep.systems}
+    found, first = {}, 0
+    for (name, agents), some in cells.items():
+        runs = [outcomes.get(number) for number in range(first, first + len(some))]
+        first += len(some)
+        done = [run for run in runs if isinstance(run, Result)]
+        if len(done) == len(some):
+            found[name, agents] = intervals(systems[name], done)
+    return found
 
 
 def report(
@@ -128,6 +160,7 @@ def report(
         "",
         scaling_table(sweep.level_rows()) if sweep.results else "no run was finished",
     ]
+    lines += prediction_table(sweep.level_rows())
     lines += precision_lines(sweep)
     if sweep.results:
         lines.append("")

@@ -43,6 +43,7 @@ from lhsim.library import as_system
 from lhsim.models import System
 from lhsim.models.workload import check_count
 from lhsim.planning import ScaleOut
+from lhsim.planning.predictions import Intervals
 from lhsim.report.levels import legend, level_table
 from lhsim.report.notebook import card
 from lhsim.simulation import Result
@@ -92,6 +93,8 @@ class Sweep:
     verdicts: Mapping[tuple[Any, ...], Verdict] = field(factory=dict)
     values: tuple[Point, ...] = ()  # of each result, by axis but for the agents; (): no other axis
     units: Mapping[str, str] = field(factory=dict)  # of these axes; empty for a text
+    # 90 % intervals of what one further run would show, by system and agents, then by column.
+    predictions: Mapping[tuple[str, int], Intervals] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         if not self.knees:
@@ -104,7 +107,7 @@ class Sweep:
     def level_rows(self) -> list[dict[str, Any]]:
         """Return a flat record per system, number of agents and point of the other axes."""
         return [
-            row | values | self._verdict(row, values)
+            row | values | self._verdict(row, values) | self._predicted(row)
             for values, runs, pooled in self._levels
             for row in level_rows(runs, pooled)
         ]
@@ -246,6 +249,17 @@ class Sweep:
             return {}
         key = (row["system"], row["agents"], *values.values())
         return verdict_columns(self.verdicts.get(key))
+
+    def _predicted(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a level's row says of a further run, and of the knee, where that is known."""
+        found = self.predictions.get((row["system"], row["agents"]))
+        if found is None:
+            return {}
+        knee = self.knees.get(row["system"])
+        return {
+            "prediction90": {name: list(ends) for name, ends in found.items()},
+            "knee_agents": None if knee is None else knee.agents,
+        }
 
     def _servers(self, result: Result) -> int:
         if self.scale_out is None or result.system in {system.name for system in self.systems}:

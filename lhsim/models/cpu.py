@@ -102,7 +102,7 @@ class Cpu:
     # For which an operation keeps a processor while others wait [s]; None: until it is done; 0:
     # all operations share the processors equally.
     quantum: Seconds | None = field(default=None, validator=non_negative)
-    # What a change to another operation takes a processor, as a part of the quantum [s].
+    # What it takes a processor to go on with an operation that it has put off [s].
     switch: Seconds = field(default=0.0, validator=non_negative)
     parse_message: Distribution = ZERO  # accept, parse and authenticate a message [s]
     parse_request: Distribution = ZERO  # accept, parse and authenticate a request for messages [s]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lhsim._files import Named, existing, expanded
+from lhsim._files import Named, existing, expanded, replace
 from lhsim.errors import InputError
 from lhsim.readers.formats.described import Format
 from lhsim.readers.formats.hints import AUTO, Hints
@@ -70,7 +70,7 @@ def read_requests(
 def write_requests(log: RequestLog, path: Named, kind: str | None = None) -> Path:
     """Write a native log, as Parquet or CSV by the end of the name or by `kind`; return its path.
 
-    Times count from the first start. A file that is there is replaced.
+    Times count from the first start. A file that is there is replaced, whole or not at all.
 
     Raises
     ------
@@ -84,9 +84,9 @@ def write_requests(log: RequestLog, path: Named, kind: str | None = None) -> Pat
         raise InputError(problem, source=str(path), allowed="requests.parquet, requests.csv")
     table = _table(log)
     if kind == ".parquet":
-        pa.parquet.write_table(table, found)
+        replace(found, lambda to: pa.parquet.write_table(table, to))
     else:
-        pa.csv.write_csv(_written(table), found)
+        replace(found, lambda to: pa.csv.write_csv(_written(table), to))
     return found
 
 

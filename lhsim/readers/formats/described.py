@@ -137,6 +137,30 @@ def without_header(path: Path, names: Sequence[str], separator: str) -> Table:
     return Table(path, chosen, rows)
 
 
+@frozen
+class _ChosenRows(Delimited):
+    """Some of the rows of a file, which know where they stand in it."""
+
+    chosen: tuple[int, ...] = field(default=(), repr=False)
+
+    def line(self, row: int) -> int:
+        """Return the line on which a row ends."""
+        return Delimited.line(self, self.chosen[row])
+
+
+def chosen_rows(table: Table, kept: NDArray[np.bool_]) -> Table:
+    """Return the rows of a CSV file that are kept."""
+    rows, chosen = table.rows, tuple(np.flatnonzero(kept).tolist())
+    found = {
+        name: Column(one.name, one.values.filter(pa.array(kept)), one.per_second)
+        for name, one in table.columns.items()
+    }
+    if rows is None:
+        return Table(table.path, found)
+    places = _ChosenRows(rows.rows, rows.above, rows.separator, rows.header, chosen)
+    return Table(table.path, found, places)
+
+
 def with_zeros(table: Table, name: str, rows: NDArray[np.bool_]) -> Table:
     """Return a table with "0" in some cells of a column of texts, which hold a word instead."""
     column = table.columns[name]

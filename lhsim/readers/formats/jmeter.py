@@ -86,7 +86,7 @@ def _top_samples(path: Path) -> Iterator[ET.Element]:
         raise InputError("declares a document type", source=str(path), allowed="a JTL file")
     try:
         root = ET.fromstring(text)
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # and an encoding that nobody knows
         problem = f"is no XML: {error}"
         raise InputError(problem, source=str(path), allowed="a JTL file of JMeter") from None
     return (one for one in root if one.tag in _SAMPLES)

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from lhsim.errors import InputError
 from lhsim.readers import columns
-from lhsim.readers.columns import Column
 from lhsim.readers.formats.described import (
     Format,
     Head,
     Row,
+    chosen_rows,
     in_nanoseconds,
     json_lines,
     names_of,
@@ -76,14 +76,10 @@ def columns_of_numbers(table: Table) -> NDArray[np.float64]:
 def _durations(table: Table) -> Table:
     """Return the rows that are durations of requests."""
     kept = pc.is_in(table.columns["metric_name"].values, pa.array(METRICS, pa.string()))
-    chosen = {
-        name: Column(one.name, one.values.filter(kept), one.per_second)
-        for name, one in table.columns.items()
-    }
-    if not len(chosen["metric_name"].values):
+    if not pc.any(kept).as_py():
         problem = f"has no {' or '.join(METRICS)}"
         raise InputError(problem, source=str(table.path), allowed="the output of k6 run --out csv")
-    return Table(table.path, chosen, None)
+    return chosen_rows(table, kept.to_numpy(zero_copy_only=False))
 
 
 def _stamps(table: Table, hints: Hints) -> tuple[NDArray[np.int64], int]:
@@ -93,7 +89,9 @@ def _stamps(table: Table, hints: Hints) -> tuple[NDArray[np.int64], int]:
         times = table.whole_numbers("timestamp")
         per_second = unit_since_1970(times, hints.unit, str(table.path))
         return times * (10**9 // per_second), per_second
-    times = columns.times(Column("timestamp", texts)).values.astype(np.int64)
+    (seconds,), origin = table.points("timestamp")
+    table.refuse_rows(~np.isfinite(seconds), "is empty", "timestamp", "a time for each request")
+    times = origin * 10**9 + np.round(seconds * 1e9).astype(np.int64)
     return times, 1 if not np.any(times % 10**9) else 10**9
 
 

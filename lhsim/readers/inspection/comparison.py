@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from lhsim.readers.inspection.inspection import Inspection
+from lhsim.readers.inspection.saturation import SATURATED
 
 FLAT = 1.05  # times the throughput of the load below, up to which it has not grown
 MORE = 1.3  # times as much under way
@@ -19,18 +19,23 @@ def compare(found: Sequence[Inspection]) -> tuple[str, ...]:
 
 
 def _limits(ordered: Sequence[Inspection]) -> list[str]:
-    for less, more in pairwise(ordered):
-        before, after = less.saturation, more.saturation
-        is_more = after.in_flight > MORE * before.in_flight and before.throughput > 0
-        if is_more and after.throughput < FLAT * before.throughput:
+    """Say from which load on no higher one has more throughput."""
+    if len(ordered) < 2:
+        return []
+    last = ordered[-1].saturation
+    for place, one in enumerate(ordered[:-1]):
+        state = one.saturation
+        most = max(more.saturation.throughput for more in ordered[place + 1 :])
+        if most < FLAT * state.throughput and last.in_flight > MORE * max(state.in_flight, 1.0):
             return [
-                f"throughput stops growing between {less.source} and {more.source}: "
-                f"{before.throughput:.4g}/s with {before.in_flight:.3g} requests under way, "
-                f"{after.throughput:.4g}/s with {after.in_flight:.3g}"
+                f"throughput stops growing at {one.source}: {state.throughput:.4g}/s with "
+                f"{state.in_flight:.3g} requests under way, {last.throughput:.4g}/s with "
+                f"{last.in_flight:.3g}"
             ]
-    if len(ordered) > 1:
-        return ["throughput grows with every load: none of them is beyond the server's limit"]
-    return []
+    if last.kind == SATURATED:
+        text = f"throughput grows up to {ordered[-1].source}, which is at the server's limit: "
+        return [f"{text}{last.throughput:.4g}/s"]
+    return ["throughput grows up to the highest load: none is beyond the server's limit"]
 
 
 def _differences(ordered: Sequence[Inspection]) -> list[str]:

@@ -205,8 +205,9 @@ def _doubts(log: RequestLog, loop: Loop, gap: Gap | None) -> Iterator[str]:
             yield f"every response takes {format_duration(shortest)} or more and clients never " \
                   "think: a sleep of the client may be part of the response"  # fmt: skip
     if gap is not None:
-        yield f"no request started for {format_duration(gap.length)} from {gap.at:.4g} s on: by " \
-              f"chance the longest gap is {format_duration(gap.expected)}"  # fmt: skip
+        length, at = format_duration(gap.length), format_duration(gap.at)
+        expected = format_duration(gap.expected)
+        yield f"no request started for {length} from {at} on: by chance the longest is {expected}"
 
 
 def _learns(

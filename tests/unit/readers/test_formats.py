@@ -282,7 +282,9 @@ def test_k6_clocks_of_seconds_and_their_units(tmp_path):
 @pytest.mark.parametrize(
     ("name", "change", "word"),
     [
-        ("k6.csv", lambda text: text.replace("150.500000", "-1"), "no duration"),
+        ("k6.csv", lambda text: text.replace("150.500000", "-1"), "line 3"),
+        ("k6.csv", lambda text: text.replace("1767225600300000", "soon"), "line 5"),
+        ("k6.csv", lambda text: text.replace("1767225600300000", "17672256003x0"), "line 5"),
         ("k6.csv", lambda text: text.replace("150.500000", "many"), "'many'"),
         ("k6.csv", lambda text: text.replace("http_req_duration", "http_req_waiting"), "has no"),
         ("k6.csv", lambda text: text.replace("vu=2&", ""), "names no client"),
@@ -340,6 +342,7 @@ def test_jmeter_samples_within_a_sample_of_xml_are_part_of_it():
         ("jmeter.xml", lambda text: text.replace('t="30"', 't="soon"'), "sample 2"),
         ("jmeter.xml", lambda text: text.replace(' tn="Thread Group 1-2"', ""), "sample 2"),
         ("jmeter.xml", lambda text: text[:-60], "no XML"),
+        ("jmeter.xml", lambda text: text.replace("UTF-8", "UTF-w"), "no XML"),
         ("jmeter.xml", lambda text: text.replace(
             "<testResults", '<!DOCTYPE a [<!ENTITY b "c">]><testResults', 1), "document type"),
     ],

@@ -258,9 +258,19 @@ def test_several_loads_show_where_throughput_stops_growing():
     (sentence,) = compare(found)
     assert "stops growing" in sentence
     sustained = compare([inspect_requests(closed(n, constant(1.0), 30)) for n in (20, 50)])
-    assert "grows with every load" in sustained[0]
+    assert "grows up to the highest load" in sustained[0]
+    assert compare(found[:1]) == ()
+    limit = compare([found[1], found[0]])
+    assert "simulated, which is at the server's limit" in limit[0]
     mixed = compare([found[1], inspect_requests(closed(50, exponential(0.1), 30))])
     assert any("think times differ" in text for text in mixed)
+
+
+def test_a_load_with_less_throughput_is_no_limit_where_a_higher_one_has_more():
+    few = inspect_requests(closed(50, constant(1.0), 30))
+    fast = inspect_requests(closed(8, constant(0.1), 30))  # more throughput, less under way
+    both = compare([few, fast, inspect_requests(closed(150, constant(1.0), 30))])
+    assert "grows up to the highest load" in both[0]
 
 
 # --- doubts --------------------------------------------------------------------------------------
