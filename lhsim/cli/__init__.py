@@ -51,8 +51,8 @@ HELP = {
         "validate": "Measure a real server, fit a model, predict, and check.",
     },
     "lhsim.cli.logs": {
-        "import": "Make a request log of another tool's log.",
-        "inspect": "Say what logs show, and what can be learnt from them.",
+        "import": "Convert another tool's log into a request log.",
+        "inspect": "Show what logs of requests tell about load and server.",
     },
     "lhsim.cli.live": {
         "serve": "Run a real server that offers polling and push.",

@@ -34,7 +34,7 @@ ARCHITECTURES = ("polling", "push")  # as in lhsim.recording, whose libraries he
               "cannot tell.  [default: the one of the runs' architecture]")  # fmt: skip
 @click.option("--name", metavar="NAME", help="Name of the system.  [default: the name of the file]")
 @click.option("--components", metavar="FILE", type=PATH,
-              help="CSV file of measured costs, with columns component and seconds.")  # fmt: skip
+              help="Table (CSV or Parquet) of measured costs: component, seconds.")  # fmt: skip
 @click.option("--plots", metavar="DIR", type=PATH,
               help="Folder for plots of live against simulated times.")  # fmt: skip
 @click.option("--black-box", is_flag=True,

@@ -21,40 +21,40 @@ def hint_options() -> list[Any]:
     """Return the options that say what a file does not."""
     duration = Parsed("TIME", parse_duration)
     return [
-        option("--unit", "Of its times, where the file does not say it.", type=choice(*UNITS),
+        option("--unit", "Unit of the times, if the file does not say.", type=choice(*UNITS),
                metavar="|".join(UNITS)),
-        option("--stamps", "What a time stamp is that of, where it may be either.",
+        option("--stamps", "What a time stamp marks, if the format leaves it open.",
                type=choice(*STAMPS), metavar="|".join(STAMPS)),
-        option("--log-format", "Of an access log: the format string of the server, or a name "
-               "such as nginx.", metavar="FORMAT"),
-        option("--span-kind", "Of traces that have both.", type=choice(*SPANS),
+        option("--log-format", "Format string of an access log, as in the server's "
+               "configuration, or a name such as nginx.", metavar="FORMAT"),
+        option("--span-kind", "Kind of span to read, if traces have both.", type=choice(*SPANS),
                metavar="|".join(SPANS)),
-        option("--sleep-first", "A \\sleep before the first command of pgbench's script, which "
-               "is no part of a response.", type=duration, default=0.0),
-        option("--sleep-last", "One after the last command.", type=duration, default=0.0),
+        option("--sleep-first", "Time of a \\sleep before the first command of pgbench's "
+               "script; it is not part of a response.", type=duration, default=0.0),
+        option("--sleep-last", "The same after the last command.", type=duration, default=0.0),
     ]  # fmt: skip
 
 
 def quiet_option() -> Any:
     """Return the option that leaves out what is no result."""
-    return option("--quiet", "Say nothing but data and errors.", is_flag=True)
+    return option("--quiet", "Print only data and errors.", is_flag=True)
 
 
 @click.command(name="import", cls=Command)
 @click.argument("kind", metavar="FORMAT", type=choice(AUTO, *NAMES, kind="format"))
 @click.argument("files", nargs=-1, metavar="FILE...", type=PATH)
 @click.option("--output", "-o", required=True, metavar="FILE", type=PATH,
-              help="For the request log: .parquet or .csv; nothing is overwritten.")  # fmt: skip
+              help="New .parquet or .csv file for the request log.")  # fmt: skip
 @options(hint_options())
 @format_option(("table", "json"), "output_format")
 @options([quiet_option()])
 def import_log(**given: Any) -> int:
-    """Make a request log of another tool's log.
+    """Convert another tool's log into a request log.
 
-    It says the client, start_s and end_s of each request. FORMAT is requests, pgbench, k6-csv,
-    k6-json, jmeter-csv, jmeter-xml, vegeta-csv, vegeta-json, hey, otlp or access-log, or auto where
-    the file shows it. Several FILEs are those of one run, such as of pgbench's threads. Prints what
-    was read, and what the format cannot tell.
+    A request log has the client, start_s and end_s of each request. FORMAT is requests, pgbench,
+    k6-csv, k6-json, jmeter-csv, jmeter-xml, vegeta-csv, vegeta-json, hey, otlp or access-log, or
+    auto to detect it. Several FILEs are parts of one run, such as one per thread of pgbench. It
+    prints what it read and what the format cannot tell.
     """
     hints = _hints(given)
     if not given["files"]:
@@ -67,23 +67,23 @@ def import_log(**given: Any) -> int:
 @click.command(cls=Command)
 @click.argument("logs", nargs=-1, metavar="LOG...", type=PATH)
 @click.option("--as", "kind", metavar="FORMAT", type=choice(AUTO, *NAMES, kind="format"),
-              default=AUTO, show_default=True, help="Of the logs.")  # fmt: skip
-@click.option("--together", is_flag=True, help="The logs are files of one run.")
-@click.option("--metric", metavar="NAME", help="A histogram of Prometheus.")
+              default=AUTO, show_default=True, help="Format of the logs.")  # fmt: skip
+@click.option("--together", is_flag=True, help="Treat the logs as parts of one run.")
+@click.option("--metric", metavar="NAME", help="Prometheus histogram to read.")
 @click.option("--before", metavar="FILE", type=PATH,
-              help="An earlier scrape of it: what was counted since.")  # fmt: skip
+              help="Earlier scrape of the metric, to subtract.")  # fmt: skip
 @click.option("--output", "-o", "picture", metavar="FILE", type=PATH,
-              help="For a picture: .png or .svg; nothing is overwritten.")  # fmt: skip
+              help="New .png or .svg file for a plot.")  # fmt: skip
 @options(hint_options())
 @format_option(("table", "json"), "output_format")
 @options([quiet_option()])
 def inspect(**given: Any) -> int:
-    """Say what logs show, and what can be learnt from them.
+    """Show what logs of requests tell about load and server.
 
     LOG is a request log, in any format that lhsim import reads, a message log, or the percentiles
-    or a histogram of response times. Says whether clients wait for their answers, how they think,
-    whether requests arrive in clusters, and whether the server was at its limit. Several LOGs are
-    loads of one server.
+    or a histogram of response times. It shows whether clients wait for responses, their think
+    times, whether requests arrive in clusters, and whether the server was saturated. Several LOGs
+    are loads of one server.
     """
     hints = _hints(given)
     if not given["logs"]:

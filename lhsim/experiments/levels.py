@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from lhsim import simulation
 from lhsim.analysis.intervals import Estimate
-from lhsim.checks import MOST
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, engine_of
 from lhsim.metrics import Latency
@@ -36,7 +36,6 @@ __all__ = [
 
 QUANTILES = (50, 95, 99)  # of the quantiles in a record [%]
 MS_PER_SECOND = 1e3
-AGENT_EVENTS = 20  # what it takes to set up an agent, in model events
 
 
 @frozen
@@ -73,30 +72,13 @@ class FailedRun:
 
 
 def model_events(cell: Cell) -> int:
-    """Return a bound on the model events of a run: messages, deliveries, queries and sleeps.
-
-    Open traffic creates as many messages as its rate says, and each is delivered at most once. An
-    agent that polls queries once an interval and once more after each message, and sleeps as
-    often; a message that wakes it adds one more of both. What a closed loop does is not known
-    beforehand, and is left out.
-    """
-    rate = cell.system.offered_load(cell.agents) or 0.0
-    messages = rate * cell.duration
-    polling = cell.system.polling
-    if polling is None:
-        return _whole(2 * messages)
-    sleeps = cell.agents * cell.duration / polling.shortest_sleep + messages * polling.wake_on_write
-    return _whole(3 * messages + 2 * sleeps)
-
-
-def _whole(events: float) -> int:
-    """Return a bound as a whole number; beyond `MOST` it is more than any limit."""
-    return round(min(events, MOST))
+    """Return a bound on the model events of a run (`lhsim.simulation.work`)."""
+    return simulation.work.model_events(cell.system, cell.agents, cell.duration)
 
 
 def work(cell: Cell) -> int:
-    """Return roughly how much work a run is at most, in model events; so is setting up an agent."""
-    return model_events(cell) + AGENT_EVENTS * cell.agents
+    """Return roughly how much work a run is at most, in model events."""
+    return simulation.work.work(cell.system, cell.agents, cell.duration)
 
 
 def why_not(cell: Cell, limits: MaxEvents) -> str | None:

@@ -236,12 +236,13 @@ class Requests(Traffic):
 
     name: ClassVar[str] = "requests"
 
-    think: Distribution = (
-        ZERO  # from an answer to the client's next request; and before its first [s]
-    )
+    # From an answer to the client's next request, and before its first [s].
+    think: Distribution = ZERO
     in_flight: int = field(default=1, validator=whole(1))  # requests of a client at a time
-    patience: Seconds | None = field(default=None, validator=positive)  # [s]; None: no end
-    requests: int | None = field(default=None, validator=whole(1))  # of a client; None: no end
+    # After which a client gives a request up [s]; None: never.
+    patience: Seconds | None = field(default=None, validator=positive)
+    # Requests of a client before it stops; None: no end.
+    requests: int | None = field(default=None, validator=whole(1))
 
     @property
     def rate_per_agent(self) -> None:
