@@ -20,7 +20,8 @@ from lhsim.experiments.output import Source, check_folder, source, versions
 from lhsim.experiments.points import check_names, server_of
 from lhsim.library import configured, load_system
 from lhsim.models import System, Workload
-from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson
+from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson, Requests
+from lhsim.units import format_duration
 
 WIDTH = 80  # of the text, in columns
 
@@ -184,6 +185,8 @@ def settings_column(setup: Setup, more: Sequence[str] = ()) -> dict[str, Any]:
 def describe(workload: Workload) -> str:
     """Return a workload in a few words."""
     traffic = workload.traffic
+    if isinstance(traffic, Requests):
+        return f"clients that think for {format_duration(float(f'{traffic.think.mean:.4g}'))}"
     if isinstance(traffic, Poisson | Periodic):
         pace = f"{traffic.name.capitalize()} {traffic.rate:g} msg/s an agent"
     elif isinstance(traffic, Closed):
