@@ -107,7 +107,7 @@ def closed_loop(run: Run) -> Loop:
     if failed > FAILED * len(log):
         problem = f"has {failed} failed requests of {len(log)}"
         raise InputError(problem, source=log.source, key="status",
-                         allowed=f"at most {FAILED:.0%}: errors tell nothing of answers")  # fmt: skip
+                         allowed=f"at most {FAILED:.0%}: errors are no answers")  # fmt: skip
     clients = log.clients
     assert clients is not None
     in_flight = _in_flight(run)
