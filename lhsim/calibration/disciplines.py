@@ -139,11 +139,11 @@ def _pace(loop: Loop) -> float:
     return float(np.average(cut, weights=_chances(loop)))
 
 
-def _unusual(one: Candidate) -> tuple[float, ...]:
+def unusual(one: Candidate) -> tuple[float, ...]:
     """Return by what candidates of one score are ordered: few cores and usual quanta come first."""
     usual = (USUAL, math.inf, 0.0)
     rank = usual.index(one.quantum) if one.quantum in usual else len(usual)
-    return one.cores, rank, one.quantum, -one.share
+    return one.cores, rank, one.quantum, one.elsewhere, -one.share
 
 
 @frozen(eq=False)
@@ -165,7 +165,7 @@ class Comparison:
         """The candidate with the least score; of several that are as good, the most usual one."""
         means = self.means
         good = [self.candidates[i] for i in np.flatnonzero(means <= means.min() + AS_GOOD)]
-        return min(good, key=_unusual)
+        return min(good, key=unusual)
 
     def drawn(self, number: int = BOOTSTRAPS) -> list[Candidate]:
         """Return the best candidate of each of so many bootstraps over the blocks.
@@ -182,13 +182,15 @@ class Comparison:
         return found
 
     def _drawn(self, means: Floats, generator: np.random.Generator) -> Candidate:
-        """Draw the number of cores first, then a discipline, then one of the candidates left."""
+        """Draw the cores first, few being likelier than many, then a discipline, then a share."""
         good = [self.candidates[i] for i in np.flatnonzero(means <= means.min() + AS_GOOD)]
         for of in ("cores", "discipline"):
             values = sorted({getattr(one, of) for one in good})
-            chosen = values[int(generator.integers(len(values)))]
+            weights = np.array([1 / one if of == "cores" else 1.0 for one in values])
+            chosen = values[int(generator.choice(len(values), p=weights / weights.sum()))]
             good = [one for one in good if getattr(one, of) == chosen]
-        return good[int(generator.integers(len(good)))]
+        shares = np.array([one.share for one in good])  # any share is as likely as any other
+        return good[int(generator.choice(len(good), p=shares / shares.sum()))]
 
     def score_of(self, discipline: str) -> float:
         """Return the least score of a discipline; NaN where none was tried."""

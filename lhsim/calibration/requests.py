@@ -43,6 +43,7 @@ from lhsim.calibration.disciplines import (
     pace_of,
     refined,
     telling,
+    unusual,
 )
 from lhsim.calibration.run_sheet import Run
 from lhsim.distributions import Deterministic
@@ -253,9 +254,7 @@ def _nominal(found: Comparison, drawn: Sequence[Candidate]) -> Candidate:
     best = found.best
     if best.cores == cores:
         return best
-    (key, _), *_ = Counter(evolve(one, share=1.0) for one in rest).most_common(1)
-    shares = [one.share for one in rest if evolve(one, share=1.0) == key]
-    return evolve(key, share=float(np.quantile(shares, 0.5, method="nearest")))
+    return min(rest, key=unusual)
 
 
 def _system(name: str, base: Alone, found: Candidate, demand: Demand, loop: Loop,
