@@ -133,7 +133,7 @@ class Bridge:
         return False
 
     def exceeds_limit(self, message: Message) -> bool:
-        """Return whether its sender has no token left for a message, which takes one if there is."""
+        """Return whether a message's sender has no token left; take one where there is."""
         if self._buckets is None or self._buckets.take(message.sender, self.env.now):
             return False
         self.limited += len(message.together)

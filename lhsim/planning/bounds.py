@@ -6,6 +6,8 @@ It takes each cost at its mean and warm, and lets nothing wait for anything but 
   E[C^2] / (2 E[C]) + E[S] >= E[C] / 2 + E[S] (`lhsim.theory.polling_delay`). At low load a cycle
   is a sleep, C >= Z. By the utilisation law the N agents get at most 1 / D queries a second out
   of the busiest station, so that C >= N D (`lhsim.theory.ClosedNetwork`).
+- Requests. All services of a request, and its ways through the network. From the load on at which
+  the busiest station has no time left, there is no finite mean.
 - Push. All services on the way of a message. From the load on at which the busiest station has
   no time left, there is no finite mean. In a batch, a message takes the writer its part of the
   cheapest batch that there can be, and a loop its part of the send of a full one; that it lingers
@@ -24,7 +26,13 @@ import math
 from typing import TYPE_CHECKING
 
 from lhsim.analysis.knee import SATURATION
-from lhsim.simulation.settling import admitted_load, asks_by_reply, polling_load, push_load
+from lhsim.simulation.settling import (
+    admitted_load,
+    asks_by_reply,
+    polling_load,
+    push_load,
+    requests_load,
+)
 from lhsim.theory import polling_delay
 
 if TYPE_CHECKING:
@@ -42,13 +50,15 @@ def lower_bound(system: System, agents: int) -> float | None:
         return None
     if system.polling is not None:
         return _polling(system, system.polling, agents)
+    if system.requests is not None:
+        return _requests(system, rate)
     return _push(system, rate, system.workload.copies(agents))
 
 
 def _polling(system: System, server: PollingServer, agents: int) -> float:
     cpu, store = system.cpu, system.store
     read = store.query.mean + store.scan * _least_kept(store)
-    busiest = max(cpu.query.mean / cpu.workers, read / store.connections)  # D [s]
+    busiest = max(cpu.query.mean / cpu.processors, read / store.connections)  # D [s]
     # With a cache the busiest station has fewer queries than cycles.
     least = 0.0 if server.cache is not None else agents * busiest
     waiting = polling_delay(max(server.shortest_sleep, least), 0.0)
@@ -82,6 +92,14 @@ def _least_kept(store: EventStore) -> int:
     return min(store.events, store.retention.count)
 
 
+def _requests(system: System, rate: float) -> float:
+    cpu, network = system.cpu, system.network
+    if requests_load(system, rate) >= 1:
+        return math.inf
+    on_processor = cpu.parse_request.mean + cpu.query.mean + cpu.respond.mean
+    return network.up.mean + on_processor + system.store.query.mean + network.down.mean
+
+
 def _push(system: System, rate: float, copies: int) -> float:
     cpu, store, network = system.cpu, system.store, system.network
     if push_load(system, rate, copies) >= 1:
@@ -103,6 +121,8 @@ def saturation(system: System) -> float | None:
         return None
     if system.polling is not None:
         load = polling_load(system, system.polling, some, rate)
+    elif system.requests is not None:
+        load = requests_load(system, rate)
     else:
         load = push_load(system, rate, system.workload.copies(some))
     return some * SATURATION / load if load else math.inf
