@@ -236,11 +236,11 @@ class Requests(Traffic):
 
     name: ClassVar[str] = "requests"
 
-    think: Distribution = (
-        ZERO  # from an answer to the client's next request; and before its first [s]
-    )
+    # From the end of a request to the client's next one; and before its first [s].
+    think: Distribution = ZERO
     in_flight: int = field(default=1, validator=whole(1))  # requests of a client at a time
-    patience: Seconds | None = field(default=None, validator=positive)  # [s]; None: no end
+    # For which a client waits for an answer before it gives the request up [s]; None: without end.
+    patience: Seconds | None = field(default=None, validator=positive)
     requests: int | None = field(default=None, validator=whole(1))  # of a client; None: no end
 
     @property

@@ -308,10 +308,10 @@ def _watch_sharing(bridge, seen):
     serve = bridge.store.pool.serve
     name = "in slices" if kind is TimeShared else "equally"
 
-    def watched(*arguments):
+    def watched(*arguments, **options):
         if bridge.store.pool.busy:
             seen.add(f"connections shared {name}")
-        return serve(*arguments)
+        return serve(*arguments, **options)
 
     bridge.store.pool.serve = watched
 
@@ -377,21 +377,14 @@ def _watch_equal_shares(station, seen):
 
 
 def _watch_requests(bridge, server, seen):
-    """Let `seen` get what happens to requests and their clients."""
-    carry, leave, occupy = server.carry, server._leave, server._occupy
-    under_way = Counter()
+    """Let `seen` get what happens to requests at the server."""
+    exceeds_limit, leave, occupy = bridge.exceeds_limit, server._leave, server._occupy
 
-    def watched_carry(message):
-        under_way[message.sender] += 1
-        if under_way[message.sender] > 1 and bridge.workload.traffic.closed:
-            seen.add("several requests of a client")
-        limited = bridge.limited
-        yield from carry(message)
-        under_way[message.sender] -= 1
-        if message.outcome is Outcome.EXPIRED:
-            refused = bridge.limited > limited and np.isnan(message.stored)
-            kind = "refusal of" if refused else "answer to"
-            seen.add(f"{kind} a request that was given up")
+    def watched_exceeds_limit(message):
+        exceeds = exceeds_limit(message)
+        if exceeds and message.outcome is Outcome.EXPIRED:
+            seen.add("refusal of a request that was given up")
+        return exceeds
 
     def watched_occupy(workers):
         if server._occupied >= workers:
@@ -403,7 +396,8 @@ def _watch_requests(bridge, server, seen):
             seen.add("worker that is handed over")
         leave()
 
-    server.carry, server._leave, server._occupy = watched_carry, watched_leave, watched_occupy
+    bridge.exceeds_limit = watched_exceeds_limit
+    server._leave, server._occupy = watched_leave, watched_occupy
 
 
 def _watch_expiry(store, seen):
@@ -589,6 +583,9 @@ def _now(bridge, server):
         "wait for the store": bool(store.pool.waiting),
         "wait for the writer": store.writer is not store.pool and bool(store.writer.waiting),
     }
+    if bridge.workload.traffic.closed:
+        under_way = Counter(message.sender for message in bridge.ledger.open)
+        state["several requests of a client"] = max(under_way.values(), default=0) > 1
     if isinstance(server, Push):
         queues = [connection.queued for connection in server._connections.values()]
         state |= {
@@ -643,6 +640,9 @@ def _in_the_end(bridge, server, case):
     own = {"refused": server.refused > 0}
     if system.requests is not None:
         own |= {
+            "answer to a request that was given up": any(
+                message.outcome is Outcome.EXPIRED and message.stored >= 0 for message in messages
+            ),
             "request given up": bridge.waiting.given_up > 0,
             "clients that have asked for all": _all_have_ended(bridge, system),
             "requests at a rate": not system.workload.traffic.closed
