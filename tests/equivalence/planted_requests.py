@@ -33,17 +33,6 @@ def a_request_that_is_given_up_is_lost(self, message, timer):
         bridge.env.process(self._request_in_turn(message.sender))
 
 
-@instead_of(Senders, "_lose_patience", system="requests in a hurry")
-def a_client_thinks_of_its_next_request_before_it_gives_this_one_up(self, message, timer):
-    bridge = self._bridge
-    if message.outcome is Outcome.PENDING:
-        bridge.waiting.given_up += 1
-        bridge.env.process(self._request_in_turn(message.sender))
-        bridge.env.timeout(1e-9).callbacks.append(
-            lambda _: bridge.ledger.end(message, Outcome.EXPIRED, bridge.env.now)
-        )
-
-
 @around(Senders, "request", system="requests, several of a client")
 def a_client_has_one_request_less_under_way(original, self, agent, start):
     yield self._bridge.env.timeout(start)

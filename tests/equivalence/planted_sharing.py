@@ -4,13 +4,14 @@ import numpy as np
 from planting import around, instead_of
 
 from lhsim.models import sharing
+from lhsim.models.loop import EqualCores, SharedCores
 from lhsim.models.sharing import Job, ProcessorSharing, TimeShared
 from lhsim.models.station import Station
 
 # Slices of a quantum
 
 
-@instead_of(TimeShared, "_complete", system="slices")
+@instead_of(TimeShared, "_complete", system="a store in slices that is polled")
 def the_next_slice_begins_before_the_effect(self, job):
     if self.waiting:
         self._next()
@@ -86,14 +87,19 @@ def a_slice_ends_at_the_multiple_that_it_has_reached(work, quantum):
     return max(1.0, np.ceil(work / quantum)) * quantum
 
 
-@around(TimeShared, "_end_slices_early", system="slices of cores")
-def slices_are_ended_early_from_the_last_processor_on(original, self):
-    self._slices.reverse()
-    original(self)
-    self._slices.reverse()
+@instead_of(TimeShared, "_end_slices_early", system="slices of cores that end together")
+def slices_are_ended_early_from_the_last_processor_on(self):
+    stalls, now = self._stalls, self.env.now
+    for number, one in reversed(list(enumerate(self._slices))):
+        done = sharing.worked(one.began, now, stalls.starts, stalls.ends, one.first_stall)
+        work = sharing.slices_end(done, self._quantum)
+        if work < one.work:
+            low, high = self._measured_from, self._measured_to
+            self.busy_time -= sharing.part_inside(now, one.until, low, high)
+            self._end_after(number, one, work)
 
 
-@around(TimeShared, "_run", system="slices of cores")
+@around(TimeShared, "_run", system="slices of cores that end together")
 def a_job_gets_the_last_processor_that_is_free(original, self, job):
     taken = [number for number, one in enumerate(self._slices) if one is None][:-1]
     for number in taken:
@@ -122,7 +128,7 @@ def a_slice_works_during_a_stall(since, now, starts, ends, first):
     return now - since
 
 
-@instead_of(TimeShared, "freed", system="slices, with a state")
+@instead_of(SharedCores, "freed", system="slices, with a state")
 def a_shared_processor_is_never_idle(self):
     pass
 
@@ -162,9 +168,9 @@ def the_owner_goes_on_before_the_shares_are_reckoned(self, event):
 
 
 @around(ProcessorSharing, "serve", system="equal shares, all the same")
-def of_two_jobs_done_at_once_the_last_comes_first(original, self, *arguments):
+def of_two_jobs_done_at_once_the_last_comes_first(original, self, *arguments, **options):
     self._count -= 2
-    return original(self, *arguments)
+    return original(self, *arguments, **options)
 
 
 @around(ProcessorSharing, "_done", system="equal shares")
@@ -172,7 +178,7 @@ def an_event_that_was_moved_still_ends_a_job(original, self, event):
     original(self, self._next_done if self._jobs else event)
 
 
-@instead_of(ProcessorSharing, "freed", system="equal shares, with a state")
+@instead_of(EqualCores, "freed", system="equal shares, with a state")
 def cores_that_share_equally_are_never_idle(self):
     pass
 

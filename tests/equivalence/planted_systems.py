@@ -624,10 +624,26 @@ CASES += [
     Case(requests(name, **GRID | parts), 4, duration=4.0)
     for name, parts in (
         ("slices that end together", {"cpu": attrs.evolve(GRID["cpu"], quantum=TICK / 2)}),
+        ("slices of cores that end together",
+         {"cpu": Cpu(cores=3, quantum=TICK / 2, **dict.fromkeys(NAMES, TWO)),
+          "network": Network(HALF, ONE), "store": EventStore()}),
         ("equal shares, all the same", {"cpu": attrs.evolve(GRID["cpu"], quantum=0.0)}),
-        ("requests, workers, all the same", {"requests": RequestServer(workers=2)}),
+        ("requests, workers, all the same",
+         {"requests": RequestServer(workers=3), "cpu": Cpu(query=ONE, respond=ONE)}),
     )
-]
+]  # fmt: skip
+CASES.append(
+    Case(
+        polling(
+            "a store in slices that is polled",
+            workload=FAST,
+            store=EventStore(TWO, ONE, connections=1, quantum=TICK / 2),
+            polling=PollingServer(interval=TICK),
+        ),
+        3,
+        duration=4.0,
+    )
+)
 CASES += [
     Case(server(f"{name} in slices", **RANDOM | {"cpu": ONE_LOOP, "store": OF_CLIENTS["store"]}), 6)
     for name, server in (("polling", polling), ("push", push))
