@@ -627,7 +627,8 @@ CASES += [
         ("slices of cores that end together",
          {"cpu": Cpu(cores=3, quantum=TICK / 2, **dict.fromkeys(NAMES, TWO)),
           "network": Network(HALF, ONE), "store": EventStore()}),
-        ("equal shares, all the same", {"cpu": attrs.evolve(GRID["cpu"], quantum=0.0)}),
+        ("equal shares, all the same",
+         {"cpu": Cpu(parse_request=ONE, respond=ONE, quantum=0.0)}),
         ("requests, workers, all the same",
          {"requests": RequestServer(workers=3), "cpu": Cpu(query=ONE, respond=ONE)}),
     )
@@ -636,8 +637,8 @@ CASES.append(
     Case(
         polling(
             "a store in slices that is polled",
-            workload=FAST,
-            store=EventStore(TWO, ONE, connections=1, quantum=TICK / 2),
+            workload=Workload(traffic=Poisson(8.0)),
+            store=EventStore(ONE, ONE, connections=1, quantum=TICK / 2),
             polling=PollingServer(interval=TICK),
         ),
         3,
