@@ -93,21 +93,23 @@ def test_short_slices_are_processor_sharing():
     check(observe(lambda: sliced(S / 50), RATE, service, 6_000), theory, within=0.1)
 
 
-def test_a_switch_costs_the_processor_its_time():
-    """At 0.95 of the time nearly every service of two slices is put off once, and so 0.1 S longer.
-
-    With a switch the server has more to do than there is time, and the queue grows; a quantum that
-    no service exceeds makes it none.
-    """
-    rate, cost = 0.93 / S, Deterministic(S)
-    free, dear, never = (
-        customers_of(sliced(quantum, switch=switch), rate, cost, 1, 8_000)[0]
-        for quantum, switch in ((S / 2, 0.0), (S / 2, S / 10), (S, S / 10))
-    )
-    grows = dear[-1000:].mean() - dear[:1000].mean()
-    excess = 0.93 * 1.1 - 1  # of what comes in a second
-    assert grows == pytest.approx(excess * 7_000 / rate, rel=0.3)
-    assert max(free.mean(), never.mean()) < grows / 10
+@pytest.mark.parametrize(
+    ("quantum", "switch", "ends"),
+    [
+        (S / 2, 0.0, (1.5, 2.0)),
+        # Three slices of each: 1/2, 1/2 with a switch in it, and 1/10 that is left with another.
+        (S / 2, S / 10, (2.2, 2.4)),
+        (S, S / 10, (1.0, 2.0)),
+    ],
+)
+def test_a_switch_is_a_part_of_the_next_slice(quantum, switch, ends):
+    """Two jobs of S that come together, by hand."""
+    station = sliced(quantum, switch=switch)
+    jobs, found = [station.serve(S) for _ in range(2)], []
+    for job in jobs:
+        job.callbacks.append(lambda _: found.append(station.env.now / S))
+    station.env.run()
+    assert found == pytest.approx(ends)
 
 
 @pytest.mark.parametrize("processors", [1, 3])
@@ -171,12 +173,16 @@ def test_a_finite_source_over_processor_sharing_is_insensitive(cost):
     check(throughput_of(clients(cost, quantum=0.0), 25), theory, within=0.03)
 
 
+def workers_of(number):
+    """Return a server of so many workers, each of which serves one request at a time."""
+    return clients(
+        Deterministic(0.0),
+        requests=RequestServer(workers=number),
+        store=EventStore(query=Exponential(D), connections=100),
+    )
+
+
 def test_workers_are_the_repairmen():
     """Each request keeps one of three workers for its whole service, which nothing else delays."""
     theory = {"throughput": MachineRepair(Z, D, 70, 3).throughput}
-    system = clients(
-        Deterministic(0.0),
-        requests=RequestServer(workers=3),
-        store=EventStore(query=Exponential(D), connections=100),
-    )
-    check(throughput_of(system, 70), theory, within=0.03)
+    check(throughput_of(workers_of(3), 70), theory, within=0.03)
