@@ -16,7 +16,7 @@ from test_open_queues import ALWAYS, S, observe_station
 from test_polling_delay import STEADY, Z
 from test_polling_delay import S as QUERY
 from test_polling_delay import observe as observe_delay
-from test_time_sharing import RATE, RHO, SERVICES, clients, throughput_of, workers_of
+from test_time_sharing import RATE, RHO, SERVICES, clients, sharing, throughput_of, workers_of
 from test_time_sharing import D as DEMAND
 from test_time_sharing import Z as THINK
 from test_time_sharing import observe as observe_shared
@@ -26,7 +26,7 @@ from lhsim.models import EventStore
 from lhsim.models.database import Store
 from lhsim.models.push_processes import Push
 from lhsim.models.request_processes import Answering
-from lhsim.models.sharing import ProcessorSharing, TimeShared
+from lhsim.models.sharing import TimeShared
 from lhsim.models.station import Station
 from lhsim.simulation import engines
 from lhsim.theory import FixedIntervalPolling, MachineRepair, MMc, engset
@@ -102,7 +102,7 @@ def test_a_wrong_station_is_found_by_its_mean(wrong):
 
 @pytest.mark.parametrize("wrong", [SlowToFree, OneServerMore])
 def test_a_wrong_station_is_found_inside_the_push_server(monkeypatch, wrong):
-    monkeypatch.setattr("lhsim.models.database.Station", wrong)
+    monkeypatch.setattr("lhsim.models.sharing.Station", wrong)
     system = open_queue(50.0, store=EventStore(write=Exponential(S), connections=1))
     theory = {"response": QUEUE.mean_response_time}
 
@@ -126,14 +126,6 @@ def test_a_wrong_discipline_is_found_by_its_quantiles_alone():
 # Shared stations, and their clients
 
 
-class LosesWork(ProcessorSharing):
-    """Takes a little from what all jobs have got whenever one comes."""
-
-    def _update(self):
-        super()._update()
-        self._share -= 0.03 * S
-
-
 class NeverPutsOff(TimeShared):
     """Serves first come, first served, whatever its quantum."""
 
@@ -149,10 +141,9 @@ class NeverPutsOff(TimeShared):
 SHARED = {"response": S / (1 - RHO)}
 
 
-def test_sharing_that_loses_work_is_found():
-    observe = observe_shared(
-        lambda: LosesWork(Environment(), 1, ALWAYS), RATE, SERVICES["constant"], 6_000
-    )
+def test_sharing_that_lets_one_job_more_run_unhindered_is_found(monkeypatch):
+    monkeypatch.setattr("lhsim.models.sharing.pace", lambda jobs, _: 1 / max(1, jobs - 1))
+    observe = observe_shared(sharing, RATE, SERVICES["constant"], 6_000)
     assert verdicts(observe, SHARED, within=0.1) == {"response": "differs"}
 
 
@@ -219,7 +210,7 @@ def test_a_sleep_from_the_start_of_a_query_is_found():
 
 @pytest.mark.parametrize("wrong", [OneServerMore, Slow])
 def test_a_wrong_store_is_found_by_the_throughput_of_its_pollers(monkeypatch, wrong):
-    monkeypatch.setattr("lhsim.models.database.Station", wrong)
+    monkeypatch.setattr("lhsim.models.sharing.Station", wrong)
     theory = {"throughput": MachineRepair(Z, 0.05, 21).throughput}
     observe = observe_pollers(pollers(Exponential(0.05)), 21)
     assert verdicts(observe, theory, within=0.03) == {"throughput": "differs"}
