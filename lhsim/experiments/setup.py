@@ -20,7 +20,8 @@ from lhsim.experiments.output import Source, check_folder, source, versions
 from lhsim.experiments.points import check_names, server_of
 from lhsim.library import configured, load_system
 from lhsim.models import System, Workload
-from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson
+from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson, Requests
+from lhsim.units import format_duration
 
 WIDTH = 80  # of the text, in columns
 
@@ -202,6 +203,9 @@ def describe(workload: Workload) -> str:
         pace = f"closed loop of {count}"
     elif isinstance(traffic, Piecewise):
         pace = f"bursts around {traffic.rate_per_agent:g} msg/s an agent"
+    elif isinstance(traffic, Requests):
+        asks = "" if traffic.in_flight == 1 else f", {traffic.in_flight} requests at a time"
+        return f"clients that think for {format_duration(traffic.think.mean)}{asks}"
     else:
         pace = traffic.name
     return f"{workload.topology}, {pace}"

@@ -165,7 +165,7 @@ class System:
             raise InputError(problem, key="workload.retry", allowed="nothing")
         if self.workload.topology != "ring":
             problem = f"{self.workload.topology!r} says who gets a message"
-            allowed = "none where clients send requests"
+            allowed = "ring, the default, where clients send requests"
             raise InputError(problem, key="workload.topology", allowed=allowed)
 
     def _check_samples(self) -> None:
