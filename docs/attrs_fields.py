@@ -51,12 +51,7 @@ def _prepare(thing: Any) -> None:
 
 def _describe(cls: griffe.Class, found: type[Any]) -> None:
     fields = [one for one in attrs.fields(found) if one.init]
-    comments = {
-        name: text
-        for base in reversed(found.__mro__)
-        if attrs.has(base)
-        for name, text in comments_of(base).items()
-    }
+    comments = comments_of(found)
     parameters = [griffe.Parameter("self"), *(_parameter(one, cls) for one in fields)]
     if "__init__" not in cls.members:
         cls.set_member(

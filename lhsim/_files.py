@@ -1,13 +1,15 @@
-"""Opens the files that users name: regular files of a sane size, and nothing else.
+"""Opens the files that users name, regular ones of a sane size, and replaces them as a whole.
 
 A FIFO waits for ever and a device never ends, so neither is opened; a leading ``~`` means the home
-folder, also where no shell has expanded it. Every refusal is one line that names the file.
+folder, also where no shell has expanded it. What cannot be used is refused by an `InputError`, one
+line that names the file.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,11 +28,8 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 def expanded(path: Named) -> Path:
     """Return a path with a leading ``~`` or ``~user`` replaced by that home folder.
 
-    Raises
-    ------
-    InputError
-        When there is no such user, no file system can have such a name, or a folder on the way
-        cannot be searched.
+    Refused are users that are not there, names that no file system can have, and those on whose way
+    a folder cannot be searched.
     """
     if not isinstance(path, str | PathLike):
         raise InputError(f"{shown(path)} is no path", key="path", allowed="the name of a file")
@@ -60,13 +59,7 @@ def _check_name(path: Path) -> None:
 
 
 def opened(path: Named, *, most: int = TABLE) -> BinaryIO:
-    """Open a regular file of at most `most` bytes for reading.
-
-    Raises
-    ------
-    InputError
-        When there is no such file, it is no regular file, it is too large, or it cannot be read.
-    """
+    """Open a regular file of at most `most` bytes; refuse one that cannot be read, or is none."""
     found = expanded(path)
     try:
         descriptor = os.open(found, _FLAGS)
@@ -81,13 +74,13 @@ def opened(path: Named, *, most: int = TABLE) -> BinaryIO:
 
 
 def existing(path: Named) -> Path:
-    """Return the path of a file that can be read, expanded; it raises as `opened` does."""
+    """Return the path of a file that can be read, expanded; refuse as `opened` does."""
     opened(path).close()
     return expanded(path)
 
 
 def read_bytes(path: Named, *, most: int = TEXT) -> bytes:
-    """Return what a regular file of at most `most` bytes holds; it raises as `opened` does."""
+    """Return what a regular file of at most `most` bytes holds; refuse as `opened` does."""
     with opened(path, most=most) as file:
         try:
             return file.read()
@@ -96,13 +89,7 @@ def read_bytes(path: Named, *, most: int = TEXT) -> bytes:
 
 
 def read_text(path: Named, *, most: int = TEXT) -> str:
-    """Return what a UTF-8 file of at most `most` bytes holds, without a byte order mark.
-
-    Raises
-    ------
-    InputError
-        As `opened` does, and when the file is not UTF-8.
-    """
+    """Return the text of a file, without a byte order mark; refuse what is not UTF-8."""
     try:
         return read_bytes(path, most=most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -110,13 +97,20 @@ def read_text(path: Named, *, most: int = TEXT) -> str:
         raise InputError(problem, source=str(path)) from None
 
 
-def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; the `object_pairs_hook` of `json.loads`, which lets the last key win.
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Put what `write` writes in the place of a file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
-    Raises
-    ------
-    InputError
-        When a key stands there twice.
+
+def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, and refuse a key that is there twice, of which `json` takes the last.
+
+    It is the `object_pairs_hook` of `json.loads`.
     """
     found = dict(pairs)
     if len(found) < len(pairs):

@@ -50,6 +50,24 @@ def jit(function: F) -> F:
     return cast(F, compiled)
 
 
+def can_be_kept(function: Any) -> bool:
+    """Return whether there is a folder to keep on disk what is compiled of a function."""
+    return isinstance(getattr(function, "_cache", None), _Cache)
+
+
+def cache_folder(function: Any) -> Path:
+    """Return the folder that keeps what is compiled of a function, where it `can_be_kept`."""
+    return Path(function._cache.cache_path)
+
+
+def is_compiled(function: Any, *arguments: object) -> bool:
+    """Return whether a call with such arguments finds a function compiled, be it on disk."""
+    if function.signatures or not can_be_kept(function):
+        return bool(function.signatures)
+    types_of_them = tuple(map(numba.typeof, arguments))
+    return cast(_Cache, function._cache).has(types_of_them, function.targetctx.codegen())
+
+
 class _Cache(FunctionCache):
     """What Numba keeps of a function; a disk that is full or read-only is no reason to stop."""
 
@@ -57,6 +75,10 @@ class _Cache(FunctionCache):
         super().__init__(function)
         stamp = self._impl.locator.get_source_stamp()
         self._cache_file = _CacheFile(self._cache_path, self._impl.filename_base, stamp)
+
+    def has(self, types: Any, codegen: Any) -> bool:
+        """Return whether what was compiled for arguments of these types is kept."""
+        return self._index_key(types, codegen) in self._cache_file._load_index()
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled for a signature, if that can be."""

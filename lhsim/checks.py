@@ -2,9 +2,10 @@
 
 The functions take an argument as it came from a user, of Python or of the command line, and return
 it as the plain type that lhsim computes with; NumPy's numbers become Python's. The attrs validators
-`positive`, `at_least`, `within`, ... do the same to a field. All of them refuse in the same words,
-by an `InputError` with the name of the argument or field as its key and what is allowed there;
-`lhsim.parameters` puts the path and the file in front. NaN and infinities are refused everywhere.
+`positive`, `at_least`, `within`, ... do the same to a field. What is anything else they *refuse*,
+all in the same words: by an `InputError` with the name of the argument or field as its key and what
+is allowed there; `lhsim.parameters` puts the path and the file in front. NaN and infinities are
+refused everywhere.
 Validators let None pass where a field is declared optional: there it means "not there".
 
 No number is above `MOST`: what a model makes of several of them, such as messages of a rate, a time
@@ -46,13 +47,7 @@ Validator = Callable[[Any, Any, Any], None]
 
 
 def whole_number(value: object, key: str, least: int = 0, most: int = MOST_WHOLE) -> int:
-    """Return a whole number from `least` to `most` as Python's; a float is none.
-
-    Raises
-    ------
-    InputError
-        When it is none, with `key` for its name.
-    """
+    """Return a whole number from `least` to `most` as Python's; refuse any other, and a float."""
     return _whole(value, key, least, most, whole_numbers_allowed(least, most))
 
 
@@ -73,10 +68,7 @@ def _whole(value: object, key: str, least: int, most: int, allowed: str) -> int:
 def levels(values: object, key: str) -> tuple[int, ...]:
     """Return different whole numbers >= 1, ascending: one, or any iterable of some.
 
-    Raises
-    ------
-    InputError
-        For none at all, for one that is there twice, and for what is no whole number >= 1.
+    Refused are none at all, one that is there twice, and what is no whole number >= 1.
     """
     allowed = "different whole numbers >= 1, such as 10, 100, 1000"
     some = [values] if is_real(values) else items(values, key, allowed)
@@ -85,13 +77,7 @@ def levels(values: object, key: str) -> tuple[int, ...]:
 
 
 def each_once(values: Sequence[Any], key: str, allowed: str) -> Sequence[Any]:
-    """Return values of which no two are equal.
-
-    Raises
-    ------
-    InputError
-        For the first that is there twice.
-    """
+    """Return values; refuse the first that is there twice."""
     seen: set[Any] = set()
     for value in values:
         if value in seen:
@@ -101,12 +87,9 @@ def each_once(values: Sequence[Any], key: str, allowed: str) -> Sequence[Any]:
 
 
 def items(values: object, key: str, allowed: str) -> list[Any]:
-    """Return the items of a list, an array, a range or any other iterable; a text is none.
+    """Return the items of a list, an array, a range or any other iterable.
 
-    Raises
-    ------
-    InputError
-        When it is none, when it is empty, and when it does not end.
+    Refused are a text, which is none, one that is empty, and one that does not end.
     """
     if not is_several(values):
         raise InputError(f"{shown(values)} is no list", key=key, allowed=allowed)
@@ -125,14 +108,9 @@ def is_several(values: object) -> TypeGuard[Iterable[Any]]:
 
 
 def as_tuple(values: Any) -> Any:
-    """Return the items of an iterable as a tuple: an attrs converter.
+    """Return the items of an iterable as a tuple, and refuse one without end: an attrs converter.
 
     What is no iterable is left to the validator, which knows the field.
-
-    Raises
-    ------
-    InputError
-        When it does not end.
     """
     if not is_several(values):
         return values
@@ -144,13 +122,7 @@ def as_tuple(values: Any) -> Any:
 
 
 def texts(values: object, key: str, allowed: str) -> tuple[str, ...]:
-    """Return one text or several as a tuple, none when there are none.
-
-    Raises
-    ------
-    InputError
-        When something else is there.
-    """
+    """Return one text or several as a tuple, none when there are none; refuse anything else."""
     if isinstance(values, str):
         return (values,)
     if is_several(values) and isinstance(values, Collection) and not len(values):
@@ -165,13 +137,7 @@ def texts(values: object, key: str, allowed: str) -> tuple[str, ...]:
 def number(
     value: object, key: str, allowed: str, accepts: Callable[[float], bool] = lambda _value: True
 ) -> float:
-    """Return a finite number that is accepted, as Python's: a float, or an int where it is one.
-
-    Raises
-    ------
-    InputError
-        When it is none, with `key` for its name.
-    """
+    """Return a finite number that is accepted, as Python's: a float, or an int where it is one."""
     if not is_real(value):
         raise InputError(f"{shown(value)} is not a number", key=key, allowed=allowed)
     plain = _plain(value)
@@ -192,10 +158,7 @@ def _plain(value: Real) -> float:
 def array(values: object, key: str, allowed: str) -> NDArray[np.float64]:
     """Return numbers as an array of floats, of any shape.
 
-    Raises
-    ------
-    InputError
-        When they are none: truth values, texts, times and lists of unequal lengths are not.
+    Refused are truth values, texts, times and lists of unequal lengths.
     """
     import numpy as np  # noqa: PLC0415 - a line of help need not wait for it
 
@@ -212,7 +175,7 @@ def array(values: object, key: str, allowed: str) -> NDArray[np.float64]:
 
 
 def column(values: object, key: str) -> NDArray[np.float64]:
-    """Return the numbers of a list of them, NaN for None; it refuses as `array` does."""
+    """Return the numbers of a list of them, NaN for None."""
     allowed = "a list of numbers"
     if not is_several(values):
         raise InputError(f"{shown(values)} is no list", key=key, allowed=allowed)
@@ -220,17 +183,17 @@ def column(values: object, key: str) -> NDArray[np.float64]:
 
 
 def positive_number(value: object, key: str) -> float:
-    """Return a finite number > 0; it refuses as `number` does."""
+    """Return a finite number > 0."""
     return number(value, key, "a number > 0", lambda one: one > 0)
 
 
 def share(value: object, key: str) -> float:
-    """Return a number between 0 and 1, neither of them; it refuses as `number` does."""
+    """Return a number between 0 and 1, neither of them."""
     return number(value, key, "a number between 0 and 1", lambda one: 0 < one < 1)
 
 
 def level(value: object, key: str) -> float:
-    """Return a number from 0 to 1, such as the level of a quantile; it refuses as `number` does."""
+    """Return a number from 0 to 1, such as the level of a quantile."""
     return number(value, key, "a number from 0 to 1", lambda one: 0 <= one <= 1)
 
 
@@ -244,12 +207,7 @@ def duration(value: object, key: str, *, least: float = SHORTEST) -> float:
     key
         Its name.
     least
-        What it is at least [s].
-
-    Raises
-    ------
-    InputError
-        When it is neither, or out of range.
+        What it is at least [s]; at most it is `LONGEST`.
     """
     bound = "> 0 s" if least == SHORTEST else f">= {least:g} s"
     allowed = f"a time {bound} and at most {LONGEST:g} s, such as 60, '500ms' or '2 min'"
@@ -266,35 +224,32 @@ def duration(value: object, key: str, *, least: float = SHORTEST) -> float:
 
 
 def truth(value: object, key: str) -> bool:
-    """Return a truth value as Python's.
-
-    Raises
-    ------
-    InputError
-        When it is none: neither a number nor a text is one.
-    """
+    """Return a truth value as Python's; refuse numbers and texts, too."""
     if isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}:  # NumPy's
         return bool(value)
     raise InputError(f"{shown(value)} is not a truth value", key=key, allowed="True, False")
 
 
-def function(value: object, key: str) -> None:
-    """Refuse what is neither None nor can be called."""
-    if value is not None and not callable(value):
-        raise InputError(f"{shown(value)} cannot be called", key=key, allowed="a function, or None")
+def _optional(
+    accepts: Callable[[object], bool], problem: str, allowed: str
+) -> Callable[[object, str], None]:
+    """Return what refuses an argument that is neither None nor accepted."""
+
+    def check(value: object, key: str) -> None:
+        if value is not None and not accepts(value):
+            raise InputError(f"{shown(value)} {problem}", key=key, allowed=f"{allowed}, or None")
+
+    return check
 
 
-def axes(value: object, key: str) -> None:
-    """Refuse what is neither None nor axes of matplotlib."""
-    if value is not None and not callable(getattr(value, "get_figure", None)):
-        allowed = "axes of matplotlib, or None"
-        raise InputError(f"{shown(value)} is no axes", key=key, allowed=allowed)
+def _has(method: str) -> Callable[[object], bool]:
+    return lambda value: callable(getattr(value, method, None))
 
 
-def folder(value: object, key: str) -> None:
-    """Refuse what is neither None nor a path."""
-    if value is not None and not isinstance(value, str | os.PathLike):
-        raise InputError(f"{shown(value)} is no path", key=key, allowed="a path, or None")
+function = _optional(callable, "cannot be called", "a function")
+axes = _optional(_has("get_figure"), "is no axes", "axes of matplotlib")
+executor = _optional(_has("submit"), "is no executor", "an executor of concurrent.futures")
+folder = _optional(lambda value: isinstance(value, str | os.PathLike), "is no path", "a path")
 
 
 def instance(value: object, key: str, kind: type[Any] | UnionType, allowed: str) -> None:
@@ -311,34 +266,15 @@ def instances(values: object, key: str, kind: type[Any], allowed: str) -> list[A
     return found
 
 
-def executor(value: object, key: str) -> None:
-    """Refuse what is neither None nor an executor of `concurrent.futures`."""
-    if value is not None and not callable(getattr(value, "submit", None)):
-        allowed = "an executor of concurrent.futures, or None"
-        raise InputError(f"{shown(value)} is no executor", key=key, allowed=allowed)
-
-
 def text(value: object, key: str) -> str:
-    """Return a text that is not empty.
-
-    Raises
-    ------
-    InputError
-        When it is none.
-    """
+    """Return a text that is not empty."""
     if not isinstance(value, str) or not value:
         raise InputError(f"{shown(value)} is not a text", key=key, allowed="a text")
     return value
 
 
 def choice(value: object, key: str, choices: Iterable[str], kind: str = "choice") -> str:
-    """Return one of the choices.
-
-    Raises
-    ------
-    InputError
-        With the nearest of them, when it is none.
-    """
+    """Return one of the choices; refuse any other with the nearest of them."""
     known = tuple(choices)
     if not isinstance(value, str):
         raise InputError(f"{shown(value)} is no {kind}", key=key, allowed=", ".join(known))

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from functools import partial
 from numbers import Real
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 LONGEST_VALUE = 60  # of a value that a message shows, in characters
 LONGEST_PART = 300  # characters of a line
@@ -64,13 +65,8 @@ class InputError(LhsimError, ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the way back from a worker process, keywords included."""
-        return _input_error, (type(self), self.problem, self.source, self.key, self.allowed)
-
-
-def _input_error(
-    kind: type[InputError], problem: str, source: str | None, key: str | None, allowed: str | None
-) -> InputError:
-    return kind(problem, source=source, key=key, allowed=allowed)
+        keywords: dict[str, Any] = {"source": self.source, "key": self.key, "allowed": self.allowed}
+        return partial(type(self), **keywords), (self.problem,)
 
 
 def shortened(text: str, most: int = LONGEST_PART) -> str:

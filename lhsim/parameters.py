@@ -11,7 +11,7 @@ The types that a field may have:
 ``Seconds, Bytes, PerSecond``   a number in the base unit, or a text with a unit (`lhsim.units`)
 ``float, int, str, bool``       themselves; whole floats such as ``1e6`` count as an int
 ``Literal["a", "b"]``           one of the choices
-``X | None``                    X, or left out
+``X | None``                    X, or ``"none"``, or left out
 ``tuple[X, ...], tuple[X, Y]``  a list
 ``dict[str, X]``                a table with free keys
 an attrs class                  a table
@@ -162,7 +162,7 @@ def unstructure(instance: object) -> dict[str, Any]:
     Raises
     ------
     InputError
-        When a field holds None and that is not its default: TOML has no way to say so.
+        When a text holds None and that is not its default: no file can say so.
     """
     return cast("dict[str, Any]", _CONVERTER.unstructure(instance))
 
@@ -180,6 +180,8 @@ def dump(instance: object, path: str | PathLike[str]) -> None:
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", source=str(path)) from None
 
+
+NONE = "none"  # what stands for None in a file: there is no number, no limit, no end
 
 Settings = str | Iterable[str] | Mapping[str, object]
 
@@ -421,6 +423,8 @@ def fields_of(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
 
 
 def _structure_field(raw: object, kind: Any) -> Any:
+    if (raw is None or raw == NONE) and _may_be_none(kind):
+        return None
     try:
         return _CONVERTER.structure(raw, kind)
     except StructureHandlerNotFoundError as error:  # of a user's own class
@@ -428,6 +432,12 @@ def _structure_field(raw: object, kind: Any) -> Any:
         raise InputError(
             problem, allowed="a field of a type that lhsim.parameters names"
         ) from error
+
+
+def _may_be_none(kind: Any) -> bool:
+    """Return whether a field may hold None, and no text that could be mistaken for it."""
+    choices = get_args(kind) if get_origin(kind) in (Union, UnionType) else ()
+    return type(None) in choices and str not in choices
 
 
 def _unknown_key(key: str, known: list[str]) -> InputError:
@@ -653,9 +663,11 @@ def _unstructure_attrs(instance: Any) -> dict[str, Any]:
     table = {cls.tag: _name_of(cls)} if _is_variant(cls) else {}
     for key, attribute in fields_of(cls).items():
         value, default = getattr(instance, attribute.name), _default(attribute, instance)
-        if value is None and default is not None:
+        if value is None and default is not None and not _may_be_none(attribute.type):
             raise InputError("None cannot be written", key=key, allowed="a value")
-        if value is not None and value != default:
+        if value is None and default is not None:
+            table[key] = NONE
+        elif value != default:
             with _at(key):
                 table[key] = _CONVERTER.unstructure(value, unstructure_as=attribute.type)
     return table

@@ -25,7 +25,7 @@ import pyarrow as pa
 from attrs import Factory, field, frozen
 
 from lhsim import parameters
-from lhsim._files import expanded
+from lhsim._files import expanded, replace
 from lhsim.analysis.measures import live_unit
 from lhsim.checks import MOST, non_negative, one_of, positive, whole, within
 from lhsim.errors import InputError
@@ -48,8 +48,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ARCHITECTURES = ("polling", "push", "mcp")  # that lhsim measures
+REQUESTS: Literal["requests"] = "requests"  # what a request log stands for
 OWN = "own"  # what a message log stands for that is held against a server of your own
-Architecture = Literal["polling", "push", "mcp", "own"]
+Architecture = Literal["polling", "push", "mcp", "requests", "own"]
 Modelled = Literal["polling", "push"]
 MODELLED: tuple[Modelled, ...] = ("polling", "push")  # of these there is a model
 MANIFEST, MESSAGES, COUNTERS = "manifest.toml", "messages.parquet", "counters.parquet"
@@ -86,7 +87,7 @@ class Machine:
 class Manifest:
     """What was asked of a run, and where it was made."""
 
-    architecture: Architecture = field(validator=one_of((*ARCHITECTURES, OWN)))
+    architecture: Architecture = field(validator=one_of((*ARCHITECTURES, REQUESTS, OWN)))
     agents: int = field(validator=whole(1))
     workload: Workload
     seed: int
@@ -114,8 +115,13 @@ class Manifest:
         return self.machine.pace * (1 + longer / self.end)
 
     @property
+    def closed(self) -> bool:
+        """Whether its agents wait for answers, which then set their rate."""
+        return self.workload.traffic.closed
+
+    @property
     def offered_load(self) -> float:
-        """Messages that the agents offer [1/s]."""
+        """Messages that the agents offer [1/s]; not that of a closed loop."""
         load = self.workload.offered_load(self.agents)
         assert load is not None, "only open traffic is driven"
         return load
@@ -255,9 +261,7 @@ class Recording:
             folder.mkdir(parents=True, exist_ok=True)
             self.messages.to_parquet(folder / MESSAGES, index=False)
             self.counters.to_parquet(folder / COUNTERS, index=False)
-            whole = folder / f".{MANIFEST}.tmp"
-            parameters.dump(self.manifest, whole)
-            whole.replace(folder / MANIFEST)
+            replace(folder / MANIFEST, lambda path: parameters.dump(self.manifest, path))
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror}", source=str(folder)) from None
 
@@ -282,9 +286,14 @@ class Recording:
         )
 
 
+def messages_of(*columns: object) -> pd.DataFrame:
+    """Return the table with these `MESSAGE_COLUMNS`, each an array or one number for all rows."""
+    return pd.DataFrame(dict(zip(MESSAGE_COLUMNS, columns, strict=True)))
+
+
 def check_modelled(manifest: Manifest, source: str | None = None) -> None:
     """Raise `InputError` where no model can stand for a run; `source` is where it lies."""
-    if manifest.architecture not in (*MODELLED, OWN):
+    if manifest.architecture not in (*MODELLED, REQUESTS, OWN):
         problem = f"is a run by {manifest.architecture}, of which there is no model"
         allowed = f"a run by {' or '.join(MODELLED)}"
         raise InputError(problem, source=source, key=None if source else "run", allowed=allowed)

@@ -13,7 +13,7 @@ from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.library import as_system
 from lhsim.models import System
-from lhsim.recording import Machine, Manifest, Recording, check_modelled
+from lhsim.recording import Machine, Manifest, Recording, check_modelled, messages_of
 from lhsim.simulation import Result, simulate
 
 
@@ -84,17 +84,9 @@ def recorded(system: System, result: Result, manifest: Manifest) -> Recording:
     assert table is not None, "the messages of the run were kept"
     generator = np.random.Generator(np.random.Philox(result.seed))
     way_down = system.network.down.quantile(generator.random(len(table)))
-    messages = pd.DataFrame(
-        {
-            "sender": table["sender"],
-            "number": table["number"],
-            "target": table["target"],
-            "intended_s": table["created"],
-            "sent_s": table["created"],
-            "acknowledged_s": table["acknowledged"] + way_down,
-            "delivered_s": table["delivered"],
-        }
-    )
+    whose = (table[name] for name in ("sender", "number", "target"))
+    created, answered = table["created"], table["acknowledged"] + way_down
+    messages = messages_of(*whose, created, created, answered, table["delivered"])
     return Recording(manifest, messages, _counters(system, result))
 
 
@@ -102,7 +94,7 @@ def _counters(system: System, result: Result) -> pd.DataFrame:
     """Return what the server would have counted at the ends of the window."""
     metrics, length = result.metrics, result.horizon - result.warmup
     totals = {
-        "cpu_s": metrics.cpu_utilization_percent / 100 * system.cpu.workers * length,
+        "cpu_s": metrics.cpu_utilization_percent / 100 * system.cpu.processors * length,
         "polls": metrics.polling_cycles_total,
         "wasted_polls": metrics.wasted_poll_cycles,
         "deliveries": metrics.messages_per_second * length,

@@ -98,7 +98,7 @@ def check_server(
     seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
     topologies = checks.texts(topologies, "topologies", ", ".join(TOPOLOGIES))
     system = server if isinstance(server, System) else System("checked", server=server)
-    _check_description(system, "the server")
+    _check_description(evolve(system, calibration=None), System, "the server")
     for topology in topologies:
         workload = Workload(topology=topology, traffic=Poisson(rate))  # type: ignore[arg-type]
         count = check_count(workload, agents + agents % 2)
@@ -197,17 +197,14 @@ def _need(holds: bool, where: str, otherwise: str) -> None:
         raise ContractError(f"{where}: {otherwise}")
 
 
-def _check_description(system: System, where: str) -> None:
-    bare = evolve(system, calibration=None)
-    _check_same(bare, lambda: parameters.structure(parameters.unstructure(bare), System, source=""),
-                where, "written to a model file and read back")  # fmt: skip
-    _check_same(bare, lambda: pickle.loads(pickle.dumps(bare)), where, "pickled")
-
-
-def _check_value(value: Any, base: type[Any], where: str) -> None:
+def _check_description(value: Any, base: type[Any], where: str) -> None:
     _check_same(value, lambda: parameters.structure(parameters.unstructure(value), base, source=""),
                 where, "written to a model file and read back")  # fmt: skip
     _check_same(value, lambda: pickle.loads(pickle.dumps(value)), where, "pickled")
+
+
+def _check_value(value: Any, base: type[Any], where: str) -> None:
+    _check_description(value, base, where)
     try:
         hash(value)
     except TypeError as error:

@@ -85,11 +85,16 @@ def _quantile(cdf: Callable[[float], float], probability: float, first: float) -
     low, high = 0.0, first
     while cdf(high) < probability:
         low, high = high, 2 * high
+    return _bisected(lambda t: cdf(t) >= probability, low, high)
+
+
+def _bisected(reached: Callable[[float], bool], low: float, high: float) -> float:
+    """Return where a condition begins to hold, which does not at `low` and does at `high`."""
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         if middle in (low, high):
             break
-        low, high = (low, middle) if cdf(middle) >= probability else (middle, high)
+        low, high = (low, middle) if reached(middle) else (middle, high)
     return high
 
 
@@ -97,9 +102,8 @@ def _unbounded_quantile_level(probability: float) -> None:
     """Refuse 1 as well: a waiting time without an upper limit has no quantile there."""
     _require(_probability, probability=probability)
     if probability == 1:
-        raise InputError(
-            "1 is out of range", key="probability", allowed="a number from 0 to below 1"
-        )
+        allowed = "a number from 0 to below 1"
+        raise InputError("1 is out of range", key="probability", allowed=allowed)
 
 
 # Open queues
@@ -142,12 +146,14 @@ def erlang_c(servers: int, offered_load: float) -> float:
     """
     blocking = erlang_b(servers, offered_load)
     if offered_load >= servers:
-        raise InputError(
-            f"{offered_load!r} overloads {servers} servers",
-            key="offered_load",
-            allowed="a number below servers",
-        )
+        problem = f"{offered_load!r} overloads {servers} servers"
+        raise InputError(problem, key="offered_load", allowed="a number below servers")
     return blocking / (1 - offered_load / servers * (1 - blocking))
+
+
+def _overloaded(utilisation: float, key: str, allowed: str) -> InputError:
+    problem = f"utilisation {utilisation:.6g} is not below 1"
+    return InputError(problem, key=key, allowed=allowed)
 
 
 @frozen
@@ -159,11 +165,8 @@ class _OpenQueue:
 
     def __attrs_post_init__(self) -> None:
         if self.utilisation >= 1:
-            raise InputError(
-                f"utilisation {self.utilisation:.6g} is not below 1",
-                key="arrival_rate",
-                allowed=f"a rate below {self.servers / self.service_time:.6g} /s",
-            )
+            allowed = f"a rate below {self.servers / self.service_time:.6g} /s"
+            raise _overloaded(self.utilisation, "arrival_rate", allowed)
 
     @property
     def servers(self) -> int:
@@ -263,20 +266,16 @@ class MG1(_OpenQueue):
     """
 
     scv: float = field(validator=non_negative)  # of the service time
-    third_moment: float | None = field(  # of the service time, E[S^3] [s^3]
-        default=None, validator=positive
-    )
+    # Of the service time, E[S^3] [s^3]
+    third_moment: float | None = field(default=None, validator=positive)
 
     @third_moment.validator
     def _possible(self, attribute: attrs.Attribute[float | None], value: float | None) -> None:
         # E[S^2]^2 <= E[S] E[S^3] by Cauchy-Schwarz; rounding may cost a deterministic S an ulp.
         least = self._second_moment**2 / self.service_time
         if value is not None and value < least * (1 - 1e-12):
-            raise InputError(
-                f"{value!r} is impossible for this mean and scv",
-                key=attribute.name,
-                allowed=f"a number >= {least:.6g}",
-            )
+            problem = f"{value!r} is impossible for this mean and scv"
+            raise InputError(problem, key=attribute.name, allowed=f"a number >= {least:.6g}")
 
     @property
     def _second_moment(self) -> float:
@@ -344,10 +343,7 @@ class MD1(_OpenQueue):
         low = high = -math.log(self.utilisation)  # the minimum of excess, left of the root
         while excess(high) <= 0:
             high += 1  # a doubling could overflow e^theta
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if excess(middle) <= 0 else (low, middle)
-        return high
+        return _bisected(lambda theta: excess(theta) > 0, low, high)
 
     def waiting_time_cdf(self, t: float) -> float:
         """Return P(W <= t); P(W = 0) is an atom of 1 - rho."""
@@ -403,12 +399,9 @@ class MHyper1:
     """
 
     arrival_rate: float = field(validator=positive)  # lambda [1/s]
-    weights: tuple[float, ...] = field(  # probability of each phase
-        converter=as_tuple, validator=shares
-    )
-    means: tuple[float, ...] = field(  # of each phase [s]
-        converter=as_tuple, validator=_one_mean_for_each_share
-    )
+    # Probability of each phase, and its mean [s]
+    weights: tuple[float, ...] = field(converter=as_tuple, validator=shares)
+    means: tuple[float, ...] = field(converter=as_tuple, validator=_one_mean_for_each_share)
 
     def __attrs_post_init__(self) -> None:
         if len(self.weights) != len(self.means):
@@ -438,13 +431,9 @@ class MHyper1:
         """
         rates = 1 / np.array(self.means)
         denominator = np.poly1d(-rates, r=True)
-        numerator = sum(
-            (
-                np.poly1d(-np.delete(rates, i), r=True) * (p * rates[i])
-                for i, p in enumerate(self.weights)
-            ),
-            np.poly1d([0.0]),
-        )
+        numerator = np.poly1d([0.0])
+        for i, p in enumerate(self.weights):
+            numerator += np.poly1d(-np.delete(rates, i), r=True) * (p * rates[i])
         whole = np.poly1d([1.0, -self.arrival_rate]) * denominator + self.arrival_rate * numerator
         rest = np.poly1d(whole.coeffs[:-1])  # s = 0 is a root, as the weights add up to 1
         poles = np.real(rest.roots)
@@ -527,11 +516,8 @@ class PeriodicSenders:
 
     def __attrs_post_init__(self) -> None:
         if self.utilisation >= 1:
-            raise InputError(
-                f"utilisation {self.utilisation:.6g} is not below 1",
-                key="senders",
-                allowed=f"fewer than {self.period / self.service_time:.6g}",
-            )
+            allowed = f"fewer than {self.period / self.service_time:.6g}"
+            raise _overloaded(self.utilisation, "senders", allowed)
 
     @property
     def utilisation(self) -> float:
@@ -609,19 +595,16 @@ def engset(servers: int, sources: int, load_per_idle_source: float) -> FiniteSou
     load_per_idle_source
         Call rate of an idle source times the mean holding time [erlang].
     """
-    servers, sources = (
-        whole_number(servers, "servers", 1, _MOST),
-        whole_number(sources, "sources", 1, _MOST),
-    )
+    servers = whole_number(servers, "servers", 1, _MOST)
+    sources = whole_number(sources, "sources", 1, _MOST)
     _require(non_negative, load_per_idle_source=load_per_idle_source)
     lost = _engset_time_congestion(servers, sources - 1, load_per_idle_source)
     accepted = load_per_idle_source * (1 - lost)
-    carried = sources * accepted / (1 + accepted)
     return FiniteSourceLoss(
         time_congestion=_engset_time_congestion(servers, sources, load_per_idle_source),
         call_congestion=lost,
         offered_load=sources * load_per_idle_source / (1 + accepted),
-        carried_load=carried,
+        carried_load=sources * accepted / (1 + accepted),
     )
 
 
@@ -799,20 +782,12 @@ def polling_delay(
     interval_variance
         Of the sleep [s^2]: jitter.
     """
-    _require(
-        non_negative,
-        interval=interval,
-        service_mean=service_mean,
-        service_variance=service_variance,
-        interval_variance=interval_variance,
-    )
+    _require(non_negative, interval=interval, service_mean=service_mean)
+    _require(non_negative, service_variance=service_variance, interval_variance=interval_variance)
     cycle = interval + service_mean
     if cycle == 0:
-        raise InputError(
-            "no time passes between two queries",
-            key="interval",
-            allowed="a number > 0 when service_mean is 0",
-        )
+        allowed = "a number > 0 when service_mean is 0"
+        raise InputError("no time passes between two queries", key="interval", allowed=allowed)
     residual = (cycle + (service_variance + interval_variance) / cycle) / 2
     return residual + service_mean
 

@@ -138,17 +138,8 @@ def typed_text(text: str) -> object:
 
 SECOND = Unit(
     "s",
-    {
-        "ns": 1e-9,
-        "us": 1e-6,
-        "µs": 1e-6,
-        "μs": 1e-6,
-        "ms": 1e-3,
-        "s": 1,
-        "min": 60,
-        "h": 3600,
-        "d": 86400,
-    },
+    {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3}
+    | {"s": 1, "min": 60, "h": 3600, "d": 86400},
     ("s", "ms"),
 )
 BYTE = Unit(

@@ -6,21 +6,19 @@ Each draws on the axes that are given, or on a figure of its own, and returns th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from attrs import frozen
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from lhsim.checks import axes as check_axes
+from lhsim.analysis.plots import COLOURS, drawing, figure_of
 
-COLOURS = ("#c44e25", "#1f6fb4", "#3a8f4d", "#7d55a8", "#8a6d1f", "#5b5b5b")
+SIZE = 7.0, 4.2  # of a figure [in]
 MARKS = {"kept": ("o", "#3a8f4d"), "violated": ("x", "#c44e25"), "undecided": ("s", "#8a6d1f")}
 OF_VERDICTS = {"agrees": "#3a8f4d", "differs": "#c44e25", "cannot tell": "#5b5b5b"}
 STYLES = ("-", "--", ":", "-.")  # of the lines of objectives
@@ -49,7 +47,7 @@ def tail_plot(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], ax: Axes | None
     ax
         Where to draw; a figure of its own when None.
     """
-    with _drawing(ax) as axes:
+    with drawing(ax, *SIZE) as axes:
         begin = len(axes.lines)  # on axes that show something already, the colours go on
         for number, (name, (latency, part)) in enumerate(curves.items(), start=begin):
             colour = COLOURS[number % len(COLOURS)]
@@ -57,7 +55,7 @@ def tail_plot(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], ax: Axes | None
         axes.set(xscale="log", yscale="log", xlabel="time [ms]", ylabel="messages that take longer")
         _plain_numbers(axes.xaxis)
         axes.legend(frameon=False)
-    return axes.get_figure(root=True)  # type: ignore[return-value]
+    return figure_of(axes)
 
 
 def tail_of(times: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -85,7 +83,7 @@ def search_plot(
         Where to draw; a figure of its own when None.
     """
     objectives = list(dict.fromkeys(one["objective"] for one in points))
-    with _drawing(ax) as axes:
+    with drawing(ax, *SIZE) as axes:
         if answer is not None:
             axes.axvspan(answer.low, answer.high, color="#1f6fb4", alpha=0.2, linewidth=0)
             axes.axvline(answer.value, color="#1f6fb4", label=answer.name)
@@ -106,7 +104,7 @@ def search_plot(
         _plain_numbers(axes.yaxis, "{:,g} %")
         if points:
             axes.legend(frameon=False, fontsize=8)
-    return axes.get_figure(root=True)  # type: ignore[return-value]
+    return figure_of(axes)
 
 
 def _figure_of_level(ax: Axes, one: Mapping[str, Any]) -> None:
@@ -132,7 +130,7 @@ def difference_plot(rows: Sequence[Interval], what: str, ax: Axes | None = None)
     ax
         Where to draw; a figure of its own when None.
     """
-    with _drawing(ax, height=1.2 + 0.24 * max(len(rows), 4)) as axes:
+    with drawing(ax, 7, 1.2 + 0.24 * max(len(rows), 4)) as axes:
         for place, row in enumerate(rows):
             colour = OF_VERDICTS.get(row.verdict, COLOURS[1])
             ends = [PERCENT * row.low, PERCENT * row.high]
@@ -149,19 +147,7 @@ def difference_plot(rows: Sequence[Interval], what: str, ax: Axes | None = None)
         axes.set(xlabel=f"{what} [%]", xlim=(-most, most))  # the longest intervals go beyond it
         if verdicts:
             axes.legend(frameon=False, fontsize=8)
-    return axes.get_figure(root=True)  # type: ignore[return-value]
-
-
-@contextmanager
-def _drawing(ax: Axes | None, height: float = 4.2) -> Iterator[Axes]:
-    look: Any = ["default", {"axes.spines.top": False, "axes.spines.right": False}]
-    check_axes(ax, "ax")
-    with style.context(look):
-        if ax is None:
-            ax = Figure(figsize=(7, height), layout="constrained").add_subplot()
-        ax.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
-        ax.set_axisbelow(True)
-        yield ax
+    return figure_of(axes)
 
 
 def _plain_numbers(axis: Any, form: str = "{:,g}") -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attrs import frozen
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from lhsim.analysis.plots import STYLE, draw_grid
-from lhsim.checks import axes as check_axes
+from lhsim.analysis.plots import beside, drawing, figure_of
 
 # Of verdicts, apart for who cannot tell red from green.
 COLOURS = {"supported": "#1f6fb4", "refuted": "#c44e25", "undecided": "#8a8a8a"}
@@ -31,24 +29,19 @@ class Dot:
 
 def dots_plot(dots: Sequence[Dot], ax: Axes | None = None) -> Figure:
     """Draw ratios of figures to claims with their intervals, and return the figure."""
-    check_axes(ax, "ax")
-    with style.context(STYLE):
-        if ax is None:
-            figure = Figure(figsize=(8.5, 1.2 + 0.24 * len(dots)), layout="constrained")
-            ax = figure.add_subplot()
-        ax.set(xscale="log", xlabel="what was found, as a multiple of what is claimed")
-        draw_grid(ax)
-        ax.axvline(1, color="#333333", linewidth=1)
+    with drawing(ax, height=1.2 + 0.24 * len(dots)) as axes:
+        axes.set(xscale="log", xlabel="what was found, as a multiple of what is claimed")
+        axes.axvline(1, color="#333333", linewidth=1)
         for verdict, colour in COLOURS.items():
             chosen = [(row, dot) for row, dot in enumerate(dots) if dot.verdict == verdict]
             if chosen:
                 rows = [row for row, _ in chosen]
-                ax.plot([dot.ratio for _, dot in chosen], rows, MARKERS[verdict], color=colour,
+                axes.plot([dot.ratio for _, dot in chosen], rows, MARKERS[verdict], color=colour,
                         label=verdict)  # fmt: skip
-                ax.hlines(rows, [dot.low for _, dot in chosen], [dot.high for _, dot in chosen],
+                axes.hlines(rows, [dot.low for _, dot in chosen], [dot.high for _, dot in chosen],
                           color=colour, linewidth=2)  # fmt: skip
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-        ax.set_yticks(range(len(dots)), [dot.name for dot in dots])
-        ax.invert_yaxis()
-        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
-    return ax.get_figure(root=True)  # type: ignore[return-value]
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.set_yticks(range(len(dots)), [dot.name for dot in dots])
+        axes.invert_yaxis()
+        beside(axes)
+    return figure_of(axes)

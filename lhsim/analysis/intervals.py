@@ -115,6 +115,11 @@ class Sample:
     unit: float  # of the distances by which the error grows, where the value is nearer the origin
 
 
+def known(value: float) -> float | None:
+    """Return a figure as plain data has it: None where it is not finite."""
+    return value if math.isfinite(value) else None
+
+
 def effective_size(
     sums: ArrayLike, counts: ArrayLike, centre: float, variance: float
 ) -> tuple[float, float]:
@@ -155,9 +160,9 @@ def estimate(values: Iterable[float | None], confidence: float = 0.95) -> Estima
         Level of the interval, in (0, 1).
     """
     confidence = share(confidence, "confidence")
-    known = [one for one in column(values, "values").tolist() if not math.isnan(one)]
-    few = (flags.FEW_REPLICATIONS,) if len(known) < FEWEST_REPLICATIONS else ()
-    return Estimate(*_mean(known, confidence), len(known), few)
+    given = [one for one in column(values, "values").tolist() if not math.isnan(one)]
+    few = (flags.FEW_REPLICATIONS,) if len(given) < FEWEST_REPLICATIONS else ()
+    return Estimate(*_mean(given, confidence), len(given), few)
 
 
 def mean_over_replications(
@@ -378,16 +383,8 @@ def _ends(
 ) -> tuple[float, float]:
     """Return where the interval of an estimate ends.
 
-    Parameters
-    ----------
-    centre, half
-        Of the interval for the mean, or for the share, at the value.
-    value
-        The estimate, ``at(centre)``.
-    at
-        Returns the value at a mean, which is the same, or at a share.
-    sample, powers
-        By which the error grows with the value; without a sample it does not.
+    It is `half` wide on either side of `centre` for the mean, or for the share, at the `value` that
+    ``at(centre)`` returns. With a sample the error grows with the value, by its `powers`.
     """
     unit = math.nan if sample is None else max(value - sample.origin, sample.unit)
     if not (unit > 0 and math.isfinite(value)):

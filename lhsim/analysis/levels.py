@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lhsim.analysis import flags
-from lhsim.analysis.intervals import Estimate, estimate
+from lhsim.analysis.intervals import Estimate, estimate, known
 from lhsim.analysis.measures import is_latency
 
 Record = Mapping[str, Any]
@@ -128,8 +128,8 @@ def _metric_rows(runs: Sequence[Record], pooled: Estimates) -> list[Row]:
                 "metric": name,
                 "statistic": _statistic(name, pooled),
                 "value": None if hidden else _value(runs, name, found),
-                "ci_low": None if no_interval else _known(found.low),
-                "ci_high": None if no_interval else _known(found.high),
+                "ci_low": None if no_interval else known(found.low),
+                "ci_high": None if no_interval else known(found.high),
                 "n": found.n,
                 "unit": _unit(name),
                 "reliable": found.reliable,
@@ -155,7 +155,7 @@ def _measures(runs: Sequence[Record]) -> list[str]:
 
 def _value(runs: Sequence[Record], name: str, found: Estimate) -> float | None:
     if name not in _EXTREMES:
-        return _known(found.value)
+        return known(found.value)
     values = [run[name] for run in runs if not math.isnan(run[name])]
     return _EXTREMES[name](values) if values else None
 
@@ -197,11 +197,7 @@ def _mostly(runs: Sequence[Record], name: str) -> bool:
 def _interval(found: Estimate | None) -> list[float | None] | None:
     if found is None or math.isnan(found.low):
         return None
-    return [_known(found.low), _known(found.high)]
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return [known(found.low), known(found.high)]
 
 
 def _lower_bounds(runs: Sequence[Record]) -> list[str]:

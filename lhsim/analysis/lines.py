@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from lhsim.analysis.plots import COLOURS, STYLE, draw_grid
-from lhsim.checks import axes as check_axes
+from lhsim.analysis.plots import COLOURS, beside, drawing, figure_of
 
 
 @frozen
@@ -43,21 +41,17 @@ class Chart:
 
 def lines_plot(series: Sequence[Series], chart: Chart, ax: Axes | None = None) -> Figure:
     """Draw lines, and return the figure."""
-    check_axes(ax, "ax")
-    with style.context(STYLE):
-        if ax is None:
-            figure = Figure(figsize=(8.5, 4.8), layout="constrained")
-            ax = figure.add_subplot()
-        ax.set(xlabel=chart.x_title, ylabel=chart.y_title)
-        ax.set(xscale="log" if chart.log_x else "linear", yscale="log" if chart.log_y else "linear")
-        draw_grid(ax)
+    with drawing(ax) as axes:
+        axes.set(xlabel=chart.x_title, ylabel=chart.y_title)
+        x_scale, y_scale = ("log" if log else "linear" for log in (chart.log_x, chart.log_y))
+        axes.set(xscale=x_scale, yscale=y_scale)
         for start, end, text in chart.spans:
-            ax.axvspan(start, end, color="#888888", alpha=0.15, linewidth=0, label=text)
+            axes.axvspan(start, end, color="#888888", alpha=0.15, linewidth=0, label=text)
         for one in series:
-            _draw(ax, one)
-        _scale(ax, chart)
-        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
-    return ax.get_figure(root=True)  # type: ignore[return-value]
+            _draw(axes, one)
+        _scale(axes, chart)
+        beside(axes)
+    return figure_of(axes)
 
 
 def _draw(ax: Axes, one: Series) -> None:
@@ -97,9 +91,7 @@ def marks_plot(
     title
         Of the axis.
     """
-    with style.context(STYLE):
-        figure = Figure(figsize=(8.5, 1.4 + 0.28 * len(names)), layout="constrained")
-        ax = figure.add_subplot()
+    with drawing(None, height=1.4 + 0.28 * len(names)) as ax:
         places = list(range(len(names)))
         for number, (name, values) in enumerate(marks.items()):
             known = [(x, y) for x, y in zip(values, places, strict=True) if x]
@@ -112,6 +104,5 @@ def marks_plot(
         ax.invert_yaxis()
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-        draw_grid(ax)
-        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
-    return figure
+        beside(ax)
+    return figure_of(ax)

@@ -49,10 +49,7 @@ def live_unit(metric: str) -> str:
 def column(name: str, *, source: str | None = None, key: str | None = None) -> str:
     """Return the column of a measure that has an interval.
 
-    Raises
-    ------
-    InputError
-        When there is no such measure; with `source` and `key` as the place.
+    Raises `InputError` when there is no such measure; with `source` and `key` as the place.
     """
     if not isinstance(name, str) or name not in COLUMNS:
         raise unknown_name("metric", str(name), COLUMNS, source=source, key=key)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from lhsim.analysis.plots import COLOURS, STYLE
+from lhsim.analysis.plots import COLOURS, STYLE, draw_grid
 
 LEVELS = np.concatenate([np.linspace(0.01, 0.99, 99), [0.995, 0.999]])
 MARKED = (0.5, 0.95, 0.99)
@@ -87,8 +87,7 @@ def _grid(ax: Axes) -> None:
                 axis.set_minor_formatter(FuncFormatter(_first_digits))
             else:
                 axis.set_minor_formatter(NullFormatter())
-    ax.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
-    ax.set_axisbelow(True)
+    draw_grid(ax)
 
 
 def _first_digits(value: float, _position: int | None = None) -> str:

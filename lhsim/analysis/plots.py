@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,21 +99,17 @@ def scaling_plot(
     agents_per_server
         What the legend says of scaled-out systems.
     """
-    check_axes(ax, "ax")
-    with style.context(STYLE):
-        if ax is None:
-            figure = Figure(figsize=(8.5, 5.6), layout="constrained")
-            ax = figure.add_subplot()
-        _axes(ax)
+    with drawing(ax, height=5.6) as axes:
+        _axes(axes)
         coloured = list(zip(COLOURS * len(curves), curves, strict=False))
         for number, (colour, curve) in enumerate(coloured):
-            _draw(ax, curve, colour)
-            _mark_overloads(ax, curve, colour, height=0.975 - 0.035 * number)
-        _fit(ax, curves)
+            _draw(axes, curve, colour)
+            _mark_overloads(axes, curve, colour, height=0.975 - 0.035 * number)
+        _fit(axes, curves)
         for colour, curve in coloured:
-            _mark(ax, curve, colour)
-        _legend(ax, curves, agents_per_server)
-    return ax.get_figure(root=True)  # type: ignore[return-value]
+            _mark(axes, curve, colour)
+        _legend(axes, curves, agents_per_server)
+    return figure_of(axes)
 
 
 def save(figure: Figure, path: Path, kind: str) -> None:
@@ -122,10 +119,34 @@ def save(figure: Figure, path: Path, kind: str) -> None:
         figure.savefig(path, format=kind, dpi=150, metadata=metadata)
 
 
+@contextmanager
+def drawing(ax: Axes | None, width: float = 8.5, height: float = 4.8) -> Iterator[Axes]:
+    """Yield axes in the style of all plots, with a grid behind everything else.
+
+    They are those that are given, or those of a figure of its own, of so many inches.
+    """
+    check_axes(ax, "ax")
+    with style.context(STYLE):
+        if ax is None:
+            ax = Figure(figsize=(width, height), layout="constrained").add_subplot()
+        draw_grid(ax)
+        yield ax
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure that axes belong to."""
+    return ax.get_figure(root=True)  # type: ignore[return-value]
+
+
 def draw_grid(ax: Axes) -> None:
     """Draw a grid behind everything else."""
     ax.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
     ax.set_axisbelow(True)
+
+
+def beside(ax: Axes) -> None:
+    """Put the legend to the right of axes."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
 
 
 def _axes(ax: Axes) -> None:
@@ -135,7 +156,6 @@ def _axes(ax: Axes) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _seconds(value)))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_minor_formatter(NullFormatter())
-    draw_grid(ax)
 
 
 def _seconds(value: float) -> str:

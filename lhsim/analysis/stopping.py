@@ -70,16 +70,8 @@ def judge(
 ) -> Verdict:
     """Return whether a level is done, and why; else how many replications come next.
 
-    Parameters
-    ----------
-    estimates
-        Of the named measures.
-    replications
-        That have been run, or tried.
-    precision
-        What is asked for.
-    affordable
-        Replications that the budget of events allows.
+    So many `replications` have been run, or tried, and the budget of events allows the
+    `affordable`.
     """
     widths = {name: _width(estimates[name]) for name in precision.targets}
     reason = _reason(estimates, widths, replications, precision, affordable)

@@ -18,9 +18,9 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from lhsim import checks
+from lhsim.calibration.acceptance import Row, compared, in_words
 from lhsim.calibration.acceptance import check as check_misses
 from lhsim.calibration.fit import PRIOR, OnStep
-from lhsim.calibration.levels import TINY
 from lhsim.calibration.logs import Log
 from lhsim.calibration.pattern import Pattern, pattern
 from lhsim.calibration.points import UNTOLD
@@ -28,7 +28,7 @@ from lhsim.calibration.polling_logs import MOST_AGENTS, fit_polls, most_agents
 from lhsim.calibration.push_logs import PARTS as OF_QUEUE
 from lhsim.calibration.push_logs import Fitted, Queue, fit_queue, system_of
 from lhsim.calibration.runs import PARTS as OF_POLLS
-from lhsim.calibration.runs import collinear, samples_at
+from lhsim.calibration.runs import collinear, rounded, samples_at
 from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
 from lhsim.models import Calibration, CalibrationWarning, Poisson, Provenance, System, Workload
@@ -64,7 +64,7 @@ class BlackBox:
     pattern: Pattern
     capacity: Capacity
     logs: tuple[Log, ...] = field(repr=False)
-    targets: tuple[dict[str, Any], ...] = field(repr=False)  # level, metric, live, simulated, ...
+    targets: tuple[Row, ...] = field(repr=False)  # level, metric, live, simulated, ...
     unknowns: tuple[dict[str, Any], ...]  # name, value, deviation of the logarithm
     collinear: tuple[tuple[str, str, float], ...]  # unknowns that the logs cannot tell apart
 
@@ -94,7 +94,7 @@ class BlackBox:
                 {"level": log.level, "runs": 1, "saturated": log.saturated, "lag": log.lag}
                 for log in self.logs
             ],
-            "targets": list(self.targets),
+            "targets": [dict(one) for one in self.targets],
             "unknowns": list(self.unknowns),
             "warnings": list(self.system.caveats),
             "collinear": [
@@ -207,26 +207,21 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
             (figures - target.live).tolist(), strict=True)
     )  # fmt: skip
     check_misses(targets, name)
-    capacity = _of_queue(fitted, logs)
+    capacity, queue = _of_queue(fitted, logs), fitted.queue
     parameters = {
-        "cpu": Provenance("delays and throughput of the logs", _messages(logs), _misses(targets)),
+        "cpu": Provenance("delays and throughput of the logs", _messages(logs), in_words(targets)),
         "cpu.warmth": Provenance("delays at several loads", _messages(logs)),
         "network": Provenance("what is left of the delays", _messages(logs)),
     }
     samples = _samples_of_queue(fitted)
-    unknowns = _of_family(fitted.queue, _unknowns(OF_QUEUE, fitted.queue.values, deviations))
+    unknowns = _unknowns(OF_QUEUE, queue.values, deviations)
+    if queue.exponential:  # whose services have no variation of their own
+        unknowns = tuple(one for one in unknowns if one["name"] != "variation")
     system = _described(
         system_of(template, fitted), name, logs, parameters, samples, capacity, unknowns
     )
-    return BlackBox(
-        system=system,
-        pattern=found,
-        capacity=capacity,
-        logs=tuple(logs),
-        targets=targets,
-        unknowns=unknowns,
-        collinear=tuple(collinear(OF_QUEUE, fitted.covariance)),
-    )
+    pairs = tuple(collinear(OF_QUEUE, fitted.covariance))
+    return BlackBox(system, found, capacity, tuple(logs), targets, unknowns, pairs)
 
 
 def _of_queue(fitted: Fitted, logs: Sequence[Log]) -> Capacity:
@@ -236,35 +231,20 @@ def _of_queue(fitted: Fitted, logs: Sequence[Log]) -> Capacity:
         return Capacity(delivered, delivered, math.inf, "messages/s", seen=False)
     value = max(1 / fitted.queue.service, delivered)
     low, high = np.quantile([1 / one.service for one in fitted.samples], TAILS).tolist()
-    return Capacity(value, min(low, value), max(high, value), "messages/s", _seen(logs))
-
-
-def _of_family(queue: Queue, unknowns: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
-    """Return the unknowns that the queue has: exponential services have no variation."""
-    return tuple(one for one in unknowns if one["name"] != "variation" or not queue.exponential)
+    seen = any(log.saturated for log in logs)
+    return Capacity(value, min(low, value), max(high, value), "messages/s", seen)
 
 
 def _samples_of_queue(fitted: Fitted) -> dict[str, tuple[float, ...]]:
     """Return joint samples of the parameters, as factors of what they are."""
-    queue = fitted.queue
 
-    rows = [
-        (
-            *(one / own for one, own in zip(sample.parts, queue.parts, strict=True)),
-            sample.excess / queue.excess,
-            sample.gap / queue.gap,
-            sample.delay / queue.delay,
-            sample.delay / queue.delay,
-        )
-        for sample in fitted.samples
-    ]
+    def numbers(queue: Queue) -> tuple[float, ...]:
+        return (*queue.parts, queue.excess, queue.gap, queue.delay, queue.delay)
+
+    factors = np.array([numbers(one) for one in fitted.samples]) / numbers(fitted.queue)
     paths = ("cpu.parse_message*", "cpu.write*", "cpu.acknowledge*", "cpu.warmth.excess*",
              "cpu.warmth.gaps*", "network.up*", "network.down*")  # fmt: skip
-    columns = zip(*rows, strict=True)
-    return {
-        path: tuple(float(f"{value:.4g}") for value in column)
-        for path, column in zip(paths, columns, strict=True)
-    }
+    return rounded(dict(zip(paths, factors.T, strict=True)))
 
 
 def _polled(
@@ -277,12 +257,7 @@ def _polled(
 ) -> BlackBox:
     assert found.interval is not None
     fitted = fit_polls(logs, template, found.interval, executor, on_step)
-    targets = tuple(
-        {"level": logs[target.level].level, "metric": target.measure, "live": target.live,
-         "error": target.error, "simulated": value, "miss": value / target.live - 1,
-         "off": math.log(max(value, TINY) / target.live)}
-        for target, value in zip(fitted.targets, fitted.simulated, strict=True)
-    )  # fmt: skip
+    targets = compared([log.level for log in logs], fitted.targets, fitted.simulated)
     check_misses(targets, name)
     parameters = {
         "polling.interval": Provenance("range of the delays", _messages(logs), found.sentence)
@@ -295,26 +270,16 @@ def _polled(
             for name, deviation in zip(OF_POLLS, PRIOR, strict=True)
         )
     else:
-        misses = _misses(targets)
-        parameters["cpu"] = Provenance("delays and throughput", _messages(logs), misses)
+        fit = in_words(targets)
+        parameters["cpu"] = Provenance("delays and throughput", _messages(logs), fit)
         samples = samples_at(fitted.draws, "polling")
         deviations = np.sqrt(np.diag(fitted.covariance)).tolist()
         unknowns = _unknowns(OF_POLLS, fitted.point.values, deviations)
-    capacity = _of_polls(
-        _described(fitted.system, name, logs, parameters, samples),
-        logs,
-        shown=fitted.point is not None,
-    )
+    plain = _described(fitted.system, name, logs, parameters, samples)
+    capacity = _of_polls(plain, logs, shown=fitted.point is not None)
     system = _described(fitted.system, name, logs, parameters, samples, capacity, unknowns)
-    return BlackBox(
-        system=system,
-        pattern=found,
-        capacity=capacity,
-        logs=tuple(logs),
-        targets=targets,
-        unknowns=unknowns,
-        collinear=tuple(collinear(OF_POLLS, fitted.covariance)),
-    )
+    pairs = tuple(collinear(OF_POLLS, fitted.covariance))
+    return BlackBox(system, found, capacity, tuple(logs), targets, unknowns, pairs)
 
 
 def _of_polls(system: System, logs: Sequence[Log], *, shown: bool) -> Capacity:
@@ -325,14 +290,8 @@ def _of_polls(system: System, logs: Sequence[Log], *, shown: bool) -> Capacity:
     largest = max(logs, key=lambda log: log.agents)
     most = MOST_AGENTS * largest.agents
     active = largest.rate / largest.agents
-    served = max(
-        (
-            log.agents
-            for log in logs
-            if not log.saturated and log.rate >= SAME * active * log.agents
-        ),
-        default=0,
-    )
+    kept = [log for log in logs if not log.saturated and log.rate >= SAME * active * log.agents]
+    served = max((log.agents for log in kept), default=0)
     value = max(most_agents(system, largest), served)
     if not shown:
         return Capacity(max(value, largest.agents), largest.agents, math.inf, "agents", seen=False)
@@ -353,6 +312,8 @@ def _described(
 ) -> System:
     """Return the system with where it comes from, and the load of its logs by default."""
     largest = max(logs, key=lambda log: log.rate)
+    untold = [MEANINGS[one["name"]][0] for one in unknowns if one["deviation"] > UNTOLD]
+    warnings = () if capacity is None else tuple(_warnings(capacity, logs, untold))
     agents, rates = [log.agents for log in logs], [log.rate for log in logs]
     return evolve(
         system,
@@ -366,9 +327,7 @@ def _described(
             messages_per_second=(min(rates), max(log.throughput for log in logs)),
             parameters=parameters,
             samples=samples,
-            warnings=()
-            if capacity is None
-            else tuple(_warnings(capacity, logs, _untold(unknowns))),
+            warnings=warnings,
         ),
     )
 
@@ -402,10 +361,6 @@ def _warnings(
         )
 
 
-def _untold(unknowns: Sequence[dict[str, Any]]) -> list[str]:
-    return [MEANINGS[one["name"]][0] for one in unknowns if one["deviation"] > UNTOLD]
-
-
 def _unknowns(
     names: Sequence[str], values: Sequence[float], deviations: Sequence[float]
 ) -> tuple[dict[str, Any], ...]:
@@ -415,17 +370,8 @@ def _unknowns(
     )
 
 
-def _misses(targets: Sequence[dict[str, Any]]) -> str:
-    worst = max(abs(target["miss"]) for target in targets)
-    return f"least squares; the {len(targets)} targets are missed by at most {worst:.0%}"
-
-
 def _messages(logs: Sequence[Log]) -> int:
     return sum(int(log.counts.sum()) for log in logs)
-
-
-def _seen(logs: Sequence[Log]) -> bool:
-    return any(log.saturated for log in logs)
 
 
 def _known(value: float) -> float | None:

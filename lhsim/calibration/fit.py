@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from itertools import repeat
 
 import numpy as np
-from attrs import frozen
+from attrs import define, field, frozen
 from scipy.optimize import least_squares
 
 from lhsim.calibration.levels import TINY, Level, figures, timed
@@ -53,42 +53,19 @@ class Solution:
     slopes: np.ndarray  # of the misses over the logarithms, of shape (targets, unknowns)
 
 
+@define(eq=False)
 class Fit:
-    """Finds the unknowns.
+    """Finds the unknowns."""
 
-    Parameters
-    ----------
-    template
-        Gives all that is not fitted.
-    levels
-        What was measured.
-    targets
-        What the simulation should have.
-    executor
-        Simulates several runs at a time.
-    on_step
-        Is called after each simulation of all runs.
-    step
-        Of a logarithm, for derivatives. A smaller one would see how events change places, and not
-        what the server costs.
-    """
-
-    def __init__(
-        self,
-        template: System,
-        levels: Sequence[Level],
-        targets: Sequence[Target],
-        executor: Executor | None = None,
-        on_step: OnStep | None = None,
-        step: float = STEP,
-    ) -> None:
-        self._template = template
-        self._levels = levels
-        self._targets = targets
-        self._map = map if executor is None else executor.map
-        self._on_step = on_step
-        self._step = step
-        self._done = 0
+    _template: System  # gives all that is not fitted
+    _levels: Sequence[Level]  # what was measured
+    _targets: Sequence[Target]  # what the simulation should have
+    _executor: Executor | None = None  # simulates several runs at a time
+    _on_step: OnStep | None = None  # is called after each simulation of all runs
+    # Of a logarithm, for derivatives. A smaller one would see how events change places, and not
+    # what the server costs
+    _step: float = STEP
+    _done: int = field(default=0, init=False)  # simulations of all runs
 
     def system(self, point: Point, left_over: Sequence[float] | None = None) -> System:
         """Return the system at a point."""
@@ -107,13 +84,7 @@ class Fit:
             return np.column_stack([(missed(logs + step) - here) / self._step for step in steps])
 
         solved = least_squares(
-            missed,
-            start,
-            slopes,
-            x_scale=PRIOR,
-            xtol=3e-3,
-            ftol=3e-3,
-            max_nfev=MOST_STEPS,
+            missed, start, slopes, x_scale=PRIOR, xtol=3e-3, ftol=3e-3, max_nfev=MOST_STEPS
         )
         jacobian = np.asarray(solved.jac)
         covariance = np.linalg.inv(jacobian.T @ jacobian)
@@ -141,12 +112,8 @@ class Fit:
     def _missed(self, logs: np.ndarray) -> np.ndarray:
         """Return by how much the simulated figures at a point miss the live ones, over errors."""
         simulated = self.simulated(self.system(Point.of(logs)))
-        return np.array(
-            [
-                math.log(max(value, 1e-9) / target.live) / target.error
-                for value, target in zip(simulated, self._targets, strict=True)
-            ]
-        )
+        pairs = zip(simulated, self._targets, strict=True)
+        return np.array([math.log(max(one, 1e-9) / of.live) / of.error for one, of in pairs])
 
     def simulated(self, system: System) -> list[float]:
         """Return what a system has for each target, as a mean over the runs of its level."""
@@ -167,7 +134,7 @@ class Fit:
         Root mean square over the loads at which the server keeps up. What was not fitted, as the
         tail of a busy server, may be missed by more than the parameters' uncertainty explains.
         """
-        some = [level for level in self._levels if not level.saturated]
+        some = self._kept_up
         squares: dict[str, list[float]] = {}
         for level, runs in zip(some, self._replayed(system, some), strict=True):
             simulated = Level(tuple(runs))
@@ -175,15 +142,13 @@ class Fit:
                 live, value = level.mean(name), simulated.mean(name)
                 if live > 0 and value > 0:  # else it is not known of both
                     squares.setdefault(name, []).append(math.log(value / live) ** 2)
-        return {
-            name: float(f"{math.sqrt(np.mean(values)):.3g}") for name, values in squares.items()
-        }
+        means = {name: math.sqrt(np.mean(values)) for name, values in squares.items()}
+        return {name: float(f"{mean:.3g}") for name, mean in means.items()}
 
     def add_pauses(self, point: Point) -> None:
         """Give the template the pauses that the runs show and a system at `point` has not."""
-        some = [level for level in self._levels if not level.saturated]
-        without = self._replayed(self.system(point), some)
-        self._template = with_pauses(self._template, pauses(some, without))
+        without = self._replayed(self.system(point), self._kept_up)
+        self._template = with_pauses(self._template, pauses(self._kept_up, without))
 
     def left_over(self, point: Point) -> list[float]:
         """Return the quantiles of the delay at `LEVELS` [s].
@@ -193,7 +158,7 @@ class Fit:
         proportion to it, so the tail of a high load, which is that of its queue, counts little.
         """
         delay = np.full(len(LEVELS), point.delay)
-        some = [level for level in self._levels if not level.saturated]
+        some = self._kept_up
         live = np.array([_quantiles(level.runs, timed(level)) for level in some])
         weights = np.maximum(live, TINY) ** -2
         for _ in range(ROUNDS):
@@ -206,10 +171,16 @@ class Fit:
             delay = np.maximum.accumulate(np.maximum(delay + missing, 0.0))
         return [float(value) for value in delay]
 
+    @property
+    def _kept_up(self) -> list[Level]:
+        """The levels at which the server keeps up."""
+        return [level for level in self._levels if not level.saturated]
+
     def _replayed(self, system: System, levels: Sequence[Level]) -> list[list[Recording]]:
         """Return the runs of levels as the system has them, each on a processor of its pace."""
         manifests = [run.manifest for level in levels for run in level.runs]
-        runs = iter(list(self._map(replay, repeat(system), manifests)))
+        simulate = map if self._executor is None else self._executor.map
+        runs = iter(list(simulate(replay, repeat(system), manifests)))
         self._done += 1
         if self._on_step is not None:
             most = MOST_STEPS * (len(START.values) + 2) + ROUNDS + 3 + SAMPLES + 1
@@ -225,7 +196,5 @@ def generator_of_samples() -> np.random.Generator:
 def _quantiles(runs: Sequence[Recording], what: str) -> np.ndarray:
     # The ends of the range of a sample say more about its size than about the server.
     levels = np.clip(LEVELS, 0.001, 0.999)
-    found: np.ndarray = np.mean(
-        [np.quantile(run.times(what).dropna(), levels) for run in runs], axis=0
-    )
-    return found
+    quantiles = [np.quantile(run.times(what).dropna(), levels) for run in runs]
+    return np.asarray(np.mean(quantiles, axis=0))

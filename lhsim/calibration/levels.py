@@ -69,6 +69,8 @@ class Level:
     def name(self) -> str:
         """The load in a few words."""
         manifest = self.manifest
+        if manifest.closed:
+            return f"{manifest.agents} client" + ("s" if manifest.agents > 1 else "")
         return f"{manifest.agents} agents, {manifest.offered_load:g} messages/s"
 
     @property
@@ -88,7 +90,9 @@ class Level:
 
     @property
     def falls_behind(self) -> bool:
-        """Whether messages piled up."""
+        """Whether messages piled up; clients that wait for answers send no more of them."""
+        if self.manifest.closed:
+            return False
         duration = self.manifest.duration
         offered = [len(run.cohort) / duration for run in self.runs]
         return falls_behind(offered, self.values("throughput"), duration)
@@ -122,12 +126,23 @@ def levels(runs: Iterable[Recording]) -> list[Level]:
     groups: dict[object, list[Recording]] = {}
     for run in runs:
         check_modelled(run.manifest)
-        plain = evolve(run.manifest, seed=0, started="", doubts=(), machine=Machine())
-        groups.setdefault(repr(plain), []).append(run)
+        groups.setdefault(_load_of(run.manifest), []).append(run)
     found = [Level(tuple(group)) for group in groups.values()]
     if len({level.manifest.architecture for level in found}) > 1:
         raise InputError("are of several architectures", key="runs", allowed="runs of one")
-    return sorted(found, key=lambda level: (level.manifest.offered_load, level.manifest.agents))
+    return sorted(found, key=_order)
+
+
+def _load_of(manifest: Manifest) -> str:
+    """Return what runs of one load have in common; clients are known by their number."""
+    if manifest.closed:
+        return f"{manifest.agents} x {manifest.workload.traffic.at_a_time}"
+    return repr(evolve(manifest, seed=0, started="", doubts=(), machine=Machine()))
+
+
+def _order(level: Level) -> tuple[float, int]:
+    manifest = level.manifest
+    return (0.0 if manifest.closed else manifest.offered_load, manifest.agents)
 
 
 def log_paces(runs: Sequence[Manifest], follows: float = 1.0) -> NDArray[np.float64]:

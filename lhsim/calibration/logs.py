@@ -23,7 +23,7 @@ from lhsim.calibration.levels import falls_behind
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload
 from lhsim.readers.tables import read_table
-from lhsim.recording import MESSAGE_COLUMNS, Architecture, Manifest, Recording
+from lhsim.recording import Architecture, Manifest, Recording, messages_of
 
 COLUMNS = ("intended_s", "sent_s", "delivered_s", "agent")
 FEWEST = 200  # messages of a log: fewer tell no quantiles
@@ -165,18 +165,10 @@ class Log:
             drain=DRAIN * span,
             options={ARRIVALS: self.arrivals},
         )
-        messages = pd.DataFrame(
-            {
-                "sender": self.agent,
-                "number": np.arange(len(self.agent)),
-                "target": self.agent,
-                "intended_s": self.sent - begin,
-                "sent_s": self.sent - begin,
-                "acknowledged_s": math.nan,
-                "delivered_s": self.delivered - begin,
-            }
-        )
-        return Recording(manifest, messages[list(MESSAGE_COLUMNS)], pd.DataFrame({"time_s": []}))
+        number, sent = np.arange(len(self.agent)), self.sent - begin
+        delivered = self.delivered - begin
+        messages = messages_of(self.agent, number, self.agent, sent, sent, math.nan, delivered)
+        return Recording(manifest, messages, pd.DataFrame({"time_s": []}))
 
 
 def read_log(path: Named) -> Log:
@@ -199,14 +191,8 @@ def read_log(path: Named) -> Log:
     apart = clocks_apart(delivered - sent)
     table.refuse_rows(delivered + apart < sent, "is before sent_s", "delivered_s", late)
     first = intended[0] if len(intended) else 0.0  # an epoch would cost digits
-    log = Log(
-        table.path.stem,
-        intended - first,
-        sent - first,
-        delivered - first + apart,
-        agent,
-        apart,
-    )
+    since = intended - first, sent - first, delivered - first + apart
+    log = Log(table.path.stem, *since, agent, apart)
     _refuse_copies(table.path, log)
     return _checked(log, str(table.path))
 
@@ -270,9 +256,8 @@ def _checked(log: Log, source: str) -> Log:
         raise InputError(problem, source=source, allowed=f"{FEWEST} or more, over some time")
     if log.span < BRIEFEST:
         problem = f"{len(log.intended)} messages within {log.span:.3g} s"
-        raise InputError(
-            problem, source=source, key="intended_s", allowed="messages over some time"
-        )
+        allowed = "messages over some time"
+        raise InputError(problem, source=source, key="intended_s", allowed=allowed)
     arrived = int((log.counts & np.isfinite(log.delivered)).sum())
     if arrived < FEWEST // 2:
         problem = f"only {arrived} messages amid the log arrived"

@@ -104,13 +104,9 @@ def _several(log: Log, delays: Floats, known: NDArray[np.bool_]) -> tuple[float,
     lengths = np.array([_uniform(one)[0] for one in enough])
     if len(lengths) < 2 or lengths.min() <= log.tick or lengths.max() < APART * lengths.min():
         return None
-    shares = np.concatenate(
-        [
-            (one - np.quantile(one, CUT)) / length
-            for one, length in zip(enough, lengths, strict=True)
-        ]
-    )
-    _, distance = _uniform(shares)
+    pairs = zip(enough, lengths, strict=True)
+    shares = [(one - np.quantile(one, CUT)) / length for one, length in pairs]
+    _, distance = _uniform(np.concatenate(shares))
     if distance > UNIFORM or _overtaking(log, float(lengths.max())) <= IN_ORDER:
         return None
     return float(np.quantile(lengths, 0.1)), float(np.quantile(lengths, 0.9))

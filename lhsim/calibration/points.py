@@ -77,11 +77,8 @@ def system_at(template: System, point: Point, left_over: Sequence[float] | None 
         for name in names
     }
     warmth = Warmth(*curve(point.excess, point.gap), point.memory)
-    return evolve(
-        template,
-        cpu=evolve(cpu, **costs, warmth=warmth),
-        network=network(point.delay, left_over),
-    )
+    ways = network(point.delay, left_over)
+    return evolve(template, cpu=evolve(cpu, **costs, warmth=warmth), network=ways)
 
 
 def network(delay: float, left_over: Sequence[float] | None) -> Network:
@@ -90,10 +87,8 @@ def network(delay: float, left_over: Sequence[float] | None) -> Network:
         half = Deterministic(delay / 2)
         return Network(up=half, down=half)
     least = left_over[0] / 2
-    return Network(
-        up=Deterministic(least),
-        down=Quantiles(LEVELS, tuple(value - least for value in left_over)),
-    )
+    down = Quantiles(LEVELS, tuple(value - least for value in left_over))
+    return Network(up=Deterministic(least), down=down)
 
 
 def curve(excess: float, gap: float) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -80,14 +80,9 @@ def fit_polls(
     solution = fit.solve()
     system = system_at(template, solution.point)
     simulated = tuple(fit.simulated(system))
-    return FittedPolls(
-        system,
-        solution.point,
-        solution.covariance,
-        tuple(targets),
-        simulated,
-        fit.draws(solution, generator_of_samples()),
-    )
+    draws = fit.draws(solution, generator_of_samples())
+    point, covariance = solution.point, solution.covariance
+    return FittedPolls(system, point, covariance, tuple(targets), simulated, draws)
 
 
 def shows_work(logs: Sequence[Log]) -> bool:
@@ -106,15 +101,11 @@ def shows_work(logs: Sequence[Log]) -> bool:
 
 def _targets(logs: Sequence[Log], levels: Sequence[Level], number: int) -> list[Target]:
     level, log = levels[number], logs[number]
-    if log.saturated:
-        return [
-            Target(number, name, level.mean(name), error) for name, error in AT_SATURATION.items()
-        ]
-    messages = int(log.counts.sum())
-    return [
-        Target(number, name, level.mean(name), max(LEAST, spread / math.sqrt(messages)))
-        for name, spread in LATENCIES.items()
-    ]
+    errors = AT_SATURATION
+    if not log.saturated:
+        messages = int(log.counts.sum())
+        errors = {name: max(LEAST, one / math.sqrt(messages)) for name, one in LATENCIES.items()}
+    return [Target(number, name, level.mean(name), error) for name, error in errors.items()]
 
 
 def most_agents(system: System, log: Log, on_step: Callable[[], None] | None = None) -> float:

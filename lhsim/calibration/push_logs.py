@@ -117,13 +117,15 @@ class Fitted:
 class _Played:
     """A log simulated, each time with the same random numbers."""
 
-    def __init__(self, arrivals: Arrivals, generator: np.random.Generator) -> None:
+    def __init__(self, arrivals: Arrivals, target: Targets, generator: np.random.Generator) -> None:
         n = len(arrivals.sent)
-        self._times = math.ceil(MESSAGES / n)
-        self._arrivals = arrivals
-        uniform = generator.random((self._times, 3, n))
+        times = math.ceil(MESSAGES / n)
+        self.arrivals = arrivals
+        self.target = target
+        self.saturated = arrivals.log.saturated
+        uniform = generator.random((times, 3, n))
         self._normal, self._exponential = ndtri(uniform), -np.log1p(-uniform)
-        self._uniform = generator.random((self._times, n))
+        self._uniform = generator.random((times, n))
 
     def delays(self, queue: Queue, left_over: Sequence[float] | None = None) -> Floats:
         """Return the delays of all messages [s], of shape (times, n)."""
@@ -134,12 +136,12 @@ class _Played:
         else:
             factors = np.exp(queue.variation * self._normal - queue.variation**2 / 2)
         costs = factors * np.array(queue.parts)[:, None]
-        sent = self._arrivals.sent
+        sent = self.arrivals.sent
         left = np.array([deliveries(sent, one, DELIVERING, warmth, MEMORY) for one in costs])
         if left_over is None:
-            return self._arrivals.as_recorded(left + queue.delay)
+            return self.arrivals.as_recorded(left + queue.delay)
         drawn = Quantiles(LEVELS, tuple(left_over)).quantile(self._uniform)
-        return self._arrivals.as_recorded(left + drawn)
+        return self.arrivals.as_recorded(left + drawn)
 
 
 def fit_queue(logs: Sequence[Log]) -> Fitted:
@@ -160,7 +162,7 @@ def fit_queue(logs: Sequence[Log]) -> Fitted:
         samples=misfit.samples(ends),
         simulated=tuple(misfit.simulated(best)),
         targets=misfit.targets,
-        left_over=_left_over(queue, misfit.arrivals, misfit.played),
+        left_over=_left_over(queue, misfit.played),
         told=misfit.seen or misfit.is_told(best, covariance),
         shown=misfit.shown(best),
     )
@@ -182,9 +184,10 @@ class _Misfit:
     def __init__(self, logs: Sequence[Log]) -> None:
         self._generator = np.random.Generator(np.random.Philox(SEED))
         self.constant = constant_part(logs)
-        self.arrivals = [Arrivals(log, self.constant, self._generator) for log in logs]
-        self.targets = tuple(one.targets(self._generator) for one in self.arrivals)
-        self.played = [_Played(one, self._generator) for one in self.arrivals]
+        arrivals = [Arrivals(log, self.constant, self._generator) for log in logs]
+        self.targets = tuple(one.targets(self._generator) for one in arrivals)
+        pairs = zip(arrivals, self.targets, strict=True)
+        self.played = [_Played(*pair, self._generator) for pair in pairs]
         self.seen = any(log.saturated for log in logs)
         self._longest = longest_service(logs)
         self._top = np.log([self._longest, *MOST])
@@ -198,10 +201,7 @@ class _Misfit:
     def simulated(self, point: _Point) -> list[Floats]:
         """Return the logarithms of what is compared of each log."""
         queue = self.queue(point)
-        return [
-            one.figures(run.delays(queue))
-            for one, run in zip(self.arrivals, self.played, strict=True)
-        ]
+        return [one.arrivals.figures(one.delays(queue)) for one in self.played]
 
     def missed(self, point: _Point) -> Floats:
         """Return by how much a point misses the logs and its prior, over the errors."""
@@ -213,16 +213,12 @@ class _Misfit:
 
     def derivatives(self, point: _Point) -> Floats:
         """Return the derivatives of the misses, of shape (misses, parts)."""
+
+        def missed(step: Floats) -> Floats:
+            return self.missed(evolve(point, x=point.x + step))
+
         steps = STEP * np.eye(len(point.x))
-        columns = [
-            (
-                self.missed(evolve(point, x=point.x + step))
-                - self.missed(evolve(point, x=point.x - step))
-            )
-            / (2 * STEP)
-            for step in steps
-        ]
-        return np.array(columns).T
+        return np.array([(missed(step) - missed(-step)) / (2 * STEP) for step in steps]).T
 
     def covariance(self, point: _Point) -> Floats:
         """Return the covariance of the logarithms of the parts."""
@@ -243,16 +239,9 @@ class _Misfit:
             return self.derivatives(whole(part))[:, first:]
 
         found = least_squares(
-            missed,
-            start.x[first:],
-            jac=derivatives,
-            bounds=(-np.inf, self._top[first:]),
-            x_scale=np.array(PRIOR)[first:],
-            loss="soft_l1",
-            xtol=1e-3,
-            ftol=1e-4,
-            max_nfev=40,
-        )
+            missed, start.x[first:], derivatives, (-np.inf, self._top[first:]),
+            x_scale=np.array(PRIOR)[first:], loss="soft_l1", xtol=1e-3, ftol=1e-4, max_nfev=40,
+        )  # fmt: skip
         return evolve(whole(found.x), cost=float(found.cost))
 
     def starts(self) -> list[_Point]:
@@ -275,9 +264,9 @@ class _Misfit:
         x[0], x[-1] = math.log(self._longest * use), math.log(LEAST_GAP)
         simulated = self.simulated(evolve(point, x=x))
         missing = [
-            math.exp(target.live[MEDIAN]) - math.exp(figures[MEDIAN])
-            for one, target, figures in zip(self.arrivals, self.targets, simulated, strict=True)
-            if not one.log.saturated
+            math.exp(one.target.live[MEDIAN]) - math.exp(figures[MEDIAN])
+            for one, figures in zip(self.played, simulated, strict=True)
+            if not one.saturated
         ]
         x[-1] = math.log(max(*missing, self._shortest / 20))
         found = evolve(point, x=x)
@@ -286,11 +275,7 @@ class _Misfit:
     @property
     def _shortest(self) -> float:
         """The shortest quarter of the delays, as it exceeds the constant part [s]."""
-        return min(
-            math.exp(target.live[QUARTER])
-            for one, target in zip(self.arrivals, self.targets, strict=True)
-            if not one.log.saturated
-        )
+        return min(math.exp(one.target.live[QUARTER]) for one in self.played if not one.saturated)
 
     def is_told(self, best: _Point, covariance: Floats) -> bool:
         """Return whether the delays tell the service time.
@@ -311,10 +296,8 @@ class _Misfit:
     def shown(self, point: _Point) -> tuple[tuple[list[float], list[float]], ...]:
         """Return the figures of each log, live and simulated, as one reads them."""
         return tuple(
-            (one.shown(target.live), one.shown(figures))
-            for one, target, figures in zip(
-                self.arrivals, self.targets, self.simulated(point), strict=True
-            )
+            (one.arrivals.shown(one.target.live), one.arrivals.shown(figures))
+            for one, figures in zip(self.played, self.simulated(point), strict=True)
         )
 
     def samples(self, ends: Sequence[_Point]) -> tuple[Queue, ...]:
@@ -353,8 +336,8 @@ class _Misfit:
     @property
     def _by_chance(self) -> float:
         """Error of the highest throughput of a server that was busy, as a logarithm."""
-        pairs = zip(self.arrivals, self.targets, strict=True)
-        return max((float(one.errors[0]) for a, one in pairs if a.log.saturated), default=0.0)
+        errors = [float(one.target.errors[0]) for one in self.played if one.saturated]
+        return max(errors, default=0.0)
 
 
 def _soft(missed: Floats) -> float:
@@ -366,37 +349,32 @@ def system_of(template: System, fitted: Fitted, *, constant: bool = False) -> Sy
     """Return the push server with a queue's costs, of a template that gives what logs cannot."""
     queue = fitted.queue
     taken_in, delivered, acknowledged = (queue.service_of(mean) for mean in queue.parts)
-    return evolve(
-        template,
-        cpu=Cpu(
-            parse_message=taken_in,
-            write=delivered,
-            acknowledge=acknowledged,
-            connect=template.cpu.connect,
-            warmth=Warmth(*queue.table, MEMORY),
-        ),
-        store=EventStore(),
-        network=network(queue.delay, None if constant else fitted.left_over),
-        calibration=None,
+    cpu = Cpu(
+        parse_message=taken_in,
+        write=delivered,
+        acknowledge=acknowledged,
+        connect=template.cpu.connect,
+        warmth=Warmth(*queue.table, MEMORY),
     )
+    ways = network(queue.delay, None if constant else fitted.left_over)
+    return evolve(template, cpu=cpu, store=EventStore(), network=ways, calibration=None)
 
 
-def _left_over(
-    queue: Queue, arrivals: Sequence[Arrivals], played: Sequence[_Played]
-) -> tuple[float, ...]:
+def _left_over(queue: Queue, played: Sequence[_Played]) -> tuple[float, ...]:
     """Return quantiles of the delay: what the live ones have more, where the server keeps up."""
     levels = np.clip(LEVELS, 0.001, 0.999)
-    pairs = [(a, p) for a, p in zip(arrivals, played, strict=True) if not a.log.saturated]
+    some = [one for one in played if not one.saturated]
     live = []
-    for one, _ in pairs:
-        known = one.delays[one.counts & np.isfinite(one.delays)]
+    for one in some:
+        arrivals = one.arrivals
+        known = arrivals.delays[arrivals.counts & np.isfinite(arrivals.delays)]
         live.append(np.quantile(known, levels))
     delay = np.full(len(LEVELS), queue.delay)
     middle, body = LEVELS.index(0.5), np.array(LEVELS) <= TAIL
     for _ in range(ROUNDS):
         found = [
-            np.quantile(run.delays(queue, delay.tolist())[:, one.counts], levels)
-            for one, run in pairs
+            np.quantile(one.delays(queue, delay.tolist())[:, one.arrivals.counts], levels)
+            for one in some
         ]
         missing = np.array(live) - np.array(found)
         delay += np.where(body, missing[:, middle].mean(), missing.min(axis=0))

@@ -26,7 +26,7 @@ from lhsim.analysis.measures import live_unit
 from lhsim.calibration import acceptance
 from lhsim.calibration.components import provenance, with_components
 from lhsim.calibration.fit import Fit, OnStep, Target, generator_of_samples
-from lhsim.calibration.levels import BUSY, TINY, Level, expected_spread, levels, spread, timed
+from lhsim.calibration.levels import BUSY, Level, expected_spread, levels, spread, timed
 from lhsim.calibration.memory import FittedMemory, fitted_memory
 from lhsim.calibration.pauses import short_stalls, without_pauses
 from lhsim.calibration.points import OF_MESSAGES, OF_REQUESTS, UNTOLD, Point
@@ -73,12 +73,16 @@ class Calibrated:
     @property
     def unexplained(self) -> tuple[str, ...]:
         """What holds up a saturated server and is not in the model, in words."""
-        return _unexplained(self.levels, self.targets, self.simulated)
+        return _unexplained(self._rows)
 
     @property
     def missed(self) -> tuple[str, ...]:
         """Which figures of its own runs the system misses by more than their errors, in words."""
-        return _missed(self.levels, self.targets, self.simulated)
+        return _missed(self._rows)
+
+    @property
+    def _rows(self) -> tuple[acceptance.Row, ...]:
+        return _compared(self.levels, self.targets, self.simulated)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnostics as plain data, times in seconds."""
@@ -121,28 +125,18 @@ class Calibrated:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a tidy row per level and figure that was fitted; times are in seconds."""
-        return pd.DataFrame(
-            {
-                "level": self.levels[target.level].name,
-                "metric": target.measure,
-                "live": target.live,
-                "error": target.error,
-                "simulated": value,
-                "miss": value / target.live - 1,
-                "unit": live_unit(target.measure),
-            }
-            for target, value in zip(self.targets, self.simulated, strict=True)
-        )
+        rows = pd.DataFrame(self._rows).drop(columns="off")
+        return rows.assign(unit=rows["metric"].map(live_unit))
 
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw by how much the fit misses each figure, beside its error; return the figure."""
         from lhsim.analysis.curves import Interval, difference_plot  # noqa: PLC0415
 
-        rows = []
-        for target, value in zip(self.targets, self.simulated, strict=True):
-            name = f"{self.levels[target.level].name}: {target.measure}"
-            miss = value / target.live - 1
-            rows.append(Interval(name, miss, miss - target.error, miss + target.error))
+        rows = [
+            Interval(f"{one['level']}: {one['metric']}", one["miss"], one["miss"] - one["error"],
+                     one["miss"] + one["error"])
+            for one in self._rows
+        ]  # fmt: skip
         return difference_plot(rows, "simulated less live, with the error of the live figure", ax)
 
     def _repr_html_(self) -> str:
@@ -155,27 +149,23 @@ class Calibrated:
         return card(headline, [*self.system.caveats, *trade_offs], self.to_frame())
 
 
-def _unexplained(
+def _compared(
     found: Sequence[Level], targets: Sequence[Target], simulated: Sequence[float]
-) -> tuple[str, ...]:
+) -> tuple[acceptance.Row, ...]:
+    return acceptance.compared([level.name for level in found], targets, simulated)
+
+
+def _unexplained(rows: Iterable[acceptance.Row]) -> tuple[str, ...]:
     return tuple(
-        f"At {found[target.level].name} the server got {target.live:,.0f} messages out "
-        f"of a second of its processor, and the model gets {value:,.0f}: something else holds "
-        "the server up there, such as its store. Trust no capacity of this model."
-        for target, value in zip(targets, simulated, strict=True)
-        if target.measure == "capacity" and value > (1 + TOO_MANY) * target.live
+        f"At {one['level']} the server got {one['live']:,.0f} messages out of a second of its "
+        f"processor, and the model gets {one['simulated']:,.0f}: something else holds the server "
+        "up there, such as its store. Trust no capacity of this model."
+        for one in rows
+        if one["metric"] == "capacity" and one["simulated"] > (1 + TOO_MANY) * one["live"]
     )
 
 
-def _missed(
-    found: Sequence[Level], targets: Sequence[Target], simulated: Sequence[float]
-) -> tuple[str, ...]:
-    rows = [
-        {"level": found[target.level].name, "metric": target.measure, "live": target.live,
-         "simulated": value, "miss": value / target.live - 1, "error": target.error,
-         "off": math.log(max(value, TINY) / target.live)}
-        for target, value in zip(targets, simulated, strict=True)
-    ]  # fmt: skip
+def _missed(rows: Iterable[acceptance.Row]) -> tuple[str, ...]:
     return tuple(
         f"The model misses its own calibration: at {acceptance.sentence(row)}."
         for row in acceptance.missed(rows)
@@ -183,15 +173,12 @@ def _missed(
 
 
 def _warnings(
-    found: Sequence[Level],
-    targets: Sequence[Target],
-    simulated: Sequence[float],
-    deviation: Mapping[str, float],
+    found: Sequence[Level], rows: Sequence[acceptance.Row], deviation: Mapping[str, float]
 ) -> Iterator[CalibrationWarning]:
     """Yield what speaks against the system."""
-    for text in _unexplained(found, targets, simulated):
+    for text in _unexplained(rows):
         yield CalibrationWarning("capacity", text)
-    for text in _missed(found, targets, simulated):
+    for text in _missed(rows):
         yield CalibrationWarning("parameters", text)
     if not any(level.saturated for level in found):
         text = "No run is saturated: the capacity is inferred from loads below it."
@@ -260,7 +247,8 @@ def calibrate(
     deviations = np.sqrt(np.diag(solution.covariance)).tolist()
     deviation = dict(zip(PARTS, deviations, strict=True))
     trade_offs = tuple(collinear(PARTS, solution.covariance))
-    calibration = _calibration(found, known, point, draws, targets, simulated)
+    rows = _compared(found, targets, simulated)
+    calibration = _calibration(found, known, point, draws, rows)
     parameters = {**calibration.parameters, **provenance(components or {})}
     spells = slowdowns([run.manifest for level in found for run in level.runs], known.follows)
     if spells is not None:
@@ -281,7 +269,7 @@ def calibrate(
             parameters=parameters,
             misses=fit.misses(system),
             moves=_between_runs(found, known.follows),
-            warnings=tuple(_warnings(found, targets, simulated, deviation)),
+            warnings=tuple(_warnings(found, rows, deviation)),
         ),
     )
     return Calibrated(
@@ -405,15 +393,10 @@ def _calibration(
     known: Calibration,
     point: Point,
     draws: np.ndarray,
-    targets: Sequence[Target],
-    simulated: Sequence[float],
+    rows: Sequence[acceptance.Row],
 ) -> Calibration:
     manifests = [level.manifest for level in found]
     runs = sum(len(level.runs) for level in found)
-    misses = [
-        abs(value / target.live - 1) for value, target in zip(simulated, targets, strict=True)
-    ]
-    fit = f"least squares; the {len(targets)} targets are missed by at most {max(misses):.0%}"
     architecture = manifests[0].architecture
     return evolve(
         known,
@@ -426,7 +409,9 @@ def _calibration(
             max(level.mean("throughput") for level in found),
         ),
         parameters={
-            "cpu": Provenance("processor time and saturation of the runs", runs, fit),
+            "cpu": Provenance(
+                "processor time and saturation of the runs", runs, acceptance.in_words(rows)
+            ),
             "cpu.warmth": Provenance(
                 "processor time at several loads",
                 runs,
@@ -452,6 +437,9 @@ def samples_at(draws: np.ndarray, architecture: str) -> dict[str, tuple[float, .
     columns |= {"cpu.warmth.excess*": excess, "cpu.warmth.gaps*": gap}
     columns |= {"cpu.warmth.memory*": memory}
     columns |= {"network.up*": delay, "network.down*": delay}
-    return {
-        path: tuple(float(f"{value:.4g}") for value in column) for path, column in columns.items()
-    }
+    return rounded(columns)
+
+
+def rounded(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, ...]]:
+    """Return samples with as many digits as a file has of them."""
+    return {path: tuple(float(f"{one:.4g}") for one in each) for path, each in columns.items()}

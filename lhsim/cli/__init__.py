@@ -23,44 +23,54 @@ LONGEST_LINE = 4000  # characters of an error; all that it quotes is short
 # The commands of each module, with their first lines of help, which need no import.
 HELP = {
     "lhsim.cli.experiment": {
-        "scaling": "Latency, throughput, load and knee as the agents grow.",
-        "latency": "Latency of 100 messages of a pair that has the server to itself.",
-        "memory": "Memory of the server under load for half an hour.",
-        "recovery": "Slow agents among normal ones, and the time to recover from an outage.",
-        "burst": "Latency before, in and after a burst of messages.",
-        "contention": "Write latency and events per second as the writers grow.",
-        "optimisations": "Optimisations, each on and off; polling at equal CPU; the factor of "
-        "push.",
-        "failure": "Stall, outage and slow agents, with retries or without, and the time "
-        "to recover.",
-        "claims": "Judge the original proposal's claims: figure, interval, verdict, and when "
-        "each would hold.",
-        "run": "Run a sweep over any parameters, that a FILE specifies.",
-        "all": "Run every experiment into one folder, and write the report of it.",
-        "report": "Write what experiments found as one HTML file.",
+        "scaling": "Latency, throughput and load as the number of agents grows.",
+        "latency": "Time 100 messages between two agents alone on the server.",
+        "memory": "Watch the server's memory during half an hour of load.",
+        "recovery": "Add slow agents, then an outage: effect and recovery time.",
+        "burst": "Send a tenfold burst: latency before, during and after.",
+        "contention": "Let more and more agents write to the event store at once.",
+        "optimisations": "Switch each optimisation on and off; compare at equal CPU.",
+        "failure": "Stall, outage and slow agents, with and without retries.",
+        "claims": "Judge the original proposal's claims on polling and push.",
+        "run": "Run a sweep over any parameters, described in a file.",
+        "all": "Run every experiment and write one report.",
+        "report": "Write the findings of experiments into one HTML file.",
     },
     "lhsim.cli.start": {
         "init": "Write a model and an experiment to start from.",
-        "list": "Show the systems and the experiments.",
-        "schema": "Print the JSON Schema of a kind of file, for editors.",
+        "list": "List the systems and experiments that come with lhsim.",
+        "schema": "Print the JSON Schema of a model or experiment file.",
     },
     "lhsim.cli.planning": {
-        "capacity": "Find the most agents that keep all objectives, or the size that holds "
-        "so many.",
-        "sensitivity": "Find which parameters move the latency and the knee: Morris screening "
-        "and a tornado.",
+        "capacity": "Find the most agents that meet your objectives.",
+        "sensitivity": "Find which parameters move latency and capacity most.",
     },
     "lhsim.cli.calibration": {
-        "calibrate": "Make a system of live runs, of message logs, or of samples of its costs.",
-        "crosscheck": "Hold a model against live runs that it was not calibrated on.",
-        "validate": "Measure a real server, calibrate a model on it, predict other loads, "
-        "and measure those.",
+        "calibrate": "Fit a model to live runs, message logs or samples of costs.",
+        "crosscheck": "Test a model on live runs that it was not fitted to.",
+        "validate": "Measure a real server, fit a model, predict, and check.",
+    },
+    "lhsim.cli.logs": {
+        "import": "Convert another tool's log into a request log.",
+        "inspect": "Show what logs of requests tell about load and server.",
     },
     "lhsim.cli.live": {
-        "serve": "Run a real server of the kind that is simulated, with polling and push.",
-        "alerts": "Print alert rules for Prometheus, for what lhsim serve shows at /metrics.",
-        "measure": "Measure a bridge: open loop, from processes of its own.",
+        "serve": "Run a real server that offers polling and push.",
+        "alerts": "Print Prometheus alert rules for lhsim serve.",
+        "measure": "Put load on a real server and record it.",
     },
+}
+# The sections of ``lhsim --help``, the first steps first.
+SECTIONS = {
+    "Start": ("init", "list", "scaling", "capacity"),
+    "Plan": ("sensitivity", "run", "schema"),
+    "Experiments with polling and push": (
+        "claims", "latency", "memory", "recovery", "burst", "contention", "optimisations",
+        "failure", "all", "report",
+    ),
+    "Real servers": (
+        "import", "inspect", "calibrate", "crosscheck", "serve", "measure", "validate", "alerts",
+    ),
 }  # fmt: skip
 
 
@@ -107,12 +117,20 @@ def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> 
         ctx.exit()
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings={"max_content_width": 100})
+@click.group(
+    cls=Commands,
+    sections=SECTIONS,
+    invoke_without_command=True,
+    context_settings={"max_content_width": 100},
+)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False,
               callback=_show_version, help="Show the version and exit.")  # fmt: skip
 @click.pass_context
 def lhsim(ctx: click.Context) -> None:
-    """Simulate agents that exchange messages by polling or by event push."""
+    """Simulate agents that exchange messages by polling or by event push.
+
+    `lhsim COMMAND --help` lists the options of a command.
+    """
     if ctx.invoked_subcommand is None:
         click.echo(experiments.first_lines())
 

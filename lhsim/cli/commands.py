@@ -1,9 +1,12 @@
-"""Commands whose modules are imported when they run, that refuse an option given twice."""
+"""Commands whose modules are imported when they run, that refuse an option given twice.
+
+Help lists the options that choose what is simulated first, then how it runs, then the output.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -12,17 +15,41 @@ import click
 
 from lhsim.errors import InputError, unknown_name
 
+# The sections of help after the first, which has all other options.
+SECTIONS = {
+    "Execution": (
+        "--precision", "--max-replications", "--max-events", "--jobs", "--engine", "--executor",
+        "--scheduler", "--fail-fast", "--fresh",
+    ),
+    "Output": (
+        "--check", "--output", "--output-dir", "--plots", "--format", "--no-progress", "--quiet",
+        "--help",
+    ),
+}  # fmt: skip
+
 
 class Command(click.Command):
     """A command; with ``--quiet`` or ``--no-progress`` it does not say that it compiles."""
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in sections, or in one if none belongs to the execution."""
+        given = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        found = {max(one.opts, key=len): one.get_help_record(ctx) for one in given}
+        rows = {name: row for name, row in found.items() if row is not None}
+        sections = SECTIONS if rows.keys() & set(SECTIONS["Execution"]) else {}
+        later = {name for names in sections.values() for name in names}
+        titled = {"Options": [name for name in rows if name not in later], **sections}
+        for title, names in titled.items():
+            shown = [rows[name] for name in names if name in rows]
+            if shown:
+                with formatter.section(title):
+                    formatter.write_dl(shown)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments.
 
-        Raises
-        ------
-        InputError
-            When an option that takes one value is there twice: the first would be lost.
+        Raises `InputError` when an option that takes one value is there twice: the first would be
+        lost.
         """
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for given in order:
@@ -55,10 +82,27 @@ class Deferred(click.Command):
 class Commands(click.Group):
     """A group that imports a command when it is asked for, and suggests the nearest name."""
 
+    def __init__(self, *, sections: Mapping[str, Sequence[str]], **more: Any) -> None:
+        super().__init__(**more)
+        self._sections = sections
+
     def defer(self, home: str, lines: Mapping[str, str]) -> None:
         """Add the commands of the module `home`, by name with their first lines of help."""
         for name, line in lines.items():
             self.add_command(Deferred(name, home, line))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of help."""
+        return [name for names in self._sections.values() for name in names]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in their sections, each with its line."""
+        width = max(map(len, self.commands))
+        for title, names in self._sections.items():
+            with formatter.section(title):
+                room = formatter.width - width - 6
+                rows = [(name, self.commands[name].get_short_help_str(room)) for name in names]
+                formatter.write_dl([(f"{name:<{width}}", line) for name, line in rows])
 
     def loaded(self, name: str) -> click.Command:
         """Return the command of a name, imported."""
@@ -68,15 +112,9 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments begin with.
-
-        Raises
-        ------
-        InputError
-            When there is none of its name.
-        """
+        """Return the command that arguments begin with; raise `InputError` where there is none."""
         if args[0] not in self.commands and not args[0].startswith("-"):
-            raise unknown_name("experiment", args[0], self.commands)
+            raise unknown_name("command", args[0], self.commands)
         name, command, rest = super().resolve_command(ctx, args)
         return name, command if name is None else self.loaded(name), rest
 

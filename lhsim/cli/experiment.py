@@ -32,13 +32,14 @@ from lhsim.experiments.options import DONE, INTERRUPTED
 @click.command(cls=Command)
 @experiment_options("results/scaling")
 @precision_options()
-@option("--agents-per-server", "Agents of each server of a scaled-out system.", type=whole(1))
+@option("--agents-per-server", "Agents per server when scaled out.  [default: 2000]", type=whole(1))
 def scaling(**given: Any) -> int:
-    """Latency, throughput, load and knee as the agents grow.
+    """Latency, throughput and load as the number of agents grows.
 
-    Each system is simulated as it is, and scaled out: with a server for every so many agents.
+    Each system is simulated twice: on one server, and scaled out to one server per 2,000 agents.
+    The knee is the number of agents that keep the busiest station busy 95 % of the time.
 
-    Defaults that are not shown stand in experiments/scaling.toml.
+    The file scaling.toml holds the other defaults; `lhsim list --paths` shows where it is.
     """
     return experiments.run_scaling(read(given))
 
@@ -47,82 +48,61 @@ def scaling(**given: Any) -> int:
 @experiment_options("results/latency")
 @precision_options()
 def latency(**given: Any) -> int:
-    """Latency of 100 messages of a pair that has the server to itself.
+    """Time 100 messages between two agents alone on the server.
 
-    Defaults that are not shown stand in experiments/latency.toml.
+    The file latency.toml holds the other defaults; `lhsim list --paths` shows where it is.
     """
     return experiments.run_latency(read(given))
 
 
-@click.command(cls=Command)
-@experiment_options("results/memory")
-def memory(**given: Any) -> int:
-    """Memory of the server under load for half an hour.
+def _suite(name: str, *paragraphs: str, without: Sequence[str] = ()) -> click.Command:
+    """Return the command of a suite, with its help, and the options of an experiment."""
 
-    Defaults that are not shown stand in experiments/memory.toml.
-    """
-    return experiments.run_suite("memory", read(given))
+    @experiment_options(f"results/{name}", without=without)
+    def command(**given: Any) -> int:
+        return experiments.run_suite(name, read(given))
 
-
-@click.command(cls=Command)
-@experiment_options("results/recovery", without=("--duration",))
-def recovery(**given: Any) -> int:
-    """Slow agents among normal ones, and the time to recover from an outage.
-
-    Defaults that are not shown stand in experiments/recovery.toml.
-    """
-    return experiments.run_suite("recovery", read(given))
+    defaults = (
+        f"The file {name}.toml holds the other defaults; `lhsim list --paths` shows where it is."
+    )
+    text = "\n\n".join([*paragraphs, defaults])
+    return click.command(name=name, cls=Command, help=text)(command)
 
 
-@click.command(cls=Command)
-@experiment_options("results/burst", without=("--duration",))
-def burst(**given: Any) -> int:
-    """Latency before, in and after a burst of messages.
-
-    --agents takes two numbers: those that send before and after, and in the burst. Defaults that
-    are not shown stand in experiments/burst.toml.
-    """
-    return experiments.run_suite("burst", read(given))
-
-
-@click.command(cls=Command)
-@experiment_options("results/contention")
-def contention(**given: Any) -> int:
-    """Write latency and events per second as the writers grow.
-
-    Defaults that are not shown stand in experiments/contention.toml.
-    """
-    return experiments.run_suite("contention", read(given))
-
-
-@click.command(cls=Command)
-@experiment_options("results/optimisations")
-def optimisations(**given: Any) -> int:
-    """Optimisations, each on and off; polling at equal CPU; the factor of push.
-
-    Defaults that are not shown stand in experiments/optimisations.toml.
-    """
-    return experiments.run_suite("optimisations", read(given))
-
-
-@click.command(cls=Command)
-@experiment_options("results/failure", without=("--duration",))
-def failure(**given: Any) -> int:
-    """Stall, outage and slow agents, with retries or without, and the time to recover.
-
-    Defaults that are not shown stand in experiments/failure.toml.
-    """
-    return experiments.run_suite("failure", read(given))
+memory = _suite("memory", "Watch the server's memory during half an hour of load.")
+recovery = _suite(
+    "recovery",
+    "Add slow agents, then an outage: effect and recovery time.",
+    without=("--duration",),
+)
+burst = _suite(
+    "burst",
+    "Send a tenfold burst: latency before, during and after.",
+    "--agents takes two numbers: the agents that send outside the burst, and in it.",
+    without=("--duration",),
+)
+contention = _suite("contention", "Let more and more agents write to the event store at once.")
+optimisations = _suite(
+    "optimisations", "Switch each optimisation on and off; compare at equal CPU."
+)
+failure = _suite(
+    "failure",
+    "Stall, outage and slow agents, with and without retries.",
+    without=("--duration",),
+)
 
 
 @click.command(cls=Command)
 @experiment_options("results/claims", without=("--duration", "--agents"))
-@option("--check", "End with exit code 3 unless this claim is supported; repeatable.",
+@option("--check", "Exit with code 3 unless this claim is supported; repeatable.",
         metavar="ID", multiple=True)  # fmt: skip
 def claims(check: tuple[str, ...], **given: Any) -> int:
-    """Judge the original proposal's claims: figure, interval, verdict, and when each would hold.
+    """Judge the original proposal's claims on polling and push.
 
-    Defaults that are not shown stand in experiments/claims.toml.
+    Each claim gets a simulated figure, its 95 % interval and a verdict; a refuted claim also gets
+    the parameter value with which it would hold.
+
+    The file claims.toml holds the other defaults; `lhsim list --paths` shows where it is.
     """
     return experiments.run_claims(read(given), check)
 
@@ -132,10 +112,10 @@ def claims(check: tuple[str, ...], **given: Any) -> int:
 @experiment_options(None)
 @precision_options()
 def run_specification(file: str, **given: Any) -> int:
-    """Run a sweep over any parameters, that a FILE specifies.
+    """Run a sweep over any parameters, described in a file.
 
-    FILE is a TOML file with kind = "sweep", or the NAME of one that comes with lhsim. What is not
-    shown as a default stands there. lhsim init writes one to start from, with comments.
+    FILE is a TOML file with kind = "sweep", or the name of one that comes with lhsim. `lhsim init`
+    writes one with comments. The options here override the file.
     """
     given["output_dir"] = given["output_dir"] or Path("results", Path(file).stem)
     return experiments.run_file(read(given), file)
@@ -144,20 +124,20 @@ def run_specification(file: str, **given: Any) -> int:
 @click.command(name="all", cls=Command)
 @options(system_options())
 @seed_option()
-@option("--replications", "Runs of each case.  [default: as each experiment has it]",
+@option("--replications", "Runs of each case.  [default: each experiment's own]",
         type=whole(1))  # fmt: skip
 @jobs_option()
 @engine_option()
-@option("--output-dir", "Gets a folder for each experiment, and the report.", metavar="DIR",
+@option("--output-dir", "Folder for a folder per experiment and the report.", metavar="DIR",
         type=PATH, default="results/all", show_default=True)  # fmt: skip
 @fresh_option()
 @options(silence_options())
 @click.pass_context
 def run_all(ctx: click.Context, /, **given: Any) -> int:
-    """Run every experiment into one folder, and write the report of it.
+    """Run every experiment and write one report.
 
-    What was interrupted goes on where it was. An experiment that fails is in the report, and stops
-    none of the others.
+    The same command resumes after an interruption. If an experiment fails, the report says so and
+    the others still run.
     """
     group = ctx.find_root().command
     assert isinstance(group, Commands)
@@ -193,11 +173,11 @@ def exit_code(command: click.Command, name: str, words: Sequence[str]) -> int:
 @click.command(cls=Command)
 @click.argument("folder", type=PATH)
 @click.option("-o", "--output", metavar="FILE", type=PATH,
-              help="Of the report.  [default: report.html in the folder]")  # fmt: skip
+              help="Where to write it.  [default: report.html in FOLDER]")  # fmt: skip
 def report(folder: Path, output: Path | None) -> None:
-    """Write what experiments found as one HTML file.
+    """Write the findings of experiments into one HTML file.
 
-    FOLDER holds a folder for each experiment, or is that of one. The file needs nothing besides
-    itself: it can be sent to whoever has a browser.
+    FOLDER is the output folder of `lhsim all` or of one experiment. The HTML file is
+    self-contained: send it to anyone with a browser.
     """
     click.echo(str(experiments.write_report(folder, output)))

@@ -61,41 +61,52 @@ def parse_rate(text: str) -> float:
 
 
 @click.command(cls=Command)
-@option("--config", "Settings from a TOML file; the options here come on top.", metavar="FILE")
-@option("--host", "Where to listen.  [default: 127.0.0.1]", metavar="ADDRESS")
-@option("--port", "0 for one that is free.  [default: 8765]", type=whole(0, 65535))
-@option("--allow-remote", "Listen also where others reach it; needs an enrolment key.",
+@option("--config", "TOML file with settings; the options here override it.", metavar="FILE")
+@option("--host", "Address to listen on.  [default: 127.0.0.1]", metavar="ADDRESS")
+@option("--port", "Port to listen on; 0 takes a free one.  [default: 8765]", type=whole(0, 65535))
+@option("--allow-remote", "Allow a --host that other machines can reach; needs an enrolment key.",
         is_flag=True)  # fmt: skip
-@option("--store", "PATH, sqlite:///PATH or postgresql://...  [default: lhsim.db]", metavar="URL")
-@option("--interval", "Sleep of a request between two queries.  [default: 1 s]", type=_TIME)
-@option("--timeout", "Of a request that finds nothing.  [default: 60 s]", type=_TIME)
-@option("--limit", "Messages in an answer.  [default: 10]", type=whole(1, 1000))
-@option("--connections", "Requests held, and push connections, at a time.  [default: 2000]",
+@option(
+    "--store",
+    "Database: PATH, sqlite:///PATH or postgresql://...  [default: lhsim.db]",
+    metavar="URL",
+)
+@option("--interval", "Time a poll waits between two queries.  [default: 1 s]", type=_TIME)
+@option("--timeout", "Longest time a poll waits for a message.  [default: 60 s]", type=_TIME)
+@option("--limit", "Most messages in one response.  [default: 10]", type=whole(1, 1000))
+@option("--connections", "Most waiting polls, and most push connections.  [default: 2000]",
         type=whole(1, 10**6))  # fmt: skip
 @option(
-    "--outbound", "Messages queued for a push connection.  [default: 100]", type=whole(1, 10**5)
+    "--outbound", "Most messages queued per push connection.  [default: 100]", type=whole(1, 10**5)
 )
-@option("--outbound-policy", "What happens to one more.  [default: drop_new]",
+@option("--outbound-policy", "What to do with a message that finds the queue full.  "
+        "[default: drop_new]",
         type=choice("drop_new", "disconnect"))  # fmt: skip
-@option("--rate-limit", "Of each agent, such as 10/min, or with a burst 10/min,13.",
+@option("--rate-limit", "Limit of each agent, such as 10/min, or with a burst 10/min,13.",
         type=Parsed("RATE[,BURST]", parse_limit))  # fmt: skip
-@option("--max-body", "Bytes of a request.  [default: 1000000]", type=whole(1024, 16_000_000))
-@option("--mcp", "Agents can also ask one another by MCP, at URL/mcp.",
+@option("--max-body", "Most bytes of a request.  [default: 1000000]", type=whole(1024, 16_000_000))
+@option("--mcp", "Let agents also ask one another by MCP, at URL/mcp.",
         is_flag=True)  # fmt: skip
-@option("--batch-size", "Messages written in one transaction.  [default: 1]", type=whole(1, 10_000))
-@option("--linger", "A batch waits so long for more.", type=_TIME)
-@option("--store-connections", "That query; PostgreSQL alone.  [default: 1]", type=whole(1, 100))
-@option("--secret-file", "Signs tokens; else LHSIM_SECRET, else one for this run.",
+@option("--batch-size", "Most messages per write transaction.  [default: 1]", type=whole(1, 10_000))
+@option("--linger", "Time a batch waits for more messages.  [default: 0]", type=_TIME)
+@option(
+    "--store-connections",
+    "Connections that query, with PostgreSQL.  [default: 1]",
+    type=whole(1, 100),
+)
+@option("--secret-file", "File with the secret that signs tokens.  [default: LHSIM_SECRET, or "
+        "a random one]",
         metavar="FILE")  # fmt: skip
-@option("--enrolment-file", "Key for which sessions are created; else LHSIM_ENROLMENT_KEY, else "
-        "for the asking.", metavar="FILE")  # fmt: skip
-@option("--stage-times", "Write at the end what each stage took: .parquet or .csv.",
+@option("--enrolment-file", "File with the key that agents need for a session.  [default: "
+        "LHSIM_ENROLMENT_KEY, or none needed]", metavar="FILE")  # fmt: skip
+@option("--stage-times", "Write the time of each stage to this .parquet or .csv file at the end.",
         metavar="FILE")  # fmt: skip
-@option("--workers", "1: who is connected is known to one process.", type=whole(1, 1), default=1)
+@option("--workers", "Only 1: one process knows who is connected.", type=whole(1, 1), default=1)
 def serve(**given: Any) -> int:
-    """Run a real server of the kind that is simulated, with polling and push.
+    """Run a real server that offers polling and push.
 
-    It runs until SIGTERM or Ctrl-C, and prints its URL.
+    It prints its URL and runs until SIGTERM or Ctrl-C. It is the server that the default models
+    describe; the documentation calls it the bridge.
     """
     check_extra()
     del given["workers"]
@@ -103,49 +114,63 @@ def serve(**given: Any) -> int:
 
 
 @click.command(cls=Command)
-@option("--over", "Say instead which would have fired in a run, a folder of lhsim measure, and "
-        "when.", type=PATH, metavar="RUN")  # fmt: skip
+@option("--over", "Print instead which alerts would have fired in a recording of lhsim measure, "
+        "and when.", type=PATH, metavar="RUN")  # fmt: skip
 def alerts(over: Path | None) -> None:
-    """Print alert rules for Prometheus, for what lhsim serve shows at /metrics."""
+    """Print Prometheus alert rules for lhsim serve.
+
+    They use the metrics that the server exports at /metrics.
+    """
     click.echo(experiments.alerts_text(over))
 
 
 @click.command(cls=Command)
-@click.option("--url", required=True, help="Of the bridge, such as http://127.0.0.1:8765.")
+@click.option(
+    "--url", required=True, metavar="URL", help="URL of the server, such as http://127.0.0.1:8765."
+)
 @click.option("--architecture", required=True, type=choice("polling", "push", "mcp"),
-              help="How the agents receive; with mcp, messages are questions.")  # fmt: skip
+              help="How agents get messages; mcp sends questions.")  # fmt: skip
 @click.option("--era", type=choice("legacy", "modern"),
-              help="Of the protocol, with mcp.  [default: modern]")  # fmt: skip
-@click.option("--agents", required=True, type=whole(1), help="How many.")
+              help="MCP protocol version, with --architecture mcp.  [default: modern]")  # fmt: skip
+@click.option("--agents", required=True, type=whole(1), help="Number of agents.")
 @click.option("--rate", type=Parsed("RATE", parse_rate),
-              help="Messages of an agent per second, Poisson.  [default: 1]")  # fmt: skip
+              help="Messages per agent per second, Poisson.  [default: 1]")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
-              help="Of the workload, such as workload.topology=pair; repeatable.")  # fmt: skip
-@click.option("--duration", type=_TIME, default="20s", help="Of the window.", show_default=True)
-@click.option("--warmup", type=_TIME, default="3s", help="Before it.", show_default=True)
+              help="Change the workload, such as workload.topology=pair; repeatable.")  # fmt: skip
+@click.option(
+    "--duration",
+    type=_TIME,
+    default="20s",
+    help="Length of the measured window.",
+    show_default=True,
+)
+@click.option(
+    "--warmup", type=_TIME, default="3s", help="Load before the window.", show_default=True
+)
 @click.option("--drain", type=_TIME, default="2s", show_default=True,
-              help="After it; load goes on.")  # fmt: skip
+              help="Load after the window, while its last messages arrive.")  # fmt: skip
 @click.option("--seed", type=whole(0, MAX_SEED), default=1, show_default=True,
-              help="Of the schedule, the same as in a simulation.")  # fmt: skip
+              help="Seed of the schedule, the same as in a simulation.")  # fmt: skip
 @click.option("--processes", type=whole(1, 64), default=2, show_default=True,
-              help="Of the driver.")  # fmt: skip
-@click.option("--server-core", type=whole(0), help="Of this machine, on which the server runs: its "
-              "pace is recorded.  [default: not]")  # fmt: skip
+              help="Processes that generate load.")  # fmt: skip
+@click.option("--server-core", type=whole(0), help="Core of this machine that the server runs "
+              "on; its speed is recorded.")  # fmt: skip
 @click.option("--payload", type=whole(0, 100_000), default=100, show_default=True,
-              help="Bytes of a message.")  # fmt: skip
-@click.option("--enrolment-file", metavar="FILE", help="Key of the bridge, if it has one; else "
-              "LHSIM_ENROLMENT_KEY.")  # fmt: skip
+              help="Bytes per message.")  # fmt: skip
+@click.option("--enrolment-file", metavar="FILE", help="File with the server's enrolment key, if "
+              "it has one.  [default: LHSIM_ENROLMENT_KEY]")  # fmt: skip
 @click.option("--output-dir", "-o", required=True, metavar="DIR", type=PATH,
-              help="For the recording; nothing is overwritten.")  # fmt: skip
+              help="New folder for the recording.")  # fmt: skip
 @format_option(("table", "json"), "output_format")
 @options(silence_options())
 def measure(**given: Any) -> int:
-    """Measure a bridge: open loop, from processes of its own.
+    """Put load on a real server and record it.
 
-    Load goes to the URL given, for the time given, and ends with it. The result is a folder for
-    lhsim.calibration and lhsim crosscheck, but with mcp, of which there is no model.
+    The server is one of lhsim serve, or one with its API. The load is open loop: its schedule does
+    not wait for responses. `lhsim calibrate` and `lhsim crosscheck` read the folder, except with
+    mcp, for which there is no model.
     """
     check_extra(("httptools", "websockets"), command="lhsim measure")
     if given["architecture"] == "mcp":
         check_extra(NEEDED_BY_MCP, extra="mcp", command="lhsim measure")
-    return experiments.run_measure(experiments.MeasureOptions(**shown(given)))
+    return experiments.run_measure(**shown(given))

@@ -39,6 +39,10 @@ class Parsed(click.ParamType[Any]):
         self.name = metavar
         self._parse = parse
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what help shows for a value: names as they are typed."""
+        return self.name
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> object:
@@ -104,13 +108,7 @@ def parse_target(text: str) -> tuple[str, float]:
 
 
 def targets_of(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Return targets by measure.
-
-    Raises
-    ------
-    InputError
-        When a measure is there twice.
-    """
+    """Return targets by measure; raise `InputError` when one is there twice."""
     targets: dict[str, float] = {}
     for name, target in pairs:
         if name in targets:
@@ -140,22 +138,22 @@ def experiment_options(
         seed_option(),
         option("--replications", "Runs of each level.", type=whole(1, MOST_REPLICATIONS)),
         None if "--duration" in without else
-        option("--duration", "Simulated time of a run, warm-up included: 60, 500ms, '2 min'.",
-               type=Parsed("TIME", parse_duration)),
-        option("--max-events", "Skip runs that may take more model events, with any engine.",
+        option("--duration", "Simulated time of a run, warm-up included: 60 (seconds), 500ms, "
+               "'2 min'.", type=Parsed("TIME", parse_duration)),
+        option("--max-events", "Skip runs that need more model events than this.",
                type=whole(1)),
         jobs_option(),
-        option("--executor", "Where runs happen.  [default: threads; processes for simpy]",
+        option("--executor", "Where to run.  [default: threads; processes for simpy]",
                type=choice(*EXECUTORS), metavar="|".join(EXECUTORS)),
-        option("--scheduler", "A Dask scheduler, for --executor dask.  [default: a cluster on "
-               "this machine]", metavar="ADDRESS"),
+        option("--scheduler", "Dask scheduler for --executor dask.  [default: a cluster on this "
+               "machine]", metavar="ADDRESS"),
         engine_option(),
-        option("--output-dir", "Folder for tables, plot and manifest, and for the runs, which "
-               f"are not run again.{'' if folder else '  [default: results/NAME]'}",
+        option("--output-dir", "Folder for tables, plot, manifest and runs; finished runs are "
+               f"reused.{'' if folder else '  [default: results/NAME]'}",
                metavar="DIR", type=PATH, default=folder, show_default=True),
         fresh_option(),
         format_option(FORMATS),
-        option("--fail-fast", "Run nothing more after a run has failed.", is_flag=True),
+        option("--fail-fast", "Stop at the first run that fails.", is_flag=True),
         *silence_options(),
     ]  # fmt: skip
     return options([one for one in declared if one is not None])
@@ -164,58 +162,59 @@ def experiment_options(
 def system_options() -> list[Callable[..., Any]]:
     """Return the options that name systems and change their parameters."""
     return [
-        option("--system", "A system, by name or file; repeatable.", metavar="NAME_OR_FILE",
+        option("--system", "System, by name or file; repeatable.", metavar="NAME_OR_FILE",
                multiple=True),
-        option("--set", "Change a parameter, such as polling.interval=50ms; repeatable. What "
-               "begins with polling or push changes systems of that kind.",
+        option("--set", "Change a parameter, such as polling.interval=50ms; repeatable. "
+               "polling.* and push.* change the systems of that kind only.",
                metavar="KEY=VALUE", multiple=True),
     ]  # fmt: skip
 
 
 def seed_option() -> Callable[..., Any]:
     """Return the option with the seed."""
-    return option("--seed", "All random numbers follow from it.", type=whole(0, MAX_SEED),
+    return option("--seed", "Seed of all random numbers.", type=whole(0, MAX_SEED),
                   default=1, show_default=True)  # fmt: skip
 
 
 def jobs_option() -> Callable[..., Any]:
     """Return the option with the number of runs at a time."""
-    return option("--jobs", "Runs at a time.  [default: one a core]", type=whole(1, MOST_JOBS))
+    return option("--jobs", "Runs at a time.  [default: one per core]", type=whole(1, MOST_JOBS))
 
 
 def fresh_option() -> Callable[..., Any]:
     """Return the option that forgets the runs that are kept."""
-    return option("--fresh", "Run everything again.", is_flag=True)
+    return option("--fresh", "Repeat finished runs.", is_flag=True)
 
 
 def format_option(names: Sequence[str], *more: str) -> Callable[..., Any]:
     """Return the option with the format of the data; `more` names its variable."""
-    return click.option("--format", *more, help="Of the data on stdout.", type=choice(*names),
+    return click.option("--format", *more, help="Format of stdout.", type=choice(*names),
                         metavar="|".join(names), default="table", show_default=True)  # fmt: skip
 
 
 def silence_options() -> list[Callable[..., Any]]:
     """Return the options that leave out what is no result."""
     return [
-        option("--no-progress", "Show no progress.", is_flag=True),
-        option("--quiet", "Say nothing but data and errors.", is_flag=True),
+        option("--no-progress", "Hide the progress bar.", is_flag=True),
+        option("--quiet", "Print only data and errors.", is_flag=True),
     ]
 
 
 def engine_option() -> Callable[..., Any]:
     """Return the option that names what runs the model."""
-    return option("--engine", "What runs the model.", type=choice(*ENGINES, kind="engine"),
-                  metavar="|".join(ENGINES), default="auto", show_default=True)  # fmt: skip
+    return option("--engine", "Simulation engine; auto takes the fastest that covers the model.",
+                  type=choice(*ENGINES, kind="engine"), default="auto",
+                  show_default=True)  # fmt: skip
 
 
 def precision_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that gives a command the options of sequential stopping."""
     return options([
-        option("--precision", "Replicate each level until the 95% interval of a metric is "
-               "as narrow as this, half of it, as a part of its value: p99=5%; repeatable.",
+        option("--precision", "Add runs to each level until the half-width of a metric's 95 % "
+               "interval is this share of its value, such as p99=5%; repeatable.",
                metavar="METRIC=PERCENT",
                type=Parsed("METRIC=PERCENT", parse_target), multiple=True),
-        option("--max-replications", "Of a level, with --precision.  [default: 50]",
+        option("--max-replications", "Most runs of a level with --precision.  [default: 50]",
                type=whole(2)),
     ])  # fmt: skip
 

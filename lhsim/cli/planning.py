@@ -56,14 +56,14 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
     What is `kept` goes to `folder` by default.
     """
     declared = [
-        option("--system", "The system, by name or file.", metavar="NAME_OR_FILE",
+        option("--system", "System, by name or file.", metavar="NAME_OR_FILE",
                default="polling", show_default=True),
         option("--set", "Change a parameter, such as polling.interval=50ms; repeatable.",
                metavar="KEY=VALUE", **SEVERAL),
         seed_option(),
         jobs_option(),
         engine_option(),
-        option("--output-dir", f"Folder for {kept}, which are not run again.", metavar="DIR",
+        option("--output-dir", f"Folder for {kept}; finished runs are reused.", metavar="DIR",
                type=PATH, default=folder, show_default=True),
         fresh_option(),
         format_option(FORMATS),
@@ -74,40 +74,45 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
 
 
 @click.command(cls=Command)
-@option("--slo", "An objective, such as 'p99<1s', 'delivery>95%' or 'memory<5GB'; repeatable.",
+@option("--slo", "Objective, such as 'p99<1s', 'delivery>95%' or 'memory<5GB'; at least one.",
         metavar="OBJECTIVE", **SEVERAL)  # fmt: skip
-@option("--vary", "What is varied: agents, or a parameter such as store.connections.",
+@option("--vary", "What to vary: agents, or a parameter such as store.connections.",
         metavar="KEY", default="agents", show_default=True)  # fmt: skip
-@option("--agents", "How many there are, where a parameter is varied.", type=whole(1))
-@option("--check", "End with exit code 3 unless so many keep the objectives.",
+@option("--agents", "Number of agents when --vary names a parameter.", type=whole(1))
+@option("--check", "Exit with code 3 unless this many agents (or this value of --vary) "
+        "meets the objectives.",
         type=Parsed("LEVEL", _level))  # fmt: skip
-@option("--most", "Agents up to which is searched.", type=whole(1), default=1_000_000,
+@option("--most", "Largest number of agents to try.", type=whole(1), default=1_000_000,
         show_default=True)  # fmt: skip
-@option("--confidence", "Of the interval.", type=Parsed("C", _share), default=0.95,
+@option("--confidence", "Confidence level of the interval.", type=Parsed("C", _share), default=0.95,
         show_default=True)  # fmt: skip
-@_common("results/capacity", "the plot, and for the runs")
+@_common("results/capacity", "the plot and the runs")
 def capacity(**given: Any) -> int:
-    """Find the most agents that keep all objectives, or the size that holds so many.
+    """Find the most agents that meet your objectives.
 
-    It runs levels until it knows between which two the first objective is violated; the interval
-    counts the noise of the runs and the uncertainty of the parameters.
+    With --vary and --agents, it finds how large a parameter must be instead. The interval covers
+    the noise of the runs and the uncertainty of the parameters.
     """
     asked = {name: given.pop(name) for name in ("slo", "vary", "check", "most", "confidence")}
     return experiments.run_capacity(_read(given), **asked)
 
 
 @click.command(cls=Command)
-@option("--agents", "How many there are.  [default: 1000]", type=whole(1), default=1000)
-@option("--metric", "What moves: p50, p95, p99, mean, delivery, utilization, cpu, throughput, "
-        "memory or knee; repeatable.  [default: p99 and knee]", metavar="METRIC",
+@option("--agents", "Number of agents.", type=whole(1), default=1000,
+        show_default=True)  # fmt: skip
+@option("--metric", "Metric to explain: p50, p95, p99, mean, delivery, utilization, cpu, "
+        "throughput, memory or knee; repeatable.  [default: p99 and knee]", metavar="METRIC",
         **SEVERAL)  # fmt: skip
-@option("--range", "Range of a parameter; repeatable. Without one: that of the calibration's "
-        "samples, else 25 % either way.", metavar="KEY=LOW..HIGH", **SEVERAL)  # fmt: skip
-@option("--trajectories", "Of the screening, each with a run more than there are parameters.",
+@option("--range", "Range of a parameter; repeatable.  [default: the calibration's samples, "
+        "or 25 % either way]", metavar="KEY=LOW..HIGH", **SEVERAL)  # fmt: skip
+@option("--trajectories", "Trajectories of the screening, each one run per parameter plus one.",
         type=whole(2), default=10, show_default=True)  # fmt: skip
-@_common("results/sensitivity", "the plot, and for the runs")
+@_common("results/sensitivity", "the plot and the runs")
 def sensitivity(**given: Any) -> int:
-    """Find which parameters move the latency and the knee: Morris screening and a tornado.
+    """Find which parameters move latency and capacity most.
+
+    It prints a Morris screening and plots a tornado. Capacity is the knee: the number of agents
+    that keep the busiest station busy 95 % of the time.
 
     Needs SALib: pip install 'lhsim[sensitivity]'.
     """

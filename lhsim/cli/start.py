@@ -8,7 +8,7 @@ import click
 
 from lhsim import experiments
 from lhsim.cli.commands import Command
-from lhsim.cli.options import PATH
+from lhsim.cli.options import PATH, option
 
 
 @click.command(cls=Command)
@@ -16,8 +16,8 @@ from lhsim.cli.options import PATH
 def init(folder: Path) -> None:
     """Write a model and an experiment to start from.
 
-    They are server.toml and sweep.toml, in DIR, the working directory by default, with comments
-    that explain them. Nothing is overwritten.
+    DIR, by default the working directory, gets server.toml and sweep.toml, with comments that
+    explain them. Existing files are never overwritten.
     """
     click.echo(experiments.write_templates(folder))
 
@@ -25,15 +25,16 @@ def init(folder: Path) -> None:
 @click.command(cls=Command)
 @click.argument("name", default="sweep")
 def schema(name: str) -> None:
-    """Print the JSON Schema of a kind of file, for editors.
+    """Print the JSON Schema of a model or experiment file.
 
-    NAME is "system", or an experiment: "sweep" (for lhsim run), "scaling", "latency" and the
-    others that have a command.
+    An editor with a TOML plugin completes and checks the file by it. NAME is "system" for a model,
+    "sweep" (the default) for `lhsim run`, or an experiment such as "scaling".
     """
     click.echo(experiments.schema_text(name))
 
 
 @click.command(name="list", cls=Command)
-def list_all() -> None:
-    """Show the systems and the experiments."""
-    click.echo(experiments.catalogue())
+@option("--paths", "Show where their files are.", is_flag=True)
+def list_all(*, paths: bool) -> None:
+    """List the systems and experiments that come with lhsim."""
+    click.echo(experiments.catalogue(paths=paths))

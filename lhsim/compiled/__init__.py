@@ -11,6 +11,7 @@
 `polling`    what a message and an agent of the polling server do next
 `push`       what a message and an agent of the push server do next
 `kernel`     the loop over the events: the code that is compiled
+`building`   compiles kernels in processes of their own
 `setup`      what a system is in these terms
 `engine`     runs a kernel, and reads the results out of the state
 ============ ==========================================================================

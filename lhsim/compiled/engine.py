@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lhsim._machine import free_memory
-from lhsim.compiled import kernel, setup
+from lhsim.compiled import building, kernel, setup
 from lhsim.compiled.senders import MOST_MESSAGES
 from lhsim.compiled.state import COUNTS, EVENT, PLACES, RECORD, State, addresses
 from lhsim.errors import InvariantError, LhsimError
@@ -41,7 +41,9 @@ class CompiledEngine:
         self._agents = agents
         self._now = 0.0
         self._hold(setup.state_of(system, agents, seed, window, keep_messages=keep_messages))
-        self._run = kernel.RUNS[system.architecture, setup.has_options(system)]
+        kind = setup.kind_of(system)
+        self._run = kernel.RUNS[kind]
+        building.wait(kind)
         kernel.load(self._run, self._addresses)
         kernel.start_agents(self._addresses)
 

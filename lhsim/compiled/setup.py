@@ -206,6 +206,11 @@ def state_of(
     return state
 
 
+def kind_of(system: System) -> tuple[str, bool]:
+    """Return which kernel a system needs: its architecture, and whether it has rare options."""
+    return system.architecture, has_options(system)
+
+
 def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
     workload, store, server = system.workload, system.store, system.server

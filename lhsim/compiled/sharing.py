@@ -56,22 +56,23 @@ def _begin(s: State, number: int, entity: int) -> None:
     s.events[entity].time = service_cost(s, number, entity)
     if s.events[entity].phase == QUERY:
         read(s, entity)
-    _run(s, number, entity)
+    _run(s, number, entity, 0.0)
 
 
 @outlined
-def _run(s: State, number: int, entity: int) -> None:
-    """Let a job have the first processor that is free."""
+def _run(s: State, number: int, entity: int, switch: float) -> None:
+    """Let a job have the first processor that is free, after the switch to it [s]."""
     station = s.stations[number]
     station.busy += 1
     which = station.first_slice
     while s.slices[which].job >= 0:
         which += 1
     one = s.slices[which]
-    one.job, one.began = entity, s.queue[0].now
+    one.job, one.switch, one.began = entity, switch, s.queue[0].now
     one.first_stall = _first_stall(s, number)
+    s.events[entity].time += switch
     left = s.events[entity].time
-    work = min(left, station.quantum) if station.waiting > 0 else left
+    work = min(left, switch + station.quantum) if station.waiting > 0 else left
     _end_after(s, number, which, work)
 
 
@@ -93,7 +94,7 @@ def _end_slices_early(s: State, number: int) -> None:
     for which in range(station.first_slice, station.first_slice + station.servers):
         one = s.slices[which]
         done = _worked(s, number, one.began, one.first_stall)
-        work = slices_end(done, station.quantum)
+        work = one.switch + slices_end(max(0.0, done - one.switch), station.quantum)
         if work < one.work:
             start, end = s.settings[0].start, s.settings[0].end
             station.busy_time -= part_inside(now, one.until, start, end)
@@ -119,7 +120,7 @@ def _end(s: State, number: int, which: int) -> int:
         line_up(s, station, entity)
         _next(s, number)
     else:
-        _run(s, number, entity)
+        _run(s, number, entity, 0.0)
     return NOBODY
 
 
@@ -131,8 +132,7 @@ def _next(s: State, number: int) -> None:
     if np.isnan(s.events[entity].time):
         _begin(s, number, entity)
     else:
-        s.events[entity].time += station.switch
-        _run(s, number, entity)
+        _run(s, number, entity, station.switch)
 
 
 # Processor sharing

@@ -205,6 +205,7 @@ SLICE = np.dtype(
         ("job", "i4"),  # entity; none where its processor is free
         ("timer", "i4"),  # of its end
         ("began", "f8"),
+        ("switch", "f8"),  # that it begins with
         ("work", "f8"),  # from then to its end
         ("until", "f8"),  # when that is
         ("first_stall", "i8"),  # that had not ended when it began

@@ -23,6 +23,7 @@ import pandas as pd
 from attrs import evolve, field, frozen
 
 from lhsim import checks
+from lhsim.analysis.intervals import known
 from lhsim.analysis.measures import live_unit
 from lhsim.calibration.levels import CHANCE, Level, falls_behind, is_busy, levels, log_paces
 from lhsim.calibration.logs import ARRIVALS, POISSON
@@ -66,6 +67,10 @@ FAMILY = 0.05  # chance to reject a true model
 FEWEST_RUNS = 5  # simulated, of a level: fewer show no spread
 ALL = "all levels"
 DOUBTFUL = "doubtful runs"
+GIVEN = (
+    "How many clients there are, and how they think, is taken from each log; throughput and "
+    "latencies are predicted"
+)
 
 Verdict = Literal["accepted", "rejected", "undecided", "no evidence"]
 
@@ -122,11 +127,11 @@ class Crosscheck:
             {
                 "level": found.level,
                 "metric": found.metric,
-                "live": _known(found.live),
+                "live": known(found.live),
                 "live_interval": _interval(found.live_interval),
-                "simulated": _known(found.simulated),
+                "simulated": known(found.simulated),
                 "simulated_interval": _interval(found.simulated_interval),
-                "relative_error": _known(found.relative_error),
+                "relative_error": known(found.relative_error),
                 "verdict": found.verdict,
             }
             for found in self.findings
@@ -168,12 +173,24 @@ class _Compared:
     flags: tuple[str, ...]
     live: tuple[Figures, ...]
     simulated: Simulated
+    cores: int = 1  # of the system
 
     @property
     def saturated(self) -> tuple[bool, bool]:
         """Whether the live server is saturated, and the simulated one."""
+        sides = (self.live, self.simulated.nominal)
+        if self.closed:
+            live, model = (is_busy([run.measures["cpu"] / self.cores for run in side])
+                           for side in sides)  # fmt: skip
+            return live, model
         duration = self.level.manifest.duration
-        return _saturated(self.live, duration), _saturated(self.simulated.nominal, duration)
+        live, model = (_saturated(side, duration) for side in sides)
+        return live, model
+
+    @property
+    def closed(self) -> bool:
+        """Whether the agents wait for answers: then latencies settle at any load."""
+        return self.level.manifest.closed
 
     @property
     def contradiction(self) -> str | None:
@@ -182,7 +199,7 @@ class _Compared:
         Both may lie about the limit by chance: then they deliver alike.
         """
         live, model = self.saturated
-        if live == model:
+        if live == model or self.closed:  # of a closed loop throughput is judged like any figure
             return None
         delivered, simulated = map(_throughput, (self.live, self.simulated.nominal))
         messages = delivered * self.level.manifest.duration * len(self.live)
@@ -257,11 +274,11 @@ def crosscheck(
             allowed = "runs with messages in their window"
             raise InputError("holds no message in its window", source=level.name, allowed=allowed)
         played = simulated(system, manifests, runs_simulated, seed, executor, on_run)
-        compared.append(_Compared(chosen, flags, live, played))
+        compared.append(_Compared(chosen, flags, live, played, system.cpu.processors))
     misses = system.calibration.misses if system.calibration is not None else {}
     findings = [found for one in compared for found in _of_level(one, misses, confidence)]
     findings += _of_knee(compared, confidence)
-    notes += [note for one in compared for note in (*_capacities(one), *_traffic(one))]
+    notes += dict.fromkeys(note for one in compared for note in (*_capacities(one), *_traffic(one)))
     notes += system.caveats
     contradictions = [one.contradiction for one in compared if one.contradiction is not None]
     verdict, reasons = _overall(findings, compared[0].level.manifest.architecture, contradictions)
@@ -307,7 +324,7 @@ def _trusted(level: Level) -> tuple[Level, tuple[str, ...], list[str]]:
 
 def _of_level(one: _Compared, misses: Mapping[str, float], confidence: float) -> list[Finding]:
     name, architecture = one.level.name, one.level.manifest.architecture
-    saturated = any(one.saturated)
+    saturated = any(one.saturated) and not one.closed
     found = []
     for metric in AT_SATURATION if saturated else (*RATES, *QUANTILES):
         paced = follows_pace(architecture, metric)
@@ -368,6 +385,12 @@ def _saturated(runs: Sequence[Figures], duration: float) -> bool:
 
 def _capacities(one: _Compared) -> list[str]:
     live, model = one.saturated
+    if one.closed:
+        which = (
+            "both servers are" if live and model else f"the {'live' if live else 'simulated'} is"
+        )
+        text = f"{one.level.name}: {which} saturated: the throughput there is a capacity"
+        return [text] if live or model else []
     if live and model:
         return [f"{one.level.name}: saturated; throughput and processor are judged alone"]
     if live or model:
@@ -381,6 +404,8 @@ def _capacities(one: _Compared) -> list[str]:
 
 def _traffic(one: _Compared) -> list[str]:
     """Return what the traffic of a message log was taken for, which does not say it."""
+    if one.closed:
+        return [GIVEN]
     arrivals = one.level.manifest.options.get(ARRIVALS)
     if arrivals is None:
         return []
@@ -448,10 +473,6 @@ def _overlays(one: _Compared) -> list[Overlay]:
         for metric in TIMES
     ]
     return [each for each in found if all(len(some) for some in (*each.live, *each.simulated))]
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _interval(ends: tuple[float, float]) -> list[float] | None:

@@ -29,7 +29,7 @@ class Figures:
     """What is compared of one run."""
 
     measures: dict[str, float]  # as in `Recording.measures`
-    offered: float  # messages that were to be sent in the window [1/s]
+    offered: float  # messages that were to be sent in the window [1/s]; 1 in a closed loop
     times: dict[str, Floats] = field(repr=False)  # sorted [s], by `TIMES`
     slower: float = 0.0  # the processor, than in the mean of the level's live runs, as a logarithm
 
@@ -53,7 +53,9 @@ def figures(run: Recording, slower: float = 0.0) -> Figures:
     found = run.measures()
     times = {name: _thinned(run.times(name)) for name in TIMES}
     kept = {name: found[name] for name in (*RATES, *QUANTILES)}
-    return Figures(kept, len(cohort) / run.manifest.duration, times, slower)
+    # What clients send follows from the answers: it is no input, whose chance could be taken out.
+    offered = 1.0 if run.manifest.closed else len(cohort) / run.manifest.duration
+    return Figures(kept, offered if len(cohort) else 0.0, times, slower)
 
 
 def simulated(

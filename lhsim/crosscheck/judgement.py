@@ -199,20 +199,10 @@ def judge(
     batch_variance: float = math.nan,
     flags: Sequence[str] = (),
 ) -> Finding:
-    """Return what a metric shows.
+    """Return what a metric shows, with all intervals at a `confidence` in (0, 1).
 
-    Parameters
-    ----------
-    level, metric
-        Their names.
-    pair
-        The figures.
-    confidence
-        Of all intervals, in (0, 1).
-    batch_variance
-        Of the figure of the only live run, from batches; NaN where it has none.
-    flags
-        More to say.
+    `batch_variance` is that of the figure of the only live run, from batches; NaN where it has
+    none. `flags` are more to say.
     """
     variance, dof, notes = _live_variance(pair, batch_variance)
     difference = _difference(pair, variance, dof)

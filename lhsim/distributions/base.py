@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, cast, get_args, get_origin, get_type_hints
 
 import attrs
@@ -78,7 +78,7 @@ class Distribution(abc.ABC):
         if self.variance in (0.0, math.inf):
             return self.variance
         squared = self.mean**2
-        return self.variance / squared if squared > 0 else square(self.std / self.mean)
+        return self.variance / squared if squared > 0 else unbounded(pow, self.std / self.mean, 2)
 
     def quantile(self, u: ArrayLike) -> FloatArray:
         """Return the smallest durations [s] that are not exceeded with the probabilities `u`.
@@ -177,6 +177,35 @@ class Deterministic(Distribution):
 ZERO = Deterministic(0.0)
 
 
+class Derived:
+    """What a distribution has from another form of it, `_form`; it stands before `Distribution`."""
+
+    __slots__ = ()
+
+    _form: Any
+
+    @property
+    def mean(self) -> float:
+        """The mean [s]."""
+        return float(self._form.mean)
+
+    @property
+    def variance(self) -> float:
+        """The variance [s^2]."""
+        return float(self._form.variance)
+
+    @property
+    def breaks(self) -> FloatArray:
+        """The levels in (0, 1) at which the quantile function bends or jumps."""
+        return np.asarray(self._form.breaks)
+
+    def _quantile(self, u: FloatArray) -> FloatArray:
+        return np.asarray(self._form.quantile(u))
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        return np.asarray(self._form.cdf(x))
+
+
 @functools.lru_cache(maxsize=256)
 def _table(distribution: Distribution) -> QuantileTable:
     distribution.check_described()
@@ -189,9 +218,8 @@ def _table(distribution: Distribution) -> QuantileTable:
 def is_distribution(_instance: object, attribute: Any, value: Any) -> None:
     """Validate an attrs field that holds a distribution."""
     if not isinstance(value, Distribution):
-        raise InputError(
-            f"{shown(value)} is not a distribution", key=attribute.name, allowed="a distribution"
-        )
+        problem = f"{shown(value)} is not a distribution"
+        raise InputError(problem, key=attribute.name, allowed="a distribution")
     if not _is_within(value, _DEEPEST):
         raise InputError("is nested too deeply", key=attribute.name, allowed=f"{_DEEPEST} at most")
 
@@ -210,18 +238,10 @@ def _parts_of(distribution: Distribution) -> Iterator[Distribution]:
             yield from parts
 
 
-def total(values: Iterable[float]) -> float:
-    """Return a sum with one rounding, infinite where it is beyond a float."""
+def unbounded(function: Callable[..., float], *arguments: Any) -> float:
+    """Return what a function of `math` does, infinite where that is beyond a float."""
     try:
-        return math.fsum(values)
-    except OverflowError:
-        return math.inf
-
-
-def square(value: float) -> float:
-    """Return a square, infinite where it is beyond a float."""
-    try:
-        return value**2
+        return function(*arguments)
     except OverflowError:
         return math.inf
 
@@ -251,6 +271,13 @@ def each(validator: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any]
             validator(None, attribute, value)
 
     return check
+
+
+def one_for_each(key: str, values: Sequence[object], what: str, others: Sequence[object]) -> None:
+    """Refuse a list that is not as long as another, which has so many of `what`."""
+    if len(values) != len(others):
+        allowed = f"one for each {what}"
+        raise InputError(f"has {len(values)} values", key=key, allowed=allowed)
 
 
 def _text(value: Any, kind: Any) -> str:

@@ -12,12 +12,13 @@ from attrs import field, frozen
 
 from lhsim import checks
 from lhsim.distributions.base import (
+    Derived,
     Distribution,
     each,
     floats,
     is_distribution,
-    square,
-    total,
+    one_for_each,
+    unbounded,
 )
 from lhsim.distributions.convolution import convolve
 from lhsim.distributions.empirical import Quantiles
@@ -41,15 +42,12 @@ class Mixture(Distribution):
     )
 
     def __attrs_post_init__(self) -> None:
-        if len(self.weights) != len(self.components):
-            raise InputError(
-                f"has {len(self.weights)} values", key="weights", allowed="one for each component"
-            )
+        one_for_each("weights", self.weights, "component", self.components)
 
     @property
     def mean(self) -> float:
         """The weighted mean of the components' means [s]."""
-        return total(p * part.mean for p, part in self._parts)
+        return unbounded(math.fsum, (p * part.mean for p, part in self._parts))
 
     @property
     def variance(self) -> float:
@@ -57,7 +55,10 @@ class Mixture(Distribution):
         mean = self.mean
         if math.isinf(mean):
             return math.inf
-        return total(p * (part.variance + square(part.mean - mean)) for p, part in self._parts)
+        return unbounded(
+            math.fsum,
+            (p * (part.variance + unbounded(pow, part.mean - mean, 2)) for p, part in self._parts),
+        )
 
     @property
     def breaks(self) -> FloatArray:
@@ -121,11 +122,9 @@ class Shifted(Distribution):
     def __attrs_post_init__(self) -> None:
         least = float(self.base.quantile(0.0))
         if least + self.by < 0:
-            raise InputError(
-                f"{self.by!r} would give durations below 0 s",
-                key="by",
-                allowed=f"a duration of at least {format_duration(-least)}",
-            )
+            problem = f"{self.by!r} would give durations below 0 s"
+            allowed = f"a duration of at least {format_duration(-least)}"
+            raise InputError(problem, key="by", allowed=allowed)
 
     @property
     def mean(self) -> float:
@@ -190,7 +189,7 @@ def scaled(distribution: Distribution, by: float) -> Distribution:
 
 
 @frozen
-class Sum(Distribution):
+class Sum(Derived, Distribution):
     """The sum of independent durations, convolved from the quantile tables of its terms.
 
     Mean and variance are those of the terms, exactly. Constant terms are exact shifts. The rest is
@@ -206,35 +205,21 @@ class Sum(Distribution):
     def __attrs_post_init__(self) -> None:
         for term in self.terms:
             if math.isinf(term.mean):
-                raise InputError(
-                    f"{term} has an infinite mean",
-                    key="terms",
-                    allowed="distributions with a finite mean",
-                )
+                allowed = "distributions with a finite mean"
+                raise InputError(f"{term} has an infinite mean", key="terms", allowed=allowed)
 
     @property
     def mean(self) -> float:
         """The sum of the means [s]."""
-        return total(term.mean for term in self.terms)
+        return unbounded(math.fsum, (term.mean for term in self.terms))
 
     @property
     def variance(self) -> float:
         """The sum of the variances [s^2]."""
-        return total(term.variance for term in self.terms)
-
-    @property
-    def breaks(self) -> FloatArray:
-        """Where the pieces of the convolution meet."""
-        return self._total.breaks
-
-    def _quantile(self, u: FloatArray) -> FloatArray:
-        return self._total.quantile(u)
-
-    def _cdf(self, x: FloatArray) -> FloatArray:
-        return self._total.cdf(x)
+        return unbounded(math.fsum, (term.variance for term in self.terms))
 
     @cached_property
-    def _total(self) -> Distribution:
+    def _form(self) -> Distribution:
         ends = [(term, *term.quantile([0.0, 1.0]).tolist()) for term in self.terms]
         constant = math.fsum(low for _, low, high in ends if low == high)
         random = [term for term, low, high in ends if low < high]

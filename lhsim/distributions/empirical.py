@@ -1,19 +1,20 @@
-"""Distributions that follow measured samples instead of a formula."""
+"""Distributions that follow measured samples instead of a formula: piecewise linear ones."""
 
 from __future__ import annotations
 
 import functools
 import heapq
+import math
 from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 from attrs import field, frozen
+from numpy.typing import NDArray
 
 from lhsim import checks
-from lhsim.distributions.base import Distribution, each, floats
-from lhsim.distributions.piecewise import PiecewiseLinear
+from lhsim.distributions.base import Derived, Distribution, each, floats, one_for_each
 from lhsim.distributions.table import FloatArray
 from lhsim.errors import InputError
 from lhsim.units import Seconds
@@ -22,7 +23,7 @@ MOST_POINTS = 1_000_000
 
 
 @frozen
-class Quantiles(Distribution):
+class Quantiles(Derived, Distribution):
     """A quantile function that is linear between a few points.
 
     Two points of equal values are an atom; two of equal probabilities are a gap.
@@ -38,74 +39,33 @@ class Quantiles(Distribution):
     values: tuple[Seconds, ...] = field(converter=floats, validator=each(checks.non_negative))
 
     def __attrs_post_init__(self) -> None:
-        if len(self.values) != len(self.probabilities):
-            raise InputError(
-                f"has {len(self.values)} values", key="values", allowed="one for each probability"
-            )
+        one_for_each("values", self.values, "probability", self.probabilities)
         if self.probabilities[0] != 0.0 or self.probabilities[-1] != 1.0:
-            raise InputError(
-                f"go from {self.probabilities[0]!r} to {self.probabilities[-1]!r}",
-                key="probabilities",
-                allowed="numbers from 0 to 1, both included",
-            )
+            problem = f"go from {self.probabilities[0]!r} to {self.probabilities[-1]!r}"
+            allowed = "numbers from 0 to 1, both included"
+            raise InputError(problem, key="probabilities", allowed=allowed)
         for key in ("probabilities", "values"):
             if any(left > right for left, right in pairwise(getattr(self, key))):
                 raise InputError("decrease", key=key, allowed="numbers in ascending order")
 
-    @property
-    def mean(self) -> float:
-        """The mean [s]."""
-        return self._curve.mean
-
-    @property
-    def variance(self) -> float:
-        """The variance [s^2]."""
-        return self._curve.variance
-
-    @property
-    def breaks(self) -> FloatArray:
-        """The probabilities between 0 and 1."""
-        return self._curve.inner_levels
-
-    def _quantile(self, u: FloatArray) -> FloatArray:
-        return self._curve.quantile(u)
-
-    def _cdf(self, x: FloatArray) -> FloatArray:
-        return self._curve.cdf(x)
-
     @cached_property
-    def _curve(self) -> PiecewiseLinear:
+    def _form(self) -> PiecewiseLinear:
         return PiecewiseLinear(np.array(self.probabilities), np.array(self.values))
 
 
 @frozen
-class Empirical(Distribution):
+class Empirical(Derived, Distribution):
     """The distribution of measured samples.
 
     Its quantile function is linear between the points ((i - 1/2) / n, i-th smallest sample) and
-    constant beyond them (Hazen's rule). So the mean is that of the samples, no draw lies outside
-    of what was measured, equal samples make an atom, and the distribution function differs from
-    that of the samples by at most 1 / (2 n).
+    constant beyond them (Hazen's rule). So the mean is that of the samples, the variance a
+    little less than theirs, no draw lies outside of what was measured, equal samples make an atom,
+    and the distribution function differs from that of the samples by at most 1 / (2 n).
     """
 
     name: ClassVar[str] = "empirical"
 
     samples: tuple[Seconds, ...] = field(converter=floats, validator=each(checks.non_negative))
-
-    @property
-    def mean(self) -> float:
-        """The mean of the samples [s]."""
-        return self._curve.mean
-
-    @property
-    def variance(self) -> float:
-        """The variance [s^2]: a little less than that of the samples."""
-        return self._curve.variance
-
-    @property
-    def breaks(self) -> FloatArray:
-        """The levels of the samples."""
-        return self._curve.inner_levels
 
     def compact(self, points: int = 64) -> Quantiles:
         """Return nearly the same distribution by at most so many points.
@@ -122,7 +82,7 @@ class Empirical(Distribution):
         points = checks.whole_number(points, "points", most=MOST_POINTS)
         if points < 8:
             raise InputError(f"{points} are too few", key="points", allowed="a whole number >= 8")
-        levels, values = self._curve.levels, self._curve.values
+        levels, values = self._form.levels, self._form.values
         scaled = values / (values[-1] or 1.0)
         even = np.searchsorted(levels, np.linspace(0, 1, points // 2))
         kept = sorted({0, *even.tolist(), len(levels) - 1})
@@ -139,14 +99,8 @@ class Empirical(Distribution):
         kept.sort()
         return Quantiles(tuple(levels[kept].tolist()), tuple(values[kept].tolist()))
 
-    def _quantile(self, u: FloatArray) -> FloatArray:
-        return self._curve.quantile(u)
-
-    def _cdf(self, x: FloatArray) -> FloatArray:
-        return self._curve.cdf(x)
-
     @cached_property
-    def _curve(self) -> PiecewiseLinear:
+    def _form(self) -> PiecewiseLinear:
         values = np.sort(np.array(self.samples, dtype=float))
         levels = (np.arange(len(values)) + 0.5) / len(values)
         return PiecewiseLinear(
@@ -171,3 +125,59 @@ def _worst_point(
     worst = int(np.argmax(distance))
     error = distance[worst] * run * (1 + rise / mean + (rise / std) ** 2)
     return -float(error), low, low + 1 + worst, high
+
+
+@frozen(eq=False)
+class PiecewiseLinear:
+    """A quantile function that is linear between knots (level, value).
+
+    Two knots of one level are a gap in the values; two of one value are an atom.
+
+    Parameters
+    ----------
+    levels
+        From 0 to 1, ascending.
+    values
+        The quantiles at the levels [s], ascending.
+    """
+
+    levels: FloatArray = field()
+    values: FloatArray = field()
+
+    @property
+    def breaks(self) -> FloatArray:
+        """The levels between 0 and 1, each once."""
+        return np.unique(self.levels[(self.levels > 0) & (self.levels < 1)])
+
+    @property
+    def mean(self) -> float:
+        """The mean [s]."""
+        return math.fsum(np.diff(self.levels) * (self.values[1:] + self.values[:-1]) / 2)
+
+    @property
+    def variance(self) -> float:
+        """The variance [s^2]."""
+        low, high = self.values[:-1] - self.mean, self.values[1:] - self.mean
+        return math.fsum(np.diff(self.levels) * (low * low + low * high + high * high) / 3)
+
+    def quantile(self, u: FloatArray) -> FloatArray:
+        """Return the smallest values [s] that are not exceeded with the probabilities `u`."""
+        upper = np.searchsorted(self.levels, u, side="left").clip(1, len(self.levels) - 1)
+        return _interpolate(u, upper, self.levels, self.values)
+
+    def cdf(self, x: FloatArray) -> FloatArray:
+        """Return the probabilities of at most `x` [s]."""
+        upper = np.searchsorted(self.values, x, side="right").clip(1, len(self.values) - 1)
+        inside = _interpolate(x, upper, self.values, self.levels)
+        return np.where(x < self.values[0], 0.0, np.where(x >= self.values[-1], 1.0, inside))
+
+
+def _interpolate(
+    x: FloatArray, upper: NDArray[np.int64], knots: FloatArray, heights: FloatArray
+) -> FloatArray:
+    """Return the heights at `x` on the line up to the knot `upper`; of a step, the lower height."""
+    low, high = knots[upper - 1], knots[upper]
+    step = high == low
+    share = np.where(step, 0.0, (x - low) / np.where(step, 1.0, high - low)).clip(0.0, 1.0)
+    bottom, top = heights[upper - 1], heights[upper]
+    return np.clip(bottom + share * (top - bottom), bottom, top)

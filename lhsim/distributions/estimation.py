@@ -90,10 +90,7 @@ def shifted(estimator: Estimator) -> Estimator:
             return -float(np.mean(log_density(distribution, samples))) if distribution else math.inf
 
         best = scipy.optimize.minimize_scalar(
-            loss,
-            bounds=bounds,
-            method="bounded",
-            options={"xatol": 0.01},
+            loss, bounds=bounds, method="bounded", options={"xatol": 0.01}
         )
         return candidate(float(best.x))
 

@@ -18,7 +18,14 @@ from attrs import field, frozen
 
 from lhsim import checks
 from lhsim.distributions import elementary
-from lhsim.distributions.base import Distribution, each, floats
+from lhsim.distributions.base import (
+    Derived,
+    Distribution,
+    each,
+    floats,
+    one_for_each,
+    unbounded,
+)
 from lhsim.distributions.compounds import Mixture
 from lhsim.distributions.table import FloatArray
 from lhsim.errors import InputError, shown, unknown_name
@@ -38,9 +45,8 @@ class Uniform(Distribution):
 
     def __attrs_post_init__(self) -> None:
         if self.high <= self.low:
-            raise InputError(
-                f"{self.high!r} is not above low", key="high", allowed=f"a number > {self.low!r}"
-            )
+            allowed = f"a number > {self.low!r}"
+            raise InputError(f"{self.high!r} is not above low", key="high", allowed=allowed)
 
     @property
     def mean(self) -> float:
@@ -101,8 +107,8 @@ class Gamma(Distribution):
 
 
 @frozen
-class Erlang(Distribution):
-    """The sum of so many exponential stages of equal means: a gamma distribution."""
+class Erlang(Derived, Distribution):
+    """The sum of so many exponential stages of equal means: gamma, of variance mean^2 / stages."""
 
     name: ClassVar[str] = "erlang"
 
@@ -110,18 +116,7 @@ class Erlang(Distribution):
     stages: int = field(validator=checks.whole(1))
 
     @property
-    def variance(self) -> float:
-        """mean^2 / stages [s^2]."""
-        return self._gamma.variance
-
-    def _quantile(self, u: FloatArray) -> FloatArray:
-        return self._gamma.quantile(u)
-
-    def _cdf(self, x: FloatArray) -> FloatArray:
-        return self._gamma.cdf(x)
-
-    @property
-    def _gamma(self) -> Gamma:
+    def _form(self) -> Gamma:
         return Gamma(self.mean, float(self.stages))
 
 
@@ -137,12 +132,14 @@ class Lognormal(Distribution):
     @property
     def mean(self) -> float:
         """Median times exp(sigma^2 / 2) [s]."""
-        return self.median * _exp(self.sigma**2 / 2)
+        return self.median * unbounded(math.exp, self.sigma**2 / 2)
 
     @property
     def variance(self) -> float:
         """mean^2 (exp(sigma^2) - 1) [s^2]."""
-        return _product(self.median**2, _exp(self.sigma**2), _expm1(self.sigma**2))
+        return _product(
+            self.median**2, unbounded(math.exp, self.sigma**2), unbounded(math.expm1, self.sigma**2)
+        )
 
     def _quantile(self, u: FloatArray) -> FloatArray:
         return self.median * elementary.exp(self.sigma * scipy.special.ndtri(u))
@@ -163,16 +160,18 @@ class Weibull(Distribution):
     @property
     def mean(self) -> float:
         """Scale times Gamma(1 + 1 / shape) [s]."""
-        return self.scale * _exp(_lgamma(1 + 1 / self.shape))
+        return self.scale * unbounded(math.exp, unbounded(math.lgamma, 1 + 1 / self.shape))
 
     @property
     def variance(self) -> float:
         """scale^2 (Gamma(1 + 2 / shape) - Gamma(1 + 1 / shape)^2) [s^2]."""
         if math.isinf(self.mean):
             return math.inf
-        log_square = 2 * _lgamma(1 + 1 / self.shape)
+        log_square = 2 * unbounded(math.lgamma, 1 + 1 / self.shape)
         log_ratio = self._log_ratio(log_square)
-        return _product(self.scale**2, _exp(log_square), _expm1(log_ratio))
+        return _product(
+            self.scale**2, unbounded(math.exp, log_square), unbounded(math.expm1, log_ratio)
+        )
 
     def _quantile(self, u: FloatArray) -> FloatArray:
         return self.scale * elementary.power(-elementary.log1p(-u), 1 / self.shape)
@@ -185,7 +184,7 @@ class Weibull(Distribution):
         """
         x = 1 / self.shape
         if x > _SMALL:
-            return _lgamma(1 + 2 * x) - log_square
+            return unbounded(math.lgamma, 1 + 2 * x) - log_square
         return x * x * (math.pi**2 / 6 - x * (2.404113806319189 - x * 7 * math.pi**4 / 180))
 
     def _cdf(self, x: FloatArray) -> FloatArray:
@@ -219,7 +218,7 @@ class Pareto(Distribution):
 
 
 @frozen
-class Hyperexponential(Distribution):
+class Hyperexponential(Derived, Distribution):
     """Exponential with one of several means, chosen with these probabilities: scv >= 1."""
 
     name: ClassVar[str] = "hyperexponential"
@@ -228,44 +227,22 @@ class Hyperexponential(Distribution):
     means: tuple[Seconds, ...] = field(converter=floats, validator=each(checks.positive))  # [s]
 
     def __attrs_post_init__(self) -> None:
-        if len(self.means) != len(self.probabilities):
-            raise InputError(
-                f"has {len(self.means)} values", key="means", allowed="one for each probability"
-            )
+        one_for_each("means", self.means, "probability", self.probabilities)
         total = math.fsum(self.probabilities)
         if not math.isclose(total, 1.0, rel_tol=1e-6):
             raise InputError(f"add up to {total!r}", key="probabilities", allowed="a sum of 1")
 
-    @property
-    def mean(self) -> float:
-        """The mean of the means [s]."""
-        return self._mixture.mean
-
-    @property
-    def variance(self) -> float:
-        """Twice the mean of the squared means less the squared mean [s^2]."""
-        return self._mixture.variance
-
-    def _quantile(self, u: FloatArray) -> FloatArray:
-        return self._mixture.quantile(u)
-
-    def _cdf(self, x: FloatArray) -> FloatArray:
-        return self._mixture.cdf(x)
-
     @cached_property
-    def _mixture(self) -> Mixture:
+    def _form(self) -> Mixture:
         return Mixture(self.probabilities, tuple(Exponential(mean) for mean in self.means))
 
 
 def _shapes(given: Mapping[str, float]) -> dict[str, float]:
     if not isinstance(given, Mapping):
-        raise InputError(
-            f"{shown(given)} is no table", key="parameters", allowed="names and numbers"
-        )
-    return {
-        name: checks.number(value, f"parameters.{name}", "a number")
-        for name, value in given.items()
-    }
+        allowed = "names and numbers"
+        raise InputError(f"{shown(given)} is no table", key="parameters", allowed=allowed)
+    checked = checks.number
+    return {name: checked(one, f"parameters.{name}", "a number") for name, one in given.items()}
 
 
 @frozen
@@ -278,9 +255,8 @@ class Scipy(Distribution):
     name: ClassVar[str] = "scipy"
 
     distribution: str
-    parameters: dict[str, float] = field(  # its shapes
-        factory=dict, converter=_shapes, hash=False
-    )
+    # Its shapes
+    parameters: dict[str, float] = field(factory=dict, converter=_shapes, hash=False)
     loc: Seconds = field(default=0.0, validator=checks.finite)  # [s]
     scale: Seconds = field(default=1.0, validator=checks.positive)  # [s]
 
@@ -290,22 +266,15 @@ class Scipy(Distribution):
         for name in sorted(self.parameters.keys() - needed):
             raise unknown_name("parameter", name, needed, key=f"parameters.{name}")
         for name in sorted(needed - self.parameters.keys()):
-            raise InputError(
-                f"is needed by {self.distribution}", key=f"parameters.{name}", allowed="a number"
-            )
+            problem = f"is needed by {self.distribution}"
+            raise InputError(problem, key=f"parameters.{name}", allowed="a number")
         least, _ = self._frozen.support()
         if math.isnan(least):
-            raise InputError(
-                f"are out of the range of {self.distribution}",
-                key="parameters",
-                allowed="see scipy.stats",
-            )
+            problem = f"are out of the range of {self.distribution}"
+            raise InputError(problem, key="parameters", allowed="see scipy.stats")
         if least < 0:
-            raise InputError(
-                f"{self.distribution} reaches below 0 s (from {float(least)!r})",
-                key="loc",
-                allowed="a distribution of durations >= 0",
-            )
+            problem = f"{self.distribution} reaches below 0 s (from {float(least)!r})"
+            raise InputError(problem, key="loc", allowed="a distribution of durations >= 0")
 
     @cached_property
     def mean(self) -> float:
@@ -355,24 +324,3 @@ def _moment(compute: Callable[[], Any]) -> float:
 def _product(*factors: float) -> float:
     """Return a product, infinite as soon as one of the factors is."""
     return math.inf if math.inf in factors else math.prod(factors)
-
-
-def _lgamma(x: float) -> float:
-    try:
-        return math.lgamma(x)
-    except OverflowError:
-        return math.inf
-
-
-def _exp(exponent: float) -> float:
-    try:
-        return math.exp(exponent)
-    except OverflowError:
-        return math.inf
-
-
-def _expm1(exponent: float) -> float:
-    try:
-        return math.expm1(exponent)
-    except OverflowError:
-        return math.inf

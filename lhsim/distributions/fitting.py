@@ -158,11 +158,10 @@ def _checked(samples: ArrayLike, fewest: int = _FEWEST) -> FloatArray:
     low, high = RANGE
     bad = np.flatnonzero(~((x == 0) | ((low <= x) & (x <= high))))
     if len(bad):
-        raise InputError(
-            f"{len(bad)} of {len(x)} cannot be used, the first is {x[bad[0]]} at index {bad[0]}",
-            key="samples",
-            allowed=f"0, or finite numbers from {low:g} to {high:g} [s]",
-        )
+        first = f"the first is {x[bad[0]]} at index {bad[0]}"
+        problem = f"{len(bad)} of {len(x)} cannot be used, {first}"
+        allowed = f"0, or finite numbers from {low:g} to {high:g} [s]"
+        raise InputError(problem, key="samples", allowed=allowed)
     x.flags.writeable = False
     return x
 

@@ -133,13 +133,8 @@ def _theta(start: Distribution, least: float, unit: float) -> FloatArray:
     mixture = cast(Mixture, shifted.base)
     first, other = cast(tuple[Lognormal, Lognormal], mixture.components)
     gap = max(least - shifted.by, 1e-300)
+    odds = mixture.weights[0] / mixture.weights[1]
+    medians = first.median / unit, other.median / unit
     return np.array(
-        [
-            math.log(gap / unit),
-            math.log(mixture.weights[0] / mixture.weights[1]),
-            math.log(first.median / unit),
-            math.log(other.median / unit),
-            math.log(first.sigma),
-            math.log(other.sigma),
-        ]
+        [math.log(one) for one in (gap / unit, odds, *medians, first.sigma, other.sigma)]
     )

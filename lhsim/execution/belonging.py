@@ -68,12 +68,19 @@ def _is_same_run(result: Result, cell: Cell) -> bool:
     times = (result.horizon, result.warmup, result.drain)
     return (
         found == asked
-        and result.engine == engine_of(cell)
+        and _may_have_run(result, cell)
         and all(math.isfinite(time) and 0 <= time <= cell.duration for time in times)
         and (result.records is not None) == cell.keep_messages
         and result.outcomes.keys() == OUTCOMES
         and len(result.utilization) > 0
     )
+
+
+def _may_have_run(result: Result, cell: Cell) -> bool:
+    """Return whether the engine of a result runs such a cell; SimPy counts no events of its own."""
+    if result.engine == engine_of(cell):
+        return True
+    return (result.engine, cell.engine) == ("simpy", "auto") and result.engine_events is None
 
 
 def _has_its_arrays(result: Result, cell: Cell) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve, frozen
@@ -97,6 +97,25 @@ def compile_once(cells: Iterable[Cell]) -> None:
         simulation.simulate(cell.system, agents=2, duration=1e-9, engine=cell.engine)
 
 
+def in_order(cells: Sequence[Cell], indices: Sequence[int]) -> Sequence[int]:
+    """Return the order in which cells run: that of their indices, or the shortest first.
+
+    That is where an engine is still to be compiled: SimPy does the short ones meanwhile.
+    """
+    kinds = {
+        compiled.kind_of(cells[index].system)
+        for index in indices
+        if cells[index].engine == "auto" and engine_of(cells[index]) == "compiled"
+    }
+    left = [compiled.seconds_left(kind) for kind in kinds]  # each begins to be compiled
+    return sorted(indices, key=lambda index: work_of(cells[index])) if any(left) else indices
+
+
+def work_of(cell: Cell) -> float:
+    """Return how long SimPy takes for a cell on a slow processor [s], about."""
+    return simulation.work.seconds_with_simpy(cell.system, cell.agents, cell.duration)
+
+
 def attempt(function: Callable[[C], R], cell: C) -> R | Failure:
     """Return what `function` makes of the cell, or why it failed."""
     try:
@@ -107,5 +126,7 @@ def attempt(function: Callable[[C], R], cell: C) -> R | Failure:
 
 def as_asked(cell: Cell, result: Result) -> Result:
     """Return a result that was kept, with what `cell` says of its engine and its calibration."""
-    reason = simulation.engines.choose(cell.engine, cell.system)[1]
+    name, reason = simulation.engines.choose(cell.engine, cell.system)
+    if result.engine != name:
+        reason = simulation.engines.SOONER
     return evolve(result, engine_reason=reason, warnings=cell.system.caveats)

@@ -23,20 +23,11 @@ HERE = "127.0.0.1"  # a cluster of our own is not for others
 
 @contextmanager
 def cluster(jobs: int, scheduler: str | None) -> Iterator[Executor]:
-    """Yield an executor for the workers of a scheduler, or of a cluster that is started here.
+    """Yield an executor for the workers of a scheduler, or of `jobs` workers that are started here.
 
-    Parameters
-    ----------
-    jobs
-        Workers of the cluster that is started here.
-    scheduler
-        Its address, such as ``"tcp://10.0.0.5:8786"``. None: start a cluster.
-
-    Raises
-    ------
-    InputError
-        When Dask is not installed, the scheduler cannot be reached or has no workers, or one of
-        them has another lhsim.
+    The scheduler is an address such as ``"tcp://10.0.0.5:8786"``. Raises `InputError` when Dask is
+    not installed, the scheduler cannot be reached or has no workers, or one of them has another
+    lhsim.
     """
     try:
         import distributed  # noqa: PLC0415 - optional

@@ -45,11 +45,8 @@ DAMAGE = (zlib.error, struct.error, ValueError, TypeError, AttributeError, Arith
 def encode(value: object) -> bytes:
     """Return a value as bytes.
 
-    Raises
-    ------
-    TypeError
-        When it holds something that is neither plain, nor an array of numbers or texts, nor an
-        attrs class of lhsim.
+    Raises `TypeError` when it holds something that is neither plain, nor an array of numbers or
+    texts, nor an attrs class of lhsim.
     """
     parts: list[bytes] = []
     tree = json.dumps(_tree(value, parts), separators=(",", ":")).encode()
@@ -59,10 +56,8 @@ def encode(value: object) -> bytes:
 def decode(data: bytes) -> Any:
     """Return the value that `encode` has made these bytes of.
 
-    Raises
-    ------
-    ValueError
-        When they are not such bytes, or those of another lhsim whose classes had other fields.
+    Raises `ValueError` when they are none, or those of another lhsim whose classes had other
+    fields.
     """
     try:
         most = int(SHARE * free_memory())
@@ -160,7 +155,9 @@ class _Reader:
         if kind == "tuple":
             return tuple(self.value(item) for item in content)
         fields = {key: self.value(item) for key, item in content.items()}
-        return fields if kind == "dict" else _classes()[kind](**fields)
+        if kind == "dict":
+            return fields
+        return classes_of(simulation.Result, Failure)[kind](**fields)
 
     def _array(
         self, kind: str, shape: list[int], count: int | None = None, of_others: str = ""
@@ -185,10 +182,10 @@ class _Reader:
 
 
 @functools.cache
-def _classes() -> dict[str, Any]:
-    """Return the classes that a result or a failure consists of, by their names."""
+def classes_of(*kinds: type[Any]) -> dict[str, Any]:
+    """Return the classes of lhsim that some consist of, themselves included, by their names."""
     found: dict[str, Any] = {}
-    for kind in (simulation.Result, Failure):
+    for kind in kinds:
         _collect(kind, found)
     return found
 

@@ -14,7 +14,6 @@ import functools
 import hashlib
 import json
 import sys
-import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +23,7 @@ import numpy as np
 from lhsim import simulation
 from lhsim._own import is_own
 from lhsim.execution.cells import Cell, engine_of, times_of
-from lhsim.execution.encoding import PLAIN
+from lhsim.execution.encoding import PLAIN, classes_of
 from lhsim.execution.sources import digest_of
 
 # What this lhsim is, for who has to agree with it: version, meaning and layout.
@@ -40,12 +39,8 @@ class Keys:
     def __call__(self, cell: Cell) -> bytes:
         """Return the key of a cell, of 32 bytes.
 
-        Raises
-        ------
-        TypeError
-            When the system has a part that is no attrs class and no plain value.
-        InputError
-            When it has a class of the user's own whose code is in no file.
+        Raises `TypeError` when the system has a part that is no attrs class and no plain value, and
+        `InputError` when it has a class of the user's own whose code is in no file.
         """
         whole = [
             *(simulation.MEANING, layout(), self._digest(cell.system)),
@@ -70,19 +65,9 @@ def own_identity() -> Identity:
 @functools.cache
 def layout() -> str:
     """Return a digest of the fields of a result, and of all classes in it."""
-    fields: dict[str, list[str]] = {}
-    _collect(simulation.Result, fields)
+    classes = classes_of(simulation.Result).values()
+    fields = {one.__qualname__: [field.name for field in attrs.fields(one)] for one in classes}
     return hashlib.sha256(_text(fields)).hexdigest()
-
-
-def _collect(kind: Any, fields: dict[str, list[str]]) -> None:
-    if isinstance(kind, type) and attrs.has(kind) and kind.__qualname__ not in fields:
-        described = attrs.fields(attrs.resolve_types(kind))
-        fields[kind.__qualname__] = [field.name for field in described]
-        for field in described:
-            _collect(field.type, fields)
-    for inner in typing.get_args(kind):
-        _collect(inner, fields)
 
 
 def _digest_of_system(system: Any) -> str:

@@ -22,7 +22,7 @@ from lhsim import checks
 from lhsim._files import expanded
 from lhsim.errors import InputError
 from lhsim.execution.belonging import belongs
-from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, memory_of, run
+from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, in_order, memory_of, run
 from lhsim.execution.executors import execute
 from lhsim.execution.identity import Keys
 from lhsim.execution.pools import default_kind, workers
@@ -118,6 +118,7 @@ class Runner:
         on_done: OnDone | None,
     ) -> bool:
         """Run the cells of these indices into `outcomes`; return whether Ctrl-C ended it."""
+        indices = in_order(cells, indices)
         chosen = [cells[index] for index in indices]
         elsewhere = getattr(self._executor, "elsewhere", False)
         running = execute(

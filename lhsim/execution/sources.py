@@ -25,10 +25,7 @@ INSTALLED = {"site-packages", "dist-packages"}  # beside a package there are tho
 def digest_of(cls: type[Any]) -> str:
     """Return a digest of the code on which a class depends.
 
-    Raises
-    ------
-    InputError
-        When the class is in no file, as one that is defined in a notebook.
+    Raises `InputError` when the class is in no file, as one that is defined in a notebook.
     """
     digest = hashlib.sha256()
     for path in files_of(cls):

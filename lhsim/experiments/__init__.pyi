@@ -5,7 +5,8 @@ from .catalogue import catalogue
 from .crosscheck import CrosscheckOptions, run_crosscheck
 from .everything import run_all
 from .latency import run_latency
-from .measure import MeasureOptions, run_measure
+from .logs import ImportOptions, InspectOptions, run_import, run_inspect
+from .measure import run_measure
 from .output import own_version
 from .reporting import write_report
 from .scaling import run_scaling
@@ -20,7 +21,8 @@ from .validate import ValidateOptions, run_validate
 __all__ = [
     "CalibrateOptions",
     "CrosscheckOptions",
-    "MeasureOptions",
+    "ImportOptions",
+    "InspectOptions",
     "ValidateOptions",
     "alerts_text",
     "catalogue",
@@ -32,6 +34,8 @@ __all__ = [
     "run_claims",
     "run_crosscheck",
     "run_file",
+    "run_import",
+    "run_inspect",
     "run_latency",
     "run_measure",
     "run_scaling",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Callable, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lhsim.execution import Runner
+from lhsim.experiments.ending import say_done, say_interrupted
 from lhsim.experiments.finding import Column, Finding, Picture, Table
-from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
-from lhsim.experiments.output import plots, show, write_files
+from lhsim.experiments.options import DONE, NOT_KEPT, Options
+from lhsim.experiments.output import json_file, plots, show, write_files
 from lhsim.experiments.progress import Report, progress
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
@@ -21,7 +20,6 @@ from lhsim.planning.screening import KNEE, Sensitivity
 from lhsim.planning.search import Capacity
 from lhsim.report.capacity import capacity_table
 from lhsim.report.sensitivity import metric_text, sensitivity_tables
-from lhsim.report.text import duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,33 +38,18 @@ class Answer(Protocol):
 A = TypeVar("A", bound=Answer)
 
 
-def run_capacity(
-    options: Options,
-    slo: Sequence[str],
-    *,
-    vary: str,
-    check: float | str | None,
-    most: int,
-    confidence: float,
-) -> int:
+def run_capacity(options: Options, slo: Sequence[str], **asked: Any) -> int:
     """Search for a capacity, show and write the answer, and return the exit code.
 
     Takes what `lhsim.capacity` does.
     """
-    words = [word for one in slo for word in ("--slo", one)] + ["--vary", vary]
-    words += [] if check is None else ["--check", str(check)]
-    words += ["--most", str(most), "--confidence", f"{confidence:g}"]
-    setup = prepare("capacity", options, command=("capacity", *words), has_file=False)
+    words = ["capacity", *_words("slo", slo)]
+    for name, value in asked.items():
+        words += [] if value is None else _words(name, [value])
+    setup = prepare("capacity", options, command=words, has_file=False)
+    agents = options.agents[0] if options.agents else None
     question = search.ask(
-        setup.system,
-        slo,
-        vary=vary,
-        agents=options.agents[0] if options.agents else None,
-        check=check,
-        most=most,
-        seed=options.seed,
-        confidence=confidence,
-        engine=options.engine,
+        setup.system, slo, agents=agents, seed=options.seed, engine=options.engine, **asked
     )
     return _answer(
         setup,
@@ -134,19 +117,13 @@ def run_sensitivity(
 
     Takes what `lhsim.sensitivity` does.
     """
-    words = [word for one in metrics for word in ("--metric", one)]
-    words += [word for one in ranges for word in ("--range", one)]
-    words += ["--trajectories", str(trajectories)]
-    setup = prepare("sensitivity", options, command=("sensitivity", *words), has_file=False)
+    words = ["sensitivity", *_words("metric", metrics), *_words("range", ranges)]
+    words += _words("trajectories", [trajectories])
+    setup = prepare("sensitivity", options, command=words, has_file=False)
     assert options.agents is not None
+    (agents,), names = options.agents, tuple(dict.fromkeys(metrics)) or ("p99", KNEE)
     asked = screening.ask(
-        setup.system,
-        options.agents[0],
-        metrics=tuple(dict.fromkeys(metrics)) or ("p99", KNEE),
-        ranges=ranges,
-        trajectories=trajectories,
-        seed=options.seed,
-        engine=options.engine,
+        setup.system, agents, names, ranges, trajectories, options.seed, options.engine
     )
     return _answer(
         setup,
@@ -196,6 +173,11 @@ def _sensitivity_finding(setup: Setup, found: Sensitivity) -> Finding:
     )
 
 
+def _words(name: str, values: Sequence[object]) -> list[str]:
+    """Return an option of the command line with each of some values."""
+    return [word for one in values for word in (f"--{name}", str(one))]
+
+
 def _answer(
     setup: Setup,
     answer: Callable[[Runner, Report], A],
@@ -203,23 +185,10 @@ def _answer(
     finding: Callable[[A], Finding],
     holds: Callable[[A], bool] = lambda _: True,
 ) -> int:
-    """Let a question be answered with runs that are kept, show and write what was found.
+    """Let a question be answered with runs that are kept, show and write it; return the exit code.
 
-    Parameters
-    ----------
-    setup
-        All that was asked for is checked.
-    answer
-        Finds the answer. Ctrl-C leaves it with `KeyboardInterrupt`.
-    text, finding
-        Make the text for stdout, where none is asked for as JSON, and what a report shows.
-    holds
-        Whether what was to be checked does.
-
-    Returns
-    -------
-    int
-        The exit code.
+    `answer` finds it, and leaves with `KeyboardInterrupt` on Ctrl-C. `text` makes what stdout shows
+    where JSON is not asked for, `finding` what a report shows; `holds` says whether a check does.
     """
     options = setup.options
     try:
@@ -228,23 +197,9 @@ def _answer(
                 found = answer(runner, report)
             as_json = options.output_format == "json"
             show(json.dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else text(found))
-            facts = json.dumps(manifest(setup), indent=2, allow_nan=False) + "\n"
-            files = {
-                **plots(found.plot(), setup.name),
-                "manifest.json": lambda path: path.write_text(facts, encoding="utf-8"),
-                **finding(found).files(),
-            }
-            write_files(options.output_dir, files)
+            files = {**plots(found.plot(), setup.name), "manifest.json": json_file(manifest(setup))}
+            names = write_files(options.output_dir, files | finding(found).files())
     except KeyboardInterrupt:
-        without = ", without --fresh" if options.fresh else ""
-        print(
-            f"lhsim: interrupted; the same command{without} goes on from the runs in "
-            f"{options.output_dir}",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    if not options.quiet:
-        took = duration(time.monotonic() - setup.started)
-        print(f"{took} with --jobs {options.jobs}; runs: {runner.tally.sentence()}, "
-              f"kept in {options.output_dir}", file=sys.stderr)  # fmt: skip
+        return say_interrupted(setup)
+    say_done(setup, runner.tally, names)
     return DONE if holds(found) else NOT_KEPT

@@ -21,7 +21,7 @@ import abc
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -117,13 +117,7 @@ Axis = Levels | Range
 
 
 def parse_axis(value: object) -> Axis:
-    """Return the axis that a specification describes.
-
-    Raises
-    ------
-    InputError
-        When it is neither a list nor a range.
-    """
+    """Return the axis that is specified; raise `InputError` for no list and no range."""
     if isinstance(value, list | tuple):
         if not value:
             raise InputError("is empty", allowed="at least one value")
@@ -143,10 +137,7 @@ def parse_axis(value: object) -> Axis:
 def parse_axes(axes: Mapping[str, object]) -> dict[str, Axis]:
     """Return axes by the dotted paths of their parameters.
 
-    Raises
-    ------
-    InputError
-        For one that is no axis, with its path in the key.
+    Raises `InputError` for one that is no axis, with its path in the key.
     """
     found = {}
     for path, value in flat(axes).items():
@@ -221,10 +212,7 @@ class Design(abc.ABC):
     def choose(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
         """Return the points, in order.
 
-        Raises
-        ------
-        InputError
-            With an axis as its key, when the design cannot use it.
+        Raises `InputError`, with an axis as its key, when the design cannot use it.
         """
 
 
@@ -264,14 +252,12 @@ _many: Any = [whole(1), within(1, MOST_POINTS)]
 
 
 @frozen(slots=False)
-class Sampled(Design, abc.ABC):
+class Sampled(Design):
     """So many points, spread over the whole space."""
 
-    points: int = field(validator=_many)
+    sampler: ClassVar[str]  # in `scipy.stats.qmc`
 
-    @abc.abstractmethod
-    def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
-        """Return points of the unit cube, of shape (points, dimensions)."""
+    points: int = field(validator=_many)
 
     def choose(self, axes: Mapping[str, Axis], seed: int) -> list[Point]:
         """Return the points, in order."""
@@ -279,9 +265,11 @@ class Sampled(Design, abc.ABC):
             if isinstance(axis, Range) and axis.count is not None:
                 problem = "says how many values it has, which its design does"
                 raise InputError(problem, key=name, allowed=SPANS)
+        sampler = getattr(scipy.stats.qmc, self.sampler)
+        unit_cube = sampler(len(axes), rng=np.random.default_rng(seed)).random(self.points)
         return [
             {name: axis.at(u) for (name, axis), u in zip(axes.items(), row, strict=True)}
-            for row in self.sample(len(axes), seed)
+            for row in unit_cube.tolist()
         ]
 
 
@@ -290,12 +278,7 @@ class LatinHypercube(Sampled):
     """A Latin hypercube: each axis is cut into as many parts as there are points, one in each."""
 
     name: ClassVar[str] = "latin-hypercube"
-
-    def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
-        """Return points of the unit cube, of shape (points, dimensions)."""
-        sampler = scipy.stats.qmc.LatinHypercube(dimensions, rng=np.random.default_rng(seed))
-        rows: list[list[float]] = sampler.random(self.points).tolist()
-        return rows
+    sampler: ClassVar[str] = "LatinHypercube"
 
 
 def _power_of_two(_instance: object, attribute: Any, value: int) -> None:
@@ -309,14 +292,9 @@ class Sobol(Sampled):
     """A scrambled Sobol sequence."""
 
     name: ClassVar[str] = "sobol"
+    sampler: ClassVar[str] = "Sobol"
 
     points: int = field(validator=[*_many, _power_of_two])
-
-    def sample(self, dimensions: int, seed: int) -> Sequence[Sequence[float]]:
-        """Return points of the unit cube, of shape (points, dimensions)."""
-        sampler = scipy.stats.qmc.Sobol(dimensions, rng=np.random.default_rng(seed))
-        rows: list[list[float]] = sampler.random(self.points).tolist()
-        return rows
 
 
 def _listed(name: str, axis: Axis) -> tuple[Any, ...]:

@@ -17,18 +17,21 @@ from lhsim.calibration.blackbox import BlackBox, from_logs
 from lhsim.calibration.components import read_components, to_dicts, with_components
 from lhsim.calibration.levels import timed
 from lhsim.calibration.logs import Log, of_recording, read_log
+from lhsim.calibration.requests import from_requests
 from lhsim.calibration.runs import Calibrated, calibrate
 from lhsim.distributions import Fit
 from lhsim.errors import InputError
 from lhsim.experiments.options import DONE, NOT_KEPT
 from lhsim.experiments.output import check_folder, show, write_files
+from lhsim.experiments.progress import steps
 from lhsim.experiments.runs import (
     TIMES,
     each_once,
     is_log,
+    is_of_requests,
     level_slug,
+    read_request_runs,
     read_run,
-    steps,
     write_overlays,
 )
 from lhsim.library import load_system
@@ -49,6 +52,7 @@ class CalibrateOptions:
     components: Path | None  # samples of single costs
     plots: Path | None  # folder for plots
     black_box: bool  # take recordings for message logs
+    log_format: str | None  # of request logs; None: their columns say it
     jobs: int
     output_format: str
     show_progress: bool
@@ -65,6 +69,8 @@ def run_calibrate(asked: CalibrateOptions) -> int:
         raise InputError(f"{asked.name[:60]!r} is no name", source="--name", allowed="a text")
     components = read_components(asked.components) if asked.components else {}
     template = load_system(asked.template) if asked.template else None
+    if is_of_requests(asked.runs, asked.log_format):
+        return _from_requests(asked)
     if asked.black_box or any(map(is_log, asked.runs)):
         return _from_logs(asked, template)
     if asked.runs:
@@ -115,13 +121,30 @@ def _from_logs(asked: CalibrateOptions, template: System | None) -> int:
     return DONE
 
 
+def _from_requests(asked: CalibrateOptions) -> int:
+    for option, given in (("--components", asked.components), ("--template", asked.template),
+                          ("--plots", asked.plots), ("--black-box", asked.black_box)):  # fmt: skip
+        if given:
+            allowed = "nothing beside request logs"
+            raise InputError("is of no use here", source=option, allowed=allowed)
+    runs = read_request_runs(asked.runs, asked.log_format)
+    with ThreadPoolExecutor(asked.jobs) as executor:
+        found = from_requests(
+            runs,
+            name=asked.name,
+            executor=executor,
+            on_step=steps("calibrate", "simulations", shown=asked.show_progress),
+        )
+    plain = found.to_dict()
+    _show(asked, plain, calibration_text(plain, []))
+    _write(asked, found.system, {})
+    return DONE
+
+
 def read_any_log(path: Path, *, black_box: bool) -> Log:
     """Return the log in a file, or with `black_box` that of a recording.
 
-    Raises
-    ------
-    InputError
-        When it is no log.
+    Raises `InputError` when it is no log.
     """
     if is_log(path):
         return read_log(path)
@@ -154,13 +177,7 @@ def _show(asked: CalibrateOptions, plain: dict[str, Any], text: str) -> None:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Recording]:
-    """Return the recordings in folders.
-
-    Raises
-    ------
-    InputError
-        When one is none, is there twice, or there is no model of its architecture.
-    """
+    """Return the recordings in folders; raise `InputError` as `read_run` does, or for one twice."""
     return [read_run(folder) for folder in each_once(folders, "RUN")]
 
 

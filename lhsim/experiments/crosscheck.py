@@ -12,16 +12,18 @@ from attrs import frozen
 
 from lhsim import analysis
 from lhsim.calibration.logs import read_log
+from lhsim.calibration.request_runs import request_recordings
 from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.experiments.options import DONE, NOT_KEPT
 from lhsim.experiments.output import check_folder, formatted, show
+from lhsim.experiments.progress import steps
 from lhsim.experiments.runs import (
     TIMES,
     each_once,
     is_log,
     level_slug,
+    read_request_runs,
     read_run,
-    steps,
     write_overlays,
 )
 from lhsim.library import load_system
@@ -55,7 +57,10 @@ def run_crosscheck(asked: CrosscheckOptions) -> int:
         check_folder(asked.plots, "--plots")
     paths = each_once(asked.live, "--live")
     system = load_system(asked.model)
-    runs = [_read(path, system, seed) for seed, path in enumerate(paths, start=1)]
+    if system.requests is not None:
+        runs = request_recordings(read_request_runs(paths))
+    else:
+        runs = [_read(path, system, seed) for seed, path in enumerate(paths, start=1)]
     with ThreadPoolExecutor(asked.jobs) as executor:
         found = crosscheck(
             system,

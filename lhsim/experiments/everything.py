@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import Protocol
 
 from attrs import field, frozen
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lhsim.errors import InputError
+from lhsim.experiments.ending import say
 from lhsim.experiments.finding import FILE, Finding
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED
 from lhsim.experiments.output import check_folder, own_version
@@ -31,6 +28,8 @@ from lhsim.units import format_duration
 
 # Runs an experiment, by its name, with arguments; returns its exit code.
 Run = Callable[[str, Sequence[str]], int]
+# Is told which experiment begins, its index, and how long the rest takes [s], if known.
+Report = Callable[[str, int, float | None], None]
 
 WIDTH = 80  # of the text, in columns
 # The experiments in their order, and how long each takes beside the others [s, on two cores].
@@ -47,13 +46,6 @@ TAKES = {
 }
 
 
-class Report(Protocol):
-    """What is told of the progress."""
-
-    def __call__(self, name: str, number: int, left: float | None) -> None:
-        """Say that an experiment begins, and how long it and the rest take [s], if known."""
-
-
 @frozen
 class Ended:
     """How an experiment ended."""
@@ -68,18 +60,8 @@ def carry_out(
 ) -> list[Ended]:
     """Run experiments one after the other; Ctrl-C ends that, and what is finished stays.
 
-    Parameters
-    ----------
-    names
-        Of the experiments, in their order.
-    run
-        Runs the experiment of a name with arguments, and returns its exit code.
-    folder
-        Gets a folder for each.
-    words
-        Arguments of each experiment, but for its folder.
-    report
-        Is told of each beginning.
+    Each has `words` as its arguments, and a folder of its own in `folder`. `report` is told of each
+    beginning.
     """
     ended: list[Ended] = []
     names = list(names)
@@ -110,7 +92,7 @@ def _note(name: str, folder: Path, words: Sequence[str], error: Exception) -> No
     """Write that an experiment failed where its finding would be."""
     text = " ".join(str(error).split())
     said = text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
-    print(f"lhsim: {name} failed: {said}", file=sys.stderr)
+    say(f"lhsim: {name} failed: {said}")
     Finding(
         name=name,
         title=name,
@@ -156,39 +138,32 @@ def run_all(
 ) -> int:
     """Run all experiments, show what each found, write the report, and return the exit code.
 
-    Parameters
-    ----------
-    run
-        Runs the experiment of a name, as the command line has it, and returns its exit code.
-    folder
-        Gets a folder for each experiment, and the report.
-    words
-        Arguments of each experiment, but for its folder.
-    systems
-        Names or files of the systems, which are among the words; none: those of each experiment.
-    show_progress, quiet
-        Show how far it is; say nothing but data and errors.
-
-    Raises
-    ------
-    InputError
-        When the folder is of no use, or there is no such system.
+    `run` runs the experiment of a name as the command line has it. `folder` gets a folder for each,
+    and the report. `words` are the arguments of each but for its folder, `systems` among them;
+    none: those of each experiment. Raises `InputError` when the folder is of no use, or there is no
+    such system.
     """
     check_folder(folder)
     names = names_for(systems)
     begun = time.monotonic()
-    with _progress(names, shown=show_progress) as report:
-        ended = carry_out(names, run, folder, words, report)
-    _finish(folder, ended)
+
+    def report(name: str, number: int, left: float | None) -> None:
+        about = "" if left is None else f", about {format_duration(max(1, round(left)))} left"
+        if show_progress:
+            say(f"{number + 1}/{len(names)} {name}{about}")
+
+    ended = carry_out(names, run, folder, words, report)
+    text = summary(folder, ended)
+    if text:
+        print(f"{text}\n\nreport: {write_report(folder)}")
     codes = {one.code for one in ended}
     if not quiet:
         took = format_duration(max(1, round(time.monotonic() - begun)))
-        print(f"{len(ended)} of {len(names)} experiments in {took}", file=sys.stderr)
+        say(f"{len(ended)} of {len(names)} experiments in {took}")
         if len(names) < len(TAKES):
-            print("lhsim: without claims, which judges a system that polls and one that pushes",
-                  file=sys.stderr)  # fmt: skip
+            say("lhsim: without claims, which judges a system that polls and one that pushes")
     if INTERRUPTED in codes:
-        print("lhsim: interrupted; the same command goes on where it was", file=sys.stderr)
+        say("lhsim: interrupted; the same command goes on where it was")
         return INTERRUPTED
     return FAILED if codes - {DONE} else DONE
 
@@ -196,52 +171,8 @@ def run_all(
 def names_for(systems: Sequence[str]) -> list[str]:
     """Return the experiments that systems can be asked, in their order; none: all of them.
 
-    Raises
-    ------
-    InputError
-        When there is no such system.
+    Raises `InputError` when there is no such system.
     """
     kinds = sorted(load_system(one).architecture for one in systems)
     is_pair = kinds in ([], ["polling", "push"])
     return [name for name in TAKES if is_pair or name != "claims"]
-
-
-def _finish(folder: Path, ended: Sequence[Ended]) -> None:
-    """Show what was found, and write the report where there is something to report."""
-    text = summary(folder, ended)
-    if text:
-        print(f"{text}\n\nreport: {write_report(folder)}")
-
-
-@contextlib.contextmanager
-def _progress(names: Sequence[str], *, shown: bool) -> Iterator[Report]:
-    """Yield what is told of each beginning: a bar on a terminal, else a line each."""
-    if not shown:
-        yield lambda name, number, left: None
-    elif sys.stderr.isatty():
-        with _bar(names) as report:
-            yield report
-    else:
-
-        def line(name: str, number: int, left: float | None) -> None:
-            print(f"{number + 1}/{len(names)} {name}{_about(left)}", file=sys.stderr, flush=True)
-
-        yield line
-
-
-@contextlib.contextmanager
-def _bar(names: Sequence[str]) -> Iterator[Report]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=sum(TAKES[name] for name in names))
-
-        def report(name: str, number: int, left: float | None) -> None:
-            text = f"{number + 1}/{len(names)} {name}{_about(left)}"
-            done = sum(TAKES[one] for one in names[:number])
-            bar.update(task, completed=done, description=text)
-
-        yield report
-
-
-def _about(left: float | None) -> str:
-    return "" if left is None else f", about {format_duration(max(1, round(left)))} left"

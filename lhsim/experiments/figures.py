@@ -39,18 +39,9 @@ def scaling_figure(
 ) -> Figure:
     """Return the latencies of systems against the number of agents, as a figure.
 
-    Parameters
-    ----------
-    systems
-        In the order of their curves.
-    rows, metrics
-        Of a sweep: its levels, and their measures with intervals.
-    knees
-        By the names of systems.
-    rule
-        By which some of the levels are scaled out; None for none.
-    ax
-        Where to draw; None for a figure of its own.
+    `rows` and `metrics` are those of a sweep: its levels, and their measures with intervals.
+    `knees` are by system. `rule` is that by which levels are scaled out, None for none; without
+    `ax` the figure is one of its own.
     """
     curves = [_curve(system, rows, metrics, knees.get(system.name)) for system in systems]
     return analysis.scaling_plot(
@@ -61,14 +52,7 @@ def scaling_figure(
 def axes_figure(rows: Sequence[Row], units: Mapping[str, str], ax: Axes | None = None) -> Figure:
     """Return the p99 of levels against the agents, or else the first axis with several numbers.
 
-    Parameters
-    ----------
-    rows
-        Of a sweep: its levels.
-    units
-        Its axes but for the agents, with their units.
-    ax
-        Where to draw; None for a figure of its own.
+    `units` are those of the axes but for the agents. Without `ax` the figure is one of its own.
     """
     axis = next((one for one in ("agents", *units) if _is_spread(rows, one)), "agents")
     others = [one for one in ("agents", *units) if one != axis and _varies(rows, one)]

@@ -16,7 +16,9 @@ from typing import Any
 
 from attrs import asdict, field, fields, frozen
 
+from lhsim import parameters
 from lhsim._files import each_key_once, read_text
+from lhsim.checks import one_of
 from lhsim.errors import InputError
 from lhsim.experiments.output import write_files
 
@@ -77,7 +79,7 @@ class Finding:
     title: str
     question: str
     answer: str
-    status: str = "done"  # one of `STATES`
+    status: str = field(default="done", validator=one_of(STATES))
     error: str | None = None  # of a failed experiment, in a line
     traceback: str | None = None
     tables: tuple[Table, ...] = ()
@@ -94,13 +96,7 @@ class Finding:
     seconds: float = 0.0  # that it took [s]
 
     def write(self, folder: Path) -> Path:
-        """Write it into a folder, whole or not at all, and return the file.
-
-        Raises
-        ------
-        NotWrittenError
-            When it cannot be written.
-        """
+        """Write it into a folder, whole or not at all, and return the file; see `write_files`."""
         write_files(folder, self.files())
         return folder / FILE
 
@@ -114,13 +110,7 @@ class Finding:
 
     @classmethod
     def read(cls, folder: Path) -> Finding:
-        """Return what was written into a folder.
-
-        Raises
-        ------
-        InputError
-            When there is none, or it is none.
-        """
+        """Return what was written into a folder; raise `InputError` where that is no finding."""
         path = folder / FILE
         try:
             text = read_text(path)
@@ -129,15 +119,19 @@ class Finding:
         try:
             content = json.loads(text, object_pairs_hook=each_key_once)
             _check_plain(content, DEEPEST)
-            return _finding(cls, content)
-        except RecursionError:
-            reason = "it is nested too deeply"
-        except KeyError as error:
-            reason = f"it has no {error}"
-        except (ValueError, TypeError) as error:
-            reason = str(error)
-        allowed = "what an experiment of lhsim has written"
-        raise InputError(f"is no finding: {reason}", source=str(path), allowed=allowed)
+        except (ValueError, RecursionError) as error:
+            deep = isinstance(error, RecursionError)
+            raise _no_finding(path, "it is nested too deeply" if deep else str(error)) from None
+        if not isinstance(content, dict):
+            raise _no_finding(path, "it is no object")
+        known = {one.name for one in fields(cls)}  # a later lhsim may know more
+        given = {key: value for key, value in content.items() if key in known}
+        return parameters.structure(given, cls, source=str(path))
+
+
+def _no_finding(path: Path, reason: str) -> InputError:
+    allowed = "what an experiment of lhsim has written"
+    return InputError(f"is no finding: {reason}", source=str(path), allowed=allowed)
 
 
 def _check_plain(value: object, levels: int) -> None:
@@ -154,31 +148,6 @@ def _check_plain(value: object, levels: int) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_plain(item, levels - 1)
-
-
-def _finding(kind: type[Finding], content: Mapping[str, Any]) -> Finding:
-    if not isinstance(content, dict):
-        raise TypeError("it is no object")
-    known = {one.name for one in fields(kind)}
-    given = {key: value for key, value in content.items() if key in known}  # a later one has more
-    given["tables"] = tuple(map(_table, content.get("tables", ())))
-    given["figures"] = tuple(Picture(**one) for one in content.get("figures", ()))
-    given["systems"] = tuple(map(_described, content.get("systems", ())))
-    for key in ("claims", "alerts", "limits"):
-        given[key] = tuple(content.get(key, ()))
-    found = kind(**given)
-    if found.status not in STATES:
-        raise ValueError(f"status {found.status!r} is none of {', '.join(STATES)}")
-    return found
-
-
-def _described(content: Mapping[str, Any]) -> Described:
-    return Described(**{**content, "settings": tuple(content.get("settings", ()))})
-
-
-def _table(content: Mapping[str, Any]) -> Table:
-    columns = tuple(Column(**one) for one in content["columns"])
-    return Table(content["name"], content["title"], columns, tuple(content["rows"]))
 
 
 def _plain(value: Any) -> Any:

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
+from lhsim.experiments.points import levels
 from lhsim.experiments.setup import Setup, describe, own_settings, prepare, running, settings_lines
-from lhsim.experiments.specification import Latency, MaxEvents, load
+from lhsim.experiments.specification import Latency, load
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.experiments.sweeping import (
-    asked_precision,
     carry_out,
     finish,
+    planned,
     precision_lines,
     replications_of,
     sweep_finding,
@@ -32,32 +32,23 @@ METHOD = (
     "at every phase of its sleep. Quantiles are those of the messages of all runs; intervals are "
     "over the runs."
 )
-NO_LIMIT = MaxEvents(2**62, 2**62)  # a pair makes few
 
 
 def run_latency(options: Options) -> int:
     """Run the experiment, write and show its results, and return the exit code."""
     asked = load("latency", Latency)
-    precision = asked_precision(options)
     setup = prepare("latency", options, asked.systems, asked.settings)
-    replications = options.replications or asked.replications
-    limit = NO_LIMIT.unless(options.max_events)
-    plan = sweeps.plan(
-        setup.systems,
-        options.agents or asked.agents,
-        Horizon(duration=options.duration or asked.duration),
-        replications if precision is None else precision.first(replications),
-        options.seed,
-        options.engine,
-        limit,
-    )
+    points = levels(setup.systems, options.agents or asked.agents)
+    horizon = Horizon(duration=options.duration or asked.duration)
+    limit = asked.max_events.unless(options.max_events)
+    plan = planned(setup, points, horizon, asked.replications, limit)
     with running(setup) as runner:
-        sweep = carry_out(setup, plan, precision, limit, runner, title="runs")
+        sweep = carry_out(setup, plan, runner, title="runs")
     return finish(
         setup,
         sweep,
+        runner.tally,
         lambda: report(setup, plan, sweep),
-        tally=runner.tally,
         finding=lambda: sweep_finding(
             setup, sweep, title="E1 latency", question=QUESTION, answer=answer(sweep), method=METHOD
         ),
@@ -93,7 +84,7 @@ def _mean(row: Mapping[str, Any]) -> str:
 def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     """Return the results as a text."""
     workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
-    title = f"{'; '.join(workloads)}; {replications_of(plan, sweep)}, seed {setup.options.seed}"
+    title = f"{'; '.join(workloads)}; {replications_of(plan)}, seed {setup.options.seed}"
     if not sweep.results:
         return f"{title}\n\nno run was finished"
     parts = [latency_table(sweep.level_rows()), *precision_lines(sweep)]

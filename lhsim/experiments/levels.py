@@ -1,14 +1,18 @@
-"""What to run at a level, and whether it can be done at all."""
+"""What to run at a level, whether it can be done at all, and what all its runs say together."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from lhsim.checks import MOST
+from lhsim import simulation
+from lhsim.analysis.intervals import Estimate
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, engine_of
+from lhsim.metrics import Latency
+from lhsim.metrics.latency import mean_of_runs, quantile_of_runs
 from lhsim.models.workload import check_count
 from lhsim.planning.horizons import Horizon, cells, seeds
 from lhsim.units import format_duration
@@ -24,12 +28,14 @@ __all__ = [
     "cells",
     "check_agents",
     "model_events",
+    "pooled_latencies",
     "seeds",
     "why_not",
     "work",
 ]
 
-AGENT_EVENTS = 20  # what it takes to set up an agent, in model events
+QUANTILES = (50, 95, 99)  # of the quantiles in a record [%]
+MS_PER_SECOND = 1e3
 
 
 @frozen
@@ -40,6 +46,9 @@ class Skipped:
     architecture: str
     agents: int
     reason: str
+
+    def __str__(self) -> str:
+        return f"skipped: {self.system} with {self.agents:,} agents: {self.reason}"
 
 
 @frozen
@@ -52,6 +61,9 @@ class FailedRun:
     seed: int
     failure: Failure
 
+    def __str__(self) -> str:
+        return f"{self.system}, {self.agents:,} agents, seed {self.seed}: {self.failure}"
+
     @classmethod
     def of(cls, cell: Cell, failure: Failure, system: str | None = None) -> FailedRun:
         """Return the run of a cell that has failed; its system may have another name."""
@@ -60,30 +72,13 @@ class FailedRun:
 
 
 def model_events(cell: Cell) -> int:
-    """Return a bound on the model events of a run: messages, deliveries, queries and sleeps.
-
-    Open traffic creates as many messages as its rate says, and each is delivered at most once. An
-    agent that polls queries once an interval and once more after each message, and sleeps as
-    often; a message that wakes it adds one more of both. What a closed loop does is not known
-    beforehand, and is left out.
-    """
-    rate = cell.system.offered_load(cell.agents) or 0.0
-    messages = rate * cell.duration
-    polling = cell.system.polling
-    if polling is None:
-        return _whole(2 * messages)
-    sleeps = cell.agents * cell.duration / polling.shortest_sleep + messages * polling.wake_on_write
-    return _whole(3 * messages + 2 * sleeps)
-
-
-def _whole(events: float) -> int:
-    """Return a bound as a whole number; beyond `MOST` it is more than any limit."""
-    return round(min(events, MOST))
+    """Return a bound on the model events of a run (`lhsim.simulation.work`)."""
+    return simulation.work.model_events(cell.system, cell.agents, cell.duration)
 
 
 def work(cell: Cell) -> int:
-    """Return roughly how much work a run is at most, in model events; so is setting up an agent."""
-    return model_events(cell) + AGENT_EVENTS * cell.agents
+    """Return roughly how much work a run is at most, in model events."""
+    return simulation.work.work(cell.system, cell.agents, cell.duration)
 
 
 def why_not(cell: Cell, limits: MaxEvents) -> str | None:
@@ -105,3 +100,11 @@ def check_agents(system: System, agents: int) -> None:
         check_count(system.workload, agents)
     except InputError as error:
         raise InputError(error.problem, source="--agents", allowed=error.allowed) from None
+
+
+def pooled_latencies(latencies: Sequence[Latency]) -> dict[str, Estimate]:
+    """Return the mean and the quantiles of the messages of all replications, by column [ms]."""
+    return {"mean_latency_ms": mean_of_runs(latencies).scaled(MS_PER_SECOND)} | {
+        f"p{level}_latency_ms": quantile_of_runs(latencies, level / 100).scaled(MS_PER_SECOND)
+        for level in QUANTILES
+    }

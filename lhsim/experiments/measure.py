@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from attrs import frozen
+from typing import Any
 
 from lhsim import parameters
 from lhsim.analysis.measures import live_unit
 from lhsim.errors import InputError
 from lhsim.experiments.options import DONE
 from lhsim.experiments.output import NotWrittenError, check_folder
+from lhsim.experiments.progress import steps
 from lhsim.live import driver, server
-from lhsim.live.mcp.protocol import Era
 from lhsim.models.workload import Poisson, Workload
-from lhsim.recording import Architecture, Manifest, Recording, check_free
+from lhsim.recording import Manifest, Recording, check_free
 from lhsim.report.text import live_figure, percent
 
-SECONDS_BETWEEN_LINES = 5.0
 # What a time ends with; all of them begin when the message is to be sent.
 MEANINGS = {
     "store": "until it is stored, and its sender knows",
@@ -31,58 +28,37 @@ MEANINGS = {
 }
 
 
-@frozen
-class MeasureOptions:
-    """What the user asks of a live run."""
+def run_measure(
+    *,
+    rate: float | None,
+    settings: Sequence[str],
+    enrolment_file: str | None,
+    output_dir: Path,
+    output_format: str,
+    show_progress: bool,
+    quiet: bool,
+    **load: Any,
+) -> int:
+    """Measure a bridge, show and write the run, and return the exit code.
 
-    url: str  # of the bridge
-    architecture: Architecture  # how the agents receive
-    era: Era | None  # of the protocol, with MCP
-    agents: int
-    rate: float | None  # messages of an agent [1/s]
-    settings: tuple[str, ...]  # of the workload
-    duration: float  # of the window [s]
-    warmup: float  # before it [s]
-    drain: float  # after it [s]
-    seed: int  # of the schedule
-    processes: int  # of the driver
-    server_core: int | None  # on which the server runs
-    payload: int  # of a message [bytes]
-    enrolment_file: str | None
-    output_dir: Path
-    output_format: str
-    show_progress: bool
-    quiet: bool
-
-
-def run_measure(asked: MeasureOptions) -> int:
-    """Measure a bridge, show and write the run, and return the exit code."""
-    folder = asked.output_dir
-    check_free(folder)
-    load = driver.Load(
-        url=asked.url,
-        architecture=asked.architecture,
-        agents=asked.agents,
-        workload=workload_of(asked.rate, asked.settings),
-        duration=asked.duration,
-        warmup=asked.warmup,
-        drain=asked.drain,
-        seed=asked.seed,
-        processes=asked.processes,
-        payload=asked.payload,
-        server_core=asked.server_core,
-        era=asked.era,
-        enrolment=server.read_secrets(None, asked.enrolment_file).enrolment,
+    The workload is one of so many messages of an agent [1/s], with `settings` of it. What else is
+    asked of the load are fields of `lhsim.live.driver.Load`.
+    """
+    check_free(output_dir)
+    asked = driver.Load(
+        workload=workload_of(rate, settings),
+        enrolment=server.read_secrets(None, enrolment_file).enrolment,
+        **load,
     )
-    check_folder(folder)  # else the run would be lost after it
-    run = driver.measure(load, lines("measure", shown=asked.show_progress))
-    show(run, asked.output_format)
+    check_folder(output_dir)  # else the run would be lost after it
+    run = driver.measure(asked, steps("measure", "s", shown=show_progress))
+    show(run, output_format)
     try:
-        run.write(folder)
+        run.write(output_dir)
     except InputError as error:
         raise NotWrittenError(str(error)) from None
-    if not asked.quiet:
-        print(f"written to {folder}", file=sys.stderr)
+    if not quiet:
+        print(f"written to {output_dir}", file=sys.stderr)
     return DONE
 
 
@@ -95,19 +71,6 @@ def workload_of(rate: float | None, settings: Sequence[str]) -> Workload:
             raise InputError(f"{setting[:60]!r} is none", source="--set", allowed=allowed)
     table = parameters.apply_settings(parameters.unstructure(plain), settings, source="--set")
     return parameters.structure(table, Manifest, source="--set").workload
-
-
-def lines(title: str, *, shown: bool) -> Callable[[float, float], None]:
-    """Return what to call with the seconds that have passed, of how many; prints now and then."""
-    last = time.monotonic()
-
-    def report(passed: float, of: float) -> None:
-        nonlocal last
-        if shown and time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            print(f"{title}: {of - passed:.0f} s left", file=sys.stderr, flush=True)
-
-    return report
 
 
 def show(run: Recording, how: str) -> None:

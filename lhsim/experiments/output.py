@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from lhsim import analysis
-from lhsim._files import read_bytes
+from lhsim._files import read_bytes, replace
 from lhsim.errors import InputError, LhsimError
 
 if TYPE_CHECKING:
@@ -86,6 +86,12 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
             flat |= {f"{what}_low_ms": low, f"{what}_high_ms": high}
         elif name == "flags":
             flat[name] = "; ".join(f"{key}: {', '.join(why)}" for key, why in value.items())
+        elif name == "prediction90":
+            flat |= {
+                f"{what}_{end}90": limit
+                for what, ends in value.items()
+                for end, limit in zip(("low", "high"), ends, strict=True)
+            }
         elif name == "settings":
             flat[name] = "; ".join(value)
         elif name == "relative_half_widths":
@@ -117,10 +123,7 @@ def check_folder(folder: Path, option: str = "--output-dir") -> None:
 def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> list[str]:
     """Write files into a folder, each whole or not at all; return their names.
 
-    Raises
-    ------
-    NotWrittenError
-        When some could not be written; the others are.
+    Raises `NotWrittenError` when some could not be written; the others are.
     """
     missing = {}
     for name, write in files.items():
@@ -133,6 +136,12 @@ def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> 
         reasons = ", ".join(dict.fromkeys(missing.values()))
         raise NotWrittenError(f"not written into {folder}: {', '.join(missing)}: {reasons}")
     return list(files)
+
+
+def json_file(data: object) -> Callable[[Path], object]:
+    """Return what writes plain data as JSON."""
+    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
+    return lambda path: path.write_text(text, encoding="utf-8")
 
 
 def plots(figure: Figure, name: str) -> dict[str, Callable[[Path], object]]:
@@ -155,16 +164,6 @@ def versions() -> dict[str, str]:
 def own_version() -> str:
     """Return the version of this lhsim, installed or not."""
     return str(sys.modules["lhsim"].__version__)  # the package itself is above all its modules
-
-
-def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Put what `write` writes in the place of a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _missing(folder: Path) -> list[Path]:

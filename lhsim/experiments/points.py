@@ -64,10 +64,7 @@ class Base:
     def at(self, point: Point, axes: Mapping[str, Axis], source: str | None) -> DesignPoint:
         """Return the system at a point, whose axes may be only some of all `axes`.
 
-        Raises
-        ------
-        InputError
-            When it cannot have such a value; `source` has the axes.
+        Raises `InputError` when it cannot have such a value; `source` has the axes.
         """
         changes = {axis: value for axis, value in point.items() if axis != AGENTS}
         data = _tables(self.system, changes) if self.data is None else self.data
@@ -105,9 +102,10 @@ def _tables(system: System, changes: Iterable[str]) -> Mapping[str, Any]:
 
 
 def levels(
-    systems: Sequence[System], counts: Sequence[int], scale_out: ScaleOut | None = None
+    systems: Iterable[System], agents: Iterable[int], scale_out: ScaleOut | None = None
 ) -> Iterator[DesignPoint]:
-    """Yield each system with each number of agents, then scaled out where that is not the same."""
+    """Yield each system with ever more agents, then scaled out where that is not the same."""
+    counts = sorted(agents)
     for system in systems:
         yield from (DesignPoint(system, count) for count in counts)
         more = [] if scale_out is None else [(scale_out.servers(count), count) for count in counts]
@@ -121,10 +119,8 @@ def design_points(
 ) -> list[DesignPoint]:
     """Return each system at each point of a design, in order.
 
-    Raises
-    ------
-    InputError
-        When the axes are not those of any system, or a value cannot be; `source` has them.
+    Raises `InputError` when the axes are not those of any system, or a value cannot be; `source`
+    has them.
     """
     axes = {path: _fitting(path, axis) for path, axis in axes.items()}
     architectures = {base.system.architecture for base in bases}

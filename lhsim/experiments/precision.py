@@ -18,8 +18,7 @@ from lhsim.analysis.stopping import DEFAULT_MOST, Precision, Verdict, judge
 from lhsim.checks import whole_number
 from lhsim.errors import InputError, is_real, shown
 from lhsim.execution import Cell, Failure, engine_of
-from lhsim.experiments.levels import work
-from lhsim.experiments.records import pooled_latencies
+from lhsim.experiments.levels import pooled_latencies, work
 from lhsim.streams import replication_seed
 
 if TYPE_CHECKING:
@@ -55,21 +54,11 @@ def precision_of(
 ) -> Precision | None:
     """Return what was asked for; None where no measure is named.
 
-    Parameters
-    ----------
-    targets
-        Relative half-widths by the names of measures, as in `lhsim.analysis.measures`.
-    most
-        Replications of a level at most; None: 50.
-    replications
-        Of each level, as they were asked for; None where they were not.
-    cli
-        Name options instead of arguments in what is refused.
-
-    Raises
-    ------
-    InputError
-        For a measure that has no interval, a target out of range, or budgets that contradict.
+    `targets` are relative half-widths by the names of measures (`lhsim.analysis.measures`), `most`
+    the replications of a level at most (None: 50), and `replications` those that were asked for,
+    None where they were not. With `cli` what is refused names options instead of arguments. Raises
+    `InputError` for a measure without an interval, a target out of range, or budgets that
+    contradict.
     """
     place = {"source": "--max-replications"} if cli else {"key": "max_replications"}
     where = {"source": "--precision"} if cli else {"key": "precision"}
@@ -109,19 +98,11 @@ def carry_out(
     *,
     fail_fast: bool = False,
 ) -> Done:
-    """Run what it takes to know some levels.
+    """Run what it takes to know some levels, whose runs of the first round are `first`.
 
-    Parameters
-    ----------
-    first
-        The runs of the first round, by level.
-    rounds
-        How it goes on; None: the first round is all.
-    run_round
-        Runs the cells of a round, under a title, and returns their outcomes by index, and whether
-        it was interrupted.
-    fail_fast
-        Run no other round after a run has failed.
+    `rounds` says how it goes on; None: the first round is all. `run_round` runs the cells of a
+    round, under a title, and returns their outcomes by index, and whether it was interrupted. With
+    `fail_fast` no other round is run after a run has failed.
     """
     levels: list[Level] = [list(cells) for cells in first]
     outcomes: Outcomes = {}

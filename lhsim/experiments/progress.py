@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,19 +29,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def progress(title: str, cells: Sequence[Cell], *, shown: bool) -> Iterator[Report]:
-    """Yield what to call with each finished run.
+    """Yield what to call with each finished run of `cells`, which are empty when nobody knows them.
 
-    On a terminal a bar shows how far it is, and is gone in the end. Elsewhere, such as in the log
-    of a build, a line is printed from time to time.
-
-    Parameters
-    ----------
-    title
-        Stands in front.
-    cells
-        What will run. Empty when nobody knows how much that is.
-    shown
-        Show anything at all.
+    On a terminal a bar with a title shows how far it is, and is gone in the end. Elsewhere, such as
+    in the log of a build, a line is printed from time to time. Without `shown` there is neither.
     """
     if not shown:
         yield lambda _cell, _result: None
@@ -48,7 +40,14 @@ def progress(title: str, cells: Sequence[Cell], *, shown: bool) -> Iterator[Repo
         with _bar(title, cells) as report:
             yield report
     else:
-        yield _lines(title, cells)
+        runs, left, say = count(1), sum(map(work, cells)), lines(title)
+
+        def report(cell: Cell, _result: Result | Failure) -> None:
+            nonlocal left
+            left -= work(cell)
+            say(f"{_count(next(runs), cells)} runs", left)
+
+        yield report
 
 
 @contextmanager
@@ -71,33 +70,39 @@ def _bar(title: str, cells: Sequence[Cell]) -> Iterator[Report]:
         yield report
 
 
-def _lines(title: str, cells: Sequence[Cell]) -> Report:
-    runs = count(1)
-    next_line = time.monotonic()
-    begun = 0.0  # when the first was done: before it something may have been compiled
-    left = sum(map(work, cells))
-    first = left
+def _count(done: int, cells: Sequence[Cell]) -> str:
+    return f"{done}/{len(cells)}" if cells else str(done)
 
-    def report(cell: Cell, _result: Result | Failure) -> None:
-        nonlocal next_line, begun, left, first
-        done, now = next(runs), time.monotonic()
-        left -= work(cell)
-        if done == 1:
-            begun, first = now, left
-        if now >= next_line:
-            rest = _time_left(now - begun, first - left, left)
-            print(f"{title}: {_count(done, cells)} runs{rest}", file=sys.stderr, flush=True)
-            next_line = now + SECONDS_BETWEEN_LINES
+
+def steps(title: str, what: str, *, shown: bool) -> Callable[[float, float], None]:
+    """Return what to call with the steps that are done, and how many there may be."""
+    say = lines(title)
+
+    def report(done: float, most: float) -> None:
+        if shown:
+            say(f"{done:.0f} of at most {most:.0f} {what}", most - done)
 
     return report
 
 
-def _time_left(elapsed: float, done: int, left: int) -> str:
-    """Return how long the rest takes if it goes on like that, where anybody knows."""
-    if done <= 0 or left <= 0:
-        return ""
-    return f", {format_duration(max(1, round(elapsed * left / done)))} left"
+def lines(title: str) -> Callable[[str, float], None]:
+    """Return what prints how far something is, from time to time, and how long the rest takes.
 
+    It is called with the one in words, and with how much is left, in any unit.
+    """
+    begun, first = 0.0, math.nan
+    next_line = time.monotonic()
 
-def _count(done: int, cells: Sequence[Cell]) -> str:
-    return f"{done}/{len(cells)}" if cells else str(done)
+    def say(text: str, left: float) -> None:
+        nonlocal begun, first, next_line
+        now = time.monotonic()
+        if math.isnan(first):  # before it something may have been compiled
+            begun, first = now, left
+        if now >= next_line:
+            done, rest = first - left, ""
+            if done > 0 and left > 0:
+                rest = f", {format_duration(max(1, round((now - begun) * left / done)))} left"
+            print(f"{title}: {text}{rest}", file=sys.stderr, flush=True)
+            next_line = now + SECONDS_BETWEEN_LINES
+
+    return say

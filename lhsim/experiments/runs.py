@@ -2,31 +2,68 @@
 
 from __future__ import annotations
 
-import math
 import re
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lhsim import analysis
+from lhsim.calibration.run_sheet import Run, read_sheet
 from lhsim.errors import InputError
 from lhsim.experiments.output import write_files
 from lhsim.readers import is_table
+from lhsim.readers.formats.described import Format
+from lhsim.readers.formats.table import recognised
+from lhsim.readers.requests import read_requests
 from lhsim.recording import Recording, check_modelled
-from lhsim.units import format_duration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SECONDS_BETWEEN_LINES = 5.0
 TIMES = {"store": "store round trip", "latency": "latency"}  # what they are called on plots
 
 
 def is_log(path: Path) -> bool:
     """Return whether a path is that of a message log; a recording is a folder."""
     return is_table(path) and not path.is_dir()
+
+
+def is_of_requests(paths: Sequence[Path], log_format: str | None) -> bool:
+    """Return whether paths are a run sheet, or request logs: by their columns, or as is said."""
+    if log_format is not None:
+        return True
+    return any(is_sheet(path) or _is_request_log(path) for path in paths)
+
+
+def _is_request_log(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        return isinstance(recognised(path), Format)
+    except InputError:
+        return False
+
+
+def is_sheet(path: Path) -> bool:
+    """Return whether a path is that of a run sheet."""
+    return path.suffix == ".toml" and not path.is_dir()
+
+
+def read_request_runs(paths: Sequence[Path], log_format: str | None = None) -> list[Run]:
+    """Return the runs of run sheets and request logs.
+
+    Raises
+    ------
+    InputError
+        When one cannot be read, or is there twice.
+    """
+    found: list[Run] = []
+    for path in each_once(paths, "RUN"):
+        if is_sheet(path):
+            found += read_sheet(path, log_format)
+        else:
+            found.append(Run(read_requests(path, format=log_format)))
+    return found
 
 
 def each_once(paths: Sequence[Path], source: str) -> Sequence[Path]:
@@ -41,37 +78,11 @@ def each_once(paths: Sequence[Path], source: str) -> Sequence[Path]:
 def read_run(folder: Path) -> Recording:
     """Return the recording in a folder, for a model to stand for it.
 
-    Raises
-    ------
-    InputError
-        When there is none, or there is no model of its architecture.
+    Raises `InputError` when there is none, or there is no model of its architecture.
     """
     run = Recording.read(folder)
     check_modelled(run.manifest, str(folder))
     return run
-
-
-def steps(title: str, what: str, *, shown: bool) -> Callable[[int, int], None]:
-    """Return what to call with the steps that are done and the most that there may be.
-
-    `title` stands in front of a line, and `what` the steps are.
-    """
-    begun = last = time.monotonic()
-    first = 0
-
-    def report(done: int, most: int) -> None:
-        nonlocal begun, first, last
-        now = time.monotonic()
-        if done == 1:  # before its end something may have been compiled
-            begun, first = now, done
-        if shown and now - last >= SECONDS_BETWEEN_LINES:
-            last = now
-            left = (now - begun) / max(done - first, 1) * (most - done)
-            rest = f", at most {format_duration(max(1, math.ceil(left)))} left"
-            text = f"{title}: {done} of at most {most} {what}"
-            print(text + (rest if done > first else ""), file=sys.stderr, flush=True)
-
-    return report
 
 
 def level_slug(number: int, level: str) -> str:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from lhsim.analysis.stopping import Precision
 from lhsim.execution import Runner
-from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.finding import Picture
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
+from lhsim.experiments.points import levels
 from lhsim.experiments.progress import progress
 from lhsim.experiments.setup import (
     WIDTH,
@@ -29,20 +28,21 @@ from lhsim.experiments.setup import (
     running,
     settings_lines,
 )
-from lhsim.experiments.specification import MaxEvents, Scaling, load
+from lhsim.experiments.specification import KneeSearch, MaxEvents, Scaling, load
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.experiments.sweeping import (
-    asked_precision,
     carry_out,
     finish,
+    planned,
     precision_lines,
     replications_of,
-    skipped_lines,
     sweep_finding,
 )
 from lhsim.planning import ScaleOut
+from lhsim.planning.predictions import Intervals, intervals, predictable, prediction_cells
 from lhsim.planning.uncertainty import combined, knee_spread
-from lhsim.report.levels import scaling_table
+from lhsim.report.levels import prediction_table, scaling_table
+from lhsim.simulation import Result
 
 if TYPE_CHECKING:
     from lhsim.analysis.knee import Knee
@@ -69,29 +69,23 @@ PICTURE = Picture(
 def run_scaling(options: Options) -> int:
     """Run the experiment, write and show its results, and return the exit code."""
     asked = load("scaling", Scaling)
-    precision = asked_precision(options)
     setup = prepare("scaling", options, asked.systems, asked.settings)
-    replications = options.replications or asked.replications
-    plan = sweeps.plan(
-        setup.systems,
-        options.agents or asked.agents,
-        Horizon(asked.messages, asked.min_duration, options.duration),
-        replications if precision is None else precision.first(replications),
-        options.seed,
-        options.engine,
-        _max_events(asked, options),
-        ScaleOut(options.agents_per_server) if options.agents_per_server else asked.scale_out,
-    )
+    limit = asked.max_events.unless(options.max_events)
+    per_server = options.agents_per_server
+    rule = ScaleOut(per_server) if per_server else asked.scale_out
+    points = levels(setup.systems, options.agents or asked.agents, rule)
+    horizon = Horizon(asked.messages, asked.min_duration, options.duration)
+    plan = planned(setup, points, horizon, asked.replications, limit, rule)
     with running(setup) as runner:
-        sweep = _run(asked, setup, plan, precision, runner)
+        sweep = _run(asked.knee, setup, plan, limit, runner)
     answers = cache(partial(_answers, sweep))
     text = partial(report, setup, plan, sweep, answers)
     return finish(
         setup,
         sweep,
+        runner.tally,
         text,
         plot="scaling",
-        tally=runner.tally,
         finding=lambda: sweep_finding(
             setup,
             sweep,
@@ -104,22 +98,15 @@ def run_scaling(options: Options) -> int:
     )
 
 
-def _max_events(asked: Scaling, options: Options) -> MaxEvents:
-    return asked.max_events.unless(options.max_events)
-
-
-def _run(
-    asked: Scaling, setup: Setup, plan: Plan, precision: Precision | None, runner: Runner
-) -> Sweep:
+def _run(how: KneeSearch, setup: Setup, plan: Plan, limit: MaxEvents, runner: Runner) -> Sweep:
     options = setup.options
-    limit = _max_events(asked, options)
-    sweep = carry_out(setup, plan, precision, limit, runner, title="levels")
+    sweep = carry_out(setup, plan, runner, title="levels")
     if sweep.interrupted or not sweep.results or (sweep.failed and options.fail_fast):
         return sweep
     with progress("knees", (), shown=options.show_progress) as on_done:
         knees, interrupted = find_knees(
             sweep,
-            asked.knee,
+            how,
             seed=options.seed,
             duration=options.duration,
             engine=options.engine,
@@ -127,7 +114,37 @@ def _run(
             runner=runner,
             on_done=on_done,
         )
-    return evolve(sweep, knees=knees, interrupted=interrupted)
+    predictions = {} if interrupted else _predictions(sweep, setup, runner)
+    return evolve(sweep, knees=knees, interrupted=interrupted, predictions=predictions)
+
+
+def _predictions(sweep: Sweep, setup: Setup, runner: Runner) -> dict[tuple[str, int], Intervals]:
+    """Return the prediction intervals of the levels of systems that have some."""
+    options = setup.options
+    levels = {(run.system, run.agents): None for run in sweep.results}
+    cells = {
+        (system.name, agents): prediction_cells(system, agents, options.seed, options.engine)
+        for system in sweep.systems
+        if predictable(system)
+        for name, agents in levels
+        if name == system.name
+    }
+    every = [cell for some in cells.values() for cell in some]
+    if not every:
+        return {}
+    with progress("predictions", runner.left(every), shown=options.show_progress) as on_done:
+        outcomes, interrupted = runner.run(every, on_done=on_done)
+    if interrupted:
+        return {}
+    systems = {system.name: system for system in sweep.systems}
+    found, first = {}, 0
+    for (name, agents), some in cells.items():
+        runs = [outcomes.get(number) for number in range(first, first + len(some))]
+        first += len(some)
+        done = [run for run in runs if isinstance(run, Result)]
+        if len(done) == len(some):
+            found[name, agents] = intervals(systems[name], done)
+    return found
 
 
 def report(
@@ -135,7 +152,7 @@ def report(
 ) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
     workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
-    runs = f"{replications_of(plan, sweep)} a level"
+    runs = f"{replications_of(plan)} a level"
     lines = [
         f"{'; '.join(workloads)}; {runs}, seed {setup.options.seed}",
         *settings_lines(own_settings(setup)),
@@ -143,13 +160,14 @@ def report(
         "",
         scaling_table(sweep.level_rows()) if sweep.results else "no run was finished",
     ]
+    lines += prediction_table(sweep.level_rows())
     lines += precision_lines(sweep)
     if sweep.results:
         lines.append("")
         for sentence, *ranges in answers():
             lines += wrap(sentence, WIDTH, subsequent_indent="  ")
             lines += [f"  {one}" for one in ranges]
-    lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
+    lines += [part for one in sweep.skipped for part in wrap(str(one), WIDTH)]
     return "\n".join(lines)
 
 

@@ -30,13 +30,7 @@ Schema = dict[str, Any]
 
 
 def schema_text(name: str) -> str:
-    """Return the schema of a kind of file as JSON.
-
-    Raises
-    ------
-    InputError
-        When there is no such kind.
-    """
+    """Return the schema of a kind of file as JSON; raise `InputError` where there is none."""
     if name not in CLASSES:
         raise unknown_name("schema", name, CLASSES)
     return json.dumps(schema_of(CLASSES[name]), indent=2)
@@ -52,6 +46,8 @@ def schema_of(cls: type[Any]) -> Schema:
 def comments_of(cls: type[Any]) -> dict[str, str]:
     """Return what stands as a comment behind each field of a class, or in lines before it."""
     found: dict[str, str] = {}
+    for base in cls.__bases__:
+        found |= comments_of(base) if attrs.has(base) else {}
     before: list[str] = []
     for line in inspect.getsource(cls).splitlines():
         field = re.match(r"    (\w+): [^#]*(?:# (.*))?$", line)

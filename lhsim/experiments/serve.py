@@ -19,13 +19,8 @@ from lhsim.live.settings import BridgeSettings, shown
 def run_serve(config: str | None, given: Mapping[str, Any]) -> int:
     """Run a bridge until it is stopped; return the exit code.
 
-    Parameters
-    ----------
-    config
-        A file with settings, or None.
-    given
-        The settings that come on top, None for one that is not given, and ``secret_file`` and
-        ``enrolment_file``.
+    On top of the settings in the file `config` come those `given`, where they are not None, which
+    have ``secret_file`` and ``enrolment_file`` as well.
     """
     own = dict(given)
     keys = server.read_secrets(own.pop("secret_file"), own.pop("enrolment_file"))

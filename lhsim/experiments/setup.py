@@ -56,18 +56,9 @@ def prepare(
 ) -> Setup:
     """Load the systems that were asked for, else those of the experiment, and check the output.
 
-    Parameters
-    ----------
-    name
-        Of the experiment.
-    options
-        What was asked for.
-    systems, settings
-        What the experiment's file says.
-    command
-        The words that ask for it, but for the options of all experiments; none: its name.
-    has_file
-        Whether there is a file that specifies it.
+    `systems` and `settings` are those of the experiment's file, of which `has_file` says whether
+    there is one. `command` are the words that ask for it, but for the options of all experiments;
+    none: its name.
     """
     started = time.monotonic()
     chosen = options.systems or tuple(systems)
@@ -194,6 +185,10 @@ def settings_column(setup: Setup, more: Sequence[str] = ()) -> dict[str, Any]:
 def describe(workload: Workload) -> str:
     """Return a workload in a few words."""
     traffic = workload.traffic
+    if isinstance(traffic, Requests):
+        asks = "" if traffic.in_flight == 1 else f", {traffic.in_flight} requests at a time"
+        think = format_duration(float(f"{traffic.think.mean:.4g}"))
+        return f"clients that think for {think}{asks}"
     if isinstance(traffic, Poisson | Periodic):
         pace = f"{traffic.name.capitalize()} {traffic.rate:g} msg/s an agent"
     elif isinstance(traffic, Closed):
@@ -203,9 +198,6 @@ def describe(workload: Workload) -> str:
         pace = f"closed loop of {count}"
     elif isinstance(traffic, Piecewise):
         pace = f"bursts around {traffic.rate_per_agent:g} msg/s an agent"
-    elif isinstance(traffic, Requests):
-        asks = "" if traffic.in_flight == 1 else f", {traffic.in_flight} requests at a time"
-        return f"clients that think for {format_duration(traffic.think.mean)}{asks}"
     else:
         pace = traffic.name
     return f"{workload.topology}, {pace}"

@@ -43,31 +43,35 @@ class MaxEvents:
 
 
 @frozen
-class Scaling:
-    """E2: both architectures as the agents grow, on one server and scaled out."""
+class Experiment:
+    """What every experiment asks."""
 
     systems: tuple[str, ...]  # names or files
+    description: str = field(default="", kw_only=True)
+    settings: tuple[str, ...] = field(default=(), kw_only=True)  # over what the model files say
+    max_events: MaxEvents = field(factory=MaxEvents, kw_only=True)
+
+
+@frozen
+class Scaling(Experiment):
+    """E2: both architectures as the agents grow, on one server and scaled out."""
+
     agents: tuple[int, ...]  # levels
-    description: str = ""
     replications: int = field(default=5, validator=whole(1))  # of each level
-    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     messages: int = field(default=20_000, validator=whole(1))  # created in a measured window
     min_duration: Seconds = field(default=20.0, validator=positive)  # of a measured window [s]
-    max_events: MaxEvents = Factory(MaxEvents)
     scale_out: ScaleOut | None = None  # None: no system is scaled out
     knee: KneeSearch = Factory(KneeSearch)
 
 
 @frozen
-class Latency:
+class Latency(Experiment):
     """E1: one pair of agents that has the server to itself."""
 
-    systems: tuple[str, ...]  # names or files
-    description: str = ""
     agents: tuple[int, ...] = (2,)
     replications: int = field(default=5, validator=whole(1))
-    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     duration: Seconds = field(default=600.0, validator=positive)  # longest [s]
+    max_events: MaxEvents = field(default=MaxEvents(2**62, 2**62), kw_only=True)  # a pair makes few
 
 
 @frozen
@@ -79,46 +83,36 @@ class Variant:
 
 
 @frozen
-class MemoryUnderLoad:
+class MemoryUnderLoad(Experiment):
     """E3: what the server holds in memory over a long time under load."""
 
-    systems: tuple[str, ...]  # names or files
     variants: tuple[Variant, ...]
-    description: str = ""
     agents: int = field(default=50, validator=whole(1))
     replications: int = field(default=3, validator=whole(1))
-    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     duration: Seconds = field(default=1800.0, validator=positive)  # simulated [s]
     every: Seconds = field(default=5.0, validator=positive)  # from one sample to the next [s]
-    max_events: MaxEvents = Factory(MaxEvents)
 
 
 @frozen
-class Recovery:
+class Recovery(Experiment):
     """E4: slow agents among normal ones, and an outage with the storm of those who come back."""
 
-    systems: tuple[str, ...]  # names or files
-    description: str = ""
     agents: int = field(default=50, validator=whole(2))  # slow ones included
     slow: int = field(default=10, validator=whole(1))  # of the agents
     slow_factor: float = field(default=200.0, validator=at_least(1))  # on their delays
     replications: int = field(default=10, validator=whole(1))
-    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     outage_settings: tuple[str, ...] = ()  # over these, where there is an outage
     before: Seconds = field(default=60.0, validator=positive)  # measured before the outage [s]
     outage: Seconds = field(default=10.0, validator=positive)  # how long it lasts [s]
     after: Seconds = field(default=60.0, validator=positive)  # measured after it [s]
     window: Seconds = field(default=5.0, validator=positive)  # of a p95 over time [s]
     hold: Seconds = field(default=10.0, validator=positive)  # in which it stays in its band [s]
-    max_events: MaxEvents = Factory(MaxEvents)
 
 
 @frozen
-class Burst:
+class Burst(Experiment):
     """E5: few agents that send, then many, then few again."""
 
-    systems: tuple[str, ...]  # names or files
-    description: str = ""
     agents: int = field(default=20, validator=whole(1))  # that send before and after
     burst_agents: int = field(default=200, validator=whole(1))  # that send in the burst
     rate: PerSecond = field(default=1.0, validator=positive)  # messages of an agent [1/s]
@@ -126,23 +120,17 @@ class Burst:
     burst: Seconds = field(default=30.0, validator=positive)  # [s]
     after: Seconds = field(default=60.0, validator=positive)  # [s]
     replications: int = field(default=10, validator=whole(1))
-    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     window: Seconds = field(default=5.0, validator=positive)  # of a p95 over time [s]
     hold: Seconds = field(default=10.0, validator=positive)  # in which it stays in its band [s]
-    max_events: MaxEvents = Factory(MaxEvents)
 
 
 @frozen
-class Contention:
+class Contention(Experiment):
     """E6: more and more agents that write to the event store at once."""
 
-    systems: tuple[str, ...]  # names or files
     agents: tuple[int, ...]  # levels: writers
-    description: str = ""
     replications: int = field(default=5, validator=whole(1))
-    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     duration: Seconds = field(default=30.0, validator=positive)  # measured [s]
-    max_events: MaxEvents = Factory(MaxEvents)
 
 
 @frozen
@@ -171,20 +159,16 @@ class Overload:
 
 
 @frozen
-class Optimisations:
+class Optimisations(Experiment):
     """E8: what each optimisation buys."""
 
-    systems: tuple[str, ...]  # names or files
     options: tuple[Variant, ...]
     equal_cpu: EqualCpu
     factor: Factors
     overload: Overload
-    description: str = ""
     agents: int = field(default=1000, validator=whole(1))
     replications: int = field(default=5, validator=whole(1))
-    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     duration: Seconds = field(default=60.0, validator=positive)  # simulated [s]
-    max_events: MaxEvents = Factory(MaxEvents)
 
     def __attrs_post_init__(self) -> None:
         names = [one.name for one in self.options]
@@ -211,39 +195,32 @@ class Situation:
 
 
 @frozen
-class Failures:
+class Failures(Experiment):
     """What a server feels of a stall, an outage or slow agents, and for how long."""
 
-    systems: tuple[str, ...]  # names or files
     cases: tuple[Situation, ...]
-    description: str = ""
     agents: int = field(default=20, validator=whole(2))
     replications: int = field(default=5, validator=whole(1))
-    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     before: Seconds = field(default=40.0, validator=positive)  # measured before the trigger [s]
     stall: Seconds = field(default=5.0, validator=positive)  # of the database [s]
     outage: Seconds = field(default=5.0, validator=positive)  # of the server [s]
     after: Seconds = field(default=90.0, validator=positive)  # measured after it [s]
     window: Seconds = field(default=5.0, validator=positive)  # of a p95 over time [s]
     hold: Seconds = field(default=10.0, validator=positive)  # in which it stays in its band [s]
-    max_events: MaxEvents = Factory(MaxEvents)
 
 
 @frozen
-class Claims:
+class Claims(Experiment):
     """E7: the original proposal's claims, held against what one polling and one push system do."""
 
     systems: tuple[str, ...]  # names or files: one that polls, and one that pushes
     pair_settings: tuple[str, ...]  # over what the model files say: a pair that is alone
     steady_settings: tuple[str, ...]  # a load that goes on
     closed_settings: tuple[str, ...]  # each agent sends a few messages, as fast as it can
-    description: str = ""
-    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     replications: int = field(default=10, validator=whole(2))
     samples: int = field(default=20, validator=whole(2))  # of the parameters' uncertainty
     knee: KneeSearch = Factory(KneeSearch)
     knee_agents: tuple[int, ...] = (10, 100, 1000, 10_000, 100_000)  # between which it is searched
-    max_events: MaxEvents = Factory(MaxEvents)
 
 
 _AXES = {
@@ -260,21 +237,17 @@ _AXES = {
 
 
 @frozen
-class ParameterSweep:
+class ParameterSweep(Experiment):
     """Systems over any of their parameters: what ``lhsim run FILE`` runs."""
 
     kind: Literal["sweep"]
-    systems: tuple[str, ...]  # names or files
     # values by the path of a parameter, or "agents": lists, or ranges such as "lin 0..1 x 5"
     axes: dict[str, Any] = field(metadata={"schema": _AXES})
-    description: str = ""
     design: Design = Factory(Factorial)  # which points of the axes' space are run
     agents: int | None = field(default=None, validator=whole(1))  # where they are no axis
     replications: int = field(default=5, validator=whole(1))  # of each point
-    settings: tuple[str, ...] = ()  # over what the model files say, as in --set
     messages: int = field(default=20_000, validator=whole(1))  # created in a measured window
     min_duration: Seconds = field(default=20.0, validator=positive)  # of a measured window [s]
-    max_events: MaxEvents = Factory(MaxEvents)
 
     def __attrs_post_init__(self) -> None:
         if not self.systems:

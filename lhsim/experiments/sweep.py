@@ -36,14 +36,14 @@ from lhsim.experiments import levels as levels_of
 from lhsim.experiments import precision as rounds
 from lhsim.experiments.axes import AGENTS, Design, Levels, Point, parse_axes
 from lhsim.experiments.figures import axes_figure, scaling_figure
-from lhsim.experiments.levels import FailedRun, Horizon, Skipped
+from lhsim.experiments.levels import FailedRun, Horizon, Skipped, pooled_latencies
 from lhsim.experiments.points import Base, DesignPoint, check_names, design_points, levels
-from lhsim.experiments.records import pooled_latencies
 from lhsim.experiments.specification import MaxEvents
 from lhsim.library import as_system
 from lhsim.models import System
 from lhsim.models.workload import check_count
 from lhsim.planning import ScaleOut
+from lhsim.planning.predictions import Intervals
 from lhsim.report.levels import legend, level_table
 from lhsim.report.notebook import card
 from lhsim.simulation import Result
@@ -62,13 +62,14 @@ EXTRAPOLATED = "; extrapolated"  # of a knee
 
 @frozen
 class Plan:
-    """What a sweep will run, and what it will not."""
+    """What a sweep will run first, what it will not, and how it goes on."""
 
     systems: tuple[System, ...]
     replications: int
     levels: tuple[tuple[DesignPoint, tuple[Cell, ...]], ...]  # with the replications of each
     skipped: tuple[Skipped, ...]
     scale_out: ScaleOut | None = None
+    rounds: rounds.Rounds | None = None  # how it goes on from the first; None: not at all
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -92,6 +93,8 @@ class Sweep:
     verdicts: Mapping[tuple[Any, ...], Verdict] = field(factory=dict)
     values: tuple[Point, ...] = ()  # of each result, by axis but for the agents; (): no other axis
     units: Mapping[str, str] = field(factory=dict)  # of these axes; empty for a text
+    # 90 % intervals of what one further run would show, by system and agents, then by column.
+    predictions: Mapping[tuple[str, int], Intervals] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         if not self.knees:
@@ -104,7 +107,7 @@ class Sweep:
     def level_rows(self) -> list[dict[str, Any]]:
         """Return a flat record per system, number of agents and point of the other axes."""
         return [
-            row | values | self._verdict(row, values)
+            row | values | self._verdict(row, values) | self._predicted(row)
             for values, runs, pooled in self._levels
             for row in level_rows(runs, pooled)
         ]
@@ -247,6 +250,17 @@ class Sweep:
         key = (row["system"], row["agents"], *values.values())
         return verdict_columns(self.verdicts.get(key))
 
+    def _predicted(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a level's row says of a further run, and of the knee, where that is known."""
+        found = self.predictions.get((row["system"], row["agents"]))
+        if found is None:
+            return {}
+        knee = self.knees.get(row["system"])
+        return {
+            "prediction90": {name: list(ends) for name, ends in found.items()},
+            "knee_agents": None if knee is None else knee.agents,
+        }
+
     def _servers(self, result: Result) -> int:
         if self.scale_out is None or result.system in {system.name for system in self.systems}:
             return 1
@@ -387,19 +401,17 @@ def sweep(
     rule = None if per_server is None else ScaleOut(per_server)
     targets = {} if precision is None else precision
     asked = rounds.precision_of(targets, max_replications, replications)
-    first = replications if asked is None else asked.first(replications)
     points = _points(chosen, counts, axes, design, seed, rule)
     for point in points:
         choose(engine, point.system)
         check_count(point.system.workload, point.agents)
-    prepared = plan_points(chosen, points, horizon, first, seed, engine, limit, rule)
+    prepared = plan(chosen, points, horizon, replications, seed, engine, limit, rule, asked)
     with running(
         chosen, engine, jobs, executor, folder, scheduler=scheduler, fail_fast=fail_fast
     ) as runner:
         found = carry_out(
             prepared,
             runner,
-            how=None if asked is None else rounds.Rounds(asked, seed, limit),
             fail_fast=fail_fast,
             show=lambda _title, _cells: nullcontext(on_done),
         )
@@ -418,7 +430,7 @@ def _points(
     if axes is None:
         if counts is None:
             raise InputError("is missing", key="agents", allowed="numbers of agents, or axes")
-        return list(levels(systems, sorted(counts), rule))
+        return list(levels(systems, counts, rule))
     if not isinstance(axes, Mapping) or not axes:
         allowed = 'a table such as {"polling.interval": ["250 ms", "1 s"]}'
         problem = "is empty" if isinstance(axes, Mapping) else f"{shown(axes)} is no table"
@@ -461,27 +473,11 @@ def _with_some(found: Sweep) -> Sweep:
     if found.results or not found.failed or found.interrupted:
         return found
     count, first = len(found.failed), found.failed[0]
-    where = f"{first.system}, {first.agents:,} agents, seed {first.seed}"
     failed = "the run failed" if count == 1 else f"all {count:,} runs failed, first"
-    raise LhsimError(f"{failed}: {where}: {first.failure}")
+    raise LhsimError(f"{failed}: {first}")
 
 
 def plan(
-    systems: Sequence[System],
-    agents: Iterable[int],
-    horizon: Horizon,
-    replications: int,
-    seed: int,
-    engine: str,
-    max_events: MaxEvents,
-    scale_out: ScaleOut | None = None,
-) -> Plan:
-    """Return what a sweep over numbers of agents runs, and what is too much for its engine."""
-    points = levels(systems, sorted(agents), scale_out)
-    return plan_points(systems, points, horizon, replications, seed, engine, max_events, scale_out)
-
-
-def plan_points(
     systems: Sequence[System],
     points: Iterable[DesignPoint],
     horizon: Horizon,
@@ -490,11 +486,14 @@ def plan_points(
     engine: str,
     max_events: MaxEvents,
     scale_out: ScaleOut | None = None,
+    precision: Precision | None = None,
 ) -> Plan:
-    """Return what a sweep over points of a design runs, and what is too much for its engine."""
+    """Return what a sweep over points runs, and what is too much for its engine."""
+    first = replications if precision is None else precision.first(replications)
+    more = None if precision is None else rounds.Rounds(precision, seed, max_events)
     planned: list[tuple[DesignPoint, tuple[Cell, ...]]] = []
     skipped: list[Skipped] = []
-    seeds = levels_of.seeds(seed, replications)
+    seeds = levels_of.seeds(seed, first)
     for point in points:
         levels_of.check_agents(point.system, point.agents)
         cells = levels_of.cells(point.system, point.agents, horizon, seeds, engine)
@@ -504,31 +503,14 @@ def plan_points(
         else:
             architecture = point.system.architecture
             skipped.append(Skipped(point.label, architecture, point.agents, reason))
-    return Plan(tuple(systems), replications, tuple(planned), tuple(skipped), scale_out)
+    return Plan(tuple(systems), first, tuple(planned), tuple(skipped), scale_out, more)
 
 
-def carry_out(
-    prepared: Plan,
-    runner: Runner,
-    *,
-    how: rounds.Rounds | None = None,
-    fail_fast: bool = False,
-    show: Show,
-) -> Sweep:
-    """Run a plan, and what it takes to know its levels; after Ctrl-C with what was finished.
+def carry_out(prepared: Plan, runner: Runner, *, fail_fast: bool = False, show: Show) -> Sweep:
+    """Run a plan, round by round; after Ctrl-C with what was finished.
 
-    Parameters
-    ----------
-    prepared
-        The runs of the first round.
-    runner
-        Runs them.
-    how
-        How it goes on; None: the first round is all.
-    fail_fast
-        Run no other round after a run has failed.
-    show
-        Makes what is called with each finished run of a round, from its title and its runs.
+    `show` makes what is called with each finished run of a round, from its title and its runs. With
+    `fail_fast` no other round is run after a run has failed.
     """
 
     def run_round(title: str, cells: Sequence[Cell]) -> rounds.Round:
@@ -536,7 +518,7 @@ def carry_out(
             return runner.run(cells, on_done=on_done)
 
     points = [point for point, _ in prepared.levels]
-    first = [cells for _, cells in prepared.levels]
+    first, how = [cells for _, cells in prepared.levels], prepared.rounds
     done = rounds.carry_out(first, how, run_round, fail_fast=fail_fast)
     runs = [
         (point, cell, one)

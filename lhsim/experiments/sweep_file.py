@@ -24,15 +24,14 @@ from lhsim.experiments.setup import (
     settings_lines,
 )
 from lhsim.experiments.specification import KINDS, ParameterSweep, load
-from lhsim.experiments.sweep import Plan, Sweep, plan_points
+from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.experiments.sweeping import (
-    asked_precision,
     axis_values,
     carry_out,
     finish,
+    planned,
     precision_lines,
     replications_of,
-    skipped_lines,
     sweep_finding,
 )
 from lhsim.report.points import WIDTH, points_table
@@ -51,26 +50,17 @@ def run_file(options: Options, path: str) -> int:
     asked = load(path, ParameterSweep)
     axes = _axes(asked, options)
     setup = prepare(path, options, asked.systems, asked.settings, command=("run", path))
-    precision = asked_precision(options)
-    replications = options.replications or asked.replications
+    horizon = Horizon(asked.messages, asked.min_duration, options.duration)
     limit = asked.max_events.unless(options.max_events)
-    plan = plan_points(
-        setup.systems,
-        _points(asked, setup, axes),
-        Horizon(asked.messages, asked.min_duration, options.duration),
-        replications if precision is None else precision.first(replications),
-        options.seed,
-        options.engine,
-        limit,
-    )
+    plan = planned(setup, _points(asked, setup, axes), horizon, asked.replications, limit)
     with running(setup) as runner:
-        sweep = carry_out(setup, plan, precision, limit, runner, title="runs")
+        sweep = carry_out(setup, plan, runner, title="runs")
     return finish(
         setup,
         sweep,
+        runner.tally,
         partial(report, setup, plan, sweep, list(axes)),
         plot="sweep",
-        tally=runner.tally,
         axes=list(axes),
         finding=lambda: sweep_finding(
             setup,
@@ -78,7 +68,7 @@ def run_file(options: Options, path: str) -> int:
             title=f"Sweep {Path(path).stem}",
             question=asked.description or f"What do {', '.join(axes)} change?",
             answer=" ".join(_answers(sweep)),
-            method=f"{len(plan.levels):,} points, {replications_of(plan, sweep)} each.",
+            method=f"{len(plan.levels):,} points, {replications_of(plan)} each.",
             picture=PICTURE,
         ),
     )
@@ -112,7 +102,7 @@ def _point(sweep: Sweep, row: Mapping[str, Any]) -> str:
 
 def report(setup: Setup, plan: Plan, sweep: Sweep, axes: Sequence[str]) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
-    runs = replications_of(plan, sweep)
+    runs = replications_of(plan)
     lines = [f"{len(plan.levels):,} points, {runs} each, seed {setup.options.seed}"]
     lines += [*settings_lines(own_settings(setup)), ""]
     lines += [
@@ -121,7 +111,7 @@ def report(setup: Setup, plan: Plan, sweep: Sweep, axes: Sequence[str]) -> str:
         else "no run was finished"
     ]
     lines += precision_lines(sweep)
-    lines += [part for line in skipped_lines(sweep) for part in wrap(line, WIDTH)]
+    lines += [part for one in sweep.skipped for part in wrap(str(one), WIDTH)]
     return "\n".join(lines)
 
 

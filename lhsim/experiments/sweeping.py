@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from textwrap import wrap
@@ -13,20 +10,24 @@ from typing import Any
 
 from attrs import asdict
 
-from lhsim.analysis.stopping import REACHED, Precision
+from lhsim.analysis.stopping import REACHED
 from lhsim.execution import Cell, Runner, Tally
 from lhsim.experiments import sweep as sweeps
+from lhsim.experiments.ending import say, say_done, say_problems
 from lhsim.experiments.finding import Column, Finding, Picture, Table
-from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
-from lhsim.experiments.output import formatted, plots, show, write_files
-from lhsim.experiments.precision import Rounds, precision_of
+from lhsim.experiments.levels import Horizon
+from lhsim.experiments.options import DONE, FAILED, INTERRUPTED
+from lhsim.experiments.output import formatted, json_file, plots, show, write_files
+from lhsim.experiments.points import DesignPoint
+from lhsim.experiments.precision import precision_of
 from lhsim.experiments.progress import progress
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, manifest, settings_column
 from lhsim.experiments.specification import MaxEvents
 from lhsim.experiments.sweep import OnDone, Plan, Sweep
+from lhsim.planning import ScaleOut
 from lhsim.report.marks import MARKS
-from lhsim.report.text import axis_text, duration, three_digits
+from lhsim.report.text import axis_text, three_digits
 
 FIRST = ("system", "architecture", "agents", "servers", "replications", "p50_latency_ms",
          "p95_latency_ms", "p99_latency_ms", "max_latency_ms", "mean_latency_ms",
@@ -34,90 +35,75 @@ FIRST = ("system", "architecture", "agents", "servers", "replications", "p50_lat
          "bottleneck")  # fmt: skip
 
 
-def asked_precision(options: Options) -> Precision | None:
-    """Return the precision that was asked for on the command line, or None.
-
-    Raises
-    ------
-    InputError
-        When it cannot be.
-    """
-    return precision_of(options.precision, options.max_replications, options.replications, cli=True)
-
-
-def carry_out(
+def planned(
     setup: Setup,
-    plan: Plan,
-    precision: Precision | None,
-    max_events: MaxEvents,
-    runner: Runner,
-    *,
-    title: str,
-) -> Sweep:
-    """Run a plan, or as many rounds as a precision takes, and show progress under a title."""
+    points: Iterable[DesignPoint],
+    horizon: Horizon,
+    replications: int,
+    limit: MaxEvents,
+    scale_out: ScaleOut | None = None,
+) -> Plan:
+    """Return the runs of some points, in so many replications unless the options ask for others.
+
+    Raises `InputError` when the precision asked for cannot be, or a level cannot have its agents.
+    """
+    options = setup.options
+    precision = precision_of(
+        options.precision, options.max_replications, options.replications, cli=True
+    )
+    number = options.replications or replications
+    return sweeps.plan(setup.systems, points, horizon, number, options.seed, options.engine, limit,
+                       scale_out, precision)  # fmt: skip
+
+
+def carry_out(setup: Setup, plan: Plan, runner: Runner, *, title: str) -> Sweep:
+    """Run a plan, and show progress under a title."""
     options = setup.options
 
     def show(name: str, cells: Sequence[Cell]) -> AbstractContextManager[OnDone]:
         whole = f"{title}, {name}" if name else title
         return progress(whole, runner.left(cells), shown=options.show_progress)
 
-    how = None if precision is None else Rounds(precision, options.seed, max_events)
-    return sweeps.carry_out(plan, runner, how=how, fail_fast=options.fail_fast, show=show)
+    return sweeps.carry_out(plan, runner, fail_fast=options.fail_fast, show=show)
 
 
 def finish(
     setup: Setup,
     sweep: Sweep,
+    tally: Tally,
     table: Callable[[], str],
     *,
     plot: str | None = None,
-    tally: Tally | None = None,
     axes: Sequence[str] = (),
     finding: Callable[[], Finding] | None = None,
 ) -> int:
     """Show the results, write them, and return the exit code.
 
-    Parameters
-    ----------
-    setup
-        What was prepared.
-    sweep
-        What was run.
-    table
-        Makes the text for stdout when a table is asked for.
-    plot
-        Name of the plot, None for none.
-    tally
-        What became of the cells.
-    axes
-        Columns of the rows that say where a level lies, beside those that all sweeps have.
-    finding
-        Makes what a report shows of the experiment.
+    `table` makes the text for stdout, and `finding` what a report shows. `plot` is the name of the
+    plot, None for none. `axes` are columns that say where a level lies, beside those of all sweeps.
     """
     options = setup.options
     rows = [_ordered(row, axes) | settings_column(setup) for row in sweep.level_rows()]
     show(formatted(rows, options.output_format, table))
-    for run in sweep.failed:
-        where = f"{run.system}, {run.agents:,} agents, seed {run.seed}"
-        print(f"lhsim: a run failed: {where}: {run.failure}", file=sys.stderr)
-    if options.output_format != "table":  # where the data has no place for it
-        _say_what_was_skipped(sweep)
+    say_problems(setup, sweep.failed, sweep.skipped)
     # After what is shown: a disk that has filled up must not hide it.
     more = finding().files() if finding is not None else {}
     files = write_results(options.output_dir, sweep, manifest(setup), plot=plot, more=more)
     if not options.quiet:
-        _say_what_happened(setup, sweep, files, tally)
+        engines = {result.engine: result.engine_reason for result in sweep.results}
+        say(*(f"engine {engine}: {reason}" for engine, reason in sorted(engines.items())))
+    say_done(setup, tally, files, size=_size(sweep), interrupted=sweep.interrupted)
     if sweep.interrupted:
         return INTERRUPTED
-    return FAILED if sweep.failed or (tally is not None and tally.unkept) else DONE
+    return FAILED if sweep.failed or tally.unkept else DONE
 
 
-def replications_of(plan: Plan, sweep: Sweep) -> str:
+def replications_of(plan: Plan) -> str:
     """Return how many runs a level has, in words."""
     first = plan.replications
-    if sweep.precision is None:
+    if plan.rounds is None:
         return f"{first} run" + ("s" if first > 1 else "")
-    most = sweep.precision.most
+    most = plan.rounds.precision.most
     return f"{most} runs" if first == most else f"{first}-{most} runs"
 
 
@@ -175,10 +161,6 @@ def sweep_finding(
     axes = tuple(Column(axis, axis, unit) for axis, unit in sweep.units.items())
     columns = (COLUMNS[0], *axes, *COLUMNS[1:])
     rows = tuple(_shown(row, columns) for row in sweep.level_rows())
-    limits = tuple(
-        f"{level.system} with {level.agents:,} agents was skipped: {level.reason}"
-        for level in sweep.skipped
-    )
     return finding_of(
         setup,
         status=status,
@@ -186,7 +168,7 @@ def sweep_finding(
         traceback=None if failure is None else failure.traceback,
         tables=(Table("levels", what["title"], columns, rows),) if rows else (),
         figures=(picture,) if picture is not None and sweep.results else (),
-        limits=(*limits, *_extrapolated_lines(sweep)),
+        limits=(*map(str, sweep.skipped), *_extrapolated_lines(sweep)),
         **what,
     )
 
@@ -208,36 +190,12 @@ def _ordered(row: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
     return {name: row[name] for name in names} | dict(row)
 
 
-def skipped_lines(sweep: Sweep) -> list[str]:
-    """Return which levels were left out and why, a line each."""
-    return [
-        f"skipped: {level.system} with {level.agents:,} agents: {level.reason}"
-        for level in sweep.skipped
-    ]
-
-
-def _say_what_was_skipped(sweep: Sweep) -> None:
-    for line in skipped_lines(sweep):
-        print(f"lhsim: {line}", file=sys.stderr)
-
-
-def _say_what_happened(
-    setup: Setup, sweep: Sweep, files: Sequence[str], tally: Tally | None
-) -> None:
-    engines = {result.engine: result.engine_reason for result in sweep.results}
-    for engine, reason in sorted(engines.items()):
-        print(f"engine {engine}: {reason}", file=sys.stderr)
-    took = duration(time.monotonic() - setup.started)
+def _size(sweep: Sweep) -> str:
+    """Return how much was run, in words that go before how long it took."""
     events = sum(result.model_events for result in sweep.results)
     runs = f"{len(sweep.results):,} run" + ("s" if len(sweep.results) != 1 else "")
     amount = f"{events:,}" if events < 1e6 else f"{three_digits(events / 1e6)} million"
-    size = f"{runs}, {amount} model events"
-    print(f"{size} in {took} with --jobs {setup.options.jobs}", file=sys.stderr)
-    if tally is not None:
-        print(f"runs: {tally.sentence()}", file=sys.stderr)
-    print(f"{', '.join(files)} in {setup.options.output_dir}", file=sys.stderr)
-    if sweep.interrupted:
-        print("lhsim: interrupted; this is what was finished", file=sys.stderr)
+    return f"{runs}, {amount} model events in "
 
 
 def write_results(
@@ -248,25 +206,11 @@ def write_results(
     plot: str | None = None,
     more: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> list[str]:
-    """Write what a sweep showed; return the names of the files.
+    """Write what a sweep showed, and return the names of the files.
 
-    Parameters
-    ----------
-    folder
-        Is created when it is not there; files of an earlier run are replaced.
-    sweep
-        What was run.
-    manifest
-        What made it; what the sweep itself knows is added.
-    plot
-        Name of the plot without its suffix; None for no plot.
-    more
-        What writes other files, by their names.
-
-    Raises
-    ------
-    NotWrittenError
-        As `write_files` does.
+    To the `manifest`, which says what made it, is added what the sweep itself knows. `plot` is the
+    name of the plot without its suffix, None for none; `more` has what writes other files, by name.
+    Raises `NotWrittenError` as `write_files` does.
     """
     files: dict[str, Callable[[Path], object]] = {}
     if sweep.results:
@@ -274,10 +218,7 @@ def write_results(
         files["metrics.parquet"] = lambda path: sweep.metrics().to_parquet(path, index=False)
         if plot is not None:
             files |= plots(sweep.plot(), plot)
-    files["manifest.json"] = lambda path: path.write_text(
-        json.dumps({**manifest, **_facts(sweep)}, indent=2, allow_nan=False) + "\n",
-        encoding="utf-8",
-    )
+    files["manifest.json"] = json_file({**manifest, **_facts(sweep)})
     return write_files(folder, {**files, **(more or {})})
 
 

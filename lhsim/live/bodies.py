@@ -18,11 +18,13 @@ from typing import Any, NoReturn
 from starlette.datastructures import QueryParams
 
 from lhsim.live.refusals import Refusal
+from lhsim.live.settings import LONGEST_MESSAGE, LONGEST_WAIT
 from lhsim.live.tokens import AGENT_ID, ALLOWED_AGENT_ID
 
 DEEPEST = 32  # objects and lists in one another
 LONGEST_ID = 200  # characters
 LONGEST_KEY = 1000  # characters
+SHORTEST_WAIT = 0.001  # for an answer [s]
 _LONGEST_NUMBER = 1000  # characters; the exact decimals of a double have 767
 _LEAST, _MOST = -(2**63), 2**63 - 1  # whole numbers
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
@@ -39,11 +41,8 @@ class _NotAllowedError(ValueError):
 def parse(body: bytes) -> dict[str, Any]:
     """Return the JSON object that a body is.
 
-    Raises
-    ------
-    Refusal
-        400, when it is none, is nested too deeply, or has text or numbers that not every store and
-        client can hold.
+    Raise a `Refusal`: 400, when it is none, is nested too deeply, or has text or numbers that
+    not every store and client can hold.
     """
     try:
         content = body.decode()  # `json.loads` would also guess UTF-16, and let surrogates pass
@@ -62,13 +61,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def dump(content: object) -> str:
-    """Return JSON without spaces, in ASCII.
-
-    Raises
-    ------
-    ValueError
-        For numbers that are not JSON.
-    """
+    """Return JSON without spaces, in ASCII; raise `ValueError` for numbers that are not JSON."""
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
@@ -117,6 +110,29 @@ def number(
         if least <= found <= most:
             return found
     raise Refusal(400, f"{key} is no number from {least:g} to {most:g}")
+
+
+def timeout(body: Mapping[str, Any], default: float, least: float = 0.0) -> float:
+    """Return how long a client wants to wait [s]; refuse (400) what is out of range."""
+    given = body.get("timeout_seconds")
+    return number(given, "timeout_seconds", least, LONGEST_WAIT, default=default)
+
+
+def question(body: Mapping[str, Any], default: float) -> tuple[str, str, float]:
+    """Return who is asked, what, and how long an answer is waited for [s]; refuse (400) the rest.
+
+    Its schema is looked at by `lhsim.live.forms.check_form`.
+    """
+    fields(body, "target", "message", "schema", "timeout_seconds")
+    target = agent_id(body.get("target"), "target")
+    message = text(body, "message", most=LONGEST_MESSAGE)
+    return target, message, timeout(body, default, SHORTEST_WAIT)
+
+
+def own(query: QueryParams, agent: str) -> None:
+    """Refuse (403) a query of the messages of another agent."""
+    if (once(query, "agent_id") or agent) != agent:
+        raise Refusal(403, "an agent reads only its own messages")
 
 
 def whole(value: object, key: str, *, default: int = 0) -> int:

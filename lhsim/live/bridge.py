@@ -22,16 +22,25 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from lhsim._files import expanded
 from lhsim.live import bodies
 from lhsim.live.elicitations import ACTIONS, Elicitation, Elicitations
-from lhsim.live.endpoints import BodyReader, Endpoint, Handler, answer, by_key, by_token
+from lhsim.live.endpoints import (
+    Authenticate,
+    BodyReader,
+    Endpoint,
+    Handler,
+    answer,
+    by_key,
+    by_token,
+    hung_up,
+)
 from lhsim.live.forms import validate
 from lhsim.live.limits import Buckets, Places
 from lhsim.live.monitor import Monitor
 from lhsim.live.push import Hub
 from lhsim.live.refusals import Refusal
-from lhsim.live.settings import LONGEST_MESSAGE, LONGEST_WAIT, BridgeSettings
+from lhsim.live.settings import BridgeSettings
 from lhsim.live.stages import StageTimes
 from lhsim.live.store import Event, EventStore, NewEvent, Stored
-from lhsim.live.streams import PushServer
+from lhsim.live.streams import PushServer, ServerSentEvents
 from lhsim.live.threads import StoreThreads
 from lhsim.live.tokens import Tokens
 
@@ -74,7 +83,7 @@ class Bridge:
         self._tokens = Tokens(keys.signing, settings.session, time.time)
         self._by_key = by_key(keys.enrolment)
         self._buckets = Buckets(settings.rate_limit) if settings.rate_limit else None
-        self._held = Places(settings.connections, "requests for messages")
+        self._held = Places(settings.connections, "too many requests for messages")
         self._hub = Hub(disconnect=settings.outbound_policy == "disconnect")
         self._store = StoreThreads(store, settings, self._hub.stored, self._hub.reread, self.stages)
         self._elicitations = Elicitations(settings.elicitations, self._say_expired)
@@ -116,19 +125,19 @@ class Bridge:
             self._post("/elicitation/create", self._ask, token),
             Route("/elicitation/pending", self._endpoint(self._pending, token), methods=["GET"]),
             self._post("/elicitation/respond", self._respond, token),
-            Route("/events/stream", self._push.sent_events, methods=["GET"]),
+            Route("/events/stream", ServerSentEvents(self._push), methods=["GET"]),
             WebSocketRoute("/ws", self._push.websocket),
             *([] if self._mcp is None else [Route("/mcp", self._mcp)]),
         ]
 
-    def _post(self, path: str, handler: Handler, authenticate: Any) -> Route:
+    def _post(self, path: str, handler: Handler, authenticate: Authenticate) -> Route:
         endpoint = self._endpoint(handler, authenticate, self._bodies)
         return Route(path, endpoint, methods=["POST"])
 
     def _endpoint(
-        self, handler: Handler, authenticate: Any, reader: BodyReader | None = None
+        self, handler: Handler, authenticate: Authenticate, reader: BodyReader | None = None
     ) -> Endpoint:
-        return Endpoint(handler, authenticate, bodies=reader, stages=self.stages)
+        return Endpoint(handler, authenticate, reader, self.stages)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -192,13 +201,8 @@ class Bridge:
         message_id = bodies.text(body, "message_id", secrets.token_hex(16))
         if message_id.startswith(":"):
             raise Refusal(400, "a message_id that begins with ':' is the bridge's own")
-        stored = await self._append(
-            agent,
-            bodies.agent_id(body.get("target"), "target"),
-            kind,
-            message_id,
-            body.get("payload"),
-        )
+        target = bodies.agent_id(body.get("target"), "target")
+        stored = await self._append(agent, target, kind, message_id, body.get("payload"))
         return answer({"sequence": stored.event.sequence, "duplicate": stored.duplicate})
 
     def _take_token(self, agent: str) -> None:
@@ -228,16 +232,11 @@ class Bridge:
 
     async def _wait(self, request: Request, agent: str, _body: dict[str, Any]) -> Response:
         query = request.query_params
-        _check_own(request, agent)
+        bodies.own(query, agent)
         since = bodies.whole(bodies.once(query, "since_sequence"), "since_sequence")
-        timeout = bodies.number(
-            bodies.once(query, "timeout_seconds"),
-            "timeout_seconds",
-            0,
-            LONGEST_WAIT,
-            default=self.settings.timeout,
-        )
-        with self._held.one():
+        given = {"timeout_seconds": bodies.once(query, "timeout_seconds")}
+        timeout = bodies.timeout(given, self.settings.timeout)
+        with self._held.some():
             events = await self._poll(request, agent, since, timeout)
         now = time.time()
         for event in events:
@@ -282,16 +281,7 @@ class Bridge:
 
     async def _ask(self, _request: Request, agent: str, body: dict[str, Any]) -> Response:
         self._take_token(agent)
-        bodies.fields(body, "target", "message", "schema", "timeout_seconds")
-        target = bodies.agent_id(body.get("target"), "target")
-        message = bodies.text(body, "message", most=LONGEST_MESSAGE)
-        timeout = bodies.number(
-            body.get("timeout_seconds"),
-            "timeout_seconds",
-            0.001,
-            LONGEST_WAIT,
-            default=self.settings.elicitation_timeout,
-        )
+        target, message, timeout = bodies.question(body, self.settings.elicitation_timeout)
         asked = self._elicitations.create(agent, target, message, body.get("schema"), timeout)
         try:
             stored = await self._append(
@@ -300,16 +290,11 @@ class Bridge:
         except Exception:
             self._elicitations.withdraw(asked)
             raise
-        return answer(
-            {
-                "elicitation_id": asked.id,
-                "expires_at": asked.expires_at,
-                "sequence": stored.event.sequence,
-            }
-        )
+        found = {"elicitation_id": asked.id, "expires_at": asked.expires_at}
+        return answer(found | {"sequence": stored.event.sequence})
 
     async def _pending(self, request: Request, agent: str, _body: dict[str, Any]) -> Response:
-        _check_own(request, agent)
+        bodies.own(request.query_params, agent)
         pending = [asked.question() for asked in self._elicitations.pending(agent)]
         return answer({"elicitations": pending})
 
@@ -358,17 +343,6 @@ class Bridge:
         task = asyncio.get_running_loop().create_task(tell())
         self._told.add(task)
         task.add_done_callback(self._told.discard)
-
-
-async def hung_up(connection: Request) -> None:
-    """Return when the client has closed its connection."""
-    while (await connection.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _check_own(request: Request, agent: str) -> None:
-    if (bodies.once(request.query_params, "agent_id") or agent) != agent:
-        raise Refusal(403, "an agent reads only its own messages")
 
 
 def _anybody(_connection: HTTPConnection) -> str:

@@ -16,9 +16,8 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
@@ -80,10 +79,7 @@ class HttpConnection(asyncio.Protocol):
     async def request(self, head: str, body: bytes = b"") -> Response:
         """Send a request, given by its head without the end of it, and return the answer.
 
-        Raises
-        ------
-        ConnectionError
-            When the connection closes before the answer is complete.
+        Raise `ConnectionError` when the connection closes before the answer is complete.
         """
         if self._transport is None or not self.open:
             raise ConnectionResetError("the connection is closed")
@@ -97,10 +93,7 @@ class HttpConnection(asyncio.Protocol):
     async def stream(self, head: str) -> AsyncGenerator[bytes, None]:
         """Send a request, and yield the parts of the answer as they come.
 
-        Raises
-        ------
-        BridgeError
-            When the status is not 200.
+        Raise `BridgeError` when the status is not 200.
         """
         parts: asyncio.Queue[bytes] = asyncio.Queue()
         self._stream = parts
@@ -205,7 +198,7 @@ class BridgeClient:
         try:
             session = await client.call("POST", "/session/create", {"agent_id": agent_id})
         except BaseException:
-            await client.__aexit__(None, None, None)
+            await client.__aexit__()
             raise
         client.token = session["token"]
         return client
@@ -213,12 +206,7 @@ class BridgeClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         self.close()
         await asyncio.sleep(0)  # the loop has the last word on a transport
 
@@ -253,13 +241,18 @@ class BridgeClient:
     async def websocket(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield messages after the cursor, pushed over a WebSocket, until it is closed."""
         async with self.open_websocket() as socket:
-            async for text in socket:
-                event = json.loads(text)
-                if "sequence" in event:
-                    self.cursor = event["sequence"]
-                    yield event
-                else:  # something did not fit: read again from here
-                    await socket.send(json.dumps({"since_sequence": self.cursor}))
+            async for event in self.pushed(socket):
+                yield event
+
+    async def pushed(self, socket: websockets.ClientConnection) -> AsyncIterator[dict[str, Any]]:
+        """Yield messages that come over a WebSocket that is open, until it is closed."""
+        async for text in socket:
+            event = json.loads(text)
+            if "sequence" in event:
+                self.cursor = event["sequence"]
+                yield event
+            else:  # something did not fit: read again from here
+                await socket.send(json.dumps({"since_sequence": self.cursor}))
 
     def open_websocket(self) -> websockets.connect:
         """Return the WebSocket after the cursor, to be used with ``async with``."""

@@ -32,8 +32,7 @@ from lhsim.live.client import BridgeClient
 from lhsim.live.mcp.protocol import MODES, Era
 from lhsim.live.pace import slowdowns
 from lhsim.live.settings import LONGEST_MESSAGE
-from lhsim.live.work import work
-from lhsim.live.workers import spawned
+from lhsim.live.workers import spawned, work
 from lhsim.models import Slowdown, Workload
 from lhsim.models.schedule import Schedule, schedule
 from lhsim.models.workload import check_count
@@ -278,17 +277,18 @@ def _take(pipe: Connection) -> object:
 
 async def _page(load: Load) -> str:
     """Return the page of metrics; nothing where there is none."""
-    client = BridgeClient(load.url.rstrip("/"), "", load.enrolment or "")
     try:
-        if load.architecture == "mcp":
-            await _check_served(client, load)
-        return await _read(client)
+        async with _client(load) as client:
+            if load.architecture == "mcp":
+                await _check_served(client, load)
+            return await _read(client)
     except OSError as error:
         reason = error.strerror or "no answer"
         raise InputError(f"cannot be reached: {reason}", source=load.url) from None
-    finally:
-        client.close()
-        await asyncio.sleep(0)
+
+
+def _client(load: Load) -> BridgeClient:
+    return BridgeClient(load.url.rstrip("/"), "", load.enrolment or "")
 
 
 async def _check_served(client: BridgeClient, load: Load) -> None:
@@ -308,10 +308,9 @@ async def _watch(
     load: Load, start: float, over: threading.Event, progress: Progress
 ) -> pd.DataFrame:
     """Read the counters about once a second, also where the window begins and the run ends."""
-    client = BridgeClient(load.url.rstrip("/"), "", load.enrolment or "")
     rows = []
     ticks = np.arange(load.warmup % 1.0, load.end, 1.0)
-    try:
+    async with _client(load) as client:
         for tick in [*ticks.tolist(), load.end]:
             await asyncio.sleep(max(0.0, start + tick - time.monotonic()))
             if over.is_set():
@@ -322,9 +321,6 @@ async def _watch(
                 if found:
                     rows.append({"time_s": time.monotonic() - start, **found})
             progress(tick, load.end)
-    finally:
-        client.close()
-        await asyncio.sleep(0)
     return pd.DataFrame(rows) if rows else pd.DataFrame({"time_s": np.array([], float)})
 
 
@@ -350,13 +346,9 @@ def _messages(planned: Schedule, seen: list[Seen]) -> pd.DataFrame:
 
 
 def _delivered(seen: list[Seen]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "sender": np.concatenate([part.sender for part in seen]),
-            "number": np.concatenate([part.number for part in seen]),
-            "delivered_s": np.concatenate([part.delivered for part in seen]),
-        }
-    )
+    columns = [(part.sender, part.number, part.delivered) for part in seen]
+    joined = map(np.concatenate, zip(*columns, strict=True))
+    return pd.DataFrame(dict(zip(("sender", "number", "delivered_s"), joined, strict=True)))
 
 
 def _machine(

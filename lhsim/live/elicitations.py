@@ -54,48 +54,32 @@ class Elicitation:
         }
 
 
+@define(eq=False)
 class Elicitations:
-    """All that are open, and those that have ended lately.
+    """All that are open, and those that have ended lately."""
 
-    Parameters
-    ----------
-    most
-        That are open at a time; as many are remembered when they have ended.
-    expired
-        Called on the loop with one whose time has run out.
-    """
-
-    def __init__(self, most: int, expired: Callable[[Elicitation], None]) -> None:
-        self._most = most
-        self._expired = expired
-        self._known: dict[str, Elicitation] = {}
-        self._remembered: dict[str, Elicitation] = {}  # those that have ended, the oldest first
-        self.open = 0
-        self.ended = 0
-        self.answered = 0
+    _most: int  # that are open at a time; as many are remembered when they have ended
+    _expired: Callable[[Elicitation], None]  # called on the loop with one whose time has run out
+    _known: dict[str, Elicitation] = field(factory=dict, init=False)
+    _remembered: dict[str, Elicitation] = field(factory=dict, init=False)  # the oldest first
+    open: int = field(default=0, init=False)
+    ended: int = field(default=0, init=False)
+    answered: int = field(default=0, init=False)
 
     def create(
         self, asker: str, target: str, message: str, schema: object, timeout: float
     ) -> Elicitation:
         """Return a new question, whose time runs from now on.
 
-        Raises
-        ------
-        Refusal
-            400 for a schema that is no flat form, 503 when too many are open.
+        Raise a `Refusal`: 400 for a schema that is no flat form, 503 when too many are
+        open.
         """
         if self.open >= self._most:
             raise Refusal(503, "too many elicitations", retry_after=1.0)
         form = check_form(schema)
-        asked = Elicitation(
-            secrets.token_hex(16),
-            asker,
-            target,
-            message,
-            form,
-            secrets.token_urlsafe(16),
-            time.time() + timeout,
-        )
+        identity, nonce = secrets.token_hex(16), secrets.token_urlsafe(16)
+        expires_at = time.time() + timeout
+        asked = Elicitation(identity, asker, target, message, form, nonce, expires_at)
         self._known[asked.id] = asked
         self.open += 1
         loop = asyncio.get_running_loop()
@@ -117,11 +101,8 @@ class Elicitations:
     def find(self, answerer: str, identity: str, nonce: str) -> Elicitation:
         """Return the open question that an agent may answer.
 
-        Raises
-        ------
-        Refusal
-            404 for one that is not known, or not for this agent; 403 for a wrong nonce; 409 for
-            one that has been answered; 410 for one that has expired.
+        Raise a `Refusal`: 404 for one that is not known, or not for this agent; 403 for a
+        wrong nonce; 409 for one that has been answered; 410 for one that has expired.
         """
         asked = self._known.get(identity)
         if asked is None or asked.target != answerer:  # whether it is there is not for others

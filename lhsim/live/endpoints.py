@@ -9,12 +9,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from attrs import define, frozen
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lhsim.live.bodies import dump, parse
-from lhsim.live.limits import Bytes
+from lhsim.live.limits import Places
 from lhsim.live.refusals import Refusal
 from lhsim.live.stages import StageTimes
 from lhsim.live.store import StoreError
@@ -27,36 +28,18 @@ _UNREAD = 64_000_000  # of bodies under way, at least [B]
 _log = logging.getLogger("lhsim.live")
 
 Handler = Callable[[Request, str, dict[str, Any]], Awaitable[Response]]
+Authenticate = Callable[[HTTPConnection], str]  # returns the agent, or raises a `Refusal`
 
 
+@frozen(eq=False)
 class Endpoint:
-    """An ASGI application for one path.
+    """An ASGI application for one path."""
 
-    Parameters
-    ----------
-    handler
-        Is given the request, the agent who asks and the body; returns the answer, or raises a
-        `Refusal`.
-    authenticate
-        Returns the agent of a connection, or raises a `Refusal`.
-    bodies
-        Reads the body; None for an endpoint that takes none.
-    stages
-        Gets the times of ``loop_wait``, ``parse`` and ``send``.
-    """
-
-    def __init__(
-        self,
-        handler: Handler,
-        authenticate: Callable[[HTTPConnection], str],
-        *,
-        bodies: BodyReader | None,
-        stages: StageTimes | None,
-    ) -> None:
-        self._handler = handler
-        self._authenticate = authenticate
-        self._bodies = bodies
-        self._stages = stages
+    # Gets the request, the agent who asks and the body; returns the answer, or raises a `Refusal`
+    _handler: Handler
+    _authenticate: Authenticate
+    _bodies: BodyReader | None  # None for an endpoint that takes no body
+    _stages: StageTimes | None  # gets the times of loop_wait, parse and send
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -81,21 +64,16 @@ class Endpoint:
             self._stages.add("send", time.perf_counter() - begun)
 
 
+@define(eq=False, slots=False)
 class BodyReader:
-    """Reads bodies that are not too long and come in time, and not too much at a time.
+    """Reads bodies that are not too long and come in time, and not too much at a time."""
 
-    Parameters
-    ----------
-    most
-        Bytes of a body.
-    patience
-        In which it has to arrive [s].
-    """
+    _most: int  # of a body [B]
+    _patience: float  # in which it has to arrive [s]
 
-    def __init__(self, most: int, patience: float) -> None:
-        self._most = most
-        self._patience = patience
-        self._unread = Bytes(max(_UNREAD, 8 * most))
+    def __attrs_post_init__(self) -> None:
+        most = max(_UNREAD, 8 * self._most)
+        self._unread = Places(most, "too much is being sent at a time")
 
     async def read(self, request: Request) -> bytes:
         """Return a body; refuse (413, 408, 503) one that is too long, late, or one too many."""
@@ -105,7 +83,7 @@ class BodyReader:
         if not known or int(length) > self._most:
             raise self._too_long()
         content = bytearray()
-        with self._unread.some() as take:
+        with self._unread.some(0) as take:
             try:
                 async with asyncio.timeout(self._patience):
                     while True:
@@ -125,13 +103,19 @@ class BodyReader:
         return Refusal(413, f"the body is longer than {self._most} bytes")
 
 
+async def hung_up(request: Request) -> None:
+    """Return when the client has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 def bearer(connection: HTTPConnection) -> str:
     """Return what stands in the header ``Authorization: Bearer``, or an empty text."""
     scheme, _, credentials = connection.headers.get("authorization", "").partition(" ")
     return credentials.strip() if scheme.lower() == "bearer" else ""
 
 
-def by_token(tokens: Tokens) -> Callable[[HTTPConnection], str]:
+def by_token(tokens: Tokens) -> Authenticate:
     """Return what asks for the token of an agent."""
 
     def authenticate(connection: HTTPConnection) -> str:
@@ -143,7 +127,7 @@ def by_token(tokens: Tokens) -> Callable[[HTTPConnection], str]:
     return authenticate
 
 
-def by_key(key: str | None) -> Callable[[HTTPConnection], str]:
+def by_key(key: str | None) -> Authenticate:
     """Return what asks for the enrolment key, or lets everybody in where there is none."""
 
     def authenticate(connection: HTTPConnection) -> str:

@@ -139,25 +139,27 @@ def _is_integer(value: object) -> bool:
 
 
 def _is_length(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return _is_integer(value) and value >= 0  # type: ignore[operator]
 
 
-def _is_list_of(count: int) -> Check:
-    return lambda value: isinstance(value, list) and 0 < len(value) <= count
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool)
 
 
-def _are_names(value: object) -> bool:
-    return isinstance(value, list) and len(value) <= _MOST_FIELDS and all(map(_is_text, value))
+def _are_choices(value: object) -> bool:
+    return isinstance(value, list) and 0 < len(value) <= _MOST_CHOICES
+
+
+def _are_texts(most: int) -> Check:
+    return lambda value: (
+        isinstance(value, list) and len(value) <= most and all(map(_is_text, value))
+    )
 
 
 def _are_fields(value: object) -> bool:
     if not isinstance(value, dict) or len(value) > _MOST_FIELDS:
         return False
     return all(len(name) <= _LONGEST_NAME for name in value)
-
-
-def _are_labels(value: object) -> bool:
-    return isinstance(value, list) and len(value) <= _MOST_CHOICES and all(map(_is_text, value))
 
 
 _TEXT = (_is_text, "a text")
@@ -169,18 +171,18 @@ _OF_FORM: dict[str, tuple[Check, str]] = {
         _are_fields,
         f"an object with at most {_MOST_FIELDS} fields of at most {_LONGEST_NAME} characters",
     ),
-    "required": (_are_names, f"a list of at most {_MOST_FIELDS} names"),
+    "required": (_are_texts(_MOST_FIELDS), f"a list of at most {_MOST_FIELDS} names"),
     "title": _TEXT,
     "description": _TEXT,
-    "additionalProperties": (lambda value: isinstance(value, bool), "true or false"),
+    "additionalProperties": (_is_truth, "true or false"),
 }
 _OF_ALL: dict[str, tuple[Check, str]] = {
     "type": (_is_text, ", ".join(_PRIMITIVES)),
     "title": _TEXT,
     "description": _TEXT,
     "default": (lambda _value: True, "a value of the type"),
-    "enum": (_is_list_of(_MOST_CHOICES), f"a list of 1-{_MOST_CHOICES} values of the type"),
-    "enumNames": (_are_labels, f"a list of at most {_MOST_CHOICES} texts"),
+    "enum": (_are_choices, f"a list of 1-{_MOST_CHOICES} values of the type"),
+    "enumNames": (_are_texts(_MOST_CHOICES), f"a list of at most {_MOST_CHOICES} texts"),
 }
 _OF_KIND: dict[str, dict[str, tuple[Check, str]]] = {
     "string": {
@@ -196,5 +198,5 @@ _IS: Mapping[str, Check] = {
     "string": _is_text,
     "number": _is_number,
     "integer": _is_integer,
-    "boolean": lambda value: isinstance(value, bool),
+    "boolean": _is_truth,
 }

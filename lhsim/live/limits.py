@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from attrs import define, field
+
 from lhsim.live.refusals import Refusal
 from lhsim.live.settings import RateLimit
 
@@ -34,66 +36,36 @@ class Buckets:
         return min(self._limit.burst, tokens + (now - then) * self._limit.rate)
 
     def _forget(self, now: float) -> None:
-        self._buckets = {
-            agent: bucket
-            for agent, bucket in self._buckets.items()
-            if self._level(agent, now) < self._limit.burst
-        }
+        some, full = self._buckets.items(), self._limit.burst
+        self._buckets = {agent: one for agent, one in some if self._level(agent, now) < full}
         self._look_again = max(_MANY, 2 * len(self._buckets))
 
 
+@define(eq=False)
 class Places:
-    """So many of something at a time."""
+    """So many of something at a time, of all clients together: connections, or bytes."""
 
-    def __init__(self, count: int, noun: str) -> None:
-        self._count = count
-        self._noun = noun
-        self.taken = 0
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Hold a place.
-
-        Raises
-        ------
-        Refusal
-            503, when all are taken.
-        """
-        if self.taken >= self._count:
-            raise Refusal(503, f"too many {self._noun}", retry_after=1.0)
-        self.taken += 1
-        try:
-            yield
-        finally:
-            self.taken -= 1
-
-
-class Bytes:
-    """So many bytes of unfinished requests at a time, of all clients together [B]."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._taken = 0
+    _most: int
+    _problem: str  # what a client is told when there are none left
+    taken: int = field(default=0, init=False)
 
     @contextmanager
-    def some(self) -> Iterator[Callable[[int], None]]:
-        """Yield what takes more of them; they are given back at the end.
+    def some(self, first: int = 1) -> Iterator[Callable[[int], None]]:
+        """Hold some, and yield what takes more of them; all are given back at the end.
 
-        Raises
-        ------
-        Refusal
-            503, when there are none left.
+        Raise a `Refusal`: 503, when there are none left.
         """
         own = 0
 
         def take(count: int) -> None:
             nonlocal own
-            if self._taken + count > self._most:
-                raise Refusal(503, "too much is being sent at a time", retry_after=1.0)
-            self._taken += count
+            if self.taken + count > self._most:
+                raise Refusal(503, self._problem, retry_after=1.0)
+            self.taken += count
             own += count
 
         try:
+            take(first)
             yield take
         finally:
-            self._taken -= own
+            self.taken -= own

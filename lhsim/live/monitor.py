@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -19,38 +20,32 @@ class Monitor:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self.registry = CollectorRegistry()
-        own = self.registry
-        self.latency = Histogram(
-            "agent_comm_latency_ms",
-            "From the store of a message to its hand-over to the connection of its target.",
-            ["architecture"],
-            buckets=_LATENCY,
-            registry=own,
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        handed_over = (
+            "From the store of a message to its hand-over to the connection of its target."
         )
-        self.validation = Histogram(
-            "schema_validation_ms", "Of an answer by its schema.", buckets=_VALIDATION, registry=own
+        by_architecture = ["architecture"]
+        self.latency = histogram(
+            "agent_comm_latency_ms", handed_over, by_architecture, buckets=_LATENCY
         )
-        self.deliveries = Counter(
-            "message_deliveries", "Messages handed over.", ["architecture"], registry=own
+        self.validation = histogram(
+            "schema_validation_ms", "Of an answer by its schema.", buckets=_VALIDATION
         )
-        self.failures = Counter(
-            "comm_failures", "Messages that were not accepted.", ["reason"], registry=own
-        )
-        self.cycles = Counter("polling_cycles", "Queries of requests for messages.", registry=own)
-        self.timeouts = Counter("timeout_events", "Requests answered with nothing.", registry=own)
-        self.wasted = Counter("wasted_polls", "Queries that found nothing.", registry=own)
-        self.events = Counter("websocket_events", "Messages sent by push.", registry=own)
-        self.memory = Gauge("memory_usage_mb", "Resident memory.", registry=own)
-        self.processor = Gauge("cpu_utilization_percent", "Of one core.", registry=own)
-        self.connections = Gauge(
-            "active_connections", "Push connections and requests for messages held.", registry=own
-        )
-        self.success = Gauge(
-            "elicitation_success_rate",
-            "Elicitations answered, of those that have ended.",
-            registry=own,
-        )
-        self._used = Counter("process_cpu_seconds", "Of all threads.", registry=own)
+        self.deliveries = counter("message_deliveries", "Messages handed over.", by_architecture)
+        self.failures = counter("comm_failures", "Messages that were not accepted.", ["reason"])
+        self.cycles = counter("polling_cycles", "Queries of requests for messages.")
+        self.timeouts = counter("timeout_events", "Requests answered with nothing.")
+        self.wasted = counter("wasted_polls", "Queries that found nothing.")
+        self.events = counter("websocket_events", "Messages sent by push.")
+        self.memory = gauge("memory_usage_mb", "Resident memory.")
+        self.processor = gauge("cpu_utilization_percent", "Of one core.")
+        held = "Push connections and requests for messages held."
+        self.connections = gauge("active_connections", held)
+        answered = "Elicitations answered, of those that have ended."
+        self.success = gauge("elicitation_success_rate", answered)
+        self._used = counter("process_cpu_seconds", "Of all threads.")
         self._process = psutil.Process()
         self._counted = 0.0  # of the processor's time [s]
         self._sampled = (time.monotonic(), time.process_time())

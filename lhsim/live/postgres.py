@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from lhsim.errors import InputError
 from lhsim.live.settings import shown
-from lhsim.live.store import Event, NewEvent, Stored, StoreError
+from lhsim.live.store import INSERT, KNOWN, READ, Event, NewEvent, Stored, StoreError
 
 _LINGERING = 5.0  # for the server to notice that the bridge before this one has died [s]
 _RETRY = 0.1  # [s]
@@ -36,19 +36,13 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_by_target ON events (target, sequence);
 """
-_INSERT = (
-    "INSERT INTO events (sender, target, message_id, stored_at, body) "
-    "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (sender, message_id) DO NOTHING RETURNING sequence"
-)
+# The statements of both stores, with the marks of values that psycopg has.
+_INSERT = f"{INSERT.replace('?', '%s')} RETURNING sequence"
+_KNOWN, _READ = KNOWN.replace("?", "%s"), READ.replace("?", "%s")
 _LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 _SET = "SELECT set_config(%s, %s, false)"
 _CHECK = (
     "SELECT current_setting('transaction_read_only'), (SELECT count(*) FROM events WHERE false)"
-)
-_COLUMNS = "sequence, target, stored_at, body"
-_KNOWN = f"SELECT {_COLUMNS} FROM events WHERE sender = %s AND message_id = %s"
-_READ = (
-    f"SELECT {_COLUMNS} FROM events WHERE target = %s AND sequence > %s ORDER BY sequence LIMIT %s"
 )
 
 

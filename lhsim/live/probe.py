@@ -8,15 +8,14 @@ import resource
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import numpy as np
+import psutil
 from attrs import frozen
 
 STALL = 1e-3  # a gap that counts as a stall [s]
 MOST_KEPT = 1000  # lengths of stalls
 PACE_EVERY = 0.01  # [s]
-_STAT = Path("/proc/stat")
 
 
 @frozen
@@ -44,11 +43,9 @@ def spin(seconds: float) -> Stalls:
 
 def stolen() -> tuple[float, float]:
     """Return the processor time that the host took and that of all kinds [s]; 0 where unknown."""
-    try:
-        fields = [float(number) for number in _STAT.read_text().split("\n", 1)[0].split()[1:9]]
-    except (OSError, ValueError):
-        return 0.0, 0.0
-    return fields[7] if len(fields) > 7 else 0.0, sum(fields)
+    times = psutil.cpu_times()
+    # The last two, of guests, are in the first two as well.
+    return (times.steal, sum(times[:8])) if hasattr(times, "steal") else (0.0, 0.0)
 
 
 def open_files() -> int:

@@ -13,29 +13,25 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from attrs import define
+
 from lhsim.live.store import Event
 
 Read = Callable[[str, int, int], Awaitable[list[Event]]]
 _PAGE = 100  # events read at a time
 
 
+@define(eq=False, slots=False)
 class Connection:
-    """The server's end of a push connection.
+    """The server's end of a push connection."""
 
-    Parameters
-    ----------
-    agent
-        Whose it is.
-    outbound
-        Events that may be queued, that which is being sent included.
-    """
+    agent: str  # whose it is
+    _outbound: int  # events that may be queued, that which is being sent included
 
-    def __init__(self, agent: str, outbound: int) -> None:
-        self.agent = agent
+    def __attrs_post_init__(self) -> None:
         self.cursor = 0
         self.closed = False
         self.behind = False  # an event did not fit
-        self._outbound = outbound
         self._queue: deque[Event] = deque()
         self._live = False
         self._missed = False  # something was stored while the connection was not live

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from abc import abstractmethod
 from typing import Any
 
@@ -36,11 +35,8 @@ class StoreAgents(Agents):
             self._spawn(self._receive_from(agent, at))
 
     async def _send(self, sender: int, target: int, number: int) -> None:
-        await self._clients[sender].store(
-            self._name(target),
-            {"sender": sender, "number": number, "text": self._text},
-            message_id=str(number),
-        )
+        payload = {"sender": sender, "number": number, "text": self._text}
+        await self._clients[sender].store(self._name(target), payload, message_id=str(number))
 
     async def _hang_up(self) -> None:
         for client in self._clients.values():
@@ -85,13 +81,8 @@ class PushAgents(StoreAgents):
         if agent not in self._sockets:
             self._sockets[agent] = await client.open_websocket()
         try:
-            async for text in self._sockets[agent]:
-                event = json.loads(text)
-                if "sequence" in event:
-                    client.cursor = event["sequence"]
-                    self._take(event)
-                else:  # something did not fit: read again from here
-                    await self._sockets[agent].send(json.dumps({"since_sequence": client.cursor}))
+            async for event in client.pushed(self._sockets[agent]):
+                self._take(event)
         finally:
             await self._sockets.pop(agent).close()
         raise ConnectionResetError("the server closed a push connection")

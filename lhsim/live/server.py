@@ -117,17 +117,11 @@ def _collect_seldom() -> None:
 def read_secrets(secret_file: str | None, enrolment_file: str | None) -> Secrets:
     """Return the secrets from files, else from the environment; a new secret where there is none.
 
-    Raises
-    ------
-    InputError
-        When a file cannot be read, or what it holds is too short.
+    Raise `InputError` when a file cannot be read, or what it holds is too short.
     """
     secret = _secret(secret_file, "--secret-file", "LHSIM_SECRET")
     enrolment = _secret(enrolment_file, "--enrolment-file", "LHSIM_ENROLMENT_KEY")
-    return Secrets(
-        secrets.token_bytes(32) if secret is None else secret.encode(),
-        enrolment,
-    )
+    return Secrets(secrets.token_bytes(32) if secret is None else secret.encode(), enrolment)
 
 
 def _secret(path: str | None, option: str, variable: str) -> str | None:

@@ -30,9 +30,8 @@ class RateLimit:
     """
 
     rate: PerSecond = field(validator=within(1e-6, 1e6))  # tokens that a bucket gets [1/s]
-    burst: int = field(
-        default=1, validator=whole(1, 10**6)
-    )  # tokens that it holds at most, and at first
+    # Tokens that it holds at most, and at first
+    burst: int = field(default=1, validator=whole(1, 10**6))
 
 
 def _store(_instance: object, _attribute: object, value: str) -> None:
@@ -50,36 +49,30 @@ class BridgeSettings:
     port: int = field(default=8765, validator=within(0, 65535))  # 0: one that is free
     allow_remote: bool = False  # whether the host may be other than loopback
     store: str = field(default="lhsim.db", validator=_store)  # a path or a URL
-    interval: Seconds = field(
-        default=1.0, validator=within(1e-4, 3600)
-    )  # sleep between two queries [s]
+    # Sleep between two queries [s]
+    interval: Seconds = field(default=1.0, validator=within(1e-4, 3600))
     # Without messages an empty answer goes out after this time, unless the request has its own [s]
     timeout: Seconds = field(default=60.0, validator=within(0, LONGEST_WAIT))
     limit: int = field(default=10, validator=whole(1, 1000))  # messages in an answer
     # Requests for messages held at a time; and as many push connections, of both kinds together
     connections: int = field(default=2000, validator=whole(1, 10**6))
-    outbound: int = field(
-        default=100, validator=whole(1, 10**5)
-    )  # messages queued for a push connection
+    # Messages queued for a push connection
+    outbound: int = field(default=100, validator=whole(1, 10**5))
     outbound_policy: OutboundPolicy = field(
         default="drop_new", validator=one_of(("drop_new", "disconnect"))
     )
     rate_limit: RateLimit | None = None  # of the messages that an agent sends
     max_body: int = field(default=1_000_000, validator=whole(1024, 16_000_000))  # of a request [B]
-    session: Seconds = field(
-        default=3600.0, validator=within(1, 366 * 86400)
-    )  # for which a token is good [s]
-    elicitation_timeout: Seconds = field(
-        default=30.0, validator=within(1e-3, LONGEST_WAIT)
-    )  # of an answer [s]
+    # For which a token is good [s]
+    session: Seconds = field(default=3600.0, validator=within(1, 366 * 86400))
+    # Of an answer to a question [s]
+    elicitation_timeout: Seconds = field(default=30.0, validator=within(1e-3, LONGEST_WAIT))
     elicitations: int = field(default=10_000, validator=whole(1, 10**6))  # open at a time
     mcp: bool = False  # whether agents can also ask one another by MCP, at /mcp
-    store_connections: int = field(
-        default=1, validator=whole(1, 100)
-    )  # that query; PostgreSQL alone
-    batch_size: int = field(
-        default=1, validator=whole(1, 10_000)
-    )  # messages written in one transaction
+    # Connections that query; PostgreSQL alone
+    store_connections: int = field(default=1, validator=whole(1, 100))
+    # Messages written in one transaction
+    batch_size: int = field(default=1, validator=whole(1, 10_000))
     linger: Seconds = field(default=0.0, validator=within(0, 1))  # a batch waits for more [s]
     # Within which a request has to arrive, and what is sent has to be taken [s]
     patience: Seconds = field(default=10.0, validator=within(0.01, LONGEST_WAIT))
@@ -108,10 +101,8 @@ class BridgeSettings:
 def store_of(text: str) -> tuple[str, str]:
     """Return the kind of a store and where it is, a file or a URL.
 
-    Raises
-    ------
-    InputError
-        When `text` is neither a path nor a URL ``sqlite:///PATH`` or ``postgresql://...``.
+    Raise `InputError` when `text` is neither a path nor a URL ``sqlite:///PATH`` or
+    ``postgresql://...``.
     """
     allowed = "a path, sqlite:///PATH or postgresql://..."
     if "://" not in text:

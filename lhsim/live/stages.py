@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from lhsim._files import replace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,14 +36,7 @@ class StageTimes:
         return frame.astype({"component": "str", "seconds": "float64"})
 
     def write(self, path: Path) -> None:
-        """Write the table to a file .parquet or .csv, under another name first."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        """Write the table to a file .parquet or .csv, whole or not at all."""
         frame = self.to_frame()
-        try:
-            if path.suffix == ".csv":
-                frame.to_csv(temporary, index=False)
-            else:
-                frame.to_parquet(temporary, index=False)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write = frame.to_csv if path.suffix == ".csv" else frame.to_parquet
+        replace(path, lambda temporary: write(temporary, index=False))

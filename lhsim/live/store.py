@@ -111,14 +111,14 @@ _SETUP = (
     "CREATE INDEX IF NOT EXISTS events_by_target ON events (target, sequence)",
     "CREATE UNIQUE INDEX IF NOT EXISTS events_by_message ON events (sender, message_id)",
 )
-_INSERT = (
+INSERT = (
     "INSERT INTO events (sender, target, message_id, stored_at, body) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (sender, message_id) DO NOTHING"
 )
-_KNOWN = f"SELECT {_COLUMNS} FROM events WHERE sender = ? AND message_id = ?"
+KNOWN = f"SELECT {_COLUMNS} FROM events WHERE sender = ? AND message_id = ?"
 _SLICE = 50  # for which SQLite waits for others by itself [ms]
 _OF_THE_FILE = (sqlite3.OperationalError, sqlite3.DatabaseError)  # and not a class below them
-_READ = f"SELECT {_COLUMNS} FROM events WHERE target = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+READ = f"SELECT {_COLUMNS} FROM events WHERE target = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 
 
 class SqliteStore:
@@ -178,10 +178,10 @@ class SqliteStore:
 
     def _append(self, new: NewEvent, now: float) -> Stored:
         row = (new.sender, new.target, new.message_id, now, new.body)
-        done = self._database.execute(_INSERT, row)
+        done = self._database.execute(INSERT, row)
         if done.rowcount and done.lastrowid:
             return Stored(Event(done.lastrowid, new.target, now, new.body), duplicate=False)
-        known = self._database.execute(_KNOWN, (new.sender, new.message_id)).fetchone()
+        known = self._database.execute(KNOWN, (new.sender, new.message_id)).fetchone()
         return Stored(Event(*known), duplicate=True)
 
     def read(self, target: str, since: int, limit: int) -> list[Event]:
@@ -189,7 +189,7 @@ class SqliteStore:
         return self._in_time(lambda: self._read(target, since, limit))
 
     def _read(self, target: str, since: int, limit: int) -> list[Event]:
-        rows = self._database.execute(_READ, (target, since, limit)).fetchall()
+        rows = self._database.execute(READ, (target, since, limit)).fetchall()
         return [Event(*row) for row in rows]
 
     def check(self) -> None:

@@ -8,12 +8,13 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from attrs import define, frozen
 from starlette.requests import HTTPConnection, Request
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from lhsim.live import bodies
-from lhsim.live.endpoints import refused
+from lhsim.live.endpoints import Authenticate, hung_up, refused
 from lhsim.live.limits import Places
 from lhsim.live.monitor import Monitor
 from lhsim.live.push import Connection, Hub, Read
@@ -29,32 +30,24 @@ HEARTBEAT = 15.0  # between two signs of life of a stream without messages [s]
 _log = logging.getLogger("lhsim.live")
 
 
+@define(eq=False, slots=False)
 class PushServer:
     """The endpoints ``/ws`` and ``/events/stream``."""
 
-    def __init__(
-        self,
-        settings: BridgeSettings,
-        hub: Hub,
-        read: Read,
-        monitor: Monitor,
-        authenticate: Callable[[HTTPConnection], str],
-        stages: StageTimes | None,
-    ) -> None:
-        self.places = Places(settings.connections, "push connections")
-        self.sent_events = ServerSentEvents(self)
-        self._settings = settings
-        self._hub = hub
-        self._read = read
-        self._monitor = monitor
-        self._authenticate = authenticate
-        self._stages = stages
+    _settings: BridgeSettings
+    _hub: Hub
+    _read: Read
+    _monitor: Monitor
+    _authenticate: Authenticate
+    _stages: StageTimes | None
+
+    def __attrs_post_init__(self) -> None:
+        self.places = Places(self._settings.connections, "too many push connections")
 
     def enter(self, connection: HTTPConnection) -> tuple[Connection, int]:
         """Return a connection for who asks, and from where on."""
         agent = self._authenticate(connection)
-        if (bodies.once(connection.query_params, "agent_id") or agent) != agent:
-            raise Refusal(403, "an agent reads only its own messages")
+        bodies.own(connection.query_params, agent)
         given = bodies.once(connection.query_params, "since_sequence")
         if given is None:
             given = connection.headers.get("last-event-id")
@@ -65,7 +58,7 @@ class PushServer:
         """Push to a WebSocket."""
         try:
             connection, since = self.enter(socket)
-            with self.places.one():
+            with self.places.some():
                 await socket.accept()
                 await self._push_to(socket, connection, since)
         except Refusal as refusal:
@@ -131,58 +124,52 @@ class PushServer:
             part = {"type": "http.response.body", "body": text.encode(), "more_body": True}
             await send(part)
 
-        async def give() -> int:
+        async def give() -> None:
             await self.in_time(write(": connected\n\n"))
             await self.pump(connection, since, lambda event: write(_as_event(event)))
             if not connection.closed:  # there is no way back in a stream: the client comes again
                 notice = bodies.dump({"type": "dropped", "since_sequence": connection.cursor})
                 await self.in_time(write(f"event: dropped\ndata: {notice}\n\n"))
-            return 0
 
-        async def live() -> int:
+        async def live() -> None:
             while True:
                 await asyncio.sleep(HEARTBEAT)
                 await self.in_time(write(": alive\n\n"))
-
-        async def gone() -> int:
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-            return 0
 
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         self._hub.open(connection)
         try:
-            await first_of(give(), live(), gone())
+            await first_of(give(), live(), hung_up(request))
         finally:
             self._hub.drop(connection)
         end = {"type": "http.response.body", "body": b"", "more_body": False}
         await quietly(self.in_time(send(end)))
 
 
+@frozen(eq=False)
 class ServerSentEvents:
     """The ASGI application of ``/events/stream``."""
 
-    def __init__(self, server: PushServer) -> None:
-        self._server = server
+    _server: PushServer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request with a stream."""
         request = Request(scope, receive)
         try:
             connection, since = self._server.enter(request)
-            with self._server.places.one():
+            with self._server.places.some():
                 await self._server.stream(request, connection, since, send)
         except Refusal as refusal:
             await refused(refusal)(scope, receive, send)
 
 
-async def first_of(*coroutines: Coroutine[Any, Any, int]) -> int:
-    """Return what the first of them returns, and end the others; `FAILED` where it went wrong."""
+async def first_of(*coroutines: Coroutine[Any, Any, int | None]) -> int:
+    """Return the code of the first to end, 0 for none, and end the others; `FAILED` on a defect."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
+        return done.pop().result() or 0
     except TimeoutError:
         return AGAIN  # a slow reader
     except GONE:

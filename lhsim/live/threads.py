@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
+from attrs import define
+
 from lhsim.live.settings import SQLITE, BridgeSettings, store_of
 from lhsim.live.stages import Stage, StageTimes
 from lhsim.live.store import Event, EventStore, NewEvent, SqliteStore, Stored, StoreError
@@ -31,13 +33,7 @@ _SILENT = "the store does not answer in time"
 
 
 def open_store(settings: BridgeSettings) -> EventStore:
-    """Return the store that the settings name.
-
-    Raises
-    ------
-    InputError
-        When it cannot be used.
-    """
+    """Return the store that the settings name; raise `InputError` when it cannot be used."""
     kind, place = store_of(settings.store)
     if kind == SQLITE:
         return SqliteStore(place, settings.store_timeout)
@@ -46,38 +42,21 @@ def open_store(settings: BridgeSettings) -> EventStore:
     return PostgresStore(place, settings.store_timeout)
 
 
+@define(eq=False, slots=False)
 class StoreThreads:
-    """An event store for a loop.
+    """An event store for a loop."""
 
-    Parameters
-    ----------
-    store
-        Is closed with it.
-    settings
-        Of the bridge.
-    stored
-        Called on the loop for each new event, in the order of their numbers, before whoever stored
-        it goes on.
-    doubted
-        Called on the loop before the next of these when a write has failed and may have been done.
-    stages
-        Gets the times of ``query``, ``write`` and ``thread_hop``.
-    """
+    _store: EventStore  # is closed with it
+    _settings: BridgeSettings
+    # Called on the loop for each new event, in the order of their numbers, before whoever stored it
+    # goes on; and before the next of these when a write has failed and may have been done
+    _stored: Callable[[Event], None]
+    _doubted: Callable[[], None] = lambda: None
+    _stages: StageTimes | None = None  # gets the times of query, write and thread_hop
 
-    def __init__(
-        self,
-        store: EventStore,
-        settings: BridgeSettings,
-        stored: Callable[[Event], None],
-        doubted: Callable[[], None] = lambda: None,
-        stages: StageTimes | None = None,
-    ) -> None:
+    def __attrs_post_init__(self) -> None:
         self.hangs = False  # after `close`: whether a thread is still with the store
-        self._store = store
-        self._settings = settings
-        self._stored = stored
-        self._doubted = doubted
-        self._stages = stages
+        settings = self._settings
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._readers = self._writer
         if store_of(settings.store)[0] != SQLITE:
@@ -92,20 +71,15 @@ class StoreThreads:
     async def read(self, target: str, since: int, limit: int) -> list[Event]:
         """Return the events for an agent whose number is above `since`, oldest first.
 
-        Raises
-        ------
-        StoreError
-            When the store fails, or does not answer in time.
+        Raise `StoreError` when the store fails, or does not answer in time.
         """
         return await self._call(lambda: self._store.read(target, since, limit))
 
     async def append(self, event: NewEvent) -> Stored:
         """Store an event, with others if they go out in batches.
 
-        Raises
-        ------
-        StoreError
-            When the store fails, or does not answer in time; the event may have been stored.
+        Raise `StoreError` when the store fails, or does not answer in time; the event may
+        have been stored.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Stored] = loop.create_future()

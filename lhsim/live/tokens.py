@@ -13,30 +13,24 @@ import re
 from binascii import Error
 from collections.abc import Callable
 
+from attrs import define, field
+
 AGENT_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 ALLOWED_AGENT_ID = "1-128 letters, digits and _ . : @ -"
 _LONGEST = 400
 
 
+@define(eq=False, slots=False)
 class Tokens:
-    """Signs and checks tokens.
+    """Signs and checks tokens."""
 
-    Parameters
-    ----------
-    secret
-        That nobody else knows.
-    lifetime
-        For which a token is good [s].
-    clock
-        The time of day [s].
-    """
+    _secret: bytes = field(repr=False)  # that nobody else knows
+    _lifetime: float  # for which a token is good [s]
+    _clock: Callable[[], float]  # the time of day [s]
 
-    def __init__(self, secret: bytes, lifetime: float, clock: Callable[[], float]) -> None:
-        self._secret = secret
-        self._lifetime = lifetime
-        self._clock = clock
+    def __attrs_post_init__(self) -> None:
         # The id names the secret and does not give it away.
-        self._key_id = hmac.digest(secret, b"lhsim key id", hashlib.sha256).hex()[:8]
+        self._key_id = hmac.digest(self._secret, b"lhsim key id", hashlib.sha256).hex()[:8]
 
     def sign(self, agent_id: str) -> tuple[str, int]:
         """Return a token for an agent, and when it ends, in seconds of the epoch."""

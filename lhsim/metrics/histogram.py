@@ -46,6 +46,13 @@ def record(counts: Counts, batch: int, value: float) -> None:
     counts[batch, bucket(value)] += 1
 
 
+def tally(values: NDArray[np.float64]) -> Counts:
+    """Return how many of the `values` [s] each bucket holds, of shape (BUCKETS,)."""
+    inside = np.clip(values, LEAST, np.nextafter(GREATEST, 0.0))
+    index = (inside.view(np.int64) >> _BELOW_STEP) - _BITS_OF_LEAST
+    return np.bincount(index, minlength=BUCKETS)
+
+
 def edges(index: NDArray[np.int64] | int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the lower and the upper edge [s] of buckets."""
     octave, step = np.divmod(np.asarray(index), STEPS)

@@ -152,9 +152,7 @@ class Latency:
     @cached_property
     def _with_ages(self) -> histogram.Counts:
         """Latencies delivered, and the ages of the pending messages, of shape (buckets,)."""
-        total: histogram.Counts = self.counts.sum(axis=0)
-        for age in self.ages:
-            total[histogram.bucket(age)] += 1
+        total: histogram.Counts = self.counts.sum(axis=0) + histogram.tally(self.ages)
         return total
 
     def _batchings(self) -> list[int]:

@@ -97,12 +97,12 @@ class Cpu:
     """
 
     workers: int = field(default=1, validator=whole(1))  # loops, one server each
-    # Processors that share one waiting line, in place of loops, as an operating system does it.
+    # Processors that share one waiting line, in place of loops.
     cores: int = field(default=1, validator=whole(1))
-    # For which an operation keeps a processor while others wait [s]; None: until it is done; 0:
-    # all operations share the processors equally.
+    # Longest time that an operation keeps a processor while others wait [s]; None: until it is
+    # done; 0: all share the processors equally.
     quantum: Seconds | None = field(default=None, validator=non_negative)
-    # What a change to another operation takes a processor, as a part of the quantum [s].
+    # What a processor takes to resume an operation [s].
     switch: Seconds = field(default=0.0, validator=non_negative)
     parse_message: Distribution = ZERO  # accept, parse and authenticate a message [s]
     parse_request: Distribution = ZERO  # accept, parse and authenticate a request for messages [s]

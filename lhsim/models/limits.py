@@ -46,9 +46,10 @@ class Buckets:
 
 
 def check_sharing(processors: int, quantum: float | None, switch: float, name: str) -> None:
-    """Refuse a time-shared station of too many processors, or whose slices get nothing done."""
+    """Refuse a time-shared station of too many processors, or a switch where there is none."""
     if quantum is not None and processors > MOST_SHARED:
         allowed = f"at most {MOST_SHARED:,} where they are shared in slices of time"
         raise InputError(f"{processors:,} are too many", key=name, allowed=allowed)
-    if switch > 0 and not switch < (quantum or 0.0):
-        raise InputError("takes the whole quantum", key="switch", allowed="less than quantum")
+    if switch > 0 and not quantum:
+        allowed = "0, or a quantum > 0 s"
+        raise InputError("has no slices to switch between", key="switch", allowed=allowed)

@@ -96,6 +96,8 @@ def changed(system: Description, path: str, number: float) -> Description:
         When the path leads to no number, or the number is out of the parameter's range.
     """
     value(system, path)
+    if is_whole(system, path) and float(number).is_integer():  # as a column of samples has it
+        number = int(number)
     steps = path.removesuffix(FACTOR).split(".")
     try:
         return _changed(system, steps, number, path)  # type: ignore[no-any-return]

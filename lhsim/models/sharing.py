@@ -65,10 +65,11 @@ class Job(Service):
 class Slice:
     """What a processor is doing."""
 
-    __slots__ = ("began", "event", "first_stall", "job", "until", "work")
+    __slots__ = ("began", "event", "first_stall", "job", "switch", "until", "work")
 
-    def __init__(self, job: Job, began: float, first_stall: int) -> None:
+    def __init__(self, job: Job, switch: float, began: float, first_stall: int) -> None:
         self.job = job
+        self.switch = switch  # that it begins with [s]
         self.began = began  # [s]
         self.first_stall = first_stall  # that had not ended then
         self.work = 0.0  # from then to its event [s]
@@ -131,14 +132,15 @@ class TimeShared(Station):
         job.start(self.cost(demand() if callable(demand) else demand))
         self._run(job)
 
-    def _run(self, job: Job) -> None:
-        """Let a job have the first processor that is free."""
+    def _run(self, job: Job, switch: float = 0.0) -> None:
+        """Let a job have the first processor that is free, after the switch to it [s]."""
         self.busy += 1
         assert self._stalls is not None
         now = self.env.now
         number = self._slices.index(None)
-        one = self._slices[number] = Slice(job, now, self._stalls.from_now(now))
-        work = min(job.left, self._quantum) if self.waiting else job.left
+        one = self._slices[number] = Slice(job, switch, now, self._stalls.from_now(now))
+        job.left += switch
+        work = min(job.left, switch + self._quantum) if self.waiting else job.left
         self._end_after(number, one, work)
 
     def _end_after(self, number: int, one: Slice, work: float) -> None:
@@ -158,7 +160,7 @@ class TimeShared(Station):
         for number, one in enumerate(self._slices):
             assert one is not None
             done = worked(one.began, now, stalls.starts, stalls.ends, one.first_stall)
-            work = slices_end(done, self._quantum)
+            work = one.switch + slices_end(max(0.0, done - one.switch), self._quantum)
             if work < one.work:
                 low, high = self._measured_from, self._measured_to
                 self.busy_time -= part_inside(now, one.until, low, high)
@@ -195,8 +197,7 @@ class TimeShared(Station):
         if math.isnan(job.left):
             self._begin(job)
         else:
-            job.left += self._switch
-            self._run(job)
+            self._run(job, self._switch)
 
 
 class ProcessorSharing(TimeShared):

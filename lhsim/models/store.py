@@ -31,8 +31,8 @@ class EventStore:
     query: Distribution = ZERO  # service time of a query [s]
     write: Distribution = ZERO  # service time of a write [s]
     connections: int = field(default=10, validator=whole(1))  # queries served at a time
-    # For which a query or write keeps its connection while others wait [s]; None: until it is done;
-    # 0: all share the connections equally, as if each were a processor.
+    # Longest time that a query or write keeps its connection while others wait [s]; None: until it
+    # is done; 0: all share the connections equally.
     quantum: Seconds | None = field(default=None, validator=non_negative)
     single_writer: bool = False  # whether writes take turns of their own
     # What a writer sleeps in all before it gives up, and its message is rejected [s]; None: a line.

@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import Factory, evolve, field, frozen
 
-from lhsim.checks import printable, whole, within
+from lhsim.checks import positive, printable, whole, within
 from lhsim.errors import InputError
 from lhsim.models import paths
 from lhsim.models.cpu import Cpu
@@ -60,6 +60,8 @@ class Calibration:
     date: str = ""
     agents: tuple[float, ...] | None = None  # from, to
     messages_per_second: tuple[float, ...] | None = None  # from, to [1/s]
+    # Length of the windows of its runs; a prediction is of a further run like them [s].
+    window: Seconds | None = field(default=None, validator=positive)
     pace: Seconds | None = None  # of the processor then (`lhsim.recording.Machine.pace`) [s]
     follows: float = field(default=1.0, validator=within(0, 2))  # power of a pace that costs have
     parameters: dict[str, Provenance] = Factory(dict)  # by the path of the parameter
@@ -69,6 +71,8 @@ class Calibration:
     # By which factor, as a logarithm, it missed figures of runs: root mean square over the loads
     # that it was calibrated on, by the names of `lhsim.recording.Recording.measures`.
     misses: dict[str, float] = Factory(dict)
+    # The mean of these logarithms where it has a sign: below 0 the system was too fast.
+    biases: dict[str, float] = Factory(dict)
     # How far runs of one load are apart, as standard deviations of logarithms: of all costs of the
     # processor together (`cpu`), and of the ways (`network`). No part of the samples.
     moves: dict[str, float] = Factory(dict)
@@ -85,6 +89,8 @@ class Calibration:
             raise InputError("are no joint samples", key="samples", allowed=allowed)
         if not all(0 <= miss < math.inf for miss in self.misses.values()):
             raise InputError("is out of range", key="misses", allowed="numbers >= 0")
+        if not all(math.isfinite(bias) for bias in self.biases.values()):
+            raise InputError("is out of range", key="biases", allowed="numbers")
         for name in set(self.moves) - set(MOVING):
             problem = f"{name!r} is unknown"
             raise InputError(problem, key="moves", allowed=" and ".join(MOVING))

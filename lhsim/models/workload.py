@@ -231,17 +231,18 @@ class Requests(Traffic):
 
     A client has up to `in_flight` requests under way, each in a loop of its own. One that is not
     answered within its `patience` is given up: the message expires, the client goes on, and the
-    server works in vain.
+    abandoned request still consumes the server.
     """
 
     name: ClassVar[str] = "requests"
 
-    # From the end of a request to the client's next one; and before its first [s].
+    # From an answer to the client's next request, and before its first [s].
     think: Distribution = ZERO
     in_flight: int = field(default=1, validator=whole(1))  # requests of a client at a time
-    # For which a client waits for an answer before it gives the request up [s]; None: without end.
+    # After which a client gives a request up [s]; None: never.
     patience: Seconds | None = field(default=None, validator=positive)
-    requests: int | None = field(default=None, validator=whole(1))  # of a client; None: no end
+    # Requests of a client before it stops; None: no end.
+    requests: int | None = field(default=None, validator=whole(1))
 
     @property
     def rate_per_agent(self) -> None:

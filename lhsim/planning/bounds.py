@@ -29,6 +29,7 @@ from lhsim.analysis.knee import SATURATION
 from lhsim.simulation.settling import (
     admitted_load,
     asks_by_reply,
+    cycle_time,
     polling_load,
     push_load,
     requests_load,
@@ -112,11 +113,14 @@ def _push(system: System, rate: float, copies: int) -> float:
 def saturation(system: System) -> float | None:
     """Return the agents at which the loops are busy for `SATURATION` of the time, costs warm.
 
-    None for a closed loop, and for a server of the user's own. It is right where the load grows in
-    proportion to the agents.
+    None for a closed loop of messages, and for a server of the user's own. It is right where the
+    load grows in proportion to the agents, as that of clients does who hardly wait.
     """
     some = 1000
     rate = admitted_load(system, some)
+    if rate is None and system.requests is not None:
+        cycle = cycle_time(system, 1)
+        rate = some * system.workload.traffic.at_a_time / cycle if cycle > 0 else None
     if rate is None or system.own_server is not None:
         return None
     if system.polling is not None:

@@ -70,12 +70,8 @@ def crossings(
 ) -> dict[str, Place]:
     """Return where the means cross, for each task by its name.
 
-    Raises
-    ------
-    LhsimError
-        When a run failed, or there is no crossing within `FARTHEST` times a task's value.
-    KeyboardInterrupt
-        After Ctrl-C; what was finished is in the runner's store.
+    Raises as `run_all` does, and `LhsimError` where there is no crossing within `FARTHEST` times a
+    task's value.
     """
     searches = {name: _search(task) for name, task in tasks.items()}
     asked = {name: next(search) for name, search in searches.items()}

@@ -20,7 +20,7 @@ import attrs
 from attrs import frozen
 
 from lhsim.analysis import flags
-from lhsim.analysis.intervals import estimate
+from lhsim.analysis.intervals import estimate, known
 from lhsim.errors import LhsimError
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.models import paths
@@ -143,15 +143,7 @@ class Evaluation:
 def evaluate(
     question: Question, value: float, runner: Runner, on_done: OnDone | None = None
 ) -> Evaluation:
-    """Run a level until it is decided or its runs are used up.
-
-    Raises
-    ------
-    LhsimError
-        When a run failed.
-    KeyboardInterrupt
-        After Ctrl-C; what was finished is in the runner's store.
-    """
+    """Run a level until it is decided or its runs are used up; raises as `run_all` does."""
     results: list[Result] = []
     share = (1 - question.confidence) / len(question.looks)
     judged = Evaluation(value, 0, False, False, ())
@@ -166,12 +158,8 @@ def evaluate(
 def run_all(cells: Sequence[Cell], runner: Runner, on_done: OnDone | None = None) -> list[Result]:
     """Return the results of all cells, in their order.
 
-    Raises
-    ------
-    LhsimError
-        When a run failed.
-    KeyboardInterrupt
-        After Ctrl-C; what was finished is in the runner's store.
+    Raises `LhsimError` when a run failed, and `KeyboardInterrupt` after Ctrl-C, with what was
+    finished in the runner's store.
     """
     outcomes, interrupted = runner.run(cells, on_done=on_done)
     results: list[Result] = []
@@ -218,7 +206,7 @@ def _figure(
             kept, margin = None, -math.inf
         if kept is False and all(result.shows_start for result in results):
             kept = None
-    return Figure(objective.text, _known(found.mean), (_known(found.low), _known(found.high)),
+    return Figure(objective.text, known(found.mean), (known(found.low), known(found.high)),
                   bounded, kept, margin, objective.unit,
                   flags.merged(found.flags, against))  # fmt: skip
 
@@ -228,12 +216,12 @@ def _against(
 ) -> list[str]:
     """Return what speaks against a figure, beside how its interval was made."""
     short = 2 * sum(result.short_warmup for result in results) >= len(results)
-    known = {
+    said = {
         flags.LOWER_BOUND: bounded,
         flags.SHORT_WARMUP: short and not overloaded,  # a backlog that grows looks like one
         flags.OVERLOADED: not objective.settles(overloaded=overloaded),
     }
-    return [flag for flag, holds in known.items() if holds]
+    return [flag for flag, holds in said.items() if holds]
 
 
 def _side(objective: Objective, low: float, high: float) -> bool | None:
@@ -244,7 +232,3 @@ def _side(objective: Objective, low: float, high: float) -> bool | None:
     if min(ends) > 0:
         return True
     return False if max(ends) <= 0 else None
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

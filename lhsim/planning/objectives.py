@@ -117,11 +117,8 @@ class Objective:
 def parse_objectives(texts: str | Iterable[str]) -> tuple[Objective, ...]:
     """Return the objectives that a text or several describe.
 
-    Raises
-    ------
-    InputError
-        For the first that has not the form, names no metric, has a wrong unit, a limit that no
-        figure can keep or one on the wrong side; and for one that is there twice.
+    Raises `InputError` for the first that has not the form, names no metric, has a wrong unit, a
+    limit that no figure can keep or one on the wrong side; and for one that is there twice.
     """
     try:
         given = checks.texts(texts, "", _ALLOWED)

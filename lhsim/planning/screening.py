@@ -232,15 +232,7 @@ def sensitivity(
     KeyboardInterrupt
         After Ctrl-C; what was finished is in the folder.
     """
-    asked = ask(
-        system,
-        agents,
-        metrics=metrics,
-        ranges=ranges,
-        trajectories=trajectories,
-        seed=seed,
-        engine=engine,
-    )
+    asked = ask(system, agents, metrics, ranges, trajectories, seed, engine)
     checks.function(on_done, "on_done")
     with running([asked.system], engine, jobs, executor, folder) as runner:
         return answer(asked, runner, on_done)
@@ -249,20 +241,13 @@ def sensitivity(
 def ask(
     system: System | str | PathLike[str],
     agents: int,
-    *,
     metrics: str | Iterable[str],
     ranges: str | Iterable[str],
     trajectories: int,
     seed: int,
     engine: str,
 ) -> Screening:
-    """Return what the arguments of `sensitivity` ask for, once they are checked.
-
-    Raises
-    ------
-    InputError
-        When SALib is missing, or one of them cannot be used.
-    """
+    """Return what the arguments of `sensitivity` ask for, or refuse one of them."""
     _salib()
     system = as_system(system)
     agents = check_count(system.workload, checks.whole_number(agents, "agents", 1))
@@ -287,15 +272,7 @@ def _metrics(given: object) -> tuple[str, ...]:
 
 
 def answer(asked: Screening, runner: Runner, on_done: OnDone | None = None) -> Sensitivity:
-    """Return the answer to what is asked.
-
-    Raises
-    ------
-    LhsimError
-        When a run failed.
-    KeyboardInterrupt
-        After Ctrl-C; what was finished is in the runner's store.
-    """
+    """Return the answer to what is asked; raises as `sensitivity` does while it runs."""
     plan = _plan(asked.factors, asked.trajectories, asked.seed)
     systems = _systems(asked, plan)
     effects, base, marks = [], {}, {}
@@ -328,10 +305,7 @@ def _extrapolated(asked: Screening) -> bool:
 def factors(system: System, ranges: str | Iterable[str] = ()) -> tuple[Factor, ...]:
     """Return the numeric parameters of a system that are not 0, with their ranges.
 
-    Raises
-    ------
-    InputError
-        When a range has not the form, is empty or is none of a parameter of the system.
+    Raises `InputError` for a range that has not the form, is empty or is none of a parameter.
     """
     texts = checks.texts(ranges, "ranges", _RANGES)
     pairs = [_range(system, text) for text in texts]

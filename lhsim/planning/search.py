@@ -96,22 +96,7 @@ class Capacity:
 
         A latency of an overloaded level is None: it does not settle.
         """
-        return {
-            "system": self.system,
-            "seed": self.seed,
-            "objectives": list(self.objectives),
-            "confidence": self.confidence,
-            "agents": self.agents,
-            "vary": self.vary,
-            "unit": self.unit,
-            "value": self.value,
-            "interval": list(self.interval),
-            "binding_objective": self.binding_objective,
-            "crossings": [attrs.asdict(one) for one in self.crossings],
-            "evaluations": [_plain(one) for one in self.evaluations],
-            "extrapolated": self.extrapolated,
-            "warnings": list(self.warnings),
-        }
+        return _fields(self) | {"evaluations": [_plain(one) for one in self.evaluations]}
 
     def sentences(self) -> list[str]:
         """Return the answer in words."""
@@ -240,17 +225,7 @@ def capacity(
     KeyboardInterrupt
         After Ctrl-C; what was finished is in the folder.
     """
-    question = ask(
-        system,
-        slo,
-        vary=vary,
-        agents=agents,
-        check=check,
-        most=most,
-        seed=seed,
-        confidence=confidence,
-        engine=engine,
-    )
+    question = ask(system, slo, vary, agents, check, most, seed, confidence, engine)
     checks.function(on_done, "on_done")
     with running([question.system], engine, jobs, executor, folder) as runner:
         return answer(question, runner, on_done)
@@ -259,7 +234,6 @@ def capacity(
 def ask(
     system: System | str | PathLike[str],
     slo: str | Iterable[str],
-    *,
     vary: str,
     agents: int | None,
     check: float | str | None,
@@ -268,13 +242,7 @@ def ask(
     confidence: float,
     engine: str,
 ) -> Question:
-    """Return the question that the arguments of `capacity` put, once they are checked.
-
-    Raises
-    ------
-    InputError
-        When one of them cannot be used.
-    """
+    """Return the question that the arguments of `capacity` put, or refuse one of them."""
     system = as_system(system)
     objectives = parse_objectives(slo)
     seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
@@ -315,15 +283,7 @@ def _level(system: System, vary: str, check: float | str | None) -> float | None
 
 
 def answer(question: Question, runner: Runner, on_done: OnDone | None = None) -> Capacity:
-    """Return the answer to a question.
-
-    Raises
-    ------
-    LhsimError
-        When a run failed.
-    KeyboardInterrupt
-        After Ctrl-C; what was finished is in the runner's store.
-    """
+    """Return the answer to a question; raises as `capacity` does while it runs."""
     search = _Search(question, runner, on_done)
     checked = None if question.check is None else search.look(question.check)
     search.scan()
@@ -368,17 +328,22 @@ def _least(question: Question) -> int:
     return 2 if question.vary == AGENTS and question.system.workload.topology != "ring" else 1
 
 
+@attrs.define(eq=False, slots=False)
 class _Search:
     """What is known so far, by level."""
 
-    def __init__(self, question: Question, runner: Runner, on_done: OnDone | None):
-        self.question = question
-        self.known: dict[float, Evaluation] = {}
-        self.runner = runner
-        self.on_done = on_done
-        self.first = float(_least(question))
-        if question.vary != AGENTS:
-            self.first = float(paths.value(question.system, question.vary) or question.agents or 1)
+    question: Question
+    runner: Runner
+    on_done: OnDone | None
+    known: dict[float, Evaluation] = attrs.field(factory=dict)
+
+    @property
+    def first(self) -> float:
+        """The level from which the search goes on."""
+        question = self.question
+        if question.vary == AGENTS:
+            return float(_least(question))
+        return float(paths.value(question.system, question.vary) or question.agents or 1)
 
     def look(self, value: float) -> Evaluation:
         """Return what is known of a level; it is run when that is nothing."""
@@ -606,23 +571,17 @@ def _ends(ends: Bounds, *, whole: bool) -> Bounds:
 
 
 def _plain(one: Evaluation) -> dict[str, Any]:
-    figures = [
-        {
-            "objective": figure.objective,
-            "value": figure.shown[0],
-            "interval": list(figure.shown[1:]),
-            "unit": figure.unit,
-            "lower_bound": figure.lower_bound,
-            "flags": list(figure.flags),
-            "kept": figure.kept,
-        }
-        for figure in one.figures
-    ]
-    return {
-        "value": int(one.value) if one.value == int(one.value) else one.value,
-        "verdict": one.verdict,
-        "replications": one.replications,
-        "overloaded": one.overloaded,
-        "extrapolated": one.extrapolated,
-        "figures": figures,
-    }
+    plain = _fields(one)
+    for figure, shown in zip(one.figures, plain["figures"], strict=True):
+        shown["value"], *shown["interval"] = figure.shown
+    value = int(one.value) if one.value == int(one.value) else one.value
+    return plain | {"value": value, "verdict": one.verdict}
+
+
+def _fields(one: Capacity | Evaluation) -> dict[str, Any]:
+    """Return the fields of an answer that are plain data, with lists for tuples."""
+    return attrs.asdict(
+        one,
+        filter=lambda field, _: field.name not in {"check", "margin"},
+        value_serializer=lambda _, __, value: list(value) if isinstance(value, tuple) else value,
+    )

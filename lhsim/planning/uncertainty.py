@@ -49,16 +49,10 @@ class Spread:
 
 
 def spread(ratios: Sequence[float], confidence: float, noise: float = 0.0) -> Spread:
-    """Return the spread of answers that are given as ratios to one of them.
+    """Return the spread of answers that are given as ratios to one of them, at least two.
 
-    Parameters
-    ----------
-    ratios
-        At least two.
-    confidence
-        Of the half-width, in (0, 1).
-    noise
-        Variance of the logarithm of a ratio that is none of the parameters'; it is subtracted.
+    `confidence` in (0, 1) is that of the half-width. `noise` is the part of the variance of the
+    logarithm of a ratio that is none of the parameters'; it is subtracted.
     """
     variance = max(0.0, float(np.var(np.log(ratios), ddof=1)) - noise)
     quantile = float(stdtrit(len(ratios) - 1, (1 + confidence) / 2))
@@ -93,10 +87,7 @@ def spread_of(
 ) -> Spread:
     """Return how far the samples of the parameters move the crossing at `value`.
 
-    Raises
-    ------
-    LhsimError
-        When a run failed, or a sample has no crossing anywhere near the value.
+    Raises `LhsimError` when a run failed, or a sample has no crossing anywhere near the value.
     """
     systems = {"the system": question.system}
     for number, system in enumerate(in_runs(samples_of(question.system)[:MOST_SEARCHES]), 1):

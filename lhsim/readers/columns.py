@@ -100,13 +100,12 @@ def spellings(name: str) -> dict[str, int]:
     return {f"{stem}_{other}": factor for other, factor in PER_SECOND.items() if other != "s"}
 
 
-def from_one_origin(columns: Sequence[Times]) -> list[NDArray[np.float64]]:
-    """Return columns as seconds from one origin: the first one of all where they are dated."""
+def origin(columns: Sequence[Times]) -> int:
+    """Return what columns count from: where they are dated the first time of all, else 0 [s]."""
     least = [np.min(one.seconds(), initial=np.inf, where=~one.missing) for one in columns]
     first = min(least)
     dated = any(one.dated for one in columns) or first > EPOCH
-    origin = int(np.floor(first)) if dated and np.isfinite(first) else 0
-    return [one.seconds(origin) for one in columns]
+    return int(np.floor(first)) if dated and np.isfinite(first) else 0
 
 
 def decimal_comma(columns: Sequence[Column]) -> bool | None:
@@ -170,7 +169,7 @@ def whole_numbers(column: Column) -> NDArray[np.int64]:
     values = column.values
     cells.refuse_empty(values, WHOLE)
     if pa.types.is_string(values.type):
-        cells.refuse_unlike(values, r"^\d{1,18}(\.0)?$", "is no whole number", WHOLE)
+        cells.refuse_unlike(values, r"^\d{1,19}(\.0)?$", "is no whole number", WHOLE)
         values = _replaced(values, r"\.0$", "")
     elif not cells.is_number(values.type):
         raise Refused(f"holds {cells.called(values.type)}", WHOLE)
@@ -219,6 +218,27 @@ def names(column: Column) -> tuple[list[str], NDArray[np.int64]]:
         raise Refused(f"holds {cells.called(kind)}, no names", NAMES)
     cells.refuse_empty(values, NAMES)
     found = pc.dictionary_encode(values)
+    return [str(one) for one in found.dictionary.to_pylist()], found.indices.to_numpy().astype(int)
+
+
+def texts(column: Column) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the different texts of a column as `names` does; an empty cell is the text "".
+
+    Raises
+    ------
+    Refused
+        For a column that holds neither texts nor whole numbers.
+    """
+    values = column.values
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_null(kind) or pa.types.is_boolean(kind):
+        texts = values.cast(pa.string())
+    elif cells.is_number(kind):
+        whole = cells.cast(_without_nan(values), pa.int64(), "is no whole number", NAMES)
+        texts = whole.cast(pa.string())
+    else:
+        raise Refused(f"holds {cells.called(kind)}, no texts", NAMES)
+    found = pc.dictionary_encode(pc.fill_null(texts, ""))
     return [str(one) for one in found.dictionary.to_pylist()], found.indices.to_numpy().astype(int)
 
 

@@ -8,6 +8,10 @@ Envoy        ``%DURATION%`` [ms], https://www.envoyproxy.io/docs/envoy/latest/co
              observability/access_log/usage
 ===========  ===================================================================================
 
+When a request ended or started is said by ``$msec``, ``$time_local`` and ``$time_iso8601`` of nginx
+(its end: when the line was written), by ``%t`` of Apache (its start, but for ``%{end:usec}t`` and
+the like) and ``%START_TIME%`` of Envoy.
+
 A whole directive of a configuration (``log_format ...;``, ``LogFormat ...``) is one as well. Each
 variable becomes a part of one regular expression that ends where the text after it begins, so that
 a line is read in one way or not at all.
@@ -45,6 +49,7 @@ _ENVOY = re.compile(r"%(?P<plain>[A-Z][A-Z_]{2,}(?:\([^)%]*\))?)(?::\d+)?%")
 _APACHE = re.compile(r"%[!<>\d,]*(?:\{(?P<argument>[^}]*)\})?(?P<plain>\^?[A-Za-z]{1,2})")
 
 REQUEST, PATH, STATUS, DURATION = "request", "path", "status", "duration"
+STAMP = "stamp"
 _ROLES = {
     "request": REQUEST, "request_uri": PATH, "uri": PATH, "document_uri": PATH, "status": STATUS,
     "r": REQUEST, "U": PATH, "s": STATUS,
@@ -58,6 +63,7 @@ _PER_SECOND = {
     "request_time": 1.0,
 }  # fmt: skip
 _STEPS = {"request_time": 1e-3}  # [s]
+_ISO, _CLF = "iso", "clf"  # 2027-01-31T08:00:00.250Z, 31/Jan/2027:08:00:00 +0000
 _QUOTED = r'[^"\\]*(?:\\.[^"\\]*)*'
 _VALUES = {
     "request_time": r"\d+\.\d{3,}",  # nginx writes milliseconds: 2.5 and 25013 are others
@@ -75,6 +81,33 @@ _EACH = r"{0}(?:(?:,| :) {0})*"  # nginx: a value for each server that was tried
 
 
 @frozen
+class Stamp:
+    """How a variable stamps a request."""
+
+    stamps: str  # "start" or "end"
+    kind: str  # as it is written, or "epoch" for a number since 1970
+    step: float  # of its clock [s]
+    per_second: int = 1  # the unit of a number
+
+
+_EPOCH = "epoch"
+_STAMPS = {
+    "msec": Stamp("end", _EPOCH, 1e-3),
+    "time_local": Stamp("end", _CLF, 1.0),
+    "time_iso8601": Stamp("end", _ISO, 1.0),
+    "t": Stamp("start", _CLF, 1.0),
+    "START_TIME": Stamp("start", _ISO, 1e-3),
+    **{
+        f"{{{when}{unit}}}t": Stamp(
+            "end" if when == "end:" else "start", _EPOCH, 1 / factor, factor
+        )
+        for when in ("", "begin:", "end:")
+        for unit, factor in (("sec", 1), ("msec", 1000), ("usec", 10**6))
+    },
+}
+
+
+@frozen
 class LogFormat:
     """How the lines of a log are read."""
 
@@ -82,6 +115,7 @@ class LogFormat:
     pattern: re.Pattern[str] = field(repr=False)  # its groups are the roles
     per_second: float  # the unit of the durations
     step: float  # of the clock [s]
+    stamp: Stamp | None = None  # of the variable that says when, if there is one
 
 
 @frozen
@@ -109,9 +143,9 @@ def log_format(given: str) -> LogFormat:
     per_second = _PER_SECOND[duration]
     pattern = "".join(_expressions(parts, {id(one): role for role, one in chosen.items()}))
     name = given if given in PRESETS else f"{text[:_SHOWN]!r}"
-    return LogFormat(
-        name, re.compile(pattern + r"\s*"), per_second, _STEPS.get(duration, 1 / per_second)
-    )
+    step = _STEPS.get(duration, 1 / per_second)
+    stamp = _STAMPS[chosen[STAMP].name] if STAMP in chosen else None
+    return LogFormat(name, re.compile(pattern + r"\s*"), per_second, step, stamp)
 
 
 def _bare(given: str) -> str:
@@ -161,6 +195,9 @@ def _chosen(variables: Iterable[_Variable]) -> dict[str, _Variable]:
             raise InputError(f"does not say {what}", source="--log-format", allowed=WHOLE_FORMATS)
     if REQUEST in found:
         found.pop(PATH, None)
+    stamps = [one for one in variables if one.name in _STAMPS]
+    if stamps:
+        found[STAMP] = min(stamps, key=lambda one: _STAMPS[one.name].step)
     return found
 
 

@@ -82,26 +82,63 @@ def read_durations(lines: Iterable[str], name: str, source: str = "stdin") -> Du
         When the text is none of the two formats, or has no such histogram of durations.
     """
     found = histogram("\n".join(lines), name, source)
-    notes: tuple[str, ...] = ()
-    if found.beyond > 0:
-        last = format_duration(found.bounds[-1])
-        notes = (f"{100 * found.beyond:.3g} % took longer than {last}, the last bound: "
-                 "they count as that",)  # fmt: skip
-    return Durations(found.distribution, found.total, notes)
+    return Durations(found.distribution, found.total, _notes(found))
 
 
-def histogram(text: str, name: str, source: str = "stdin") -> Histogram:
-    """Return a histogram of durations in a text; it raises as `read_durations` does."""
+def read_difference(
+    before: Iterable[str], after: Iterable[str], name: str, source: str = "stdin"
+) -> Durations:
+    """Return the durations that a histogram counted between two scrapes of one server.
+
+    Raises
+    ------
+    InputError
+        As `read_durations` does, and when a count is smaller in the later scrape: the server began
+        anew in between.
+    """
+    earlier = "\n".join(before)
+    found = histogram("\n".join(after), name, source, earlier)
+    return Durations(found.distribution, found.total, _notes(found))
+
+
+def histogram(text: str, name: str, source: str = "stdin", before: str | None = None) -> Histogram:
+    """Return a histogram of durations in a text, less what an earlier one had counted.
+
+    It raises as `read_durations` does.
+    """
     name = name.removesuffix(BUCKET)
     try:
         families = list(_families(text, source))
         per_second = _per_second(families, name)
         series = _series(families, name)
+        if before is not None:
+            earlier = _series(list(_families(before, source)), name)
+            series = {labels: _less(one, earlier.get(labels)) for labels, one in series.items()}
         return _sum(list(series.values()), per_second)
     except InputError as error:
         raise InputError(
             error.problem, source=source, key=error.key or name, allowed=error.allowed
         ) from None
+
+
+def _notes(found: Histogram) -> tuple[str, ...]:
+    if not found.beyond > 0:
+        return ()
+    last, part = format_duration(found.bounds[-1]), f"{100 * found.beyond:.3g} %"
+    return (f"{part} took longer than {last}, the last bound: they count as that",)
+
+
+def _less(counts: dict[float, float], before: dict[float, float] | None) -> dict[float, float]:
+    """Return what a series has counted since an earlier scrape; one that was not there had none."""
+    if before is None:
+        return counts
+    if sorted(before) != sorted(counts):
+        raise InputError("has other bounds in the earlier scrape", allowed="the same in both")
+    found = {bound: count - before[bound] for bound, count in counts.items()}
+    if min(found.values()) < 0:
+        problem = "has counted less in the later scrape: the server began anew, or they are swapped"
+        raise InputError(problem, allowed="two scrapes of one life of a server, the earlier first")
+    return found
 
 
 def _families(text: str, source: str) -> Iterator[Metric]:

@@ -57,6 +57,10 @@ class Table:
         InputError
             For a cell that is no time, with its place, and for columns that cannot be compared.
         """
+        return self.points(*names)[0]
+
+    def points(self, *names: str) -> tuple[list[Floats], int]:
+        """Return what `times` does, and the origin by the clock of the file [s]."""
         comma = columns.decimal_comma([self.columns[name] for name in names])
         found = [self._read(name, lambda one: columns.times(one, comma)) for name in names]
         kinds = {name: one.kind for name, one in zip(names, found, strict=True) if one.kind}
@@ -65,7 +69,8 @@ class Table:
             if kind != kinds[first]:
                 problem = f"holds {kind}, and {first} holds {kinds[first]}"
                 raise self.refusal(problem, name, "the same kind in each column of times")
-        return columns.from_one_origin(found)
+        origin = columns.origin(found)
+        return [one.seconds(origin) for one in found], origin
 
     def durations(self, name: str) -> Floats:
         """Return a column of durations [s]; NaN where a cell is empty.
@@ -98,6 +103,10 @@ class Table:
         """
         return self._read(name, columns.names)
 
+    def texts(self, name: str) -> tuple[list[str], NDArray[np.int64]]:
+        """Return the different texts in a column as `names` does; empty cells are "" ."""
+        return self._read(name, columns.texts)
+
     def refusal(self, problem: str, name: str, allowed: str, row: int | None = None) -> InputError:
         """Return the error for a column, or with a row from 0 on for a cell."""
         where = "" if row is None else self.place(row)
@@ -121,8 +130,10 @@ class Table:
             raise self.refusal(error.problem, name, error.allowed, error.row) from None
 
 
-def read_table(path: Named, wanted: Sequence[str]) -> Table:
+def read_table(path: Named, wanted: Sequence[str], optional: Sequence[str] = ()) -> Table:
     """Return columns of a CSV or Parquet file, which are checked as they are asked for.
+
+    Those that are `optional` may be missing.
 
     Raises
     ------
@@ -134,11 +145,22 @@ def read_table(path: Named, wanted: Sequence[str]) -> Table:
     if not is_table(path):
         raise InputError("ends in neither .csv nor .parquet", source=str(path), allowed=allowed)
     try:
-        return _of_parquet(path, wanted) if _is_parquet(path) else _of_csv(path, wanted)
+        read = _of_parquet if _is_parquet(path) else _of_csv
+        return read(path, wanted, optional)
     except InputError as error:
         raise InputError(
             error.problem, source=str(path), key=error.key, allowed=error.allowed or allowed
         ) from None
+
+
+def read_csv(path: Named, wanted: Sequence[str], optional: Sequence[str] = ()) -> Table:
+    """Return columns of a CSV file, whatever it is called; it raises as `read_table` does."""
+    path = expanded(path)
+    try:
+        return _of_csv(path, wanted, optional)
+    except InputError as error:
+        allowed = error.allowed or f"a file with the columns {', '.join(wanted)}"
+        raise InputError(error.problem, source=str(path), key=error.key, allowed=allowed) from None
 
 
 def read_parquet(path: Path, chosen: Callable[[list[str]], list[str]] = list) -> pa.Table:
@@ -201,15 +223,23 @@ def _is_parquet(path: Path) -> bool:
     return path.name.lower().endswith(".parquet")
 
 
-def _of_parquet(path: Path, wanted: Sequence[str]) -> Table:
-    found = read_parquet(path, lambda names: [name for name in names if _known([name], wanted)])
+def _of_parquet(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> Table:
+    known = (*wanted, *optional)
+    found = read_parquet(path, lambda names: [name for name in names if _known([name], known)])
     header = [name.strip() for name in found.column_names]
+    wanted = _there(header, wanted, optional)
     return _table(path, wanted, header, lambda chosen: [found.column(index) for index in chosen])
 
 
-def _of_csv(path: Path, wanted: Sequence[str]) -> Table:
+def _of_csv(path: Path, wanted: Sequence[str], optional: Sequence[str]) -> Table:
     rows = delimited(read_whole(path), lambda header: _known(header, wanted))
+    wanted = _there(rows.header, wanted, optional)
     return _table(path, wanted, rows.header, rows.texts, rows)
+
+
+def _there(header: Sequence[str], wanted: Sequence[str], optional: Sequence[str]) -> list[str]:
+    """Return the columns to read: those that are wanted, and the optional ones that are there."""
+    return [*wanted, *(name for name in optional if _known(header, [name]))]
 
 
 def _table(

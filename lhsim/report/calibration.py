@@ -26,6 +26,10 @@ MEANINGS = {
     "service": ("service time of a message", True),
     "after": ("of it, after over at the delivery", False),
     "variation": ("variation of a service", False),
+    "work": ("processor time of a request", True),
+    "cores": ("cores", False),
+    "quantum": ("slice of processor time", True),
+    "run_to_run": ("factor from run to run", False),
 }
 _LATE = 1e-4  # median lag of a sender that is worth a word [s]
 _BY_PRIOR = 0.5  # deviation of a logarithm from which on an unknown is hardly known
@@ -77,8 +81,22 @@ def _memory(found: Mapping[str, float] | None) -> list[str]:
     return ["", *wrap(sentence, WIDTH)]
 
 
+def _request_box(found: Mapping[str, Any]) -> list[str]:
+    """Return what request logs say of a server."""
+    low, high = (None if end is None else three_digits(end) for end in found["capacity_interval"])
+    capacity = (
+        f"Capacity: at least {low} requests/s; no log shows how many more."
+        if high is None
+        else f"Capacity: {three_digits(found['capacity'])} requests/s (90 %: {low}-{high})."
+    )
+    sentences = [f"The server: {found['because']}.", capacity]
+    return [line for sentence in sentences for line in wrap(sentence, WIDTH)]
+
+
 def _black_box(found: Mapping[str, Any]) -> list[str]:
     """Return what logs alone say of a server."""
+    if found["architecture"] == "requests":
+        return _request_box(found)
     how = "pushed" if found["interval"] is None else f"polled every {duration(found['interval'])}"
     low, high = (None if end is None else three_digits(end) for end in found["capacity_interval"])
     value = "unknown" if found["capacity"] is None else three_digits(found["capacity"])

@@ -55,18 +55,10 @@ def grid(
 ) -> Grid:
     """Return rows as a table, with the marks of `lhsim.report.marks` and what they mean.
 
-    Parameters
-    ----------
-    name, title
-        Of the table.
-    columns
-        ``key`` in the rows, ``title`` and, where it has one, ``unit``; `SHARE` is shown in per
-        cent. ``interval`` is the key of the two ends of its interval, which are those of
-        ``KEY_low`` and ``KEY_high`` where the rows have these.
-    rows
-        Values by keys; what a row lacks is unknown.
-    marked
-        Key of the column whose cells are marked by what they say.
+    A column has a ``key`` in the rows, a ``title`` and perhaps a ``unit``; `SHARE` is shown in per
+    cent. Its ``interval`` is the key of the two ends, which are those of ``KEY_low`` and
+    ``KEY_high`` where the rows have these. What a row lacks is unknown. `marked` is the key of the
+    column whose cells are marked by what they say.
     """
     keys = [column["key"] for column in columns]
     headings = tuple(

@@ -28,6 +28,8 @@ LEVELS = (
     Column("backlog"),
 )
 _QUANTILES = tuple(f"p{level}_latency_ms" for level in (50, 95, 99))
+_PREDICTED = {"p50": _QUANTILES[0], "p95": _QUANTILES[1], "p99": _QUANTILES[2],
+              "msg/s": "messages_per_second", "busiest": "utilization"}  # fmt: skip
 _LATENCIES = ("min", "mean", "p50", "p95", "p99", "max")
 _OF_A_PAIR = tuple(f"{name}_latency_ms" for name in _LATENCIES)
 
@@ -43,6 +45,29 @@ def scaling_table(rows: Sequence[Row]) -> str:
     ]
     clients = [_OF_CLIENTS] if any(row["architecture"] == "requests" for row in rows) else []
     return "\n".join([*tables, *clients, *legend(rows)]).rstrip("\n")
+
+
+def prediction_table(rows: Sequence[Row]) -> list[str]:
+    """Return a table of what one further run would show with 90 %, where that is known."""
+    known = [row for row in rows if "prediction90" in row]
+    if not known:
+        return []
+    columns = [Column("agents"), *(Column(title) for title in _PREDICTED)]
+    lines = [
+        [f"{row['agents']:,}", *(_between(row["prediction90"].get(key), key)
+                                for key in _PREDICTED.values())]
+        for row in known
+    ]  # fmt: skip
+    title = "one further run, 90 % prediction intervals"
+    return ["", title, table(columns, lines)]
+
+
+def _between(ends: Sequence[float] | None, key: str) -> str:
+    if ends is None:
+        return UNKNOWN
+    shown = latency if key in _QUANTILES else percent if key == "utilization" else three_digits
+    low, high = (shown(end) for end in ends)
+    return f"{low} - {high}" if " " in low else f"{low}-{high}"
 
 
 def latency_table(rows: Sequence[Row]) -> str:

@@ -43,20 +43,10 @@ def is_shown(row: Row, key: str) -> bool:
 def marked(
     row: Row, key: str, text: Callable[[], str], unknown: str, *, in_row: bool = True
 ) -> str:
-    """Return a figure of a row with its marks.
+    """Return a figure of a row with its marks, or `unknown` where it is None or not shown.
 
-    Parameters
-    ----------
-    row
-        With what is known of its figures, as in the module.
-    key
-        Of the figure.
-    text
-        Gives the figure without marks.
-    unknown
-        Stands for a figure that is None or is not shown.
-    in_row
-        Whether the name of the row carries the marks of the row.
+    `text` gives the figure without marks; `in_row` says whether the name of the row carries the
+    marks of the row.
     """
     if row.get(key) is None or not is_shown(row, key):
         return unknown
@@ -85,16 +75,9 @@ def naming(keys: Sequence[str]) -> str | None:
 
 
 def legend(rows: Sequence[Row], keys: Iterable[str], overloaded: str = OVERLOADED) -> list[str]:
-    """Return what the marks in rows mean, a line each.
+    """Return what the marks in rows mean that show the figures `keys`, a line each.
 
-    Parameters
-    ----------
-    rows
-        Of the table.
-    keys
-        Of the figures that it shows.
-    overloaded
-        What is said where a row is overloaded.
+    `overloaded` is said where a row is that.
     """
     names = list(keys)
     cells = [

@@ -53,7 +53,8 @@ Finding = Mapping[str, Any]
 class Plot:
     """A plot of an experiment."""
 
-    drawing: Markup
+    url: str  # which holds the whole image
+    alt: str
     caption: str
 
 

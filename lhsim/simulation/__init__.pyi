@@ -1,6 +1,7 @@
 from . import engines as engines
 from . import horizons as horizons
 from . import memory as memory
+from . import work as work
 from .engines import ENGINES as ENGINES
 from .meaning import MEANING as MEANING
 from .result import Result as Result

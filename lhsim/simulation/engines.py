@@ -12,12 +12,14 @@ from lhsim import _jit, compiled, models
 from lhsim.checks import choice
 from lhsim.errors import InputError
 from lhsim.models import ArrivalProcess, Disconnect, Fault, Outage
+from lhsim.simulation.work import seconds_with_simpy
 
 if TYPE_CHECKING:
     from lhsim.metrics.account import Window
     from lhsim.models import System
     from lhsim.simulation.run import Engine
 
+SOONER = "done before the compiled engine, which gives the same result, is compiled"
 ENGINES = ("auto", "simpy", "compiled")
 
 
@@ -50,10 +52,7 @@ def only_with_simpy(system: System) -> tuple[str, ...]:
 def choose(asked: str, system: System) -> tuple[str, str]:
     """Return the name of the engine that runs a system, and why, for what was asked for.
 
-    Raises
-    ------
-    InputError
-        When there is no such engine, or it does not cover the system.
+    Raise `InputError` when there is no such engine, or it does not cover the system.
     """
     asked = choice(asked, "engine", ENGINES, "engine")
     obstacle = _obstacle(system)
@@ -64,6 +63,20 @@ def choose(asked: str, system: System) -> tuple[str, str]:
     if obstacle:
         return "simpy", obstacle
     return "compiled", "the fastest engine, and it covers the whole system"
+
+
+def choose_now(asked: str, system: System, agents: int, duration: float) -> tuple[str, str]:
+    """Return the name of the engine that is done first with a run that begins now, and why.
+
+    As `choose`, but SimPy where a kernel is still to be compiled, and the run is done before that:
+    the results are the same, to the bit.
+    """
+    name, reason = choose(asked, system)
+    if asked == "auto" and name == "compiled":
+        left = compiled.seconds_left(compiled.kind_of(system))
+        if left > 0 and seconds_with_simpy(system, agents, duration) < left:
+            return "simpy", SOONER
+    return name, reason
 
 
 def _obstacle(system: System) -> str | None:
@@ -83,29 +96,8 @@ def start(
     return models.SimpyEngine(system, agents, seed, window, keep_messages=keep_messages)
 
 
-class _Threshold:
-    """The collector's threshold while runs last, of which several may overlap in threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._runs = 0
-        self._before = gc.get_threshold()
-
-    def raise_it(self) -> None:
-        with self._lock:
-            if self._runs == 0:
-                self._before = gc.get_threshold()
-                gc.set_threshold(1_000_000, *self._before[1:])
-            self._runs += 1
-
-    def put_back(self) -> None:
-        with self._lock:
-            self._runs -= 1
-            if self._runs == 0:
-                gc.set_threshold(*self._before)
-
-
-_THRESHOLD = _Threshold()  # the process has one
+_LOCK = threading.Lock()
+_BEFORE: list[tuple[int, int, int]] = []  # the thresholds that the runs under way found
 
 
 @contextmanager
@@ -113,10 +105,16 @@ def rare_garbage_collection() -> Iterator[None]:
     """Let the collector look less often at the many objects of a run, nearly all of them alive.
 
     Events and processes are freed by their reference counts; at the default threshold the search
-    for cycles among them takes a third of the time of a run with 10,000 agents.
+    for cycles among them takes a third of the time of a run with 10,000 agents. The process has
+    one threshold: the last of several runs that overlap in threads puts it back.
     """
-    _THRESHOLD.raise_it()
+    with _LOCK:
+        _BEFORE.append(gc.get_threshold())
+        gc.set_threshold(1_000_000, *_BEFORE[0][1:])
     try:
         yield
     finally:
-        _THRESHOLD.put_back()
+        with _LOCK:
+            before = _BEFORE.pop()
+            if not _BEFORE:
+                gc.set_threshold(*before)

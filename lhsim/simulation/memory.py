@@ -36,21 +36,16 @@ def check(system: System, agents: int, duration: float, engine: str, *, keep: bo
     """
     spells = _spells(system, duration)
     if spells > MOST_SPELLS:
-        raise InputError(
-            f"the host would stall or be slow {spells:,.3g} times in {format_duration(duration)}",
-            key="duration",
-            allowed=f"at most {MOST_SPELLS:,} times, all of which are drawn before the run",
-        )
+        times = f"{spells:,.3g} times in {format_duration(duration)}"
+        allowed = f"at most {MOST_SPELLS:,} times, all of which are drawn before the run"
+        problem = f"the host would stall or be slow {times}"
+        raise InputError(problem, key="duration", allowed=allowed)
     needed, free = estimate(system, agents, duration, engine, keep=keep), free_memory()
     if needed <= free:
         return
-    few = int(agents * free / needed)
-    raise InputError(
-        f"{agents:,} agents would take {size(needed)} of memory with the {engine} engine, "
-        f"and {size(free)} are free",
-        key="agents",
-        allowed=f"about {few:,} at most here",
-    )
+    taken = f"{size(needed)} of memory with the {engine} engine, and {size(free)} are free"
+    allowed = f"about {int(agents * free / needed):,} at most here"
+    raise InputError(f"{agents:,} agents would take {taken}", key="agents", allowed=allowed)
 
 
 def estimate(system: System, agents: int, duration: float, engine: str, *, keep: bool) -> float:

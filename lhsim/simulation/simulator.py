@@ -79,19 +79,14 @@ def simulate(
     samples = whole_number(samples, "samples", 1, MOST_SAMPLES)
     keep_messages = truth(keep_messages, "keep_messages")
     stop_when_overloaded = truth(stop_when_overloaded, "stop_when_overloaded")
-    name, reason = engines.choose(engine, system)
+    engines.choose(engine, system)
     window = _window(system, agents, duration, warmup, drain)
+    name, reason = engines.choose_now(engine, system, agents, window.end)
     memory.check(system, agents, window.end, name, keep=keep_messages)
     with engines.rare_garbage_collection():
         started = engines.start(name, system, agents, seed, window, keep_messages=keep_messages)
-        run = Run(
-            started,
-            system,
-            agents,
-            window,
-            stop_when_overloaded=stop_when_overloaded,
-            samples=samples,
-        )
+        stop = stop_when_overloaded
+        run = Run(started, system, agents, window, stop_when_overloaded=stop, samples=samples)
     return run.result(seed, window.end, reason, settled_by(system, agents))
 
 

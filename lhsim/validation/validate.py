@@ -9,20 +9,20 @@ starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from lhsim.calibration import Calibrated, Level, calibrate
+from lhsim.calibration.levels import FALL
 from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.errors import InputError
 from lhsim.live.driver import Load, measure
 from lhsim.models import Poisson, Workload
 from lhsim.recording import MANIFEST, Modelled, Recording
 from lhsim.validation.bridge import serving
-from lhsim.validation.loads import Cost, load_that_uses
 from lhsim.validation.plan import Plan
 
 ATTEMPTS = 6  # to saturate the server, each with a fifth more
@@ -102,6 +102,7 @@ def validate(
     )
 
 
+@define(eq=False)
 class _Campaign:
     """The live runs of a validation.
 
@@ -109,29 +110,20 @@ class _Campaign:
     a part of the spread from run to run, and not a difference between loads.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        architecture: Modelled,
-        folder: Path,
-        store: str | None,
-        seed: int,
-        tell: Tell,
-    ) -> None:
-        self._plan = plan
-        self._architecture = architecture
-        self._folder = folder
-        self._store = store
-        self._seed = seed
-        self._tell = tell
-        self._count = 0  # runs so far
-        self.calibration: list[Recording] = []
-        self.predicted: list[Recording] = []
-        self.kept = 0
+    plan: Plan
+    architecture: Modelled
+    folder: Path
+    store: str | None
+    seed: int
+    tell: Tell
+    count: int = 0  # runs so far
+    kept: int = 0
+    calibration: list[Recording] = field(factory=list)
+    predicted: list[Recording] = field(factory=list)
 
     def run(self) -> None:
         """Measure: a first round in which each load follows from those before, then the others."""
-        plan = self._plan
+        plan = self.plan
         loads = {"low": Agents(plan.agents, self._rate)}
         self._measured("low", 1, loads["low"])
         for part in plan.middling:
@@ -143,7 +135,7 @@ class _Campaign:
         predicted = {
             f"predicted-{part:g}": self._agents_at(part * capacity) for part in plan.predicted
         }
-        if self._architecture == "polling":
+        if self.architecture == "polling":
             loads["chatty"] = self._chattier(loads[f"core-{plan.middling[-1]:g}"])
             self._measured("chatty", 1, loads["chatty"])
         for number in range(1, plan.repetitions.most + 1):
@@ -156,7 +148,7 @@ class _Campaign:
 
     def _times(self, name: str) -> int:
         """Return how often a load that is calibrated on is measured."""
-        times = self._plan.repetitions
+        times = self.plan.repetitions
         others = {"low": times.low, "saturated": times.saturated, "chatty": times.chatty}
         return others.get(name, times.middling)
 
@@ -167,7 +159,7 @@ class _Campaign:
 
     def _saturate(self) -> Agents:
         """Return the agents that saturate the server, by runs with more and more of them."""
-        agents = self._agents_at(self._plan.overload * load_that_uses(1.0, self._costs))
+        agents = self._agents_at(self.plan.overload * load_that_uses(1.0, self._costs))
         for attempt in range(ATTEMPTS):
             run = self._measured("saturated" if not attempt else f"nearly-{attempt}", 1, agents)
             if Level((run,)).saturated:
@@ -186,27 +178,27 @@ class _Campaign:
 
     @property
     def _rate(self) -> float:
-        return self._plan.rates[self._architecture]
+        return self.plan.rates[self.architecture]
 
     def _agents_at(self, load: float) -> Agents:
-        return Agents(max(self._plan.agents + 1, round(load / self._rate)), self._rate)
+        return Agents(max(self.plan.agents + 1, round(load / self._rate)), self._rate)
 
     def _chattier(self, agents: Agents) -> Agents:
         """Return fewer agents that send as many messages."""
-        times = self._plan.chatty
+        times = self.plan.chatty
         return Agents(max(2, round(agents.number / times)), agents.rate * times)
 
     def _run(self, name: str, agents: Agents) -> Recording:
         """Measure a run, or read it where it is there."""
-        folder = self._folder / name
-        load = self._load(agents, self._seed + self._count)  # no two with the same messages
-        self._count += 1
+        folder = self.folder / name
+        load = self._load(agents, self.seed + self.count)  # no two with the same messages
+        self.count += 1
         if (folder / MANIFEST).is_file():
             self.kept += 1
             return self._read(folder, load)
-        self._tell(f"{name}: {agents.number} agents")
+        self.tell(f"{name}: {agents.number} agents")
         folder.mkdir(parents=True, exist_ok=True)
-        store = self._store or f"sqlite:///{(folder / 'events.db').resolve()}"
+        store = self.store or f"sqlite:///{(folder / 'events.db').resolve()}"
         with serving(store, folder / "bridge.log") as (url, core):
             run = measure(evolve(load, url=url, server_core=core))
         for path in folder.glob("events.db*"):
@@ -215,10 +207,10 @@ class _Campaign:
         return run
 
     def _load(self, agents: Agents, seed: int) -> Load:
-        plan = self._plan
+        plan = self.plan
         return Load(
             url="http://127.0.0.1:1",  # until the bridge is there
-            architecture=self._architecture,
+            architecture=self.architecture,
             agents=agents.number,
             workload=Workload(traffic=Poisson(agents.rate)),
             duration=plan.duration,
@@ -239,3 +231,22 @@ class _Campaign:
             allowed = "runs of this plan and seed, --fresh, or another folder"
             raise InputError("holds another run", source=str(folder), allowed=allowed)
         return run
+
+
+@frozen
+class Cost:
+    """What a message costs at a load."""
+
+    used: float  # part of a core
+    seconds: float  # of the core, for a message [s]
+
+
+def load_that_uses(part: float, costs: Sequence[Cost]) -> float:
+    """Return the load [messages/s] that uses so much of a core, guessed from the runs before.
+
+    A message costs less the busier the server is: its caches stay warm. Runs of a few seconds
+    scatter too much to tell how fast the cost falls, so that is taken from other runs, and each
+    load is guessed from the nearest one.
+    """
+    nearest = min(costs, key=lambda cost: abs(cost.used - part))
+    return float(part / (nearest.seconds * (part / nearest.used) ** -FALL))

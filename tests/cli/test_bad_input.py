@@ -126,9 +126,9 @@ def test_two_systems_of_one_name(refused, folder):
     assert line.startswith("--system: two systems are called 'polling'")
 
 
-def test_an_unknown_experiment(refused):
+def test_an_unknown_command(refused):
     line = refused("scalling")
-    assert line.startswith("unknown experiment 'scalling' (did you mean 'scaling'?)")
+    assert line.startswith("unknown command 'scalling' (did you mean 'scaling'?)")
 
 
 @pytest.mark.parametrize(

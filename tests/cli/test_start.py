@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import lhsim as library
@@ -96,6 +97,41 @@ def test_init_in_what_is_no_folder(folder, capsys):
 def test_the_help_line_of_each_command_is_the_first_of_its_text():
     for name, command in cli.lhsim.commands.items():
         assert command.get_short_help_str(200) == cli.lhsim.loaded(name).get_short_help_str(200)
+
+
+def test_help_has_every_command_in_one_section(capsys):
+    assert cli.run(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first_words = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert {name: first_words.count(name) for name in cli.lhsim.commands} == dict.fromkeys(
+        cli.lhsim.commands, 1
+    )
+
+
+@pytest.mark.parametrize("name", sorted(cli.lhsim.commands))
+def test_help_has_every_option_once_and_those_of_the_output_last(name, capsys):
+    assert cli.run([name, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = lines[lines.index("Options:") :]
+    shown = [row.replace("-o, ", "").split()[0] for row in rows if row.startswith("  -")]
+    options = [one for one in cli.lhsim.loaded(name).params if isinstance(one, click.Option)]
+    assert sorted(shown) == sorted(["--help", *(max(one.opts, key=len) for one in options)])
+    assert shown[-1] == "--help"
+    titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert titles in (["Options:"], ["Options:", "Execution:", "Output:"])
+
+
+def test_list_shows_where_the_files_are(capsys):
+    assert cli.run(["list", "--paths"]) == 0
+    paths = [Path(line.split(maxsplit=1)[1]) for line in capsys.readouterr().out.splitlines()
+             if line.startswith("  ")]  # fmt: skip
+    assert {"polling.toml", "scaling.toml"} <= {path.name for path in paths}
+    assert all(path.is_file() for path in paths)
+
+
+def test_help_shows_each_command_in_one_section():
+    shown = [name for names in cli.SECTIONS.values() for name in names]
+    assert sorted(shown) == sorted(name for names in cli.HELP.values() for name in names)
 
 
 def test_help_imports_no_command():

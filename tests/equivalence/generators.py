@@ -184,7 +184,7 @@ def cpu(mood, _agents):
         **costs,
         "cores": st.sampled_from((1, 1, 1, 2, 4)),
         "quantum": quantum(),
-        "switch": st.sampled_from((0.0, TICK / 64, 1e-4)),
+        "switch": st.sampled_from((0.0, TICK / 64, 1e-4, TICK)),
         "warmth": often(None, built(Warmth, mood)),
         "collection": often(None, built(Collection, mood)),
         "stalls": often(None, built(Stalls, mood)),
@@ -414,7 +414,7 @@ def _cpu(**fields):
         fields["cores"], fields["quantum"] = 1, None
     if fields["cores"] > 1:
         fields["warmth"] = None
-    if not fields["switch"] < (fields["quantum"] or 0.0):
+    if not fields["quantum"]:
         fields["switch"] = 0.0
     return Cpu(**fields)
 
@@ -636,7 +636,7 @@ def _shared(mood):
         "workers": st.just(1),
         "cores": st.sampled_from((1, 1, 2, 3)),
         "quantum": st.sampled_from((0.0, TICK / 16, TICK / 4, TICK, 0.003)),
-        "switch": st.sampled_from((0.0, TICK / 64, 1e-4)),
+        "switch": st.sampled_from((0.0, TICK / 64, 1e-4, TICK)),
         **{name: short(mood, zeros=0.2) for name in costs},
     }
 

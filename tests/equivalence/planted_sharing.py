@@ -92,7 +92,7 @@ def slices_are_ended_early_from_the_last_processor_on(self):
     stalls, now = self._stalls, self.env.now
     for number, one in reversed(list(enumerate(self._slices))):
         done = sharing.worked(one.began, now, stalls.starts, stalls.ends, one.first_stall)
-        work = sharing.slices_end(done, self._quantum)
+        work = one.switch + sharing.slices_end(max(0.0, done - one.switch), self._quantum)
         if work < one.work:
             low, high = self._measured_from, self._measured_to
             self.busy_time -= sharing.part_inside(now, one.until, low, high)
@@ -100,19 +100,19 @@ def slices_are_ended_early_from_the_last_processor_on(self):
 
 
 @around(TimeShared, "_run", system="slices of cores that end together")
-def a_job_gets_the_last_processor_that_is_free(original, self, job):
+def a_job_gets_the_last_processor_that_is_free(original, self, job, *switch):
     taken = [number for number, one in enumerate(self._slices) if one is None][:-1]
     for number in taken:
         self._slices[number] = Ellipsis
-    original(self, job)
+    original(self, job, *switch)
     for number in taken:
         self._slices[number] = None
 
 
 @around(TimeShared, "_run", system="slices of cores")
-def a_new_slice_is_always_a_quantum_at_most(original, self, job):
+def a_new_slice_is_always_a_quantum_at_most(original, self, job, *switch):
     self.waiting.append(None)
-    original(self, job)
+    original(self, job, *switch)
     self.waiting.pop()
 
 
@@ -134,10 +134,23 @@ def a_shared_processor_is_never_idle(self):
 
 
 @around(TimeShared, "_run", system="slices, with a state")
-def a_job_draws_its_collection_in_each_slice(original, self, job):
-    if job.left < job.demand if not callable(job.demand) else False:
+def a_job_draws_its_collection_in_each_slice(original, self, job, *switch):
+    if not callable(job.demand) and job.left < job.demand:
         self.cost(0.0)
+    original(self, job, *switch)
+
+
+@around(TimeShared, "_run", system="slices")
+def a_switch_is_a_part_of_the_slice(original, self, job, switch=0.0):
+    job.left += switch
     original(self, job)
+
+
+@around(TimeShared, "_end_slices_early", system="slices")
+def a_switch_counts_as_the_work_of_its_slice(original, self):
+    for one in self._slices:
+        one.switch = 0.0
+    original(self)
 
 
 # Processor sharing

@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import io
 import sys
+import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -280,3 +281,25 @@ def test_each_script_is_tested_and_says_how_it_is_called():
         text = script.read_text(encoding="utf-8")
         assert f"python examples/{script.name}" in text
         assert f'load("{script.stem}")' in tested or script.stem == "fit_default_systems"
+
+
+# --- run_sheet -----------------------------------------------------------------------------------
+
+LOGS = Path(__file__).parents[1] / "data" / "logs"
+
+
+def test_a_run_sheet_lists_logs_with_what_they_show(capsys):
+    main = load("run_sheet").main
+    names = [str(LOGS / name) for name in ("locust_requests.csv", "pgbench_rate.11566")]
+    assert main(names) == 0
+    text = capsys.readouterr().out
+    runs = tomllib.loads(text)["run"]
+    assert [run["log"] for run in runs] == names
+    assert runs[0]["think"] == "0.2009 s"
+    assert "think" not in runs[1]
+    assert "# clients: 4; closed loop" in text
+
+
+def test_a_run_sheet_of_what_is_no_log_is_2(capsys):
+    assert load("run_sheet").main([str(LOGS / "wrk.txt")]) == 2
+    assert "run_sheet: " in capsys.readouterr().err

@@ -97,12 +97,12 @@ def test_short_slices_are_processor_sharing():
     ("quantum", "switch", "ends"),
     [
         (S / 2, 0.0, (1.5, 2.0)),
-        # Three slices of each: 1/2, 1/2 with a switch in it, and 1/10 that is left with another.
-        (S / 2, S / 10, (2.2, 2.4)),
+        (S / 2, S / 10, (1.6, 2.2)),  # 1/2 of each, then a switch and the other half
+        (S / 4, S / 2, (4.5, 5.0)),  # four slices of each, all but the first after a switch
         (S, S / 10, (1.0, 2.0)),
     ],
 )
-def test_a_switch_is_a_part_of_the_next_slice(quantum, switch, ends):
+def test_a_switch_comes_before_each_further_slice(quantum, switch, ends):
     """Two jobs of S that come together, by hand."""
     station = sliced(quantum, switch=switch)
     jobs, found = [station.serve(S) for _ in range(2)], []
@@ -110,6 +110,23 @@ def test_a_switch_is_a_part_of_the_next_slice(quantum, switch, ends):
         job.callbacks.append(lambda _: found.append(station.env.now / S))
     station.env.run()
     assert found == pytest.approx(ends)
+
+
+def test_a_switch_costs_the_processor_its_time():
+    """At 0.95 of the time nearly every service of two slices is put off once, and so 0.1 S longer.
+
+    With a switch the server has more to do than there is time, and the queue grows; a quantum that
+    no service exceeds makes it none.
+    """
+    rate, cost = 0.93 / S, Deterministic(S)
+    free, dear, never = (
+        customers_of(sliced(quantum, switch=switch), rate, cost, 1, 8_000)[0]
+        for quantum, switch in ((S / 2, 0.0), (S / 2, S / 10), (S, S / 10))
+    )
+    grows = dear[-1000:].mean() - dear[:1000].mean()
+    excess = 0.93 * 1.1 - 1  # of what comes in a second
+    assert grows == pytest.approx(excess * 7_000 / rate, rel=0.3)
+    assert max(free.mean(), never.mean()) < grows / 10
 
 
 @pytest.mark.parametrize("processors", [1, 3])

@@ -132,9 +132,9 @@ class NeverPutsOff(TimeShared):
     def _end_slices_early(self):
         pass
 
-    def _run(self, job):
+    def _run(self, job, switch=0.0):
         self.waiting, waiting = [], self.waiting
-        super()._run(job)
+        super()._run(job, switch)
         self.waiting = waiting
 
 

@@ -21,6 +21,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 DECISIONS = sorted(DOCS.glob("decisions/0*.md"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+PRINTED = re.compile(r"^```python\n[^`]*^```\n\nprints\n\n```text\n(.*?)^```", re.M | re.S)
 GROUPS_OF_ENTRY_POINTS = {"lhsim.servers", "lhsim.traffic"}
 LIVE = {"bridge.md", "mcp.md"}  # tests/live/test_docs.py runs them against a server
 
@@ -69,6 +70,12 @@ def test_the_python_of_a_page_runs(page, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    for printed in PRINTED.findall(page.read_text(encoding="utf-8")):
+        assert printed in done.stdout
+
+
+def test_the_first_page_shows_what_its_python_prints():
+    assert PRINTED.search((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 def commands():

@@ -388,9 +388,23 @@ def test_defaults_are_left_out_and_the_tag_comes_first() -> None:
     assert type(table["polling"]["interval"]) is float
 
 
-def test_none_that_is_not_the_default_cannot_be_written() -> None:
-    with pytest.raises(InputError, match=r"polling\.limit: None cannot be written"):
-        parameters.unstructure(System(Store(Constant(1.0)), polling=Polling(limit=None)))
+def test_none_that_is_not_the_default_is_written_as_a_word() -> None:
+    system = System(Store(Constant(1.0)), polling=Polling(limit=None))
+    table = parameters.unstructure(system)
+    assert table["polling"] == {"limit": "none"}
+    assert parameters.structure(table, System, source="x") == system
+
+
+@pytest.mark.parametrize("value", ["none", None])
+def test_a_setting_takes_a_limit_away(value: object) -> None:
+    table = parameters.apply_settings({"polling": {"limit": 3}}, {"polling.limit": value})
+    found = parameters.structure({"store": {"query": 1.0}} | table, System, source="x")
+    assert found.polling.limit is None
+
+
+def test_none_is_no_number() -> None:
+    with pytest.raises(InputError, match=r"polling\.interval: 'none' is not a number"):
+        parameters.structure({"polling": {"interval": "none"}}, System, source="x")
 
 
 numbers = st.floats(1e-9, 1e9)

@@ -13,9 +13,9 @@ from lhsim.errors import InputError
 TEMPLATES = ("server.toml", "sweep.toml")
 FIRST_COMMANDS = {
     "lhsim scaling --agents 10,100,1000": "latency and load as agents grow",
-    "lhsim capacity --slo 'p99<1500ms'": "how many agents one server bears",
+    "lhsim capacity --slo 'p99<1500ms'": "how many agents meet an objective",
     "lhsim init my-study": "a model and an experiment of your own",
-    "lhsim list": "the systems and experiments there are",
+    "lhsim list": "the systems and experiments that exist",
     "lhsim --help": "all commands",
 }
 
@@ -30,10 +30,7 @@ def first_lines() -> str:
 def write_templates(folder: Path) -> str:
     """Write a model and an experiment into a folder; return what to do next.
 
-    Raises
-    ------
-    InputError
-        When one is there already, or cannot be written.
+    Raises `InputError` when one is there already, or cannot be written.
     """
     for name in TEMPLATES:
         if (folder / name).exists():

@@ -19,7 +19,6 @@ from lhsim.experiments.suites.suite import (
     Suite,
     SuiteColumn,
     SuiteFinding,
-    milliseconds,
     refuse_traffic,
     spread_of,
 )
@@ -45,9 +44,9 @@ DRAIN = 5.0  # after it, for its messages to be delivered [s]
 COLUMNS = (
     SuiteColumn("system", "system", left=True),
     SuiteColumn("case", "case", left=True),
-    SuiteColumn("normal_latency_ms", "normal", "ms", milliseconds("normal_latency_ms")),
-    SuiteColumn("burst_latency_ms", "burst", "ms", milliseconds("burst_latency_ms")),
-    SuiteColumn("recovery_latency_ms", "after", "ms", milliseconds("recovery_latency_ms")),
+    SuiteColumn("normal_latency_ms", "normal", "ms"),
+    SuiteColumn("burst_latency_ms", "burst", "ms"),
+    SuiteColumn("recovery_latency_ms", "after", "ms"),
     SuiteColumn("burst_degradation_factor", "factor"),
     SuiteColumn("recovery_time_seconds", "recovered in", "s", recovery_text, says_why=True),
 )

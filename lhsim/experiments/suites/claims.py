@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
 from lhsim.analysis.dots import Dot, dots_plot
+from lhsim.analysis.intervals import known
 from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import sweep as sweeps
+from lhsim.experiments.ending import say, say_done, say_interrupted
 from lhsim.experiments.finding import Column, Picture, Table
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
-from lhsim.experiments.options import DONE, INTERRUPTED, NOT_KEPT, Options
-from lhsim.experiments.output import formatted, plots, show, write_files
+from lhsim.experiments.options import DONE, NOT_KEPT, Options
+from lhsim.experiments.output import formatted, json_file, plots, show, write_files
+from lhsim.experiments.points import levels
 from lhsim.experiments.progress import progress
 from lhsim.experiments.provenance import finding_of, warning_lines
 from lhsim.experiments.setup import (
@@ -44,7 +43,7 @@ from lhsim.experiments.suites.evidence import LEVELS, Evidence, figures
 from lhsim.experiments.suites.suite import refuse_traffic
 from lhsim.planning.samples import in_runs, samples_of
 from lhsim.report.marks import legend, marked
-from lhsim.report.text import UNKNOWN, duration, table, three_digits
+from lhsim.report.text import UNKNOWN, table, three_digits
 from lhsim.report.text import Column as TextColumn
 
 if TYPE_CHECKING:
@@ -103,11 +102,11 @@ class Judged:
 
     def row(self) -> dict[str, Any]:
         """Return it as plain data."""
-        ends = [_known(self.figure.low), _known(self.figure.high)]
+        ends = [known(self.figure.low), known(self.figure.high)]
         return {
             "claim": self.claim.id,
             "claimed": self.claim.claimed,
-            "figure": _known(self.figure.value),
+            "figure": known(self.figure.value),
             "unit": self.claim.unit,
             "interval": None if ends == [None, None] else ends,
             "verdict": self.verdict,
@@ -136,12 +135,7 @@ class Judgement:
 def run_claims(options: Options, checked: Sequence[str] = ()) -> int:
     """Judge all claims, write and show the verdicts, and return the exit code.
 
-    Parameters
-    ----------
-    options
-        What was asked for.
-    checked
-        Claims, each of which has to be supported, or the exit code is 3.
+    It is 3 unless each of the claims that are `checked` is supported.
     """
     for name in checked:
         if name not in BY_ID:
@@ -161,16 +155,11 @@ def run_claims(options: Options, checked: Sequence[str] = ()) -> int:
         try:
             judgement = _judge(asked, setup, runner, systems[polling], systems[push], replications)
         except KeyboardInterrupt:
-            print("lhsim: interrupted; the same command goes on from the runs that were kept",
-                  file=sys.stderr)  # fmt: skip
-            return INTERRUPTED
+            return say_interrupted(setup)
     rows = [one.row() | {"settings": settings_of(judgement)} for one in judgement.claims]
     show(formatted(rows, options.output_format, partial(_report, setup, judgement)))
-    _write(setup, judgement)  # a disk that is full must not hide the table
-    if not options.quiet:
-        took = duration(time.monotonic() - setup.started)
-        print(f"{took} with --jobs {options.jobs}; runs: {runner.tally.sentence()}; in "
-              f"{options.output_dir}", file=sys.stderr)  # fmt: skip
+    files = _write(setup, judgement)  # a disk that is full must not hide the table
+    say_done(setup, runner.tally, files)
     return _check(judgement, checked)
 
 
@@ -182,8 +171,7 @@ def settings_of(judgement: Judgement) -> list[str]:
 def _check(judgement: Judgement, checked: Sequence[str]) -> int:
     verdicts = {one.claim.id: one.verdict for one in judgement.claims}
     failed = [name for name in checked if verdicts[name] != "supported"]
-    for name in failed:
-        print(f"lhsim: {name} is {verdicts[name]}", file=sys.stderr)
+    say(*(f"lhsim: {name} is {verdicts[name]}" for name in failed))
     return NOT_KEPT if failed else DONE
 
 
@@ -304,7 +292,8 @@ def _run(
 def _knee(asked: Claims, options: Options, runner: Runner, system: System, on_done: Report) -> Knee:
     limit = asked.max_events.unless(options.max_events)
     horizon = Horizon(asked.knee.messages)
-    plan = sweeps.plan([system], asked.knee_agents, horizon, 1, options.seed, options.engine, limit)
+    points = levels([system], asked.knee_agents)
+    plan = sweeps.plan([system], points, horizon, 1, options.seed, options.engine, limit)
     sweep = sweeps.carry_out(plan, runner, show=lambda *_: nullcontext(on_done))
     if sweep.interrupted:
         raise KeyboardInterrupt
@@ -350,8 +339,8 @@ def _report(setup: Setup, judgement: Judgement) -> str:
 def _line(one: Judged) -> list[str]:
     figure, unit = one.figure, one.claim.unit
     ends = f"{_short(figure.low)}-{_short(figure.high)}"
-    known = not (math.isnan(figure.low) or math.isnan(figure.high))
-    shown = ends if known and figure.low != figure.high else ""
+    is_known = not (math.isnan(figure.low) or math.isnan(figure.high))
+    shown = ends if is_known and figure.low != figure.high else ""
     value = marked(one.row(), "figure", lambda: f"{_short(figure.value)} {unit}", UNKNOWN,
                    in_row=False)  # fmt: skip
     return [one.claim.id, one.claim.claimed, value, shown, one.verdict]
@@ -377,21 +366,17 @@ def _answer(judgement: Judgement) -> str:
     )
 
 
-def _write(setup: Setup, judgement: Judgement) -> None:
+def _write(setup: Setup, judgement: Judgement) -> list[str]:
+    """Write plot, manifest and finding; return the names of the files."""
     rows = [one.row() for one in judgement.claims]
-    folder = setup.options.output_dir
     whole = {
         **manifest(setup),
         "validate_performance_claims": dict(judgement.keys),
         "claims": rows,
     }
-
-    def write(path: Path) -> None:
-        path.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
     shown = tuple(
-        {**row, "unit": one.claim.unit, "low": _known(one.figure.low),
-         "high": _known(one.figure.high)}
+        {**row, "unit": one.claim.unit, "low": known(one.figure.low),
+         "high": known(one.figure.high)}
         for row, one in zip(rows, judgement.claims, strict=True)
     )  # fmt: skip
     keys = tuple({"key": name, "holds": holds} for name, holds in judgement.keys.items())
@@ -413,8 +398,8 @@ def _write(setup: Setup, judgement: Judgement) -> None:
         method=METHOD,
         limits=LIMITS,
     )  # fmt: skip
-    files = {**plots(_figure(judgement), "claims"), "manifest.json": write}
-    write_files(folder, files | finding.files())
+    files = {**plots(_figure(judgement), "claims"), "manifest.json": json_file(whole)}
+    return write_files(setup.options.output_dir, files | finding.files())
 
 
 def _figure(judgement: Judgement) -> Plot:
@@ -426,7 +411,3 @@ def _figure(judgement: Judgement) -> Plot:
         for one in judgement.claims
         if one.claim.number > 0 and 0 < one.figure.value < math.inf
     ])  # fmt: skip
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -28,7 +28,6 @@ from lhsim.experiments.suites.suite import (
     Suite,
     SuiteColumn,
     SuiteFinding,
-    milliseconds,
     only_number,
     spread_of,
 )
@@ -53,14 +52,12 @@ DRAIN = 10.0  # after it: longer than all attempts of a message last [s]
 COLUMNS = (
     SuiteColumn("system", "system", left=True),
     SuiteColumn("case", "case", left=True),
-    SuiteColumn("delivered", "delivered", "share",
-                lambda row: _arrive(row)),  # noqa: PLW0108 - is defined below
+    SuiteColumn("delivered", "delivered", "share"),
     SuiteColumn("attempts_per_message", "attempts"),
-    SuiteColumn("p95_before_ms", "p95 before", "ms", milliseconds("p95_before_ms"),
-                page_only=True),
-    SuiteColumn("p95_last_ms", "p95 at end", "ms", milliseconds("p95_last_ms")),
+    SuiteColumn("p95_before_ms", "p95 before", "ms", page_only=True),
+    SuiteColumn("p95_last_ms", "p95 at end", "ms"),
     SuiteColumn("recovery_time_seconds", "recovered in", "s", recovery_text, says_why=True),
-)  # fmt: skip
+)
 
 
 def cases(asked: Failures, setup: Setup, replications: int) -> list[Case]:

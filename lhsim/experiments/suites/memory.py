@@ -22,7 +22,6 @@ from lhsim.experiments.suites.suite import (
     SuiteFinding,
     only_number,
     spread_of,
-    with_unit,
 )
 from lhsim.report.text import UNKNOWN, three_digits
 from lhsim.simulation.horizons import Horizon, Times, times
@@ -135,9 +134,9 @@ COLUMNS = (
     SuiteColumn("system", "system", left=True),
     SuiteColumn("case", "case", left=True),
     SuiteColumn("messages_per_second", "msg/s", "1/s"),
-    SuiteColumn("memory_baseline_mb", "base", "MB", with_unit("memory_baseline_mb", "MB")),
-    SuiteColumn("memory_end_mb", "end", "MB", with_unit("memory_end_mb", "MB")),
-    SuiteColumn("memory_peak_mb", "peak", "MB", with_unit("memory_peak_mb", "MB")),
+    SuiteColumn("memory_baseline_mb", "base", "MB"),
+    SuiteColumn("memory_end_mb", "end", "MB"),
+    SuiteColumn("memory_peak_mb", "peak", "MB"),
     SuiteColumn("growth_mb_per_hour", "MB/h", "MB/h", _growth_text),
 )
 

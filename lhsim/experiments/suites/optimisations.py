@@ -37,11 +37,9 @@ from lhsim.experiments.suites.suite import (
     SuiteColumn,
     SuiteFinding,
     SuiteTable,
-    milliseconds,
     spread_of,
-    with_unit,
 )
-from lhsim.report.text import UNKNOWN, duration, percent, three_digits
+from lhsim.report.text import UNKNOWN, duration, three_digits
 from lhsim.units import format_duration
 
 if TYPE_CHECKING:
@@ -50,12 +48,11 @@ if TYPE_CHECKING:
 OPTIONS = (
     SuiteColumn("system", "system", left=True),
     SuiteColumn("case", "option", left=True),
-    SuiteColumn("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
-    SuiteColumn("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
+    SuiteColumn("p50_latency_ms", "p50", "ms"),
+    SuiteColumn("p99_latency_ms", "p99", "ms"),
     SuiteColumn("queries_per_second", "queries/s", "1/s"),
-    SuiteColumn("cpu_utilization_percent", "cpu", "%",
-                lambda row: f"{row['cpu_utilization_percent']:.0f} %"),
-    SuiteColumn("memory_peak_mb", "memory", "MB", with_unit("memory_peak_mb", "MB")),
+    SuiteColumn("cpu_utilization_percent", "cpu", "%"),
+    SuiteColumn("memory_peak_mb", "memory", "MB"),
     SuiteColumn("knee", "knee", "agents", lambda row: _knee_text(row),  # noqa: PLW0108 - defined below
                 says_why=True),
     SuiteColumn("mean_change_percent", "mean latency, change", "%", page_only=True),
@@ -64,21 +61,21 @@ OPTIONS = (
 )  # fmt: skip
 EQUALS = (
     SuiteColumn("case", "fix", left=True),
-    SuiteColumn("interval_ms", "interval", "ms", milliseconds("interval_ms")),
+    SuiteColumn("interval_ms", "interval", "ms"),
     SuiteColumn("cpu_utilization_percent", "cpu", "%",
                 lambda row: f"{row['cpu_utilization_percent']:.1f} %"),
     SuiteColumn("queries_per_second", "queries/s", "1/s"),
-    SuiteColumn("mean_latency_ms", "mean", "ms", milliseconds("mean_latency_ms")),
-    SuiteColumn("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
-    SuiteColumn("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
+    SuiteColumn("mean_latency_ms", "mean", "ms"),
+    SuiteColumn("p50_latency_ms", "p50", "ms"),
+    SuiteColumn("p99_latency_ms", "p99", "ms"),
 )  # fmt: skip
 OVERLOADS = (
     SuiteColumn("system", "system", left=True),
     SuiteColumn("case", "option", left=True),
     SuiteColumn("messages_per_second", "messages/s", "1/s"),
-    SuiteColumn("delivered", "delivered", "share", lambda row: percent(row["delivered"])),
-    SuiteColumn("p50_latency_ms", "p50", "ms", milliseconds("p50_latency_ms")),
-    SuiteColumn("p99_latency_ms", "p99", "ms", milliseconds("p99_latency_ms")),
+    SuiteColumn("delivered", "delivered", "share"),
+    SuiteColumn("p50_latency_ms", "p50", "ms"),
+    SuiteColumn("p99_latency_ms", "p99", "ms"),
 )
 
 
@@ -228,7 +225,7 @@ def _factor_columns(asked: Optimisations) -> tuple[SuiteColumn, ...]:
         SuiteColumn(f"factor_{number}", f"pause {format_duration(pause)}")
         for number, pause in enumerate(asked.factor.pauses)
     ]
-    trip = SuiteColumn("round_trip_ms", "round trip", "ms", milliseconds("round_trip_ms"))
+    trip = SuiteColumn("round_trip_ms", "round trip", "ms")
     return (trip, *pauses)
 
 

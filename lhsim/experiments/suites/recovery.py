@@ -21,7 +21,6 @@ from lhsim.experiments.suites.suite import (
     Suite,
     SuiteColumn,
     SuiteFinding,
-    milliseconds,
     only_number,
     spread_of,
 )
@@ -53,15 +52,13 @@ NORMAL, SLOW, OUTAGE = "normal", "with slow", "outage"
 COLUMNS = (
     SuiteColumn("system", "system", left=True),
     SuiteColumn("case", "case", left=True),
-    SuiteColumn("avg_latency_ms", "mean", "ms", milliseconds("avg_latency_ms")),
-    SuiteColumn("normal_latency_ms", "normal", "ms", milliseconds("normal_latency_ms")),
-    SuiteColumn("performance_degradation_percent", "worse", "%",
-                lambda row: f"{row['performance_degradation_percent']:.0f} %"),
+    SuiteColumn("avg_latency_ms", "mean", "ms"),
+    SuiteColumn("normal_latency_ms", "normal", "ms"),
+    SuiteColumn("performance_degradation_percent", "worse", "%"),
     SuiteColumn("timeouts", "timeouts"),
     SuiteColumn("cascade_failures", "cascade"),
-    SuiteColumn("recovery_time_seconds", "recovered in", "s", recovery_text,
-                says_why=True),
-)  # fmt: skip
+    SuiteColumn("recovery_time_seconds", "recovered in", "s", recovery_text, says_why=True),
+)
 
 
 def cases(asked: Recovery, setup: Setup, replications: int) -> list[Case]:

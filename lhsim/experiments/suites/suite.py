@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,16 +13,17 @@ import pandas as pd
 from attrs import asdict, field, fields, frozen
 
 from lhsim.analysis.flags import LOWER_BOUND
-from lhsim.analysis.intervals import estimate
+from lhsim.analysis.intervals import estimate, known
 from lhsim.analysis.levels import level_rows, without_latencies
 from lhsim.analysis.measures import is_latency
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, Runner
 from lhsim.experiments import levels as levels_of
+from lhsim.experiments.ending import say_done, say_problems
 from lhsim.experiments.finding import Column, Finding, Picture, Table
 from lhsim.experiments.levels import FailedRun, Skipped
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
-from lhsim.experiments.output import formatted, plots, show, write_files
+from lhsim.experiments.output import formatted, json_file, plots, show, write_files
 from lhsim.experiments.progress import progress
 from lhsim.experiments.provenance import finding_of, warning_lines
 from lhsim.experiments.setup import (
@@ -41,7 +39,7 @@ from lhsim.experiments.setup import (
 from lhsim.experiments.specification import MaxEvents, load
 from lhsim.metrics import AgentCommunicationMetrics
 from lhsim.report.marks import MARKS, legend, marked, naming, row_mark
-from lhsim.report.text import UNKNOWN, duration, table, three_digits
+from lhsim.report.text import UNKNOWN, duration, percent, table, three_digits
 from lhsim.report.text import Column as TextColumn
 
 if TYPE_CHECKING:
@@ -74,19 +72,10 @@ class Case:
     def cells(self, engine: str) -> list[Cell]:
         """Return its runs."""
         return [
-            Cell(
-                self.system,
-                self.agents,
-                self.duration,
-                seed,
-                engine,
-                self.warmup,
-                self.drain,
-                keep_messages=self.keep_messages,
-                samples=self.samples,
-            )
+            Cell(self.system, self.agents, self.duration, seed, engine, self.warmup, self.drain,
+                 keep_messages=self.keep_messages, samples=self.samples)
             for seed in self.seeds
-        ]
+        ]  # fmt: skip
 
 
 @frozen(eq=False)
@@ -138,7 +127,7 @@ class SuiteColumn:
     key: str  # in the rows
     title: str
     unit: str = ""
-    text: Callable[[Row], str] | None = None  # how people see it; None: three digits, or as it is
+    text: Callable[[Row], str] | None = None  # how people see it; None: as others of its unit
     left: bool = False
     page_only: bool = False  # in the report, and not on a terminal
     says_why: bool = False  # its text says why there is no value
@@ -151,7 +140,7 @@ class SuiteColumn:
         if self.text is not None:
             return self.text(row)
         value = row[self.key]
-        return f"{value:,}" if isinstance(value, int) else _number(value)
+        return SHOWN[self.unit](value) if self.unit in SHOWN else _number(value)
 
     def _unknown(self, row: Row) -> str:
         """Return what stands for a value that is not there: what the column says of it."""
@@ -250,7 +239,6 @@ def run(suite: Suite[Any], options: Options) -> int:
             if not cases:
                 break
             outcome = outcome.and_then(carry_out(cases, limit, setup, runner))
-        tally = runner.tally.sentence()
     found = suite.judge(asked, outcome.case_runs) if outcome.complete else None
     rows = (
         found.rows if found is not None else [ran.row() for ran in outcome.case_runs if ran.results]
@@ -258,7 +246,8 @@ def run(suite: Suite[Any], options: Options) -> int:
     rows = [row | settings_column(setup) for row in rows]
     show(formatted(rows, options.output_format, partial(_report, suite, setup, outcome, found)))
     files = _write(suite, setup, outcome, found)  # a disk that is full must not hide the table
-    _say(setup, outcome, files, tally)
+    say_problems(setup, outcome.failed, outcome.skipped)
+    say_done(setup, runner.tally, files, interrupted=outcome.interrupted)
     if outcome.interrupted:
         return INTERRUPTED
     return FAILED if outcome.failed else DONE
@@ -321,7 +310,7 @@ def spread(
     The interval ends where the quantity does: from `least` to `most`.
     """
     found = estimate(values).within(least, most)
-    return _known(found.value), _known(found.low), _known(found.high)
+    return known(found.value), known(found.low), known(found.high)
 
 
 def spread_of(
@@ -332,24 +321,19 @@ def spread_of(
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
-def milliseconds(key: str) -> Callable[[Row], str]:
-    """Return what shows a latency that is kept in ms."""
-    return lambda row: UNKNOWN if row[key] is None else duration(row[key] / 1e3)
-
-
-def with_unit(key: str, unit: str) -> Callable[[Row], str]:
-    """Return what shows a number with its unit."""
-    return lambda row: f"{_number(row[key])} {unit}"
-
-
-def _known(value: float) -> float | None:
-    return value if value - value == 0 else None  # neither NaN nor infinite
-
-
 def _number(value: Any) -> str:
     if not isinstance(value, float):
-        return str(value)
+        return f"{value:,}" if isinstance(value, int) else str(value)
     return "0" if value == 0 else three_digits(value)
+
+
+# How people see a value with a unit; others are shown as numbers.
+SHOWN: Mapping[str, Callable[[float], str]] = {
+    "ms": lambda value: duration(value / 1e3),
+    "MB": lambda value: f"{_number(value)} MB",
+    "%": lambda value: f"{value:.0f} %",
+    "share": percent,
+}
 
 
 def _report(suite: Suite[Any], setup: Setup, outcome: Outcome, found: SuiteFinding | None) -> str:
@@ -357,7 +341,9 @@ def _report(suite: Suite[Any], setup: Setup, outcome: Outcome, found: SuiteFindi
     lines = [*wrap(suite.question, WIDTH), *wrap(_runs(setup, outcome), WIDTH)]
     lines += [*settings_lines(own_settings(setup)), ""]
     if found is None:
-        lines += _skipped(outcome) or ["not all cases have a run, so there is nothing to compare"]
+        lines += [*map(str, outcome.skipped)] or [
+            "not all cases have a run, so there is nothing to compare"
+        ]
         return "\n".join(part for line in lines for part in (wrap(line, WIDTH) or [""]))
     lines += [_text(found.columns, found.rows), ""]
     for part in found.parts:
@@ -394,12 +380,6 @@ def _runs(setup: Setup, outcome: Outcome) -> str:
     return f"{runs} run{'' if runs == '1' else 's'} a case, seed {setup.options.seed}"
 
 
-def _skipped(outcome: Outcome) -> list[str]:
-    return [
-        f"skipped: {one.system} with {one.agents:,} agents: {one.reason}" for one in outcome.skipped
-    ]
-
-
 def _write(
     suite: Suite[Any], setup: Setup, outcome: Outcome, found: SuiteFinding | None
 ) -> list[str]:
@@ -423,10 +403,7 @@ def _write(
         "skipped": [asdict(one) for one in outcome.skipped],
         "failures": [asdict(one) for one in outcome.failed],
     }
-    files["manifest.json"] = lambda path: path.write_text(
-        json.dumps({**manifest(setup), **facts}, indent=2, allow_nan=False) + "\n",
-        encoding="utf-8",
-    )
+    files["manifest.json"] = json_file({**manifest(setup), **facts})
     folder = setup.options.output_dir
     return write_files(folder, files | _finding(suite, setup, outcome, found).files())
 
@@ -435,7 +412,7 @@ def _finding(
     suite: Suite[Any], setup: Setup, outcome: Outcome, found: SuiteFinding | None
 ) -> Finding:
     failure = outcome.failed[0].failure if outcome.failed else None
-    error = "; ".join(_skipped(outcome)) or None if failure is None else str(failure)
+    error = "; ".join(map(str, outcome.skipped)) or None if failure is None else str(failure)
     shown = {}
     if found is not None:
         drawn = [part for part in found.parts if part.figure is not None]
@@ -492,24 +469,6 @@ def _alerts(case_runs: Sequence[CaseRuns]) -> tuple[Row, ...]:
 def _table(name: str, title: str, columns: Sequence[SuiteColumn], rows: Sequence[Row]) -> Table:
     shown = tuple(Column(one.key, one.title, one.unit) for one in columns)
     return Table(name, title, shown, tuple(rows))
-
-
-def _say(setup: Setup, outcome: Outcome, files: Sequence[str], tally: str) -> None:
-    """Say on stderr what went wrong, and unless it is to be quiet, what was done."""
-    options = setup.options
-    for run in outcome.failed:
-        where = f"{run.system}, {run.agents:,} agents, seed {run.seed}"
-        print(f"lhsim: a run failed: {where}: {run.failure}", file=sys.stderr)
-    if options.output_format != "table":
-        for line in _skipped(outcome):
-            print(f"lhsim: {line}", file=sys.stderr)
-    if options.quiet:
-        return
-    took = duration(time.monotonic() - setup.started)
-    print(f"{took} with --jobs {options.jobs}; runs: {tally}", file=sys.stderr)
-    print(f"{', '.join(files)} in {options.output_dir}", file=sys.stderr)
-    if outcome.interrupted:
-        print("lhsim: interrupted; this is what was finished", file=sys.stderr)
 
 
 def refuse_traffic(setup: Setup, problem: str) -> None:

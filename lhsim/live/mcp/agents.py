@@ -31,12 +31,9 @@ class McpAgents(Agents):
 
     async def _connect(self, agent: int) -> None:
         share = self._share
+        key, respond = share.enrolment, self._respond
         connected = await McpAgent.connect(
-            share.url,
-            self._name(agent),
-            era=share.era,
-            respond=self._respond,
-            enrolment=share.enrolment,
+            share.url, self._name(agent), era=share.era, respond=respond, enrolment=key
         )
         self._agents[agent] = connected
         # Nothing else tells whether the call that listens has come to the server by now.

@@ -18,7 +18,6 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx2
@@ -111,10 +110,7 @@ class McpAgent:
     async def start(self, token: str) -> None:
         """Connect with a token.
 
-        Raises
-        ------
-        OSError
-            When the bridge has no MCP, or does not take the token.
+        Raise `OSError` when the bridge has no MCP, or does not take the token.
         """
         ready = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(token, ready))
@@ -157,12 +153,7 @@ class McpAgent:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.close()
 
     async def _run(self, token: str, ready: asyncio.Future[None]) -> None:

@@ -55,20 +55,16 @@ class Listener:
         self.news.set()
 
 
+@define(eq=False, slots=False)
 class Exchange:
-    """All open questions, by who is to answer.
+    """All open questions, by who is to answer."""
 
-    Parameters
-    ----------
-    most
-        Questions that are open at a time.
-    handed
-        Called when a question is handed over for the first time, with how long it has waited [s].
-    """
+    _most: int  # that are open at a time
+    # Called when a question is handed over for the first time, with how long it has waited [s]
+    _handed: Callable[[float], None]
 
-    def __init__(self, most: int, handed: Callable[[float], None]) -> None:
-        self.elicitations = Elicitations(most, self._expired)
-        self._handed = handed
+    def __attrs_post_init__(self) -> None:
+        self.elicitations = Elicitations(self._most, self._expired)
         self._open: dict[str, Question] = {}
         self._waiting: dict[str, dict[str, Question]] = {}  # by target, the oldest first
         self._listeners: dict[str, Listener] = {}
@@ -79,10 +75,8 @@ class Exchange:
     ) -> Answer:
         """Ask, and return the answer, or that there was none in time.
 
-        Raises
-        ------
-        Refusal
-            400 for a schema that is no flat form, 503 when too many are open or the server stops.
+        Raise a `Refusal`: 400 for a schema that is no flat form, 503 when too many are open
+        or the server stops.
         """
         if self._stopping:
             raise _stopping()
@@ -134,11 +128,8 @@ class Exchange:
     ) -> None:
         """Give an answer to who has asked.
 
-        Raises
-        ------
-        Refusal
-            404, 403, 409 or 410 as `Elicitations.find` has it; 422 for content that breaks the
-            form or is too long: then the question stays open.
+        Raise a `Refusal`: 404, 403, 409 or 410 as `Elicitations.find` has it; 422 for
+        content that breaks the form or is too long: then the question stays open.
         """
         asked = self.elicitations.find(agent, identity, nonce)
         question = self._open[identity]

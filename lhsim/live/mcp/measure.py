@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from multiprocessing.connection import Connection
 from typing import Any
@@ -19,17 +19,13 @@ from attrs import field, frozen
 
 from lhsim.checks import one_of, positive, whole
 from lhsim.live.client import BridgeError
+from lhsim.live.mcp.agents import FORM
 from lhsim.live.mcp.client import Asked, McpAgent
 from lhsim.live.mcp.exchange import Answer
 from lhsim.live.mcp.protocol import MODES, Era
 from lhsim.live.settings import LONGEST_WAIT
 from lhsim.live.workers import spawned
 
-FORM: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {"n": {"type": "integer", "minimum": 0}},
-    "required": ["n"],
-}
 COLUMNS = ("intended_s", "sent_s", "answered_s", "agent", "outcome")
 _LEAD = 0.2  # from the word to the start, so that all have it in time [s]
 _CONNECTING = 120.0  # that all clients may take to connect [s]
@@ -128,14 +124,10 @@ async def _clients(load: Load, pairs: Sequence[int], end: Connection) -> None:
         askers = {}
         for pair in pairs:
             for name, respond in (("reply", _reply), ("ask", None)):
-                agent = await McpAgent.connect(
-                    load.url,
-                    f"mcp-{name}-{pair}",
-                    era=load.era,
-                    respond=respond,
-                    enrolment=load.enrolment,
+                who, era, key = f"mcp-{name}-{pair}", load.era, load.enrolment
+                agent = await connected.enter_async_context(
+                    await McpAgent.connect(load.url, who, era=era, respond=respond, enrolment=key)
                 )
-                connected.push_async_callback(agent.close)
             askers[pair] = agent
         end.send([])
         start = await asyncio.to_thread(end.recv)
@@ -145,7 +137,7 @@ async def _clients(load: Load, pairs: Sequence[int], end: Connection) -> None:
 
 
 def _reply(_asked: Asked) -> Answer:
-    return Answer("accept", {"n": 1})
+    return Answer("accept", {"number": 1})
 
 
 async def _ask_all(load: Load, pair: int, agent: McpAgent, start: float) -> list[_Record]:

@@ -6,19 +6,20 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from attrs import define
 from mcp.server import Server
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import PARSE_ERROR
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from lhsim.live.bodies import parse
 from lhsim.live.elicitations import Elicitations
-from lhsim.live.endpoints import BodyReader, answer, refused
+from lhsim.live.endpoints import Authenticate, BodyReader, answer, refused
 from lhsim.live.mcp.exchange import Exchange
 from lhsim.live.mcp.tools import Tools
 from lhsim.live.monitor import Monitor
@@ -28,37 +29,20 @@ from lhsim.live.settings import BridgeSettings
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
+@define(eq=False, slots=False)
 class McpServer:
-    """An ASGI application for one path.
+    """An ASGI application for one path."""
 
-    Parameters
-    ----------
-    settings
-        Of the bridge.
-    authenticate
-        Returns the agent of a connection, or raises a `Refusal`.
-    take_token
-        Raises a `Refusal` when an agent sends too much.
-    monitor
-        Counts what is handed over.
-    reader
-        Reads the bodies of requests.
-    """
+    _settings: BridgeSettings
+    _authenticate: Authenticate
+    _take_token: Callable[[str], None]  # raises a `Refusal` when an agent sends too much
+    _monitor: Monitor  # counts what is handed over
+    _reader: BodyReader
 
-    def __init__(
-        self,
-        settings: BridgeSettings,
-        authenticate: Callable[[HTTPConnection], str],
-        take_token: Callable[[str], None],
-        monitor: Monitor,
-        reader: BodyReader,
-    ) -> None:
-        self._settings = settings
-        self._authenticate = authenticate
-        self._monitor = monitor
-        self._reader = reader
+    def __attrs_post_init__(self) -> None:
+        settings = self._settings
         self._exchange = Exchange(settings.elicitations, self._handed)
-        tools = Tools(settings, self._exchange, take_token)
+        tools = Tools(settings, self._exchange, self._take_token)
         server: Server[Any] = Server(
             "lhsim",
             get_tool_input_schema=tools.schema,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
+from attrs import define
 from mcp import MCPError
 from mcp.server.context import ServerRequestContext
 from mcp.shared.message import ServerMessageMetadata
@@ -35,10 +36,9 @@ from lhsim.live.limits import Places
 from lhsim.live.mcp.exchange import Exchange, Listener, Question
 from lhsim.live.mcp.protocol import ASKS
 from lhsim.live.refusals import Refusal
-from lhsim.live.settings import LONGEST_MESSAGE, LONGEST_WAIT, BridgeSettings
+from lhsim.live.settings import LONGEST_WAIT, BridgeSettings
 
 ROUNDS = 8  # answers that one call takes in the modern era; the SDK's client allows 10
-SHORTEST_TIMEOUT = 0.001  # [s]
 _log = logging.getLogger("lhsim.live")
 
 Context = ServerRequestContext[Any, Any]
@@ -71,26 +71,16 @@ TOOLS = (
 _SCHEMAS = {tool.name: tool.input_schema for tool in TOOLS}
 
 
+@define(eq=False, slots=False)
 class Tools:
-    """What the tools do.
+    """What the tools do."""
 
-    Parameters
-    ----------
-    settings
-        Of the bridge: the times and limits.
-    exchange
-        Of the questions.
-    take_token
-        Raises a `Refusal` when an agent sends too much.
-    """
+    _settings: BridgeSettings
+    _exchange: Exchange
+    _take_token: Callable[[str], None]  # raises a `Refusal` when an agent sends too much
 
-    def __init__(
-        self, settings: BridgeSettings, exchange: Exchange, take_token: Callable[[str], None]
-    ) -> None:
-        self._settings = settings
-        self._exchange = exchange
-        self._take_token = take_token
-        self._listening = Places(settings.connections, "agents that listen")
+    def __attrs_post_init__(self) -> None:
+        self._listening = Places(self._settings.connections, "too many agents that listen")
 
     @staticmethod
     def schema(name: str) -> Mapping[str, Any] | None:
@@ -123,16 +113,7 @@ class Tools:
 
     async def _ask(self, agent: str, arguments: dict[str, Any]) -> CallToolResult:
         self._take_token(agent)
-        bodies.fields(arguments, "target", "message", "schema", "timeout_seconds")
-        target = bodies.agent_id(arguments.get("target"), "target")
-        message = bodies.text(arguments, "message", most=LONGEST_MESSAGE)
-        timeout = bodies.number(
-            arguments.get("timeout_seconds"),
-            "timeout_seconds",
-            SHORTEST_TIMEOUT,
-            LONGEST_WAIT,
-            default=self._settings.elicitation_timeout,
-        )
+        target, message, timeout = bodies.question(arguments, self._settings.elicitation_timeout)
         schema = arguments.get("schema")
         answer = await self._exchange.ask(agent, target, message, schema, timeout)
         return done({"action": answer.action, "content": answer.content})
@@ -140,19 +121,13 @@ class Tools:
     async def _listen(self, context: Context, agent: str, params: CallToolRequestParams) -> Result:
         arguments = params.arguments or {}
         bodies.fields(arguments, "timeout_seconds")
-        timeout = bodies.number(
-            arguments.get("timeout_seconds"),
-            "timeout_seconds",
-            0,
-            LONGEST_WAIT,
-            default=self._settings.timeout,
-        )
+        timeout = bodies.timeout(arguments, self._settings.timeout)
         _check_client(context)
         modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
         answered = self._take_answer(agent, params) if modern else 0
         if modern and answered >= ROUNDS:
             return _heard(answered, "enough")
-        with self._listening.one(), self._exchange.listening(agent) as listener:
+        with self._listening.some(), self._exchange.listening(agent) as listener:
             if not timeout:
                 return _heard(answered, "timeout")
             if not modern:
@@ -243,12 +218,9 @@ def _heard(answered: int, ended: str) -> CallToolResult:
 
 def _request(question: Question) -> ElicitRequest:
     asked = question.asked
-    return ElicitRequest(
-        params=ElicitRequestFormParams(
-            message=f"{asked.asker}{ASKS}{asked.message}",
-            requested_schema=asked.schema,
-        )
-    )
+    message = f"{asked.asker}{ASKS}{asked.message}"
+    params = ElicitRequestFormParams(message=message, requested_schema=asked.schema)
+    return ElicitRequest(params=params)
 
 
 def _check_client(context: Context) -> None:

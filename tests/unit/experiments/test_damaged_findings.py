@@ -139,12 +139,11 @@ def test_a_fifo_is_refused_at_once(tmp_path, name):
         write_report(tmp_path)
 
 
-def test_a_plot_nested_without_end_is_refused(tmp_path):
+def test_a_plot_nested_without_end_ends_nothing(tmp_path):
     reported(tmp_path, json.dumps(plain()))
     deep = "<g>" * 20_000 + "</g>" * 20_000
     (tmp_path / "plot.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{deep}</svg>')
-    with pytest.raises(InputError, match="nested too deeply"):
-        write_report(tmp_path)
+    assert write_report(tmp_path).is_file()
 
 
 def test_a_class_that_a_finding_names_is_not_imported(tmp_path, monkeypatch):

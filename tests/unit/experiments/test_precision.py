@@ -9,6 +9,7 @@ from lhsim.errors import InputError, LhsimError
 from lhsim.execution import Failure, Runner
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.levels import Horizon, seeds, work
+from lhsim.experiments.points import levels
 from lhsim.experiments.precision import Rounds, precision_of
 from lhsim.experiments.specification import MaxEvents
 from lhsim.models import System
@@ -80,7 +81,9 @@ def test_the_budget_of_replications_ends_it():
 
 
 def test_the_budget_of_events_is_that_of_all_runs_of_a_level():
-    plan = sweeps.plan([PUSH], [50], Horizon(1_500, 1.0), 10, 3, "auto", MaxEvents())
+    plan = sweeps.plan(
+        [PUSH], levels([PUSH], [50]), Horizon(1_500, 1.0), 10, 3, "auto", MaxEvents()
+    )
     most = 13 * work(plan.cells[0])
     found = swept(precision={"p99": 0.001}, max_events=most)
     rows = {row["agents"]: row for row in found.level_rows()}
@@ -140,7 +143,7 @@ def test_what_is_interrupted_says_so(monkeypatch):
 
 
 def test_each_round_is_shown_with_its_runs():
-    plan = sweeps.plan([PUSH], [50], Horizon(1_500, 1.0), 5, 3, "auto", MaxEvents())
+    plan = sweeps.plan([PUSH], levels([PUSH], [50]), Horizon(1_500, 1.0), 5, 3, "auto", MaxEvents())
     shown = []
 
     class Quiet:
@@ -154,7 +157,7 @@ def test_each_round_is_shown_with_its_runs():
             return None
 
     asked = Rounds(precision_of({"p99": 0.001}, 12, None), 3, MaxEvents())
-    sweeps.carry_out(plan, Runner(), how=asked, show=Quiet)
+    sweeps.carry_out(evolve(plan, rounds=asked), Runner(), show=Quiet)
     assert shown == [("round 1", 5), ("round 2", 5), ("round 3", 2)]
 
 

@@ -10,6 +10,7 @@ from lhsim import parameters
 from lhsim.errors import InputError
 from lhsim.execution import Cell
 from lhsim.experiments.levels import Horizon, cells, model_events, seeds, why_not
+from lhsim.experiments.points import levels
 from lhsim.experiments.specification import MaxEvents, Scaling, load
 from lhsim.experiments.sweep import plan, sweep
 from lhsim.library import load_system
@@ -148,7 +149,8 @@ def test_the_default_experiment_skips_only_what_is_too_much_for_simpy(engine):
     asked = load("scaling", Scaling)
     systems = [load_system(name, asked.settings) for name in asked.systems]
     horizon = Horizon(asked.messages, asked.min_duration)
-    planned = plan(systems, asked.agents, horizon, 1, 1, engine, asked.max_events, asked.scale_out)
+    points = levels(systems, asked.agents, asked.scale_out)
+    planned = plan(systems, points, horizon, 1, 1, engine, asked.max_events, asked.scale_out)
     skipped = {level.agents for level in planned.skipped}
     assert skipped == ({1_000_000} if engine == "simpy" else set())
 
@@ -157,7 +159,8 @@ RULE = ScaleOut(agents_per_server=50)
 
 
 def test_a_scaled_out_level_has_its_servers_and_follows_the_levels_of_its_system():
-    planned = plan([POLLING, PUSH], [200, 20, 50], Horizon(), 1, 1, "auto", MaxEvents(), RULE)
+    points = levels([POLLING, PUSH], [200, 20, 50], RULE)
+    planned = plan([POLLING, PUSH], points, Horizon(), 1, 1, "auto", MaxEvents(), RULE)
     assert [(cell.system.name, cell.agents, cell.system.cpu.workers) for cell in planned.cells] == [
         *(("polling", 20, 1), ("polling", 50, 1), ("polling", 200, 1)),
         ("polling, scaled out", 200, 4),

@@ -58,11 +58,11 @@ def test_full_buckets_are_forgotten_and_others_are_not():
 
 
 def test_a_place_is_free_again_after_a_failure():
-    places = Places(1, "things")
+    places = Places(1, "too many things")
 
     def fail():
-        with places.one():
-            with pytest.raises(Refusal, match="too many things"), places.one():
+        with places.some():
+            with pytest.raises(Refusal, match="too many things"), places.some():
                 pass
             raise KeyError
 

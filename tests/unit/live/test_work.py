@@ -8,7 +8,7 @@ from multiprocessing import Pipe
 
 import pytest
 
-from lhsim.live import work
+from lhsim.live import workers
 
 LONGEST = 10.0  # of anything that is waited for [s]
 
@@ -37,9 +37,9 @@ def begun(monkeypatch):
     threads = []
 
     def begin(agents):
-        monkeypatch.setattr(work, "agents_of", lambda _share: agents)
+        monkeypatch.setattr(workers, "agents_of", lambda _share: agents)
         ours, theirs = Pipe()
-        threads.append(threading.Thread(target=work.work, args=(None, theirs)))
+        threads.append(threading.Thread(target=workers.work, args=(None, theirs)))
         threads[-1].start()
         return ours
 

@@ -44,3 +44,11 @@ def test_a_quantile_among_values_not_seen_is_infinite():
 
 def test_nothing_has_no_quantile():
     assert math.isnan(histogram.quantile(np.zeros(histogram.BUCKETS, np.int64), 0.5))
+
+
+@given(st.lists(st.floats(0, 1e12)))
+def test_a_tally_counts_each_value_in_its_bucket(values):
+    counts = np.zeros((1, histogram.BUCKETS), np.int64)
+    for value in values:
+        histogram.record(counts, 0, value)
+    assert (histogram.tally(np.array(values, float)) == counts[0]).all()

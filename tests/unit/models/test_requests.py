@@ -176,7 +176,7 @@ def test_what_does_not_go_with_requests_is_refused(key, parts):
         ("workers", {"workers": 2, "cores": 2}),
         ("workers", {"workers": 2, "quantum": 0.1}),
         ("warmth", {"cores": 2, "warmth": Warmth((0.0, 1.0), (0.0, 1.0))}),
-        ("switch", {"quantum": 0.1, "switch": 0.1}),
+        ("switch", {"quantum": 0.0, "switch": 0.1}),
         ("switch", {"switch": 0.1}),
         ("cores", {"cores": 1025, "quantum": 0.0}),
     ],

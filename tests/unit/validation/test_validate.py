@@ -13,7 +13,7 @@ from lhsim.errors import InputError
 from lhsim.recording import Manifest
 from lhsim.replay import replay
 from lhsim.validation import FULL, QUICK, Plan, Repetitions, validate
-from lhsim.validation.loads import Cost, load_that_uses
+from lhsim.validation.validate import Cost, load_that_uses
 
 validation = sys.modules["lhsim.validation.validate"]  # its name is that of the function
 

@@ -1,0 +1,464 @@
+"""A request/response server that nobody here wrote, from the request logs of its clients.
+
+`closed_loops` finds out how clients behave, `disciplines` what the server's processor does with
+several requests at a time, `demands` what one costs and how runs differ. Here this becomes a system
+with joint samples of its parameters, is simulated at the loads of the runs, and keeps by how much
+it misses them. What the runs cannot tell is said in its warnings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+from scipy.special import ndtri
+
+from lhsim import checks
+from lhsim.calibration.acceptance import check as check_misses
+from lhsim.calibration.closed_loops import (
+    Loop,
+    closed_loop,
+    empirical,
+    lead_of,
+    think_time,
+    workload,
+)
+from lhsim.calibration.demands import Demand, demand_of
+from lhsim.calibration.disciplines import (
+    CORES,
+    QUANTA,
+    Alone,
+    Candidate,
+    Comparison,
+    alone,
+    candidates_of,
+    compare,
+    refined,
+    telling,
+)
+from lhsim.calibration.run_sheet import Run
+from lhsim.distributions import Deterministic
+from lhsim.errors import InputError
+from lhsim.models import (
+    Calibration,
+    CalibrationWarning,
+    Cpu,
+    Network,
+    Provenance,
+    RequestServer,
+    System,
+)
+from lhsim.simulation import Result, simulate
+from lhsim.units import format_duration
+
+OnStep = Callable[[int, int], None]
+
+SAMPLES = 60  # of the parameters, jointly
+SAMPLES_SEED = 1
+RUNS = 10  # simulated of each load, for what the system misses
+SURE = 0.95  # of the bootstraps: from there on something is told
+SOME = 0.05  # of the bootstraps: below that something is ruled out
+WIDE = 2.0  # ratio of the ends of a capacity's interval from which on it is not told
+FIFO = 1e3  # quantum that no request exceeds, for samples of one [s]
+STEADY = 1e-4  # relative error of a mean think time that is none
+TINY = 1e-12
+LEAST = 1e-3  # factor of a delay in a sample
+FEWEST = 50  # requests of all runs
+# By how much, as a logarithm, a model of this kind may be off at best.
+ALLOWED = {"throughput": 0.03, "cpu": 0.1, "latency_p50": 0.15, "latency_p95": 0.25,
+           "latency_p99": 0.4}  # fmt: skip
+COLUMNS = {"throughput": "messages_per_second", "cpu": "cpu_utilization_percent",
+           "latency_p50": "p50_latency_ms", "latency_p95": "p95_latency_ms",
+           "latency_p99": "p99_latency_ms"}  # fmt: skip
+TAILS = (0.05, 0.95)
+
+
+@frozen(eq=False)
+class RequestBox:
+    """What request logs came to."""
+
+    system: System
+    loops: tuple[Loop, ...] = field(repr=False)
+    found: Candidate
+    demand: Demand
+    capacity: tuple[float, float, float]  # requests per second: value, and 90 % interval [1/s]
+    told: bool  # whether the runs show the capacity; else it is `capacity[0]` at least
+    because: str
+    targets: tuple[dict[str, Any], ...] = field(repr=False)
+    unknowns: tuple[dict[str, Any], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the diagnostics as plain data, as those of `lhsim.calibration.BlackBox`."""
+        calibration = self.system.calibration
+        assert calibration is not None
+        value, low, high = self.capacity
+        return {
+            "system": self.system.name,
+            "architecture": "requests",
+            "because": self.because,
+            "interval": None,
+            "capacity": value,
+            "capacity_interval": [low, high if self.told else None],
+            "capacity_unit": "messages/s",
+            "capacity_seen": self.told and any(_is_busy(self, loop) for loop in self.loops),
+            "cores": self.found.cores,
+            "discipline": self.found.discipline,
+            "quantum_s": self.system.cpu.quantum,
+            "demand_s": self.demand.mean,
+            "runs": len(self.loops),
+            "agents": calibration.agents,
+            "messages_per_second": calibration.messages_per_second,
+            "levels": [
+                {"level": loop.name, "runs": 1, "saturated": _is_busy(self, loop), "lag": 0.0}
+                for loop in self.loops
+            ],
+            "targets": list(self.targets),
+            "unknowns": list(self.unknowns),
+            "warnings": list(self.system.caveats),
+            "collinear": [],
+        }
+
+
+def _is_busy(box: RequestBox, loop: Loop) -> bool:
+    return loop.throughput * box.demand.mean >= 0.95 * box.found.cores
+
+
+def from_requests(
+    runs: Iterable[Run],
+    *,
+    name: str = "request server",
+    cores: Sequence[int] = CORES,
+    quanta: Sequence[float] = QUANTA,
+    executor: Executor | None = None,
+    on_step: OnStep | None = None,
+) -> RequestBox:
+    """Return the request/response system that is nearest to request logs of a server.
+
+    Parameters
+    ----------
+    runs
+        Of clients that wait for their answers, in one of them several; best at a few loads.
+    name
+        Of the new system.
+    cores
+        Numbers of processors that are tried where no run says how many the server has.
+    quanta
+        Disciplines that are tried: for how long a request keeps a processor while others wait [s];
+        infinite: first come, first served; 0: processor sharing.
+    executor
+        Simulates several runs at a time.
+    on_step
+        Is called after each simulated run with how many there were, and how many there will be.
+
+    Raises
+    ------
+    InputError
+        When the runs are too few, contradict one another or what is said of them, or no model of
+        this kind explains them.
+    """
+    runs = checks.instances(list(runs), "runs", Run, "one run or more")
+    name = checks.text(name, "name")
+    loops = sorted((closed_loop(run) for run in runs), key=lambda loop: loop.clients)
+    known_cores = _check(loops)
+    think = think_time(loops)
+    base = alone(loops)
+    busiest = max(loop.throughput for loop in loops)
+    quanta = telling(quanta, base)
+    tried = list(candidates_of(base, known_cores or cores, quanta, busiest))
+    if not tried:
+        raise InputError("are busier than their cores allow", key="runs",
+                         allowed="cores and cpu_seconds of the same server")  # fmt: skip
+    found = compare(loops, base, tried)
+    found = compare(loops, base, refined(found, base, quanta))
+    drawn = found.drawn()
+    nominal = _nominal(found, drawn)
+    demand = demand_of(loops, base, nominal)
+    plain = _system(name, base, nominal, demand, loops[-1], think)
+    samples, capacities = _samples(plain, loops, base, nominal, demand, drawn)
+    if "cpu.quantum" in samples and plain.cpu.quantum is None:  # a number, for samples of it
+        plain = evolve(plain, cpu=evolve(plain.cpu, quantum=FIFO))
+    capacity, told = _capacity(nominal, demand, capacities, busiest)
+    targets, misses, biases = _targets(plain, loops, demand, executor, on_step)
+    check_misses(targets, name)
+    because = _because(found, drawn, nominal)
+    system = evolve(plain, calibration=Calibration(
+        source="request logs",
+        date=datetime.now(UTC).date().isoformat(),
+        agents=(loops[0].clients, loops[-1].clients),
+        messages_per_second=tuple(float(f"{one:.4g}") for one in
+                                  (min(loop.throughput for loop in loops), busiest)),
+        window=float(f"{float(np.median([loop.seconds for loop in loops])):.4g}"),
+        parameters=_provenance(loops, nominal, because, demand, known_cores),
+        samples=samples,
+        misses={key: float(f"{value:.3g}") for key, value in misses.items()},
+        biases={key: float(f"{value:.3g}") for key, value in biases.items() if value},
+        moves={"cpu": float(f"{demand.moves:.3g}")},
+        warnings=tuple(_warnings(nominal, drawn, busiest, base, told=told)),
+    ))  # fmt: skip
+    return RequestBox(system, tuple(loops), nominal, demand, capacity, told, because, targets,
+                      _unknowns(plain, demand))  # fmt: skip
+
+
+def _check(loops: Sequence[Loop]) -> tuple[int, ...] | None:
+    """Refuse what shows no server; return the number of cores where a run says it."""
+    most = max(loops, key=lambda loop: loop.clients * loop.in_flight)
+    if most.clients * most.in_flight == 1:
+        problem = "shows one request at a time, which meets no queue"
+        raise InputError(problem, source=most.run.log.source,
+                         allowed="a log of several clients as well")  # fmt: skip
+    total = sum(len(loop.run.log) for loop in loops)
+    if total < FEWEST:
+        raise InputError(f"have {total} requests", key="runs", allowed=f"{FEWEST} or more")
+    for index, one in enumerate(loops):
+        for other in loops[:index]:
+            if len(one.run.log) == len(other.run.log) and np.array_equal(
+                one.run.log.response, other.run.log.response):  # fmt: skip
+                raise InputError(f"holds the requests of {other.run.log.source}",
+                                 source=one.run.log.source, allowed="each run once")  # fmt: skip
+    said = {loop.run.cores for loop in loops if loop.run.cores is not None}
+    if len(said) > 1:
+        raise InputError(f"is {' and '.join(map(str, sorted(said)))}", key="cores",
+                         allowed="the cores of one server, the same in all runs")  # fmt: skip
+    return tuple(said) or None
+
+
+def _nominal(found: Comparison, drawn: Sequence[Candidate]) -> Candidate:
+    """Return the candidate that stands for the bootstraps: as few cores as they leave possible."""
+    cores = min(one for one, times in Counter(each.cores for each in drawn).items()
+                if times >= SOME * len(drawn))  # fmt: skip
+    rest = [one for one in drawn if one.cores == cores]
+    best = found.best
+    if best.cores == cores:
+        return best
+    (key, _), *_ = Counter(evolve(one, share=1.0) for one in rest).most_common(1)
+    shares = [one.share for one in rest if evolve(one, share=1.0) == key]
+    return evolve(key, share=float(np.quantile(shares, 0.5, method="nearest")))
+
+
+def _system(name: str, base: Alone, found: Candidate, demand: Demand, loop: Loop,
+            think: Any) -> System:  # fmt: skip
+    works, delays = base.parts(found, base.times)
+    works = works * (demand.mean / float(works.mean()))
+    delay = max(base.mean - min(demand.mean, base.mean), 0.0)
+    delays = delays * (delay / float(delays.mean()) if delays.mean() > 0 else 0.0)
+    least = float(f"{float(delays.min()) / 2:.6g}")
+    quantum = None if math.isinf(found.quantum) else found.quantum
+    return System(
+        name=name,
+        workload=workload(loop, think),
+        network=Network(up=Deterministic(least), down=empirical(delays - least)),
+        cpu=Cpu(cores=found.cores, quantum=quantum, query=empirical(works)),
+        requests=RequestServer(),
+    )
+
+
+def _samples(
+    system: System,
+    loops: Sequence[Loop],
+    base: Alone,
+    found: Candidate,
+    demand: Demand,
+    drawn: Sequence[Candidate],
+) -> tuple[dict[str, tuple[float, ...]], list[float]]:
+    """Return joint samples of the parameters by path, and the capacity of each [1/s]."""
+    generator = np.random.Generator(np.random.Philox(SAMPLES_SEED))
+    alike = [one for one in drawn if one.elsewhere == found.elsewhere] or [found]
+    chosen = [alike[i] for i in generator.integers(len(alike), size=SAMPLES)]
+    errors = np.exp(demand.error * generator.permutation(_even(SAMPLES)))
+    factors = [one.share / found.share * error
+               for one, error in zip(chosen, errors.tolist(), strict=True)]  # fmt: skip
+    columns: dict[str, Iterable[float]] = {"cpu.query*": factors}
+    delay = system.network.up.mean + system.network.down.mean
+    if delay > 0 and len({one.share for one in chosen}) > 1:
+        ratios = [max(base.mean * (1 - one.share) / delay, LEAST) for one in chosen]
+        columns |= {"network.up*": ratios, "network.down*": ratios}
+    if len({one.quantum for one in chosen} | {found.quantum}) > 1:
+        columns["cpu.quantum"] = [min(one.quantum, FIFO) for one in chosen]
+    if len({one.cores for one in chosen} | {found.cores}) > 1:
+        columns["cpu.cores"] = [one.cores for one in chosen]
+    thinks = np.concatenate([loop.thinks for loop in loops])
+    spread = float(thinks.std() / max(thinks.mean(), TINY)) / math.sqrt(len(thinks))
+    if spread > STEADY:
+        factors_of_think = np.exp(spread * generator.permutation(_even(SAMPLES)))
+        columns["workload.traffic.think*"] = factors_of_think.tolist()
+    capacities = [one.cores / (demand.mean * factor)
+                  for one, factor in zip(chosen, factors, strict=True)]  # fmt: skip
+    rounded = {path: tuple(float(f"{value:.4g}") for value in column)
+               for path, column in columns.items()}  # fmt: skip
+    return rounded, capacities
+
+
+def _even(number: int) -> Any:
+    return ndtri((np.arange(number) + 0.5) / number)
+
+
+def _capacity(found: Candidate, demand: Demand, sampled: Sequence[float],
+              busiest: float) -> tuple[tuple[float, float, float], bool]:  # fmt: skip
+    low, high = np.quantile(sampled, TAILS).tolist()
+    value = max(found.cores / demand.mean, busiest)
+    if high > WIDE * low:
+        return (busiest, busiest, math.inf), False
+    return (value, max(min(low, value), min(busiest, value)), max(high, value)), True
+
+
+def _targets(
+    system: System,
+    loops: Sequence[Loop],
+    demand: Demand,
+    executor: Executor | None,
+    on_step: OnStep | None,
+) -> tuple[tuple[dict[str, Any], ...], dict[str, float], dict[str, float]]:
+    """Return each figure of each run beside that of the system, and what it misses of figures.
+
+    That is the root mean square of the logarithm of their ratio, and its mean, both beyond chance.
+    """
+    tasks = [(_in_run(system, loop, factor), loop, seed)
+             for loop, factor in zip(loops, demand.of_runs, strict=True)
+             for seed in range(1, RUNS + 1)]  # fmt: skip
+    rows = []
+    for row in executor.map(_simulated, tasks) if executor else map(_simulated, tasks):
+        rows.append(row)
+        if on_step is not None:
+            on_step(len(rows), len(tasks))
+    targets: list[dict[str, Any]] = []
+    offs: dict[str, list[tuple[float, float, float]]] = {}
+    for number, loop in enumerate(loops):
+        simulated = rows[number * RUNS : (number + 1) * RUNS]
+        for metric, live in figures(loop).items():
+            logs = np.log([max(row[metric], TINY) for row in simulated])
+            noise = float(logs.var(ddof=1)) * (1 + 1 / RUNS)
+            off = float(logs.mean()) - math.log(live)
+            targets.append({
+                "level": loop.name, "metric": metric, "live": live,
+                "simulated": math.exp(float(logs.mean())), "miss": math.expm1(off), "off": off,
+                "error": math.hypot(math.sqrt(noise), ALLOWED[metric]),
+            })  # fmt: skip
+            # Of a few requests a quantile says little, whatever the system makes of it.
+            weight = 1 / (noise + 4 / len(loop.responses))
+            offs.setdefault(metric, []).append((weight, off, noise))
+    misses, biases = {}, {}
+    for metric, some in offs.items():
+        weights = np.array([weight for weight, _, _ in some])
+        logs, noises = np.array([off for _, off, _ in some]), np.array([one for *_, one in some])
+        misses[metric] = math.sqrt(
+            float(np.average(np.maximum(logs**2 - noises, 0), weights=weights))
+        )
+        bias = float(np.average(logs, weights=weights))
+        error = math.sqrt(float((weights**2 * noises).sum())) / float(weights.sum())
+        biases[metric] = math.copysign(max(abs(bias) - error, 0.0), bias)
+    return tuple(targets), misses, biases
+
+
+def figures(loop: Loop) -> dict[str, float]:
+    """Return the figures of a run by their names, as `lhsim.recording.Recording.measures`."""
+    found = {"throughput": loop.throughput}
+    if loop.demand is not None:
+        found["cpu"] = loop.demand * loop.throughput
+    return found | {f"latency_{name}": loop.quantile(level)
+                    for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}  # fmt: skip
+
+
+def _in_run(system: System, loop: Loop, factor: float) -> System:
+    """Return the system as it was in a run, with the clients of that."""
+    think = think_time([loop])
+    return evolve(system, workload=workload(loop, think), cpu=system.cpu.slower(factor))
+
+
+def _simulated(task: tuple[System, Loop, int]) -> dict[str, float]:
+    system, loop, seed = task
+    low, high = (end + lead_of(loop) for end in loop.window)
+    drain = 2 * float(loop.responses.max())
+    result: Result = simulate(system, agents=loop.clients, duration=high + drain, warmup=low,
+                              drain=drain, seed=seed)  # fmt: skip
+    row = result.row()
+    scales = {"cpu": system.cpu.processors / 100, "throughput": 1.0}
+    return {metric: float(row[column]) * scales.get(metric, 1e-3)
+            for metric, column in COLUMNS.items()}  # fmt: skip
+
+
+def _because(found: Comparison, drawn: Sequence[Candidate], nominal: Candidate) -> str:
+    """Return the evidence for the discipline in one sentence."""
+    scores = {name: found.score_of(name) for name in ("FIFO", "sliced", "shared")}
+    told = ", ".join(f"{words} {scores[name]:.3f}" for name, words in
+                     (("FIFO", "first come, first served"), ("sliced", "slices"),
+                      ("shared", "equal shares")) if not math.isnan(scores[name]))  # fmt: skip
+    share = sum(one.discipline == nominal.discipline for one in drawn) / len(drawn)
+    return (f"{_words(nominal)} in {share:.0%} of the bootstraps; mean misfit of "
+            f"{found.requests:,} responses: {told}")  # fmt: skip
+
+
+def _words(found: Candidate) -> str:
+    on = f"{found.cores} core" + ("s" if found.cores > 1 else "")
+    if found.discipline == "sliced":
+        return f"{on} shared in slices of {format_duration(found.quantum)}"
+    return (
+        f"{on}, first come, first served" if found.discipline == "FIFO" else f"{on} in equal shares"
+    )
+
+
+def _provenance(loops: Sequence[Loop], found: Candidate, because: str, demand: Demand,
+                known_cores: tuple[int, ...] | None) -> dict[str, Provenance]:  # fmt: skip
+    requests = sum(len(loop.run.log) for loop in loops)
+    of_demand = ("processor seconds over requests"
+                 if any(loop.demand is not None for loop in loops)
+                 else "responses of requests alone, and of those that queue")  # fmt: skip
+    trend = f"changes by {demand.slope:+.1%} where the clients are e times as many"
+    return {
+        "cpu.cores": Provenance("given" if known_cores else "misfit of the logs", requests),
+        "cpu.quantum": Provenance("misfit of the logs", requests, because),
+        "cpu.query": Provenance(of_demand, requests, trend),
+        "network": Provenance("what requests alone take besides", requests,
+                              "varies" if found.elsewhere else "constant"),
+        "workload.traffic.think": Provenance("gaps between answers and next requests", requests),
+    }  # fmt: skip
+
+
+def _warnings(found: Candidate, drawn: Sequence[Candidate], busiest: float, base: Alone,
+              *, told: bool) -> Iterator[CalibrationWarning]:  # fmt: skip
+    """Yield what speaks against the capacity, the parameters and the delays of the system."""
+    shares = Counter(one.cores for one in drawn)
+    possible = sorted(one for one, times in shares.items() if times >= SOME * len(drawn))
+    if not told:
+        several = (f" {possible[0]} to {possible[-1]} cores explain them." if len(possible) > 1
+                   else "")  # fmt: skip
+        text = (f"The capacity is at least {busiest:,.4g} requests/s; the logs show too little "
+                f"queueing to tell how much more.{several} Say cores and cpu_seconds, or add a "
+                "log of more clients.")  # fmt: skip
+        yield CalibrationWarning("capacity", text, float(f"{busiest:.4g}"), "messages/s")
+    disciplines = Counter(one.discipline for one in drawn)
+    if disciplines[found.discipline] < SURE * len(drawn):
+        names = {"FIFO": "first come, first served", "sliced": "slices", "shared": "equal shares"}
+        text = (
+            "The logs do not tell how the processor divides its time: "
+            + ", ".join(
+                f"{names[one]} {times / len(drawn):.0%}" for one, times in disciplines.most_common()
+            )
+            + " of the bootstraps."
+        )
+        yield CalibrationWarning("latency", text)
+    known = [demand for demand in base.demands if demand is not None]
+    if known and base.mean > 1.3 * float(np.median(known)):
+        text = (f"A request alone takes {format_duration(float(f'{base.mean:.3g}'))}, of which "
+                f"{format_duration(float(f'{float(np.median(known)):.3g}'))} is the server's "
+                "processor time; the rest is taken for a delay. If others use its cores, the "
+                "capacity is lower.")  # fmt: skip
+        yield CalibrationWarning("capacity", text)
+
+
+def _unknowns(system: System, demand: Demand) -> tuple[dict[str, Any], ...]:
+    delay = system.network.up.mean + system.network.down.mean
+    found = [
+        ("work", demand.mean, demand.error),
+        ("cores", float(system.cpu.cores), 0.0),
+        ("run_to_run", math.exp(demand.moves), 0.0),
+    ]
+    found += [("delay", delay, 0.0)] if delay > 0 else []
+    found += [("quantum", system.cpu.quantum, 0.0)] if system.cpu.quantum else []
+    return tuple({"name": name, "value": value, "deviation": deviation}
+                 for name, value, deviation in found)  # fmt: skip

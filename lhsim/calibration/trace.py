@@ -1,0 +1,121 @@
+"""A station fed with the arrivals of a log, and when it would have done each request.
+
+A closed loop couples what arrives to what was served, so that a model which is only slightly wrong
+soon meets other queues than the server did. Fed with the arrivals as they were, a model answers for
+the service alone: each request is one forecast. Three disciplines, as those of `lhsim.models`:
+first come, first served; round robin with a quantum; processor sharing, its limit of quantum 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lhsim._jit import jit
+
+Floats = NDArray[np.float64]
+
+
+def departures(arrivals: Floats, demands: Floats, cores: int, quantum: float) -> Floats:
+    """Return when each request is done.
+
+    Parameters
+    ----------
+    arrivals
+        Of the requests at the station, ascending, shape n [s].
+    demands
+        Of each on a processor, shape n, > 0 [s].
+    cores
+        Processors that share one waiting line.
+    quantum
+        For which a request keeps its processor while others wait [s]; infinite: first come, first
+        served; 0: processor sharing.
+    """
+    if quantum == 0:
+        return _shared(arrivals, demands, cores)
+    if quantum >= demands.max():
+        return _in_turn(arrivals, demands, cores)
+    return _sliced(arrivals, demands, cores, quantum)
+
+
+@jit
+def _in_turn(arrivals: Floats, demands: Floats, cores: int) -> Floats:
+    free = np.zeros(cores)
+    done = np.empty(len(arrivals))
+    for i in range(len(arrivals)):
+        first = np.argmin(free)
+        done[i] = max(arrivals[i], free[first]) + demands[i]
+        free[first] = done[i]
+    return done
+
+
+@jit
+def _shared(arrivals: Floats, demands: Floats, cores: int) -> Floats:
+    """Keep the work that each request present from the start would have got (`lhsim.rules`)."""
+    n = len(arrivals)
+    done = np.empty(n)
+    present = np.empty(n, np.int64)
+    ends = np.empty(n)  # of the requests present, in work
+    count, work, now, i = 0, 0.0, 0.0, 0
+    while i < n or count > 0:
+        next_end = np.inf
+        last = 0
+        for k in range(count):
+            if ends[k] < next_end:
+                next_end, last = ends[k], k
+        pace = min(1.0, cores / count) if count > 0 else 1.0
+        at = now + (next_end - work) / pace if count > 0 else np.inf
+        if i < n and arrivals[i] <= at:
+            work += max(0.0, arrivals[i] - now) * pace
+            now = max(now, arrivals[i])
+            present[count], ends[count] = i, work + demands[i]
+            count, i = count + 1, i + 1
+        else:
+            now, work = at, next_end
+            done[present[last]] = now
+            count -= 1
+            present[last], ends[last] = present[count], ends[count]
+    return done
+
+
+@jit
+def _sliced(arrivals: Floats, demands: Floats, cores: int, quantum: float) -> Floats:
+    """Round robin: a request whose slice ends while others wait goes to the end of the line."""
+    n = len(arrivals)
+    done, left = np.empty(n), demands.copy()
+    line = np.empty(n + 1, np.int64)  # a ring
+    head, waiting = 0, 0
+    running = np.full(cores, -1)
+    ends = np.full(cores, np.inf)  # of the slices
+    i = 0
+    while True:
+        first = 0
+        for k in range(1, cores):
+            if ends[k] < ends[first]:
+                first = k
+        if i < n and arrivals[i] <= ends[first]:
+            line[(head + waiting) % (n + 1)] = i
+            waiting, now, i = waiting + 1, arrivals[i], i + 1
+        elif running[first] >= 0:
+            now, job = ends[first], running[first]
+            if left[job] <= 0.0:
+                done[job] = now
+                running[first], ends[first] = -1, np.inf
+            elif waiting > 0:
+                line[(head + waiting) % (n + 1)] = job
+                waiting += 1
+                running[first], ends[first] = -1, np.inf
+            else:  # it goes on
+                part = min(left[job], quantum)
+                left[job] -= part
+                ends[first] = now + part
+        else:
+            break
+        for k in range(cores):
+            if running[k] < 0 and waiting > 0:
+                job = line[head]
+                head, waiting = (head + 1) % (n + 1), waiting - 1
+                part = min(left[job], quantum)
+                left[job] -= part
+                running[k], ends[k] = job, now + part
+    return done
