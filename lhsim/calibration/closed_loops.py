@@ -23,6 +23,7 @@ from lhsim.units import format_duration
 Floats = NDArray[np.float64]
 
 FEWEST = 3  # requests in the window of a run
+FAILED = 0.02  # part of the requests that may have failed
 ENOUGH = 20  # times from which on a distribution is looked for
 SETTLING = 0.1  # part of a log that is left out at its start, if it is not said otherwise
 MOST_SETTLING = 0.25
@@ -102,6 +103,11 @@ def closed_loop(run: Run) -> Loop:
     if not log.has_clients:
         raise InputError("names no clients", source=log.source, key="client",
                          allowed="a log that says which client sent each request")  # fmt: skip
+    failed = int(log.failed.sum())
+    if failed > FAILED * len(log):
+        problem = f"has {failed} failed requests of {len(log)}"
+        raise InputError(problem, source=log.source, key="status",
+                         allowed=f"at most {FAILED:.0%}: errors are no answers")  # fmt: skip
     clients = log.clients
     assert clients is not None
     in_flight = _in_flight(run)

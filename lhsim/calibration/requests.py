@@ -21,6 +21,7 @@ from scipy.special import ndtri
 
 from lhsim import checks
 from lhsim.calibration.acceptance import check as check_misses
+from lhsim.calibration.acceptance import missed, sentence
 from lhsim.calibration.closed_loops import (
     Loop,
     closed_loop,
@@ -39,6 +40,7 @@ from lhsim.calibration.disciplines import (
     alone,
     candidates_of,
     compare,
+    pace_of,
     refined,
     telling,
 )
@@ -68,6 +70,8 @@ WIDE = 2.0  # ratio of the ends of a capacity's interval from which on it is not
 FIFO = 1e3  # quantum that no request exceeds, for samples of one [s]
 STEADY = 1e-4  # relative error of a mean think time that is none
 TINY = 1e-12
+COUNTED = ("throughput", "cpu")  # what a model that misses it cannot stand for
+TOO_MUCH = 1.5  # times as much processor time as a request alone takes is none of its own
 LEAST = 1e-3  # factor of a delay in a sample
 FEWEST = 50  # requests of all runs
 # By how much, as a logarithm, a model of this kind may be off at best.
@@ -168,6 +172,7 @@ def from_requests(
     known_cores = _check(loops)
     think = think_time(loops)
     base = alone(loops)
+    _check_demands(loops, base)
     busiest = max(loop.throughput for loop in loops)
     quanta = telling(quanta, base)
     tried = list(candidates_of(base, known_cores or cores, quanta, busiest))
@@ -185,7 +190,7 @@ def from_requests(
         plain = evolve(plain, cpu=evolve(plain.cpu, quantum=FIFO))
     capacity, told = _capacity(nominal, demand, capacities, busiest)
     targets, misses, biases = _targets(plain, loops, demand, executor, on_step)
-    check_misses(targets, name)
+    check_misses((one for one in targets if one["metric"] in COUNTED), name)
     because = _because(found, drawn, nominal)
     system = evolve(plain, calibration=Calibration(
         source="request logs",
@@ -199,7 +204,7 @@ def from_requests(
         misses={key: float(f"{value:.3g}") for key, value in misses.items()},
         biases={key: float(f"{value:.3g}") for key, value in biases.items() if value},
         moves={"cpu": float(f"{demand.moves:.3g}")},
-        warnings=tuple(_warnings(nominal, drawn, busiest, base, told=told)),
+        warnings=(*_warnings(nominal, drawn, busiest, base, told=told), *_misfit(targets)),
     ))  # fmt: skip
     return RequestBox(system, tuple(loops), nominal, demand, capacity, told, because, targets,
                       _unknowns(plain, demand))  # fmt: skip
@@ -226,6 +231,18 @@ def _check(loops: Sequence[Loop]) -> tuple[int, ...] | None:
         raise InputError(f"is {' and '.join(map(str, sorted(said)))}", key="cores",
                          allowed="the cores of one server, the same in all runs")  # fmt: skip
     return tuple(said) or None
+
+
+def _check_demands(loops: Sequence[Loop], base: Alone) -> None:
+    """Refuse processor seconds that requests alone have no time for."""
+    for loop, pace in zip(loops, base.paces, strict=True):
+        most = TOO_MUCH * base.mean * pace_of(pace) * (loop.run.cores or 1)
+        if loop.demand is not None and loop.demand > most:
+            own, response = (format_duration(float(f"{one:.3g}")) for one in
+                             (loop.demand, base.mean * pace_of(pace)))  # fmt: skip
+            problem = f"is {own} a request, and one alone takes {response}"
+            raise InputError(problem, source=loop.run.log.source, key="cpu_seconds",
+                             allowed="the processor time of the window")  # fmt: skip
 
 
 def _nominal(found: Comparison, drawn: Sequence[Candidate]) -> Candidate:
@@ -449,6 +466,16 @@ def _warnings(found: Candidate, drawn: Sequence[Candidate], busiest: float, base
                 "processor time; the rest is taken for a delay. If others use its cores, the "
                 "capacity is lower.")  # fmt: skip
         yield CalibrationWarning("capacity", text)
+
+
+def _misfit(targets: Sequence[dict[str, Any]]) -> Iterator[CalibrationWarning]:
+    """Yield what the system misses most of its own runs, where that is more than its errors."""
+    for worst in missed(targets)[:1]:
+        text = (
+            f"Something besides the processor makes requests wait: at {sentence(worst)}. Intervals "
+            "are as wide as that, and no wider."
+        )
+        yield CalibrationWarning("latency", text)
 
 
 def _unknowns(system: System, demand: Demand) -> tuple[dict[str, Any], ...]:

@@ -72,7 +72,7 @@ def _formats(given: tuple[str, ...]) -> dict[str, str | None]:
 @click.option("--model", required=True, metavar="NAME_OR_FILE", help="System, by name or file.")
 @click.option("--live", multiple=True, required=True, metavar="RUN",
               type=PATH,
-              help="Folder of lhsim measure, or message log; repeatable.")  # fmt: skip
+              help="Folder of lhsim measure, log, or run sheet; repeatable.")  # fmt: skip
 @click.option("--seed", type=whole(0, MAX_SEED), default=1, show_default=True,
               help="Seed of the simulated runs beyond those with the live seeds.")  # fmt: skip
 @click.option("--replications", type=whole(5), default=20, show_default=True,

@@ -386,9 +386,8 @@ def _saturated(runs: Sequence[Figures], duration: float) -> bool:
 def _capacities(one: _Compared) -> list[str]:
     live, model = one.saturated
     if one.closed:
-        which = (
-            "both servers are" if live and model else f"the {'live' if live else 'simulated'} is"
-        )
+        one_of_them = "the live server is" if live else "the simulated server is"
+        which = "both servers are" if live and model else one_of_them
         text = f"{one.level.name}: {which} saturated: the throughput there is a capacity"
         return [text] if live or model else []
     if live and model:

@@ -21,6 +21,7 @@ from lhsim.errors import InputError
 from lhsim.execution.cells import run as run_cell
 from lhsim.models import paths
 from lhsim.planning.predictions import interval, intervals, prediction_cells
+from lhsim.readers.request_log import Labels
 
 LOADS = (1, 10, 50)
 
@@ -250,6 +251,12 @@ def test_runs_that_contradict_one_another_are_refused():
     assert "think for" in refusal([one, slow])
     assert "cores: is 1 and 2" in refusal([evolve(one, cores=1), evolve(other, cores=2)])
     assert "holds the requests of 10.csv" in refusal([one, evolve(one)])
+
+
+def test_a_log_of_failures_is_refused():
+    log = log_of(run_of(10, **TRUTH))
+    failed = evolve(log, status=Labels.of(["500"] * 5 + ["200"] * (len(log) - 5)))
+    assert "status: has 5 failed requests" in refusal([Run(failed)])
 
 
 def test_a_log_without_clients_is_refused():
