@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from abc import ABC, abstractmethod
+from contextlib import suppress
 
 
 class Protocol(ABC):
@@ -67,6 +68,8 @@ class OverStream(Protocol):
 
     async def close(self) -> None:
         self._writer.close()
+        with suppress(ConnectionError):  # the server was quicker
+            await self._writer.wait_closed()
 
 
 class Redis(OverStream):

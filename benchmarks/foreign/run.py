@@ -152,7 +152,7 @@ def score(
     for name in FIGURES:
         low, high = predicted.get("prediction90", {}).get(name, (math.nan, math.nan))
         values = [run.figures[name] for run in live]
-        print(f"{workload.name:<10}{clients:>8}  {name:<22}{values[0]:>8.4g}{values[1]:>8.4g}  "
+        print(f"{workload.name:<10}{clients:>8}  {name:<22}{_listed(values)}  "
               f"{predicted[name]:>9.4g}{low:>10.4g}{high:>10.4g}", flush=True)  # fmt: skip
         yield {
             "workload": workload.name, "clients": clients, "figure": name, "live": values,
@@ -161,6 +161,10 @@ def score(
             "width": _width(low, high, values),
             "error": predicted[name] / np.mean(values) - 1,
         }  # fmt: skip
+
+
+def _listed(values: Sequence[float]) -> str:
+    return "".join(f"{value:>9.4g}" for value in values)
 
 
 def _width(low: float, high: float, live: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from lhsim.calibration.run_sheet import Run
+from lhsim.calibration.run_sheet import MOST_CORES, Run
 from lhsim.distributions import Deterministic, Distribution, Exponential, Quantiles
 from lhsim.errors import InputError
 from lhsim.models import Requests, Workload
@@ -203,8 +203,9 @@ def _check_processor(loop: Loop) -> None:
     if used is None:
         return
     low, high = run.window or (0.0, run.log.span + 1.0)
-    if run.cores is not None and used > 1.02 * run.cores * (high - low):
-        problem = f"is more than {run.cores} cores have in {format_duration(high - low)}"
+    cores = run.cores or MOST_CORES
+    if used > 1.02 * cores * (high - low):
+        problem = f"is more than {cores} cores have in {format_duration(high - low)}"
         raise InputError(problem, source=run.log.source, key="cpu_seconds",
                          allowed="the processor time of the window")  # fmt: skip
     assert loop.demand is not None

@@ -66,9 +66,12 @@ def client_of(s: State, agent: int) -> int:
 @inlined
 def has_room(s: State) -> bool:
     """Return whether an agent can send once more, and connections have their timers."""
-    counts, places = s.counts[0], len(s.messages)
+    counts, settings, places = s.counts[0], s.settings[0], len(s.messages)
     if len(s.options) > 0:  # only what has not been used yet is sure to be enough
-        return counts.used + s.settings[0].places <= places
+        more = settings.places
+        if settings.shares:  # all that there are may come to a shared station, each with a timer
+            more += 2 * (settings.agents + counts.used)
+        return counts.used + more <= places
     return counts.free >= 0 or counts.used < places
 
 

@@ -129,7 +129,8 @@ def _is_let_in(s: State, place: int) -> bool:
     full_at = take_token(now, full_at, settings.token_interval, settings.token_burst)
     if full_at < 0:
         s.counts[0].limited += 1
-        close(s, place, REJECTED)
+        if s.messages[place].pending:  # else its client has given it up
+            close(s, place, REJECTED)
         return False
     s.buckets[client] = full_at
     return True

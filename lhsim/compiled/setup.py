@@ -423,6 +423,7 @@ def _writes(system: System, agents: int) -> dict[str, float]:
         "write_batch": batch,
         "write_linger": store.linger or 0.0,
         "write_more": store.write_more,
+        "shares": _slices_at_a_time(system) > 0,
         "places": copies
         + min(agents, max(batch, 1) * copies)
         + (batch > 0)
@@ -482,7 +483,7 @@ def _stations(system: System) -> NDArray[np.void]:
     for number, quantum in ((0, system.cpu.quantum), (loops, store.quantum)):
         if quantum is not None:
             stations["quantum"][number] = quantum
-    stations["switch"] = system.cpu.switch * (stations["quantum"] > 0)
+    stations["switch"][:loops] = system.cpu.switch
     stations["timer"] = NOBODY
     in_slices = np.where(stations["quantum"] > 0, stations["servers"], 0)
     stations["first_slice"] = np.cumsum(in_slices) - in_slices

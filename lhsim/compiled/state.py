@@ -320,6 +320,7 @@ SETTINGS = np.dtype(
         ("wakes", "i8"),  # whether a write ends a sleep
         ("ttl", "f8"),  # of the cache; -1: there is none
         ("invalidates", "i8"),
+        ("shares", "i8"),  # whether a station is shared
         ("in_flight", "i8"),  # requests of a client; 0: there are no clients
         ("workers", "i8"),  # requests that are served at a time; -1: no limit
         ("patience", "f8"),  # -1: no end

@@ -186,7 +186,9 @@ def describe(workload: Workload) -> str:
     """Return a workload in a few words."""
     traffic = workload.traffic
     if isinstance(traffic, Requests):
-        return f"clients that think for {format_duration(float(f'{traffic.think.mean:.4g}'))}"
+        asks = "" if traffic.in_flight == 1 else f", {traffic.in_flight} requests at a time"
+        think = format_duration(float(f"{traffic.think.mean:.4g}"))
+        return f"clients that think for {think}{asks}"
     if isinstance(traffic, Poisson | Periodic):
         pace = f"{traffic.name.capitalize()} {traffic.rate:g} msg/s an agent"
     elif isinstance(traffic, Closed):

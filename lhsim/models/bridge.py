@@ -127,11 +127,17 @@ class Bridge:
 
     def admit(self, message: Message) -> bool:
         """Return whether the rate limit lets a message in; reject it where it does not."""
-        if self._buckets is None or self._buckets.take(message.sender, self.env.now):
+        if not self.exceeds_limit(message):
             return True
-        self.limited += len(message.together)
         self.refuse(message)
         return False
+
+    def exceeds_limit(self, message: Message) -> bool:
+        """Return whether a message's sender has no token left; take one where there is."""
+        if self._buckets is None or self._buckets.take(message.sender, self.env.now):
+            return False
+        self.limited += len(message.together)
+        return True
 
     def acknowledge(self, message: Message, *, stored: bool) -> Steps:
         """Answer the sender of a message, whether it was stored or not."""

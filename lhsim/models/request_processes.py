@@ -37,8 +37,10 @@ class Answering(ServerProcesses):
         """Bring a request to the server, and its answer back."""
         bridge, client, number = self.bridge, message.sender, message.number
         yield from bridge.travel(client, bridge.request_up, client, number)
-        if bridge.admit(message):
+        if not bridge.exceeds_limit(message):
             yield from self._answer(message, client, number)
+        elif message.outcome is Outcome.PENDING:
+            bridge.refuse(message)
         yield from bridge.travel(client, bridge.answer_down, client, number)
         if message.outcome is Outcome.PENDING:  # else it was refused, or its client has given it up
             bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)

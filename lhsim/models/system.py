@@ -163,12 +163,15 @@ class System:
             raise InputError("has nobody to answer it", key="workload.traffic", allowed=allowed)
         if self.requests is None:
             return
-        for key, given in (("faults", self.faults), ("workload.retry", self.workload.retry)):
-            if given:
-                raise InputError("does not go with requests", key=key, allowed="nothing")
+        if cuts(self.faults):
+            problem, allowed = "cut connections, of which there are none", "stalls and slowdowns"
+            raise InputError(problem, key="faults", allowed=allowed)
+        if self.workload.retry is not None:
+            problem = "does not go with requests"
+            raise InputError(problem, key="workload.retry", allowed="nothing")
         if self.workload.topology != "ring":
             problem = f"{self.workload.topology!r} says who gets a message"
-            allowed = "none where clients send requests"
+            allowed = "ring, the default, where clients send requests"
             raise InputError(problem, key="workload.topology", allowed=allowed)
 
     def _check_samples(self) -> None:

@@ -6,6 +6,8 @@ It takes each cost at its mean and warm, and lets nothing wait for anything but 
   E[C^2] / (2 E[C]) + E[S] >= E[C] / 2 + E[S] (`lhsim.theory.polling_delay`). At low load a cycle
   is a sleep, C >= Z. By the utilisation law the N agents get at most 1 / D queries a second out
   of the busiest station, so that C >= N D (`lhsim.theory.ClosedNetwork`).
+- Requests. All services of a request, and its ways through the network. From the load on at which
+  the busiest station has no time left, there is no finite mean.
 - Push. All services on the way of a message. From the load on at which the busiest station has
   no time left, there is no finite mean. In a batch, a message takes the writer its part of the
   cheapest batch that there can be, and a loop its part of the send of a full one; that it lingers
@@ -49,13 +51,15 @@ def lower_bound(system: System, agents: int) -> float | None:
         return None
     if system.polling is not None:
         return _polling(system, system.polling, agents)
+    if system.requests is not None:
+        return _requests(system, rate)
     return _push(system, rate, system.workload.copies(agents))
 
 
 def _polling(system: System, server: PollingServer, agents: int) -> float:
     cpu, store = system.cpu, system.store
     read = store.query.mean + store.scan * _least_kept(store)
-    busiest = max(cpu.query.mean / cpu.workers, read / store.connections)  # D [s]
+    busiest = max(cpu.query.mean / cpu.processors, read / store.connections)  # D [s]
     # With a cache the busiest station has fewer queries than cycles.
     least = 0.0 if server.cache is not None else agents * busiest
     waiting = polling_delay(max(server.shortest_sleep, least), 0.0)
@@ -87,6 +91,14 @@ def _least_kept(store: EventStore) -> int:
     if store.retention.age is not None or store.retention.count is None:
         return 0
     return min(store.events, store.retention.count)
+
+
+def _requests(system: System, rate: float) -> float:
+    cpu, network = system.cpu, system.network
+    if requests_load(system, rate) >= 1:
+        return math.inf
+    on_processor = cpu.parse_request.mean + cpu.query.mean + cpu.respond.mean
+    return network.up.mean + on_processor + system.store.query.mean + network.down.mean
 
 
 def _push(system: System, rate: float, copies: int) -> float:

@@ -33,7 +33,7 @@ from lhsim.distributions import Distribution
 from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.execution import Runner, running
 from lhsim.library import as_system
-from lhsim.models import System, paths
+from lhsim.models import Cpu, System, paths
 from lhsim.models.workload import check_count
 from lhsim.planning.crossings import Task, crossings
 from lhsim.planning.levels import Question, judge, run_all
@@ -60,7 +60,7 @@ _ANY_LIMIT = {"delivery": ">50%", "utilization": "<95%", "cpu": "<95%", "through
               "memory": "<1GB"}  # fmt: skip
 _RANGES = "KEY=LOW..HIGH, the lower end first, such as polling.interval=100ms..1s"
 MOST_TRAJECTORIES = 10_000
-_PARTS = ("network", "cpu", "store", "polling", "push", "memory")
+_PARTS = ("network", "cpu", "store", "polling", "push", "requests", "memory")
 
 
 @frozen
@@ -375,8 +375,18 @@ def _numbers(system: System) -> Iterator[str]:
             if isinstance(value, Distribution):
                 if value.mean > 0:
                     yield f"{path}{paths.FACTOR}"
-            elif isinstance(value, int | float) and not isinstance(value, bool) and value:
+            elif isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            elif value and _may_vary(system.cpu, path):
                 yield path
+
+
+def _may_vary(cpu: Cpu, path: str) -> bool:
+    """Return whether a number may change alone: a processor has several loops, or several cores."""
+    shared = cpu.cores > 1 or cpu.quantum is not None
+    if path == "cpu.workers":
+        return not shared
+    return path != "cpu.cores" or (shared and cpu.warmth is None)
 
 
 def _salib() -> tuple[Any, Any]:

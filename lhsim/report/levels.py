@@ -13,6 +13,7 @@ Row = Mapping[str, Any]
 WIDTH = 80  # of a warning, in columns
 
 _BACKLOG = "backlog: overloaded; messages pile up at this rate, and no latency settles"
+_OF_CLIENTS = "agents are clients, messages their requests, latency is the response time"
 _IMPRECISE = "! not as precise as was asked for"
 LEVELS = (
     Column("agents"),
@@ -42,7 +43,8 @@ def scaling_table(rows: Sequence[Row]) -> str:
         f"{title}\n{table(LEVELS, [level_line(row) for row in its_rows])}\n"
         for title, its_rows in by_system.items()
     ]
-    return "\n".join([*tables, *legend(rows)]).rstrip("\n")
+    clients = [_OF_CLIENTS] if any(row["architecture"] == "requests" for row in rows) else []
+    return "\n".join([*tables, *clients, *legend(rows)]).rstrip("\n")
 
 
 def prediction_table(rows: Sequence[Row]) -> list[str]:

@@ -7,6 +7,8 @@ decides; random costs make none; mixed ones make some; and there are costs of al
 often 0, which takes no event.
 """
 
+import math
+
 import attrs
 from comparison import Case
 from hypothesis import strategies as st
@@ -39,6 +41,8 @@ from lhsim.models import (
     PollingServer,
     PushServer,
     RateLimit,
+    Requests,
+    RequestServer,
     Retention,
     Slow,
     Slowdown,
@@ -178,11 +182,19 @@ def cpu(mood, _agents):
     return {
         "workers": st.sampled_from((1, 1, 2, 3)),
         **costs,
+        "cores": st.sampled_from((1, 1, 1, 2, 4)),
+        "quantum": quantum(),
+        "switch": st.sampled_from((0.0, TICK / 64, 1e-4, TICK)),
         "warmth": often(None, built(Warmth, mood)),
         "collection": often(None, built(Collection, mood)),
         "stalls": often(None, built(Stalls, mood)),
         "slowdowns": often(None, built(Slowdowns, mood)),
     }
+
+
+def quantum():
+    """Return quanta: none half of the time, 0, and those that fall on ticks or between them."""
+    return often(None, st.sampled_from((0.0, TICK / 16, TICK / 4, TICK, 0.003)))
 
 
 def warmth(_mood, _agents):
@@ -221,6 +233,7 @@ def store(mood, _agents):
         "query": short(mood, zeros=0.5),
         "write": short(mood, zeros=0.5),
         "connections": st.sampled_from((1, 2, 3, 10)),
+        "quantum": st.one_of(st.none(), quantum()),
         "single_writer": st.booleans(),
         "busy_timeout": st.sampled_from((None, None, 0.0005, TICK, 0.2)),
         "scan": st.sampled_from((0.0, 0.0, TICK / 1024, 1e-5)),
@@ -295,6 +308,22 @@ def push(mood, agents):
     }
 
 
+def requests(mood, _agents):
+    return {
+        "workers": st.sampled_from((None, None, 1, 2, 5)),
+        "rate_limit": st.one_of(st.none(), st.none(), built(RateLimit, mood)),
+    }
+
+
+def clients(mood, _agents):
+    return {
+        "think": long(mood),
+        "in_flight": st.sampled_from((1, 1, 2, 3)),
+        "patience": often(None, st.sampled_from((TICK / 4, TICK, 4 * TICK, 0.1))),
+        "requests": often(None, whole(1, 12)),
+    }
+
+
 def elicitation(mood, _agents):
     shares = (0.0, 0.125, 0.25, 0.3)
     return {
@@ -343,6 +372,8 @@ FIELDS = {
     PushServer: push,
     RateLimit: rate_limit,
     Elicitation: elicitation,
+    RequestServer: requests,
+    Requests: clients,
     Memory: memory,
 }
 
@@ -354,6 +385,7 @@ def built(cls, mood, agents=1, **fixed):
         PollingServer: _polling_server,
         EventStore: _store,
         Retention: _retention,
+        Cpu: _cpu,
     }
     make = checked.get(cls, cls)
     return st.builds(make, **FIELDS[cls](mood, agents) | fixed)
@@ -376,6 +408,17 @@ def _push_server(**fields):
     return PushServer(**fields)
 
 
+def _cpu(**fields):
+    """Return a processor: loops have a core each, several cores are never cold."""
+    if fields["workers"] > 1:
+        fields["cores"], fields["quantum"] = 1, None
+    if fields["cores"] > 1:
+        fields["warmth"] = None
+    if not fields["quantum"]:
+        fields["switch"] = 0.0
+    return Cpu(**fields)
+
+
 def _store(**fields):
     if not fields["single_writer"]:
         fields["busy_timeout"] = None
@@ -394,6 +437,24 @@ def _polling_server(interval, growth, **others):
     return PollingServer(interval=interval, growth=growth, **others)
 
 
+NAMES = {PollingServer: "polling", PushServer: "push", RequestServer: "requests"}
+
+
+def _of_requests(focus, agents):
+    """Return what a workload of requests is like, whatever `focus` says of its clients."""
+
+    def fields(mood):
+        # One name a message, whoever gets it; and clients twice as often as others who send.
+        some = built(Requests, mood)
+        usual = {
+            "topology": st.just("ring"),
+            "traffic": st.one_of(some, some, traffic(mood, agents)),
+        }
+        return usual | (focus(mood) if focus else {})
+
+    return fields
+
+
 @st.composite
 def cases(draw, server, moods=MOODS, many=False, fewest=1, **focus):
     """Return cases of the server class `server`.
@@ -403,7 +464,9 @@ def cases(draw, server, moods=MOODS, many=False, fewest=1, **focus):
     """
     mood = draw(st.sampled_from(moods))
     agents = draw(whole(20, 60) if many else whole(fewest, 12))
-    name = "polling" if server is PollingServer else "push"
+    name = NAMES[server]
+    if server is RequestServer:
+        focus["workload"] = _of_requests(focus.get("workload"), agents)
     parts = {"workload": Workload, "network": Network, "cpu": Cpu, "store": EventStore}
     parts |= {name: server, "memory": Memory}
     built_parts = {
@@ -434,36 +497,57 @@ def _suitable(topology, agents):
 
 def _finite(system, agents):
     """Give a closed loop that costs next to nothing an end: it has none within an instant."""
-    closed = system.workload.traffic
-    if not isinstance(closed, Closed) or closed.messages is not None:
+    loop = system.workload.traffic
+    if not loop.closed or math.isfinite(loop.messages_of_a_sender):
         return system
-    cycle = closed.pause.mean + system.network.up.mean + system.cpu.parse_message.mean
-    if system.server.rate_limit is None:
-        cycle += system.store.write.mean  # which a rejected message does not have
-    if cycle >= TICK * agents / 12:
+    if _shortest_cycle(system) >= TICK * agents * loop.at_a_time / 12:
         return system
-    traffic = attrs.evolve(closed, messages=20)
-    return attrs.evolve(system, workload=attrs.evolve(system.workload, traffic=traffic))
+    end = "requests" if isinstance(loop, Requests) else "messages"
+    loop = attrs.evolve(loop, **{end: 20})
+    return attrs.evolve(system, workload=attrs.evolve(system.workload, traffic=loop))
+
+
+def _shortest_cycle(system):
+    """Return what a message of a closed loop takes at least, in the mean; one refused, too [s]."""
+    limited = system.server.rate_limit is not None
+    if system.requests is None:
+        cycle = system.network.up.mean + system.cpu.parse_message.mean
+        return system.workload.traffic.wait + cycle + (0 if limited else system.store.write.mean)
+    cpu, cycle = system.cpu, system.network.up.mean + system.network.down.mean
+    served = cpu.parse_request.mean + cpu.query.mean + cpu.respond.mean + system.store.query.mean
+    return system.workload.traffic.wait + cycle + (0 if limited else served)
 
 
 def _steps(system, agents):
     """Return roughly how many steps of processes a second of a run takes at most."""
     traffic = system.workload.traffic
-    rate = traffic.rate_per_agent or 1 / TICK / 8
+    rate = traffic.rate_per_agent or traffic.at_a_time / TICK / 8
     if isinstance(traffic, Piecewise):
         rate = max(piece.rate for piece in traffic.pieces)
+    return agents * (10 * rate + _of_the_server(system)) + _slices(system)
+
+
+def _of_the_server(system):
+    """Return the steps of an agent beside those of its messages [1/s]."""
     server = system.server
+    if system.requests is not None:
+        return 0.0
     if system.polling is not None:
-        own = 5 / min(server.interval, server.backoff)
-    elif server.reconnect is None:
-        own = 0.0
-    else:
+        return 5 / min(server.interval, server.backoff)
+    own = 0.0
+    if server.reconnect is not None:
         own = 5 / (server.reconnect.mean + (server.session.mean if server.session else 0.0))
-    if system.push is not None and server.heartbeat is not None:
+    if server.heartbeat is not None:
         own += 3 / server.heartbeat
-    if system.push is not None and server.overflow == "fallback" and server.connections is not None:
+    if server.overflow == "fallback" and server.connections is not None:
         own += 7 / server.fallback_interval
-    return agents * (10 * rate + own)
+    return own
+
+
+def _slices(system):
+    shared = ((system.cpu.quantum, system.cpu.cores),
+              (system.store.quantum, system.store.connections))  # fmt: skip
+    return sum(processors / quantum for quantum, processors in shared if quantum)
 
 
 def _together(mood):
@@ -545,6 +629,47 @@ def _busy(mood):
     return {"traffic": st.one_of(st.builds(Poisson, rate), bursts(rate)), "think": short(mood)}
 
 
+def _shared(mood):
+    """Return cores that are always shared, and seldom idle."""
+    costs = ("parse_message", "parse_request", "query", "respond", "send", "validate")
+    return {
+        "workers": st.just(1),
+        "cores": st.sampled_from((1, 1, 2, 3)),
+        "quantum": st.sampled_from((0.0, TICK / 16, TICK / 4, TICK, 0.003)),
+        "switch": st.sampled_from((0.0, TICK / 64, 1e-4, TICK)),
+        **{name: short(mood, zeros=0.2) for name in costs},
+    }
+
+
+def _shared_with_a_state(mood):
+    return _shared(mood) | _all_of_the_processor(mood) | {"cores": st.sampled_from((1, 1, 2))}
+
+
+def _shared_store(mood):
+    return _slow_store(mood) | {
+        "quantum": st.sampled_from((0.0, TICK / 16, TICK / 4, 0.003)),
+        "single_writer": st.sampled_from((False, False, True)),
+    }
+
+
+def _in_a_hurry(mood):
+    """Return clients who have little patience, and much to ask."""
+    return {
+        "traffic": built(
+            Requests,
+            mood,
+            in_flight=whole(1, 3),
+            patience=st.sampled_from((TICK / 4, TICK, 2 * TICK)),
+            requests=st.one_of(st.none(), whole(3, 12)),
+        )
+    }
+
+
+def _requests_together(mood):
+    traffic = built(Requests, mood, patience=often(None, st.sampled_from((TICK, 4 * TICK))))
+    return {"traffic": traffic, "start": st.just("together")}
+
+
 # What the tests draw from, each worth a test of its own: a failure then names its area.
 AREAS = {
     "polling": cases(PollingServer),
@@ -605,6 +730,9 @@ AREAS = {
         workload=_broadcasts,
         polling=lambda _: {"interval": st.sampled_from((TICK, 4 * TICK)), "connections": st.none()},
     ),
+    "polling, shared cores": cases(PollingServer, workload=_busy, cpu=_shared),
+    "polling, shared cores with a state": cases(PollingServer, cpu=_shared_with_a_state),
+    "polling, shared store": cases(PollingServer, workload=_busy, store=_shared_store),
     "polling, network": cases(PollingServer, workload=_half_are_slow, network=_lossy),
     "push": cases(PushServer),
     "push, many agents": cases(PushServer, many=True),
@@ -706,6 +834,9 @@ AREAS = {
     ),
     "push, processor": cases(PushServer, cpu=_all_of_the_processor),
     "push, relays": cases(PushServer, cpu=_relays),
+    "push, shared cores": cases(PushServer, workload=_busy, cpu=_shared),
+    "push, shared cores with a state": cases(PushServer, cpu=_shared_with_a_state),
+    "push, shared store": cases(PushServer, workload=_busy, store=_shared_store),
     "push, network": cases(PushServer, workload=_half_are_slow, network=_lossy),
     "push, broadcasts": cases(PushServer, workload=_broadcasts),
     "push, store": cases(PushServer, store=_slow_store),
@@ -719,5 +850,23 @@ AREAS = {
             "session": often(None, long(mood, zeros=0)),
             "reconnect": long(mood, zeros=0),
         },
+    ),
+    "requests": cases(RequestServer),
+    "requests, many clients": cases(RequestServer, many=True),
+    "requests at one instant": cases(
+        RequestServer, moods=("grid",), workload=_requests_together, cpu=_shared
+    ),
+    "requests, workers": cases(
+        RequestServer,
+        store=_slow_store,
+        requests=lambda _: {"workers": whole(1, 3), "rate_limit": st.none()},
+    ),
+    "requests, little patience": cases(RequestServer, workload=_in_a_hurry, store=_slow_store),
+    "requests, shared cores": cases(RequestServer, cpu=_shared),
+    "requests, shared cores with a state": cases(RequestServer, cpu=_shared_with_a_state),
+    "requests, shared store": cases(RequestServer, store=_shared_store),
+    "requests, processor": cases(RequestServer, cpu=_all_of_the_processor),
+    "requests, network": cases(
+        RequestServer, workload=lambda mood: {"slow": built(Slow, mood)}, network=_lossy
     ),
 }  # fmt: skip

@@ -24,6 +24,8 @@ from lhsim.models import (
     PollingServer,
     PushServer,
     RateLimit,
+    Requests,
+    RequestServer,
     Retention,
     Slow,
     Slowdown,
@@ -48,6 +50,10 @@ def polling(name, **parts):
 
 def push(name, **parts):
     return System(name=name, **{"push": PushServer()} | parts)
+
+
+def requests(name, **parts):
+    return System(name=name, **{"requests": RequestServer()} | parts)
 
 
 def of(costs):
@@ -570,6 +576,78 @@ CASES += [
         )
         for overflow in ("wait", "fallback")
     ),
+]
+
+CLIENTS = Requests(think=LONG_RANDOM[0], in_flight=2)
+SLICES = {"quantum": TICK / 8, "switch": TICK / 64}
+ONE_LOOP = attrs.evolve(RANDOM["cpu"], workers=1, **SLICES)
+FIRST = attrs.evolve(ONE_LOOP, warmth=None, collection=None, stalls=None)
+EQUAL = {"quantum": 0.0, "switch": 0.0}
+STORE = attrs.evolve(RANDOM["store"], scan=0.0)
+OF_CLIENTS = {
+    "workload": Workload(traffic=CLIENTS, slow=Slow(0.5, 3.0)),
+    "network": RANDOM["network"],
+    "cpu": FIRST,
+    "store": attrs.evolve(STORE, quantum=TICK / 8),
+}
+GRID = {
+    "workload": Workload(traffic=Requests(think=ONE, in_flight=2), start="together"),
+    "network": Network(ONE, ONE),
+    "cpu": Cpu(**dict.fromkeys(NAMES, ONE)),
+    "store": EventStore(ONE, ONE, connections=2),
+}
+
+
+def of_clients(**changes):
+    """Return the traffic of clients that differ from the others in this."""
+    return {"workload": Workload(traffic=attrs.evolve(CLIENTS, **changes))}
+
+
+CASES += [
+    Case(requests(name, **OF_CLIENTS | parts), agents, duration=4.0)
+    for name, agents, parts in (
+        ("slices", 6, {}),
+        ("slices of cores", 9, {"cpu": attrs.evolve(FIRST, cores=3)}),
+        ("slices, with a state", 6, {"cpu": ONE_LOOP}),
+        ("equal shares", 6, {"cpu": attrs.evolve(FIRST, **EQUAL),
+                             "store": attrs.evolve(STORE, quantum=0.0)}),
+        ("equal shares of cores", 9, {"cpu": attrs.evolve(FIRST, cores=3, **EQUAL)}),
+        ("equal shares, with a state", 3, {"cpu": attrs.evolve(ONE_LOOP, **EQUAL)}),
+        ("requests in a hurry", 6, of_clients(patience=8 * TICK)),
+        ("requests, several of a client", 3, of_clients(in_flight=3, requests=20)),
+        ("requests, workers", 6, {"requests": RequestServer(workers=2)}),
+        ("requests, a limit of their rate", 6,
+         of_clients(patience=TICK) | {"requests": RequestServer(rate_limit=RateLimit(8.0, 2))}),
+    )
+]  # fmt: skip
+CASES += [
+    Case(requests(name, **GRID | parts), 4, duration=4.0)
+    for name, parts in (
+        ("slices that end together", {"cpu": attrs.evolve(GRID["cpu"], quantum=TICK / 2)}),
+        ("slices of cores that end together",
+         {"cpu": Cpu(cores=3, quantum=TICK / 2, **dict.fromkeys(NAMES, TWO)),
+          "network": Network(HALF, ONE), "store": EventStore()}),
+        ("equal shares, all the same",
+         {"cpu": Cpu(parse_request=ONE, respond=ONE, quantum=0.0)}),
+        ("requests, workers, all the same",
+         {"requests": RequestServer(workers=3), "cpu": Cpu(query=ONE, respond=ONE)}),
+    )
+]  # fmt: skip
+CASES.append(
+    Case(
+        polling(
+            "a store in slices that is polled",
+            workload=Workload(traffic=Poisson(8.0)),
+            store=EventStore(ONE, ONE, connections=1, quantum=TICK / 2),
+            polling=PollingServer(interval=TICK),
+        ),
+        3,
+        duration=4.0,
+    )
+)
+CASES += [
+    Case(server(f"{name} in slices", **RANDOM | {"cpu": ONE_LOOP, "store": OF_CLIENTS["store"]}), 6)
+    for name, server in (("polling", polling), ("push", push))
 ]
 
 

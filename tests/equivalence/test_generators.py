@@ -13,6 +13,7 @@ from lhsim.metrics.account import Outcome, Window
 from lhsim.models import Calibration, CalibrationWarning, Provenance, Retry, System, Workload
 from lhsim.models.push_processes import Push
 from lhsim.models.running import start
+from lhsim.models.sharing import ProcessorSharing, TimeShared
 from lhsim.models.station import Service
 from lhsim.models.workload import START_KINDS, Traffic
 from lhsim.rules import start_time
@@ -62,7 +63,43 @@ BOTH = {
     "broadcast": 6,
     "closed loop of broadcasts": 1,
 }
+SHARED = {
+    "slice ended early": 20,
+    "slice that goes on": 5,
+    "job put off": 20,
+    "switch that costs": 10,
+    "stall in a slice": 5,
+    "processors shared by more jobs": 10,
+    "stall while jobs share": 3,
+    "shared cores that were cold": 3,
+    "shared cores that are slow": 3,
+    "connections shared in slices": 5,
+    "connections shared equally": 2,
+}
+# What a request/response server has nothing of: nobody writes, or sends to another.
+OF_MESSAGES = {
+    "wait for the writer", "database locked", "writer that gives up", "full batch of writes",
+    "batch of writes that has lingered", "batch of writes of several that is not full",
+    "batch of writes that is committed at once", "batch of writes that waits",
+    "batch of several writes that gives up", "broadcast in a batch of writes",
+    "event removed by count", "event removed by age", "event of the start removed by age",
+    "message expired in the store", "growing log", "agent that sends to itself", "hub",
+    "broadcast", "closed loop of broadcasts",
+}  # fmt: skip
+BOTH |= SHARED
 OF = {
+    "requests": {what: least for what, least in BOTH.items() if what not in OF_MESSAGES}
+    | {
+        "several loops": 5,
+        "request given up": 30,
+        "answer to a request that was given up": 20,
+        "refusal of a request that was given up": 1,
+        "wait for a worker": 20,
+        "worker that is handed over": 20,
+        "several requests of a client": 30,
+        "clients that have asked for all": 20,
+        "requests at a rate": 20,
+    },
     "polling": BOTH
     | {
         "timeout": 13,
@@ -143,7 +180,7 @@ def _parts(cls):
                 yield from _parts(kind)
 
 
-@pytest.mark.parametrize("server", ["polling", "push"])
+@pytest.mark.parametrize("server", OF)
 def test_a_sample_of_cases_reaches_each_rule(server):
     seen = Counter()
     for area in AREAS:
@@ -183,6 +220,9 @@ def happened(case):
         _watch_sleeps(server, seen)
     if system.push is not None:
         _watch_push(server, seen)
+    if system.requests is not None:
+        _watch_requests(bridge, server, seen)
+    _watch_sharing(bridge, seen)
     for time in np.linspace(0.0, case.duration, LOOKS + 1)[1:]:
         bridge.env.run(until=float(time))
         seen |= {what for what, is_so in _now(bridge, server).items() if is_so}
@@ -211,7 +251,7 @@ def _watch(env):
 def _watch_stalls(store, seen):
     """Let `seen` get to know when a stall of the store falls into a service."""
     stalls = store.pool._stalls
-    if stalls is None:
+    if stalls is None or isinstance(store.pool, TimeShared):
         return
     stretch = stalls.stretch
 
@@ -250,6 +290,114 @@ def _watch_writes(bridge, seen):
             seen.add("batch of several writes that gives up")
 
     store._flush, store._write_batch = watched_flush, watched_write_batch
+
+
+def _watch_sharing(bridge, seen):
+    """Let `seen` get what happens to the jobs of stations that are shared."""
+    for loop in bridge.loops:
+        if isinstance(loop, TimeShared):
+            _watch_cost(loop, seen)
+    for station in (*bridge.loops, bridge.store.pool):
+        if isinstance(station, ProcessorSharing):
+            _watch_equal_shares(station, seen)
+        elif isinstance(station, TimeShared):
+            _watch_slices(station, seen)
+    kind = type(bridge.store.pool)
+    if kind is not TimeShared and kind is not ProcessorSharing:
+        return
+    serve = bridge.store.pool.serve
+    name = "in slices" if kind is TimeShared else "equally"
+
+    def watched(*arguments, **options):
+        if bridge.store.pool.busy:
+            seen.add(f"connections shared {name}")
+        return serve(*arguments, **options)
+
+    bridge.store.pool.serve = watched
+
+
+def _watch_cost(loop, seen):
+    cost = loop.cost
+
+    def watched(demand):
+        before = loop._cold_factor
+        found = cost(demand)
+        if loop._warmth is not None and loop._cold_factor > before:
+            seen.add("shared cores that were cold")
+        if loop._slow is not None and loop._slow.times_as_long(loop.env.now) > 1:
+            seen.add("shared cores that are slow")
+        return found
+
+    loop.cost = watched
+
+
+def _watch_slices(station, seen):
+    early, end_after = station._end_slices_early, station._end_after
+    end, following = station._end, station._next
+
+    def watched_early():
+        events = [one.event for one in station._slices]
+        early()
+        if any(one.event is not was for one, was in zip(station._slices, events, strict=True)):
+            seen.add("slice ended early")
+
+    def watched_end_after(number, one, work):
+        end_after(number, one, work)
+        if one.until - one.began > work * 1.01 + 1e-9:
+            seen.add("stall in a slice")
+
+    def watched_end(number, one, event):
+        if one.event is event and one.work < one.job.left:
+            seen.add("job put off" if station.waiting else "slice that goes on")
+        end(number, one, event)
+
+    def watched_next():
+        if station._switch and station.waiting[0].left >= 0:
+            seen.add("switch that costs")
+        following()
+
+    station._end_slices_early, station._end_after = watched_early, watched_end_after
+    station._end, station._next = watched_end, watched_next
+
+
+def _watch_equal_shares(station, seen):
+    reckon = station._reckon
+
+    def watched():
+        reckon()
+        jobs = len(station._jobs)
+        if jobs > station.servers:
+            seen.add("processors shared by more jobs")
+        if jobs and len(station._stalls.starts):
+            work = (station._jobs[0][0] - station._share) * max(1.0, jobs / station.servers)
+            if station._until - station.env.now > work * 1.01 + 1e-9:
+                seen.add("stall while jobs share")
+
+    station._reckon = watched
+
+
+def _watch_requests(bridge, server, seen):
+    """Let `seen` get what happens to requests at the server."""
+    exceeds_limit, leave, occupy = bridge.exceeds_limit, server._leave, server._occupy
+
+    def watched_exceeds_limit(message):
+        exceeds = exceeds_limit(message)
+        if exceeds and message.outcome is Outcome.EXPIRED:
+            seen.add("refusal of a request that was given up")
+        return exceeds
+
+    def watched_occupy(workers):
+        if server._occupied >= workers:
+            seen.add("wait for a worker")
+        yield from occupy(workers)
+
+    def watched_leave():
+        if server._waiting:
+            seen.add("worker that is handed over")
+        leave()
+
+    bridge.exceeds_limit = watched_exceeds_limit
+    server._leave, server._occupy = watched_leave, watched_occupy
 
 
 def _watch_expiry(store, seen):
@@ -435,6 +583,9 @@ def _now(bridge, server):
         "wait for the store": bool(store.pool.waiting),
         "wait for the writer": store.writer is not store.pool and bool(store.writer.waiting),
     }
+    if bridge.workload.traffic.closed:
+        under_way = Counter(message.sender for message in bridge.ledger.open)
+        state["several requests of a client"] = max(under_way.values(), default=0) > 1
     if isinstance(server, Push):
         queues = [connection.queued for connection in server._connections.values()]
         state |= {
@@ -487,7 +638,17 @@ def _in_the_end(bridge, server, case):
         "closed loop of broadcasts": _second_broadcast_in_turn(system, messages),
     }
     own = {"refused": server.refused > 0}
-    if system.polling is not None:
+    if system.requests is not None:
+        own |= {
+            "answer to a request that was given up": any(
+                message.outcome is Outcome.EXPIRED and message.stored >= 0 for message in messages
+            ),
+            "request given up": bridge.waiting.given_up > 0,
+            "clients that have asked for all": _all_have_ended(bridge, system),
+            "requests at a rate": not system.workload.traffic.closed
+            and outcomes[Outcome.DELIVERED] > 0,
+        }
+    elif system.polling is not None:
         answers = deliveries.values()
         own |= {
             "timeout": server.timeouts > 0,
@@ -553,9 +714,9 @@ def _overtakes(messages):
 
 
 def _all_have_ended(bridge, system):
-    most = getattr(system.workload.traffic, "messages", None)
+    most = system.workload.traffic.messages_of_a_sender
     senders = len(system.workload.senders(bridge.agents)) * system.workload.copies(bridge.agents)
-    return most is not None and bridge.ledger.created == senders * most and not bridge.ledger.open
+    return bridge.ledger.created == senders * most and not bridge.ledger.open
 
 
 def test_traffic_is_of_each_kind():
@@ -567,4 +728,5 @@ def test_traffic_is_of_each_kind():
         "periodic",
         "piecewise",
         "closed",
+        "requests",
     }

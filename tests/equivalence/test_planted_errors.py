@@ -10,6 +10,8 @@ import planted_agents  # noqa: F401 - registers its errors
 import planted_polling  # noqa: F401 - registers its errors
 import planted_processor  # noqa: F401 - registers its errors
 import planted_push  # noqa: F401 - registers its errors
+import planted_requests  # noqa: F401 - registers its errors
+import planted_sharing  # noqa: F401 - registers its errors
 import planted_store  # noqa: F401 - registers its errors
 import pytest
 from planting import ERRORS, found

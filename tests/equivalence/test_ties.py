@@ -24,6 +24,9 @@ from lhsim.models import (
     Periodic,
     PollingServer,
     PushServer,
+    RateLimit,
+    Requests,
+    RequestServer,
     Retention,
     Slowdowns,
     Stalls,
@@ -197,3 +200,58 @@ def test_batches_of_writes_and_a_log_that_forgets(server, store):
 def test_one_agent_that_sends_to_itself(server):
     for costs in COSTS:
         check(Case(system(server, costs), 1, duration=SAMPLED))
+
+
+CORES = {
+    "first come, first served": {},
+    "two cores": {"cores": 2},
+    "slices of half a tick": {"quantum": TICK / 2},
+    "slices of a tick, two cores": {"quantum": TICK, "cores": 2},
+    "slices and switches": {"quantum": TICK / 2, "switch": TICK / 4, "cores": 3},
+    "equal shares": {"quantum": 0.0},
+    "equal shares of two cores": {"quantum": 0.0, "cores": 2},
+}
+
+
+def shared(tied, cores):
+    """Return a system whose cores are shared, and its store, too, where they are in slices."""
+    cpu, quantum = attrs.evolve(tied.cpu, **CORES[cores]), CORES[cores].get("quantum")
+    return attrs.evolve(tied, cpu=cpu, store=attrs.evolve(tied.store, quantum=quantum))
+
+
+@pytest.mark.parametrize("cores", CORES)
+@pytest.mark.parametrize("server", ["polling", "push", "push, block, fallback"])
+def test_cores_and_a_store_that_are_shared(server, cores):
+    for costs, agents in itertools.product(
+        ("processor", "store", "all the same", "multiples"), (3, 8)
+    ):
+        tied = shared(system(server, costs), cores)
+        check(Case(tied, agents, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
+
+
+def of_clients(costs, server, **traffic):
+    network, processor, store, think = COSTS[costs]
+    has_end = 5 if costs == "none" else None
+    return System(
+        name=f"requests; {costs}",
+        workload=Workload(traffic=Requests(think, requests=has_end, **traffic), start="together"),
+        network=Network(network, network),
+        cpu=Cpu(parse_request=processor, query=processor, respond=processor),
+        store=EventStore(store, connections=2),
+        requests=server,
+    )
+
+
+@pytest.mark.parametrize("cores", CORES)
+@pytest.mark.parametrize("costs", COSTS)
+def test_clients_that_start_together(costs, cores):
+    servers = (
+        RequestServer(),
+        RequestServer(workers=1),
+        RequestServer(workers=2, rate_limit=RateLimit(8.0, 2)),
+    )
+    for server, in_flight, patience in itertools.product(servers, (1, 3), (None, 2 * TICK)):
+        if server.rate_limit is not None and costs not in {"network", "all the same", "multiples"}:
+            continue  # a client that is refused at once asks again at once
+        tied = of_clients(costs, server, in_flight=in_flight, patience=patience)
+        check(Case(shared(tied, cores), 4, duration=SAMPLED / 2, warmup=0.0, drain=0.0))

@@ -93,6 +93,25 @@ def test_short_slices_are_processor_sharing():
     check(observe(lambda: sliced(S / 50), RATE, service, 6_000), theory, within=0.1)
 
 
+@pytest.mark.parametrize(
+    ("quantum", "switch", "ends"),
+    [
+        (S / 2, 0.0, (1.5, 2.0)),
+        (S / 2, S / 10, (1.6, 2.2)),  # 1/2 of each, then a switch and the other half
+        (S / 4, S / 2, (4.5, 5.0)),  # four slices of each, all but the first after a switch
+        (S, S / 10, (1.0, 2.0)),
+    ],
+)
+def test_a_switch_comes_before_each_further_slice(quantum, switch, ends):
+    """Two jobs of S that come together, by hand."""
+    station = sliced(quantum, switch=switch)
+    jobs, found = [station.serve(S) for _ in range(2)], []
+    for job in jobs:
+        job.callbacks.append(lambda _: found.append(station.env.now / S))
+    station.env.run()
+    assert found == pytest.approx(ends)
+
+
 def test_a_switch_costs_the_processor_its_time():
     """At 0.95 of the time nearly every service of two slices is put off once, and so 0.1 S longer.
 
@@ -171,12 +190,16 @@ def test_a_finite_source_over_processor_sharing_is_insensitive(cost):
     check(throughput_of(clients(cost, quantum=0.0), 25), theory, within=0.03)
 
 
+def workers_of(number):
+    """Return a server of so many workers, each of which serves one request at a time."""
+    return clients(
+        Deterministic(0.0),
+        requests=RequestServer(workers=number),
+        store=EventStore(query=Exponential(D), connections=100),
+    )
+
+
 def test_workers_are_the_repairmen():
     """Each request keeps one of three workers for its whole service, which nothing else delays."""
     theory = {"throughput": MachineRepair(Z, D, 70, 3).throughput}
-    system = clients(
-        Deterministic(0.0),
-        requests=RequestServer(workers=3),
-        store=EventStore(query=Exponential(D), connections=100),
-    )
-    check(throughput_of(system, 70), theory, within=0.03)
+    check(throughput_of(workers_of(3), 70), theory, within=0.03)

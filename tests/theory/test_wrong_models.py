@@ -8,18 +8,25 @@ import attrs
 import numpy as np
 import pytest
 from harness import compare, comparisons, latencies, open_queue
+from simpy import Environment
 from test_closed_networks import observe as observe_pollers
 from test_closed_networks import pollers
 from test_loss import WARMUP, limited, observe_loss
-from test_open_queues import S, observe_station
+from test_open_queues import ALWAYS, S, observe_station
 from test_polling_delay import STEADY, Z
 from test_polling_delay import S as QUERY
 from test_polling_delay import observe as observe_delay
+from test_time_sharing import RATE, RHO, SERVICES, clients, sharing, throughput_of, workers_of
+from test_time_sharing import D as DEMAND
+from test_time_sharing import Z as THINK
+from test_time_sharing import observe as observe_shared
 
-from lhsim.distributions import Deterministic, Exponential
+from lhsim.distributions import Deterministic, Exponential, Hyperexponential
 from lhsim.models import EventStore
 from lhsim.models.database import Store
 from lhsim.models.push_processes import Push
+from lhsim.models.request_processes import Answering
+from lhsim.models.sharing import TimeShared
 from lhsim.models.station import Station
 from lhsim.simulation import engines
 from lhsim.theory import FixedIntervalPolling, MachineRepair, MMc, engset
@@ -95,7 +102,7 @@ def test_a_wrong_station_is_found_by_its_mean(wrong):
 
 @pytest.mark.parametrize("wrong", [SlowToFree, OneServerMore])
 def test_a_wrong_station_is_found_inside_the_push_server(monkeypatch, wrong):
-    monkeypatch.setattr("lhsim.models.database.Station", wrong)
+    monkeypatch.setattr("lhsim.models.sharing.Station", wrong)
     system = open_queue(50.0, store=EventStore(write=Exponential(S), connections=1))
     theory = {"response": QUEUE.mean_response_time}
 
@@ -114,6 +121,65 @@ def test_a_wrong_discipline_is_found_by_its_quantiles_alone():
     observe = observe_station(50.0, Exponential(S), 1, 6_000, LastFirst)
     found = verdicts(observe, theory, within=0.15)
     assert found == {"response": "agrees", "p50": "differs", "p99": "differs"}
+
+
+# Shared stations, and their clients
+
+
+class NeverPutsOff(TimeShared):
+    """Serves first come, first served, whatever its quantum."""
+
+    def _end_slices_early(self):
+        pass
+
+    def _run(self, job, switch=0.0):
+        self.waiting, waiting = [], self.waiting
+        super()._run(job, switch)
+        self.waiting = waiting
+
+
+SHARED = {"response": S / (1 - RHO)}
+
+
+def test_sharing_that_lets_one_job_more_run_unhindered_is_found(monkeypatch):
+    monkeypatch.setattr("lhsim.models.sharing.pace", lambda jobs, _: 1 / max(1, jobs - 1))
+    observe = observe_shared(sharing, RATE, SERVICES["constant"], 6_000)
+    assert verdicts(observe, SHARED, within=0.1) == {"response": "differs"}
+
+
+def test_slices_that_never_end_are_found_by_variable_services():
+    def make():
+        return NeverPutsOff(Environment(), 1, ALWAYS, quantum=S / 50)
+
+    observe = observe_shared(make, RATE, SERVICES["very variable"], 12_000)
+    assert verdicts(observe, SHARED, within=0.3) == {"response": "differs"}
+
+
+def test_a_finite_source_that_is_served_in_turn_is_found_by_variable_services():
+    """It is insensitive to them where it is shared, and there alone."""
+    theory = {"throughput": MachineRepair(THINK, DEMAND, 25).throughput}
+    cost = Hyperexponential((0.9, 0.1), (DEMAND / 2, 5.5 * DEMAND))
+    observe = throughput_of(clients(cost), 25)
+    assert verdicts(observe, theory, within=0.05) == {"throughput": "differs"}
+
+
+def test_cores_that_do_not_share_are_found_by_their_throughput(monkeypatch):
+    monkeypatch.setattr("lhsim.models.sharing.pace", lambda jobs, processors: 1 / jobs)
+    theory = {"throughput": MachineRepair(THINK, DEMAND, 42, 2).throughput}
+    observe = throughput_of(clients(Exponential(DEMAND), cores=2, quantum=0.0), 42)
+    assert verdicts(observe, theory, within=0.05) == {"throughput": "differs"}
+
+
+def test_a_worker_that_is_never_waited_for_is_found(monkeypatch):
+    def occupy(self, _workers):
+        self._occupied += 1
+        return
+        yield
+
+    monkeypatch.setattr(Answering, "_occupy", occupy)
+    theory = {"throughput": MachineRepair(THINK, DEMAND, 70, 3).throughput}
+    observe = throughput_of(workers_of(3), 70)
+    assert verdicts(observe, theory, within=0.05) == {"throughput": "differs"}
 
 
 # Polling
@@ -144,7 +210,7 @@ def test_a_sleep_from_the_start_of_a_query_is_found():
 
 @pytest.mark.parametrize("wrong", [OneServerMore, Slow])
 def test_a_wrong_store_is_found_by_the_throughput_of_its_pollers(monkeypatch, wrong):
-    monkeypatch.setattr("lhsim.models.database.Station", wrong)
+    monkeypatch.setattr("lhsim.models.sharing.Station", wrong)
     theory = {"throughput": MachineRepair(Z, 0.05, 21).throughput}
     observe = observe_pollers(pollers(Exponential(0.05)), 21)
     assert verdicts(observe, theory, within=0.03) == {"throughput": "differs"}

@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 
 import lhsim
+from lhsim.analysis.knee import SATURATION
 from lhsim.distributions import Deterministic
 from lhsim.models import (
     Cpu,
@@ -15,12 +16,14 @@ from lhsim.models import (
     PollingServer,
     PushServer,
     RateLimit,
+    Requests,
+    RequestServer,
     Retention,
     System,
     Workload,
 )
-from lhsim.planning.bounds import lower_bound
-from lhsim.simulation.settling import push_load, settling_time
+from lhsim.planning.bounds import lower_bound, saturation
+from lhsim.simulation.settling import push_load, requests_load, settling_time
 
 MS = Deterministic(1e-3)
 
@@ -121,3 +124,30 @@ def test_the_bound_is_that_of_the_messages_that_do_not_expire(retention, jitter)
         assert result.outcomes["expired"] > 0.7 * result.counters.created
         assert lower_bound(forgetful, 20) == pytest.approx(0.103)
         assert result.latency.mean == pytest.approx(0.105, rel=0.05)
+
+
+def asking(rate, **cpu):
+    return System(
+        "asking",
+        workload=Workload(traffic=Poisson(rate)),
+        cpu=Cpu(query=Deterministic(0.01), **cpu),
+        store=EventStore(query=MS, connections=1),
+        requests=RequestServer(),
+    )
+
+
+@pytest.mark.parametrize("quantum", [None, 0.002, 0.0])
+def test_requests_at_a_rate_take_their_services_at_least(quantum):
+    system = asking(4.0, cores=2, quantum=quantum)
+    assert lower_bound(system, 30) == pytest.approx(0.011)
+    assert lhsim.simulate(system, agents=30, duration=50.0).latency.mean > 0.011
+    assert requests_load(system, 120.0) == pytest.approx(0.6)
+    assert lower_bound(system, 51) == math.inf
+    assert saturation(system) == pytest.approx(50 * SATURATION)
+
+
+def test_clients_have_no_bound_of_their_own_and_never_overload():
+    clients = evolve(asking(1.0), workload=Workload(traffic=Requests(think=Deterministic(1.0))))
+    assert lower_bound(clients, 500) is None
+    assert saturation(clients) == pytest.approx(SATURATION * 1.011 / 0.01)
+    assert not lhsim.simulate(clients, agents=500, duration=60.0).overloaded
