@@ -71,7 +71,7 @@ def main() -> None:
             print(f"{one.name}: skipped: {why}", flush=True)
         except subprocess.CalledProcessError as failed:
             print(f"{one.name}: no prediction: {(failed.stderr or '').strip()[-300:]}", flush=True)
-    (asked.output / "scores.json").write_text(json.dumps(scores, indent=1))
+    (asked.output / "scores.json").write_text(json.dumps(scores, indent=1, default=float))
     summarise(scores)
 
 
@@ -127,7 +127,7 @@ def predict(
     model, levels = folder / "model.toml", ",".join(map(str, workload.held_out))
     _lhsim("calibrate", str(sheet), "-o", str(model), "--name", workload.name)
     text = _lhsim("scaling", "--system", str(model), "--agents", levels, "--format", "json",
-                  "--output-dir", str(folder / "predicted"), "--overwrite")  # fmt: skip
+                  "--output-dir", str(folder / "predicted"))  # fmt: skip
     (folder / "predictions.json").write_text(text)
     digest = hashlib.sha256(text.encode()).hexdigest()
     print(f"{workload.name}: predictions.json of {time.strftime('%H:%M:%S')}, SHA-256 {digest}",
@@ -157,7 +157,7 @@ def score(
         yield {
             "workload": workload.name, "clients": clients, "figure": name, "live": values,
             "predicted": predicted[name], "low": low, "high": high,
-            "inside": sum(low <= value <= high for value in values),
+            "inside": sum(bool(low <= value <= high) for value in values),
             "width": _width(low, high, values),
             "error": predicted[name] / np.mean(values) - 1,
         }  # fmt: skip
