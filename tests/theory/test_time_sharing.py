@@ -96,20 +96,20 @@ def test_short_slices_are_processor_sharing():
 @pytest.mark.parametrize(
     ("quantum", "switch", "ends"),
     [
-        (S / 2, 0.0, (1.5, 2.0)),
-        (S / 2, S / 10, (1.6, 2.2)),  # 1/2 of each, then a switch and the other half
-        (S / 4, S / 2, (4.5, 5.0)),  # four slices of each, all but the first after a switch
-        (S, S / 10, (1.0, 2.0)),
+        (0.5, 0.0, (1.5, 2.0)),
+        (0.5, 0.125, (1.625, 2.25)),  # 1/2 of each, then a switch and the other half
+        (0.25, 0.5, (4.25, 5.0)),  # four slices of each, all but the first after a switch
+        (1.0, 0.125, (1.0, 2.0)),
     ],
 )
 def test_a_switch_comes_before_each_further_slice(quantum, switch, ends):
-    """Two jobs of S that come together, by hand."""
+    """Two jobs of 1 s that come together, by hand, in times that add up without rounding."""
     station = sliced(quantum, switch=switch)
-    jobs, found = [station.serve(S) for _ in range(2)], []
+    jobs, found = [station.serve(1.0) for _ in range(2)], []
     for job in jobs:
-        job.callbacks.append(lambda _: found.append(station.env.now / S))
+        job.callbacks.append(lambda _: found.append(station.env.now))
     station.env.run()
-    assert found == pytest.approx(ends)
+    assert tuple(found) == ends
 
 
 def test_a_switch_costs_the_processor_its_time():
