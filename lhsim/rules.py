@@ -20,6 +20,7 @@ FloatArray = NDArray[np.float64]
 TOGETHER, RAMP, RANDOM = 0, 1, 2  # how agents start
 # SQLite's busy handler: what a writer sleeps that finds the database locked once more [s].
 BUSY_DELAYS = np.array([1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100]) / 1000
+ROUNDING = 1e-9  # of a quantum, which a job may have left by rounding
 LONGEST_TIMEOUT = 60.0  # of a retransmission, unless the first one is longer [s]
 AT_START = int(Purpose.START)
 SLOW = int(Purpose.SLOW)
@@ -248,6 +249,15 @@ def slices_end(work: float, quantum: float) -> float:
     """Return the first multiple of `quantum` beyond what a service has `worked` [s]."""
     end: float = (np.floor(work / quantum) + 1.0) * quantum
     return end
+
+
+@jit
+def is_done(left: float, work: float, quantum: float) -> bool:
+    """Return whether a job with so much `left` is done after `work` [s].
+
+    What is left by rounding alone, when a job is a multiple of the quantum, takes no further slice.
+    """
+    return left - work <= ROUNDING * quantum
 
 
 @jit

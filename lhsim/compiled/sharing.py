@@ -15,7 +15,7 @@ from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import heap_pop, heap_push, schedule
 from lhsim.compiled.state import NOBODY, QUERY, SLICE_OVER, WRITE, State
 from lhsim.compiled.store import commit
-from lhsim.rules import first_spell, pace, part_inside, slices_end, stretched, worked
+from lhsim.rules import first_spell, is_done, pace, part_inside, slices_end, stretched, worked
 
 
 @outlined
@@ -109,7 +109,7 @@ def _end(s: State, number: int, which: int) -> int:
     one.job = one.timer = NOBODY
     station.busy -= 1
     station.idle_since = s.queue[0].now
-    if work >= s.events[entity].time:
+    if is_done(s.events[entity].time, work, station.quantum):
         if s.events[entity].phase == WRITE:
             commit(s, entity)
         if station.waiting > 0:

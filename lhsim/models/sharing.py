@@ -27,7 +27,7 @@ import numpy as np
 from simpy.events import NORMAL, Event
 
 from lhsim.models.station import Demand, Service, StallTimes, Station
-from lhsim.rules import pace, part_inside, slices_end, stretched, worked
+from lhsim.rules import is_done, pace, part_inside, slices_end, stretched, worked
 
 if TYPE_CHECKING:
     from simpy import Environment
@@ -174,7 +174,7 @@ class TimeShared(Station):
         self.busy -= 1
         self.freed()
         job = one.job
-        if one.work >= job.left:
+        if is_done(job.left, one.work, self._quantum):
             self._complete(job)
             return
         job.left -= one.work

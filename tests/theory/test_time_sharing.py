@@ -203,3 +203,14 @@ def test_workers_are_the_repairmen():
     """Each request keeps one of three workers for its whole service, which nothing else delays."""
     theory = {"throughput": MachineRepair(Z, D, 70, 3).throughput}
     check(throughput_of(workers_of(3), 70), theory, within=0.03)
+
+
+@pytest.mark.parametrize(("demand", "quantum"), [(0.012, 0.003), (0.010, 0.0025), (0.3, 0.1)])
+def test_what_rounding_leaves_of_a_job_takes_no_further_slice(demand, quantum):
+    """Two jobs of n slices each take turns: the first ends one slice before the second."""
+    station = sliced(quantum)
+    ends = []
+    for _ in range(2):
+        station.serve(demand).callbacks.append(lambda _: ends.append(station.env.now))
+    station.env.run()
+    assert ends == pytest.approx([2 * demand - quantum, 2 * demand])
