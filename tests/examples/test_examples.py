@@ -303,3 +303,27 @@ def test_a_run_sheet_lists_logs_with_what_they_show(capsys):
 def test_a_run_sheet_of_what_is_no_log_is_2(capsys):
     assert load("run_sheet").main([str(LOGS / "wrk.txt")]) == 2
     assert "run_sheet: " in capsys.readouterr().err
+
+
+# --- request_logs --------------------------------------------------------------------------------
+
+
+def test_request_logs_are_those_of_a_server_of_known_truth(monkeypatch):
+    script = load("request_logs")
+    monkeypatch.setattr(script, "CALIBRATED", (1, 5))
+    monkeypatch.setattr(script, "HELD_OUT", (10,))
+    assert script.main(["logs"]) == 0
+    sheets = [
+        tomllib.loads(Path("logs", name).read_text()) for name in ("runs.toml", "held-out.toml")
+    ]
+    assert [len(sheet["run"]) for sheet in sheets] == [2, 1]
+    for run in sheets[0]["run"]:
+        log = pd.read_csv(Path("logs", run["log"]))
+        assert list(log.columns[:3]) == ["client", "start_s", "end_s"]
+        assert run["cpu_seconds"] / len(log) == pytest.approx(4.8e-3, rel=0.15)
+
+
+def test_request_logs_overwrite_no_folder(capsys):
+    Path("logs").mkdir()
+    assert load("request_logs").main(["logs"]) == 2
+    assert capsys.readouterr().err == "request_logs: logs exists; allowed: a new folder\n"
