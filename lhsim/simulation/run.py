@@ -129,8 +129,11 @@ class Run:
 
         It has grown by most of its own mean and by over 1 % of the messages created; a backlog that
         only fluctuates does not. And it grows in the second half of the window nearly as fast as
-        in the first; a closed population of pollers on its way to a long cycle does not.
+        in the first; a closed population of pollers on its way to a long cycle does not. Clients
+        never overload a server for good: no more requests wait than they have under way.
         """
+        if self._system.requests is not None and self._system.workload.traffic.closed:
+            return False
         time, backlog = self._backlog()
         if len(time) < 6:
             return False

@@ -155,6 +155,15 @@ def test_a_stall_stops_all_that_share():
         assert ((stored > 6.0) & (stored < 6.1)).any()
 
 
+def test_clients_overload_no_server_for_good():
+    """While the line fills that they come to wait in, it grows; no more wait than there are."""
+    found = run(changed(think=Exponential(20.0)), agents=4000, duration=12.0, warmup=1.0)
+    backlog = found.timeseries["backlog"]
+    assert backlog.iloc[-1] > 3 * backlog.iloc[len(backlog) // 4] > 0
+    assert not found.overloaded
+    assert np.isfinite(found.latency.quantile(0.5))
+
+
 @pytest.mark.parametrize(
     ("key", "parts"),
     [
