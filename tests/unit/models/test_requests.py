@@ -157,7 +157,7 @@ def test_a_stall_stops_all_that_share():
 
 def test_clients_overload_no_server_for_good():
     """While the line fills that they come to wait in, it grows; no more wait than there are."""
-    found = run(changed(think=Exponential(20.0)), agents=4000, duration=12.0, warmup=1.0)
+    found = run(changed(think=Exponential(50.0)), agents=20_000, duration=20.0, warmup=1.0)
     backlog = found.timeseries["backlog"]
     assert backlog.iloc[-1] > 3 * backlog.iloc[len(backlog) // 4] > 0
     assert not found.overloaded
