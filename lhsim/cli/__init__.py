@@ -46,7 +46,7 @@ HELP = {
         "sensitivity": "Find which parameters move latency and capacity most.",
     },
     "lhsim.cli.calibration": {
-        "calibrate": "Fit a model to live runs, message logs or samples of costs.",
+        "calibrate": "Fit a model to live runs, logs of any server or samples of costs.",
         "crosscheck": "Test a model on live runs that it was not fitted to.",
         "validate": "Measure a real server, fit a model, predict, and check.",
     },

@@ -77,7 +77,8 @@ def test_systems_are_shown_with_what_each_parameter_is_and_comes_from():
     seed = {row["parameter"]: row for row in system_view(described("seed-push")).parameters}
     assert seed["workload.traffic.rate"]["value"] == "1 1/s"
     assert (
-        seed["workload.traffic.rate"]["source"] == "the seed's table of throughput at 1000 agents"
+        seed["workload.traffic.rate"]["source"]
+        == "the original proposal's table of throughput at 1000 agents"
     )
 
 
