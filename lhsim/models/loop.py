@@ -62,6 +62,10 @@ class Processor(Station):
         self._operations = 0
         self.work_time = 0.0  # busy time less the stalls in it, inside the measured window [s]
 
+    def duration(self, demand: float) -> float:
+        """Return how long an operation of base cost `demand` that begins now takes [s]."""
+        return super().duration(self.cost(demand))
+
     def cost(self, demand: float) -> float:
         """Return what an operation of base cost `demand` costs that begins now [s]."""
         cost = self._cost(demand)

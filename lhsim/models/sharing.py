@@ -124,6 +124,10 @@ class TimeShared(Station):
                 self._end_slices_early()
         return job
 
+    def cost(self, demand: float) -> float:
+        """Return what a job of `demand` costs that first runs now, stalls left out [s]."""
+        return demand
+
     def freed(self) -> None:
         """Note that a processor may be idle from now on."""
 

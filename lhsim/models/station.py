@@ -118,12 +118,7 @@ class Station:
 
     def duration(self, demand: float) -> float:
         """Return how long a service of `demand` that begins now keeps its server [s]."""
-        cost = self.cost(demand)
-        return cost if self._stalls is None else self._stalls.stretch(self.env.now, cost)
-
-    def cost(self, demand: float) -> float:
-        """Return what a service of `demand` costs that begins now, stalls left out [s]."""
-        return demand
+        return demand if self._stalls is None else self._stalls.stretch(self.env.now, demand)
 
     def complete(self, service: Service) -> None:
         """End a service: its effect, then the start of the next; its owner continues after."""
