@@ -1,168 +1,132 @@
-"""One request to a server that nobody here wrote, by its own protocol, and its answer.
+"""One request to a server that nobody here wrote, by its own protocol, and what ends its answer.
 
-Small on purpose: a load generator that costs more than the server measures itself. Each protocol is
-a class with `connect`, `request`, one at a time, and `close`.
+Each protocol is a class that opens a connection and says which bytes are a request, which end its
+answer, and which are in an answer that says no.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import socket
 from abc import ABC, abstractmethod
-from contextlib import suppress
+
+PATIENCE = 10.0  # for an answer while a connection is opened [s]
 
 
 class Protocol(ABC):
-    """A connection that has one request under way at a time."""
+    """A connection that is ready for requests, of which one is under way at a time."""
 
-    def __init__(self, port: int, request: str) -> None:
-        self.port = port
-        self.text = request
+    ending: bytes
+    failure: bytes = b""
+    request: bytes
 
-    @abstractmethod
-    async def connect(self) -> None:
-        """Open the connection."""
-
-    @abstractmethod
-    async def request(self) -> None:
-        """Send a request and wait for its answer.
-
-        Raises
-        ------
-        RuntimeError
-            When the server answers with an error.
-        """
+    def __init__(self, port: int, text: str) -> None:
+        self.text = text
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stream = self.socket.makefile("rb")
+        self._greet()
+        self._stream.close()
+        self.socket.settimeout(None)
 
     @abstractmethod
-    async def close(self) -> None:
-        """Close the connection."""
+    def _greet(self) -> None:
+        """Say what the protocol wants to hear first, and set `request`."""
+
+    def _exactly(self, size: int) -> bytes:
+        found: bytes = self._stream.read(size)
+        if len(found) < size:
+            raise RuntimeError("the connection was closed")
+        return found
 
 
 class Postgres(Protocol):
-    """A statement, prepared once, by psycopg."""
+    """A statement by the simple query protocol, for a user who needs no password."""
 
-    async def connect(self) -> None:
-        import psycopg
+    ending = b"Z\x00\x00\x00\x05I"  # ready for a query, in no transaction
+    failure = b"SERROR\x00"
 
-        self._connection = await psycopg.AsyncConnection.connect(
-            f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres", autocommit=True
-        )
-        self._connection.prepare_threshold = 0
-
-    async def request(self) -> None:
-        await self._connection.execute(self.text)
-
-    async def close(self) -> None:
-        await self._connection.close()
-
-
-class OverStream(Protocol):
-    """A protocol spoken over a plain TCP connection."""
-
-    async def connect(self) -> None:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
-        await self._greet()
-
-    async def _greet(self) -> None:
-        """Say what the protocol wants to hear first."""
-
-    async def close(self) -> None:
-        self._writer.close()
-        with suppress(ConnectionError):  # the server was quicker
-            await self._writer.wait_closed()
+    def _greet(self) -> None:
+        names = b"user\x00postgres\x00database\x00postgres\x00\x00"
+        body = (196608).to_bytes(4, "big") + names
+        self.socket.sendall((len(body) + 4).to_bytes(4, "big") + body)
+        while (kind := self._exactly(1)) != b"Z":
+            answer = self._exactly(int.from_bytes(self._exactly(4), "big") - 4)
+            if kind == b"E":
+                raise RuntimeError(answer.decode(errors="replace"))
+        self._exactly(5)
+        statement = self.text.encode() + b"\x00"
+        self.request = b"Q" + (len(statement) + 4).to_bytes(4, "big") + statement
 
 
-class Redis(OverStream):
+class Redis(Protocol):
     """A command of RESP2, as an array of bulk strings."""
 
-    async def _greet(self) -> None:
+    ending = b"\r\n"
+    failure = b"-ERR"
+
+    def _greet(self) -> None:
         words = self.text.split("|")
         bulks = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
-        self._command = f"*{len(words)}\r\n{bulks}".encode()
-
-    async def request(self) -> None:
-        self._writer.write(self._command)
-        line = await self._reader.readline()
-        if line.startswith(b"-"):
-            raise RuntimeError(line.decode().strip())
-        if line.startswith(b"$") and int(line[1:]) >= 0:
-            await self._reader.readexactly(int(line[1:]) + 2)
+        self.request = f"*{len(words)}\r\n{bulks}".encode()
 
 
-class Nats(OverStream):
+class Nats(Protocol):
     """A message published to a stream of JetStream, which acknowledges it."""
 
-    _numbers = itertools.count()
+    ending = b"}\r\n"
+    failure = b'"error"'
 
-    async def _greet(self) -> None:
-        await self._reader.readline()  # INFO
-        inbox = f"_INBOX.{next(self._numbers)}"
-        self._writer.write(b'CONNECT {"verbose":false}\r\n' + f"SUB {inbox} 1\r\n".encode())
+    def _greet(self) -> None:
+        self._stream.readline()  # INFO
+        # An inbox for each connection: those of others are not heard.
+        inbox = f"_INBOX.{self.socket.getsockname()[1]:05}"
+        self.socket.sendall(b'CONNECT {"verbose":false}\r\n' + f"SUB {inbox} 1\r\n".encode())
         payload = "x" * 64
-        self._message = f"PUB {self.text} {inbox} {len(payload)}\r\n{payload}\r\n".encode()
-
-    async def request(self) -> None:
-        self._writer.write(self._message)
-        while not (line := await self._reader.readline()).startswith(b"MSG"):
-            if line == b"PING\r\n":
-                self._writer.write(b"PONG\r\n")
-            elif not line or line.startswith(b"-ERR"):
-                raise RuntimeError(line.decode().strip() or "the connection was closed")
-        body = await self._reader.readexactly(int(line.split()[-1]) + 2)
-        if b'"error"' in body:
-            raise RuntimeError(body.decode().strip())
+        self.request = f"PUB {self.text} {inbox} {len(payload)}\r\n{payload}\r\n".encode()
 
 
-class Mqtt(OverStream):
+class Mqtt(Protocol):
     """A message published with quality of service 1 (MQTT 3.1.1), which the broker acknowledges."""
 
     _numbers = itertools.count()
+    ending = b"\x40\x02\x00\x01"  # PUBACK of packet 1
 
-    async def _greet(self) -> None:
+    def _greet(self) -> None:
         name = f"lhsim-{next(self._numbers)}".encode()
         body = b"\x00\x04MQTT\x04\x02\x00\x00" + len(name).to_bytes(2, "big") + name
-        self._writer.write(bytes([0x10, len(body)]) + body)
-        await self._reader.readexactly(4)  # CONNACK
+        self.socket.sendall(bytes([0x10, len(body)]) + body)
+        self._exactly(4)  # CONNACK
         topic = self.text.encode()
         body = len(topic).to_bytes(2, "big") + topic + b"\x00\x01" + b"x" * 64
-        self._publish = bytes([0x32, len(body)]) + body
-
-    async def request(self) -> None:
-        self._writer.write(self._publish)
-        answer = await self._reader.readexactly(4)
-        if answer[0] != 0x40:
-            raise RuntimeError(f"no PUBACK, but {answer[0]:#x}")
+        self.request = bytes([0x32, len(body)]) + body
 
 
-class Amqp(OverStream):
+class Amqp(Protocol):
     """A persistent message published to a queue, which RabbitMQ confirms (AMQP 0-9-1)."""
 
-    CONNECTION, CHANNEL, QUEUE, BASIC, CONFIRM = 10, 20, 50, 60, 85
+    CONNECTION, CHANNEL, QUEUE, CONFIRM = 10, 20, 50, 85
+    ending = b"\xce"
+    failure = b"\x00\x3c\x00\x78"  # basic.nack
 
-    async def _greet(self) -> None:
-        self._writer.write(b"AMQP\x00\x00\x09\x01")
-        await self._frame()  # connection.start
+    def _greet(self) -> None:
+        self.socket.sendall(b"AMQP\x00\x00\x09\x01")
+        self._frame()  # connection.start
         login = b"\x00guest\x00guest"
         start = b"\x00\x00\x00\x00" + _short("PLAIN") + _long(login) + _short("en_US")
         self._method(0, self.CONNECTION, 11, start)
-        tune = await self._frame()
+        tune = self._frame()
         self._method(0, self.CONNECTION, 31, tune[4:10] + b"\x00\x00")  # no heartbeats
         self._method(0, self.CONNECTION, 40, _short("/") + b"\x00\x00")
-        await self._frame()  # connection.open-ok
+        self._frame()  # connection.open-ok
         self._method(1, self.CHANNEL, 10, b"\x00")
-        await self._frame()  # channel.open-ok
+        self._frame()  # channel.open-ok
         queue = b"\x00\x00" + _short(self.text) + b"\x02" + b"\x00\x00\x00\x00"  # durable
         self._method(1, self.QUEUE, 10, queue)
-        await self._frame()  # queue.declare-ok
+        self._frame()  # queue.declare-ok
         self._method(1, self.CONFIRM, 10, b"\x00")
-        await self._frame()  # confirm.select-ok
-        self._message = self._persistent(b"x" * 64)
-
-    async def request(self) -> None:
-        self._writer.write(self._message)
-        answer = await self._frame()
-        if answer[:4] != b"\x00\x3c\x00\x50":
-            raise RuntimeError("no basic.ack")
+        self._frame()  # confirm.select-ok
+        self.request = self._persistent(b"x" * 64)
 
     def _persistent(self, payload: bytes) -> bytes:
         publish = b"\x00\x3c\x00\x28\x00\x00" + _short("") + _short(self.text) + b"\x00"
@@ -171,11 +135,10 @@ class Amqp(OverStream):
 
     def _method(self, channel: int, of: int, number: int, arguments: bytes) -> None:
         method = of.to_bytes(2, "big") + number.to_bytes(2, "big")
-        self._writer.write(_frame(1, channel, method + arguments))
+        self.socket.sendall(_frame(1, channel, method + arguments))
 
-    async def _frame(self) -> bytes:
-        head = await self._reader.readexactly(7)
-        body = await self._reader.readexactly(int.from_bytes(head[3:7], "big") + 1)
+    def _frame(self) -> bytes:
+        body = self._exactly(int.from_bytes(self._exactly(7)[3:7], "big") + 1)
         if body[:4] in (b"\x00\x0a\x00\x32", b"\x00\x14\x00\x28"):  # connection or channel closed
             raise RuntimeError(body[7:].decode(errors="replace"))
         return body[:-1]
@@ -194,4 +157,6 @@ def _long(text: bytes) -> bytes:
     return len(text).to_bytes(4, "big") + text
 
 
-PROTOCOLS = {"postgres": Postgres, "redis": Redis, "nats": Nats, "mqtt": Mqtt, "amqp": Amqp}
+PROTOCOLS: dict[str, type[Protocol]] = {
+    "postgres": Postgres, "redis": Redis, "nats": Nats, "mqtt": Mqtt, "amqp": Amqp
+}  # fmt: skip

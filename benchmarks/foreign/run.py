@@ -101,7 +101,7 @@ def measure(
         clients_process.stdout.readline()  # ready
         before = server.cpu_seconds()
         clients_process.stdout.readline()  # done
-        taken = server.cpu_seconds() - before
+        taken = sum(now - before.get(one, 0.0) for one, now in server.cpu_seconds().items())
     if clients_process.returncode:
         raise UnavailableError(f"the clients ended with {clients_process.returncode}")
     return Measured(log, seconds, taken, figures(log, taken))

@@ -1,7 +1,7 @@
 """Servers of their own for a benchmark: pinned to one core, on a free port, in a temporary folder.
 
 Each starts from a program that is installed, or says which one is missing. Processor time is what
-the system counts for its processes, those that have ended included.
+the system counts for the threads of its processes that run.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CORE = 0  # of the server; the clients have another
 PATIENCE = 30.0  # for a server to start [s]
-TICKS = os.sysconf("SC_CLK_TCK")
 POSTGRES = "/usr/lib/postgresql"
 
 
@@ -44,9 +43,13 @@ class Server(ABC):
     def prepare(self) -> None:  # noqa: B027 - most need nothing
         """Make ready what requests need."""
 
-    def cpu_seconds(self) -> float:
-        """Return the processor time of all its processes so far [s]."""
-        return sum(map(_ticks, _family(self._process.pid))) / TICKS
+    def processes(self) -> Iterable[int]:
+        """Return the numbers of the processes that it runs as."""
+        return _family(self._process.pid)
+
+    def cpu_seconds(self) -> dict[int, float]:
+        """Return the processor time of each of its threads so far [s], by their numbers."""
+        return dict(item for process in self.processes() for item in _threads(process))
 
     def stop(self) -> None:
         """End it."""
@@ -167,8 +170,8 @@ class RabbitMq(Server):
     def command(self) -> list[str]:
         return []
 
-    def cpu_seconds(self) -> float:
-        return sum(map(_ticks, self._processes)) / TICKS
+    def processes(self) -> Iterable[int]:
+        return self._processes
 
     def stop(self) -> None:
         """Leave it as it was."""
@@ -232,7 +235,9 @@ def _family(process: int) -> list[int]:
     return found
 
 
-def _ticks(process: int) -> int:
-    """Return the processor time of a process and of its children that have ended."""
-    stat = _stat(process)
-    return sum(map(int, stat[11:15])) if stat else 0
+def _threads(process: int) -> Iterator[tuple[int, float]]:
+    """Yield the number and the processor time [s] of each thread of a process."""
+    with suppress(OSError):  # it has ended
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            with suppress(OSError):
+                yield int(thread.name), int((thread / "schedstat").read_text().split()[0]) / 1e9
