@@ -4,8 +4,8 @@
 
 Opens the connections here and hands them to `loop.c`, which says what THINK may be. The log has a
 row a request, in the order of their ends: ``client,start_s,end_s``, by one clock that does not
-jump. ``ready`` is printed when all are connected, and ``done`` before they close, so that the
-processor time between belongs to requests.
+jump. ``ready`` is printed when all are connected, and ``done`` when all are answered; they close
+when the standard input ends, so that the processor time of each connection can be read before.
 """
 
 from __future__ import annotations

@@ -177,6 +177,7 @@ int main(int count, char **words) {
     puts("ready"), fflush(stdout);
     run(epoll, all);
     puts("done"), fflush(stdout);
+    getchar(); /* connections stay open until somebody has looked at the server */
     write_log(words[5]);
     return 0;
 }

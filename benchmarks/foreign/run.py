@@ -96,7 +96,8 @@ def measure(
     command = ["taskset", "-c", str(CLIENTS_CORE), sys.executable, str(HERE / "clients.py"),
                workload.protocol, str(server.port), workload.request, str(clients), str(seconds),
                workload.think, str(log)]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as clients_process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as clients_process:
         assert clients_process.stdout is not None
         clients_process.stdout.readline()  # ready
         before = server.cpu_seconds()
