@@ -101,10 +101,12 @@ class Postgres(Server):
         sql = (
             "CREATE TABLE entries (id int PRIMARY KEY, value text);"
             "INSERT INTO entries SELECT i, md5(i::text) FROM generate_series(1, 30000) i;"
-            "CREATE TABLE written (at timestamptz DEFAULT now(), value text); ANALYZE;"
+            "CREATE TABLE written (at timestamptz DEFAULT now(), value text)"
         )
+        # A table that the server has tidied up is read faster: not to happen between two runs.
+        tidy = "VACUUM ANALYZE"
         where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
-        subprocess.run(["psql", "-q", *where, "-c", sql], check=True)
+        subprocess.run(["psql", "-q", *where, "-c", sql, "-c", tidy], check=True)
 
     def stop(self) -> None:
         # `runuser` does not hand on the signal that asks for a fast end.

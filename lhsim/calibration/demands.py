@@ -1,14 +1,17 @@
 """What a request costs the processor: its mean, how it depends on the load, how runs differ.
 
 Each run tells the mean on its own day: the clock rate of a core drifts by tens of percent, and a
-busy server is warmer. A line over the logarithm of the clients, held flat by a weak prior, takes
-out what depends on the load; what remains is the variation from run to run.
+busy server is warmer. A line over the logarithm of the clients takes out what depends on the load;
+what remains is the variation from run to run. Before any run the line is expected to be flat for a
+long request, and to fall for a short one: what it takes to wake a server is a large part of that,
+and the more requests there are, the less often it sleeps.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -25,8 +28,10 @@ OF_A_RUN = 2.0  # times the drift within a run that are expected between runs
 CLOCK = 0.08  # at most, where processor seconds are known of all runs
 SLOWEST = 0.25  # at most
 TREND = 0.03  # standard deviation of the slope over the logarithm of the clients beforehand
+AWAKE = 1e-4  # by which a request is cheaper that need not wake the server [s]
+STEEPEST = 0.15  # slope that is expected for that at most
 TICK = 5e-3  # of processor seconds [s]
-STRETCH = math.log(4.0)  # how far beyond the calibrated loads the slope counts as uncertainty
+BEYOND = math.log(2.0)  # the calibrated loads, as a logarithm: where predictions are asked for
 IN_BLOCK = 10  # requests alone of a block
 
 
@@ -34,7 +39,7 @@ IN_BLOCK = 10  # requests alone of a block
 class Demand:
     """The processor time of a request."""
 
-    mean: float  # at the highest load [s]
+    mean: float  # at twice the highest load of a run [s]
     error: float  # standard deviation of its logarithm: of what the runs cannot tell of it
     moves: float  # standard deviation of the logarithm in a further run
     of_runs: tuple[float, ...]  # in each run, as a factor of the mean
@@ -57,28 +62,50 @@ def demand_of(loops: Sequence[Loop], base: Alone, found: Candidate) -> Demand:
     variances = np.where(known, errors**2 + usual**2, math.inf)
     if not known.any():
         variances = errors**2 + usual**2
-    centre, level, slope, level_sd, slope_sd = _line(clients, logs, variances)
-    most = float(clients.max())
-    top = level + slope * (most - centre)
-    rest = logs - (level + slope * (clients - centre))
+    known_demand = any(demand is not None for demand in base.demands)
+    falls = min(AWAKE / math.exp(float(logs.mean())), STEEPEST) if known_demand else 0.0
+    line = _Line.through(clients, logs, variances, falls)
+    top = float(clients.max()) + BEYOND
+    rest = logs - line.at(clients)
     excess = np.maximum(rest**2 - errors**2, 0.0)[known]
     whole = PRIOR_DOF + max(len(excess) - 1, 0)
     variance = (PRIOR_DOF * usual**2 + float(excess.sum())) / whole
-    error = math.hypot(level_sd, slope_sd * (most - centre), STRETCH * math.hypot(slope, slope_sd))
-    factors = np.exp(np.where(known, logs, top) - top)
-    return Demand(math.exp(top), error, math.sqrt(variance * whole / (whole - 2)),
-                  tuple(factors.tolist()), slope)  # fmt: skip
+    # Some ask for loads of the runs, some for four times as many.
+    error = math.hypot(line.error(top), BEYOND * line.slope)
+    factors = np.exp(np.where(known, logs - line.at(top), 0.0))
+    return Demand(math.exp(line.at(top)), error, math.sqrt(variance * whole / (whole - 2)),
+                  tuple(factors.tolist()), line.slope)  # fmt: skip
 
 
-def _line(x: Floats, y: Floats, variances: Floats) -> tuple[float, float, float, float, float]:
-    """Return a line as its centre, level and slope, and the standard deviations of the last two."""
-    weights = 1 / variances
-    centre = float(np.average(x, weights=weights))
-    level = float(np.average(y, weights=weights))
-    moment = float((weights * (x - centre) ** 2).sum())
-    precision = moment + 1 / TREND**2
-    slope = float((weights * (x - centre) * (y - level)).sum()) / precision
-    return centre, level, slope, 1 / math.sqrt(float(weights.sum())), 1 / math.sqrt(precision)
+@frozen
+class _Line:
+    """A straight line, and how uncertain it is."""
+
+    centre: float
+    level: float  # there
+    slope: float
+    level_error: float  # standard deviation
+    slope_error: float
+
+    @classmethod
+    def through(cls, x: Floats, y: Floats, variances: Floats, falls: float) -> _Line:
+        """Return the line through points, expected to fall by `falls` beforehand."""
+        weights = 1 / variances
+        centre = float(np.average(x, weights=weights))
+        level = float(np.average(y, weights=weights))
+        before = 1 / (TREND**2 + falls**2)
+        precision = float((weights * (x - centre) ** 2).sum()) + before
+        rises = float((weights * (x - centre) * (y - level)).sum())
+        return cls(centre, level, (rises - falls * before) / precision,
+                   1 / math.sqrt(float(weights.sum())), 1 / math.sqrt(precision))  # fmt: skip
+
+    def at(self, x: Any) -> Any:
+        """Return its height."""
+        return self.level + self.slope * (x - self.centre)
+
+    def error(self, x: float) -> float:
+        """Return the standard deviation of its height."""
+        return math.hypot(self.level_error, self.slope_error * (x - self.centre))
 
 
 def _error(loop: Loop, base: Alone) -> float:

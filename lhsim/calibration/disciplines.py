@@ -53,10 +53,13 @@ class Candidate:
     quantum: float  # infinite: first come, first served; 0: processor sharing [s]
     share: float  # of the response of a request alone that is work of the processor
     elsewhere: bool = False  # whether responses vary for what is not the processor's
+    by_turn: bool = False  # whether answers wait for the end of a turn of the one loop there is
 
     @property
     def discipline(self) -> str:
         """In a word."""
+        if self.by_turn:
+            return "by turn"
         if self.quantum == 0:
             return "shared"
         return "FIFO" if math.isinf(self.quantum) else "sliced"
@@ -143,7 +146,7 @@ def unusual(one: Candidate) -> tuple[float, ...]:
     """Return by what candidates of one score are ordered: few cores and usual quanta come first."""
     usual = (USUAL, math.inf, 0.0)
     rank = usual.index(one.quantum) if one.quantum in usual else len(usual)
-    return one.cores, rank, one.quantum, one.elsewhere, -one.share
+    return one.cores, one.by_turn, rank, one.quantum, one.elsewhere, -one.share
 
 
 @frozen(eq=False)
@@ -216,9 +219,18 @@ def candidates_of(base: Alone, cores: Sequence[int], quanta: Sequence[float],
     """
     for each, quantum, share in product(cores, coarse(quanta), shares_of(base)):
         if share * base.mean * busiest <= 1.1 * each:
-            yield Candidate(each, quantum, share)
+            yield from _kinds(each, quantum, share)
             if share * base.mean < base.least and share < 0.999:
-                yield Candidate(each, quantum, share, elsewhere=True)
+                yield from _kinds(each, quantum, share, elsewhere=True)
+
+
+def _kinds(
+    cores: int, quantum: float, share: float, *, elsewhere: bool = False
+) -> Iterator[Candidate]:
+    """Yield a candidate, and beside a loop one that answers by turn."""
+    yield Candidate(cores, quantum, share, elsewhere)
+    if cores == 1 and math.isinf(quantum):
+        yield Candidate(cores, quantum, share, elsewhere, by_turn=True)
 
 
 def shares_of(base: Alone) -> tuple[float, ...]:
@@ -255,10 +267,12 @@ def refined(found: Comparison, base: Alone, quanta: Sequence[float]) -> list[Can
     finer = []
     for kind in {_kind(one) for one in (*found.drawn(), found.best)}:
         cores, discipline, elsewhere = kind
-        tried = [one for one in quanta
-                 if Candidate(cores, one, 1.0).discipline in (discipline, "sliced")]  # fmt: skip
+        by_turn = discipline == "by turn"
+        tried = [math.inf] if by_turn else [
+            one for one in quanta
+            if Candidate(cores, one, 1.0).discipline in (discipline, "sliced")]  # fmt: skip
         shares = {min(best[kind] * factor, MOST) for factor in ((1.0,) if known else FINER)}
-        finer += [Candidate(cores, quantum, share, elsewhere)
+        finer += [Candidate(cores, quantum, share, elsewhere, by_turn)
                   for quantum, share in product(tried, sorted(shares))]  # fmt: skip
     return list(dict.fromkeys((*finer, *found.candidates)))
 
@@ -325,13 +339,17 @@ class _Forecast:
         log = self.loop.run.log
         tick = log.clock_resolution
         if tick < FINE * self.base.mean:
-            done = departures(log.start, works, candidate.cores, candidate.quantum)
+            done = _departures(log.start, works, candidate)
             return done - log.start + delays
         starts = log.start + tick * phases  # the clock cuts off what it does not show
         order = np.argsort(starts)
         done = np.empty(len(starts))
-        done[order] = departures(starts[order], works[order], candidate.cores, candidate.quantum)
+        done[order] = _departures(starts[order], works[order], candidate)
         return np.floor((done + delays) / tick + ROUNDED) * tick - log.start
+
+
+def _departures(arrivals: Floats, demands: Floats, of: Candidate) -> Floats:
+    return departures(arrivals, demands, of.cores, of.quantum, by_turn=of.by_turn)
 
 
 def pace_of(pace: float) -> float:

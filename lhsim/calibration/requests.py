@@ -82,6 +82,8 @@ COLUMNS = {"throughput": "messages_per_second", "cpu": "cpu_utilization_percent"
            "latency_p50": "p50_latency_ms", "latency_p95": "p95_latency_ms",
            "latency_p99": "p99_latency_ms"}  # fmt: skip
 TAILS = (0.05, 0.95)
+DISCIPLINES = {"FIFO": "first come, first served", "sliced": "slices", "shared": "equal shares",
+               "by turn": "answers by turn"}  # fmt: skip
 
 
 @frozen(eq=False)
@@ -270,7 +272,7 @@ def _system(name: str, base: Alone, found: Candidate, demand: Demand, loop: Loop
         workload=workload(loop, think),
         network=Network(up=Deterministic(least), down=empirical(delays - least)),
         cpu=Cpu(cores=found.cores, quantum=quantum, query=empirical(works)),
-        requests=RequestServer(),
+        requests=RequestServer(by_turn=found.by_turn),
     )
 
 
@@ -284,7 +286,8 @@ def _samples(
 ) -> tuple[dict[str, tuple[float, ...]], list[float]]:
     """Return joint samples of the parameters by path, and the capacity of each [1/s]."""
     generator = np.random.Generator(np.random.Philox(SAMPLES_SEED))
-    alike = [one for one in drawn if one.elsewhere == found.elsewhere] or [found]
+    kind = (found.elsewhere, found.by_turn)  # the same system but for numbers
+    alike = [one for one in drawn if (one.elsewhere, one.by_turn) == kind] or [found]
     chosen = [alike[i] for i in generator.integers(len(alike), size=SAMPLES)]
     errors = np.exp(demand.error * generator.permutation(_even(SAMPLES)))
     factors = [one.share / found.share * error
@@ -400,10 +403,9 @@ def _simulated(task: tuple[System, Loop, int]) -> dict[str, float]:
 
 def _because(found: Comparison, drawn: Sequence[Candidate], nominal: Candidate) -> str:
     """Return the evidence for the discipline in one sentence."""
-    scores = {name: found.score_of(name) for name in ("FIFO", "sliced", "shared")}
-    told = ", ".join(f"{words} {scores[name]:.3f}" for name, words in
-                     (("FIFO", "first come, first served"), ("sliced", "slices"),
-                      ("shared", "equal shares")) if not math.isnan(scores[name]))  # fmt: skip
+    scores = {words: found.score_of(name) for name, words in DISCIPLINES.items()}
+    told = ", ".join(f"{words} {score:.3f}" for words, score in scores.items()
+                     if not math.isnan(score))  # fmt: skip
     share = sum(one.discipline == nominal.discipline for one in drawn) / len(drawn)
     return (f"{_words(nominal)} in {share:.0%} of the bootstraps; mean misfit of "
             f"{found.requests:,} responses: {told}")  # fmt: skip
@@ -413,9 +415,8 @@ def _words(found: Candidate) -> str:
     on = f"{found.cores} core" + ("s" if found.cores > 1 else "")
     if found.discipline == "sliced":
         return f"{on} shared in slices of {format_duration(found.quantum)}"
-    return (
-        f"{on}, first come, first served" if found.discipline == "FIFO" else f"{on} in equal shares"
-    )
+    return f"{on} in equal shares" if found.discipline == "shared" else (
+        f"{on}, {DISCIPLINES[found.discipline]}")  # fmt: skip
 
 
 def _provenance(loops: Sequence[Loop], found: Candidate, because: str, demand: Demand,
@@ -449,14 +450,10 @@ def _warnings(found: Candidate, drawn: Sequence[Candidate], busiest: float, base
         yield CalibrationWarning("capacity", text, float(f"{busiest:.4g}"), "messages/s")
     disciplines = Counter(one.discipline for one in drawn)
     if disciplines[found.discipline] < SURE * len(drawn):
-        names = {"FIFO": "first come, first served", "sliced": "slices", "shared": "equal shares"}
-        text = (
-            "The logs do not tell how the processor divides its time: "
-            + ", ".join(
-                f"{names[one]} {times / len(drawn):.0%}" for one, times in disciplines.most_common()
-            )
-            + " of the bootstraps."
-        )
+        told_by = ", ".join(f"{DISCIPLINES[one]} {times / len(drawn):.0%}"
+                           for one, times in disciplines.most_common())  # fmt: skip
+        text = (f"The logs do not tell how the processor divides its time: {told_by} of the "
+                "bootstraps.")  # fmt: skip
         yield CalibrationWarning("latency", text)
     known = [demand for demand in base.demands if demand is not None]
     if known and base.mean > 1.3 * float(np.median(known)):

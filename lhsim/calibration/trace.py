@@ -2,8 +2,9 @@
 
 A closed loop couples what arrives to what was served, so that a model which is only slightly wrong
 soon meets other queues than the server did. Fed with the arrivals as they were, a model answers for
-the service alone: each request is one forecast. Three disciplines, as those of `lhsim.models`:
-first come, first served; round robin with a quantum; processor sharing, its limit of quantum 0.
+the service alone: each request is one forecast. The disciplines are those of `lhsim.models`: first
+come, first served; round robin with a quantum; processor sharing, its limit of quantum 0; a loop
+whose answers wait for the end of its turn.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from lhsim._jit import jit
 Floats = NDArray[np.float64]
 
 
-def departures(arrivals: Floats, demands: Floats, cores: int, quantum: float) -> Floats:
+def departures(
+    arrivals: Floats, demands: Floats, cores: int, quantum: float, *, by_turn: bool = False
+) -> Floats:
     """Return when each request is done.
 
     Parameters
@@ -30,7 +33,12 @@ def departures(arrivals: Floats, demands: Floats, cores: int, quantum: float) ->
     quantum
         For which a request keeps its processor while others wait [s]; infinite: first come, first
         served; 0: processor sharing.
+    by_turn
+        Whether one loop answers all requests of a turn as it ends; `cores` and `quantum` are not
+        asked then.
     """
+    if by_turn:
+        return _by_turn(arrivals, demands)
     if quantum == 0:
         return _shared(arrivals, demands, cores)
     if quantum >= demands.max():
@@ -46,6 +54,22 @@ def _in_turn(arrivals: Floats, demands: Floats, cores: int) -> Floats:
         first = np.argmin(free)
         done[i] = max(arrivals[i], free[first]) + demands[i]
         free[first] = done[i]
+    return done
+
+
+@jit
+def _by_turn(arrivals: Floats, demands: Floats) -> Floats:
+    n = len(arrivals)
+    done = np.empty(n)
+    first, now = 0, 0.0
+    while first < n:
+        now = max(now, arrivals[first])
+        last, end = first, now
+        while last < n and arrivals[last] <= now:
+            end += demands[last]
+            last += 1
+        done[first:last] = end
+        first, now = last, end
     return done
 
 

@@ -96,7 +96,10 @@ def service_cost(s: State, number: int, entity: int) -> float:
 @inlined
 def _operation_cost(s: State, number: int, demand: float) -> float:
     """Return what an operation costs a processor that begins it now [s]."""
-    settings, now, cost, loop = s.settings[0], s.queue[0].now, demand, s.stations[number]
+    settings, now, loop = s.settings[0], s.queue[0].now, s.stations[number]
+    if len(s.options) > 0 and settings.turn >= 0:
+        demand += _cost_of_turn(loop, settings.turn)
+    cost = demand
     if s.warmth.shape[1] > 0:
         gap = now - loop.idle_since
         cost, loop.cold_factor = idle_cost(
@@ -114,6 +117,16 @@ def _operation_cost(s: State, number: int, demand: float) -> float:
     if settings.start <= now < settings.end:
         loop.work_time += cost
     return cost
+
+
+@inlined
+def _cost_of_turn(loop: Record, turn: float) -> float:
+    """Return what an operation pays that begins now: where it begins a turn, all of that [s]."""
+    if loop.in_turn > 0:
+        loop.in_turn -= 1
+        return 0.0
+    loop.in_turn = loop.waiting
+    return turn
 
 
 @inlined

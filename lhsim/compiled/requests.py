@@ -7,6 +7,7 @@ come for that, because its client had patience, the loop takes a new one.
 from __future__ import annotations
 
 from lhsim._jit import inlined
+from lhsim.compiled.costs import loop_of
 from lhsim.compiled.ledger import (
     DELIVERED,
     REJECTED,
@@ -24,6 +25,7 @@ from lhsim.compiled.state import (
     ASKS,
     CREATED,
     DONE,
+    HELD,
     NOBODY,
     PARSE_REQUEST,
     PATIENCE,
@@ -68,6 +70,8 @@ def carry(s: State, entity: int, phase: int) -> int:
     if phase == QUERY:
         return RESPOND
     if phase == RESPOND:
+        return _wait_for_turn(s, entity)
+    if phase == HELD:
         return _leave(s, entity)
     if phase == PATIENCE:
         return _lose_patience(s, entity)
@@ -145,6 +149,23 @@ def _wait_for_worker(s: State, entity: int) -> None:
     else:
         s.events[counts.line_tail].next = entity
     counts.line_tail = entity
+
+
+@inlined
+def _wait_for_turn(s: State, entity: int) -> int:
+    """Let the answer leave, perhaps together with others of its turn, as that ends."""
+    if not s.settings[0].by_turn:
+        return _leave(s, entity)
+    station = s.stations[loop_of(s, s.messages[message_of(s, entity)].sender)]
+    if station.turn_is_over:
+        return _leave(s, entity)
+    s.events[entity].next = NOBODY
+    if station.held < 0:
+        station.held = entity
+    else:
+        s.events[station.held_tail].next = entity
+    station.held_tail = entity
+    return DONE
 
 
 @inlined

@@ -217,6 +217,7 @@ def has_options(system: System) -> bool:
     return (
         system.requests is not None
         or system.cpu.quantum is not None
+        or system.cpu.turn > 0
         or store.quantum is not None
         or workload.topology in {"hub", "broadcast"}
         or isinstance(workload.traffic, Piecewise)
@@ -352,6 +353,8 @@ def _settings(
         and not system.cpu.heartbeat.table().is_zero,
         "scan": system.store.scan,
         "busy_timeout": _or_none(system.store.busy_timeout),
+        "turn": system.cpu.turn if system.cpu.turn > 0 or _answers_by_turn(system) else -1.0,
+        "by_turn": _answers_by_turn(system),
         "warmth_memory": warmth.memory if warmth else 1.0,
         "collect_every": _every(collection),
         "start": window.start,
@@ -393,6 +396,10 @@ def _sleeps(server: PollingServer | None) -> dict[str, float]:
         "ttl": server.cache.ttl if server.cache else -1.0,
         "invalidates": server.cache is not None and server.cache.invalidate,
     }
+
+
+def _answers_by_turn(system: System) -> bool:
+    return system.requests is not None and system.requests.by_turn
 
 
 def _clients_of(system: System) -> dict[str, float]:
@@ -488,7 +495,8 @@ def _stations(system: System) -> NDArray[np.void]:
     in_slices = np.where(stations["quantum"] > 0, stations["servers"], 0)
     stations["first_slice"] = np.cumsum(in_slices) - in_slices
     stations["idle_since"] = -np.inf  # a loop begins as cold as it can be
-    stations["lane"] = NOBODY
+    stations["lane"] = stations["held"] = NOBODY
+    stations["turn_is_over"] = True
     return stations
 
 

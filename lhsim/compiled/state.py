@@ -95,7 +95,8 @@ ASKS = 103  # nothing: a client takes its next request
 WORKER = 104  # nothing: a request has a worker now
 PATIENCE = 105  # of a client, for the answer to its request
 SLICE_OVER = 106  # of the timer of a slice of time
-PHASES = 107
+HELD = 107  # nothing: the turn has ended for which an answer has waited
+PHASES = 108
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -186,6 +187,10 @@ STATION = np.dtype(
         ("cold_factor", "f8"),  # a loop's, x of `Warmth`
         ("idle_since", "f8"),  # a loop's
         ("operations", "i8"),  # a loop's
+        ("in_turn", "i8"),  # operations that are left of a loop's turn
+        ("turn_is_over", "i4"),  # with the last operation that was done
+        ("held", "i4"),  # the first answer that waits for the end of the turn
+        ("held_tail", "i4"),
         # Where it is shared; see `lhsim.models.sharing`.
         ("quantum", "f8"),  # -1: it is not
         ("switch", "f8"),
@@ -290,6 +295,7 @@ SETTINGS = np.dtype(
         ("heartbeat", "i8"),  # whether there are heartbeats that cost something
         ("scan", "f8"),
         ("busy_timeout", "f8"),  # -1: none
+        ("turn", "f8"),  # -1: loops have none
         ("warmth_memory", "f8"),
         ("collect_every", "i8"),  # 0: never
         ("start", "f8"),  # of the measured window
@@ -324,6 +330,7 @@ SETTINGS = np.dtype(
         ("in_flight", "i8"),  # requests of a client; 0: there are no clients
         ("workers", "i8"),  # requests that are served at a time; -1: no limit
         ("patience", "f8"),  # -1: no end
+        ("by_turn", "i8"),  # whether answers wait for the ends of turns
     ],
     align=True,
 )

@@ -18,12 +18,13 @@ from lhsim.compiled.costs import (
 )
 from lhsim.compiled.ledger import message_of
 from lhsim.compiled.outlining import outlined
-from lhsim.compiled.queue import schedule
+from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.sharing import share
 from lhsim.compiled.state import (
     ANSWER_THINK,
     ANSWER_UP,
     BY_REPLY,
+    HELD,
     NOBODY,
     NOWHERE,
     ON_THE_WAY,
@@ -85,10 +86,25 @@ def complete(s: State, entity: int) -> None:
     station.busy -= 1
     if number < s.settings[0].loops:
         station.idle_since = s.queue[0].now
+        if len(s.options) > 0 and s.settings[0].by_turn:
+            _end_turn(s, station)
     if phase == WRITE:
         commit(s, entity)
     if station.waiting > 0:
         _start(s, number, first_in_line(s, station))
+
+
+@inlined
+def _end_turn(s: State, station: Record) -> None:
+    """Let what waits for the end of the turn go on, if this was its last operation."""
+    station.turn_is_over = station.in_turn == 0
+    if station.turn_is_over:
+        entity = station.held
+        station.held = NOBODY
+        while entity >= 0:
+            following = s.events[entity].next
+            make_ready(s, entity, HELD)
+            entity = following
 
 
 @inlined

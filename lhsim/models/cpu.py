@@ -104,6 +104,8 @@ class Cpu:
     quantum: Seconds | None = field(default=None, validator=non_negative)
     # What a processor takes to resume an operation [s].
     switch: Seconds = field(default=0.0, validator=non_negative)
+    # What a turn of a loop costs besides: all operations that wait as it begins are in it [s].
+    turn: Seconds = field(default=0.0, validator=non_negative)
     parse_message: Distribution = ZERO  # accept, parse and authenticate a message [s]
     parse_request: Distribution = ZERO  # accept, parse and authenticate a request for messages [s]
     validate: Distribution = ZERO  # check a pushed message against its schema [s]
@@ -127,6 +129,9 @@ class Cpu:
         if self.cores > 1 and self.warmth is not None:
             allowed = "nothing where there are several cores"
             raise InputError("is that of one loop", key="warmth", allowed=allowed)
+        if self.turn and (self.cores > 1 or self.quantum is not None):
+            allowed = "0 where cores are shared"
+            raise InputError("is that of one loop", key="turn", allowed=allowed)
         check_sharing(self.cores, self.quantum, self.switch, "cores")
 
     @property
@@ -141,6 +146,8 @@ class Cpu:
             for each in fields(Cpu)
             if isinstance(cost := getattr(self, each.name), Distribution)
         }
+        if self.turn:
+            costs["turn"] = self.turn * factor
         if self.collection is not None:
             cost = scaled(self.collection.cost, factor)
             costs["collection"] = evolve(self.collection, cost=cost)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lhsim.models.sharing import ProcessorSharing, TimeShared
-from lhsim.models.station import Service, Station
+from lhsim.models.station import Service, Station, let_go
 from lhsim.rules import first_spell, idle_cost, slopes, times_as_long
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from simpy import Environment
+    from simpy.events import Event
 
     from lhsim.models.cpu import Cpu
     from lhsim.models.stage import Stage
@@ -54,6 +55,9 @@ class Processor(Station):
         self._every = cpu.collection.every if cpu.collection else 0
         self._collection = collection
         self._slow = slow
+        self.has_turns = cpu.turn > 0
+        self._turn = cpu.turn
+        self._in_turn = 0  # operations that are left of the turn
         self._warmth = cpu.warmth
         if cpu.warmth:
             self._curve = slopes(np.array(cpu.warmth.gaps), np.array(cpu.warmth.excess))
@@ -74,6 +78,8 @@ class Processor(Station):
         return cost
 
     def _cost(self, demand: float) -> float:
+        if self.has_turns:
+            demand += self._cost_of_turn()
         cost = demand
         if self._warmth is not None:
             gap, memory = self.env.now - self._idle_since, self._warmth.memory
@@ -86,6 +92,14 @@ class Processor(Station):
             cost *= self._slow.times_as_long(self.env.now)
         return cost
 
+    def _cost_of_turn(self) -> float:
+        """Return what an operation pays that begins now: where it begins a turn, all of that."""
+        if self._in_turn:
+            self._in_turn -= 1
+            return 0.0
+        self._in_turn = len(self.waiting)
+        return self._turn
+
     def freed(self) -> None:
         """Note that from now on it may be idle."""
         self._idle_since = self.env.now
@@ -94,10 +108,34 @@ class Processor(Station):
 class Loop(Processor):
     """One event loop, or cores with one waiting line: operations are served in their order."""
 
+    _turn_is_over = True  # with the last operation that was done
+    _held: list[Event] | None = None  # what waits for the end of the turn
+
+    def hold_answers(self) -> None:
+        """Let answers wait for the ends of turns."""
+        self.has_turns, self._held = True, []
+
+    def end_of_turn(self) -> Event | None:
+        """Return when the turn ends in which an operation was done just now; None: it has ended."""
+        if self._held is None or self._turn_is_over:
+            return None
+        self._held.append(self.env.event())
+        return self._held[-1]
+
     def complete(self, service: Service) -> None:
         """End an operation."""
         self.freed()
+        if self._held is not None:
+            self._end_turn(self._held)
         super().complete(service)
+
+    def _end_turn(self, held: list[Event]) -> None:
+        """Let what waits for the end of the turn go on, if this was its last operation."""
+        self._turn_is_over = self._in_turn == 0
+        if self._turn_is_over:
+            for event in held:
+                let_go(event)
+            held.clear()
 
 
 class SharedCores(Processor, TimeShared):

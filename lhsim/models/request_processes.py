@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from simpy.events import URGENT
-
 from lhsim.metrics.account import Outcome
+from lhsim.models.loop import Loop
 from lhsim.models.server import ServerProcesses
+from lhsim.models.station import let_go
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ class Answering(ServerProcesses):
         self._workers = server.workers
         self._occupied = 0
         self._waiting: deque[Event] = deque()  # for a worker
+        self._by_turn = server.by_turn
+        for loop in bridge.loops if server.by_turn else ():
+            assert isinstance(loop, Loop)
+            loop.hold_answers()
 
     def carry(self, message: Message) -> Steps:
         """Bring a request to the server, and its answer back."""
@@ -55,10 +59,18 @@ class Answering(ServerProcesses):
         yield from bridge.compute(client, self._query_cpu, client, number)
         yield from bridge.store.query(client, number, _nothing)
         yield from bridge.compute(client, self._respond, client, number)
+        if self._by_turn:
+            yield from self._end_of_turn(client)
         message.stored = self.env.now
         bridge.memory.disconnect()
         if self._workers is not None:
             self._leave()
+
+    def _end_of_turn(self, client: int) -> Steps:
+        loop = self.bridge.loop(client)
+        assert isinstance(loop, Loop)
+        if (end := loop.end_of_turn()) is not None:
+            yield end
 
     def _occupy(self, workers: int) -> Steps:
         if self._occupied < workers:
@@ -73,10 +85,7 @@ class Answering(ServerProcesses):
         if not self._waiting:
             self._occupied -= 1
             return
-        turn = self._waiting.popleft()
-        # As a process that starts: when this one has gone on, and before any event that is due.
-        turn._ok, turn._value = True, None
-        self.env.schedule(turn, URGENT)
+        let_go(self._waiting.popleft())
 
 
 def _nothing() -> None:

@@ -19,6 +19,8 @@ class RequestServer:
 
     workers: int | None = field(default=None, validator=whole(1))  # requests served at a time
     rate_limit: RateLimit | None = None  # of the requests that a client sends
+    # Whether answers wait for the end of their loop's turn and leave together, as those of Redis.
+    by_turn: bool = False
 
     @property
     def connections(self) -> int | None:

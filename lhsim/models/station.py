@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simpy import Environment
-from simpy.events import NORMAL, Event
+from simpy.events import NORMAL, URGENT, Event
 from simpy.resources.resource import Resource
 
 from lhsim.rules import first_spell, part_inside, stretched
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 # A time [s], or what gives it when the service begins, where it depends on the state by then.
 Demand: TypeAlias = float | Callable[[], float]
+
+
+def let_go(event: Event) -> None:
+    """Let who waits for an event go on as a process that starts does.
+
+    That is when this event has been dealt with, and before any other that is due.
+    """
+    event._ok, event._value = True, None
+    event.env.schedule(event, URGENT)
 
 
 class StallTimes:

@@ -173,6 +173,18 @@ class System:
             problem = f"{self.workload.topology!r} says who gets a message"
             allowed = "ring, the default, where clients send requests"
             raise InputError(problem, key="workload.topology", allowed=allowed)
+        self._check_turns(self.requests)
+
+    def _check_turns(self, server: RequestServer) -> None:
+        """Refuse answers that wait for the end of a turn of which they are no part."""
+        if not server.by_turn:
+            return
+        if self.cpu.cores > 1 or self.cpu.quantum is not None:
+            allowed = "false where cores are shared"
+            raise InputError("is that of loops", key="requests.by_turn", allowed=allowed)
+        if not self.store.query.table().is_zero and self.cpu.respond.table().is_zero:
+            allowed = "false where an answer comes from the store, and costs no cpu.respond"
+            raise InputError("has no last operation", key="requests.by_turn", allowed=allowed)
 
     def _check_samples(self) -> None:
         """Refuse samples of what is no parameter of this system, or out of its range."""

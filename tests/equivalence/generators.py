@@ -185,6 +185,7 @@ def cpu(mood, _agents):
         "cores": st.sampled_from((1, 1, 1, 2, 4)),
         "quantum": quantum(),
         "switch": st.sampled_from((0.0, TICK / 64, 1e-4, TICK)),
+        "turn": st.sampled_from((0.0, 0.0, TICK / 64, 1e-4, TICK)),
         "warmth": often(None, built(Warmth, mood)),
         "collection": often(None, built(Collection, mood)),
         "stalls": often(None, built(Stalls, mood)),
@@ -312,6 +313,7 @@ def requests(mood, _agents):
     return {
         "workers": st.sampled_from((None, None, 1, 2, 5)),
         "rate_limit": st.one_of(st.none(), st.none(), built(RateLimit, mood)),
+        "by_turn": st.booleans(),
     }
 
 
@@ -416,6 +418,8 @@ def _cpu(**fields):
         fields["warmth"] = None
     if not fields["quantum"]:
         fields["switch"] = 0.0
+    if fields["cores"] > 1 or fields["quantum"] is not None:
+        fields["turn"] = 0.0
     return Cpu(**fields)
 
 
@@ -435,6 +439,12 @@ def _polling_server(interval, growth, **others):
     if growth is not None:
         growth = attrs.evolve(growth, longest=max(growth.longest, interval))
     return PollingServer(interval=interval, growth=growth, **others)
+
+
+def _has_turns(cpu, store, **_others):
+    """Return whether answers can wait for the end of a turn."""
+    loops = cpu.cores == 1 and cpu.quantum is None
+    return loops and (store.query.mean == 0 or cpu.respond.mean > 0)
 
 
 NAMES = {PollingServer: "polling", PushServer: "push", RequestServer: "requests"}
@@ -473,6 +483,8 @@ def cases(draw, server, moods=MOODS, many=False, fewest=1, **focus):
         part: draw(built(cls, mood, agents, **focus[part](mood) if part in focus else {}))
         for part, cls in parts.items()
     }
+    if server is RequestServer and not _has_turns(**built_parts):
+        built_parts[name] = attrs.evolve(built_parts[name], by_turn=False)
     faults = draw(faults_at_set_times())
     system = _finite(System(name=name, **built_parts, faults=faults), agents)
     share = draw(st.sampled_from((None, 0.0, 0.125, 0.5)))
@@ -559,6 +571,7 @@ def _together(mood):
 
 def _all_of_the_processor(mood):
     return {
+        "turn": st.sampled_from((TICK / 64, 1e-4, TICK)),
         "warmth": built(Warmth, mood),
         "collection": built(Collection, mood),
         "stalls": built(Stalls, mood),
@@ -627,6 +640,17 @@ def _busy(mood):
     """Most messages that there can be."""
     rate = st.just(64.0)
     return {"traffic": st.one_of(st.builds(Poisson, rate), bursts(rate)), "think": short(mood)}
+
+
+def _in_turns(mood):
+    """Return loops that are seldom idle."""
+    return {
+        "workers": st.sampled_from((1, 1, 2)),
+        "cores": st.just(1),
+        "quantum": st.none(),
+        "query": short(mood, zeros=0.2),
+        "respond": short(mood, zeros=0.2),
+    }
 
 
 def _shared(mood):
@@ -860,6 +884,19 @@ AREAS = {
         RequestServer,
         store=_slow_store,
         requests=lambda _: {"workers": whole(1, 3), "rate_limit": st.none()},
+    ),
+    "requests, answers by turn": cases(
+        RequestServer,
+        cpu=lambda mood: _all_of_the_processor(mood) | _in_turns(mood),
+        requests=lambda _: {"by_turn": st.just(True)},
+    ),
+    "requests, answers by turn, together": cases(
+        RequestServer,
+        moods=("grid",),
+        workload=_requests_together,
+        cpu=_in_turns,
+        store=lambda _: {"query": st.just(Deterministic(0.0))},
+        requests=lambda _: {"by_turn": st.just(True)},
     ),
     "requests, little patience": cases(RequestServer, workload=_in_a_hurry, store=_slow_store),
     "requests, shared cores": cases(RequestServer, cpu=_shared),

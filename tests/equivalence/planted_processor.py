@@ -53,6 +53,25 @@ def a_stall_of_the_store_does_not_stop_its_writer(
         self.writer = Station(env, 1, measured)
 
 
+@instead_of(Loop, "_cost_of_turn", system="in turns")
+def each_operation_is_a_turn(self):
+    return self._turn
+
+
+@around(Loop, "_cost_of_turn", system="in turns")
+def a_turn_is_one_operation_longer(original, self):
+    cost = original(self)
+    if cost:
+        self._in_turn += 1
+    return cost
+
+
+@instead_of(Loop, "_cost_of_turn", system="in turns")
+def what_comes_in_a_turn_is_in_it(self):
+    begins, self._in_turn = not self._in_turn, len(self.waiting)
+    return self._turn if begins else 0.0
+
+
 @around(Loop, "__init__", system="random")
 def a_loop_begins_warm(original, self, *arguments):
     original(self, *arguments)

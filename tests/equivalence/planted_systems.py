@@ -86,6 +86,7 @@ RANDOM_SPELLS = {
 SPELLS = {
     "cpu": Cpu(**dict.fromkeys(NAMES, Deterministic(TICK / 4)), slowdowns=Slowdowns(TWO, TWO, 2.0))
 }
+TURNS = {"cpu": attrs.evolve(RANDOM["cpu"], workers=1, turn=TICK)}
 ALL_THE_SAME = {
     "workload": Workload(traffic=Closed(None, ONE), start="together"),
     "network": Network(ONE, ONE),
@@ -200,6 +201,7 @@ CASES = [
         duration=4.0,
     ),
     Case(push("random", **RANDOM, push=PushServer(**SHORT_SESSIONS)), 6, duration=4.0),
+    Case(push("in turns", **RANDOM | TURNS), 6, duration=4.0),
     Case(push("tied", **TIED), 4, duration=2.0),
     Case(push("slow at times", **TIED | SPELLS), 4, duration=2.0),
     Case(

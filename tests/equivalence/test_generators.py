@@ -35,6 +35,7 @@ BOTH = {
     "stall in an operation": 6,
     "stall in a service of the store": 4,
     "cold loop": 13,
+    "turn of several operations": 10,
     "wait for a loop": 20,
     "wait for the store": 5,
     "wait for the writer": 2,
@@ -94,6 +95,7 @@ OF = {
         "request given up": 30,
         "answer to a request that was given up": 20,
         "refusal of a request that was given up": 1,
+        "answer that waits for the end of a turn": 20,
         "wait for a worker": 20,
         "worker that is handed over": 20,
         "several requests of a client": 30,
@@ -297,6 +299,8 @@ def _watch_sharing(bridge, seen):
     for loop in bridge.loops:
         if isinstance(loop, TimeShared):
             _watch_cost(loop, seen)
+        elif loop._turn:
+            _watch_turns(loop, seen)
     for station in (*bridge.loops, bridge.store.pool):
         if isinstance(station, ProcessorSharing):
             _watch_equal_shares(station, seen)
@@ -326,6 +330,18 @@ def _watch_cost(loop, seen):
             seen.add("shared cores that were cold")
         if loop._slow is not None and loop._slow.times_as_long(loop.env.now) > 1:
             seen.add("shared cores that are slow")
+        return found
+
+    loop.cost = watched
+
+
+def _watch_turns(loop, seen):
+    cost = loop.cost
+
+    def watched(demand):
+        found = cost(demand)
+        if loop._in_turn:
+            seen.add("turn of several operations")
         return found
 
     loop.cost = watched
@@ -378,6 +394,14 @@ def _watch_equal_shares(station, seen):
 
 def _watch_requests(bridge, server, seen):
     """Let `seen` get what happens to requests at the server."""
+    end_of_turn = server._end_of_turn
+
+    def watched_end_of_turn(client):
+        for end in end_of_turn(client):
+            seen.add("answer that waits for the end of a turn")
+            yield end
+
+    server._end_of_turn = watched_end_of_turn
     exceeds_limit, leave, occupy = bridge.exceeds_limit, server._leave, server._occupy
 
     def watched_exceeds_limit(message):

@@ -151,9 +151,10 @@ def test_periodic_traffic_without_jitter(server):
 
 
 @pytest.mark.parametrize("server", SERVERS)
-@pytest.mark.parametrize("what", ["warmth", "collection", "stalls", "slowdowns", "all"])
+@pytest.mark.parametrize("what", ["turn", "warmth", "collection", "stalls", "slowdowns", "all"])
 def test_a_processor_whose_costs_depend_on_its_state(server, what):
     parts = {
+        "turn": TICK,
         "warmth": Warmth((0.0, TICK, 8 * TICK), (0.0, 1.0, 3.0), memory=TICK),
         "collection": Collection(2, ONE),
         # Stalls begin and end at the very times of other events.

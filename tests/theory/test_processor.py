@@ -42,6 +42,16 @@ def test_a_loop_that_never_rests_costs_its_base(agents):
     assert result.latency.mean == pytest.approx(agents * BASE, rel=1e-3)
 
 
+@pytest.mark.parametrize(("agents", "of_a_turn"), [(1, 1), (2, 1), (10, 9), (50, 49)])
+def test_a_turn_is_paid_once_by_all_that_wait_as_it_begins(agents, of_a_turn):
+    """Who is done sends again when the next turn has begun: all the others are in it."""
+    turn = 3 * BASE
+    result = run(closed(Cpu(send=Deterministic(BASE), turn=turn)), agents=agents, duration=21.0)
+    each = BASE + turn / of_a_turn
+    assert result.utilization["cpu"] == pytest.approx(1.0)
+    assert result.metrics.messages_per_second == pytest.approx(1 / each, rel=0.01)
+
+
 @pytest.mark.parametrize(("pause", "excess"), [(0.01, 0.5), (0.055, 1.25), (0.1, 2.0), (0.5, 2.0)])
 def test_a_single_agent_pays_for_the_rest_before(pause, excess):
     """After a pause p longer than the memory, x is f(p): cost = base (1 + f(p))."""
