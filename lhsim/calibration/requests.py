@@ -46,6 +46,7 @@ from lhsim.calibration.disciplines import (
     unusual,
 )
 from lhsim.calibration.run_sheet import Run
+from lhsim.calibration.stalls import stalls as stalls_of
 from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
 from lhsim.models import (
@@ -55,6 +56,7 @@ from lhsim.models import (
     Network,
     Provenance,
     RequestServer,
+    Stalls,
     System,
 )
 from lhsim.simulation import Result, simulate
@@ -187,7 +189,8 @@ def from_requests(
     drawn = found.drawn()
     nominal = _nominal(found, drawn)
     demand = demand_of(loops, base, nominal)
-    plain = _system(name, base, nominal, demand, loops[-1], think)
+    stalls = stalls_of(loops, base, nominal.cores)
+    plain = _system(name, base, nominal, demand, loops[-1], think, stalls)
     samples, capacities = _samples(plain, loops, base, nominal, demand, drawn)
     if "cpu.quantum" in samples and plain.cpu.quantum is None:  # a number, for samples of it
         plain = evolve(plain, cpu=evolve(plain.cpu, quantum=FIFO))
@@ -260,7 +263,7 @@ def _nominal(found: Comparison, drawn: Sequence[Candidate]) -> Candidate:
 
 
 def _system(name: str, base: Alone, found: Candidate, demand: Demand, loop: Loop,
-            think: Any) -> System:  # fmt: skip
+            think: Any, stalls: Stalls | None) -> System:  # fmt: skip
     works, delays = base.parts(found, base.times)
     works = works * (demand.mean / float(works.mean()))
     delay = max(base.mean - min(demand.mean, base.mean), 0.0)
@@ -271,7 +274,7 @@ def _system(name: str, base: Alone, found: Candidate, demand: Demand, loop: Loop
         name=name,
         workload=workload(loop, think),
         network=Network(up=Deterministic(least), down=empirical(delays - least)),
-        cpu=Cpu(cores=found.cores, quantum=quantum, query=empirical(works)),
+        cpu=Cpu(cores=found.cores, quantum=quantum, query=empirical(works), stalls=stalls),
         requests=RequestServer(by_turn=found.by_turn),
     )
 
@@ -286,8 +289,7 @@ def _samples(
 ) -> tuple[dict[str, tuple[float, ...]], list[float]]:
     """Return joint samples of the parameters by path, and the capacity of each [1/s]."""
     generator = np.random.Generator(np.random.Philox(SAMPLES_SEED))
-    kind = (found.elsewhere, found.by_turn)  # the same system but for numbers
-    alike = [one for one in drawn if (one.elsewhere, one.by_turn) == kind] or [found]
+    alike = _alike(found, drawn)
     chosen = [alike[i] for i in generator.integers(len(alike), size=SAMPLES)]
     errors = np.exp(demand.error * generator.permutation(_even(SAMPLES)))
     factors = [one.share / found.share * error
@@ -299,6 +301,8 @@ def _samples(
         columns |= {"network.up*": ratios, "network.down*": ratios}
     if len({one.quantum for one in chosen} | {found.quantum}) > 1:
         columns["cpu.quantum"] = [min(one.quantum, FIFO) for one in chosen]
+    if len({one.by_turn for one in chosen} | {found.by_turn}) > 1:
+        columns["requests.by_turn"] = [float(one.by_turn) for one in chosen]
     if len({one.cores for one in chosen} | {found.cores}) > 1:
         columns["cpu.cores"] = [one.cores for one in chosen]
     thinks = np.concatenate([loop.thinks for loop in loops])
@@ -311,6 +315,22 @@ def _samples(
     rounded = {path: tuple(float(f"{value:.4g}") for value in column)
                for path, column in columns.items()}  # fmt: skip
     return rounded, capacities
+
+
+def _alike(found: Candidate, drawn: Sequence[Candidate]) -> list[Candidate]:
+    """Return those that are the same system as `found` but for numbers and switches.
+
+    Loops may answer by turn or not, cores share their time in slices or not; loops are no cores.
+    """
+    alike = [one for one in drawn if one.elsewhere == found.elsewhere]
+    loops = [one for one in alike if one.cores == 1 and math.isinf(one.quantum)]
+    is_loop = found.cores == 1 and math.isinf(found.quantum)
+    likelier = all(one.cores == 1 for one in alike) and (
+        sum(one.by_turn for one in loops) > len(alike) - len(loops)
+    )
+    if found.by_turn or (is_loop and likelier):
+        return loops or [found]
+    return [one for one in alike if not one.by_turn] or [found]
 
 
 def _even(number: int) -> Any:

@@ -49,6 +49,12 @@ def is_whole(system: attrs.AttrsInstance, path: str) -> bool:
     return not path.endswith(FACTOR) and int in _types(owner, name)
 
 
+def is_switch(system: attrs.AttrsInstance, path: str) -> bool:
+    """Return whether what is at a path is true or false."""
+    owner, name = _owner(system, path)
+    return not path.endswith(FACTOR) and isinstance(getattr(owner, name), bool)
+
+
 def unit_of(system: attrs.AttrsInstance, path: str) -> Unit | None:
     """Return the unit of the parameter at a path, None where it has none, as a factor."""
     if path.endswith(FACTOR):
@@ -103,6 +109,21 @@ def changed(system: Description, path: str, number: float) -> Description:
         return _changed(system, steps, number, path)  # type: ignore[no-any-return]
     except InputError as error:
         raise InputError(error.problem, key=path, allowed=error.allowed) from None
+
+
+def sampled(system: Description, path: str, number: float) -> Description:
+    """Return the system with a number of a column of samples, in which 0 and 1 stand for a switch.
+
+    Raises
+    ------
+    InputError
+        As `changed` does.
+    """
+    if not is_switch(system, path):
+        return changed(system, path, number)
+    if number not in (0, 1):
+        raise InputError(f"is {number:g}", key=path, allowed="0 or 1")
+    return _changed(system, path.split("."), bool(number), path)  # type: ignore[no-any-return]
 
 
 def _changed(owner: Any, steps: list[str], number: float, path: str) -> Any:

@@ -194,7 +194,7 @@ class System:
         for path, numbers in self.calibration.samples.items():
             try:
                 for number in (min(numbers), max(numbers)):
-                    paths.changed(plain, path, number)
+                    paths.sampled(plain, path, number)
             except InputError as error:
                 key = f"calibration.samples.{path}"
                 raise InputError(error.problem, key=key, allowed=error.allowed) from None

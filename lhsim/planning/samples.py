@@ -21,7 +21,7 @@ def samples_of(system: System) -> list[System]:
     for row in zip(*columns.values(), strict=True):
         sampled = system
         for path, number in zip(columns, row, strict=True):
-            sampled = paths.changed(sampled, path, number)
+            sampled = paths.sampled(sampled, path, number)
         found.append(sampled)
     return found
 

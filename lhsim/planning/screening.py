@@ -311,7 +311,9 @@ def factors(system: System, ranges: str | Iterable[str] = ()) -> tuple[Factor, .
     pairs = [_range(system, text) for text in texts]
     checks.each_once([path for path, _ in pairs], "ranges", "one range for a parameter")
     given = dict(pairs)
-    samples = system.calibration.samples if system.calibration else {}
+    columns = system.calibration.samples if system.calibration else {}
+    samples = {path: numbers for path, numbers in columns.items()
+               if not paths.is_switch(system, path)}  # fmt: skip
     found = {}
     for path in dict.fromkeys([*_numbers(system), *samples, *given]):
         if path in given:
