@@ -6,6 +6,7 @@ from simpy.events import NORMAL
 
 from lhsim.metrics.account import Outcome
 from lhsim.models.agent import Senders
+from lhsim.models.loop import Loop
 from lhsim.models.request_processes import Answering
 
 # Clients
@@ -112,6 +113,32 @@ def a_request_finds_one_worker_more(self, workers):
     turn = self.env.event()
     self._waiting.append(turn)
     yield turn
+
+
+@instead_of(Loop, "end_of_turn", system="requests, answers by turn")
+def an_answer_leaves_before_its_turn_ends(self):
+    return None
+
+
+@around(Loop, "_end_turn", system="requests, answers by turn")
+def answers_of_a_turn_leave_in_the_order_of_a_stack(original, self, held):
+    held.reverse()
+    original(self, held)
+
+
+@around(Loop, "complete", system="requests, answers by turn")
+def answers_leave_when_the_next_turn_has_begun(original, self, service):
+    held, self._held = self._held, None
+    original(self, service)
+    self._held = held
+    self._end_turn(held)
+
+
+@around(Loop, "_cost_of_turn", system="requests, answers by turn, all the same")
+def a_turn_takes_in_what_comes_while_it_lasts(original, self):
+    cost = original(self)
+    self._in_turn = len(self.waiting)
+    return cost
 
 
 @around(Answering, "_answer", system="requests in a hurry")

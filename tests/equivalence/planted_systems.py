@@ -631,6 +631,12 @@ CASES += [
           "network": Network(HALF, ONE), "store": EventStore()}),
         ("equal shares, all the same",
          {"cpu": Cpu(parse_request=ONE, respond=ONE, quantum=0.0)}),
+        ("requests, answers by turn",
+         {"requests": RequestServer(by_turn=True), "cpu": Cpu(query=TWO, respond=ONE),
+          "store": EventStore(HALF)}),
+        ("requests, answers by turn, all the same",
+         {"requests": RequestServer(by_turn=True, workers=3), "cpu": Cpu(query=ONE),
+          "store": EventStore(), "network": Network()}),
         ("requests, workers, all the same",
          {"requests": RequestServer(workers=3), "cpu": Cpu(query=ONE, respond=ONE)}),
     )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
-import itertools
+import shutil
+import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
 FOREIGN = Path(__file__).parents[2] / "benchmarks" / "foreign"
+needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 
 
 @pytest.fixture
@@ -58,32 +62,57 @@ def test_a_figure_without_an_interval_is_inside_none(run: ModuleType) -> None:
     assert [row["inside"] for row in rows] == [0] * len(run.FIGURES)
 
 
-def test_clients_wait_for_their_answers_and_think(run: ModuleType) -> None:
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """The port of a server that answers each line of RESP2, after its number of words."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=_accept, args=(listening,), daemon=True).start()
+        yield listening.getsockname()[1]
+
+
+def _accept(listening: socket.socket) -> None:
+    with suppress(OSError):  # it is closed when the test is over
+        while True:
+            connection, _ = listening.accept()
+            threading.Thread(target=_answer, args=(connection,), daemon=True).start()
+
+
+def _answer(connection: socket.socket) -> None:
+    with connection, connection.makefile("rb") as lines:
+        for line in lines:
+            if line == b"PING\r\n":
+                connection.sendall(b"+PONG\r\n")
+            elif line == b"NO\r\n":
+                connection.sendall(b"-ERR no\r\n")
+
+
+def _run_clients(port: int, request: str, log: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FOREIGN / "clients.py"), "redis", str(port), request,
+               "3", "0.5", "0.05", str(log)]  # fmt: skip
+    return subprocess.run(command, input="", text=True, capture_output=True, check=False)
+
+
+@needs_gcc
+def test_clients_wait_for_their_answers_and_think(echo: int, tmp_path: Path) -> None:
     """Against a server that answers every line: each client's requests never overlap."""
-    clients = importlib.import_module("clients")
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError):
-            while await reader.readuntil(b"\r\nPING\r\n"):
-                writer.write(b"+PONG\r\n")
-        writer.close()
-        await writer.wait_closed()
-
-    async def both() -> list[tuple[int, float, float]]:
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            rows: list[tuple[int, float, float]] = await clients.run(
-                "redis", port, "PING", 3, 0.5, "0.05"
-            )
-            return rows
-
-    rows = asyncio.run(both())
-    assert {client for client, _, _ in rows} == {0, 1, 2}
-    for one in range(3):
-        its = sorted((start, end) for client, start, end in rows if client == one)
+    log = tmp_path / "log.csv"
+    done = _run_clients(echo, "PING", log)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["ready", "done"]
+    rows = pd.read_csv(log)
+    assert set(rows["client"]) == {0, 1, 2}
+    for _, its in rows.groupby("client"):
         assert len(its) > 3
-        assert all(later[0] - end >= 0.045 for (_, end), later in itertools.pairwise(its))
+        assert (its["end_s"] > its["start_s"]).all()
+        thoughts = its["start_s"].to_numpy()[1:] - its["end_s"].to_numpy()[:-1]
+        assert (thoughts >= 0.0499).all()
+
+
+@needs_gcc
+def test_an_answer_that_says_no_ends_the_run(echo: int, tmp_path: Path) -> None:
+    done = _run_clients(echo, "NO", tmp_path / "log.csv")
+    assert done.returncode == 1
+    assert "an error" in done.stderr
 
 
 def test_each_workload_has_a_server_and_a_protocol(run: ModuleType) -> None:

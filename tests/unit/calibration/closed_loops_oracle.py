@@ -53,6 +53,24 @@ def run_of(clients, *, demand, think, cores=1, quantum=math.inf, delay=0.0, seco
     return sorted(rows, key=lambda row: row[1])
 
 
+def turns_of(clients, *, demand, think, seconds=20.0, seed=1):
+    """Return the requests of clients of a loop that answers all of a turn as it ends."""
+    draw = random.Random(seed)
+    coming = sorted((draw.random() + think(draw), one) for one in range(clients))
+    rows, now = [], 0.0
+    while coming:
+        now = max(now, coming[0][0])
+        turn = [one for one in coming if one[0] <= now]
+        coming = coming[len(turn) :]
+        now += sum(demand(draw) for _ in turn)
+        for start, client in turn:
+            rows.append((client, start, now))
+            if (again := now + think(draw)) < seconds:
+                coming.append((again, client))
+        coming.sort()
+    return sorted(rows, key=lambda row: row[1])
+
+
 def log_of(rows, source="run.csv", clock=0.0):
     """Return rows as a request log, by a clock of that resolution [s]."""
     names, starts, ends = zip(*rows, strict=True)

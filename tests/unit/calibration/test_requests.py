@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pytest
 from attrs import evolve
-from closed_loops_oracle import busy, log_of, run_of
+from closed_loops_oracle import busy, log_of, run_of, turns_of
 
 from lhsim.calibration.closed_loops import closed_loop
-from lhsim.calibration.disciplines import crps
+from lhsim.calibration.disciplines import alone, crps
 from lhsim.calibration.request_runs import request_recordings
 from lhsim.calibration.requests import from_requests
 from lhsim.calibration.run_sheet import Run, read_sheet
+from lhsim.calibration.stalls import stalls
 from lhsim.calibration.trace import departures
 from lhsim.crosscheck import crosscheck
 from lhsim.distributions import Exponential
@@ -64,6 +65,13 @@ def test_a_station_fed_with_a_log_is_the_oracle(cores, quantum):
     rows = run_of(80, demand=constant(0.015), think=exponential(0.7), cores=cores, quantum=quantum)
     starts, ends = (np.array([row[column] for row in rows]) for column in (1, 2))
     found = departures(starts, np.full(len(rows), 0.015), cores, quantum)
+    assert np.abs(found - ends).max() < 1e-9
+
+
+def test_a_loop_that_answers_by_turn_is_the_oracle():
+    rows = turns_of(80, demand=constant(0.015), think=exponential(0.7))
+    starts, ends = (np.array([row[column] for row in rows]) for column in (1, 2))
+    found = departures(starts, np.full(len(rows), 0.015), 1, math.inf, by_turn=True)
     assert np.abs(found - ends).max() < 1e-9
 
 
@@ -308,3 +316,51 @@ def test_a_bad_key_of_a_sheet_is_one_line(sheet, text, problem):
         read_sheet(sheet(text))
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_answers_by_turn_are_told_from_those_in_their_order():
+    truth = {"demand": spread(0.005, 0.1), "think": exponential(0.5)}
+    runs = [Run(log_of(turns_of(clients, seed=clients, **truth), f"{clients}.csv"), cores=1)
+            for clients in (1, 10, 60)]  # fmt: skip
+    box = from_requests(runs)
+    assert box.found.by_turn
+    assert box.system.requests.by_turn
+    assert from_requests(runs_of((1, 10, 60), said=1, **truth)).found.by_turn is False
+
+
+def stalled(rows, stalls):
+    """Return the requests with answers that a server gives after its stalls: (start, end) [s]."""
+    return [(client, start, max([end, *(stop + 1e-4 for began, stop in stalls
+                                        if began <= end < stop)]))
+            for client, start, end in rows]  # fmt: skip
+
+
+def test_stalls_that_a_log_shows_are_found_and_no_others():
+    truth = {"demand": constant(2e-4), "think": exponential(0.1), "seconds": 60.0}
+    rows = run_of(40, seed=1, **truth)
+    times = [(0.5 + at, 0.51 + at) for at in range(50)]  # one a second, of 10 ms
+    one = closed_loop(Run(log_of(rows, "1.csv")))
+    two = closed_loop(Run(log_of(stalled(rows, times), "2.csv")))
+    assert stalls([one], alone([one]), 1) is None
+    found = stalls([two], alone([two]), 1)
+    # 50 in 60 s; of 400 requests a second the first comes 2.5 ms after a stall has begun.
+    assert found.gap.mean == pytest.approx(60 / 50, rel=0.2)
+    assert found.length.mean == pytest.approx(0.0075, rel=0.2)
+
+
+def test_slices_that_alternate_are_no_stalls():
+    truth = {"demand": spread(0.0048, 0.1), "think": constant(1.0), "quantum": 0.004}
+    loops = [closed_loop(run) for run in runs_of(**truth)]
+    assert stalls(loops, alone(loops), 1) is None
+
+
+def test_a_cost_that_falls_with_the_load_is_held_for_the_loads_asked_for():
+    """A request costs less where the server is awake: predicted for twice the clients."""
+    runs = []
+    for clients, cost in ((1, 4e-4), (10, 2.8e-4), (50, 2.1e-4)):
+        rows = run_of(clients, seed=clients, demand=constant(cost), think=exponential(0.1))
+        runs.append(Run(log_of(rows, f"{clients}.csv"), len(rows) * cost, cores=1))
+    box = from_requests(runs)
+    assert box.demand.slope == pytest.approx(math.log(2.1 / 4) / math.log(50), rel=0.15)
+    assert box.demand.mean == pytest.approx(2.1e-4 * 2**box.demand.slope, rel=0.05)
+    assert box.demand.error > 0.05

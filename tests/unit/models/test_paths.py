@@ -31,6 +31,16 @@ def test_only_counts_are_whole():
         assert paths.is_whole(SYSTEM, path) == (path in whole)
 
 
+def test_a_sample_may_be_a_switch():
+    path = "polling.wake_on_write"
+    assert paths.is_switch(SYSTEM, path)
+    assert not paths.is_switch(SYSTEM, "polling.interval")
+    assert paths.sampled(SYSTEM, path, 1.0).polling.wake_on_write is True
+    assert paths.sampled(SYSTEM, "polling.interval", 3.0).polling.interval == 3.0
+    with pytest.raises(InputError, match="0 or 1"):
+        paths.sampled(SYSTEM, path, 0.5)
+
+
 def test_a_factor_changes_a_whole_distribution():
     changed = paths.changed(SYSTEM, "cpu.query*", 3.0)
     assert changed.cpu.query.mean == pytest.approx(3e-3)

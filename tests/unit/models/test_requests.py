@@ -194,3 +194,61 @@ def test_cores_that_cannot_be_shared_are_refused(key, parts):
     with pytest.raises(InputError) as refused:
         Cpu(**parts)
     assert refused.value.key == key
+
+
+def by_turn(turn=0.0, **fields):
+    """Return clients that start together, and a loop that answers them by turn."""
+    traffic = Requests(think=Deterministic(1.0), requests=2)
+    return System(
+        name="by turn",
+        requests=RequestServer(by_turn=True),
+        cpu=Cpu(query=Deterministic(D), turn=turn, **fields),
+        workload=Workload(traffic=traffic, start="together"),
+    )
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.004])
+def test_answers_leave_together_as_their_turn_ends(turn):
+    """Of four that come together the first is a turn of its own, the three others are the next.
+
+    Those three come together again, after the first, so that now two are the next turn.
+    """
+    records = run(by_turn(turn), agents=4, duration=5.0).records
+    response = records["delivered"] - records["created"]
+    first = np.sort(response[records["number"] == 0])
+    assert first == pytest.approx([D + turn, *[4 * D + 2 * turn] * 3])
+    second = np.sort(response[records["number"] == 1])
+    assert second == pytest.approx([D + turn, D + turn, *[3 * D + 2 * turn] * 2])
+
+
+def test_answers_by_turn_are_never_earlier_than_in_their_order():
+    """Fed with the same arrivals at the same costs: one request of each client."""
+    system = evolve(by_turn(), cpu=Cpu(query=Exponential(D)))
+    traffic = Requests(think=Exponential(0.5), requests=1)
+    system = evolve(system, workload=evolve(system.workload, traffic=traffic))
+    turns = run(system, agents=100, duration=10.0).records
+    order = run(evolve(system, requests=RequestServer()), agents=100, duration=10.0).records
+    later = turns["delivered"] - order["delivered"]
+    assert (turns["created"] == order["created"]).all()
+    assert later.min() > -1e-9
+    assert later.max() > D / 2
+
+
+@pytest.mark.parametrize(
+    ("cpu", "store", "key"),
+    [
+        (Cpu(cores=2), EventStore(), "requests.by_turn"),
+        (Cpu(quantum=0.0), EventStore(), "requests.by_turn"),
+        (Cpu(query=Deterministic(D)), EventStore(query=Deterministic(D)), "requests.by_turn"),
+    ],
+)
+def test_answers_that_are_no_part_of_a_turn_are_refused(cpu, store, key):
+    with pytest.raises(InputError) as caught:
+        evolve(by_turn(), cpu=cpu, store=store)
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize("fields", [{"cores": 2}, {"quantum": 0.004}, {"quantum": 0.0}])
+def test_shared_cores_have_no_turns(fields):
+    with pytest.raises(InputError, match="is that of one loop"):
+        Cpu(turn=1e-3, **fields)
