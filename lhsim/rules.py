@@ -34,6 +34,7 @@ LOSSES = {
     int(Purpose.REPLY_DOWN): int(Purpose.LOSS_REPLY_DOWN),
 }
 PRIORITY = int(Purpose.PRIORITY)
+DISCONNECT = int(Purpose.DISCONNECT)
 NO_ANSWER, ACCEPT, DECLINE_OR_CANCEL = 0, 1, 2  # to an elicitation
 OF_STALLS = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
 OF_SLOWDOWNS = int(Purpose.SLOWDOWN_GAP), int(Purpose.SLOWDOWN_LENGTH)
@@ -192,6 +193,7 @@ def attempt_index(attempt: int, number: int) -> int:
     return attempt << 32 | number
 
 
+@jit
 def back_off(first: float, factor: float, longest: float, failures: int) -> float:
     """Return how long a client waits after so many failures of one request, before its jitter [s].
 
@@ -201,6 +203,12 @@ def back_off(first: float, factor: float, longest: float, failures: int) -> floa
     for _ in range(failures - 1):
         wait = grown(wait, factor, longest)
     return wait
+
+
+@jit
+def is_hit(seed: int, agent: int, fault: int, share: float) -> bool:
+    """Return whether a fault, by its number, hits an agent, as it does a `share` of them."""
+    return bool(uniform(seed, DISCONNECT, agent, fault) < share)
 
 
 @jit

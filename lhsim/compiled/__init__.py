@@ -8,6 +8,10 @@
 `store`      writes, alone or in batches, and what has expired in the store
 `stations`   delays and services: how a phase begins, and how a service ends
 `senders`    the sending side of the agents
+`replies`    what clients wait for, and how their patience ends
+`clients`    senders that try again
+`impatient`  pollers that give a request up, and what becomes of it
+`incidents`  faults that cut connections
 `polling`    what a message and an agent of the polling server do next
 `push`       what a message and an agent of the push server do next
 `kernel`     the loop over the events: the code that is compiled

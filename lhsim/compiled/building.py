@@ -2,7 +2,7 @@
 
 ::
 
-    python -m lhsim.compiled.building polling    # or push, requests, with " options"
+    python -m lhsim.compiled.building polling    # or push, requests; and "options", "failures"
 
 To compile a kernel takes a processor a minute or so, and is done once: it is kept on disk, where a
 later run finds it. The process goes on when the one that started it ends, so that the next command
@@ -24,15 +24,16 @@ from attrs import frozen
 
 from lhsim import _jit
 from lhsim.compiled import kernel
-from lhsim.compiled.state import ARRAYS
+from lhsim.compiled.state import ARRAYS, PLAIN, WITH_FAILURES, WITH_OPTIONS
 
 AHEAD = "ahead"  # LHSIM_COMPILE: compile before the first run, not beside it
-# What the compilation of a kernel takes on a slow processor, by whether it has options [s].
-USUAL = {False: 60.0, True: 90.0}
+# What the compilation of a kernel takes on a slow processor, by what it covers [s].
+USUAL = {PLAIN: 60.0, WITH_OPTIONS: 90.0, WITH_FAILURES: 120.0}
+NAMES = ("", "options", "failures")  # of what it covers
 NICENESS = 5  # of a process that compiles, beside one that somebody waits for
 LEAST = 5.0  # that one takes which has not come to its end for longer than usual [s]
 
-Kind: TypeAlias = tuple[str, bool]  # architecture, and whether the system has rare options
+Kind: TypeAlias = tuple[str, int]  # architecture, and PLAIN, WITH_OPTIONS or WITH_FAILURES
 
 
 @frozen
@@ -99,8 +100,8 @@ def _build(kind: Kind) -> Build | None:
 
 
 def _named(kind: Kind) -> list[str]:
-    architecture, has_options = kind
-    return [architecture, *(["options"] if has_options else [])]
+    architecture, covers = kind
+    return [architecture, *([NAMES[covers]] if covers else [])]
 
 
 def _arguments() -> tuple[object, ...]:
@@ -108,9 +109,9 @@ def _arguments() -> tuple[object, ...]:
     return np.zeros((ARRAYS, 2), np.int64), 0.0, 0
 
 
-def _main(architecture: str, *options: str) -> None:
+def _main(architecture: str, covers: str = "") -> None:
     """Compile a kernel, alone: a second process that wants to finds it when it has waited."""
-    kind = architecture, bool(options)
+    kind = architecture, NAMES.index(covers)
     os.nice(NICENESS)
     run = kernel.RUNS[kind]
     with (_jit.cache_folder(run) / f"{run.__name__}.lock").open("w") as lock:

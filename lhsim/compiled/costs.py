@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from lhsim._jit import inlined
-from lhsim.compiled.ledger import client_of, collect, message_of
+from lhsim.compiled.ledger import client_of, collect, index_of, message_of, payload
 from lhsim.compiled.log import forget
+from lhsim.compiled.outlining import of_failures
 from lhsim.compiled.state import (
     ANSWER_THINK,
     COLLECTION,
     CONNECTED,
     DROP_OLDEST,
     DROPPED_IN_QUEUE,
+    HEARTBEAT,
     NOBODY,
     PLACES,
     QUERY,
@@ -47,6 +49,9 @@ def cost_of(s: State, entity: int, stage: Record) -> float:
     if stage.constant:
         return stage.value
     message = s.messages[message_of(s, entity)]
+    if len(s.options) > 1 and stage.purpose != HEARTBEAT:
+        late = message.cycle if stage.by_query else index_of(s, message)
+        return value(s, stage, message.sender, late)
     if len(s.options) > 0 and _is_drawn_late(stage.purpose):
         return value(s, stage, message.sender, message.number)
     return message.costs[stage.slot]
@@ -167,6 +172,7 @@ def is_open(s: State, message: Record) -> bool:
 def read(s: State, entity: int) -> None:
     """Let a query see what is in the mailbox as its service begins, up to the limit."""
     if len(s.options) > 0 and entity >= 2 * s.settings[0].agents:
+        _snapshot(s, entity)
         return  # a request, which reads what it likes
     receiver = s.receivers[entity >> 1]
     if len(s.options) > 0:
@@ -185,6 +191,40 @@ def read(s: State, entity: int) -> None:
     receiver.found = found
     if len(s.options) > 0 and found == 0 and s.settings[0].ttl >= 0:
         s.pollers[entity >> 1].empty_since = s.queue[0].now
+
+
+@of_failures
+def _snapshot(s: State, entity: int) -> None:
+    """Let a request for messages see what its agent's mailboxes hold, which stays there.
+
+    What it finds is of use where its agent still waits for the answer.
+    """
+    message = s.messages[message_of(s, entity)]
+    agent, levels = message.sender, len(s.priorities)
+    mark = message.number if message.waits else NOBODY
+    expire(s, agent)
+    found = 0
+    if levels == 0:
+        found = _mark(s, s.receivers[agent].mailbox, mark, found)
+    for box in range(levels * agent, levels * (agent + 1)):
+        found = _mark(s, s.boxes[box], mark, found)
+    message.found = found
+    if found == 0 and s.settings[0].ttl >= 0:
+        s.pollers[agent].empty_since = s.queue[0].now
+
+
+@inlined
+def _mark(s: State, last: int, mark: int, found: int) -> int:
+    """Mark the messages of a mailbox that an answer holds, up to the limit of all; count them."""
+    place = last
+    while last >= 0 and found < s.settings[0].limit:
+        place = s.events[payload(s, place)].next
+        found += 1
+        if mark >= 0:
+            s.messages[place].answer = mark
+        if place == last:
+            break
+    return found
 
 
 @inlined

@@ -23,7 +23,8 @@ EVENTS_AT_A_TIME = 1_000_000  # then Ctrl-C is noticed
 LONGEST_STANDSTILL = 1000  # times so many events at one instant
 COUNTERS = (
     *("created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored", "sent"),
-    *("attempts", "answered", "refused", "limited", "cache_hits", "given_up"),
+    *("attempts", "answered", "refused", "limited", "cache_hits", "given_up", "retries"),
+    "duplicates",
 )
 LONGER = 2.0**16  # times, where nearly all days of the calendar are empty
 MISTUNED = 4  # times too many or too few events a day, before the calendar is put in anew

@@ -20,7 +20,19 @@ from lhsim.compiled.log import forget, has_log
 from lhsim.compiled.queue import TOO_SHORT, next_event, next_ready, retune
 from lhsim.compiled.senders import send, start
 from lhsim.compiled.sharing import slice_over
-from lhsim.compiled.state import DONE, NOBODY, NONE, SLICE_OVER, SOME, State, attach
+from lhsim.compiled.state import (
+    DONE,
+    FAILURES,
+    NOBODY,
+    NONE,
+    PLAIN,
+    SLICE_OVER,
+    SOME,
+    WITH_FAILURES,
+    WITH_OPTIONS,
+    State,
+    attach,
+)
 from lhsim.compiled.stations import begin, complete
 
 PATIENCE = 2.0  # before the user is told why nothing happens [s]
@@ -107,7 +119,7 @@ def _go_on(s: State, entity: int, attend: Protocol, carry: Protocol) -> None:
             return
 
 
-def _kernels(sources: str) -> tuple[Any, Any, dict[tuple[str, bool], Any]]:
+def _kernels(sources: str) -> tuple[Any, Any, dict[tuple[str, int], Any]]:
     @jit
     def start_agents(memory: Any) -> None:
         _ = sources
@@ -144,12 +156,26 @@ def _kernels(sources: str) -> tuple[Any, Any, dict[tuple[str, bool], Any]]:
         state = attach(memory.ctypes.data, SOME)
         return _run(state, until, most, requests.attend, requests.carry)
 
+    @jit
+    def run_polling_with_failures(memory: Any, until: float, most: int) -> int:
+        _ = sources
+        state = attach(memory.ctypes.data, FAILURES)
+        return _run(state, until, most, polling.attend, polling.carry)
+
+    @jit
+    def run_push_with_failures(memory: Any, until: float, most: int) -> int:
+        _ = sources
+        state = attach(memory.ctypes.data, FAILURES)
+        return _run(state, until, most, push.attend, push.carry)
+
     runs = {
-        ("polling", False): run_polling,
-        ("push", False): run_push,
-        ("polling", True): run_polling_with_options,
-        ("push", True): run_push_with_options,
-        ("requests", True): run_requests,
+        ("polling", PLAIN): run_polling,
+        ("push", PLAIN): run_push,
+        ("polling", WITH_OPTIONS): run_polling_with_options,
+        ("push", WITH_OPTIONS): run_push_with_options,
+        ("requests", WITH_OPTIONS): run_requests,
+        ("polling", WITH_FAILURES): run_polling_with_failures,
+        ("push", WITH_FAILURES): run_push_with_failures,
     }
     return start_agents, retune_calendar, runs
 

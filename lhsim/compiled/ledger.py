@@ -8,14 +8,17 @@ import numpy as np
 
 from lhsim._jit import inlined
 from lhsim.compiled.log import forget, next_in_log
-from lhsim.compiled.outlining import outlined
+from lhsim.compiled.outlining import of_failures, outlined
 from lhsim.compiled.queue import fetch, make_ready, schedule
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
     CREATED,
+    MESSAGE_UP,
     NOBODY,
     PARSE_MESSAGE,
     PLACES,
+    REPLIES,
+    SENDS,
     SLEEP,
     TO_ALL,
     TO_ANYONE,
@@ -27,7 +30,7 @@ from lhsim.compiled.state import (
 from lhsim.distributions.table import look_up
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import record
-from lhsim.rules import batch, other_agent, priority, take_token
+from lhsim.rules import attempt_index, batch, other_agent, priority, take_token
 from lhsim.streams import Purpose, uniform
 
 TARGET = int(Purpose.TARGET)
@@ -51,6 +54,27 @@ def request(s: State, message: int) -> int:
 def payload(s: State, message: int) -> int:
     """Return the entity that a message is on its own."""
     return request(s, message) + 1
+
+
+@inlined
+def patience_of(s: State, message: int) -> int:
+    """Return the entity that is the end of a client's patience with an attempt or a request."""
+    return request(s, message) + 4
+
+
+@inlined
+def reply_to(s: State, message: int) -> int:
+    """Return the entity that is the reply to an attempt."""
+    return request(s, message) + 5
+
+
+@inlined
+def index_of(s: State, message: Record) -> int:
+    """Return the index of the draws of a message, or of an attempt at it."""
+    index: int = message.number
+    if len(s.options) > 1:
+        index = attempt_index(message.attempt, message.number)
+    return index
 
 
 @inlined
@@ -94,6 +118,8 @@ def new_place(s: State) -> int:
     else:
         place = counts.used
         counts.used += 1
+    if len(s.options) > 1:
+        s.messages[place].original = NOBODY
     return place
 
 
@@ -113,7 +139,17 @@ def dispatch(s: State, sender: int, number: int) -> None:
             _link(s, last, place)
         last = place
     s.counts[0].awaited = copies
-    make_ready(s, request(s, first), CREATED)
+    if _tries_again(s):
+        s.messages[first].alive = 1  # its sender
+        make_ready(s, request(s, first), SENDS)
+    else:
+        make_ready(s, request(s, first), CREATED)
+
+
+@inlined
+def _tries_again(s: State) -> bool:
+    """Return whether senders wait for a reply."""
+    return len(s.options) > 1 and s.settings[0].attempts > 0
 
 
 @inlined
@@ -148,6 +184,9 @@ def create_at(s: State, place: int, sender: int, number: int) -> None:
     message.created = now
     message.alive = 2
     message.pending = 1
+    if len(s.options) > 1:
+        message.attempt = message.waits = message.open = message.given_up = 0
+        message.answer = NOBODY
     _draw_costs(s, message)
     if settings.keep:
         message.row = counts.created
@@ -159,7 +198,10 @@ def create_at(s: State, place: int, sender: int, number: int) -> None:
 
 @inlined
 def after_the_limit(s: State, entity: int, phase: int) -> int:
-    """Return the phase that is over: for a message that the rate limit rejects, the last one."""
+    """Return the phase that is over: for a message that is not let in, the last one."""
+    if len(s.options) > 1 and phase == MESSAGE_UP and s.counts[0].outages > 0:
+        reject(s, message_of(s, entity))
+        return ACKNOWLEDGE
     if phase != PARSE_MESSAGE or len(s.buckets) == 0:
         return phase
     place, settings, now = message_of(s, entity), s.settings[0], s.queue[0].now
@@ -221,7 +263,7 @@ def show(s: State, place: int) -> None:
     message.stored = s.queue[0].now
     if len(s.options) > 0 and len(s.sequence) > 0:
         s.sequence[place] = next_in_log(s)
-    if s.settings[0].keep:
+    if s.settings[0].keep and not (len(s.options) > 1 and message.original >= 0):
         s.records[message.row].stored = s.queue[0].now
     if s.settings[0].polls:
         if len(s.options) > 0 and len(s.priorities) > 0:
@@ -253,6 +295,12 @@ def close(s: State, place: int, outcome: int) -> None:
     if len(s.options) > 0 and settings.elicits:
         delivered = s.reached[place]
     message.pending = 0
+    if len(s.options) > 1 and message.original >= 0:
+        place = _end_attempt(s, place, outcome)
+        if place < 0:
+            return
+        message = s.messages[place]
+        message.pending = 0
     counts.outcomes[outcome] += 1
     counts.last_end = now
     among = batch(message.created, settings.start, settings.cohort_end, BATCHES)
@@ -266,6 +314,25 @@ def close(s: State, place: int, outcome: int) -> None:
             s.records[message.row].delivered = delivered
     if settings.closed and _was_last(s):
         schedule(s, 2 * settings.agents + message.sender, 0.0, 0)
+
+
+@of_failures
+def _end_attempt(s: State, place: int, outcome: int) -> int:
+    """Return the place of the message that ends by the end of an attempt, or NOBODY."""
+    attempt = s.messages[place]
+    original = s.messages[attempt.original]
+    original.open -= 1
+    original.last = outcome
+    if original.pending == 0:
+        if outcome == DELIVERED:
+            s.counts[0].duplicates += 1
+        return NOBODY
+    original.stored = attempt.stored
+    if s.settings[0].keep:
+        s.records[original.row].stored = attempt.stored
+    has_failed = original.given_up and original.open == 0
+    found: int = attempt.original if outcome == DELIVERED or has_failed else NOBODY
+    return found
 
 
 @inlined
@@ -283,18 +350,50 @@ def release(s: State, place: int) -> None:
     message = s.messages[place]
     message.alive -= 1
     if message.alive == 0:
-        s.events[request(s, place)].next = s.counts[0].free
-        s.counts[0].free = place
+        _free(s, place)
+        if len(s.options) > 1 and message.original >= 0:
+            _release_original(s, message.original)
+
+
+@inlined
+def _free(s: State, place: int) -> None:
+    s.events[request(s, place)].next = s.counts[0].free
+    s.counts[0].free = place
+
+
+@of_failures
+def _release_original(s: State, place: int) -> None:
+    """Let an attempt at a message end that has nothing more to say of it."""
+    message = s.messages[place]
+    message.alive -= 1
+    if message.alive == 0:
+        _free(s, place)
 
 
 @inlined
 def acknowledge(s: State, place: int) -> None:
     """Record that a sender has its answer; of messages sent together, the first one has it."""
-    if s.settings[0].keep:
+    if _tries_again(s):
+        _reply(s, place)
+    elif s.settings[0].keep:
         message = s.messages[place]
         row = s.records[message.row]
         if not np.isnan(row.stored) and message.number % _copies(s) == 0:
             row.acknowledged = s.queue[0].now
+
+
+@of_failures
+def _reply(s: State, place: int) -> None:
+    """Let the reply to an attempt set out, which is a refusal where it was not stored."""
+    message = s.messages[place]
+    if message.number % _copies(s) != 0:
+        return
+    if s.settings[0].keep and not np.isnan(message.stored):
+        row = s.records[s.messages[message.original].row]
+        if np.isnan(row.acknowledged):
+            row.acknowledged = s.queue[0].now
+    message.alive += 1
+    make_ready(s, reply_to(s, place), REPLIES)
 
 
 @inlined
@@ -390,11 +489,28 @@ def is_full(s: State) -> bool:
 def _wake(s: State, agent: int) -> None:
     """End the sleep of an agent's request; one that is about to sleep does not begin to."""
     poller = s.pollers[agent]
+    if len(s.options) > 1 and s.settings[0].impatient:
+        _wake_all(s, agent)
+        return
     poller.written = 1
     if poller.alarm >= 0:
         poller.alarm = NOBODY
         s.events[2 * agent].phase = SLEEP
         schedule(s, 2 * agent, 0.0, 0)
+
+
+@of_failures
+def _wake_all(s: State, agent: int) -> None:
+    """End the sleeps of all requests of an agent, also of those that it has given up."""
+    poller = s.pollers[agent]
+    poller.written += 1
+    place = poller.asleep
+    poller.asleep = poller.asleep_tail = NOBODY
+    while place >= 0:
+        s.messages[place].alarm = NOBODY
+        s.events[request(s, place)].phase = SLEEP
+        schedule(s, request(s, place), 0.0, 0)
+        place = s.messages[place].after
 
 
 @inlined

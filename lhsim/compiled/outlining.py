@@ -4,6 +4,8 @@ Nearly everything is compiled into the one loop of a kernel: a call costs more t
 functions do. But where many places call a large function, each gets a copy of it, of all that it
 calls, and of what that calls. With all options the copies are so many that the compiler takes
 minutes over them, for code that few systems run often.
+
+What only systems with failures need is not even read by the compiler where there are none.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any, TypeVar, cast
 from numba.extending import overload
 
 from lhsim._jit import INLINED, alone, inlined
-from lhsim.compiled.state import SOME, attach
+from lhsim.compiled.state import FAILURES, SOME, attach
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -27,8 +29,26 @@ def outlined(function: F) -> F:
     """
     body: Any = inlined(function)
 
+    def copied(s: Any, *arguments: Any) -> Any:
+        return body(s, *arguments)
+
+    return cast(F, _by_options(copied, _called(body, SOME), _called(body, FAILURES)))
+
+
+def of_failures(function: F) -> F:
+    """Compile `function` so where there are failures; elsewhere it is nothing, and returns 0."""
+
+    def nothing(s: Any, *arguments: Any) -> Any:
+        return 0
+
+    return cast(F, _by_options(nothing, nothing, _called(inlined(function), FAILURES)))
+
+
+def _called(body: Any, options: Any) -> Any:
+    """Return what calls the code that `body` is for states with such options."""
+
     def from_address(table: int, *arguments: Any) -> Any:
-        return body(attach(table, SOME), *arguments)
+        return body(attach(table, options), *arguments)
 
     own_code: Any = alone(from_address)
 
@@ -36,15 +56,17 @@ def outlined(function: F) -> F:
     def called(s: Any, *arguments: Any) -> Any:
         return own_code(s.table, *arguments)
 
-    def copied(s: Any, *arguments: Any) -> Any:
-        return body(s, *arguments)
+    return called
+
+
+def _by_options(*implementations: Any) -> Any:
+    """Return a function that is one of these, by how many options its state has."""
 
     def function_of_a_state(s: Any, *arguments: Any) -> Any:
         raise NotImplementedError("for compiled code alone")
 
     @overload(function_of_a_state, jit_options=INLINED)
     def choose(s: Any, *arguments: Any) -> Any:
-        has_options = len(s.types[s.fields.index("options")]) > 0
-        return called if has_options else copied
+        return implementations[len(s.types[s.fields.index("options")])]
 
-    return cast(F, function_of_a_state)
+    return function_of_a_state

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from lhsim._jit import inlined
+from lhsim.compiled.clients import go_on_after_failure, is_of_failure
+from lhsim.compiled.impatient import attend_impatiently, handle, ring
+from lhsim.compiled.incidents import end_later, happen
 from lhsim.compiled.ledger import (
     DELIVERED,
     acknowledge,
@@ -26,6 +29,7 @@ from lhsim.compiled.state import (
     COMMITTED,
     CREATED,
     DONE,
+    FAULT,
     LOCKED,
     LOOK_UP,
     MESSAGE_UP,
@@ -40,6 +44,8 @@ from lhsim.compiled.state import (
     SLEEP,
     START,
     THINK,
+    TIMES_OUT,
+    WAIT_REQUEST,
     WRITE,
     WRITE_CPU,
     State,
@@ -52,6 +58,15 @@ from lhsim.streams import uniform
 @inlined
 def carry(s: State, entity: int, phase: int) -> int:
     """Return the phase of a message's request that comes after one that is over."""
+    if len(s.options) > 1:
+        if phase == FAULT:
+            happen(s, entity)
+            end_later(s, entity)
+            return DONE
+        if s.messages[message_of(s, entity)].original == WAIT_REQUEST and phase != TIMES_OUT:
+            return handle(s, entity, phase)
+        if is_of_failure(phase):
+            return go_on_after_failure(s, entity, phase)
     if len(s.options) > 0:
         if is_of_batch(s, phase):
             return go_on_with_batch(s, entity, phase)
@@ -78,6 +93,8 @@ def carry(s: State, entity: int, phase: int) -> int:
 def attend(s: State, agent: int, phase: int) -> int:
     """Return the phase of an agent's receiving side that comes after one that is over."""
     receiver, counts = s.receivers[agent], s.counts[0]
+    if len(s.options) > 1 and s.settings[0].impatient:
+        return attend_impatiently(s, agent, phase)
     if phase == SLEEP:
         return _wake_up(s, agent)
     if phase == QUERY_CPU:
@@ -189,6 +206,9 @@ def _set_alarm(s: State, agent: int, time: float) -> None:
 
 @inlined
 def _ring(s: State, alarm: int) -> None:
+    if len(s.options) > 1 and s.settings[0].impatient:
+        ring(s, alarm)
+        return
     agent = s.messages[message_of(s, alarm)].sender
     if s.pollers[agent].alarm == alarm:
         s.pollers[agent].alarm = NOBODY

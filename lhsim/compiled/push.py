@@ -8,7 +8,9 @@ closed.
 from __future__ import annotations
 
 from lhsim._jit import inlined
+from lhsim.compiled.clients import go_on_after_failure, is_of_failure
 from lhsim.compiled.costs import is_open, loop_of, value
+from lhsim.compiled.incidents import end_later, happen
 from lhsim.compiled.ledger import (
     DELIVERED,
     REJECTED,
@@ -18,6 +20,7 @@ from lhsim.compiled.ledger import (
     close,
     connect,
     end,
+    index_of,
     is_full,
     message_of,
     payload,
@@ -27,7 +30,7 @@ from lhsim.compiled.ledger import (
     take,
     timer,
 )
-from lhsim.compiled.outlining import outlined
+from lhsim.compiled.outlining import of_failures, outlined
 from lhsim.compiled.queue import insert, make_ready, schedule
 from lhsim.compiled.state import (
     ACKNOWLEDGE,
@@ -54,6 +57,7 @@ from lhsim.compiled.state import (
     EXPIRY,
     FALLBACK,
     FALLBACK_SLEEP,
+    FAULT,
     FLUSHED,
     HEARTBEAT,
     KNOWN,
@@ -74,6 +78,7 @@ from lhsim.compiled.state import (
     QUEUE_SLOT,
     REACHED,
     RECONNECT,
+    REFUSED,
     REJECT,
     RELAY,
     REQUEST_UP,
@@ -84,6 +89,7 @@ from lhsim.compiled.state import (
     START,
     STAYING,
     STORED,
+    TURNED_AWAY,
     UNPARKED,
     VALIDATE,
     VALIDATE_ANSWER,
@@ -95,7 +101,7 @@ from lhsim.compiled.state import (
 from lhsim.compiled.stations import begin
 from lhsim.compiled.store import expire, go_on_with_batch, is_of_batch, write
 from lhsim.metrics.account import Outcome
-from lhsim.rules import ACCEPT, NO_ANSWER, answer, attempt_index, grown
+from lhsim.rules import ACCEPT, NO_ANSWER, answer, attempt_index, grown, is_hit
 from lhsim.streams import Purpose, uniform
 
 DROPPED = int(Outcome.DROPPED)
@@ -107,6 +113,13 @@ ANSWER = int(Purpose.ANSWER)
 @inlined
 def carry(s: State, entity: int, phase: int) -> int:
     """Return the phase of a message's request, or payload, that comes after one that is over."""
+    if len(s.options) > 1:
+        if phase == FAULT:
+            _cut(s, happen(s, entity))
+            end_later(s, entity)
+            return DONE
+        if is_of_failure(phase):
+            return go_on_after_failure(s, entity, phase)
     if len(s.options) > 0:
         if is_of_batch(s, phase):
             return go_on_with_batch(s, entity, phase)
@@ -162,7 +175,7 @@ def attend(s: State, agent: int, phase: int) -> int:
         _open(s, agent)
         if s.stages[SESSION].where == NOWHERE:
             return DONE
-        if len(s.options) > 0 and settings.outbound_policy == DISCONNECT:
+        if len(s.options) > 0 and settings.evicts:
             _stay(s, agent)
             return DONE
         return SESSION
@@ -282,10 +295,11 @@ def _come(s: State, agent: int) -> int:
     """Let an agent in, refuse it, or let it wait for a place."""
     counts, settings = s.counts[0], s.settings[0]
     counts.attempts += 1
-    if not is_full(s):
+    is_reachable = not _is_unreachable(s)
+    if is_reachable and not is_full(s):
         connect(s)
         return CONNECT
-    if settings.overflow != WAIT:
+    if not is_reachable or settings.overflow != WAIT:
         _refuse(s, agent)
         if len(s.options) > 0 and settings.overflow == FALLBACK:
             return _fall_back(s, agent)
@@ -299,6 +313,12 @@ def _come(s: State, agent: int) -> int:
         s.events[counts.line_tail].next = entity
     counts.line_tail = entity
     return DONE
+
+
+@inlined
+def _is_unreachable(s: State) -> bool:
+    """Return whether nobody reaches the server: an outage."""
+    return len(s.options) > 1 and s.counts[0].outages > 0
 
 
 @inlined
@@ -323,6 +343,8 @@ def _open(s: State, agent: int) -> None:
         _begin_connection(s, agent)
     if len(s.options) > 0:
         expire(s, agent)
+    if len(s.options) > 1 and s.cuts.shape[1] > 0:
+        _note_opened(s, agent)
     while receiver.mailbox >= 0:
         make_ready(s, payload(s, take(s, receiver)), UNPARKED)
 
@@ -331,6 +353,8 @@ def _open(s: State, agent: int) -> None:
 def _leave(s: State, agent: int) -> None:
     counts = s.counts[0]
     s.receivers[agent].status = KNOWN
+    if len(s.options) > 1 and s.cuts.shape[1] > 0:
+        _note_closed(s, agent)
     if len(s.options) > 0 and s.settings[0].outbound_policy == BLOCK:
         while s.clients[agent].blocked >= 0:
             _wake_blocked(s, agent)
@@ -420,10 +444,13 @@ def _answer(s: State, place: int, phase: int) -> int:
     if phase == ANSWER_THINK:
         return ANSWER_UP
     if phase == ANSWER_UP:
+        if _is_unreachable(s):
+            release(s, place)
+            return DONE
         return PARSE_ANSWER
     if phase == PARSE_ANSWER and _how(s, place) == ACCEPT:
         return VALIDATE_ANSWER
-    s.counts[0].answered += s.messages[place].pending
+    s.counts[0].answered += 1 if s.messages[place].pending else 0
     end(s, place, DELIVERED)
     return DONE
 
@@ -432,7 +459,7 @@ def _answer(s: State, place: int, phase: int) -> int:
 def _how(s: State, place: int) -> int:
     """Return how the target of a message answers; a draw by address is the same each time."""
     message, settings = s.messages[place], s.settings[0]
-    u = uniform(settings.seed, ANSWER, message.sender, message.number)
+    u = uniform(settings.seed, ANSWER, message.sender, index_of(s, message))
     return answer(u, settings.accept, settings.decline, settings.cancel)
 
 
@@ -456,11 +483,16 @@ def _attend_with_option(s: State, agent: int, phase: int) -> int:
     receiver, counts = s.receivers[agent], s.counts[0]
     if phase == EVICTED:
         return RECONNECT
+    if len(s.options) > 1 and phase == TURNED_AWAY:
+        _refuse(s, agent)
+        return RECONNECT if s.settings[0].reconnects else DONE
+    if len(s.options) > 1 and phase == REFUSED:
+        return FALLBACK_SLEEP
     if phase == FALLBACK_SLEEP:
         receiver.attempt += 1
         return REQUEST_UP if s.queue[0].now >= s.clients[agent].until else POLL_UP
     if phase == POLL_UP:
-        return PARSE_REQUEST
+        return REFUSED if _is_unreachable(s) else PARSE_REQUEST
     if phase == PARSE_REQUEST:
         counts.cycles += 1
         return QUERY_CPU
@@ -701,3 +733,54 @@ def _wake_blocked(s: State, agent: int) -> None:
     else:
         s.events[last].next = s.events[first].next
     schedule(s, first, 0.0, 0)
+
+
+# Faults that cut connections.
+
+
+@of_failures
+def _cut(s: State, fault: int) -> None:
+    """Cut the connections of the agents that are hit, who try again later.
+
+    While nobody reaches the server, those that wait in line for a place are refused, too.
+    """
+    counts = s.counts[0]
+    while counts.outages > 0 and counts.line >= 0:
+        entity = counts.line
+        counts.line = s.events[entity].next
+        s.events[entity].phase = TURNED_AWAY
+        schedule(s, entity, 0.0, 0)
+    agent = counts.opened
+    while agent >= 0:
+        younger = s.clients[agent].younger
+        if is_hit(s.settings[0].seed, agent, fault, s.cuts[2, fault]):
+            _leave(s, agent)
+            make_ready(s, 2 * agent, EVICTED)
+        agent = younger
+
+
+@of_failures
+def _note_opened(s: State, agent: int) -> None:
+    """Put a client at the end of those whose connections are open."""
+    counts, client = s.counts[0], s.clients[agent]
+    client.older = counts.opened_tail
+    client.younger = NOBODY
+    if counts.opened < 0:
+        counts.opened = agent
+    else:
+        s.clients[counts.opened_tail].younger = agent
+    counts.opened_tail = agent
+
+
+@of_failures
+def _note_closed(s: State, agent: int) -> None:
+    """Take a client out of those whose connections are open."""
+    counts, client = s.counts[0], s.clients[agent]
+    if client.older < 0:
+        counts.opened = client.younger
+    else:
+        s.clients[client.older].younger = client.younger
+    if client.younger < 0:
+        counts.opened_tail = client.older
+    else:
+        s.clients[client.younger].older = client.older

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lhsim._jit import inlined
 from lhsim.compiled.costs import slowed, value
-from lhsim.compiled.ledger import dispatch, next_request
+from lhsim.compiled.ledger import dispatch, next_request, request
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import insert, make_ready, schedule
 from lhsim.compiled.state import (
@@ -32,7 +32,7 @@ def start(s: State) -> None:
     """Let each agent start: its receiving side, and then its sending side.
 
     Agents that share a connection have one receiving side, that of the first of them, which starts
-    as soon as one of them does.
+    as soon as one of them does. Then the faults that cut connections are scheduled.
     """
     settings, events = s.settings[0], s.events
     for agent in range(settings.agents):
@@ -43,6 +43,8 @@ def start(s: State) -> None:
             sender = 2 * settings.agents + agent
             events[sender].phase = STARTS
             _first(s, sender, _start(s, agent))
+    for fault in range(s.cuts.shape[1]):
+        _first(s, request(s, fault), s.cuts[0, fault])
 
 
 @inlined

@@ -21,7 +21,9 @@ from lhsim.compiled.state import (
     DROP_OLDEST,
     EVENT,
     FALLBACK_SLEEP,
+    FAULT,
     FIRST_GAP,
+    GIVES_UP,
     LANE,
     LOOK_UP,
     MESSAGE,
@@ -37,6 +39,7 @@ from lhsim.compiled.state import (
     PAUSE,
     PHASES,
     PLACES,
+    PLAIN,
     POLL_UP,
     POLLER,
     POOL,
@@ -51,6 +54,7 @@ from lhsim.compiled.state import (
     RELAY,
     REQUEST_UP,
     RESPOND,
+    RETRY,
     SEND,
     SETTINGS,
     SLEEP,
@@ -59,12 +63,15 @@ from lhsim.compiled.state import (
     STAGE,
     STATION,
     TARGETS_LOOP,
+    TIMES_OUT,
     TO_ALL,
     TO_ANYONE,
     TO_HUB,
     TO_NEXT,
     TO_SENDER,
     VALIDATE,
+    WITH_FAILURES,
+    WITH_OPTIONS,
     WRITE,
     WRITE_CPU,
     WRITE_LINGER,
@@ -81,13 +88,14 @@ from lhsim.models import (
     Collection,
     EventStore,
     OpenTraffic,
+    Outage,
     Piecewise,
     PollingServer,
     PushServer,
     Requests,
     System,
 )
-from lhsim.models.faults import slowdowns, stalls
+from lhsim.models.faults import cuts, slowdowns, stalls
 from lhsim.models.push import ASKINGS, OUTBOUND_POLICIES, OVERFLOWS
 from lhsim.models.steps import Place, steps_of
 from lhsim.models.workload import START_KINDS
@@ -149,7 +157,8 @@ def state_of(
     stations = _stations(system)
     stages = _tabulate(system, stations)
     priorities = _priorities(system.polling)
-    places = 3 * agents + PLACES * (agents + FEWEST_MESSAGES)
+    faults = _cuts(system)
+    places = 3 * agents + PLACES * (agents + FEWEST_MESSAGES + faults.shape[1])
     if places > MOST:
         most = MOST // (3 + PLACES) - FEWEST_MESSAGES
         allowed = f"at most {most:,} with the compiled engine"
@@ -190,12 +199,15 @@ def state_of(
         slowdowns=_slowdowns(system, seed, window),
         slices=_slices(stations),
         sharing=np.zeros((2, places if (stations["quantum"] == 0).any() else 0), np.int32),
+        credits=np.zeros(agents if settings["budget"][0] >= 0 else 0),
+        cuts=faults,
         address=0,
         table=0,
     )
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
-    state.pollers["alarm"] = NOBODY
+    for name in ("alarm", "asleep", "asleep_tail"):
+        state.pollers[name] = NOBODY
     state.pollers["empty_since"] = -np.inf
     if settings["outbound_policy"][0] == DROP_OLDEST or settings["batch"][0] > 0:
         state = state._replace(links=np.zeros(len(state.messages), np.int32))
@@ -203,16 +215,41 @@ def state_of(
         state = state._replace(reached=np.zeros(len(state.messages)))
     if system.store.retention is not None:
         state = state._replace(sequence=np.zeros(len(state.messages), np.int64))
+    _schedule(state)
     return state
 
 
-def kind_of(system: System) -> tuple[str, bool]:
-    """Return which kernel a system needs: its architecture, and whether it has rare options."""
-    return system.architecture, has_options(system)
+def _schedule(state: State) -> None:
+    """Give each fault that cuts connections a place, for the event that it is."""
+    several = state.cuts.shape[1]
+    places = state.messages[:several]
+    places["number"] = range(several)
+    places["request_phase"], places["alive"], places["original"] = FAULT, 1, NOBODY
+    state.counts["used"] = several
+
+
+def kind_of(system: System) -> tuple[str, int]:
+    """Return which kernel a system needs: its architecture, and what it has to cover.
+
+    That is `PLAIN`, `WITH_OPTIONS`, or `WITH_FAILURES` and all options.
+    """
+    if may_fail(system):
+        return system.architecture, WITH_FAILURES
+    return system.architecture, WITH_OPTIONS if _has_rare_options(system) else PLAIN
 
 
 def has_options(system: System) -> bool:
     """Return whether a system has an option that the kernels without any do not know."""
+    return kind_of(system)[1] > PLAIN
+
+
+def may_fail(system: System) -> bool:
+    """Return whether clients give up, or faults cut their connections."""
+    impatient = system.polling is not None and system.polling.client_timeout is not None
+    return system.workload.retry is not None or impatient or bool(cuts(system.faults))
+
+
+def _has_rare_options(system: System) -> bool:
     workload, store, server = system.workload, system.store, system.server
     return (
         system.requests is not None
@@ -260,7 +297,8 @@ def _extended(server: PushServer) -> bool:
 
 
 def _clients(system: System, agents: int) -> NDArray[np.void]:
-    clients = np.zeros(agents if system.push and _extended(system.push) else 0, CLIENT)
+    known = system.push is not None and (_extended(system.push) or bool(cuts(system.faults)))
+    clients = np.zeros(agents if known else 0, CLIENT)
     clients["multiple"] = 1.0
     clients["blocked"] = clients["oldest"] = clients["timer"] = NOBODY
     return clients
@@ -297,7 +335,7 @@ def stages_of(system: System) -> dict[int, Passage]:
         stages[PAUSE] = (ON_THE_WAY, traffic.pause)
     if polling is not None and polling.sleeps_alike:
         stages[SLEEP] = (ON_THE_WAY, Deterministic(polling.interval))
-    if polling is not None and polling.connections is not None:
+    if polling is not None and (polling.connections is not None or _is_impatient(system)):
         stages[REFUSED] = stages[ANSWER_DOWN]
         stages[BACKOFF] = (ON_THE_WAY, Deterministic(polling.backoff))
     if push is not None and push.heartbeat is not None:
@@ -306,7 +344,27 @@ def stages_of(system: System) -> dict[int, Passage]:
         assert push.fallback_interval is not None
         stages[FALLBACK_SLEEP] = (ON_THE_WAY, Deterministic(push.fallback_interval))
         stages[POLL_UP] = stages[REQUEST_UP]
+        stages[REFUSED] = stages[ANSWER_DOWN]
+    return stages | _of_failures(system)
+
+
+def _of_failures(system: System) -> dict[int, Passage]:
+    """Return the times for which clients wait that are the same each time."""
+    stages: dict[int, Passage] = {}
+    retry, polling = system.workload.retry, system.polling
+    if retry is not None:
+        stages[GIVES_UP] = (ON_THE_WAY, Deterministic(retry.timeout))
+    if retry is not None and retry.jitter == 0 and retry.factor == 1:
+        stages[RETRY] = (ON_THE_WAY, Deterministic(min(retry.backoff, retry.longest)))
+    if polling is not None and polling.client_timeout is not None:
+        stages[TIMES_OUT] = (ON_THE_WAY, Deterministic(polling.client_timeout))
     return stages
+
+
+def _is_impatient(system: System) -> bool:
+    """Return whether a poller may have several requests under way: one given up, or cut."""
+    polling = system.polling
+    return polling is not None and (polling.client_timeout is not None or bool(cuts(system.faults)))
 
 
 def _settings(
@@ -374,6 +432,7 @@ def _settings(
         **_writes(system, agents),
         **_sleeps(polling),
         **_clients_of(system),
+        **_patience(system),
     }
     settings = np.zeros(1, SETTINGS)
     for name in SETTINGS.names or ():
@@ -417,12 +476,40 @@ def _clients_of(system: System) -> dict[str, float]:
     }
 
 
+def _patience(system: System) -> dict[str, float]:
+    """Return how clients give up, and what comes after."""
+    retry, polling, push = system.workload.retry, system.polling, system.push
+    timeout = polling.client_timeout if polling else None
+    cut = bool(cuts(system.faults))
+    return {
+        "attempts": min(retry.attempts, MOST) if retry else 0,
+        "retry_timeout": retry.timeout if retry else math.inf,
+        "retry_backoff": retry.backoff if retry else 0.0,
+        "retry_factor": retry.factor if retry else 1.0,
+        "retry_longest": retry.longest if retry else 0.0,
+        "retry_jitter": retry.jitter if retry else 0.0,
+        "budget": -1.0 if retry is None or retry.budget is None else retry.budget,
+        "impatient": _is_impatient(system),
+        "client_timeout": -1.0 if timeout is None else timeout,
+        "evicts": push is not None and (push.outbound_policy == "disconnect" or cut),
+    }
+
+
+def _cuts(system: System) -> NDArray[np.float64]:
+    """Return when faults cut connections, how long outages last, and whom they hit: shares."""
+    rows = [
+        (one.at, one.duration, 1.0) if isinstance(one, Outage) else (one.at, -1.0, one.share)
+        for one in cuts(system.faults)
+    ]
+    return np.ascontiguousarray(np.array(rows, float).reshape(-1, 3).T)
+
+
 def _writes(system: System, agents: int) -> dict[str, float]:
     """Return what a batch of writes is, and how many places of messages one event may take.
 
-    They are those of the messages that are sent together, of a timer at each target of those that
-    are stored together, of a timer of a batch, of the timers of one connection, of those of slices
-    of time, and of a client's first requests.
+    They are those of the messages that are sent together, of attempts at them, of a timer at each
+    target of those that are stored together, of a timer of a batch, of the timers of one
+    connection, of those of slices of time, and of a client's first requests.
     """
     store, copies = system.store, system.workload.copies(agents)
     batch = min(store.batch_size or 0, MOST)
@@ -431,7 +518,7 @@ def _writes(system: System, agents: int) -> dict[str, float]:
         "write_linger": store.linger or 0.0,
         "write_more": store.write_more,
         "shares": _slices_at_a_time(system) > 0,
-        "places": copies
+        "places": copies * (2 if system.workload.retry else 1)
         + min(agents, max(batch, 1) * copies)
         + (batch > 0)
         + _slices_at_a_time(system)
@@ -476,7 +563,8 @@ def _counts(system: System, settings: NDArray[np.void]) -> NDArray[np.void]:
     counts["events"] = settings["first_events"]
     counts["peak_memory"] = settings["resident"] + settings["per_event"] * settings["first_events"]
     counts["shortest"], counts["longest"] = np.inf, -np.inf
-    counts["free"] = counts["line"] = counts["lingers"] = NOBODY
+    for name in ("free", "line", "lingers", "asking", "asking_tail", "opened", "opened_tail"):
+        counts[name] = NOBODY
     return counts
 
 
@@ -523,6 +611,8 @@ def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
     stages["lane"] = NOBODY
     stages["by_query"][[QUERY, QUERY_CPU, LOOK_UP]] = system.polling is not None
     of_messages = OF_MESSAGES if system.requests is None else OF_REQUESTS
+    if may_fail(system):
+        of_messages = set()  # all are drawn when they begin
     tables: list[NDArray[np.float64]] = []
     slots: list[tuple[int, int]] = []
     lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays
@@ -571,7 +661,7 @@ def _wakes(system: System) -> bool:
     push, polling = system.push, system.polling
     waits = push is not None and (push.overflow == "wait" or push.outbound_policy == "block")
     wakes = polling is not None and polling.wake_on_write
-    return waits or wakes or isinstance(system.workload.traffic, Closed)
+    return waits or wakes or may_fail(system) or isinstance(system.workload.traffic, Closed)
 
 
 def _lane(lanes: list[float | None], delay: float | None) -> int:

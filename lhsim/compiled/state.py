@@ -12,6 +12,13 @@ two entities, and the receiving side of an agent have more to say and take sever
 A message's place is used again when both have ended, so the memory follows the messages on their
 way and not all that there were. A timer, which may go off when nobody waits for it any more, takes
 the place of a message, too (`lhsim.compiled.ledger.timer`).
+
+Where senders try again, a message has a place for what its sender knows of it, and one for each
+attempt; where a request for messages may be given up, each has one. Their costs are drawn when they
+begin, and in the room for them there are two more entities ::
+
+    3 N + 7 m + 4  the end of a client's patience
+    3 N + 7 m + 5  the reply, on its way to its sender
 """
 
 from __future__ import annotations
@@ -47,6 +54,8 @@ QUERY_CPU = int(Purpose.QUERY_CPU)
 QUERY = int(Purpose.QUERY)
 RESPOND = int(Purpose.RESPOND)
 ACKNOWLEDGE = int(Purpose.ACKNOWLEDGE)
+RETRY = int(Purpose.RETRY)  # the back-off of a sender before its next attempt
+REPLY_DOWN = int(Purpose.REPLY_DOWN)
 CONNECT = int(Purpose.CONNECT)
 SEND = int(Purpose.SEND)
 RELAY = int(Purpose.RELAY)
@@ -96,7 +105,19 @@ WORKER = 104  # nothing: a request has a worker now
 PATIENCE = 105  # of a client, for the answer to its request
 SLICE_OVER = 106  # of the timer of a slice of time
 HELD = 107  # nothing: the turn has ended for which an answer has waited
-PHASES = 108
+# Those of failures: of clients that give up and try again, and of faults that cut connections.
+OF_FAILURES = 108
+SENDS = 108  # nothing: a sender makes its first attempt
+ANSWERED = 109  # nothing: a client has its answer
+FAILED = 110  # nothing: a client has none, and knows it
+GIVES_UP = 111  # the end of a sender's patience with an attempt
+TIMES_OUT = 112  # that of an agent with its request for messages
+REPLIES = 113  # nothing: the reply to an attempt sets out
+ASKED = 114  # nothing: a request for messages sets out
+FAULT = 115  # of a fault, which happens
+OUTAGE = 116  # of a fault, which is over
+TURNED_AWAY = 117  # nothing: a client that waited in line for a place gets none
+PHASES = 118
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -115,6 +136,10 @@ BY_REPLY = 2  # how a message asks its target; 0: it does not
 
 # What a client is to the push server.
 NEVER_CONNECTED, KNOWN, CONNECTED = 0, 1, 2
+
+# What a message is: pending, an attempt at one that is. And whose place it is: see `original`.
+OF_ATTEMPT = 2
+WAIT_REQUEST = -2
 
 # A record's name is the field's comment; times in seconds, numbers of entities as int32.
 EVENT = np.dtype(
@@ -142,7 +167,7 @@ RECEIVER = np.dtype(
 # found:   polling: messages in the answer
 # queued:  push: messages in the outbound queue
 # status:  push: whether the agent is known and connected
-MESSAGE = np.dtype(
+_MESSAGE = np.dtype(
     [
         *((f"request_{name}", EVENT[name]) for name in EVENT.names or ()),
         *((f"payload_{name}", EVENT[name]) for name in EVENT.names or ()),
@@ -155,11 +180,43 @@ MESSAGE = np.dtype(
         # client has given it up.
         ("connection", "i4"),
         ("alive", "i4"),  # entities that have not ended
-        ("pending", "i4"),  # whether it has no outcome yet
+        ("pending", "i4"),  # whether it has no outcome yet: 1, or OF_ATTEMPT
         ("row", "i8"),  # in the records of all messages
         ("costs", "f8", (9,)),  # of its random stages, by `STAGE.slot`
     ]
 )
+# What else a place may say where there are failures, in the room of what it then does not have.
+_OF_FAILURES = {
+    "older": ("i4", 144),  # place in the list of those that wait for a reply
+    "younger": ("i4", 148),
+    "attempt": ("i4", 152),  # its number, from 0 on; of an original: how many there were
+    "original": ("i4", 156),  # of an attempt; WAIT_REQUEST; NOBODY of all others
+    "waits": ("i4", 160),  # whether its client still waits for the reply
+    "answer": ("i4", 164),  # request of its target whose answer holds it
+    # An original's:
+    "open": ("i4", 120),  # attempts that have not ended
+    "given_up": ("i4", 124),  # whether there are no further ones
+    "last": ("i4", 128),  # outcome of the last that has ended
+    # Of a request for messages:
+    "sleep": ("f8", 24),  # that comes next, before its jitter
+    "following": ("f8", 32),  # sleep after that
+    "since": ("f8", 48),  # when it was parsed
+    "alarm": ("i4", 40),  # timer that ends its sleep; none where it is awake
+    "seen": ("i4", 44),  # messages that were stored for its agent when its cycle began
+    "cycle": ("i4", 120),
+    "found": ("i4", 124),  # messages in its answer
+    "before": ("i4", 128),  # place of the request of its agent that went to sleep before
+    "after": ("i4", 132),
+}
+_OF_ALL: Any = _MESSAGE.fields
+_PARTS = {**_OF_ALL, **_OF_FAILURES}
+_LAYOUT: Any = {
+    "names": list(_PARTS),
+    "formats": [part[0] for part in _PARTS.values()],
+    "offsets": [part[1] for part in _PARTS.values()],
+    "itemsize": _MESSAGE.itemsize,
+}
+MESSAGE = np.dtype(_LAYOUT)
 PLACE_SIZE = EVENT.itemsize  # [B]
 PLACES = MESSAGE.itemsize // PLACE_SIZE  # that a message takes
 # What a request of an agent has to remember beyond its RECEIVER, where the polling server has
@@ -170,7 +227,11 @@ POLLER = np.dtype(
         ("following", "f8"),  # sleep after that
         ("alarm", "i4"),  # the timer that ends its sleep; none where it is awake
         ("empty_since", "f8"),  # snapshot that held no message; -inf: the cache knows of none
-        ("written", "i4"),  # whether a message for the agent was stored since its cycle began
+        # Whether a message for the agent was stored since its cycle began; where its requests may
+        # be given up, how many were stored.
+        ("written", "i4"),
+        ("asleep", "i4"),  # first place of its requests that sleep; the last
+        ("asleep_tail", "i4"),
     ],
     align=True,
 )
@@ -331,6 +392,16 @@ SETTINGS = np.dtype(
         ("workers", "i8"),  # requests that are served at a time; -1: no limit
         ("patience", "f8"),  # -1: no end
         ("by_turn", "i8"),  # whether answers wait for the ends of turns
+        ("attempts", "i8"),  # at a message; 0: its sender waits for no reply
+        ("retry_timeout", "f8"),
+        ("retry_backoff", "f8"),
+        ("retry_factor", "f8"),
+        ("retry_longest", "f8"),
+        ("retry_jitter", "f8"),
+        ("budget", "f8"),
+        ("impatient", "i8"),  # whether a request for messages may be given up
+        ("client_timeout", "f8"),  # -1: none
+        ("evicts", "i8"),  # whether a connection may end before its session does
     ],
     align=True,
 )
@@ -339,7 +410,8 @@ COUNTS = np.dtype(
         *((name, "i8") for name in (
             "created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
             "sent", "attempts", "answered", "refused", "limited", "cache_hits", "cohort_created",
-            "connections", "peak_connections", "given_up", "occupied",
+            "connections", "peak_connections", "given_up", "occupied", "retries", "duplicates",
+            "outages",
         )),
         ("events", "i8"),  # in the store, those at the start included
         ("removed", "i8"),  # events that were in the store before
@@ -363,6 +435,10 @@ COUNTS = np.dtype(
         ("batch", "i4"),  # its first request
         ("batch_tail", "i4"),  # its last
         ("lingers", "i4"),  # its timer
+        ("asking", "i4"),  # place of the client that has waited longest for a reply
+        ("asking_tail", "i4"),
+        ("opened", "i4"),  # client of the oldest connection
+        ("opened_tail", "i4"),
     ],
     align=True,
 )  # fmt: skip
@@ -391,6 +467,8 @@ CLIENT = np.dtype(
         ("due", "f8"),  # when that is
         ("due_order", "i8"),  # of the event, had it a timer of its own
         ("found", "i4"),  # last message that its poll brings it, up to which the mailbox is its
+        ("older", "i4"),  # client whose connection was opened before, where some may be cut
+        ("younger", "i4"),
     ],
     align=True,
 )
@@ -436,6 +514,8 @@ class State(NamedTuple):
     slowdowns: Any  # starts, ends and factors, of shape (3, slowdowns)
     slices: Records  # by processor of the stations that are shared in slices
     sharing: Any  # entities, as heaps: of the processor and of the pool; empty where none needs it
+    credits: Any  # by agent: further attempts that its messages have paid for; empty without budget
+    cuts: Any  # times, durations and shares of faults; -1: it has none; of shape (3, faults)
     address: Any  # of `events`
     table: Any  # address of the `addresses`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
@@ -443,9 +523,10 @@ class State(NamedTuple):
 
 ARRAYS = len(State._fields) - 3  # the fields before `address`
 
-# Whether a system has options that few have: a part of the type of `State`, so that the code for
-# them is not even there in the kernels that need none of it.
-NONE, SOME = (), (True,)
+# Whether a system has options that few have, and whether clients give up or are cut: a part of the
+# type of `State`, so that the code for that is not even there in the kernels that need none of it.
+NONE, SOME, FAILURES = (), (True,), (True, True)
+PLAIN, WITH_OPTIONS, WITH_FAILURES = (len(options) for options in (NONE, SOME, FAILURES))
 
 
 def addresses(state: State) -> NDArray[np.int64]:
@@ -491,6 +572,8 @@ def attach(table: int, options: Any) -> State:
         view(memory[30, 0], (3, memory[30, 1] // 3), np.float64),
         view(memory[31, 0], memory[31, 1], SLICE),
         view(memory[32, 0], (2, memory[32, 1] // 2), np.int32),
+        view(memory[33, 0], memory[33, 1], np.float64),
+        view(memory[34, 0], (3, memory[34, 1] // 3), np.float64),
         memory[3, 0],
         table,
         options,

@@ -16,7 +16,7 @@ from lhsim.compiled.costs import (
     service_cost,
     slowed,
 )
-from lhsim.compiled.ledger import message_of
+from lhsim.compiled.ledger import index_of, message_of
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.sharing import share
@@ -115,7 +115,7 @@ def _set_out(s: State, entity: int, stage: Record, delay: float) -> None:
         whose = agent
     else:
         message = s.messages[message_of(s, entity)]
-        agent, index = message.sender, message.number
+        agent, index = message.sender, index_of(s, message)
         of_asked = stage.purpose in (PUSH_DOWN, ANSWER_THINK, ANSWER_UP)
         by_reply = s.settings[0].elicits == BY_REPLY
         whose = message.target if of_asked and not by_reply else agent

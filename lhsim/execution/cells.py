@@ -89,10 +89,7 @@ def memory_of(cell: Cell) -> float:
 def compile_once(cells: Iterable[Cell]) -> None:
     """Let the engines of cells be compiled here, so that workers find them in Numba's cache."""
     # The kernel that a system needs follows from its architecture and its options.
-    different = {
-        (cell.system.architecture, compiled.has_options(cell.system), cell.engine): cell
-        for cell in cells
-    }
+    different = {(compiled.kind_of(cell.system), cell.engine): cell for cell in cells}
     for cell in different.values():
         simulation.simulate(cell.system, agents=2, duration=1e-9, engine=cell.engine)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lhsim.models.faults import Disconnect, Outage
 from lhsim.models.replies import Failed
-from lhsim.streams import Purpose, uniform
+from lhsim.rules import is_hit
 
 if TYPE_CHECKING:
     from lhsim.models.bridge import Bridge, Steps
@@ -20,7 +20,7 @@ def happen(
     """Inject a fault, the `number`-th of those that cut connections."""
     yield bridge.env.timeout(fault.at)
     if isinstance(fault, Disconnect):
-        _cut(bridge, server, lambda agent: _is_hit(bridge, agent, number, fault.share))
+        _cut(bridge, server, lambda agent: is_hit(bridge.seed, agent, number, fault.share))
         return
     bridge.outages += 1
     _cut(bridge, server, lambda _agent: True)
@@ -28,12 +28,8 @@ def happen(
     bridge.outages -= 1
 
 
-def _is_hit(bridge: Bridge, agent: int, number: int, share: float) -> bool:
-    return uniform(bridge.seed, int(Purpose.DISCONNECT), agent, number) < share
-
-
-def _cut(bridge: Bridge, server: ServerProcesses, is_hit: Callable[[int], bool]) -> None:
+def _cut(bridge: Bridge, server: ServerProcesses, hits: Callable[[int], bool]) -> None:
     """Cut the connections of the agents that are hit: requests under way, and push connections."""
-    for reply in [one for one in bridge.waiting.replies if is_hit(one.agent)]:
+    for reply in [one for one in bridge.waiting.replies if hits(one.agent)]:
         reply.give(Failed.CUT)
-    server.cut(is_hit)
+    server.cut(hits)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lhsim import _jit, compiled, models
 from lhsim.checks import choice
 from lhsim.errors import InputError
-from lhsim.models import ArrivalProcess, Disconnect, Fault, Outage
+from lhsim.models import ArrivalProcess
 from lhsim.simulation.work import seconds_with_simpy
 
 if TYPE_CHECKING:
@@ -23,20 +23,9 @@ SOONER = "done before the compiled engine, which gives the same result, is compi
 ENGINES = ("auto", "simpy", "compiled")
 
 
-def _has(kind: type[Fault]) -> Callable[[System], bool]:
-    return lambda system: any(isinstance(fault, kind) for fault in system.faults)
-
-
-# The options that the compiled engine does not cover, and whether a system uses them. With most of
-# these a client has several requests under way, of which it has given up all but the last; in the
-# compiled engine an agent has one place for its request. The rest is Python of the user's own.
+# The options that the compiled engine does not cover, and whether a system uses them: Python of the
+# user's own.
 ONLY_WITH_SIMPY: Mapping[str, Callable[[System], bool]] = {
-    "workload.retry": lambda system: system.workload.retry is not None,
-    "polling.client_timeout": lambda system: (
-        system.polling is not None and system.polling.client_timeout is not None
-    ),
-    "faults.outage": _has(Outage),
-    "faults.disconnect": _has(Disconnect),
     "server": lambda system: system.own_server is not None,
     "workload.traffic of your own": lambda system: isinstance(
         system.workload.traffic, ArrivalProcess

@@ -29,11 +29,13 @@ from lhsim.models import (
     Closed,
     Collection,
     Cpu,
+    Disconnect,
     Elicitation,
     EventStore,
     Growth,
     Memory,
     Network,
+    Outage,
     Periodic,
     Piece,
     Piecewise,
@@ -44,6 +46,7 @@ from lhsim.models import (
     Requests,
     RequestServer,
     Retention,
+    Retry,
     Slow,
     Slowdown,
     Slowdowns,
@@ -53,6 +56,7 @@ from lhsim.models import (
     Warmth,
     Workload,
 )
+from lhsim.models.faults import cuts
 from lhsim.models.push import OUTBOUND_POLICIES, OVERFLOWS
 
 TICK = 1 / 64  # [s]; sums of ticks are exact
@@ -152,6 +156,19 @@ def workload(mood, agents):
         "start": st.sampled_from(("together", "random", "ramp")),
         "start_over": st.sampled_from((0.0, 0.5, 1.0, 0.3)),
         "slow": often(None, built(Slow, mood)),
+        "retry": st.none(),  # of areas of its own, as all that makes a run longer
+    }
+
+
+def retry(_mood, _agents):
+    return {
+        "timeout": st.sampled_from((TICK / 2, TICK, 2 * TICK, 4 * TICK, 0.1, 60.0)),
+        "attempts": whole(1, 4),
+        "backoff": st.sampled_from((0.0, TICK, 2 * TICK, 0.05)),
+        "factor": st.sampled_from((1.0, 1.0, 2.0, 1.5)),
+        "longest": st.sampled_from((3 * TICK, 60.0)),
+        "jitter": st.sampled_from((0.0, 0.0, 0.5, 1.0)),
+        "budget": st.sampled_from((None, None, 0.0, 0.3, 1.0, 3)),
     }
 
 
@@ -267,6 +284,7 @@ def polling(mood, agents):
         "cache": often(None, built(Cache, mood)),
         "rate_limit": often(None, built(RateLimit, mood)),
         "priorities": st.sampled_from(((), (), (1.0,), (0.1, 0.9), (0.5, 0.0, 0.25, 0.25))),
+        "client_timeout": st.none(),  # likewise
     }
 
 
@@ -357,8 +375,18 @@ def faults_at_set_times():
     return often((), st.lists(st.one_of(stall, stall, slow), min_size=1, max_size=4).map(tuple))
 
 
+def cuts_at_set_times():
+    """Return a few faults that cut connections, and outages that may overlap or touch."""
+    times = st.sampled_from((0.0, 3 * TICK, 4 * TICK, 8 * TICK, 0.3, 0.5))
+    lengths = st.sampled_from((TICK / 4, TICK, 4 * TICK, 0.05, 0.25))
+    outage = st.builds(Outage, times, lengths)
+    disconnect = st.builds(Disconnect, times, st.sampled_from((0.0, 0.3, 0.5, 1.0)))
+    return st.lists(st.one_of(outage, disconnect), min_size=1, max_size=3).map(tuple)
+
+
 FIELDS = {
     Workload: workload,
+    Retry: retry,
     Slow: slow,
     Network: network,
     Cpu: cpu,
@@ -466,8 +494,8 @@ def _of_requests(focus, agents):
 
 
 @st.composite
-def cases(draw, server, moods=MOODS, many=False, fewest=1, **focus):
-    """Return cases of the server class `server`.
+def cases(draw, server, moods=MOODS, many=False, fewest=1, cut=False, **focus):
+    """Return cases of the server class `server`, with `cut` such that faults cut connections.
 
     `focus` says what some fields of a part are, given a mood; see `AREAS`. With `many`, there are
     20 to 60 agents, else `fewest` to 12.
@@ -486,6 +514,8 @@ def cases(draw, server, moods=MOODS, many=False, fewest=1, **focus):
     if server is RequestServer and not _has_turns(**built_parts):
         built_parts[name] = attrs.evolve(built_parts[name], by_turn=False)
     faults = draw(faults_at_set_times())
+    if cut:
+        faults += draw(cuts_at_set_times())
     system = _finite(System(name=name, **built_parts, faults=faults), agents)
     share = draw(st.sampled_from((None, 0.0, 0.125, 0.5)))
     duration = min(draw(st.sampled_from((SAMPLED, 2.0, 3.0))), STEPS / _steps(system, agents))
@@ -522,6 +552,8 @@ def _finite(system, agents):
 def _shortest_cycle(system):
     """Return what a message of a closed loop takes at least, in the mean; one refused, too [s]."""
     limited = system.server.rate_limit is not None
+    if cuts(system.faults):  # an outage refuses what comes at once
+        return system.workload.traffic.wait + system.network.up.mean
     if system.requests is None:
         cycle = system.network.up.mean + system.cpu.parse_message.mean
         return system.workload.traffic.wait + cycle + (0 if limited else system.store.write.mean)
@@ -536,7 +568,9 @@ def _steps(system, agents):
     rate = traffic.rate_per_agent or traffic.at_a_time / TICK / 8
     if isinstance(traffic, Piecewise):
         rate = max(piece.rate for piece in traffic.pieces)
-    return agents * (10 * rate + _of_the_server(system)) + _slices(system)
+    retry = system.workload.retry
+    attempts = retry.attempts if retry is not None else 1
+    return agents * (10 * attempts * rate + _of_the_server(system)) + _slices(system)
 
 
 def _of_the_server(system):
@@ -545,7 +579,10 @@ def _of_the_server(system):
     if system.requests is not None:
         return 0.0
     if system.polling is not None:
-        return 5 / min(server.interval, server.backoff)
+        at_a_time = 1.0
+        if server.client_timeout is not None:
+            at_a_time += min(server.timeout, 3.0) / (server.client_timeout + server.backoff)
+        return 5 * at_a_time / min(server.interval, server.backoff)
     own = 0.0
     if server.reconnect is not None:
         own = 5 / (server.reconnect.mean + (server.session.mean if server.session else 0.0))
@@ -692,6 +729,47 @@ def _in_a_hurry(mood):
 def _requests_together(mood):
     traffic = built(Requests, mood, patience=often(None, st.sampled_from((TICK, 4 * TICK))))
     return {"traffic": traffic, "start": st.just("together")}
+
+
+def _tries_again(mood):
+    """Return senders that give up soon, and try again."""
+    return {
+        "traffic": st.one_of(
+            st.builds(Poisson, st.sampled_from((8.0, 32.0))),
+            st.builds(Closed, st.one_of(st.none(), whole(2, 6)), long(mood, zeros=0)),
+        ),
+        "retry": built(Retry, mood),
+    }
+
+
+def _all_of_it_together(mood):
+    return _tries_again(mood) | {
+        "start": st.just("together"),
+        "slow": often(None, built(Slow, mood)),
+    }
+
+
+def _gives_up(mood):
+    """Return pollers that give a request up while it is queried, or sleeps."""
+    return {
+        "interval": st.sampled_from((TICK, 4 * TICK)),
+        "timeout": st.sampled_from((4 * TICK, 16 * TICK, 60.0)),
+        "backoff": st.sampled_from((TICK, 4 * TICK)),
+        "client_timeout": st.sampled_from((TICK / 2, TICK, 2 * TICK, 3 * TICK, 0.1)),
+    }
+
+
+def _is_cut(mood):
+    return {"interval": st.sampled_from((TICK, 4 * TICK)), "backoff": st.sampled_from((TICK, 0.05)),
+            "client_timeout": often(None, st.sampled_from((TICK, 4 * TICK)))}  # fmt: skip
+
+
+def _comes_back(mood):
+    return {
+        "reconnect": long(mood, zeros=0),
+        "session": often(None, long(mood, zeros=0)),
+        "connections": st.one_of(st.none(), whole(1, 3)),
+    }
 
 
 # What the tests draw from, each worth a test of its own: a failure then names its area.
@@ -874,6 +952,63 @@ AREAS = {
             "session": often(None, long(mood, zeros=0)),
             "reconnect": long(mood, zeros=0),
         },
+    ),
+    "polling, retries": cases(PollingServer, workload=_tries_again),
+    "polling, retries of broadcasts": cases(
+        PollingServer,
+        workload=lambda mood: _broadcasts(mood) | {"retry": built(Retry, mood)},
+        store=_batches,
+    ),
+    "polling, requests that are given up": cases(
+        PollingServer, workload=_busy, polling=_gives_up, store=_slow_store
+    ),
+    "polling, requests that are given up, and woken": cases(
+        PollingServer,
+        workload=_busy,
+        store=lambda mood: _slow_store(mood) | {"connections": st.just(10)},
+        polling=lambda mood: _gives_up(mood) | {"wake_on_write": st.just(True)},
+    ),
+    "polling, requests that are given up, and a short memory": cases(
+        PollingServer, workload=_busy, polling=_gives_up, store=_short_memory
+    ),
+    "polling, cut connections": cases(PollingServer, cut=True, polling=_is_cut),
+    "polling, all failures": cases(
+        PollingServer, cut=True, workload=_tries_again, polling=_is_cut, store=_slow_store
+    ),
+    "polling, all failures at one instant": cases(
+        PollingServer, moods=("grid",), cut=True, workload=_all_of_it_together, polling=_is_cut
+    ),
+    "push, retries": cases(PushServer, workload=_tries_again),
+    "push, retries of broadcasts": cases(
+        PushServer,
+        workload=lambda mood: _broadcasts(mood) | {"retry": built(Retry, mood)},
+        store=_batches,
+    ),
+    "push, retries of elicitations": cases(
+        PushServer,
+        workload=_tries_again,
+        push=lambda mood: {
+            "elicitation": built(
+                Elicitation, mood, asks_by=st.sampled_from(("push", "push", "reply"))
+            ),
+            "overflow": st.sampled_from(("wait", "fallback")),
+            "session": often(None, long(mood, zeros=0)),
+            "reconnect": long(mood, zeros=0),
+        },
+    ),
+    "push, cut connections": cases(PushServer, cut=True, push=_comes_back),
+    "push, cut connections and a line": cases(
+        PushServer,
+        fewest=4,
+        cut=True,
+        push=lambda mood: _comes_back(mood)
+        | {"connections": whole(1, 2), "overflow": st.sampled_from(("wait", "wait", "fallback"))},
+    ),
+    "push, all failures": cases(
+        PushServer, cut=True, workload=_tries_again, store=_slow_store, push=_comes_back
+    ),
+    "push, all failures at one instant": cases(
+        PushServer, moods=("grid",), cut=True, workload=_all_of_it_together, push=_comes_back
     ),
     "requests": cases(RequestServer),
     "requests, many clients": cases(RequestServer, many=True),

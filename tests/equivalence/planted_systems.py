@@ -12,11 +12,13 @@ from lhsim.models import (
     Closed,
     Collection,
     Cpu,
+    Disconnect,
     Elicitation,
     EventStore,
     Growth,
     Memory,
     Network,
+    Outage,
     Periodic,
     Piece,
     Piecewise,
@@ -27,6 +29,7 @@ from lhsim.models import (
     Requests,
     RequestServer,
     Retention,
+    Retry,
     Slow,
     Slowdown,
     Slowdowns,
@@ -656,6 +659,86 @@ CASES.append(
 CASES += [
     Case(server(f"{name} in slices", **RANDOM | {"cpu": ONE_LOOP, "store": OF_CLIENTS["store"]}), 6)
     for name, server in (("polling", polling), ("push", push))
+]
+
+RETRY = Retry(timeout=4 * TICK, backoff=2 * TICK, factor=1.5, longest=4 * TICK, jitter=0.5)
+TRIES_AGAIN = RANDOM | {"workload": Workload(traffic=Poisson(8.0), retry=RETRY)}
+PATIENT = Retry(timeout=16 * TICK, backoff=4 * TICK)
+CUT = (Disconnect(1.0, 0.5), Disconnect(2.0, 0.5))
+OUTAGE = (Outage(1.0, 0.5),)
+AT_TIMES = tuple(Disconnect(1.0 + times * 17 * TICK) for times in range(8))
+LATER = PushServer(overflow="wait", reconnect=ONE)
+COMES_BACK = PushServer(overflow="wait", **SHORT_SESSIONS)
+
+
+def all_the_same(**changes):
+    """Return a closed loop of messages, all of whose steps take the same time."""
+    return ALL_THE_SAME | {"workload": attrs.evolve(ALL_THE_SAME["workload"], **changes)}
+
+
+def of_retries(**changes):
+    """Return what senders that try again are like, who differ from the others in this."""
+    return {"workload": Workload(traffic=Poisson(8.0), retry=attrs.evolve(RETRY, **changes))}
+
+
+CASES += [
+    Case(push(name, **TRIES_AGAIN | parts), 6, duration=4.0)
+    for name, parts in (
+        ("retries", {}),
+        ("retries on a budget", of_retries(budget=0.6)),
+        ("retries, losses", {"network": Network(ONE, ONE, loss=0.3, retransmission_timeout=TICK)}),
+        ("retries, a limit of their rate", {"push": PushServer(rate_limit=RateLimit(4.0, 2))}),
+        ("retries of broadcasts",
+         {"workload": Workload("broadcast", Poisson(4.0), retry=RETRY)}),
+        ("retries, an outage", {"faults": OUTAGE, "push": COMES_BACK}),
+        ("cut connections", {"faults": CUT, "push": COMES_BACK}),
+        ("an outage, a line", {"faults": OUTAGE, "push": attrs.evolve(COMES_BACK, connections=2)}),
+        ("an outage, overlapping another",
+         {"faults": (Outage(1.0, 0.5), Outage(1.2, 0.1)), "push": COMES_BACK}),
+        ("an outage, elicitations",
+         {"faults": OUTAGE,
+          "push": attrs.evolve(COMES_BACK, elicitation=Elicitation(1.0, LONG_RANDOM[0]))}),
+        ("an outage, fallback",
+         {"faults": OUTAGE,
+          "push": attrs.evolve(COMES_BACK, connections=2, overflow="fallback",
+                               fallback_interval=4 * TICK)}),
+    )
+]  # fmt: skip
+GIVES_UP = PollingServer(
+    interval=4 * TICK, timeout=16 * TICK, limit=2, client_timeout=6 * TICK, backoff=TICK
+)
+CASES += [
+    Case(polling(name, **RANDOM | parts), 6, duration=4.0)
+    for name, parts in (
+        ("requests that are given up",
+         {"polling": GIVES_UP, "network": Network(LONG_RANDOM[7], LONG_RANDOM[2])}),
+        ("requests that are given up, and woken",
+         {"polling": attrs.evolve(GIVES_UP, interval=32 * TICK, wake_on_write=True)}),
+        ("an outage, polled", {"faults": OUTAGE, "workload": TRIES_AGAIN["workload"]}),
+    )
+]  # fmt: skip
+CASES += [
+    Case(
+        push("retries, all the same", **all_the_same(retry=Retry(4 * TICK, backoff=TICK))),
+        4,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "retries, an outage, all the same",
+            **all_the_same(retry=PATIENT) | {"push": PushServer(reconnect=ONE), "faults": AT_TIMES},
+        ),
+        4,
+        duration=4.0,
+    ),
+    Case(
+        push(
+            "cut connections, all the same",
+            **ALL_THE_SAME | {"push": LATER, "faults": AT_TIMES},
+        ),
+        4,
+        duration=4.0,
+    ),
 ]
 
 

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from simpy.events import NORMAL, Timeout
 
 from lhsim.metrics.account import Outcome, Window
-from lhsim.models import Calibration, CalibrationWarning, Provenance, Retry, System, Workload
+from lhsim.models import Calibration, CalibrationWarning, Provenance, System, Workload
 from lhsim.models.push_processes import Push
+from lhsim.models.replies import Failed
 from lhsim.models.running import start
 from lhsim.models.sharing import ProcessorSharing, TimeShared
 from lhsim.models.station import Service
@@ -87,6 +88,16 @@ OF_MESSAGES = {
     "message expired in the store", "growing log", "agent that sends to itself", "hub",
     "broadcast", "closed loop of broadcasts",
 }  # fmt: skip
+FAILURES = {
+    "message that is tried again": 30,
+    "attempt whose message was delivered before": 10,
+    "client whose patience ends": 30,
+    "client that is refused": 20,
+    "client that is cut": 10,
+    "budget that does not pay": 5,
+    "refusal in an outage": 20,
+    "message that fails with its last attempt": 5,
+}
 BOTH |= SHARED
 OF = {
     "requests": {what: least for what, least in BOTH.items() if what not in OF_MESSAGES}
@@ -121,7 +132,9 @@ OF = {
         "sleep that does not begin": 3,
         "alarm in vain": 8,
         "cache entry of a snapshot of expired messages": 1,
-    },
+        "more requests than agents": 20,
+    }
+    | FAILURES,
     "push": BOTH
     | {
         "rejected": 5,
@@ -159,7 +172,9 @@ OF = {
         "client that comes before its first agent": 4,
         "message that stays on the loop of its client": 6,
         "elicitation expired before it expired in the store": 1,
-    },
+        "client turned away from the line": 3,
+    }
+    | FAILURES,
 }
 
 
@@ -170,7 +185,7 @@ def test_each_field_of_a_system_is_drawn():
     parts = {cls.__name__ for cls in FIELDS}
     described = {cls.__name__ for cls in (*_parts(System), *_parts(Workload))}
     do_not_act = {one.__name__ for one in (Calibration, CalibrationWarning, Provenance)}
-    assert described - parts <= do_not_act | {Retry.__name__}  # of an option with SimPy alone
+    assert described - parts <= do_not_act
 
 
 def _parts(cls):
@@ -225,10 +240,12 @@ def happened(case):
     if system.requests is not None:
         _watch_requests(bridge, server, seen)
     _watch_sharing(bridge, seen)
+    _watch_clients(running, seen)
     for time in np.linspace(0.0, case.duration, LOOKS + 1)[1:]:
         bridge.env.run(until=float(time))
         seen |= {what for what, is_so in _now(bridge, server).items() if is_so}
     seen |= {what for what, is_so in _in_the_end(bridge, server, case).items() if is_so}
+    seen |= {what for what, is_so in _of_failures(running).items() if is_so}
     times = Counter(time for time, delay in due if delay > 0)
     if sum(count > 1 for count in times.values()) > TIES:
         seen.add("events at one instant")
@@ -292,6 +309,86 @@ def _watch_writes(bridge, seen):
             seen.add("batch of several writes that gives up")
 
     store._flush, store._write_batch = watched_flush, watched_write_batch
+
+
+WHY = {
+    Failed.TIMED_OUT: "client whose patience ends",
+    Failed.REFUSED: "client that is refused",
+    Failed.CUT: "client that is cut",
+}
+
+
+def _watch_clients(running, seen):
+    """Let `seen` get what happens to clients that give up, or are cut."""
+    bridge, retries = running.bridge, running.senders.retries
+    _watch_replies(bridge.waiting, seen)
+    reject = bridge.reject
+
+    def watched_reject(message):
+        if bridge.unreachable:
+            seen.add("refusal in an outage")
+        reject(message)
+
+    bridge.reject = watched_reject
+    if retries is not None:
+        _watch_budget(retries, seen)
+    if isinstance(running.server, Push):
+        _watch_line(running.server, seen)
+
+
+def _watch_replies(waiting, seen):
+    ask = waiting.ask
+
+    def watched(agent, patience):
+        reply = ask(agent, patience)
+        give = reply.give
+
+        def watched_give(value):
+            if isinstance(value, Failed) and not reply.event.triggered:
+                seen.add(WHY[value])
+            give(value)
+
+        reply.give = watched_give
+        return reply
+
+    waiting.ask = watched
+
+
+def _watch_budget(retries, seen):
+    may_try_again = retries._may_try_again
+
+    def watched(agent):
+        may = may_try_again(agent)
+        if not may:
+            seen.add("budget that does not pay")
+        return may
+
+    retries._may_try_again = watched
+
+
+def _watch_line(server, seen):
+    enter = server._enter
+
+    def watched(agent, attempt):
+        let_in = yield from enter(agent, attempt)
+        if not let_in:
+            seen.add("client turned away from the line")
+        return let_in
+
+    server._enter = watched
+
+
+def _of_failures(running):
+    bridge, retries = running.bridge, running.senders.retries
+    tried = [message for message in bridge.ledger.kept if message.attempts is not None]
+    return {
+        "message that is tried again": retries is not None and retries.count > 0,
+        "attempt whose message was delivered before": bridge.ledger.duplicates > 0,
+        "message that fails with its last attempt": any(
+            one.outcome not in {Outcome.PENDING, Outcome.DELIVERED} for one in tried
+        ),
+        "more requests than agents": bridge.memory.peak_connections > bridge.agents,
+    }
 
 
 def _watch_sharing(bridge, seen):

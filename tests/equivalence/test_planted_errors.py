@@ -7,6 +7,7 @@ fixed list of systems. An engine that is wrong in the same way would be found li
 import functools
 
 import planted_agents  # noqa: F401 - registers its errors
+import planted_failures  # noqa: F401 - registers its errors
 import planted_polling  # noqa: F401 - registers its errors
 import planted_processor  # noqa: F401 - registers its errors
 import planted_push  # noqa: F401 - registers its errors
@@ -26,6 +27,7 @@ LOSSES = [
     Purpose.LOSS_ANSWER_DOWN,
     Purpose.LOSS_PUSH_DOWN,
     Purpose.LOSS_ANSWER_UP,
+    Purpose.LOSS_REPLY_DOWN,
 ]
 NO_STAGES = {
     Purpose.REPLICATION,
@@ -40,12 +42,7 @@ NO_STAGES = {
     Purpose.SLOW,
     *LOSSES,
     Purpose.PRIORITY,
-}
-# Of what the compiled engine does not cover.
-WITH_SIMPY_ALONE = {
     Purpose.RETRY,
-    Purpose.REPLY_DOWN,
-    Purpose.LOSS_REPLY_DOWN,
     Purpose.DISCONNECT,
 }
 
@@ -66,7 +63,7 @@ def test_a_planted_error_is_found(error):
 
 @pytest.mark.parametrize(
     "purpose",
-    [p for p in Purpose if p not in NO_STAGES | WITH_SIMPY_ALONE],
+    [p for p in Purpose if p not in NO_STAGES],
     ids=lambda p: p.name,
 )
 def test_a_draw_at_the_address_of_the_next_is_found(purpose):

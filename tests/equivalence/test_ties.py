@@ -17,10 +17,12 @@ from lhsim.models import (
     Closed,
     Collection,
     Cpu,
+    Disconnect,
     Elicitation,
     EventStore,
     Growth,
     Network,
+    Outage,
     Periodic,
     PollingServer,
     PushServer,
@@ -28,6 +30,7 @@ from lhsim.models import (
     Requests,
     RequestServer,
     Retention,
+    Retry,
     Slowdowns,
     Stalls,
     System,
@@ -195,6 +198,54 @@ def test_batches_of_writes_and_a_log_that_forgets(server, store):
         tied = system(server, costs, workers=2, single_writer=True, topology=topology)
         tied = attrs.evolve(tied, store=attrs.evolve(tied.store, **STORES[store]))
         check(Case(tied, 4, duration=SAMPLED, warmup=SAMPLED / 4, drain=0.0))
+
+
+RETRIES = {
+    "at once": Retry(2 * TICK, attempts=3, backoff=0.0),
+    "after a tick": Retry(4 * TICK, attempts=3, backoff=TICK),
+    "grown": Retry(TICK, backoff=TICK, factor=2.0, budget=0.5),
+}
+# At the very times of other events; an outage within another, and two that touch.
+FAULTS = (
+    Outage(16 * TICK, 8 * TICK), Outage(18 * TICK, TICK), Disconnect(32 * TICK, 0.5),
+    Outage(40 * TICK, 2 * TICK), Outage(42 * TICK, TICK),
+)  # fmt: skip
+
+
+def failing(tied, **options):
+    """Return a system with faults that cut connections, from which all clients come back."""
+    server = {}
+    if tied.push is not None and tied.push.reconnect is None:
+        server = {"push": attrs.evolve(tied.push, reconnect=TWO)}
+    if tied.polling is not None:
+        server = {"polling": attrs.evolve(tied.polling, **options)}
+    return attrs.evolve(tied, faults=FAULTS, **server)
+
+
+@pytest.mark.parametrize("retry", RETRIES)
+@pytest.mark.parametrize("server", SERVERS)
+def test_senders_that_try_again(server, retry):
+    for costs, topology in itertools.product(COSTS, ("ring", "broadcast")):
+        tied = system(server, costs, workers=2, topology=topology, retry=RETRIES[retry])
+        check(Case(tied, 4, duration=SAMPLED, warmup=SAMPLED / 4, drain=0.0))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_connections_that_are_cut(server):
+    for costs, tries in itertools.product(COSTS, (False, True)):
+        retry = RETRIES["after a tick"] if tries else None
+        tied = failing(system(server, costs, traffic=Closed(None, ONE), retry=retry))
+        check(Case(tied, 4, duration=SAMPLED, warmup=0.0, drain=0.0))
+
+
+@pytest.mark.parametrize("server", [name for name in SERVERS if name.startswith("polling")])
+def test_requests_that_are_given_up(server):
+    for costs, timeout in itertools.product(COSTS, (TICK, 2 * TICK, 8 * TICK)):
+        tied = system(server, costs, traffic=Closed(None, ONE))
+        impatient = attrs.evolve(tied.polling, client_timeout=timeout, backoff=TICK)
+        check(Case(attrs.evolve(tied, polling=impatient), 4, duration=SAMPLED / 2, warmup=0.0))
+        tied = failing(tied, client_timeout=timeout, backoff=TICK)
+        check(Case(tied, 3, duration=SAMPLED, warmup=0.0, drain=0.0))
 
 
 @pytest.mark.parametrize("server", SERVERS)

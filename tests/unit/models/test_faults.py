@@ -24,13 +24,18 @@ from lhsim.models import (
     Workload,
 )
 
-ENGINES = pytest.mark.parametrize("engine", ["simpy", "compiled"])
+OPTIONS = {"warmup": 0.0, "drain": 0.0, "keep_messages": True}
 EVERY_SECOND = Closed(None, Deterministic(1.0))  # agent 0 to agent 1
 PUSH = PushServer(reconnect=Deterministic(0.5))
 
 
+@pytest.fixture(autouse=True, params=["simpy", "compiled"])
+def engine(request, monkeypatch):
+    """Each example is one of both engines."""
+    monkeypatch.setitem(OPTIONS, "engine", request.param)
+
+
 def run(faults, server=PUSH, traffic=EVERY_SECOND, agents=2, duration=5.5, retry=None, **more):
-    engine = more.pop("engine", "auto")
     system = System(
         name="example",
         workload=Workload(more.pop("topology", "pair"), traffic, start="together", retry=retry),
@@ -39,7 +44,7 @@ def run(faults, server=PUSH, traffic=EVERY_SECOND, agents=2, duration=5.5, retry
         **more,
     )
     return simulate(
-        system, agents=agents, duration=duration, warmup=0.0, drain=0.0, engine=engine,
+        system, agents=agents, duration=duration, warmup=0.0, drain=0.0,
         keep_messages=True,
     )  # fmt: skip
 
@@ -51,35 +56,31 @@ def delivered(result):
 # Stalls
 
 
-@ENGINES
-def test_a_stall_of_the_store_holds_a_write_up(engine):
+def test_a_stall_of_the_store_holds_a_write_up():
     """Writes of 0.1 s, from 0, 1.1, 2.2 s on; the store stands still from 1.15 to 1.65 s."""
     store = EventStore(write=Deterministic(0.1))
-    result = run((Stall("store", 1.15, 0.5),), store=store, engine=engine)
+    result = run((Stall("store", 1.15, 0.5),), store=store)
     assert delivered(result)[:3] == pytest.approx([0.1, 1.7, 2.8])
     assert result.utilization["store"] * 5.5 * 10 == pytest.approx(5 * 0.1 + 0.5)
 
 
-@ENGINES
-def test_a_stall_of_the_processor_holds_up_what_it_computes(engine):
+def test_a_stall_of_the_processor_holds_up_what_it_computes():
     """It computes 0.1 s from 1.1 s on, stands still from 1 to 2 s, and writes after that."""
     cpu, store = Cpu(parse_message=Deterministic(0.1)), EventStore(write=Deterministic(0.2))
-    result = run((Stall("cpu", 1.0, 1.0),), cpu=cpu, store=store, engine=engine)
+    result = run((Stall("cpu", 1.0, 1.0),), cpu=cpu, store=store)
     assert delivered(result)[:2] == pytest.approx([0.3, 2.3])
 
 
-@ENGINES
-def test_stalls_that_overlap_count_once(engine):
+def test_stalls_that_overlap_count_once():
     store = EventStore(write=Deterministic(0.1))
     stalls = (Stall("store", 2.0, 1.0), Stall("store", 1.15, 0.5), Stall("store", 1.5, 1.0))
-    result = run(stalls, store=store, engine=engine)
+    result = run(stalls, store=store)
     assert delivered(result)[:2] == pytest.approx([0.1, 3.05])
 
 
-@ENGINES
-def test_a_stall_of_one_component_leaves_the_other_alone(engine):
+def test_a_stall_of_one_component_leaves_the_other_alone():
     store = EventStore(write=Deterministic(0.1))
-    result = run((Stall("cpu", 0.0, 5.0),), store=store, engine=engine)
+    result = run((Stall("cpu", 0.0, 5.0),), store=store)
     assert delivered(result)[:2] == pytest.approx([0.1, 1.2])
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from lhsim import simulate
 from lhsim.distributions import Deterministic, Exponential
-from lhsim.errors import InputError
 from lhsim.models import (
     Cache,
     Closed,
@@ -26,9 +25,17 @@ ONE_MESSAGE = Closed(None, Deterministic(1000.0))  # agent 0 to agent 1 at 0 s, 
 RETRY = Retry(timeout=0.4, attempts=3, backoff=0.2)
 
 
+OPTIONS = {"agents": 2, "warmup": 0.0, "drain": 0.0, "keep_messages": True}
+
+
+@pytest.fixture(autouse=True, params=["simpy", "compiled"])
+def engine(request, monkeypatch):
+    """Each example is one of both engines."""
+    monkeypatch.setitem(OPTIONS, "engine", request.param)
+
+
 def run(system, duration=10.0, **options):
-    options = {"agents": 2, "warmup": 0.0, "drain": 0.0, "keep_messages": True} | options
-    return simulate(system, duration=duration, **options)
+    return simulate(system, duration=duration, **OPTIONS | options)
 
 
 def system(retry=None, traffic=ONE_MESSAGE, **parts):
@@ -143,7 +150,6 @@ def test_patience_without_an_end_changes_nothing(parts):
     if bare.polling is not None:
         patient = attrs.evolve(patient, polling=attrs.evolve(bare.polling, client_timeout=1e6))
     a, b = (run(one, agents=20, duration=30.0) for one in (bare, patient))
-    assert (a.engine, b.engine) == ("compiled", "simpy")
     assert a.metrics == b.metrics
     assert all(np.array_equal(a.records[name], b.records[name]) for name in ("sender", "outcome"))
     assert np.array_equal(a.records["delivered"], b.records["delivered"], equal_nan=True)
@@ -195,14 +201,3 @@ def test_no_message_is_lost_to_a_handler_that_runs_in_vain(options):
     assert result.outcomes["delivered"] + waits.sum() == result.counters.created
     # What still waits is young: a message is found by its agent's next request.
     assert result.records["created"][waits].min(initial=60.0) > 60.0 - 10.0
-
-
-# Engines
-
-
-def test_the_engine_is_simpy_and_says_why():
-    result = run(system(RETRY))
-    assert result.engine == "simpy"
-    assert result.engine_reason == "the compiled engine does not cover workload.retry"
-    with pytest.raises(InputError, match=r"engine: the compiled engine does not cover workload"):
-        run(system(RETRY), engine="compiled")

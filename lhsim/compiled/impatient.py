@@ -1,0 +1,232 @@
+"""Pollers that may give a request up, which runs on beside the next: `lhsim.models.impatient`.
+
+Each request for messages has a place; its request is the handler. The agent waits for the reply.
+An agent receives what the answer to its last request alone holds, so that a message names one
+request: the one whose answer has it.
+"""
+
+from __future__ import annotations
+
+from lhsim._jit import inlined
+from lhsim.compiled.ledger import (
+    DELIVERED,
+    connect,
+    end,
+    first_of,
+    is_full,
+    message_of,
+    new_place,
+    release,
+    request,
+    timer,
+    without_first,
+)
+from lhsim.compiled.outlining import of_failures
+from lhsim.compiled.queue import make_ready, schedule
+from lhsim.compiled.replies import ask, give
+from lhsim.compiled.state import (
+    ALARM,
+    ANSWER_DOWN,
+    ANSWERED,
+    ASKED,
+    BACKOFF,
+    DONE,
+    FAILED,
+    LOOK_UP,
+    NOBODY,
+    PARSE_REQUEST,
+    QUERY,
+    QUERY_CPU,
+    REFUSED,
+    REQUEST_UP,
+    RESPOND,
+    SLEEP,
+    START,
+    THINK,
+    TIMES_OUT,
+    WAIT_REQUEST,
+    State,
+)
+from lhsim.rules import grown, jittered
+from lhsim.streams import uniform
+
+
+@of_failures
+def attend_impatiently(s: State, agent: int, phase: int) -> int:
+    """Return the phase of an agent that comes after one that is over: it asks and waits."""
+    receiver = s.receivers[agent]
+    if phase == FAILED:
+        return BACKOFF
+    if phase == ANSWERED and receiver.found > 0:
+        _deliver(s, agent)
+        return THINK
+    if phase != START:
+        receiver.attempt += 1
+    _ask(s, agent)
+    return DONE
+
+
+@of_failures
+def handle(s: State, entity: int, phase: int) -> int:
+    """Return the phase of a handler that comes after one that is over."""
+    counts, place = s.counts[0], message_of(s, entity)
+    if phase == ASKED:
+        return REQUEST_UP
+    if phase == REQUEST_UP:
+        if counts.outages > 0 or is_full(s):
+            counts.refused += 1
+            return REFUSED
+        connect(s)
+        return PARSE_REQUEST
+    if phase == PARSE_REQUEST:
+        return _begin(s, place)
+    if phase == QUERY_CPU:
+        counts.queries += 1
+        return QUERY
+    if phase in (QUERY, LOOK_UP):
+        return _sleep_or_answer(s, entity, place)
+    if phase == SLEEP:
+        return _wake_up(s, place)
+    if phase == RESPOND:
+        counts.connections -= 1
+        return ANSWER_DOWN
+    give(s, place, ANSWERED if phase == ANSWER_DOWN else FAILED)
+    release(s, place)
+    return DONE
+
+
+@of_failures
+def ring(s: State, alarm: int) -> None:
+    """End the sleep of a request, unless a write has done so before."""
+    place = s.messages[message_of(s, alarm)].target
+    if s.messages[place].alarm == alarm:
+        s.messages[place].alarm = NOBODY
+        _get_up(s, place)
+        make_ready(s, request(s, place), SLEEP)
+    release(s, place)
+
+
+@inlined
+def _ask(s: State, agent: int) -> None:
+    """Let an agent's next request set out, and wait for its answer."""
+    place = new_place(s)
+    message = s.messages[place]
+    message.sender = message.target = agent
+    message.number = s.receivers[agent].attempt
+    message.alive = 1
+    message.pending = 0
+    message.original = WAIT_REQUEST
+    message.attempt = 0
+    message.alarm = NOBODY
+    message.found = 0
+    ask(s, place, s.settings[0].client_timeout, TIMES_OUT)
+    make_ready(s, request(s, place), ASKED)
+
+
+@inlined
+def _begin(s: State, place: int) -> int:
+    message, settings = s.messages[place], s.settings[0]
+    message.since = s.queue[0].now
+    message.sleep, message.following = settings.first_sleep, settings.second_sleep
+    return _look(s, place)
+
+
+@of_failures
+def _look(s: State, place: int) -> int:
+    """Begin a cycle."""
+    message, ttl = s.messages[place], s.settings[0].ttl
+    receiver, poller = s.receivers[message.sender], s.pollers[message.sender]
+    message.cycle = receiver.query
+    receiver.query += 1
+    s.counts[0].cycles += 1
+    message.found = 0
+    message.seen = poller.written
+    if ttl >= 0 and s.queue[0].now - poller.empty_since <= ttl:
+        s.counts[0].cache_hits += 1
+        return LOOK_UP
+    return QUERY_CPU
+
+
+@inlined
+def _wake_up(s: State, place: int) -> int:
+    if s.queue[0].now - s.messages[place].since < s.settings[0].timeout:
+        return _look(s, place)
+    s.counts[0].timeouts += 1
+    return RESPOND
+
+
+@inlined
+def _sleep_or_answer(s: State, entity: int, place: int) -> int:
+    message, settings = s.messages[place], s.settings[0]
+    if message.found > 0:
+        return RESPOND
+    s.counts[0].wasted += 1
+    time = message.sleep
+    if settings.jitter > 0:
+        u = uniform(settings.seed, SLEEP, message.sender, message.cycle)
+        time = jittered(time, settings.jitter, u)
+    message.sleep = message.following
+    message.following = grown(message.following, settings.growth, settings.longest)
+    if settings.wakes and s.pollers[message.sender].written != message.seen:
+        return _wake_up(s, place)
+    if settings.wakes:
+        _set_alarm(s, place, time)
+    else:
+        s.events[entity].phase = SLEEP
+        schedule(s, entity, time, s.stages[SLEEP].lane)
+    return DONE
+
+
+@inlined
+def _set_alarm(s: State, place: int, time: float) -> None:
+    """Let an alarm end the sleep of a request, unless a write does it before."""
+    message = s.messages[place]
+    alarm = timer(s, message.sender)
+    s.messages[message_of(s, alarm)].target = place
+    message.alarm = alarm
+    message.alive += 1
+    s.events[alarm].phase = ALARM
+    schedule(s, alarm, time, s.stages[SLEEP].lane)
+    poller = s.pollers[message.sender]
+    message.before = poller.asleep_tail
+    message.after = NOBODY
+    if poller.asleep < 0:
+        poller.asleep = place
+    else:
+        s.messages[poller.asleep_tail].after = place
+    poller.asleep_tail = place
+
+
+@inlined
+def _get_up(s: State, place: int) -> None:
+    """Take a request out of the list of those of its agent that sleep."""
+    message = s.messages[place]
+    poller = s.pollers[message.sender]
+    if message.before < 0:
+        poller.asleep = message.after
+    else:
+        s.messages[message.before].after = message.after
+    if message.after < 0:
+        poller.asleep_tail = message.before
+    else:
+        s.messages[message.after].before = message.before
+
+
+@inlined
+def _deliver(s: State, agent: int) -> None:
+    """Deliver what the answer to an agent's request holds, and what has not expired since."""
+    levels = len(s.priorities)
+    if levels == 0:
+        s.receivers[agent].mailbox = _taken(s, agent, s.receivers[agent].mailbox)
+    for box in range(levels * agent, levels * (agent + 1)):
+        s.boxes[box] = _taken(s, agent, s.boxes[box])
+
+
+@inlined
+def _taken(s: State, agent: int, last: int) -> int:
+    """Deliver the first messages of a mailbox that an answer holds; return the last one left."""
+    while last >= 0 and s.messages[first_of(s, last)].answer == s.receivers[agent].attempt:
+        first = first_of(s, last)
+        last = without_first(s, last)
+        end(s, first, DELIVERED)
+    return last

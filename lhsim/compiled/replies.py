@@ -1,0 +1,96 @@
+"""What clients wait for: the reply to what they have sent; see `lhsim.models.replies`.
+
+It is known by the place of an attempt, or of a request for messages, whose client goes on once:
+with an answer, without one, or when its patience ends. Faults that cut connections find those that
+wait in a list, in the order in which they have asked.
+"""
+
+from __future__ import annotations
+
+from lhsim._jit import inlined
+from lhsim.compiled.ledger import message_of, patience_of, release, request
+from lhsim.compiled.outlining import of_failures
+from lhsim.compiled.queue import schedule
+from lhsim.compiled.state import FAILED, NOBODY, State
+from lhsim.rules import is_hit
+
+
+@of_failures
+def ask(s: State, place: int, patience: float, phase: int) -> None:
+    """Let a client wait for a reply, for so long [s]; below 0: for ever.
+
+    `phase` is that of the end of its patience.
+    """
+    message = s.messages[place]
+    message.waits = 1
+    if s.cuts.shape[1] > 0:
+        _line_up(s, place)
+    if patience >= 0:
+        message.alive += 1
+        timer = patience_of(s, place)
+        s.events[timer].phase = phase
+        schedule(s, timer, patience, s.stages[phase].lane)
+
+
+@of_failures
+def give(s: State, place: int, phase: int) -> None:
+    """Let a client go on with `ANSWERED` or `FAILED`, unless it has gone on before."""
+    message = s.messages[place]
+    if not message.waits:
+        return
+    message.waits = 0
+    if s.cuts.shape[1] > 0:
+        _leave(s, place)
+    client = 2 * message.sender
+    if message.original >= 0:
+        client = request(s, message.original)
+    else:
+        s.receivers[message.sender].found = message.found
+    s.events[client].phase = phase
+    schedule(s, client, 0.0, 0)
+
+
+@inlined
+def lose_patience(s: State, timer: int) -> None:
+    """End the patience of a client."""
+    place = message_of(s, timer)
+    if s.messages[place].waits:
+        s.counts[0].given_up += 1
+        give(s, place, FAILED)
+    release(s, place)
+
+
+@inlined
+def cut_replies(s: State, fault: int) -> None:
+    """Let those go on without a reply whose connection is cut."""
+    place = s.counts[0].asking
+    while place >= 0:
+        younger = s.messages[place].younger
+        if is_hit(s.settings[0].seed, s.messages[place].sender, fault, s.cuts[2, fault]):
+            give(s, place, FAILED)
+        place = younger
+
+
+@inlined
+def _line_up(s: State, place: int) -> None:
+    counts, message = s.counts[0], s.messages[place]
+    message.older = counts.asking_tail
+    message.younger = NOBODY
+    if counts.asking < 0:
+        counts.asking = place
+    else:
+        s.messages[counts.asking_tail].younger = place
+    counts.asking_tail = place
+
+
+@inlined
+def _leave(s: State, place: int) -> None:
+    counts, message = s.counts[0], s.messages[place]
+    if message.older < 0:
+        counts.asking = message.younger
+    else:
+        s.messages[message.older].younger = message.younger
+    if message.younger < 0:
+        counts.asking_tail = message.older
+    else:
+        s.messages[message.younger].older = message.older
