@@ -8,7 +8,9 @@
 
 lhsim is installed from this checkout into a virtual environment of its own. Each command gets an
 empty cache of compiled code and an empty folder, but for the last, which goes on where the one
-before it has ended. What a command leaves behind to compile is ended before the next begins.
+before it has ended. What a command leaves behind to compile is ended before the next begins. On a
+machine that others use, the seconds of processor time say more: of the command, and of what
+compiled beside it.
 """
 
 from __future__ import annotations
@@ -70,8 +72,16 @@ def install(home: Path, commit: str | None = None) -> Path:
     return python
 
 
-def seconds(python: Path, words: Sequence[str], home: Path) -> float:
-    """Return how long a command takes from its start to its end, in `home` and with its cache."""
+@frozen
+class Took:
+    """What a command took."""
+
+    seconds: float  # from its start to its end
+    processor: float  # with what compiled beside it, about [s]
+
+
+def took(python: Path, words: Sequence[str], home: Path) -> Took:
+    """Return what a command takes in `home`, with the cache that is there."""
     home.mkdir(exist_ok=True)
     surroundings = {key: os.environ[key] for key in os.environ if not key.startswith("LHSIM_")}
     surroundings |= {"NUMBA_CACHE_DIR": str(home / "cache")}
@@ -81,17 +91,28 @@ def seconds(python: Path, words: Sequence[str], home: Path) -> float:
             [str(python), *words], cwd=home, env=surroundings, stdout=output, stderr=output
         )
         others: set[psutil.Process] = set()
+        used: dict[psutil.Process, float] = {}
         while running.poll() is None:
             others |= _compiling(running)
+            used |= {one: _processor(one, used.get(one, 0.0)) for one in (running, *others)}
             time.sleep(LOOK)
-    took = time.perf_counter() - begun
+    seconds = time.perf_counter() - begun
     for one in others:
         if one.is_running():
             one.terminate()
     psutil.wait_procs(others)
     if running.returncode != 0:
         raise SystemExit((home / "output.txt").read_text())
-    return took
+    return Took(seconds, sum(used.values()))
+
+
+def _processor(one: psutil.Process, before: float) -> float:
+    """Return the processor time of a process [s], what it was before where it has ended."""
+    try:
+        times = one.cpu_times()
+    except psutil.Error:
+        return before
+    return float(times.user + times.system)
 
 
 def _compiling(running: psutil.Popen) -> set[psutil.Process]:
@@ -109,31 +130,42 @@ def _compiling(running: psutil.Popen) -> set[psutil.Process]:
 def measure(names: Sequence[str], old: str | None, home: Path) -> dict[str, Any]:
     """Return what is reported, by its key in the JSON object."""
     python = install(home / "new")
-    took = {}
+    found = {}
     for name in names:
         case = CASES[name]
-        took[name] = seconds(python, case.words, home / (case.resumes or name))
-    report: dict[str, Any] = {"seconds": took, "limits": {n: CASES[n].limit for n in names}}
+        found[name] = took(python, case.words, home / (case.resumes or name))
+    report: dict[str, Any] = {
+        "seconds": {name: one.seconds for name, one in found.items()},
+        "processor_seconds": {name: one.processor for name, one in found.items()},
+        "limits": {name: CASES[name].limit for name in names},
+    }
     if old is not None and OLD_CASE in names:
-        before = install(home / "old", old)
+        before = took(install(home / "old", old), CASES[OLD_CASE].words, home / "of-old")
+        now = found[OLD_CASE]
         report["old"] = old
-        report["seconds_old"] = seconds(before, CASES[OLD_CASE].words, home / "of-old")
-        report["part_of_old"] = took[OLD_CASE] / report["seconds_old"]
+        report["seconds_old"] = before.seconds
+        report["processor_seconds_old"] = before.processor
+        report["part_of_old"] = now.seconds / before.seconds
+        report["processor_part_of_old"] = now.processor / before.processor
     return report
 
 
 def readable(report: dict[str, Any]) -> str:
     """Return the report for people."""
-    lines = ["command                               seconds  aim"]
-    for name, took in report["seconds"].items():
+    lines = [f"{'command':37s}  seconds  of processor  aim"]
+    for name, seconds in report["seconds"].items():
         words = " ".join(CASES[name].words).replace("-m lhsim.experiments", "lhsim")
         shown = "lhsim.simulate('polling', agents=20)" if name == "simulate" else words
         limit = CASES[name].limit
         again = " again" if CASES[name].resumes else ""
-        lines.append(f"{shown + again:36s}  {took:7.1f}  {'' if limit is None else f'{limit:g}'}")
+        processor = report["processor_seconds"][name]
+        aim = "" if limit is None else f"{limit:g}"
+        lines.append(f"{shown + again:37s}  {seconds:7.1f}  {processor:12.1f}  {aim}".rstrip())
     if "old" in report:
+        name = f"lhsim scaling at {report['old']}"
+        processor = report["processor_seconds_old"]
         part = f"{report['part_of_old']:.2f} of it now, the aim is {MOST_OF_OLD:g}"
-        lines.append(f"lhsim scaling at {report['old']:19s}  {report['seconds_old']:7.1f}  {part}")
+        lines.append(f"{name:37s}  {report['seconds_old']:7.1f}  {processor:12.1f}  {part}")
     return "\n".join(lines)
 
 

@@ -1,8 +1,9 @@
 """The order in which cells are begun by several workers.
 
 The longest come first, so that in the end no worker is left alone with one. Where an engine is
-still to be compiled it is the shortest of its cells that come first, and after all others: SimPy
-does them meanwhile.
+still to be compiled its cells come after all others: the shortest first, if SimPy does all of them
+sooner. If one has to wait for the compiler anyway, what SimPy did meanwhile would only keep it from
+its work.
 """
 
 from __future__ import annotations
@@ -41,14 +42,20 @@ class Schedule:
     def first(self) -> int:
         """Return the cell that is next; it still waits."""
         if self._chosen is None:
-            ready = [group for kind, group in self._groups.items() if _is_ready(kind)]
-            if ready:
-                group = max(ready, key=lambda group: self._work[group[-1]])
-                self._chosen = group[-1], group
-            else:
-                group = min(self._groups.values(), key=lambda group: self._work[group[0]])
-                self._chosen = group[0], group
+            self._chosen = self._choose()
         return self._chosen[0]
+
+    def _choose(self) -> tuple[int, deque[int]]:
+        """Return a cell and the group that it is in."""
+        left = {kind: _seconds_left(kind) for kind in self._groups}
+        ready = [group for kind, group in self._groups.items() if left[kind] == 0]
+        sooner = [group for kind, group in self._groups.items()
+                  if self._work[group[-1]] < left[kind]]  # fmt: skip
+        if sooner and not ready:
+            group = min(sooner, key=lambda group: self._work[group[0]])
+            return group[0], group
+        group = max(ready or self._groups.values(), key=lambda group: self._work[group[-1]])
+        return group[-1], group
 
     def take(self) -> int:
         """Return the cell that is next, which waits no more."""
@@ -72,5 +79,6 @@ def _kind_of(cell: Cell) -> Kind | None:
     return compiled.kind_of(cell.system)
 
 
-def _is_ready(kind: Kind | None) -> bool:
-    return kind is None or compiled.seconds_left(kind) == 0  # it begins to be compiled
+def _seconds_left(kind: Kind | None) -> float:
+    """Return how long it takes until a kernel can run [s]; it begins to be compiled."""
+    return 0.0 if kind is None else compiled.seconds_left(kind)

@@ -147,7 +147,7 @@ def json_file(data: object) -> Callable[[Path], object]:
 
 def import_plots() -> None:
     """Begin to import what draws, in a thread beside the runs, most of which is no Python."""
-    threading.Thread(target=lambda: analysis.search_plot, name="plots", daemon=True).start()
+    threading.Thread(target=lambda: analysis.save, name="plots", daemon=True).start()
 
 
 def plots(figure: Figure, name: str) -> dict[str, Callable[[Path], object]]:

@@ -57,6 +57,12 @@ def test_a_kernel_that_comes_is_used_for_the_longest(compiling):
     assert [schedule.take() for _ in range(3)] == [3, 2, 1]
 
 
+def test_what_has_to_wait_for_the_compiler_anyway_does_not_disturb_it(compiling):
+    compiling.add(("push", False))
+    cells = [Cell(PUSH, agents, 10.0, 1) for agents in (10, 1_000_000, 100)]
+    assert order(Schedule(cells)) == [1, 0, 2]
+
+
 def test_other_machines_get_the_longest_first_whatever_is_compiled_here(compiling):
     compiling.add(("push", False))
     cells = [Cell(PUSH, agents, 10.0, 1) for agents in (10, 30, 20)]
