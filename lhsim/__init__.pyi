@@ -8,6 +8,7 @@ from .library import systems as systems
 from .planning.screening import Sensitivity as Sensitivity
 from .planning.screening import sensitivity as sensitivity
 from .planning.search import Capacity as Capacity
+from .planning.search import capacities as capacities
 from .planning.search import capacity as capacity
 from .simulation import Result as Result
 from .simulation import simulate as simulate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from lhsim.cli.options import (
     jobs_option,
     option,
     options,
+    parse_duration,
     read,
     seed_option,
     silence_options,
@@ -86,15 +88,20 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
         show_default=True)  # fmt: skip
 @option("--confidence", "Confidence level of the interval.", type=Parsed("C", _share), default=0.95,
         show_default=True)  # fmt: skip
+@option("--within", "Answer within this time, such as 2s: the interval is wider, and depends on "
+        "the machine's speed.", type=Parsed("TIME", parse_duration))  # fmt: skip
 @_common("results/capacity", "the plot and the runs")
 def capacity(**given: Any) -> int:
     """Find the most agents that meet your objectives.
 
     With --vary and --agents, it finds how large a parameter must be instead. The interval covers
-    the noise of the runs and the uncertainty of the parameters.
+    the noise of the runs and the uncertainty of the parameters. It narrows as the search goes on;
+    Ctrl-C ends it with what is known by then.
     """
-    asked = {name: given.pop(name) for name in ("slo", "vary", "check", "most", "confidence")}
-    return experiments.run_capacity(_read(given), **asked)
+    begun = time.monotonic()  # before anything is imported that runs and draws
+    names = ("slo", "vary", "check", "most", "confidence", "within")
+    asked = {name: given.pop(name) for name in names}
+    return experiments.run_capacity(_read(given), begun=begun, **asked)
 
 
 @click.command(cls=Command)

@@ -3,6 +3,7 @@ from .cells import Failure as Failure
 from .cells import compile_once as compile_once
 from .cells import engine_of as engine_of
 from .cells import run as run
+from .cells import work_of as work_of
 from .executors import execute as execute
 from .pools import KINDS as KINDS
 from .pools import default_kind as default_kind

@@ -95,7 +95,7 @@ def compile_once(cells: Iterable[Cell]) -> None:
 
 
 def in_order(cells: Sequence[Cell], indices: Sequence[int]) -> Sequence[int]:
-    """Return the order in which cells run: that of their indices, or the shortest first.
+    """Return the order in which cells run one by one: by their indices, or the shortest first.
 
     That is where an engine is still to be compiled: SimPy does the short ones meanwhile.
     """

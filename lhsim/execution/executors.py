@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from lhsim._machine import free_memory
 from lhsim.errors import LhsimError
@@ -27,6 +27,44 @@ MOST_SUBMITTED = 1000  # to an executor that does not say how many workers it ha
 LOOK = 1.0  # after which a silent executor is asked whether its workers are lost [s]
 
 
+class Waiting(Protocol):
+    """Cells that wait, by their indices."""
+
+    def __bool__(self) -> bool:
+        """Return whether there are any."""
+
+    def first(self) -> int:
+        """Return the one that is next."""
+
+    def take(self) -> int:
+        """Return the one that is next, which waits no more."""
+
+    def rest(self) -> list[int]:
+        """Return all of them."""
+
+
+class InTurn:
+    """Cells that wait, of which the first is next."""
+
+    def __init__(self, count: int) -> None:
+        self._indices = deque(range(count))
+
+    def __bool__(self) -> bool:
+        return bool(self._indices)
+
+    def first(self) -> int:
+        """Return the one that is next."""
+        return self._indices[0]
+
+    def take(self) -> int:
+        """Return the one that is next, which waits no more."""
+        return self._indices.popleft()
+
+    def rest(self) -> list[int]:
+        """Return all of them."""
+        return list(self._indices)
+
+
 def execute(
     function: Callable[[C], R],
     cells: Sequence[C],
@@ -35,6 +73,7 @@ def execute(
     fail_fast: bool = False,
     on_done: Callable[[int, R | Failure], None] | None = None,
     memory: Callable[[C], float] | None = None,
+    waiting: Waiting | None = None,
 ) -> Done[R]:
     """Run each of the cells, and yield its index and its result or failure once it is done.
 
@@ -47,7 +86,7 @@ def execute(
     function
         What makes a result of a cell. For other processes it has to be a module's function.
     cells
-        What to run, in the order in which they begin.
+        What to run; they begin in this order, unless `waiting` has another.
     executor
         Runs the cells, such as that of `workers`, and stays open. None: here, one by one.
     fail_fast
@@ -57,11 +96,13 @@ def execute(
     memory
         Returns what a cell takes [B]. Only as many run at a time as fit into the memory that is
         free in the beginning; one that does not fit at all runs alone. None: it does not matter.
+    waiting
+        Says which is next, with an executor.
     """
     if executor is None:
         done = _in_turn(function, cells)
     else:
-        done = _Submission(function, cells, executor, memory).outcomes()
+        done = _Submission(function, cells, executor, memory, waiting).outcomes()
     try:
         for index, outcome in done:
             if on_done is not None:
@@ -87,6 +128,7 @@ class _Submission(Generic[C, R]):
         cells: Sequence[C],
         executor: Executor,
         memory: Callable[[C], float] | None,
+        waiting: Waiting | None,
     ) -> None:
         self._run = partial(attempt, function)
         self._cells = cells
@@ -95,7 +137,7 @@ class _Submission(Generic[C, R]):
         self._room = free_memory() if memory is not None else 0.0
         slots = getattr(executor, "slots", None)
         self._most = MOST_SUBMITTED if slots is None else slots * WAITING
-        self._waiting = deque(range(len(cells)))
+        self._waiting = InTurn(len(cells)) if waiting is None else waiting
         self._suspects: deque[int] = deque()  # a worker died while they ran
         self._tried_alone: set[int] = set()
         self._running: dict[Future[Any], int] = {}
@@ -141,17 +183,16 @@ class _Submission(Generic[C, R]):
     def _lost(self) -> Iterator[tuple[int, Failure]]:
         """Yield a failure for each cell that has not ended, now that no worker is left."""
         failure = Failure.of(LhsimError("the workers were lost"))
-        for index in sorted({*self._running.values(), *self._suspects, *self._waiting}):
+        for index in sorted({*self._running.values(), *self._suspects, *self._waiting.rest()}):
             yield index, failure
 
     def _submit(self) -> None:
         if self._is_lost:
             return
         while self._waiting and not self._suspects and len(self._running) < self._most:
-            index = self._waiting[0]
-            if not self._fits(index):
+            if not self._fits(self._waiting.first()):
                 return
-            self._start(self._waiting.popleft())
+            self._start(self._waiting.take())
         if self._suspects and not self._running:
             index = self._suspects.popleft()
             self._tried_alone.add(index)

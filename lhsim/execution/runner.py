@@ -26,6 +26,7 @@ from lhsim.execution.cells import Cell, Failure, as_asked, compile_once, in_orde
 from lhsim.execution.executors import execute
 from lhsim.execution.identity import Keys
 from lhsim.execution.pools import default_kind, workers
+from lhsim.execution.schedule import Schedule
 from lhsim.execution.store import Store
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ class Runner:
         on_done: OnDone | None,
     ) -> bool:
         """Run the cells of these indices into `outcomes`; return whether Ctrl-C ended it."""
-        indices = in_order(cells, indices)
+        alone = self._executor is None
+        indices = in_order(cells, indices) if alone else indices
         chosen = [cells[index] for index in indices]
         elsewhere = getattr(self._executor, "elsewhere", False)
         running = execute(
@@ -127,9 +129,10 @@ class Runner:
             executor=self._executor,
             fail_fast=self._fail_fast,
             memory=None if elsewhere else memory_of,
+            waiting=None if alone else Schedule(chosen, elsewhere=elsewhere),
         )
         try:
-            if self._executor is not None and not elsewhere:
+            if not alone and not elsewhere:
                 compile_once(chosen)
             with closing(running):
                 for number, outcome in running:

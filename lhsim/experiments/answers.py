@@ -11,14 +11,14 @@ from lhsim.execution import Runner
 from lhsim.experiments.ending import say_done, say_interrupted
 from lhsim.experiments.finding import Column, Finding, Picture, Table
 from lhsim.experiments.options import DONE, NOT_KEPT, Options
-from lhsim.experiments.output import json_file, plots, show, write_files
-from lhsim.experiments.progress import Report, progress
+from lhsim.experiments.output import import_plots, json_file, plots, show, write_files
+from lhsim.experiments.progress import Progress, search_progress
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
 from lhsim.planning import screening, search
 from lhsim.planning.screening import KNEE, Sensitivity
 from lhsim.planning.search import Capacity
-from lhsim.report.capacity import capacity_table
+from lhsim.report.capacity import capacity_so_far, capacity_table
 from lhsim.report.sensitivity import metric_text, sensitivity_tables
 
 if TYPE_CHECKING:
@@ -38,25 +38,36 @@ class Answer(Protocol):
 A = TypeVar("A", bound=Answer)
 
 
-def run_capacity(options: Options, slo: Sequence[str], **asked: Any) -> int:
+def run_capacity(
+    options: Options, slo: Sequence[str], *, begun: float, within: float | None, **asked: Any
+) -> int:
     """Search for a capacity, show and write the answer, and return the exit code.
 
-    Takes what `lhsim.capacity` does.
+    Takes what `lhsim.capacity` does. `within` is its budget, None for none, and `begun` the time
+    from which that counts, on the monotonic clock [s].
     """
     words = ["capacity", *_words("slo", slo)]
-    for name, value in asked.items():
+    for name, value in {**asked, "within": within}.items():
         words += [] if value is None else _words(name, [value])
     setup = prepare("capacity", options, command=words, has_file=False)
     agents = options.agents[0] if options.agents else None
     question = search.ask(
         setup.system, slo, agents=agents, seed=options.seed, engine=options.engine, **asked
     )
+    until = None if within is None else begun + within
+
+    def narrowed(runner: Runner, progress: Progress) -> Capacity:
+        for found in search.answers(question, runner, progress.ran, until):
+            progress.known(capacity_so_far(found.to_dict()))
+        return found
+
     return _answer(
         setup,
-        lambda runner, report: search.answer(question, runner, report),
+        narrowed,
         lambda found: _capacity_text(setup, found),
         lambda found: _capacity_finding(setup, found),
-        lambda found: found.check is None or found.check.verdict == "kept",
+        holds=lambda found: found.check is None or found.check.verdict == "kept",
+        interrupted=lambda found: found.stop_reason == search.INTERRUPTED,
     )
 
 
@@ -127,7 +138,7 @@ def run_sensitivity(
     )
     return _answer(
         setup,
-        lambda runner, report: screening.answer(asked, runner, report),
+        lambda runner, progress: screening.answer(asked, runner, progress.ran),
         lambda found: sensitivity_tables(found.to_dict()),
         lambda found: _sensitivity_finding(setup, found),
     )
@@ -180,21 +191,24 @@ def _words(name: str, values: Sequence[object]) -> list[str]:
 
 def _answer(
     setup: Setup,
-    answer: Callable[[Runner, Report], A],
+    answer: Callable[[Runner, Progress], A],
     text: Callable[[A], str],
     finding: Callable[[A], Finding],
     holds: Callable[[A], bool] = lambda _: True,
+    interrupted: Callable[[A], bool] = lambda _: False,
 ) -> int:
     """Let a question be answered with runs that are kept, show and write it; return the exit code.
 
     `answer` finds it, and leaves with `KeyboardInterrupt` on Ctrl-C. `text` makes what stdout shows
-    where JSON is not asked for, `finding` what a report shows; `holds` says whether a check does.
+    where JSON is not asked for, `finding` what a report shows; `holds` says whether a check does,
+    `interrupted` whether Ctrl-C ended it with less than it would have come to.
     """
     options = setup.options
+    import_plots()
     try:
         with running(setup) as runner:
-            with progress(setup.name, (), shown=options.show_progress) as report:
-                found = answer(runner, report)
+            with search_progress(setup.name, shown=options.show_progress) as progress:
+                found = answer(runner, progress)
             as_json = options.output_format == "json"
             show(json.dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else text(found))
             files = {**plots(found.plot(), setup.name), "manifest.json": json_file(manifest(setup))}
@@ -202,4 +216,6 @@ def _answer(
     except KeyboardInterrupt:
         return say_interrupted(setup)
     say_done(setup, runner.tally, names)
+    if interrupted(found):
+        return say_interrupted(setup)
     return DONE if holds(found) else NOT_KEPT

@@ -13,6 +13,7 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -142,6 +143,11 @@ def json_file(data: object) -> Callable[[Path], object]:
     """Return what writes plain data as JSON."""
     text = json.dumps(data, indent=2, allow_nan=False) + "\n"
     return lambda path: path.write_text(text, encoding="utf-8")
+
+
+def import_plots() -> None:
+    """Begin to import what draws, in a thread beside the runs, most of which is no Python."""
+    threading.Thread(target=lambda: analysis.save, name="plots", daemon=True).start()
 
 
 def plots(figure: Figure, name: str) -> dict[str, Callable[[Path], object]]:

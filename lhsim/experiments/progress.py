@@ -11,7 +11,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from lhsim.execution import Cell, Failure
 from lhsim.experiments.levels import work
@@ -59,7 +60,7 @@ def _bar(title: str, cells: Sequence[Cell]) -> Iterator[Report]:
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         total = sum(map(work, cells)) or None
         task = bar.add_task(title, total=total, runs=_count(0, cells))
         runs = count(1)
@@ -68,6 +69,45 @@ def _bar(title: str, cells: Sequence[Cell]) -> Iterator[Report]:
             bar.update(task, advance=work(cell), runs=_count(next(runs), cells))
 
         yield report
+
+
+class Progress:
+    """How far a search is, whose runs nobody knows beforehand: their number, and what is known."""
+
+    def __init__(self, title: str, show: Callable[[str], None]) -> None:
+        self._title = title
+        self._show = show
+        self._runs = 0
+        self._known = ""
+
+    def ran(self, _cell: Cell, _result: Result | Failure) -> None:
+        """Count a finished run."""
+        self._runs += 1
+        self._say()
+
+    def known(self, text: str) -> None:
+        """Show what is known by now."""
+        self._known = text
+        self._say()
+
+    def _say(self) -> None:
+        known = f"{self._known}; " if self._known else ""
+        self._show(f"{known}{self._runs} run{'s' if self._runs != 1 else ''}")
+
+
+@contextmanager
+def search_progress(title: str, *, shown: bool) -> Iterator[Progress]:
+    """Yield what to tell of a search; it shows that as `progress` does."""
+    if not shown:
+        yield Progress(title, lambda _text: None)
+    elif sys.stderr.isatty():
+        columns = (TextColumn("{task.description}"), BarColumn())
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(title, total=None)
+            yield Progress(title, lambda text: bar.update(task, description=f"{title}: {text}"))
+    else:
+        say = lines(title)
+        yield Progress(title, lambda text: say(text, 0.0))
 
 
 def _count(done: int, cells: Sequence[Cell]) -> str:

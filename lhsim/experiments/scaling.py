@@ -10,13 +10,12 @@ from functools import cache, partial
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from lhsim.execution import Runner
 from lhsim.experiments.finding import Picture
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
+from lhsim.experiments.output import import_plots
 from lhsim.experiments.points import levels
 from lhsim.experiments.progress import progress
 from lhsim.experiments.setup import (
@@ -76,6 +75,7 @@ def run_scaling(options: Options) -> int:
     points = levels(setup.systems, options.agents or asked.agents, rule)
     horizon = Horizon(asked.messages, asked.min_duration, options.duration)
     plan = planned(setup, points, horizon, asked.replications, limit, rule)
+    import_plots()
     with running(setup) as runner:
         sweep = _run(asked.knee, setup, plan, limit, runner)
     answers = cache(partial(_answers, sweep))
@@ -115,7 +115,7 @@ def _run(how: KneeSearch, setup: Setup, plan: Plan, limit: MaxEvents, runner: Ru
             on_done=on_done,
         )
     predictions = {} if interrupted else _predictions(sweep, setup, runner)
-    return evolve(sweep, knees=knees, interrupted=interrupted, predictions=predictions)
+    return sweep.followed_by(knees, predictions, interrupted=interrupted)
 
 
 def _predictions(sweep: Sweep, setup: Setup, runner: Runner) -> dict[tuple[str, int], Intervals]:

@@ -201,6 +201,19 @@ class Sweep:
             ]
         )
 
+    def followed_by(
+        self,
+        knees: Mapping[str, Knee],
+        predictions: Mapping[tuple[str, int], Intervals],
+        *,
+        interrupted: bool,
+    ) -> Sweep:
+        """Return the sweep with what was searched after its runs, which are not digested anew."""
+        found = evolve(self, knees=knees, predictions=predictions, interrupted=interrupted)
+        for name in ("_records", "_levels"):
+            object.__setattr__(found, name, getattr(self, name))
+        return found
+
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw the latency of each level against the agents, or the first axis, as a figure."""
         if self.units:

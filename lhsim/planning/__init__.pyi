@@ -1,11 +1,12 @@
 from .scaling_out import ScaleOut, scaled_out, scaled_out_name
 from .screening import Sensitivity, sensitivity
-from .search import Capacity, capacity
+from .search import Capacity, capacities, capacity
 
 __all__ = [
     "Capacity",
     "ScaleOut",
     "Sensitivity",
+    "capacities",
     "capacity",
     "scaled_out",
     "scaled_out_name",

@@ -19,14 +19,15 @@ from lhsim.planning.levels import Question, judge, run_all
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lhsim.execution import Runner
-    from lhsim.planning.levels import OnDone
+    from lhsim.planning.levels import OnDone, Runs
     from lhsim.simulation import Result
 
 FARTHEST = 50.0  # ratio of a crossing to the value near which it is looked for, either way
 STEP = 1.1  # ratio of levels by which a crossing is bracketed
 WIDE = 1.22  # ratio of a bracket's ends beyond which a straight line says nothing
 NARROW = 1.02  # the same, from which on no further level is needed
+BESIDE = 1.04  # ratio of levels to a value at which the slope of the margin is taken
+CLOSE = 0.02  # logarithm of a ratio, up to which a slope that is known leads to a crossing
 
 
 @frozen
@@ -36,6 +37,7 @@ class Task:
     question: Question  # with one look: that many runs a level
     near: float
     kept: str = "below"  # or "above": on which side the objectives are kept
+    slope: float | None = None  # of the margin over the logarithm of the level, where it is known
 
 
 @frozen
@@ -66,7 +68,7 @@ Search = Generator[float, Point, Place]
 
 
 def crossings(
-    tasks: Mapping[str, Task], runner: Runner, on_done: OnDone | None = None
+    tasks: Mapping[str, Task], runner: Runs, on_done: OnDone | None = None
 ) -> dict[str, Place]:
     """Return where the means cross, for each task by its name.
 
@@ -90,8 +92,22 @@ def crossings(
     return {name: found[name] for name in tasks}
 
 
+def slope_at(task: Task, runner: Runs, on_done: OnDone | None = None) -> float | None:
+    """Return the slope of the margin over the logarithm of the level, around a task's value.
+
+    None where no straight line says anything. Raises as `run_all` does.
+    """
+    low, high = (_level(task.question, task.near * ratio) for ratio in (1 / BESIDE, BESIDE))
+    points = _points({"low": (task, low), "high": (task, high)}, runner, on_done)
+    below, above = points["low"], points["high"]
+    if low == high or not _is_straight(below, above):
+        return None
+    slope = (above.margin - below.margin) / math.log(high / low)
+    return slope if (slope < 0) == (task.kept == "below") else None
+
+
 def _points(
-    asked: Mapping[str, tuple[Task, float]], runner: Runner, on_done: OnDone | None
+    asked: Mapping[str, tuple[Task, float]], runner: Runs, on_done: OnDone | None
 ) -> dict[str, Point]:
     """Run the levels that are asked for."""
     cells = {
@@ -116,12 +132,18 @@ def _point(question: Question, level: float, results: Sequence[Result]) -> Point
 def _search(task: Task) -> Search:
     """Search one crossing.
 
-    Levels farther and farther from the value bracket it, in the direction in which the limit has
-    to lie. The bracket is halved while it is too wide for a straight line, or one of its ends has
-    no figure; then a line through the ends gives one more level, and another one the crossing.
+    A slope that is known leads to the crossing, from a level close to it or by way of one. Without
+    it, levels farther and farther from the value bracket the crossing, in the direction in which
+    the limit has to lie. The bracket is halved while it is too wide for a straight line, or one of
+    its ends has no figure; then a line through the ends gives one more level, and another one the
+    crossing.
     """
     question = task.question
     first = yield _level(question, task.near)
+    if task.slope is not None:
+        found = yield from _along(question, first, task.slope)
+        if found is not None:
+            return found
     first, second = yield from _bracket(task, first, up=first.good == (task.kept == "below"))
     while True:
         straight = _is_straight(first, second) and _width(first, second) <= WIDE
@@ -151,6 +173,19 @@ def _bracket(task: Task, first: Point, *, up: bool) -> Generator[float, Point, t
         near = point
         factor **= 2
     raise LhsimError(f"no crossing between {first.level:g} and {near.level:g}")
+
+
+def _along(question: Question, point: Point, slope: float) -> Generator[float, Point, Place | None]:
+    """Follow a slope to the crossing, by one more level; None where it does not lead there."""
+    for last in (False, True):
+        shift = -point.margin / slope
+        if abs(shift) <= CLOSE:
+            offsets = ((point.margin - margin) / slope for margin in point.margins)
+            return Place(point.level * math.exp(shift), tuple(offsets))
+        if last or abs(shift) > math.log(WIDE):
+            return None
+        point = yield _level(question, point.level * math.exp(shift))
+    return None
 
 
 def _width(first: Point, second: Point) -> float:

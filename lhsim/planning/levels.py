@@ -1,10 +1,12 @@
 """One level of a search: replications until it is known whether it keeps the objectives.
 
 Replications come in looks, of `LOOKS` runs in all. At each look every objective's figure is
-averaged over the runs, with Student's interval at the confidence 1 - (1 - c) / (number of looks):
-by Bonferroni's inequality the c that was asked for holds however early a level is decided. A level
-is *kept* when all intervals lie on the good side of their limits, *violated* when one lies on the
-bad side, and *undecided* when the runs are used up before that.
+averaged over the runs, with Student's interval at a confidence whose error is a part of 1 - c: by
+Bonferroni's inequality the c that was asked for holds however early a level is decided. A look at
+`SHORT_RUNS` short runs comes before the others; it gets a small part of the error, so that it
+decides only what is clear, far from a limit, and costs little. A level is *kept* when all intervals
+lie on the good side of their limits, *violated* when one lies on the bad side, and *undecided* when
+the runs are used up before that.
 
 Replication r has the same seed at all levels (common random numbers): two levels differ by what
 was changed, and a figure that the seeds make high is high at both.
@@ -13,8 +15,9 @@ was changed, and a figure that the seeds make high is high at both.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 from attrs import frozen
@@ -22,7 +25,7 @@ from attrs import frozen
 from lhsim.analysis import flags
 from lhsim.analysis.intervals import estimate, known
 from lhsim.errors import LhsimError
-from lhsim.execution import Cell, Failure, Runner
+from lhsim.execution import Cell, Failure
 from lhsim.models import paths
 from lhsim.planning.horizons import Horizon, cells, seeds
 
@@ -35,8 +38,20 @@ if TYPE_CHECKING:
 
 HORIZON = Horizon(messages=10_000, shortest=20.0)  # of each run
 LOOKS = (4, 8, 16)  # replications in all at each look
+SHORT = Horizon(messages=2_500, shortest=5.0)  # of each short run
+SHORT_RUNS = 4  # of a level
+SHORT_SHARE = 0.1  # of the error, which short runs may use up
 AGENTS = "agents"
 MOST_AGENTS = 1_000_000
+
+
+class Runs(Protocol):
+    """What runs cells: a `Runner`, or one until a time (`lhsim.planning.budget`)."""
+
+    def run(
+        self, cells: Sequence[Cell], *, on_done: OnDone | None = None
+    ) -> tuple[dict[int, Result | Failure], bool]:
+        """Return the results by index, and whether Ctrl-C ended it."""
 
 
 @frozen
@@ -126,6 +141,7 @@ class Evaluation:
     overloaded: bool  # at least half of the runs
     extrapolated: bool
     figures: tuple[Figure, ...]
+    short: bool = False  # whether its runs are short ones
 
     @property
     def verdict(self) -> str:
@@ -140,22 +156,67 @@ class Evaluation:
         return all(figure.margin > 0 for figure in self.figures)
 
 
+def sketch(
+    question: Question, values: Sequence[float], runner: Runs, on_done: OnDone | None = None
+) -> Iterator[Evaluation]:
+    """Run levels briefly: each is decided where that is clear; raises as `run_all` does.
+
+    A backlog that grows in a short run may cease to: it decides nothing. Levels whose runs cannot
+    be shorter are evaluated.
+    """
+    brief = attrs.evolve(question, horizon=SHORT)
+    shorter = [value for value in values if _duration(brief, value) < _duration(question, value)]
+    error = SHORT_SHARE * (1 - question.confidence)
+    ran = _run(brief, dict.fromkeys(shorter, range(SHORT_RUNS)), runner, on_done)
+    for value, results in ran.items():
+        found = attrs.evolve(judge(question.objectives, value, results, 1 - error), short=True)
+        if found.overloaded:
+            figures = tuple(attrs.evolve(one, kept=None) for one in found.figures)
+            found = attrs.evolve(found, figures=figures)
+        yield found
+    others = [value for value in values if value not in ran]
+    if others:
+        yield from evaluate(question, others, runner, on_done)
+
+
+def _duration(question: Question, value: float) -> float:
+    return question.cells(value, range(1))[0].duration
+
+
 def evaluate(
-    question: Question, value: float, runner: Runner, on_done: OnDone | None = None
-) -> Evaluation:
-    """Run a level until it is decided or its runs are used up; raises as `run_all` does."""
-    results: list[Result] = []
-    share = (1 - question.confidence) / len(question.looks)
-    judged = Evaluation(value, 0, False, False, ())
+    question: Question, values: Sequence[float], runner: Runs, on_done: OnDone | None = None
+) -> Iterator[Evaluation]:
+    """Run levels side by side until each is decided or its runs are used up.
+
+    Yields what is known of each level after each of its looks; raises as `run_all` does.
+    """
+    share = (1 - SHORT_SHARE) * (1 - question.confidence) / len(question.looks)
+    results: dict[float, list[Result]] = {value: [] for value in values}
     for look in question.looks:
-        results += run_all(question.cells(value, range(len(results), look)), runner, on_done)
-        judged = judge(question.objectives, value, results, 1 - share)
-        if judged.verdict != "undecided":
-            break
-    return judged
+        wanted = {value: range(len(known), look) for value, known in results.items()}
+        for value, new in _run(question, wanted, runner, on_done).items():
+            results[value] += new
+            judged = judge(question.objectives, value, results[value], 1 - share)
+            if judged.verdict != "undecided":
+                del results[value]
+            yield judged
+        if not results:
+            return
 
 
-def run_all(cells: Sequence[Cell], runner: Runner, on_done: OnDone | None = None) -> list[Result]:
+def _run(
+    question: Question,
+    wanted: Mapping[float, range],
+    runner: Runs,
+    on_done: OnDone | None,
+) -> dict[float, list[Result]]:
+    """Return the results of replications of several levels, which run side by side."""
+    cells = {value: question.cells(value, numbers) for value, numbers in wanted.items()}
+    ran = iter(run_all([cell for some in cells.values() for cell in some], runner, on_done))
+    return {value: list(islice(ran, len(some))) for value, some in cells.items()}
+
+
+def run_all(cells: Sequence[Cell], runner: Runs, on_done: OnDone | None = None) -> list[Result]:
     """Return the results of all cells, in their order.
 
     Raises `LhsimError` when a run failed, and `KeyboardInterrupt` after Ctrl-C, with what was

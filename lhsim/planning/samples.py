@@ -15,11 +15,18 @@ MOVES_SEED = 1
 
 
 def samples_of(system: System) -> list[System]:
-    """Return the system with each of its calibration's samples; none where it has none."""
-    columns = system.calibration.samples if system.calibration else {}
+    """Return the system with each of its calibration's samples; none where it has none.
+
+    Their calibration has no samples, which are those of the system: they would be checked anew with
+    each parameter.
+    """
+    if system.calibration is None or not system.calibration.samples:
+        return []
+    columns = system.calibration.samples
+    plain = attrs.evolve(system, calibration=attrs.evolve(system.calibration, samples={}))
     found = []
     for row in zip(*columns.values(), strict=True):
-        sampled = system
+        sampled = plain
         for path, number in zip(columns, row, strict=True):
             sampled = paths.sampled(sampled, path, number)
         found.append(sampled)

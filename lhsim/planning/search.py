@@ -1,19 +1,18 @@
 """Capacity (E10): the most agents that keep all objectives, or the size that holds so many.
 
-The search scans levels in geometric progression until the objectives are no longer kept, and looks
-once beyond. Wherever a level that is known to keep them stands next to one that is known not to,
-there is a *crossing*: bisection on a logarithmic scale brackets the place where the means cross
-the limit, and levels farther and farther from it are run until one on either side is decided
-(`lhsim.planning.levels`). Their ends are the interval. Then a few levels around the last crossing
-are probed; what they contradict is searched as well.
+`lhsim.planning.bracketing` says which levels are looked at, `lhsim.planning.levels` how one is
+decided. Between any two steps what is known is an answer (`answers`): its interval reaches from the
+nearest level that is known to keep the objectives to the nearest that is known not to, and narrows
+as the search goes on.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +23,30 @@ from attrs import frozen
 
 from lhsim import analysis, checks
 from lhsim.errors import InputError
-from lhsim.execution import Runner, running
+from lhsim.execution import running
 from lhsim.library import as_system
 from lhsim.models import System, paths
 from lhsim.models.workload import check_count
-from lhsim.planning.levels import AGENTS, MOST_AGENTS, Evaluation, Question, evaluate
+from lhsim.planning.bracketing import Bounds, Bracketing, least
+from lhsim.planning.budget import BudgetedRunner, BudgetSpentError
+from lhsim.planning.levels import (
+    AGENTS,
+    MOST_AGENTS,
+    Evaluation,
+    Question,
+    Runs,
+    evaluate,
+    sketch,
+)
 from lhsim.planning.objectives import parse_objectives
-from lhsim.planning.uncertainty import Spread, combined, spread_of
+from lhsim.planning.uncertainty import (
+    NO_SAMPLES,
+    NOT_YET,
+    Spread,
+    closed_form_spread,
+    combined,
+    spread_of,
+)
 from lhsim.report.capacity import capacity_sentences, level_text
 from lhsim.report.notebook import card
 from lhsim.report.text import between
@@ -42,15 +58,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lhsim.execution import Runner
     from lhsim.planning.levels import Figure as FigureOfLevel
     from lhsim.planning.levels import OnDone
 
-TOLERANCE = 0.01  # width of a bracket at which bisection ends, as a part of it
-OCTAVES = 6  # by which another parameter is changed, up and down
-PROBES = (0.5, 0.8, 1.25, 2.0)  # of the value, looked at in the end
-MOST_LEVELS = 100  # of one search
+PRECISION, BUDGET, INTERRUPTED = "precision", "budget", "interrupted"  # why a search stops
 
-Bounds = tuple[float, float]
 Range = tuple[float | None, float | None]
 
 
@@ -64,6 +77,7 @@ class Crossing:
     parameters: Bounds | None  # the part of the calibration; None without samples of it
     binding_objective: str
     kept: str  # "below" or "above": on which side the objectives are kept
+    parameters_by: str = NO_SAMPLES  # "runs", "closed form", "not yet" or "no samples"
 
 
 @frozen(repr=False)
@@ -85,6 +99,7 @@ class Capacity:
     warnings: tuple[str, ...] = ()  # what the calibration of the system says against it
     seed: int | None = None  # from which all runs follow
     unit: str = ""  # base unit of what is varied
+    stop_reason: str | None = PRECISION  # or "budget", "interrupted"; None: it still goes on
 
     @property
     def crossing(self) -> Crossing | None:
@@ -181,6 +196,7 @@ def capacity(
     folder: str | Path | None = None,
     engine: str = "auto",
     on_done: OnDone | None = None,
+    budget: float | str | None = None,
 ) -> Capacity:
     """Return the most agents that keep all objectives, or the value of a parameter that does.
 
@@ -215,6 +231,15 @@ def capacity(
         As in `lhsim.simulate`.
     on_done
         Is called with each finished run and its result.
+    budget
+        Time that the search may take: a number [s], or a text such as ``"2 s"``. It starts no runs
+        that would not be done by then, so that the answer depends on the speed of the machine; its
+        interval is the wider, and `Capacity.stop_reason` says so. None: until it has its precision.
+
+    Returns
+    -------
+    Capacity
+        After Ctrl-C what is known until then.
 
     Raises
     ------
@@ -223,12 +248,62 @@ def capacity(
     LhsimError
         When a run failed.
     KeyboardInterrupt
-        After Ctrl-C; what was finished is in the folder.
+        After Ctrl-C, when nothing is known yet; what was finished is in the folder.
     """
+    (found,) = deque(
+        capacities(
+            system, slo, vary=vary, agents=agents, check=check, most=most, seed=seed,
+            confidence=confidence, jobs=jobs, executor=executor, folder=folder, engine=engine,
+            on_done=on_done, budget=budget,
+        ),
+        maxlen=1,
+    )  # fmt: skip
+    return found
+
+
+def capacities(
+    system: System | str | PathLike[str],
+    slo: str | Iterable[str],
+    *,
+    vary: str = AGENTS,
+    agents: int | None = None,
+    check: float | str | None = None,
+    most: int = MOST_AGENTS,
+    seed: int = 1,
+    confidence: float = 0.95,
+    jobs: int = 1,
+    executor: Executor | None = None,
+    folder: str | Path | None = None,
+    engine: str = "auto",
+    on_done: OnDone | None = None,
+    budget: float | str | None = None,
+) -> Iterator[Capacity]:
+    """Return an iterator over ever better answers to what `capacity` asks; the last is its answer.
+
+    It searches on while it is asked for more: who breaks out of the loop keeps what is known.
+
+    >>> for found in lhsim.capacities("polling", "p99<1500ms"):  # doctest: +SKIP
+    ...     print(found.interval)
+
+    Takes and raises what `capacity` does.
+    """
+    started = time.monotonic()
     question = ask(system, slo, vary, agents, check, most, seed, confidence, engine)
     checks.function(on_done, "on_done")
-    with running([question.system], engine, jobs, executor, folder) as runner:
-        return answer(question, runner, on_done)
+    until = None if budget is None else started + checks.duration(budget, "budget")
+    return _capacities(question, jobs, executor, folder, on_done, until)
+
+
+def _capacities(
+    question: Question,
+    jobs: int,
+    executor: Executor | None,
+    folder: str | Path | None,
+    on_done: OnDone | None,
+    until: float | None,
+) -> Iterator[Capacity]:
+    with running([question.system], question.engine, jobs, executor, folder) as runner:
+        yield from answers(question, runner, on_done, until)
 
 
 def ask(
@@ -282,13 +357,35 @@ def _level(system: System, vary: str, check: float | str | None) -> float | None
         raise InputError(error.problem, source="--check", allowed=error.allowed) from None
 
 
-def answer(question: Question, runner: Runner, on_done: OnDone | None = None) -> Capacity:
-    """Return the answer to a question; raises as `capacity` does while it runs."""
-    search = _Search(question, runner, on_done)
-    checked = None if question.check is None else search.look(question.check)
-    search.scan()
-    search.settle()
-    return _answer(search, _spread_of_last(search), checked)
+def answers(
+    question: Question,
+    runner: Runner,
+    on_done: OnDone | None = None,
+    until: float | None = None,
+) -> Iterator[Capacity]:
+    """Yield ever better answers to a question; raises as `capacity` does while it runs.
+
+    The last one is there when the search has its precision, on Ctrl-C, or where the next runs would
+    end after `until`, on the monotonic clock [s].
+    """
+    search = Bracketing(question)
+    runs: Runs = runner if until is None else BudgetedRunner(runner, until)
+    spread = closed_form_spread(question)
+    reason = PRECISION
+    try:
+        for asked in search.steps():
+            how = evaluate if asked.full else sketch
+            for level in how(question, asked.values, runs, on_done):
+                search.learn(level)
+            yield _answer(search, spread, None)
+        spread = _spread_of_last(search, runs, on_done)
+    except BudgetSpentError:
+        reason = BUDGET
+    except KeyboardInterrupt:
+        if not search.known:
+            raise
+        reason = INTERRUPTED
+    yield _answer(search, spread, reason)
 
 
 def _check_varied(system: System, vary: str, agents: int | None) -> int:
@@ -307,9 +404,10 @@ def _check_varied(system: System, vary: str, agents: int | None) -> int:
 
 def _check_level(question: Question) -> None:
     """Refuse a level to check, or an end of the search, that the system cannot have."""
-    least, check = _least(question), question.check
-    if question.vary == AGENTS and question.most < least:
-        raise InputError(f"{question.most} is out of range", source="--most", allowed=f">= {least}")
+    fewest, check = least(question), question.check
+    if question.vary == AGENTS and question.most < fewest:
+        allowed = f">= {fewest}"
+        raise InputError(f"{question.most} is out of range", source="--most", allowed=allowed)
     if check is None:
         return
     if question.is_whole and check != int(check):
@@ -324,183 +422,7 @@ def _check_level(question: Question) -> None:
         raise InputError(error.problem, source="--check", allowed=error.allowed) from None
 
 
-def _least(question: Question) -> int:
-    return 2 if question.vary == AGENTS and question.system.workload.topology != "ring" else 1
-
-
-@attrs.define(eq=False, slots=False)
-class _Search:
-    """What is known so far, by level."""
-
-    question: Question
-    runner: Runner
-    on_done: OnDone | None
-    known: dict[float, Evaluation] = attrs.field(factory=dict)
-
-    @property
-    def first(self) -> float:
-        """The level from which the search goes on."""
-        question = self.question
-        if question.vary == AGENTS:
-            return float(_least(question))
-        return float(paths.value(question.system, question.vary) or question.agents or 1)
-
-    def look(self, value: float) -> Evaluation:
-        """Return what is known of a level; it is run when that is nothing."""
-        value = self._rounded(value)
-        if value not in self.known:
-            found = evaluate(self.question, value, self.runner, self.on_done)
-            self.known[value] = found
-        return self.known[value]
-
-    def scan(self) -> None:
-        """Look at levels in geometric progression until the side has changed, and one beyond."""
-        if self.question.vary == AGENTS:
-            unit = self.question.unit
-            top = float(unit * (self.question.most // unit))
-            steps = math.ceil(math.log(top / self.first, 4))
-            self._walk(lambda step: min(self.first * 4**step, top), steps)
-        else:
-            self._walk(lambda step: self.first * 2.0**step, OCTAVES)
-            self._walk(lambda step: self.first / 2.0**step, OCTAVES)
-
-    def _walk(self, level: Callable[[int], float], steps: int) -> None:
-        seen: list[Evaluation] = []
-        for step in range(steps + 1):
-            if not self._possible(level(step)):
-                return
-            seen.append(self.look(level(step)))
-            if self._is_enough(seen):
-                return
-
-    def _is_enough(self, seen: Sequence[Evaluation]) -> bool:
-        """Return whether nothing new is to be expected of levels farther on."""
-        if seen[-1].good:
-            return False
-        # Agents that are added to what is overloaded do not help.
-        hopeless = self.question.vary == AGENTS and seen[-1].overloaded
-        any_good = any(one.good for one in seen)
-        twice = len(seen) > 1 and not seen[-2].good
-        return (hopeless and any_good) or (twice and (hopeless or any_good))
-
-    def _possible(self, value: float) -> bool:
-        value = self._rounded(value)
-        if self.question.vary == AGENTS:
-            return value >= _least(self.question)
-        number = int(value) if self.question.is_whole else value
-        try:
-            paths.changed(self.question.system, self.question.vary, number)
-        except InputError:
-            return False
-        return True
-
-    def settle(self) -> None:
-        """Narrow every crossing; probe around the last of them, and narrow what that shows."""
-        self._narrow_all()
-        pairs = self.pairs()
-        if not pairs:
-            return
-        middle = self.estimate(*pairs[-1])[0]
-        for factor in PROBES:
-            if self._possible(middle * factor) and middle * factor <= max(self.known):
-                self.look(middle * factor)
-        self._narrow_all()
-
-    def _narrow_all(self) -> None:
-        narrowed: set[tuple[float, float]] = set()
-        while len(self.known) < MOST_LEVELS:
-            todo = [pair for pair in self.pairs() if pair not in narrowed]
-            if not todo:
-                return
-            self._narrow(*todo[0])
-            narrowed |= {pair for pair in self.pairs() if self._within(pair, todo[0])}
-
-    @staticmethod
-    def _within(pair: tuple[float, float], outer: tuple[float, float]) -> bool:
-        return outer[0] <= pair[0] and pair[1] <= outer[1]
-
-    def pairs(self) -> list[tuple[float, float]]:
-        """Return neighbours among the decided levels of which one is kept and one is not."""
-        decided = [v for v in sorted(self.known) if self.known[v].verdict != "undecided"]
-        verdict = {v: self.known[v].verdict for v in decided}
-        return [(a, b) for a, b in pairwise(decided) if verdict[a] != verdict[b]]
-
-    def _narrow(self, low: float, high: float) -> None:
-        """Bracket the crossing of the means, then find the nearest levels that are decided."""
-        inner = self._bisect(low, high)
-        for step in range(1, 12):
-            distance = TOLERANCE * 2**step
-            below, above = inner[0] * (1 - distance), inner[1] * (1 + distance)
-            left, right = self._decided_around(*inner)
-            if left <= below and right >= above:
-                self._try(below if left < below else None, above if right > above else None)
-            elif left <= below:
-                self._try(below if left < below else None, None)
-            elif right >= above:
-                self._try(None, above if right > above else None)
-            else:
-                return
-
-    def _try(self, *levels: float | None) -> None:
-        for level in levels:
-            if level is not None and self._possible(level):
-                self.look(level)
-
-    def _decided_around(self, low: float, high: float) -> tuple[float, float]:
-        decided = [v for v, one in self.known.items() if one.verdict != "undecided"]
-        left = max((v for v in decided if v <= low), default=low)
-        return left, min((v for v in decided if v >= high), default=high)
-
-    def _bisect(self, low: float, high: float) -> tuple[float, float]:
-        good = self.known[low].good
-        while high - low > max(TOLERANCE * low, self.question.unit * self.question.is_whole):
-            middle = self._rounded(math.sqrt(low * high))
-            if not low < middle < high:
-                break
-            if self.look(middle).good == good:
-                low = middle
-            else:
-                high = middle
-        return low, high
-
-    def estimate(self, low: float, high: float) -> tuple[float, str]:
-        """Return where the means cross the limit between two levels, and the objective that does.
-
-        Between the two neighbours around it each figure is taken as a straight line, and the first
-        to reach its limit from the good side counts. A whole number is that of the good side.
-        """
-        a, b = self._neighbours(low, high)
-        if not self.known[a].good:
-            a, b = b, a
-        part, binding = min(
-            (_share(good.margin, bad.margin), bad.objective)
-            for good, bad in zip(self.known[a].figures, self.known[b].figures, strict=True)
-            if bad.margin <= 0
-        )
-        if self.question.is_whole:
-            unit, value = self.question.unit, a + part * (b - a)
-            steps = math.floor(value / unit) if b > a else math.ceil(value / unit)
-            return float(unit * steps), binding
-        return a + part * (b - a), binding
-
-    def _neighbours(self, low: float, high: float) -> tuple[float, float]:
-        """Return the first levels in a bracket between which the means change sides."""
-        inside = [v for v in sorted(self.known) if low <= v <= high]
-        return next((a, b) for a, b in pairwise(inside) if self.known[a].good != self.known[b].good)
-
-    def _rounded(self, value: float) -> float:
-        if not self.question.is_whole:
-            return value
-        unit = self.question.unit
-        return float(max(unit, unit * round(value / unit)))
-
-
-def _share(good: float, bad: float) -> float:
-    """Return which part of the way from a kept to a violated level the limit lies."""
-    return 0.5 if math.isinf(bad) else good / (good - bad)
-
-
-def _spread_of_last(search: _Search) -> Spread | None:
+def _spread_of_last(search: Bracketing, runs: Runs, on_done: OnDone | None) -> Spread | None:
     """Return how the last crossing depends on the calibration, where its samples are there."""
     pairs = search.pairs()
     calibration = search.question.system.calibration
@@ -508,10 +430,10 @@ def _spread_of_last(search: _Search) -> Spread | None:
         return None
     value = search.estimate(*pairs[-1])[0]
     kept = "below" if search.known[pairs[-1][0]].verdict == "kept" else "above"
-    return spread_of(search.question, value, kept, search.runner, search.on_done)
+    return spread_of(search.question, value, kept, runs, on_done)
 
 
-def _answer(search: _Search, spread: Spread | None, checked: Evaluation | None) -> Capacity:
+def _answer(search: Bracketing, spread: Spread | None, reason: str | None) -> Capacity:
     question = search.question
     crossings = tuple(_crossing(search, *pair, spread) for pair in search.pairs())
     evaluations = tuple(search.known[value] for value in sorted(search.known))
@@ -533,14 +455,15 @@ def _answer(search: _Search, spread: Spread | None, checked: Evaluation | None) 
         crossings=crossings,
         evaluations=evaluations,
         extrapolated=nearest.extrapolated if nearest else evaluations[-1].extrapolated,
-        check=checked,
+        check=search.checked,
         warnings=question.system.caveats,
         seed=question.seed,
         unit="" if question.vary == AGENTS else paths.symbol(question.system, question.vary),
+        stop_reason=reason,
     )
 
 
-def _crossing(search: _Search, low: float, high: float, spread: Spread | None) -> Crossing:
+def _crossing(search: Bracketing, low: float, high: float, spread: Spread | None) -> Crossing:
     value, binding = search.estimate(low, high)
     whole = search.question.is_whole
     simulation = (low, high)
@@ -554,7 +477,16 @@ def _crossing(search: _Search, low: float, high: float, spread: Spread | None) -
         None if parameters is None else _ends(parameters, whole=whole),
         binding,
         kept,
+        _source_of(search.question.system, spread),
     )
+
+
+def _source_of(system: System, spread: Spread | None) -> str:
+    """Return what the parameters' part of an interval comes from."""
+    if spread is not None:
+        return spread.by
+    has_samples = system.calibration is not None and bool(system.calibration.samples)
+    return NOT_YET if has_samples else NO_SAMPLES
 
 
 def _open(kept: Sequence[float], violated: Sequence[float], *, whole: bool) -> Range:

@@ -11,11 +11,23 @@ from lhsim.report.text import UNKNOWN, Column, between, percent, quantity, table
 
 Row = Mapping[str, Any]
 
+# What has to be known about an answer before the search has its precision.
+STOPPED = {
+    "budget": ("stopped by its budget: more time narrows the interval",),
+    "interrupted": ("interrupted: more time narrows the interval",),
+    None: ("still being narrowed",),
+}
+PARAMETERS = {
+    "no samples": "; the model file has no samples of its parameters",
+    "not yet": ", and no time for the uncertainty of the parameters",
+}
+
 
 def capacity_sentences(found: Row) -> list[str]:
     """Return the answer in words: the value first, then what has to be known about it."""
     objectives, unit = " and ".join(found["objectives"]), found["unit"]
     lines = [_answer(found, objectives)]
+    lines += STOPPED.get(found["stop_reason"], ())
     last = next((one for one in found["crossings"] if one["value"] == found["value"]), None)
     if last is not None:
         lines.append(_parts(last, unit))
@@ -33,6 +45,16 @@ def capacity_sentences(found: Row) -> list[str]:
     if found["extrapolated"]:
         lines.append("extrapolated: beyond what the model was calibrated on")
     return [*lines, *(f"warning: {text}" for text in found["warnings"])]
+
+
+def capacity_so_far(found: Row) -> str:
+    """Return what is known of an answer while it is searched, in a few words."""
+    low, high = (
+        UNKNOWN if end is None else level_text(end, found["unit"]) for end in found["interval"]
+    )
+    if found["value"] is None:
+        return f"{low} or more" if found["interval"][0] is not None else f"less than {high}"
+    return f"{level_text(found['value'], found['unit'])} ({between(low, high)})"
 
 
 def _answer(found: Row, objectives: str) -> str:
@@ -58,11 +80,12 @@ def _answer(found: Row, objectives: str) -> str:
 
 
 def _parts(crossing: Row, unit: str) -> str:
-    runs = f"runs {_range(crossing['simulation'], unit)}"
+    runs, source = f"runs {_range(crossing['simulation'], unit)}", crossing["parameters_by"]
     if crossing["parameters"] is None:
-        return f"interval: simulation only, {runs}; the model file has no samples of its parameters"
+        return f"interval: simulation only, {runs}{PARAMETERS[source]}"
     parameters = _range(crossing["parameters"], unit)
-    return f"interval: {runs}, parameters {parameters}, both together above"
+    by = " by a closed form" if source == "closed form" else ""
+    return f"interval: {runs}, parameters {parameters}{by}, both together above"
 
 
 def _range(ends: Sequence[float], unit: str) -> str:
@@ -104,7 +127,8 @@ def _line(one: Row, row: Row, unit: str) -> list[str]:
         for figure in one["figures"]
     ]
     name = level_text(one["value"], unit) + marks.row_mark(row)
-    return [name, f"{one['replications']}", *figures, verdict]
+    runs = f"{one['replications']}{' short' if one['short'] else ''}"
+    return [name, runs, *figures, verdict]
 
 
 def _figure(figure: Row) -> str:

@@ -115,9 +115,9 @@ class Run:
         return dict(zip(names, (np.array(column) for column in columns), strict=True))
 
     def _backlog(self) -> tuple[np.ndarray, np.ndarray]:
-        time, backlog = (self._series()[name] for name in ("time_s", "backlog"))
-        inside = time >= self._window.start
-        return time[inside], backlog[inside]
+        """Return the times of the samples in the window [s], and the backlog at each of them."""
+        inside = [one for one in self._samples if one[0] >= self._window.start]
+        return np.array([one[0] for one in inside]), np.array([one[3] for one in inside])
 
     def _growth(self) -> float:
         """Return the slope of the backlog over the measured window [messages/s]."""
@@ -137,13 +137,14 @@ class Run:
         time, backlog = self._backlog()
         if len(time) < 6:
             return False
-        grown = self._growth() * (time[-1] - time[0])
+        grown = slope(time, backlog) * (time[-1] - time[0])
         created = self._now.created * (1 - time[0] / time[-1])
+        if not (grown > 0.8 * backlog.mean() and grown > max(0.01 * created, 10)):
+            return False
         middle = len(time) // 2
         first = slope(time[:middle], backlog[:middle])
         second = slope(time[middle:], backlog[middle:])
-        steady = second > 0 and second >= SLOWING * first
-        return bool(steady and grown > 0.8 * backlog.mean() and grown > max(0.01 * created, 10))
+        return bool(second > 0 and second >= SLOWING * first)
 
     def result(self, seed: int, duration: float, engine_reason: str, settled_by: float) -> Result:
         """Return what the run showed."""

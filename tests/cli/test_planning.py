@@ -6,6 +6,7 @@ import builtins
 import html
 import json
 import math
+import re
 import shlex
 from pathlib import Path
 
@@ -30,7 +31,7 @@ agents = [1, 300]
 ANSWER = {
     *("system", "seed", "objectives", "confidence", "agents", "unit"),
     *("vary", "value", "interval", "binding_objective"),
-    *("crossings", "evaluations", "extrapolated", "warnings"),
+    *("crossings", "evaluations", "extrapolated", "warnings", "stop_reason"),
 }
 
 
@@ -139,10 +140,12 @@ def test_a_search_that_was_interrupted_goes_on_and_ends_as_one_that_was_not(sear
         ran.most = count + int(part * count)
         assert cli.run([*searching, "--output-dir", "parts"]) == 130
         captured = capsys.readouterr()
-        assert captured.out == ""
-        assert (
-            captured.err == "lhsim: interrupted; the same command goes on from the runs in parts\n"
-        )
+        if searching[0] == "capacity":  # there is something to say, wherever it ends
+            assert json.loads(captured.out)["stop_reason"] == "interrupted"
+        else:
+            assert captured.out == ""
+        said = "lhsim: interrupted; the same command goes on from the runs in parts\n"
+        assert captured.err.endswith(said)
     ran.most = math.inf
     assert cli.run([*searching, "--output-dir", "parts"]) == 0
     resumed = capsys.readouterr()
@@ -156,6 +159,41 @@ def test_a_search_that_was_interrupted_goes_on_and_ends_as_one_that_was_not(sear
     assert cli.run([*searching, "--output-dir", "parts", "--fresh"]) == 0
     assert capsys.readouterr().out == whole
     assert len(ran) == 3 * count
+
+
+def test_an_answer_in_time_is_wider_and_says_so(mm1, capsys):
+    command = [*mm1, "--slo", "p99<20ms", "--format", "json"]
+    assert cli.run([*command, "--within", "300ms"]) == 0
+    early = json.loads(capsys.readouterr().out)
+    assert early["stop_reason"] == "budget"
+    assert all(one["replications"] > 0 for one in early["evaluations"])
+    assert cli.run(command) == 0  # goes on from the runs of the first
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["stop_reason"] == "precision"
+    low, high = early["interval"]
+    assert low is None or low <= whole["value"]
+    assert high is None or high >= whole["value"]
+    assert len(whole["evaluations"]) > len(early["evaluations"])
+
+
+@pytest.mark.parametrize("within", ["0s", "-1s", "soon", "2 agents"])
+def test_a_time_that_is_none(mm1, capsys, within):
+    assert cli.run([*mm1, "--slo", "p99<20ms", "--within", within]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "--within: " in captured.err
+    assert not Path("results").exists()
+
+
+def test_what_is_known_is_shown_as_the_search_goes_on(mm1, capsys, monkeypatch):
+    monkeypatch.setattr("lhsim.experiments.progress.SECONDS_BETWEEN_LINES", 0.0)
+    command = [one for one in mm1 if one != "--quiet"]
+    assert cli.run([*command, "--slo", "utilization<10%", "--most", "1024"]) == 0
+    lines = [one for one in capsys.readouterr().err.splitlines() if one.startswith("capacity: ")]
+    assert "capacity: 1 run" in lines
+    assert any(re.fullmatch(r"capacity: 64 or more; \d+ runs", one) for one in lines)
+    assert re.fullmatch(r"capacity: \d+ \(\d+-\d+\); \d+ runs", lines[-1])
 
 
 def test_fresh_empties_nothing_where_something_is_wrong(searching, ran):

@@ -17,12 +17,13 @@ from lhsim.errors import InputError
 from lhsim.execution import Runner
 from lhsim.models import Cpu, Memory, Poisson, PollingServer, PushServer, System, Workload
 from lhsim.models.system import Calibration
-from lhsim.planning import capacity
+from lhsim.planning import capacities, capacity
+from lhsim.planning.bracketing import Bracketing
+from lhsim.planning.budget import BudgetedRunner, BudgetSpentError
 from lhsim.planning.crossings import Task, crossings
 from lhsim.planning.horizons import Horizon
-from lhsim.planning.levels import Evaluation, Figure, Question, judge
+from lhsim.planning.levels import SHORT_RUNS, Evaluation, Figure, Question, judge
 from lhsim.planning.objectives import parse_objectives
-from lhsim.planning.search import _Search
 from lhsim.planning.uncertainty import combined, noise_of, spread, spread_of
 
 MM1 = System(
@@ -219,27 +220,113 @@ class TestNotMonotone:
     """A search over levels whose figures are written down instead of simulated."""
 
     @staticmethod
-    def search(kept):
-        question = Question(MM1, parse_objectives(["p99<1s"]), "cpu.send*", agents=10)
-        search = _Search(question, Runner(), None)
-
-        def look(value):
-            good = kept(value)
-            margin = 0.1 if good else -0.1
-            figure = Figure("p99<1s", 1.0, (1.0, 1.0), False, good, margin)
-            search.known[value] = evolve(template, value=value, figures=(figure,))
-            return search.known[value]
-
-        template = Evaluation(1.0, 4, False, False, ())
-        search.look = look
+    def search(kept, kept_briefly=None):
+        """Return a search that has ended; short runs may say something else, and decide nothing."""
+        search = Bracketing(Question(MM1, parse_objectives(["p99<1s"]), "cpu.send*", agents=10))
+        for asked in search.steps():
+            short = not asked.full and kept_briefly is not None
+            for value in asked.values:
+                good = (kept_briefly if short else kept)(value)
+                margin = 0.1 if good else -0.1
+                figure = Figure("p99<1s", 1.0, (1.0, 1.0), False, None if short else good, margin)
+                search.learn(Evaluation(value, 4, False, False, (figure,), short))
         return search
 
     def test_every_crossing_is_found(self):
         search = self.search(lambda value: 0.1 < value < 0.7 or 3.0 < value < 9.0)
-        search.scan()
-        search.settle()
         found = [search.estimate(*pair)[0] for pair in search.pairs()]
         assert found == pytest.approx([0.1, 0.7, 3.0, 9.0], rel=0.03)
+
+    @pytest.mark.parametrize("off", [0.7, 0.95, 1.05, 1.5])
+    def test_full_runs_overrule_short_ones(self, off):
+        search = self.search(lambda value: value < 0.7, lambda value: value < off * 0.7)
+        (pair,) = search.pairs()
+        assert search.estimate(*pair)[0] == pytest.approx(0.7, rel=0.01)
+        assert not any(search.known[end].short for end in pair)
+
+
+class TestAnytime:
+    def test_the_answers_narrow_down_to_that_of_the_whole_search(self, mm1):
+        found = list(capacities(MM1, ["p99<20ms"]))
+        assert found[-1] == mm1
+        assert {one.stop_reason for one in found[:-1]} == {None}
+        assert found[-1].stop_reason == "precision"
+        bracketed = [one for one in found if one.value is not None]
+        assert len(bracketed) > 3
+        first, last = bracketed[0].interval, mm1.interval
+        assert first[0] <= last[0] < last[1] <= first[1]
+        assert first[1] / first[0] > 3 * last[1] / last[0]
+
+    def test_short_runs_decide_what_is_clear(self, mm1):
+        by_length = {one.short: one for one in mm1.evaluations}
+        assert set(by_length) == {True, False}
+        assert by_length[True].replications == SHORT_RUNS
+        nearest = sorted(mm1.evaluations, key=lambda one: abs(one.value - mm1.value))
+        assert not any(one.short for one in nearest[:2])
+
+    def test_a_small_budget_gives_a_wide_interval_that_holds_the_answer(self, mm1):
+        found = capacity(MM1, ["p99<20ms"], budget="0.2 s")
+        assert found.stop_reason == "budget"
+        assert sum(one.replications for one in found.evaluations) < sum(
+            one.replications for one in mm1.evaluations
+        )
+        low, high = found.interval
+        assert low is None or low <= mm1.value
+        assert high is None or high >= mm1.value
+        assert found.sentences()[1] == "stopped by its budget: more time narrows the interval"
+
+    def test_a_large_budget_changes_nothing(self, mm1):
+        assert capacity(MM1, ["p99<20ms"], budget=600.0) == mm1
+
+    def test_a_closed_form_stands_in_for_the_samples_of_the_parameters(self):
+        *before, whole = capacities(SAMPLED, ["p99<20ms"])
+        early = before[-1].crossing
+        assert early.parameters_by == "closed form"
+        assert whole.crossing.parameters_by == "runs"
+        assert early.parameters[0] < whole.crossing.parameters[0]
+        assert early.parameters[1] > whole.crossing.parameters[1]
+        assert "by a closed form" in before[-1].sentences()[2]
+
+    def test_ctrl_c_leaves_what_is_known(self, mm1):
+        left = iter(range(60))
+
+        def interrupt(_cell, _result):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+
+        found = capacity(MM1, ["p99<20ms"], on_done=interrupt)
+        assert found.stop_reason == "interrupted"
+        assert found.interval[0] <= mm1.value <= found.interval[1]
+
+    def test_ctrl_c_before_anything_is_known(self):
+        def interrupt(_cell, _result):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            capacity(MM1, ["p99<20ms"], on_done=interrupt)
+
+    def test_who_has_enough_stops(self):
+        for found in capacities(MM1, ["p99<20ms"]):
+            if found.value is not None:
+                break
+        assert len(found.evaluations) < 10
+
+    def test_no_run_is_started_that_would_end_too_late(self):
+        system = evolve(MM1, name="brief")
+        cells = Question(system, parse_objectives(["p99<20ms"])).cells(10.0, range(4))
+        runner = BudgetedRunner(Runner(), until=0.0)
+        assert len(runner.run(cells[:1])[0]) == 1  # the first are started in any case
+        with pytest.raises(BudgetSpentError):
+            runner.run(cells[1:])
+
+    def test_kept_runs_cost_nothing(self, tmp_path, mm1):
+        capacity(MM1, ["p99<20ms"], folder=tmp_path)
+        assert capacity(MM1, ["p99<20ms"], folder=tmp_path, budget=0.001) == mm1
+
+    @pytest.mark.parametrize("budget", [0, -1.0, "2", "fast", True])
+    def test_a_budget_that_is_none(self, budget):
+        with pytest.raises(InputError, match="budget"):
+            capacity(MM1, ["p99<20ms"], budget=budget)
 
 
 @pytest.mark.parametrize(
