@@ -18,7 +18,7 @@ import math
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def main() -> None:
     begun = time.perf_counter()
     with ProcessPoolExecutor() as executor:
         answers = list(executor.map(world, range(1, worlds + 1), [seed] * worlds, chunksize=5))
-    said, kept = (np.array(column, float) for column in zip(*sum(answers, []), strict=True))
+    said, kept = (np.array(column, float) for column in zip(*chain(*answers), strict=True))
     print(f"{worlds} worlds, {len(said)} questions, {time.perf_counter() - begun:.0f} s")
     print("probability  questions  said  kept")
     for low, high in pairwise(ENDS):

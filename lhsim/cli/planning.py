@@ -119,7 +119,7 @@ def capacity(**given: Any) -> int:
 @option("--growth", "Growth of the agents, such as 8%/month or 500/month, or a CSV file with the "
         "columns date and agents.  [default: none]", metavar="GROWTH")  # fmt: skip
 @option("--server-cost", "Cost of a server for a month.", type=Parsed("COST", _cost))
-@option("--currency", "Currency of the cost, such as EUR.", metavar="NAME", default="")
+@option("--currency", "Currency of the cost, such as EUR.", metavar="NAME")
 @option("--horizon", "Months ahead.", type=whole(1, 600), default=24, show_default=True)
 @option("--start", "First day, such as 2027-01-31.  [default: today]", metavar="DATE")
 @option("--confidence", "How surely a design has to keep the objectives; the level of all "

@@ -123,7 +123,7 @@ def run_decide(options: Options, slo: Sequence[str], **asked: Any) -> int:
     asked["start"] = asked["start"] or date.today().isoformat()
     words = ["decide", *_words("slo", slo)]
     for name, value in asked.items():
-        words += [] if value in {None, ""} else _words(name.replace("_", "-"), [value])
+        words += [] if value is None else _words(name.replace("_", "-"), [value])
     setup = prepare("decide", options, DESIGNS, command=words, has_file=False)
     designs = setup.systems if options.systems else decision.default_designs(*setup.systems)
     agents = options.agents[0] if options.agents else None

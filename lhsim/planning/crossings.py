@@ -11,6 +11,7 @@ import math
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
+import attrs
 from attrs import frozen
 
 from lhsim.errors import LhsimError
@@ -42,6 +43,12 @@ class Task:
     kept: str = "below"  # or "above": on which side the objectives are kept
 
 
+def plain_task(question: Question, near: float) -> Task:
+    """Return the task of a question, whose runs are the same whatever the system's calibration."""
+    system = attrs.evolve(question.system, calibration=None)
+    return Task(attrs.evolve(question, system=system), near)
+
+
 @frozen
 class Place:
     """Where the means change sides; it is no whole number in general."""
@@ -50,7 +57,6 @@ class Place:
     # Where each run alone does, as the logarithm of its ratio to the value: in the first order,
     # that run's margin at the value over the slope of the means. Empty where that is not known.
     offsets: tuple[float, ...] = ()
-    slope: float = math.nan  # of the mean margin over the logarithm of the level; NaN: not known
     width: float = 0.0  # of the bracket around it, as a logarithm
     binding: str = ""  # the objective that is not kept on the far side
 
@@ -175,8 +181,7 @@ def _place(first: Point, second: Point) -> Place:
     part = math.log(value / first.level) / width
     slope = (second.margin - first.margin) / width
     at_value = (a + part * (b - a) for a, b in zip(first.margins, second.margins, strict=True))
-    return Place(value, tuple(-margin / slope for margin in at_value), slope, abs(width),
-                 binding)  # fmt: skip
+    return Place(value, tuple(-margin / slope for margin in at_value), abs(width), binding)
 
 
 def _is_straight(first: Point, second: Point) -> bool:

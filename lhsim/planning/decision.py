@@ -207,7 +207,7 @@ def decide(
     growth: str | PathLike[str] | None = None,
     systems: Iterable[System | str | PathLike[str]] = (),
     server_cost: float | None = None,
-    currency: str = "",
+    currency: str | None = None,
     horizon: int = MONTHS,
     start: date | str | None = None,
     confidence: float = 0.95,
@@ -235,7 +235,7 @@ def decide(
     server_cost
         Of a server for a month, in any currency.
     currency
-        The name of that, which is only printed.
+        The name of that, such as ``"EUR"``, which is only printed.
     horizon
         Months ahead, 1 to 600.
     start
@@ -267,7 +267,7 @@ def ask(
     growth: str | PathLike[str] | None,
     systems: Iterable[System | str | PathLike[str]],
     server_cost: float | None,
-    currency: str,
+    currency: str | None,
     horizon: int,
     start: date | str | None,
     confidence: float,
@@ -285,18 +285,24 @@ def ask(
     ahead = forecast(agents, growth, _day(start), months)
     if server_cost is not None:
         server_cost = checks.positive_number(server_cost, "server_cost")
-    if len(checks.text(currency, "currency")) > LONGEST_CURRENCY or not currency.isprintable():
-        allowed = f"up to {LONGEST_CURRENCY} characters, such as EUR"
-        raise InputError(f"{shown(currency)} is no currency", key="currency", allowed=allowed)
+    currency = _currency(currency)
     seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
     confidence = checks.share(confidence, "confidence")
     designs = _designs(systems)
-    for one in designs:
-        choose(engine, one)
+    for design in designs:
+        choose(engine, design)
     questions = tuple(Question(one, objectives, seed=seed, confidence=confidence, engine=engine)
                       for one in designs)  # fmt: skip
     said = ahead.rate.text if ahead.rate is not None else Path(str(growth)).name
     return Asked(designs, ahead, server_cost, currency, questions, said)
+
+
+def _currency(given: object) -> str:
+    name = "" if given is None else checks.text(given, "currency")
+    if len(name) > LONGEST_CURRENCY or not name.isprintable():
+        allowed = f"up to {LONGEST_CURRENCY} characters, such as EUR"
+        raise InputError(f"{shown(name)} is no currency", key="currency", allowed=allowed)
+    return name
 
 
 def _day(start: object) -> date:

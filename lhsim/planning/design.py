@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
-from lhsim.planning.odds import misfit
+from lhsim.planning.misfits import misfit
 
 if TYPE_CHECKING:
     from lhsim.planning.growth import Forecast

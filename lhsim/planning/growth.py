@@ -138,7 +138,8 @@ def forecast(
         allowed = "a number, or a forecast file as --growth"
         raise InputError("is missing", source="--agents", allowed=allowed)
     count = checks.whole_number(agents, "agents", 1, MOST)
-    found = rate.after(float(count), np.linspace(0, months, days + 1))
+    with np.errstate(over="ignore"):  # what is infinite is refused below
+        found = rate.after(float(count), np.linspace(0, months, days + 1))
     if found.max() > MOST:
         problem = f"{shown(growth)} comes to more than {MOST:,} agents"
         raise InputError(problem, source="--growth", allowed="a slower growth or a nearer horizon")

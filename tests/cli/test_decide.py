@@ -91,7 +91,7 @@ def test_a_forecast_file_says_how_many_agents_there_are(queues, folder, capsys):
         (["--slo", "p99<1s", "--agents", "5", "--growth", "x"], "--growth: 'x' is no growth"),
         (["--slo", "p99<1s", "--agents", "5", "--server-cost", "-1"], "--server-cost: '-1'"),
         (["--slo", "p99<1s", "--agents", "5", "--horizon", "0"], "--horizon: "),
-        (["--slo", "p99<1s", "--agents", "5", "--growth", "no.csv"], "no.csv: "),
+        (["--slo", "p99<1s", "--growth", "no.csv"], "no.csv: "),
     ],
 )
 def test_bad_input_is_one_line(queues, folder, capsys, arguments, part):
