@@ -23,6 +23,7 @@ from lhsim.planning.bounds import saturation
 from lhsim.planning.crossings import level_of, plain_task, points_of
 from lhsim.planning.samples import in_runs, samples_of
 from lhsim.planning.uncertainty import spread_of
+from lhsim.simulation import work
 
 if TYPE_CHECKING:
     from lhsim.execution import Runner
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from lhsim.planning.levels import OnDone, Question
 
 TINY = 1e-9
-CHECKED = 8  # samples that are run
+CHECKED = 6  # samples that are run
+RUNS, FEW = 4, 2  # of each of them, and of the system at each level around its crossing
+LONG = 300_000  # model events of a run, from which there are few of them
 NEAREST, FARTHEST = 0.03, 0.1  # of the levels around the crossing from it, as logarithms
 EXPECTED = 0.4  # share of a move that a correction hardly exceeds: 0.3 at a load of 77 %
 
@@ -73,6 +76,7 @@ def _line(
     on_done: OnDone | None,
 ) -> tuple[float, float]:
     """Return how far crossings move for each move of the saturation, and the variance off that."""
+    question = attrs.evolve(question, looks=(_runs(question, crossing),))
     width = min(max(EXPECTED * float(np.abs(by_load).max()), NEAREST), FARTHEST)
     places, heights = [], []
     for step in (width, 0.0, -width):
@@ -95,6 +99,13 @@ def _line(
         return 1.0, 0.0
     share = float(x @ y / (x @ x))
     return share, float(((y - share * x) ** 2).sum()) / (len(x) - 1)
+
+
+def _runs(question: Question, crossing: float) -> int:
+    """Return how many runs of a level there are."""
+    cell = question.cells(level_of(question, crossing), range(1))[0]
+    events = work.model_events(cell.system, cell.agents, cell.duration)
+    return RUNS if events < LONG else FEW
 
 
 def _heights(
