@@ -5,6 +5,8 @@ from .experiments.sweep import Sweep as Sweep
 from .experiments.sweep import sweep as sweep
 from .library import load_system as load_system
 from .library import systems as systems
+from .planning.decision import Decision as Decision
+from .planning.decision import decide as decide
 from .planning.screening import Sensitivity as Sensitivity
 from .planning.screening import sensitivity as sensitivity
 from .planning.search import Capacity as Capacity

@@ -43,6 +43,7 @@ HELP = {
     },
     "lhsim.cli.planning": {
         "capacity": "Find the most agents that meet your objectives.",
+        "decide": "Say which design to run, until when, and at what cost.",
         "sensitivity": "Find which parameters move latency and capacity most.",
     },
     "lhsim.cli.calibration": {
@@ -63,7 +64,7 @@ HELP = {
 # The sections of ``lhsim --help``, the first steps first.
 SECTIONS = {
     "Start": ("init", "list", "scaling", "capacity"),
-    "Plan": ("sensitivity", "run", "schema"),
+    "Plan": ("decide", "sensitivity", "run", "schema"),
     "Experiments with polling and push": (
         "claims", "latency", "memory", "recovery", "burst", "contention", "optimisations",
         "failure", "all", "report",

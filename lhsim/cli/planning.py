@@ -1,4 +1,4 @@
-"""The commands ``lhsim capacity`` and ``lhsim sensitivity``: their options, and no more."""
+"""The commands ``lhsim capacity``, ``decide`` and ``sensitivity``: their options, and no more."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from lhsim.cli.options import (
     read,
     seed_option,
     silence_options,
+    system_options,
     whole,
 )
 from lhsim.errors import InputError
@@ -52,6 +53,13 @@ def _share(text: str) -> float:
         raise InputError(f"{text[:40]!r} is out of range", allowed=allowed) from None
 
 
+def _cost(text: str) -> float:
+    try:
+        return checks.positive_number(float(text), "")
+    except ValueError:  # an InputError is one
+        raise InputError(f"{text[:40]!r} is no cost", allowed="a number > 0") from None
+
+
 def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that gives a command the options that both have.
 
@@ -62,6 +70,15 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
                default="polling", show_default=True),
         option("--set", "Change a parameter, such as polling.interval=50ms; repeatable.",
                metavar="KEY=VALUE", **SEVERAL),
+        *_running(folder, kept),
+    ]  # fmt: skip
+
+    return options(declared)
+
+
+def _running(folder: str, kept: str) -> list[Callable[..., Any]]:
+    """Return the options of how a question is answered; what is `kept` goes to `folder`."""
+    return [
         seed_option(),
         jobs_option(),
         engine_option(),
@@ -71,8 +88,6 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
         format_option(FORMATS),
         *silence_options(),
     ]  # fmt: skip
-
-    return options(declared)
 
 
 @click.command(cls=Command)
@@ -102,6 +117,31 @@ def capacity(**given: Any) -> int:
     names = ("slo", "vary", "check", "most", "confidence", "within")
     asked = {name: given.pop(name) for name in names}
     return experiments.run_capacity(_read(given), begun=begun, **asked)
+
+
+@click.command(cls=Command)
+@option("--slo", "Objective, such as 'p99<1s', 'delivery>95%' or 'memory<5GB'; at least one.",
+        metavar="OBJECTIVE", **SEVERAL)  # fmt: skip
+@option("--agents", "Number of agents on the first day.", type=whole(1))
+@option("--growth", "Growth of the agents, such as 8%/month or 500/month, or a CSV file with the "
+        "columns date and agents.  [default: none]", metavar="GROWTH")  # fmt: skip
+@option("--server-cost", "Cost of a server for a month.", type=Parsed("COST", _cost))
+@option("--currency", "Currency of the cost, such as EUR.", metavar="NAME")
+@option("--horizon", "Months ahead.", type=whole(1, 600), default=24, show_default=True)
+@option("--start", "First day, such as 2027-01-31.  [default: today]", metavar="DATE")
+@option("--confidence", "How surely a design has to keep the objectives; the level of all "
+        "intervals.", type=Parsed("C", _share), default=0.95, show_default=True)  # fmt: skip
+@options([*system_options(), *_running("results/decide", "the plot and the runs")])
+def decide(**given: Any) -> int:
+    """Say which design to run, until when, and at what cost.
+
+    It compares designs as the agents grow: without --system, polling as it is, with wake-on-write
+    and twice as often, and push. The first design is the one that runs today.
+    """
+    names = ("slo", "growth", "server_cost", "currency", "horizon", "start", "confidence")
+    asked = {name: given.pop(name) for name in names}
+    agents = None if given["agents"] is None else (given["agents"],)
+    return experiments.run_decide(read(given | {"agents": agents}), **asked)
 
 
 @click.command(cls=Command)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from lhsim import compiled
 from lhsim.execution.cells import Cell, engine_of, work_of
 
-Kind = tuple[str, bool]  # of a kernel
+Kind = tuple[str, int]  # of a kernel
 
 
 class Schedule:

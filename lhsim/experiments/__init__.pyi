@@ -1,5 +1,5 @@
 from .alerts import alerts_text
-from .answers import run_capacity, run_sensitivity
+from .answers import run_capacity, run_decide, run_sensitivity
 from .calibrate import CalibrateOptions, run_calibrate
 from .catalogue import catalogue
 from .crosscheck import CrosscheckOptions, run_crosscheck
@@ -33,6 +33,7 @@ __all__ = [
     "run_capacity",
     "run_claims",
     "run_crosscheck",
+    "run_decide",
     "run_file",
     "run_import",
     "run_inspect",

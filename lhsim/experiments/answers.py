@@ -1,9 +1,10 @@
-"""The experiments that search for an answer: ``lhsim capacity`` and ``lhsim sensitivity``."""
+"""The experiments that search for an answer: ``lhsim capacity``, ``decide`` and ``sensitivity``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import date
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -15,14 +16,18 @@ from lhsim.experiments.output import import_plots, json_file, plots, show, write
 from lhsim.experiments.progress import Progress, search_progress
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
-from lhsim.planning import screening, search
+from lhsim.planning import decision, screening, search
+from lhsim.planning.decision import Decision
 from lhsim.planning.screening import KNEE, Sensitivity
 from lhsim.planning.search import Capacity
 from lhsim.report.capacity import capacity_so_far, capacity_table
+from lhsim.report.decision import decision_text
 from lhsim.report.sensitivity import metric_text, sensitivity_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+DESIGNS = ("polling", "push")  # from which those are made that `lhsim decide` compares
 
 
 class Answer(Protocol):
@@ -117,6 +122,78 @@ def _capacity_finding(setup: Setup, found: Capacity) -> Finding:
         ),
         method="Levels in geometric progression, bisection between those that differ, and "
         "replications of each until it is decided (docs/capacity.md).",
+        limits=tuple(one for one in others if not one.startswith("warning: ")),
+    )
+
+
+def run_decide(options: Options, slo: Sequence[str], **asked: Any) -> int:
+    """Compare designs as the agents grow, show and write the answer, and return the exit code.
+
+    Takes what `lhsim.decide` does.
+    """
+    asked["start"] = asked["start"] or date.today().isoformat()
+    words = ["decide", *_words("slo", slo)]
+    for name, value in asked.items():
+        words += [] if value is None else _words(name.replace("_", "-"), [value])
+    setup = prepare("decide", options, DESIGNS, command=words, has_file=False)
+    designs = setup.systems if options.systems else decision.default_designs(*setup.systems)
+    agents = options.agents[0] if options.agents else None
+    question = decision.ask(
+        slo, agents, systems=designs, seed=options.seed, engine=options.engine, **asked
+    )
+    return _answer(
+        setup,
+        lambda runner, progress: decision.answer(question, runner, progress.ran),
+        lambda found: decision_text(found.details()),
+        lambda found: _decision_finding(setup, found),
+    )
+
+
+def _decision_finding(setup: Setup, found: Decision) -> Finding:
+    details = found.details()
+    first, *others = found.sentences()
+    objectives = " and ".join(found.objectives)
+    holds = (
+        Column("name", "design"),
+        Column("capacity", "holds", "agents", "interval"),
+        Column("sure", "surely", "agents"),
+        Column("binding_objective", "binding"),
+        Column("crossing_date", "reached"),
+        Column("servers_now", "servers now"),
+        Column("servers", "at most"),
+        Column("cost", "cost", found.currency),
+        Column("p50", "p50 now", "s"),
+        Column("p99", "p99 now", "s"),
+        Column("queries", "queries now", "1/s"),
+        Column("cpu", "CPU now", "share"),
+        Column("memory", "memory now", "B"),
+    )
+    chances = [Column("name", "design"), *(Column(day, day, "share") for day in details["dates"])]
+    by_date = [
+        {"name": one["name"], **dict(zip(details["dates"], one["p_keeps"], strict=True))}
+        for one in details["designs"]
+    ]
+    shown = {one.key for one in holds} | {"interval"}
+    rows = [{key: one[key] for key in shown} for one in details["designs"]]
+    return finding_of(
+        setup,
+        title="Decision",
+        question=f"Which design keeps {objectives} as the agents grow by {found.growth}, until "
+        "when, and at what cost?",
+        answer=first,
+        tables=(
+            Table("designs", "What each design holds on one server", holds, tuple(rows)),
+            Table("odds", "Probability of keeping the objectives", tuple(chances), tuple(by_date)),
+        ),
+        figures=(
+            Picture(
+                "decide.svg",
+                "Probability that one server of each design keeps the objectives, over time.",
+                "A line for each design, which falls where the agents outgrow it.",
+            ),
+        ),
+        method="The crossing of each design by few runs, moved by the samples of its parameters, "
+        "against the forecast (docs/how-to/decide.md).",
         limits=tuple(one for one in others if not one.startswith("warning: ")),
     )
 

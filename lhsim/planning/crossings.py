@@ -11,6 +11,7 @@ import math
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
+import attrs
 from attrs import frozen
 
 from lhsim.errors import LhsimError
@@ -30,6 +31,10 @@ BESIDE = 1.04  # ratio of levels to a value at which the slope of the margin is 
 CLOSE = 0.02  # logarithm of a ratio, up to which a slope that is known leads to a crossing
 
 
+class NoCrossingError(LhsimError):
+    """The objectives are kept, or are not, at all levels within `FARTHEST` times a value."""
+
+
 @frozen
 class Task:
     """A crossing to be searched."""
@@ -40,6 +45,12 @@ class Task:
     slope: float | None = None  # of the margin over the logarithm of the level, where it is known
 
 
+def plain_task(question: Question, near: float) -> Task:
+    """Return the task of a question, whose runs are the same whatever the system's calibration."""
+    system = attrs.evolve(question.system, calibration=None)
+    return Task(attrs.evolve(question, system=system), near)
+
+
 @frozen
 class Place:
     """Where the means change sides; it is no whole number in general."""
@@ -48,6 +59,8 @@ class Place:
     # Where each run alone does, as the logarithm of its ratio to the value: in the first order,
     # that run's margin at the value over the slope of the means. Empty where that is not known.
     offsets: tuple[float, ...] = ()
+    width: float = 0.0  # of the bracket around it, as a logarithm
+    binding: str = ""  # the objective that is not kept on the far side
 
 
 @frozen
@@ -57,6 +70,7 @@ class Point:
     level: float
     margin: float  # of the mean, as a part of the limit; negative where it is not kept
     margins: tuple[float, ...]  # of the runs
+    objective: str = ""  # the one that is worst off
 
     @property
     def good(self) -> bool:
@@ -72,14 +86,14 @@ def crossings(
 ) -> dict[str, Place]:
     """Return where the means cross, for each task by its name.
 
-    Raises as `run_all` does, and `LhsimError` where there is no crossing within `FARTHEST` times a
+    Raises as `run_all` does, and `NoCrossingError` where there is none within `FARTHEST` times a
     task's value.
     """
     searches = {name: _search(task) for name, task in tasks.items()}
     asked = {name: next(search) for name, search in searches.items()}
     found: dict[str, Place] = {}
     while asked:
-        points = _points({name: (tasks[name], level) for name, level in asked.items()}, runner,
+        points = points_of({name: (tasks[name], level) for name, level in asked.items()}, runner,
                          on_done)  # fmt: skip
         for name, point in points.items():
             try:
@@ -87,8 +101,8 @@ def crossings(
             except StopIteration as stop:
                 found[name] = stop.value
                 del asked[name]
-            except LhsimError as error:
-                raise LhsimError(f"{name}: {error}") from None
+            except NoCrossingError as error:
+                raise NoCrossingError(f"{name}: {error}") from None
     return {name: found[name] for name in tasks}
 
 
@@ -97,8 +111,8 @@ def slope_at(task: Task, runner: Runs, on_done: OnDone | None = None) -> float |
 
     None where no straight line says anything. Raises as `run_all` does.
     """
-    low, high = (_level(task.question, task.near * ratio) for ratio in (1 / BESIDE, BESIDE))
-    points = _points({"low": (task, low), "high": (task, high)}, runner, on_done)
+    low, high = (level_of(task.question, task.near * ratio) for ratio in (1 / BESIDE, BESIDE))
+    points = points_of({"low": (task, low), "high": (task, high)}, runner, on_done)
     below, above = points["low"], points["high"]
     if low == high or not _is_straight(below, above):
         return None
@@ -106,10 +120,10 @@ def slope_at(task: Task, runner: Runs, on_done: OnDone | None = None) -> float |
     return slope if (slope < 0) == (task.kept == "below") else None
 
 
-def _points(
+def points_of(
     asked: Mapping[str, tuple[Task, float]], runner: Runs, on_done: OnDone | None
 ) -> dict[str, Point]:
-    """Run the levels that are asked for."""
+    """Run the levels that are asked for, and return what their runs say; raises as `run_all`."""
     cells = {
         name: task.question.cells(level, range(task.question.looks[0]))
         for name, (task, level) in asked.items()
@@ -126,7 +140,7 @@ def _point(question: Question, level: float, results: Sequence[Result]) -> Point
     margin, worst = min((one.margin, index) for index, one in enumerate(judged.figures))
     objective = question.objectives[worst]
     margins = tuple(objective.margin(objective.figure(result)[0]) for result in results)
-    return Point(level, margin, margins)
+    return Point(level, margin, margins, objective.text)
 
 
 def _search(task: Task) -> Search:
@@ -139,7 +153,7 @@ def _search(task: Task) -> Search:
     crossing.
     """
     question = task.question
-    first = yield _level(question, task.near)
+    first = yield level_of(question, task.near)
     if task.slope is not None:
         found = yield from _along(question, first, task.slope)
         if found is not None:
@@ -147,7 +161,7 @@ def _search(task: Task) -> Search:
     first, second = yield from _bracket(task, first, up=first.good == (task.kept == "below"))
     while True:
         straight = _is_straight(first, second) and _width(first, second) <= WIDE
-        middle = _level(
+        middle = level_of(
             question,
             _between(first, second) if straight else math.sqrt(first.level * second.level),
         )
@@ -166,13 +180,13 @@ def _bracket(task: Task, first: Point, *, up: bool) -> Generator[float, Point, t
     """Return two neighbours of the levels that were looked at, on either side of the limit."""
     factor, near = STEP, first
     while factor <= FARTHEST:
-        level = _level(task.question, task.near * factor if up else task.near / factor)
+        level = level_of(task.question, task.near * factor if up else task.near / factor)
         point = yield level
         if point.good != near.good:
             return near, point
         near = point
         factor **= 2
-    raise LhsimError(f"no crossing between {first.level:g} and {near.level:g}")
+    raise NoCrossingError(f"no crossing between {first.level:g} and {near.level:g}")
 
 
 def _along(question: Question, point: Point, slope: float) -> Generator[float, Point, Place | None]:
@@ -184,7 +198,7 @@ def _along(question: Question, point: Point, slope: float) -> Generator[float, P
             return Place(point.level * math.exp(shift), tuple(offsets))
         if last or abs(shift) > math.log(WIDE):
             return None
-        point = yield _level(question, point.level * math.exp(shift))
+        point = yield level_of(question, point.level * math.exp(shift))
     return None
 
 
@@ -195,13 +209,14 @@ def _width(first: Point, second: Point) -> float:
 
 def _place(first: Point, second: Point) -> Place:
     value = _between(first, second)
-    if not _is_straight(first, second):
-        return Place(value)
     width = math.log(second.level / first.level)
+    binding = second.objective if first.good else first.objective
+    if not _is_straight(first, second):
+        return Place(value, width=abs(width), binding=binding)
     part = math.log(value / first.level) / width
     slope = (second.margin - first.margin) / width
     at_value = (a + part * (b - a) for a, b in zip(first.margins, second.margins, strict=True))
-    return Place(value, tuple(-margin / slope for margin in at_value))
+    return Place(value, tuple(-margin / slope for margin in at_value), abs(width), binding)
 
 
 def _is_straight(first: Point, second: Point) -> bool:
@@ -216,7 +231,8 @@ def _between(first: Point, second: Point) -> float:
     return first.level * math.exp(part * math.log(second.level / first.level))
 
 
-def _level(question: Question, value: float) -> float:
+def level_of(question: Question, value: float) -> float:
+    """Return the nearest level that can be run."""
     if not question.is_whole:
         return value
     return float(max(question.unit, question.unit * round(value / question.unit)))

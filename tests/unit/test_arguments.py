@@ -26,7 +26,7 @@ from lhsim.calibration.blackbox import from_logs
 from lhsim.crosscheck import crosscheck
 from lhsim.errors import InputError
 from lhsim.experiments.sweep import sweep
-from lhsim.planning import ScaleOut, scaled_out, screening
+from lhsim.planning import ScaleOut, decision, scaled_out, screening
 from lhsim.planning.search import ask as ask_capacity
 from lhsim.recording import Recording
 from lhsim.replay import replay
@@ -70,6 +70,12 @@ FUNCTIONS = {
         screening.ask,
         {"system": PUSH, "agents": 2, "metrics": "p99", "ranges": (), "trajectories": 2}
         | {"seed": 1, "engine": "simpy"},
+    ),
+    "decide": (
+        decision.ask,
+        {"slo": "p99<1s", "agents": 10, "growth": "8%/month", "systems": [PUSH]}
+        | {"server_cost": 5.0, "currency": "EUR", "horizon": 3, "start": "2027-01-01"}
+        | {"confidence": 0.9, "seed": 1, "engine": "simpy"},
     ),
     "scaled_out": (lambda servers: scaled_out(PUSH, servers), {"servers": 2}),
     "ScaleOut": (ScaleOut, {"agents_per_server": 2}),
@@ -352,10 +358,10 @@ def test_what_lhsim_shows_of_an_answer_is_short(monkeypatch):
 
 
 def test_the_questions_of_planning_are_public():
-    for name in ("capacity", "sensitivity", "Capacity", "Sensitivity"):
+    for name in ("capacity", "decide", "sensitivity", "Capacity", "Decision", "Sensitivity"):
         assert name in lhsim.__all__
         assert getattr(lhsim, name) is getattr(lhsim.planning, name)
-    assert {"capacity", "sensitivity", "scaled_out"} <= set(dir(lhsim.planning))
+    assert {"capacity", "decide", "sensitivity", "scaled_out"} <= set(dir(lhsim.planning))
 
 
 def test_compare_and_estimate_name_what_is_there():
