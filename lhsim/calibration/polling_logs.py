@@ -18,7 +18,7 @@ from attrs import evolve, field, frozen
 from lhsim.calibration.fit import PRIOR, Fit, OnStep, Target, generator_of_samples
 from lhsim.calibration.levels import BUSY, CHANCE, Level
 from lhsim.calibration.logs import Log
-from lhsim.calibration.points import Point, system_at
+from lhsim.calibration.points import START, Point, network, system_at
 from lhsim.models import Poisson, System, Workload
 from lhsim.models.paths import changed
 from lhsim.recording import Manifest
@@ -70,9 +70,11 @@ def fit_polls(
     """
     plain = evolve(template, calibration=None)  # of another server
     template = changed(plain, "polling.interval", interval)
+    start = _start(template, logs)
+    template = evolve(template, network=network(start.delay, None))
     levels = [Level((log.recording("polling", seed),)) for seed, log in enumerate(logs, start=1)]
     targets = [target for number in range(len(logs)) for target in _targets(logs, levels, number)]
-    fit = Fit(template, levels, targets, executor, on_step, STEP)
+    fit = Fit(template, levels, targets, executor, on_step, STEP, start)
     if not shows_work(logs):
         covariance = np.diag(np.square(PRIOR))
         simulated = tuple(fit.simulated(template))
@@ -83,6 +85,20 @@ def fit_polls(
     draws = fit.draws(solution, generator_of_samples())
     point, covariance = solution.point, solution.covariance
     return FittedPolls(system, point, covariance, tuple(targets), simulated, draws)
+
+
+def _start(template: System, logs: Sequence[Log]) -> Point:
+    """Return what is expected of a server beforehand.
+
+    Its network takes what the shortest delay lasts, and its costs make the largest log the most
+    that it has time for, or half of that.
+    """
+    kept = [log for log in logs if not log.saturated]
+    shortest = min(float(np.nanmin((log.delivered - log.sent)[log.counts])) for log in kept)
+    largest = max(logs, key=lambda log: log.agents)
+    agents = min(most_agents(template, largest), MOST_AGENTS * largest.agents)
+    factor = agents / largest.agents / (1 if largest.saturated else 2)
+    return evolve(START, messages=factor, requests=factor, delay=max(shortest, START.delay))
 
 
 def shows_work(logs: Sequence[Log]) -> bool:
