@@ -7,6 +7,7 @@ costs. What logs cannot show is taken from a template.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
@@ -24,9 +25,9 @@ from lhsim.calibration.fit import PRIOR, OnStep
 from lhsim.calibration.logs import POISSON, Log
 from lhsim.calibration.pattern import Pattern, pattern
 from lhsim.calibration.points import UNTOLD
-from lhsim.calibration.polling_logs import MOST_AGENTS, fit_polls, most_agents
+from lhsim.calibration.polling_logs import MOST_AGENTS, fit_polls, is_late, most_agents
 from lhsim.calibration.push_logs import PARTS as OF_QUEUE
-from lhsim.calibration.push_logs import Fitted, fit_queue, system_of
+from lhsim.calibration.push_logs import Fitted, Queue, fit_queue, system_of
 from lhsim.calibration.residuals import Residual, misses_of, residual
 from lhsim.calibration.runs import PARTS as OF_POLLS
 from lhsim.calibration.runs import collinear, rounded, samples_at
@@ -43,9 +44,11 @@ from lhsim.units import format_duration
 APART = 1.2  # ratio of two loads that are two levels
 SAMPLED = 10  # systems of which the capacity is looked for, under polling
 TAILS = (0.05, 0.95)  # of the capacity
+SOME = 0.05  # of the samples: below that something is ruled out
 DELAYS = ("latency_p50", "latency_p95", "latency_p99")  # that are compared of logs and system
 SAME = 0.9  # ratio of what agents send from which on they are as active
 WIDE = 2.0  # ratio of the ends of a capacity's interval from which on it is not told
+WIDENED = 0.1  # part of a figure that may be missed, which widens predictions
 NO_DELAY = 1e-6  # of a network that takes no time [s]
 RUNS = 5  # simulated of each log, for what the system misses
 USUAL_MOVES = 0.03  # standard deviation of the logarithm of all costs from run to run
@@ -217,7 +220,7 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
             target.names, shown[0], target.errors.tolist(), shown[1],
             (figures - target.live).tolist(), strict=True)
     )  # fmt: skip
-    check_misses(targets, name)
+    check_misses(targets, name, WIDENED)
     capacity, queue = _of_queue(fitted, logs), fitted.queue
     parameters = {
         "cpu": Provenance("delays and throughput of the logs", _messages(logs), in_words(targets)),
@@ -231,7 +234,11 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
     unknowns = _unknowns(OF_QUEUE, queue.values, deviations)
     if queue.exponential:  # whose services have no variation of their own
         unknowns = tuple(one for one in unknowns if one["name"] != "variation")
-    system = _described(plain, name, logs, parameters, samples, capacity, unknowns)
+    server = "cores" if queue.station.shares else "workers"
+    unknowns += ({"name": server, "value": float(queue.station.processors), "deviation": 0.0},)
+    system = _described(
+        plain, name, logs, parameters, samples, capacity, unknowns, _open_stations(fitted.samples)
+    )
     pairs = tuple(collinear(OF_QUEUE, fitted.covariance))
     return BlackBox(system, found, capacity, tuple(logs), targets, unknowns, pairs)
 
@@ -248,6 +255,15 @@ def _of_queue(fitted: Fitted, logs: Sequence[Log]) -> Capacity:
     seen = any(log.saturated for log in logs)
     low = max(min(low, value), min(delivered, value))
     return Capacity(value, low, max(high, value), "messages/s", seen)
+
+
+def _open_stations(samples: Sequence[Queue]) -> Iterator[CalibrationWarning]:
+    """Yield what the logs do not tell of how a server works on several messages."""
+    numbers = Counter(one.station.processors for one in samples)
+    likely = sorted(one for one, times in numbers.items() if times >= SOME * len(samples))
+    if len(likely) > 1:
+        text = f"The logs leave open how many messages are served at a time: {likely[0]} to "
+        yield CalibrationWarning("parameters", f"{text}{likely[-1]}.")
 
 
 def _samples_of_queue(fitted: Fitted) -> dict[str, tuple[float, ...]]:
@@ -288,7 +304,7 @@ def _polled(
     assert found.interval is not None
     fitted = fit_polls(logs, template, found.interval, executor, on_step)
     targets = compared([log.level for log in logs], fitted.targets, fitted.simulated)
-    check_misses(targets, name)
+    check_misses(targets, name, WIDENED)
     parameters = {
         "polling.interval": Provenance("range of the delays", _messages(logs), found.sentence)
     }
@@ -315,13 +331,14 @@ def _polled(
 def _of_polls(system: System, logs: Sequence[Log], *, shown: bool) -> Capacity:
     """Return how many agents the server has time for; where nothing shows it, as many at least.
 
-    They are as active as those of the largest log, and never fewer than were served in a log.
+    They are as active as those of the largest log, and never fewer than a log has whose polls are
+    in time.
     """
     largest = max(logs, key=lambda log: log.agents)
     most = MOST_AGENTS * largest.agents
     active = largest.rate / largest.agents
-    kept = [log for log in logs if not log.saturated and log.rate >= SAME * active * log.agents]
-    served = max((log.agents for log in kept), default=0)
+    alike = [log for log in logs if log.rate >= SAME * active * log.agents]
+    served = max((log.agents for log in alike if not is_late(log, logs)), default=0)
     value = max(most_agents(system, largest), served)
     if not shown:
         return Capacity(max(value, largest.agents), largest.agents, math.inf, "agents", seen=False)
@@ -339,11 +356,12 @@ def _described(
     samples: dict[str, tuple[float, ...]],
     capacity: Capacity | None = None,
     unknowns: Sequence[dict[str, Any]] = (),
+    more: Iterable[CalibrationWarning] = (),
 ) -> System:
     """Return the system with where it comes from, and the load of its logs by default."""
     largest = max(logs, key=lambda log: log.rate)
     untold = [MEANINGS[one["name"]][0] for one in unknowns if one["deviation"] > UNTOLD]
-    warnings = () if capacity is None else tuple(_warnings(capacity, logs, untold))
+    warnings = () if capacity is None else (*_warnings(capacity, logs, untold), *more)
     misses, biases = ({}, {}) if capacity is None else _missed(system, logs)
     agents, rates = [log.agents for log in logs], [log.rate for log in logs]
     return evolve(
@@ -371,9 +389,10 @@ def _missed(system: System, logs: Sequence[Log]) -> tuple[dict[str, float], dict
     """Return the misses and biases of figures of the logs, as far as a Poisson process has them."""
     found: dict[str, list[Residual]] = {}
     for number, log in enumerate(logs, start=1):
-        if log.saturated or log.arrivals != POISSON:
+        late = is_late(log, logs) if system.polling is not None else log.saturated
+        if late or log.arrivals != POISSON:
             continue
-        run = log.recording(system.architecture, number)
+        run = log.recording("push" if system.push is not None else "polling", number)
         runs = [replay(system, run.manifest, number + 100 * k).measures() for k in range(RUNS)]
         for name in DELAYS:
             live = max(run.measures()[name], log.tick, NO_DELAY)
@@ -412,8 +431,8 @@ def _warnings(
     if apart > 0:
         yield CalibrationWarning(
             "latency",
-            f"Messages of the logs arrive up to {format_duration(float(f'{apart:.3g}'))} before "
-            "they are sent, so clocks differ: latencies count from the shortest one.",
+            "Messages of the logs arrive before they are sent, so clocks differ: deliveries count "
+            f"{format_duration(float(f'{apart:.3g}'))} later, latencies from the shortest.",
         )
 
 

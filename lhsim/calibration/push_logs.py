@@ -352,7 +352,23 @@ class _Misfit:
         for end, until in zip(ends, shares.tolist(), strict=True):
             if until > len(found):
                 found += self._samples_of(end)[len(found) : until]
-        return tuple(found)
+        return self._sustained(found)
+
+    def _sustained(self, samples: Sequence[Queue]) -> tuple[Queue, ...]:
+        """Return samples that may have time for more than they delivered where more came than that.
+
+        A message that stands in line several times there loses to those that come in the meantime:
+        at a rate L a server in k equal steps delivers L y^k, with y + ... + y^k = k C / L. One step
+        delivers the capacity C; ever more and smaller ones X, with C = (L - X) / ln(L / X). Which
+        it is, delays below the limit hardly tell, so that the factor is drawn between the two.
+        """
+        most = max((_unseen(one.arrivals.log) for one in self.played if one.saturated), default=1.0)
+        places = (self._generator.permutation(len(samples)) + 0.5) / len(samples)
+        factors = 1 + (most - 1) * places
+        return tuple(
+            one if one.station.loses else evolve(one, service=one.service / factor)
+            for one, factor in zip(samples, factors.tolist(), strict=True)
+        )
 
     def _samples_of(self, end: _Point) -> list[Queue]:
         """Return the queues that a step of Gauss and Newton leads to from resampled targets.
@@ -378,6 +394,12 @@ class _Misfit:
         """Error of the highest throughput of a server that was busy, as a logarithm."""
         errors = [float(one.target.errors[0]) for one in self.played if one.saturated]
         return max(errors, default=0.0)
+
+
+def _unseen(log: Log) -> float:
+    """Return how many times the throughput of a log beyond the capacity that capacity may be."""
+    lost = log.throughput / log.rate
+    return max((1 - lost) / -math.log(lost) / lost, 1.0) if 0 < lost < 1 else 1.0
 
 
 def _soft(missed: Floats) -> float:

@@ -46,6 +46,11 @@ class Station:
         return self.workers == 1 and not self.shares
 
     @property
+    def loses(self) -> bool:
+        """Whether it delivers less than its capacity where more messages come than that."""
+        return self.early > 0 or self.quantum == 0
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The parameters of `lhsim.models.Cpu`."""
         if not self.shares:

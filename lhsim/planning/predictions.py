@@ -54,9 +54,9 @@ def predictable(system: System) -> bool:
     say nothing of the length of runs.
     """
     known = system.calibration
-    return bool(known is not None and known.samples) and (
-        system.requests is not None or known.window is not None
-    )
+    if known is None or not known.samples:
+        return False
+    return system.requests is not None or known.window is not None
 
 
 def prediction_cells(system: System, agents: int, seed: int, engine: str) -> list[Cell]:
@@ -83,6 +83,8 @@ def intervals(system: System, runs: Sequence[Result]) -> Intervals:
     known = system.calibration or Calibration()
     found = {}
     for column, (name, most) in FIGURES.items():
+        if name == "cpu" and system.requests is None:
+            continue  # message logs do not show it, however well a model meets their delays
         values = np.array([float(row[column]) for row in rows])
         finite = np.isfinite(values)
         # A sample at the edge of what the runs allow may be overloaded, so that its p99 lies beyond
