@@ -18,21 +18,18 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from attrs import evolve, frozen
+from scores import Scored, predicted, score_table, scored
 
 from lhsim import simulate
 from lhsim.calibration.requests import RequestBox, from_requests
 from lhsim.calibration.run_sheet import Run
 from lhsim.distributions import Deterministic, Exponential, Lognormal
 from lhsim.errors import InputError
-from lhsim.execution.cells import run as run_cell
 from lhsim.models import Cpu, Network, Requests, RequestServer, System, Workload
-from lhsim.planning.predictions import intervals, prediction_cells
 from lhsim.readers.request_log import Labels, RequestLog, request_log
-from lhsim.report.text import Column, table
 
 WINDOW = 20.0  # of a run [s]
 HELD_OUT = (0.5, 0.8, 1.0, 1.3)  # of the clients that saturate a box
@@ -128,32 +125,12 @@ def truth(one: Box, clients: int, seed: int) -> dict[str, float]:
              "p99_latency_ms")}  # fmt: skip
 
 
-@frozen
-class Scored:
-    """A figure of a level, live and predicted."""
-
-    figure: str
-    load: float
-    inside: bool
-    width: float  # of the interval, as a logarithm
-    spread: float  # of the truth: 90 % of a normal distribution, as a logarithm
-    miss: float  # of the middle of the interval, as a logarithm
-
-
-def scored(one: Box, found: RequestBox, seed: int) -> Iterator[Scored]:
+def scored_levels(one: Box, found: RequestBox, seed: int) -> Iterator[Scored]:
     """Yield the figures of the runs that are held out."""
     for load in HELD_OUT:
         clients = max(round(load * one.clients), 2)
-        cells = prediction_cells(found.system, clients, seed, "auto")
-        with ThreadPoolExecutor(2) as executor:
-            predicted = intervals(found.system, list(executor.map(run_cell, cells)))
         live = [truth(one, clients, seed + 1000 * k) for k in range(REPEATS)]
-        for figure, (low, high) in predicted.items():
-            value = live[0][figure]
-            logs = np.log([max(run[figure], 1e-12) for run in live])
-            yield Scored(figure, load, low <= value <= high, math.log(high / low),
-                         2 * 1.645 * float(logs.std(ddof=1)),
-                         math.log(low * high) / 2 - math.log(value))  # fmt: skip
+        yield from scored("closed", load, predicted(found.system, clients, seed), live)
 
 
 def main() -> None:
@@ -177,7 +154,7 @@ def main() -> None:
             if asked.verbose:
                 print(seed, "refused", error, flush=True)
             continue
-        some = list(scored(one, found, seed))
+        some = list(scored_levels(one, found, seed))
         by_box.append((one, found, some))
         (rows if found.told else untold).extend(some)
         if asked.verbose:
@@ -190,24 +167,7 @@ def main() -> None:
                   f"-> c={found.found.cores} q={found.found.quantum} told={found.told}",
                   f"capacity x{ratio:.3f} moves={found.demand.moves:.3f}",
                   f"error={found.demand.error:.3f}", missed, flush=True)  # fmt: skip
-    figures = list(dict.fromkeys(row.figure for row in rows))
-    lines = [_line(name, [row for row in rows if name in (row.figure, "all")])
-             for name in (*figures, "all")]  # fmt: skip
-    lines += [_line(f"at {load:g}", [row for row in rows if row.load == load])
-              for load in HELD_OUT]  # fmt: skip
-    print(
-        table(
-            (
-                Column("figure", left=True),
-                Column("values"),
-                Column("inside"),
-                Column("width"),
-                Column("over the spread"),
-                Column("median miss"),
-            ),
-            lines,
-        )
-    )
+    print(score_table(rows))
     inside = np.mean([row.inside for row in untold]) if untold else math.nan
     print(f"\ncapacity not told: {len(untold)} values apart, {inside:.1%} inside")
     told = [(one, found) for one, found, _ in by_box if found.told]
@@ -217,20 +177,6 @@ def main() -> None:
     print(f"\n{asked.boxes} boxes in {time.monotonic() - began:.0f} s; refused: {dict(refused)}")
     print(f"capacity told for {len(told)}: median error {np.median(errors) if errors else 0:.1%}, "
           f"within 10 % {sum(e <= 0.1 for e in errors)}, in its interval {held}")  # fmt: skip
-
-
-def _line(name: str, rows: list[Scored]) -> list[str]:
-    if not rows:
-        return [name, "0", "", "", "", ""]
-    ratios = [row.width / row.spread for row in rows if row.spread > 1e-6]
-    return [
-        name,
-        f"{len(rows)}",
-        f"{np.mean([row.inside for row in rows]):.1%}",
-        f"x{math.exp(float(np.median([row.width for row in rows]))):.2f}",
-        f"{np.median(ratios):.1f}",
-        f"{np.median([abs(row.miss) for row in rows]):.1%}",
-    ]
 
 
 if __name__ == "__main__":

@@ -39,10 +39,13 @@ def compared(
     )  # fmt: skip
 
 
-def missed(rows: Iterable[Row]) -> list[Row]:
-    """Return those of `compared` that their errors do not explain, the worst first."""
+def missed(rows: Iterable[Row], same: float = SAME) -> list[Row]:
+    """Return those of `compared` that their errors do not explain, the worst first.
+
+    None of them is off by less than `same`, a part of the live figure.
+    """
     found = [
-        one for one in rows if not _errors(one) <= MOST_ERRORS and not abs(one["miss"]) <= SAME
+        one for one in rows if not _errors(one) <= MOST_ERRORS and not abs(one["miss"]) <= same
     ]
     return sorted(found, key=_errors, reverse=True)
 
@@ -57,15 +60,15 @@ def _errors(row: Row) -> float:
     return abs(float(row["off"])) / float(row["error"])
 
 
-def check(rows: Iterable[Row], source: str) -> None:
-    """Refuse a model that misses its own calibration.
+def check(rows: Iterable[Row], source: str, same: float = SAME) -> None:
+    """Refuse a model that misses its own calibration, by more than a part `same` of a figure.
 
     Raises
     ------
     InputError
         With the figure that is missed most.
     """
-    worst = missed(rows)
+    worst = missed(rows, same)
     if worst:
         problem = f"no model fits: at {sentence(worst[0])}"
         allowed = "logs of one server that one queue or one poll interval explains"

@@ -46,13 +46,14 @@ def constant_part(logs: Sequence[Log]) -> float:
     """Return the delay from which delays are compared, a part of every delay [s].
 
     It is 0 where delays vary as much as they last. Where they hardly vary it still leaves room for
-    the longest service that the throughput allows.
+    the longest service that the throughput allows. Where clocks differ it may be below 0.
     """
     delays = [_arrived(log) for log in logs if not log.saturated]
     shortest = min(float(np.quantile(one, SHORTEST)) for one in delays)
     widest = max(float(np.quantile(one, WIDEST)) for one in delays) - shortest
     tick = max(log.tick for log in logs)
-    return max(0.0, shortest - max(SPANS * widest, SPANS * tick, longest_service(logs)))
+    found = shortest - max(SPANS * widest, SPANS * tick, longest_service(logs))
+    return found if any(log.clocks_apart > 0 for log in logs) else max(0.0, found)
 
 
 def longest_service(logs: Sequence[Log]) -> float:
@@ -94,6 +95,11 @@ class Arrivals:
         self._block = np.clip(
             ((self.sent - log.window[0]) / np.ptp(log.window) * BLOCKS).astype(int), 0, BLOCKS - 1
         )
+
+    def move(self, shift: float) -> None:
+        """Let all deliveries be later [s]."""
+        self.constant += shift
+        self.delays = self.delays + shift
 
     def as_recorded(self, left: Floats) -> Floats:
         """Return the delays that a log shows of messages that left at these times [s]."""

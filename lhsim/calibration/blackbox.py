@@ -7,6 +7,7 @@ costs. What logs cannot show is taken from a template.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
@@ -21,26 +22,36 @@ from lhsim import checks
 from lhsim.calibration.acceptance import Row, compared, in_words
 from lhsim.calibration.acceptance import check as check_misses
 from lhsim.calibration.fit import PRIOR, OnStep
-from lhsim.calibration.logs import Log
+from lhsim.calibration.logs import POISSON, Log
 from lhsim.calibration.pattern import Pattern, pattern
 from lhsim.calibration.points import UNTOLD
-from lhsim.calibration.polling_logs import MOST_AGENTS, fit_polls, most_agents
+from lhsim.calibration.polling_logs import MOST_AGENTS, fit_polls, is_late, most_agents
 from lhsim.calibration.push_logs import PARTS as OF_QUEUE
 from lhsim.calibration.push_logs import Fitted, Queue, fit_queue, system_of
+from lhsim.calibration.residuals import Residual, misses_of, residual
 from lhsim.calibration.runs import PARTS as OF_POLLS
 from lhsim.calibration.runs import collinear, rounded, samples_at
+from lhsim.calibration.stations import FIFO
 from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
 from lhsim.models import Calibration, CalibrationWarning, Poisson, Provenance, System, Workload
 from lhsim.planning.samples import samples_of
 from lhsim.recording import Modelled
+from lhsim.replay import replay
 from lhsim.report.calibration import MEANINGS
 from lhsim.units import format_duration
 
 APART = 1.2  # ratio of two loads that are two levels
 SAMPLED = 10  # systems of which the capacity is looked for, under polling
 TAILS = (0.05, 0.95)  # of the capacity
+SOME = 0.05  # of the samples: below that something is ruled out
+DELAYS = ("latency_p50", "latency_p95", "latency_p99")  # that are compared of logs and system
 SAME = 0.9  # ratio of what agents send from which on they are as active
+WIDE = 2.0  # ratio of the ends of a capacity's interval from which on it is not told
+WIDENED = 0.1  # part of a figure that may be missed, which widens predictions
+NO_DELAY = 1e-6  # of a network that takes no time [s]
+RUNS = 5  # simulated of each log, for what the system misses
+USUAL_MOVES = 0.03  # standard deviation of the logarithm of all costs from run to run
 LOST = 0.05  # part of the messages that may be lost for good
 GROWN = 2.0  # ratio of delays from which on a queue is to be seen
 
@@ -138,6 +149,8 @@ def from_logs(
     logs = checks.instances(logs, "logs", Log, allowed)
     logs = sorted(logs, key=lambda log: (log.rate, log.agents))
     _check(logs)
+    apart = max(log.clocks_apart for log in logs)  # of one server, as its logs together show it
+    logs = [log.later(apart - log.clocks_apart) for log in logs]
     template = None if template is None else as_system(template)
     name = checks.text(name, "name")
     checks.executor(executor, "executor")
@@ -196,6 +209,7 @@ def _check_losses(log: Log, usual: float) -> None:
 
 def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) -> BlackBox:
     fitted = fit_queue(logs)
+    logs = [log.later(fitted.shift) for log in logs]
     deviations = np.sqrt(np.diag(fitted.covariance)).tolist()
     targets = tuple(
         {"level": log.level, "metric": metric, "live": live, "error": error,
@@ -206,7 +220,7 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
             target.names, shown[0], target.errors.tolist(), shown[1],
             (figures - target.live).tolist(), strict=True)
     )  # fmt: skip
-    check_misses(targets, name)
+    check_misses(targets, name, WIDENED)
     capacity, queue = _of_queue(fitted, logs), fitted.queue
     parameters = {
         "cpu": Provenance("delays and throughput of the logs", _messages(logs), in_words(targets)),
@@ -214,11 +228,16 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
         "network": Provenance("what is left of the delays", _messages(logs)),
     }
     samples = _samples_of_queue(fitted)
+    plain = system_of(template, fitted)
+    if "cpu.quantum" in samples and plain.cpu.quantum is None:  # a number, for samples of it
+        plain = evolve(plain, cpu=evolve(plain.cpu, quantum=FIFO))
     unknowns = _unknowns(OF_QUEUE, queue.values, deviations)
     if queue.exponential:  # whose services have no variation of their own
         unknowns = tuple(one for one in unknowns if one["name"] != "variation")
+    server = "cores" if queue.station.shares else "workers"
+    unknowns += ({"name": server, "value": float(queue.station.processors), "deviation": 0.0},)
     system = _described(
-        system_of(template, fitted), name, logs, parameters, samples, capacity, unknowns
+        plain, name, logs, parameters, samples, capacity, unknowns, _open_stations(fitted.samples)
     )
     pairs = tuple(collinear(OF_QUEUE, fitted.covariance))
     return BlackBox(system, found, capacity, tuple(logs), targets, unknowns, pairs)
@@ -229,22 +248,49 @@ def _of_queue(fitted: Fitted, logs: Sequence[Log]) -> Capacity:
     delivered = max(log.delivery_rate for log in logs)
     if not fitted.told:
         return Capacity(delivered, delivered, math.inf, "messages/s", seen=False)
-    value = max(1 / fitted.queue.service, delivered)
-    low, high = np.quantile([1 / one.service for one in fitted.samples], TAILS).tolist()
+    value = max(fitted.queue.capacity, delivered)
+    low, high = np.quantile([one.capacity for one in fitted.samples], TAILS).tolist()
+    if high > WIDE * max(low, delivered):
+        return Capacity(delivered, delivered, math.inf, "messages/s", seen=False)
     seen = any(log.saturated for log in logs)
-    return Capacity(value, min(low, value), max(high, value), "messages/s", seen)
+    low = max(min(low, value), min(delivered, value))
+    return Capacity(value, low, max(high, value), "messages/s", seen)
+
+
+def _open_stations(samples: Sequence[Queue]) -> Iterator[CalibrationWarning]:
+    """Yield what the logs do not tell of how a server works on several messages."""
+    numbers = Counter(one.station.processors for one in samples)
+    likely = sorted(one for one, times in numbers.items() if times >= SOME * len(samples))
+    if len(likely) > 1:
+        text = f"The logs leave open how many messages are served at a time: {likely[0]} to "
+        yield CalibrationWarning("parameters", f"{text}{likely[-1]}.")
 
 
 def _samples_of_queue(fitted: Fitted) -> dict[str, tuple[float, ...]]:
-    """Return joint samples of the parameters, as factors of what they are."""
+    """Return joint samples of the parameters, as factors of what they are.
 
-    def numbers(queue: Queue) -> tuple[float, ...]:
-        return (*queue.parts, queue.excess, queue.gap, queue.delay, queue.delay)
-
-    factors = np.array([numbers(one) for one in fitted.samples]) / numbers(fitted.queue)
-    paths = ("cpu.parse_message*", "cpu.write*", "cpu.acknowledge*", "cpu.warmth.excess*",
-             "cpu.warmth.gaps*", "network.up*", "network.down*")  # fmt: skip
-    return rounded(dict(zip(paths, factors.T, strict=True)))
+    They are loops if the best station is, else cores: no system has both.
+    """
+    queue, known = fitted.queue, len(fitted.samples)
+    alike = [one for one in fitted.samples if one.station.shares == queue.station.shares] or [queue]
+    some = [alike[k % len(alike)] for k in range(known)]
+    columns = {
+        f"cpu.{name}*": [one.parts[k] / queue.parts[k] for one in some]
+        for k, name in enumerate(("parse_message", "write", "acknowledge"))
+    }
+    if not queue.station.shares:
+        columns["cpu.warmth.excess*"] = [one.excess / queue.excess for one in some]
+        columns["cpu.warmth.gaps*"] = [one.gap / queue.gap for one in some]
+    if queue.delay > NO_DELAY:
+        delays = [max(one.delay, NO_DELAY) / queue.delay for one in some]
+        columns |= {"network.up*": delays, "network.down*": delays}
+    settings = {
+        "cpu.workers": [float(one.station.workers) for one in some],
+        "cpu.cores": [float(one.station.cores) for one in some],
+        "cpu.quantum": [min(one.station.quantum, FIFO) for one in some],
+    }
+    columns |= {path: values for path, values in settings.items() if len(set(values)) > 1}
+    return rounded({path: np.array(values) for path, values in columns.items()})
 
 
 def _polled(
@@ -258,7 +304,7 @@ def _polled(
     assert found.interval is not None
     fitted = fit_polls(logs, template, found.interval, executor, on_step)
     targets = compared([log.level for log in logs], fitted.targets, fitted.simulated)
-    check_misses(targets, name)
+    check_misses(targets, name, WIDENED)
     parameters = {
         "polling.interval": Provenance("range of the delays", _messages(logs), found.sentence)
     }
@@ -285,13 +331,14 @@ def _polled(
 def _of_polls(system: System, logs: Sequence[Log], *, shown: bool) -> Capacity:
     """Return how many agents the server has time for; where nothing shows it, as many at least.
 
-    They are as active as those of the largest log, and never fewer than were served in a log.
+    They are as active as those of the largest log, and never fewer than a log has whose polls are
+    in time.
     """
     largest = max(logs, key=lambda log: log.agents)
     most = MOST_AGENTS * largest.agents
     active = largest.rate / largest.agents
-    kept = [log for log in logs if not log.saturated and log.rate >= SAME * active * log.agents]
-    served = max((log.agents for log in kept), default=0)
+    alike = [log for log in logs if log.rate >= SAME * active * log.agents]
+    served = max((log.agents for log in alike if not is_late(log, logs)), default=0)
     value = max(most_agents(system, largest), served)
     if not shown:
         return Capacity(max(value, largest.agents), largest.agents, math.inf, "agents", seen=False)
@@ -309,11 +356,13 @@ def _described(
     samples: dict[str, tuple[float, ...]],
     capacity: Capacity | None = None,
     unknowns: Sequence[dict[str, Any]] = (),
+    more: Iterable[CalibrationWarning] = (),
 ) -> System:
     """Return the system with where it comes from, and the load of its logs by default."""
     largest = max(logs, key=lambda log: log.rate)
     untold = [MEANINGS[one["name"]][0] for one in unknowns if one["deviation"] > UNTOLD]
-    warnings = () if capacity is None else tuple(_warnings(capacity, logs, untold))
+    warnings = () if capacity is None else (*_warnings(capacity, logs, untold), *more)
+    misses, biases = ({}, {}) if capacity is None else _missed(system, logs)
     agents, rates = [log.agents for log in logs], [log.rate for log in logs]
     return evolve(
         system,
@@ -326,9 +375,35 @@ def _described(
             agents=(min(agents), max(agents)),
             messages_per_second=(min(rates), max(log.throughput for log in logs)),
             parameters=parameters,
+            window=float(f"{float(np.median([np.ptp(log.window) for log in logs])):.4g}"),
             samples=samples,
+            misses=misses,
+            biases=biases,
+            moves={"cpu": USUAL_MOVES},
             warnings=warnings,
         ),
+    )
+
+
+def _missed(system: System, logs: Sequence[Log]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the misses and biases of figures of the logs, as far as a Poisson process has them."""
+    found: dict[str, list[Residual]] = {}
+    for number, log in enumerate(logs, start=1):
+        late = is_late(log, logs) if system.polling is not None else log.saturated
+        if late or log.arrivals != POISSON:
+            continue
+        run = log.recording("push" if system.push is not None else "polling", number)
+        runs = [replay(system, run.manifest, number + 100 * k).measures() for k in range(RUNS)]
+        for name in DELAYS:
+            live = max(run.measures()[name], log.tick, NO_DELAY)
+            values = [max(one[name], log.tick, NO_DELAY) for one in runs]
+            if np.isfinite([live, *values]).all():
+                one = residual(values, live, int(log.counts.sum()))
+                found.setdefault(name, []).append(one)
+    misses, biases = misses_of(found)
+    return (
+        {name: float(f"{value:.3g}") for name, value in misses.items()},
+        {name: float(f"{value:.3g}") for name, value in biases.items() if value},
     )
 
 
@@ -356,8 +431,8 @@ def _warnings(
     if apart > 0:
         yield CalibrationWarning(
             "latency",
-            f"Messages of the logs arrive up to {format_duration(float(f'{apart:.3g}'))} before "
-            "they are sent, so clocks differ: latencies count from the shortest one.",
+            "Messages of the logs arrive before they are sent, so clocks differ: deliveries count "
+            f"{format_duration(float(f'{apart:.3g}'))} later, latencies from the shortest.",
         )
 
 

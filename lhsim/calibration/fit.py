@@ -65,6 +65,7 @@ class Fit:
     # Of a logarithm, for derivatives. A smaller one would see how events change places, and not
     # what the server costs
     _step: float = STEP
+    _start: Point = START  # around which the unknowns are expected
     _done: int = field(default=0, init=False)  # simulations of all runs
 
     def system(self, point: Point, left_over: Sequence[float] | None = None) -> System:
@@ -73,7 +74,7 @@ class Fit:
 
     def solve(self) -> Solution:
         """Return the point at which the live figures are missed least, by Gauss and Newton."""
-        start = np.array(START.logs)
+        start = np.array(self._start.logs)
 
         def missed(logs: np.ndarray) -> np.ndarray:
             return np.array([*self._missed(logs), *((logs - start) / PRIOR)])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
@@ -22,13 +22,13 @@ from lhsim._files import Named
 from lhsim.calibration.levels import falls_behind
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload
+from lhsim.readers.request_log import clock_resolution
 from lhsim.readers.tables import read_table
 from lhsim.recording import Architecture, Manifest, Recording, messages_of
 
 COLUMNS = ("intended_s", "sent_s", "delivered_s", "agent")
 FEWEST = 200  # messages of a log: fewer tell no quantiles
-TICKS = (60.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)  # of clocks that are coarse [s]
-NEARLY = 0.01  # of a tick
+FINEST_TICK = 1e-4  # of a clock that is coarse [s]
 FINE = 1e-3  # tick of a clock that hardly shows two messages of one agent as one [s]
 ARRIVALS = "arrivals"  # option of a recording that was a log: how its messages came
 POISSON, REGULAR, BURSTS = "as a Poisson process", "at a regular rate", "in bursts"
@@ -148,6 +148,13 @@ class Log:
         """The load in a few words."""
         return f"{self.agents} agents, {self.rate:.4g} messages/s"
 
+    def later(self, shift: float) -> Log:
+        """Return the log with all deliveries so much later, as other clocks would have it [s]."""
+        if not shift:
+            return self
+        apart = self.clocks_apart + shift
+        return evolve(self, delivered=self.delivered + shift, clocks_apart=apart)
+
     def recording(self, architecture: Architecture, seed: int = 1) -> Recording:
         """Return the log as a recording: what is not known of it is missing there as well.
 
@@ -237,17 +244,10 @@ def of_recording(run: Recording, name: str) -> Log:
 
 
 def resolution(times: Floats) -> float:
-    """Return the coarsest step of `TICKS` of which all times are multiples [s]; 0: of none."""
+    """Return the step of the clock that stamped times [s]; 0 where it is too fine to matter."""
     known = times[np.isfinite(times)]
-    if not len(known):
-        return 0.0
-    return next((tick for tick in TICKS if _on_grid(known, tick)), 0.0)
-
-
-def _on_grid(times: Floats, tick: float) -> bool:
-    """Return whether times differ by multiples of a tick, as nearly as they can be written."""
-    steps = (times - times[0]) / tick
-    return bool(np.all(np.abs(steps - np.round(steps)) < NEARLY))
+    tick = clock_resolution(known) if len(known) else 0.0
+    return tick if tick >= FINEST_TICK else 0.0
 
 
 def _checked(log: Log, source: str) -> Log:

@@ -1,8 +1,9 @@
 """From message logs of a server that pushes to its service time, and so to its capacity.
 
-The server is one queue (`lhsim.calibration.fifo`) fed by the very messages of the logs. Fitted by
-least squares are its service time on average and its variation, the part of it that comes after
-the delivery, warmth, and a delay that takes no part of the server. Compared are, where the server
+The server is a station (`lhsim.calibration.stations`) fed by the very messages of the logs. Fitted
+by least squares are its service time on average and its variation, the part of it that comes after
+the delivery, warmth, and a delay that takes no part of the server; each for several stations, which
+the logs may leave open. Compared are, where the server
 keeps up, quantiles of the delay, over all messages and over those that came within so long of the
 one before: who follows closely waits for the other, which tells the service time even where no log
 is saturated. Where the server does not keep up it is the throughput, which is the capacity.
@@ -28,9 +29,9 @@ from lhsim.calibration.arrivals import (
     constant_part,
     longest_service,
 )
-from lhsim.calibration.fifo import deliveries
 from lhsim.calibration.logs import Floats, Log
 from lhsim.calibration.points import LEVELS, UNTOLD, curve, network
+from lhsim.calibration.stations import LOOP, STATIONS, Station
 from lhsim.distributions import Distribution, Exponential, Lognormal, Quantiles
 from lhsim.models import Cpu, EventStore, System, Warmth
 from lhsim.rules import slopes
@@ -49,13 +50,18 @@ SHAPES = (
 )
 MOST = (4.0, 2.0, 10.0, 1.0, math.inf)  # of after, variation, excess, gap and delay
 USES = (0.9, 0.75, 0.6, 0.45, 0.3, 0.2, 0.1, 0.05)  # of the server at the highest load
+# Of one that was seen at its limit: in slices, or with steps that wait, it delivers less there than
+# it has time for, as messages that come later take some of that.
+SEEN_USES = (0.99, 0.85, 0.72)
 FULL, USUAL, NO_TIME = 0.99, 0.4, 0.01  # likewise
-STARTS = 1  # of each shape
+TRIED = 5  # stations and shapes that miss least where fits begin
 QUARTER, MEDIAN = 1, 2  # places among the figures of a log
 ENOUGH = 3.0  # misfit by which a server that takes no time has to be worse
 MESSAGES = 20_000  # simulated for a log, at least, in so many repetitions as it takes
 SEED = 1
+OF_MISFIT = 0.5  # that counts between ends: its figures of one log are no independent ones
 STEP = 0.03  # of the logarithms, for derivatives
+MOST_STEPS = 20  # of a fit
 ROUNDS = 3  # in which the left-over delay is found
 TAIL = 0.75  # level beyond which it is no constant any more
 
@@ -71,6 +77,7 @@ class Queue:
     gap: float  # g [s]
     delay: float  # that takes no part of the server [s]
     exponential: bool = False  # distribution of a service; else lognormal, of that variation
+    station: Station = LOOP
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -81,12 +88,22 @@ class Queue:
     def parts(self) -> tuple[float, float, float]:
         """Mean services that take a message in, deliver it and acknowledge it [s].
 
-        The first and the last are equal. Then messages are delivered at the rate 1 / `service`
-        also when far more come, up to terms of second order: each is served once less often than
-        the one before.
+        The first and the last are equal, unless a station has a part that comes early. Then
+        messages are delivered at the rate of the `capacity` also when far more come, up to terms of
+        second order: each is served once less often than the one before. With a long first step
+        fewer are.
         """
+        if early := self.station.early:
+            after = self.service * self.after / (1 + self.after)
+            before = self.service - after
+            return early * before, (1 - early) * before, after
         after = self.service * self.after / (1 + 2 * self.after)
         return after, self.service - 2 * after, after
+
+    @property
+    def capacity(self) -> float:
+        """Messages that take all of the server [1/s]."""
+        return self.station.processors / self.service
 
     def service_of(self, mean: float) -> Distribution:
         """Return the distribution of a service with this mean [s]."""
@@ -112,6 +129,7 @@ class Fitted:
     left_over: tuple[float, ...]  # quantiles of the delay at `LEVELS` [s]
     told: bool  # whether the logs tell the service time
     shown: tuple[tuple[list[float], list[float]], ...]  # figures of each log, live and simulated
+    shift: float = 0.0  # by which clocks that differ make deliveries too early [s]
 
 
 class _Played:
@@ -126,6 +144,7 @@ class _Played:
         uniform = generator.random((times, 3, n))
         self._normal, self._exponential = ndtri(uniform), -np.log1p(-uniform)
         self._uniform = generator.random((times, n))
+        self._places = generator.random((times, n))
 
     def delays(self, queue: Queue, left_over: Sequence[float] | None = None) -> Floats:
         """Return the delays of all messages [s], of shape (times, n)."""
@@ -137,7 +156,10 @@ class _Played:
             factors = np.exp(queue.variation * self._normal - queue.variation**2 / 2)
         costs = factors * np.array(queue.parts)[:, None]
         sent = self.arrivals.sent
-        left = np.array([deliveries(sent, one, DELIVERING, warmth, MEMORY) for one in costs])
+        left = np.array([
+            queue.station.left(sent, one, places, DELIVERING, warmth, MEMORY)
+            for one, places in zip(costs, self._places, strict=True)
+        ])  # fmt: skip
         if left_over is None:
             return self.arrivals.as_recorded(left + queue.delay)
         drawn = Quantiles(LEVELS, tuple(left_over)).quantile(self._uniform)
@@ -155,16 +177,21 @@ def fit_queue(logs: Sequence[Log]) -> Fitted:
     ends = sorted(map(misfit.solved, misfit.starts()), key=lambda end: end.cost)
     best = ends[0]
     covariance = misfit.covariance(best)
+    samples = misfit.samples(ends)
+    # Nothing is delivered faster than a network that takes no time lets it.
+    shift = max(0.0, -min(one.delay for one in (misfit.queue(best), *samples)))
+    misfit.move(shift)
     queue = misfit.queue(best)
     return Fitted(
         queue=queue,
         covariance=covariance,
-        samples=misfit.samples(ends),
+        samples=tuple(evolve(one, delay=one.delay + shift) for one in samples),
         simulated=tuple(misfit.simulated(best)),
         targets=misfit.targets,
         left_over=_left_over(queue, misfit.played),
         told=misfit.seen or misfit.is_told(best, covariance),
         shown=misfit.shown(best),
+        shift=shift,
     )
 
 
@@ -172,9 +199,12 @@ def fit_queue(logs: Sequence[Log]) -> Fitted:
 class _Point:
     """A place in a fit."""
 
-    x: Floats  # logarithms of the parts, the delay's beyond the constant part of all delays
+    # Logarithms of the parts, the service's over the processors, the delay's beyond the constant
+    # part of all delays.
+    x: Floats
     prior: Floats  # around which its prior is
     exponential: bool
+    station: Station
     cost: float = math.inf
 
 
@@ -195,8 +225,15 @@ class _Misfit:
     def queue(self, point: _Point) -> Queue:
         """Return the queue at a point."""
         service, after, variation, excess, gap, beyond = np.exp(point.x).tolist()
-        delay = self.constant + beyond
-        return Queue(service, after, variation, excess, gap, delay, point.exponential)
+        delay, station = self.constant + beyond, point.station
+        whole = service * station.processors
+        return Queue(whole, after, variation, excess, gap, delay, point.exponential, station)
+
+    def move(self, shift: float) -> None:
+        """Let all deliveries be later [s]."""
+        self.constant += shift
+        for one in self.played:
+            one.arrivals.move(shift)
 
     def simulated(self, point: _Point) -> list[Floats]:
         """Return the logarithms of what is compared of each log."""
@@ -240,23 +277,26 @@ class _Misfit:
 
         found = least_squares(
             missed, start.x[first:], derivatives, (-np.inf, self._top[first:]),
-            x_scale=np.array(PRIOR)[first:], loss="soft_l1", xtol=1e-3, ftol=1e-4, max_nfev=40,
+            x_scale=np.array(PRIOR)[first:], loss="soft_l1", xtol=1e-3, ftol=1e-4,
+            max_nfev=MOST_STEPS,
         )  # fmt: skip
         return evolve(whole(found.x), cost=float(found.cost))
 
     def starts(self) -> list[_Point]:
-        """Return where fits begin: for each shape the uses of the server that miss least."""
-        return [
-            one
-            for shape in SHAPES
-            for one in sorted(self._candidates(*shape), key=lambda point: point.cost)[:STARTS]
-        ]
+        """Return where fits begin: the stations and shapes that miss least, one loop among them."""
+        tried = [min(self._candidates(station, *shape), key=lambda point: point.cost)
+                 for station in STATIONS
+                 for shape in (SHAPES if station.is_loop else SHAPES[1:])]  # fmt: skip
+        tried.sort(key=lambda point: point.cost)
+        chosen = tried[:TRIED]
+        loops = [one for one in tried if one.station == LOOP]
+        return chosen if loops[0] in chosen else [*chosen[:-1], loops[0]]
 
-    def _candidates(self, exponential: bool, *shape: float) -> list[_Point]:
+    def _candidates(self, station: Station, exponential: bool, *shape: float) -> list[_Point]:
         usual = FULL if self.seen else USUAL
         prior = np.log([self._longest * usual, *shape, self._shortest / 5])
-        uses = (FULL,) if self.seen else USES
-        return [self._candidate(_Point(prior, prior, exponential), use) for use in uses]
+        uses = SEEN_USES if self.seen else USES
+        return [self._candidate(_Point(prior, prior, exponential, station), use) for use in uses]
 
     def _candidate(self, point: _Point, use: float) -> _Point:
         """Return a start at a use of the server, with the delay that is then left."""
@@ -306,13 +346,29 @@ class _Misfit:
         An end has as many as its misfit lets one expect, so that a server which is explained in two
         ways is as uncertain as that.
         """
-        weights = np.exp([ends[0].cost - end.cost for end in ends])
+        weights = np.exp(OF_MISFIT * np.array([ends[0].cost - end.cost for end in ends]))
         shares = np.round(np.cumsum(weights) / weights.sum() * RESAMPLES).astype(int)
         found: list[Queue] = []
         for end, until in zip(ends, shares.tolist(), strict=True):
             if until > len(found):
                 found += self._samples_of(end)[len(found) : until]
-        return tuple(found)
+        return self._sustained(found)
+
+    def _sustained(self, samples: Sequence[Queue]) -> tuple[Queue, ...]:
+        """Return samples that may have time for more than they delivered where more came than that.
+
+        A message that stands in line several times there loses to those that come in the meantime:
+        at a rate L a server in k equal steps delivers L y^k, with y + ... + y^k = k C / L. One step
+        delivers the capacity C; ever more and smaller ones X, with C = (L - X) / ln(L / X). Which
+        it is, delays below the limit hardly tell, so that the factor is drawn between the two.
+        """
+        most = max((_unseen(one.arrivals.log) for one in self.played if one.saturated), default=1.0)
+        places = (self._generator.permutation(len(samples)) + 0.5) / len(samples)
+        factors = 1 + (most - 1) * places
+        return tuple(
+            one if one.station.loses else evolve(one, service=one.service / factor)
+            for one, factor in zip(samples, factors.tolist(), strict=True)
+        )
 
     def _samples_of(self, end: _Point) -> list[Queue]:
         """Return the queues that a step of Gauss and Newton leads to from resampled targets.
@@ -340,6 +396,12 @@ class _Misfit:
         return max(errors, default=0.0)
 
 
+def _unseen(log: Log) -> float:
+    """Return how many times the throughput of a log beyond the capacity that capacity may be."""
+    lost = log.throughput / log.rate
+    return max((1 - lost) / -math.log(lost) / lost, 1.0) if 0 < lost < 1 else 1.0
+
+
 def _soft(missed: Floats) -> float:
     """Return the misfit as `least_squares` counts it, which forgives outliers."""
     return float((np.sqrt(1 + missed**2) - 1).sum())
@@ -354,7 +416,8 @@ def system_of(template: System, fitted: Fitted, *, constant: bool = False) -> Sy
         write=delivered,
         acknowledge=acknowledged,
         connect=template.cpu.connect,
-        warmth=Warmth(*queue.table, MEMORY),
+        warmth=None if queue.station.shares else Warmth(*queue.table, MEMORY),
+        **queue.station.settings,
     )
     ways = network(queue.delay, None if constant else fitted.left_over)
     return evolve(template, cpu=cpu, store=EventStore(), network=ways, calibration=None)

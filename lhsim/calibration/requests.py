@@ -45,6 +45,7 @@ from lhsim.calibration.disciplines import (
     telling,
     unusual,
 )
+from lhsim.calibration.residuals import Residual, misses_of, residual
 from lhsim.calibration.run_sheet import Run
 from lhsim.calibration.stalls import stalls as stalls_of
 from lhsim.distributions import Deterministic
@@ -366,32 +367,19 @@ def _targets(
         if on_step is not None:
             on_step(len(rows), len(tasks))
     targets: list[dict[str, Any]] = []
-    offs: dict[str, list[tuple[float, float, float]]] = {}
+    residuals: dict[str, list[Residual]] = {}
     for number, loop in enumerate(loops):
         simulated = rows[number * RUNS : (number + 1) * RUNS]
         for metric, live in figures(loop).items():
-            logs = np.log([max(row[metric], TINY) for row in simulated])
-            noise = float(logs.var(ddof=1)) * (1 + 1 / RUNS)
-            off = float(logs.mean()) - math.log(live)
+            values = [max(row[metric], TINY) for row in simulated]
+            found = residual(values, live, len(loop.responses))
             targets.append({
                 "level": loop.name, "metric": metric, "live": live,
-                "simulated": math.exp(float(logs.mean())), "miss": math.expm1(off), "off": off,
-                "error": math.hypot(math.sqrt(noise), ALLOWED[metric]),
+                "simulated": live * math.exp(found.off), "miss": math.expm1(found.off),
+                "off": found.off, "error": math.hypot(math.sqrt(found.noise), ALLOWED[metric]),
             })  # fmt: skip
-            # Of a few requests a quantile says little, whatever the system makes of it.
-            weight = 1 / (noise + 4 / len(loop.responses))
-            offs.setdefault(metric, []).append((weight, off, noise))
-    misses, biases = {}, {}
-    for metric, some in offs.items():
-        weights = np.array([weight for weight, _, _ in some])
-        logs, noises = np.array([off for _, off, _ in some]), np.array([one for *_, one in some])
-        misses[metric] = math.sqrt(
-            float(np.average(np.maximum(logs**2 - noises, 0), weights=weights))
-        )
-        bias = float(np.average(logs, weights=weights))
-        error = math.sqrt(float((weights**2 * noises).sum())) / float(weights.sum())
-        biases[metric] = math.copysign(max(abs(bias) - error, 0.0), bias)
-    return tuple(targets), misses, biases
+            residuals.setdefault(metric, []).append(found)
+    return tuple(targets), *misses_of(residuals)
 
 
 def figures(loop: Loop) -> dict[str, float]:

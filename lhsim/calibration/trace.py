@@ -43,7 +43,7 @@ def departures(
         return _shared(arrivals, demands, cores)
     if quantum >= demands.max():
         return _in_turn(arrivals, demands, cores)
-    return _sliced(arrivals, demands, cores, quantum)
+    return np.asarray(passages(arrivals, demands[None, :], 0, cores, quantum))
 
 
 @jit
@@ -103,36 +103,53 @@ def _shared(arrivals: Floats, demands: Floats, cores: int) -> Floats:
 
 
 @jit
-def _sliced(arrivals: Floats, demands: Floats, cores: int, quantum: float) -> Floats:
-    """Round robin: a request whose slice ends while others wait goes to the end of the line."""
-    n = len(arrivals)
-    done, left = np.empty(n), demands.copy()
+def passages(
+    arrivals: Floats, costs: Floats, delivering: int, cores: int, quantum: float
+) -> Floats:
+    """Return when each request leaves the service that delivers it [s].
+
+    Round robin: a request whose slice ends while others wait goes to the end of the line, and so
+    does one that goes on to its next service.
+
+    Parameters
+    ----------
+    arrivals
+        As of `departures`.
+    costs
+        Of each request's services, in their order, > 0 [s]; shape (services, n).
+    delivering
+        Which service that is, from 0 on.
+    cores, quantum
+        As of `departures`; the quantum > 0.
+    """
+    n = costs.shape[1]
+    done, left = np.empty(n), costs[0].copy()
+    passed = np.zeros(n, np.int64)
     line = np.empty(n + 1, np.int64)  # a ring
     head, waiting = 0, 0
     running = np.full(cores, -1)
     ends = np.full(cores, np.inf)  # of the slices
     i = 0
     while True:
-        first = 0
-        for k in range(1, cores):
-            if ends[k] < ends[first]:
-                first = k
+        first = np.argmin(ends)
         if i < n and arrivals[i] <= ends[first]:
             line[(head + waiting) % (n + 1)] = i
             waiting, now, i = waiting + 1, arrivals[i], i + 1
         elif running[first] >= 0:
             now, job = ends[first], running[first]
-            if left[job] <= 0.0:
-                done[job] = now
-                running[first], ends[first] = -1, np.inf
-            elif waiting > 0:
-                line[(head + waiting) % (n + 1)] = job
-                waiting += 1
-                running[first], ends[first] = -1, np.inf
-            else:  # it goes on
+            if left[job] > 0.0 and waiting == 0:  # it goes on
                 part = min(left[job], quantum)
                 left[job] -= part
                 ends[first] = now + part
+                continue
+            if left[job] <= 0.0:
+                if passed[job] == delivering:
+                    done[job] = now
+                left[job] = _next_service(costs, passed, job)
+            if left[job] > 0.0:
+                line[(head + waiting) % (n + 1)] = job
+                waiting += 1
+            running[first], ends[first] = -1, np.inf
         else:
             break
         for k in range(cores):
@@ -143,3 +160,10 @@ def _sliced(arrivals: Floats, demands: Floats, cores: int, quantum: float) -> Fl
                 left[job] -= part
                 running[k], ends[k] = job, now + part
     return done
+
+
+@jit
+def _next_service(costs: Floats, passed: NDArray[np.int64], job: int) -> float:
+    """Return what the service costs to which a request goes on [s]; 0 after the last one."""
+    passed[job] += 1
+    return costs[passed[job], job] if passed[job] < len(costs) else 0.0

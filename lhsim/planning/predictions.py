@@ -44,16 +44,22 @@ FIGURES = {
     "p95_latency_ms": ("latency_p95", math.inf),
     "p99_latency_ms": ("latency_p99", math.inf),
 }
+MOST_UNKNOWN = 0.1  # of the runs, in which a figure may be unknown
 TINY = 1e-12
 
 Intervals = Mapping[str, tuple[float, float]]  # by column, in its unit
 
 
 def predictable(system: System) -> bool:
-    """Return whether a system has what its predictions are made of: clients, and samples."""
-    return system.requests is not None and bool(
-        system.calibration is not None and system.calibration.samples
-    )
+    """Return whether a system has what predictions are made of: samples, and what a run is.
+
+    That are requests of clients, or open runs as long as those of message logs. The default systems
+    say nothing of the length of runs.
+    """
+    known = system.calibration
+    if known is None or not known.samples:
+        return False
+    return system.requests is not None or known.window is not None
 
 
 def prediction_cells(system: System, agents: int, seed: int, engine: str) -> list[Cell]:
@@ -64,7 +70,7 @@ def prediction_cells(system: System, agents: int, seed: int, engine: str) -> lis
     found = times(system, agents, Horizon(messages=0, shortest=window))
     plain = [attrs.evolve(one, calibration=None) for one in in_runs(samples_of(system))]
     # Clients in step send in bursts: how many fall into a window depends on where it begins.
-    cycle = min(cycle_time(system, agents), window)
+    cycle = min(cycle_time(system, agents), window) if system.requests is not None else 0.0
     found_cells = []
     for number, one in enumerate(plain, start=1):
         warmup = found.warmup + cycle * (number - 0.5) / len(plain)
@@ -75,17 +81,24 @@ def prediction_cells(system: System, agents: int, seed: int, engine: str) -> lis
 
 
 def intervals(system: System, runs: Sequence[Result]) -> Intervals:
-    """Return the 90 % prediction interval of each figure; of those that all runs have."""
+    """Return the 90 % prediction interval of each figure; of those that nearly all runs have."""
     rows = [run.row() for run in runs]
     known = system.calibration or Calibration()
     found = {}
     for column, (name, most) in FIGURES.items():
+        if name == "cpu" and system.requests is None:
+            continue  # message logs do not show it, however well a model meets their delays
         values = np.array([float(row[column]) for row in rows])
-        if np.isfinite(values).all():
+        finite = np.isfinite(values)
+        # A sample at the edge of what the runs allow may be overloaded, so that its p99 lies beyond
+        # the end of its run. A tenth of such samples is no more than the interval leaves out. More
+        # of them say that the figure may have no bound, and an interval without them would lie.
+        if np.mean(~finite) <= MOST_UNKNOWN:
+            some = values[finite]
             miss = known.misses.get(name, 0.0)
-            if name.startswith("latency"):
+            if system.requests is not None and name.startswith("latency"):
                 miss = math.hypot(miss, PER_STEP * _steps_beyond(known, runs))
-            low, high = interval(values, miss, known.biases.get(name, 0.0))
+            low, high = interval(some, miss, known.biases.get(name, 0.0))
             found[column] = low, min(high, most)
     return found
 

@@ -28,6 +28,7 @@ MEANINGS = {
     "variation": ("variation of a service", False),
     "work": ("processor time of a request", True),
     "cores": ("cores", False),
+    "workers": ("loops", False),
     "quantum": ("slice of processor time", True),
     "run_to_run": ("factor from run to run", False),
 }
