@@ -60,11 +60,10 @@ def page() -> str:
         lines += [f"### {kind.name}", "", *_table(kind, "workload.traffic"), ""]
     lines += ["## Faults", "", "Each of the list `faults` is one of these, by its `kind`.", ""]
     for fault in sorted(_subclasses(Fault), key=lambda kind: kind.name):
-        mark = f" {ALONE}" if f"faults.{fault.name}" in ONLY_WITH_SIMPY else ""
         lines += [
             f"### {fault.name}",
             "",
-            f"{fault.__doc__}{mark}",
+            f"{fault.__doc__}",
             "",
             *_table(fault, "faults"),
             "",

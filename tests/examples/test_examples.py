@@ -10,6 +10,7 @@ import tomllib
 from datetime import date
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pandas as pd
 import pytest
@@ -327,3 +328,55 @@ def test_request_logs_overwrite_no_folder(capsys):
     Path("logs").mkdir()
     assert load("request_logs").main(["logs"]) == 2
     assert capsys.readouterr().err == "request_logs: logs exists; allowed: a new folder\n"
+
+
+# --- retry_storm ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def storm():
+    """The script, with 1,000 agents: what it shows does not depend on how many there are."""
+    return load("retry_storm")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_overload_by_retries_outlives_its_outage(storm, seed):
+    result = storm.run(1000, storm.RETRIES["at once"], seed=seed)
+    assert storm.arriving(result) < 0.7
+    times, queued = result.samples["time_s"], result.samples["queued"]
+    halfway = np.searchsorted(times, (storm.OUTAGE.at + storm.DURATION) / 2)
+    assert queued[-1] > 1.3 * queued[halfway] > 300
+    assert result.counters.retries > 2 * result.counters.created
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_without_an_outage_the_same_retries_do_no_harm(storm, seed):
+    calm = attrs.evolve(storm.system(1000, storm.RETRIES["at once"]), faults=())
+    result = lhsim.simulate(calm, agents=1000, duration=storm.DURATION, seed=seed)
+    assert storm.arriving(result) > 0.95
+    assert result.counters.retries < 0.01 * result.counters.created
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_back_off_with_jitter_cures_the_overload(storm, seed):
+    result = storm.run(1000, storm.RETRIES["back-off with jitter"], seed=seed)
+    assert storm.arriving(result) > 0.95
+    assert result.samples["queued"].max() > 300  # it was as overloaded as the others
+    assert result.samples["queued"][-1] < 10
+    assert result.metrics.p99_latency_ms < 1000
+
+
+def test_the_storm_is_printed(storm, monkeypatch, capsys):
+    monkeypatch.setattr(storm, "RETRIES", {"at once": storm.RETRIES["at once"]})
+    assert storm.main(["1000"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "1,000 agents"
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize("agents", ["0", "-3"])
+def test_a_storm_of_nobody_is_refused(storm, agents, capsys):
+    assert storm.main([agents]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("retry_storm: agents: ")

@@ -36,7 +36,9 @@ def test_a_phase_has_the_number_of_a_purpose_only_where_it_is_that_purpose():
     numbers = {purpose.value: purpose.name for purpose in Purpose}
     begin, end = (list(vars(state)).index(name) for name in ("START", "PHASES"))
     phases = {
-        name: vars(state)[name] for name in list(vars(state))[begin:end] if name != "OF_OPTIONS"
+        name: vars(state)[name]
+        for name in list(vars(state))[begin:end]
+        if not name.startswith("OF_")
     }
     assert all(numbers.get(number, name) == name for name, number in phases.items())
     assert len(set(phases.values())) == len(phases)
