@@ -206,7 +206,7 @@ class Bracketing:
 
     def _narrow(self, low: float, high: float) -> Steps:
         """Bracket the crossing of the means, then find the nearest levels that are decided."""
-        rough: list[float] = [low, high]
+        rough = list(self._neighbours(low, high))
         yield from self._bisect(rough, ROUGH, full=False)
         yield from self._confirm(rough, low, high)
         if self.known[rough[0]].good == self.known[rough[1]].good:
@@ -287,9 +287,20 @@ class Bracketing:
         return a + part * (b - a), binding
 
     def _neighbours(self, low: float, high: float) -> Bounds:
-        """Return the first levels in a bracket between which the means change sides."""
+        """Return the first levels in a bracket between which the means change sides.
+
+        Those of full runs, once they are as near to each other as short runs tell.
+        """
         inside = [v for v in sorted(self.known) if low <= v <= high]
-        return next((a, b) for a, b in pairwise(inside) if self.known[a].good != self.known[b].good)
+        full = [v for v in inside if v in {low, high} or not self.known[v].short]
+        a, b = self._change(full)
+        if b - a <= max(2 * ROUGH * a, self._unit):
+            return a, b
+        return self._change(inside)
+
+    def _change(self, values: Sequence[float]) -> Bounds:
+        """Return the first neighbours among values of which one is good and one is not."""
+        return next((a, b) for a, b in pairwise(values) if self.known[a].good != self.known[b].good)
 
     def _rounded(self, value: float) -> float:
         if not self.question.is_whole:
