@@ -1,4 +1,4 @@
-"""Model events per second of lhsim's engines, beside plain SimPy, plain C, salabim and Ciw.
+"""Model events per second of lhsim's engines, beside plain SimPy, plain C, and its peers.
 
 ::
 
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -44,9 +45,9 @@ Contender: TypeAlias = Callable[[float], tuple[int, float]]  # duration -> event
 Rates: TypeAlias = dict[str, list[float]]  # of each contender, one for each round [events/s]
 
 
-def program(script: str, *arguments: str | int) -> Contender:
+def program(script: str, *arguments: str | int, python: str | Path = sys.executable) -> Contender:
     """Return a contender that runs in a new process each time, and takes the time itself."""
-    command = [sys.executable, str(HERE / script), *map(str, arguments)]
+    command = [str(python), str(HERE / script), *map(str, arguments)]
 
     def contender(duration: float) -> tuple[int, float]:
         printed = _json_of([*command, str(duration)])
@@ -114,7 +115,19 @@ def contenders() -> dict[str, Contender]:
     for name, agents in peers.AGENTS.items():
         if peers.installed(name):
             table[name] = program("peers.py", name, agents)
+    with suppress(OSError):
+        table["cimba"] = program("cimba_yardstick.py", few, python=peers.python_with_cimba())
     return table
+
+
+def skipped() -> dict[str, str]:
+    """Return the peers that are not here, with the reason."""
+    found = {name: "not installed" for name in peers.AGENTS if not peers.installed(name)}
+    try:
+        peers.python_with_cimba()
+    except OSError as error:
+        found["cimba"] = str(error)
+    return found
 
 
 def simulated_time(contender: Contender, target: float) -> float:
@@ -202,6 +215,7 @@ def figures(rates: Rates, memory: dict[str, float]) -> dict[str, Any]:
         "ratio_to_c_1m": ratio(rates, "c_large", "compiled_large"),
         "speedup_vs_salabim": ratio(rates, "compiled", "salabim"),
         "speedup_vs_ciw": ratio(rates, "compiled", "ciw"),
+        "speedup_vs_cimba": ratio(rates, "compiled", "cimba"),
         "growth_10k_to_1m": max(growth[name] for name in names),
         "growth_10k_to_1m_by_system": growth,
         "growth_10k_to_1m_c": ratio(rates, "c", "c_large"),
@@ -214,6 +228,7 @@ def figures(rates: Rates, memory: dict[str, float]) -> dict[str, Any]:
         },
         "agents": systems.AGENTS,
         "rounds": len(rates["compiled"]),
+        "skipped": skipped(),
     }
 
 
@@ -227,6 +242,7 @@ MEANINGS = {
     "ratio_to_c_1m": "the same with 1,000,000 agents",
     "speedup_vs_salabim": "compiled over salabim with 1,000 agents",
     "speedup_vs_ciw": "compiled over Ciw with 100 customers",
+    "speedup_vs_cimba": "compiled over Cimba Python, same system",
     "growth_10k_to_1m": "full systems: time per event, 1,000,000 agents",
     "growth_10k_to_1m_c": "the same of polling.c",
     "options_cost_polling": "time per event in the kernel with options",
@@ -241,6 +257,7 @@ def readable(report: dict[str, Any]) -> str:
     lines += [f"{key:30s}{_number(report[key])}  {text}" for key, text in MEANINGS.items()]
     lines += ["", "Nanoseconds of processor time per event"]
     lines += [f"{name:30s}{_number(ns)}" for name, ns in report["ns_per_event_of_each"].items()]
+    lines += [f"skipped: {name}: {reason}" for name, reason in report["skipped"].items()]
     return "\n".join(lines)
 
 

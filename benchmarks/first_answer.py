@@ -127,20 +127,27 @@ def _compiling(running: psutil.Popen) -> set[psutil.Process]:
     return found
 
 
+def _shown(name: str, one: Took) -> Took:
+    """Say at once what a command has taken: the whole takes long."""
+    print(f"{name}: {one.seconds:.1f} s, {one.processor:.1f} s of processor", file=sys.stderr)
+    return one
+
+
 def measure(names: Sequence[str], old: str | None, home: Path) -> dict[str, Any]:
     """Return what is reported, by its key in the JSON object."""
     python = install(home / "new")
     found = {}
     for name in names:
         case = CASES[name]
-        found[name] = took(python, case.words, home / (case.resumes or name))
+        found[name] = _shown(name, took(python, case.words, home / (case.resumes or name)))
     report: dict[str, Any] = {
         "seconds": {name: one.seconds for name, one in found.items()},
         "processor_seconds": {name: one.processor for name, one in found.items()},
         "limits": {name: CASES[name].limit for name in names},
     }
     if old is not None and OLD_CASE in names:
-        before = took(install(home / "old", old), CASES[OLD_CASE].words, home / "of-old")
+        python = install(home / "old", old)
+        before = _shown(old, took(python, CASES[OLD_CASE].words, home / "of-old"))
         now = found[OLD_CASE]
         report["old"] = old
         report["seconds_old"] = before.seconds

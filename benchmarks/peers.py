@@ -1,4 +1,4 @@
-"""What others take for the same: salabim and Ciw, each as its manual has it, monitors off.
+"""What others take for the same: salabim, Ciw and Cimba, each as its manual has it, monitors off.
 
 salabim runs the yardstick's system, line by line. Ciw simulates networks of queues, in which a
 mailbox has no place: there a poller is a customer who goes round between a sleep (infinitely many
@@ -6,6 +6,9 @@ servers) and the database (one server).
 
 Each has as many agents as suit it. To set up a component takes salabim 0.2 ms, so the time begins
 after that; an event at infinitely many servers takes Ciw a time in proportion to its customers.
+
+Cimba Python compiles models for an engine in C (`cimba_yardstick.py`). It wants other versions of
+what lhsim needs: it gets an environment of its own, `build/cimba`, where it is not installed here.
 
 ::
 
@@ -15,16 +18,21 @@ after that; an event at infinitely many servers takes Ciw a time in proportion t
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
 import sys
 import time
 from collections import deque
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TypeAlias
 
 import yardstick
 
+HERE = Path(__file__).parent
 AGENTS = {"salabim": 1_000, "ciw": 100}
+CIMBA = "cimba>=0.9.6"
 
 Timed: TypeAlias = tuple[int, float]  # model events, and the seconds they took
 
@@ -32,6 +40,29 @@ Timed: TypeAlias = tuple[int, float]  # model events, and the seconds they took
 def installed(name: str) -> bool:
     """Return whether a peer can be imported."""
     return find_spec(name) is not None
+
+
+def python_with_cimba() -> Path:
+    """Return an interpreter that has Cimba; raises `OSError`, with the reason, where none can."""
+    if installed("cimba"):
+        return Path(sys.executable)
+    home = HERE / "build" / "cimba"
+    python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if not _runs([str(python), "-c", "import cimba"]):
+        how = ["install", "--quiet", "--disable-pip-version-check", CIMBA]
+        for command in ([sys.executable, "-m", "venv", "--clear", home],
+                        [python, "-m", "pip", *how]):  # fmt: skip
+            if not _runs(list(map(str, command))):
+                raise OSError(f"{CIMBA} cannot be installed: {' '.join(map(str, command[1:]))}")
+    return python
+
+
+def _runs(command: list[str]) -> bool:
+    """Return whether a command can be run and ends well."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def salabim(agents: int, duration: float, seed: int = 1) -> Timed:

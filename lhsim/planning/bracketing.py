@@ -1,6 +1,7 @@
 """The levels that a search for a capacity looks at, one after the other.
 
-It scans levels in geometric progression until the objectives are no longer kept, and looks once
+It begins on either side of where the busiest station saturates by its mean costs, for a first
+answer, and scans levels in geometric progression until the objectives are no longer kept, and once
 beyond. Wherever a level that is known to keep them stands next to one that is known not to, there
 is a *crossing*. Bisection on a logarithmic scale with short runs brackets roughly where the means
 cross the limit, and with runs of full length closely; levels farther and farther from it are run
@@ -22,6 +23,7 @@ from attrs import frozen
 
 from lhsim.errors import InputError
 from lhsim.models import paths
+from lhsim.planning.bounds import saturation
 from lhsim.planning.levels import AGENTS, Evaluation, Question
 
 TOLERANCE = 0.01  # width of a bracket at which bisection ends, as a part of it
@@ -85,6 +87,8 @@ class Bracketing:
         """Yield the levels that have to be in `known` when the search goes on."""
         if self.question.check is not None:
             yield from self._ask([self.question.check], full=True)
+        if self.question.vary == AGENTS:
+            yield from self._guess()
         yield from self._scan()
         yield from self._settle()
 
@@ -106,14 +110,31 @@ class Bracketing:
         unclear = [value for value, one in found.items() if one.verdict == "undecided"]
         yield from self._ask(unclear, full=True)
 
+    def _guess(self) -> Steps:
+        """Look on either side of where a station saturates by its mean costs, if that is known.
+
+        Where that brackets a crossing there is a first answer after few runs.
+        """
+        guess, most = saturation(self.question.system), float(self._most)
+        if guess is None or not 2 * least(self.question) <= guess <= 2 * most:
+            return
+        yield from self._look(guess / 2, min(2 * guess, most))
+        for pair in self.pairs():
+            yield from self._bisect(list(pair), ROUGH, full=False)
+
+    @property
+    def _most(self) -> int:
+        """The most agents up to which is searched."""
+        unit = self.question.unit
+        return unit * (self.question.most // unit)
+
     def _scan(self) -> Steps:
         """Look at levels in geometric progression until the side has changed, and one beyond.
 
         Of that one, what short runs say is enough.
         """
         if self.question.vary == AGENTS:
-            unit = self.question.unit
-            top = float(unit * (self.question.most // unit))
+            top = float(self._most)
             steps = math.ceil(math.log(top / self.first, 4))
             yield from self._walk(lambda step: min(self.first * 4**step, top), steps)
         else:
@@ -185,7 +206,7 @@ class Bracketing:
 
     def _narrow(self, low: float, high: float) -> Steps:
         """Bracket the crossing of the means, then find the nearest levels that are decided."""
-        rough: list[float] = [low, high]
+        rough = list(self._neighbours(low, high))
         yield from self._bisect(rough, ROUGH, full=False)
         yield from self._confirm(rough, low, high)
         if self.known[rough[0]].good == self.known[rough[1]].good:
@@ -266,9 +287,20 @@ class Bracketing:
         return a + part * (b - a), binding
 
     def _neighbours(self, low: float, high: float) -> Bounds:
-        """Return the first levels in a bracket between which the means change sides."""
+        """Return the first levels in a bracket between which the means change sides.
+
+        Those of full runs, once they are as near to each other as short runs tell.
+        """
         inside = [v for v in sorted(self.known) if low <= v <= high]
-        return next((a, b) for a, b in pairwise(inside) if self.known[a].good != self.known[b].good)
+        full = [v for v in inside if v in {low, high} or not self.known[v].short]
+        a, b = self._change(full)
+        if b - a <= max(2 * ROUGH * a, self._unit):
+            return a, b
+        return self._change(inside)
+
+    def _change(self, values: Sequence[float]) -> Bounds:
+        """Return the first neighbours among values of which one is good and one is not."""
+        return next((a, b) for a, b in pairwise(values) if self.known[a].good != self.known[b].good)
 
     def _rounded(self, value: float) -> float:
         if not self.question.is_whole:
