@@ -10,14 +10,40 @@ from lhsim.report.text import UNKNOWN, Column, between, duration, quantity, tabl
 
 Row = Mapping[str, Any]
 WIDTH = 80  # of a text, in columns
+QUICKER = 2.0  # ratio of p99 from which another design is worth a sentence
+EXTRAPOLATED = (
+    "These capacities are extrapolated: they lie beyond the loads that were measured, which no "
+    "probability counts."
+)
 
 
 def decision_paragraph(found: Row) -> str:
     """Return what to do, until when and how surely, for who reads nothing else."""
     sentences = [_advice(found), _today(found), *_chosen(found), *_money(found)]
+    sentences += _quicker(found)
     if any(one["extrapolated"] for one in found["designs"]):
-        sentences.append("These capacities are extrapolated: they lie beyond what was measured.")
+        sentences.append(EXTRAPOLATED)
     return " ".join(sentences)
+
+
+def knees_paragraph(knees: Mapping[str, int]) -> str:
+    """Return which of several systems serves most agents on a server, from their knees.
+
+    Empty where fewer than two knees are known.
+    """
+    if len(knees) < 2:
+        return ""
+    names = sorted(knees, key=lambda name: knees[name])
+    least, most = names[0], names[-1]
+    return (
+        f"One server serves {three_digits(knees[most] / knees[least])} times as many agents with "
+        f"{most} as with {least} before it saturates, {_rounded(knees[most])} against "
+        f"{_rounded(knees[least])}. lhsim decide says when to move, how surely, and at what cost."
+    )
+
+
+def _rounded(agents: int) -> str:
+    return f"{float(f'{agents:.3g}'):,.0f}"
 
 
 def _advice(found: Row) -> str:
@@ -82,6 +108,18 @@ def _money(found: Row) -> Iterator[str]:
         rival = min(rivals, key=lambda one: one["server_months"])
         said += f", {rival['name']} {_price(rival, found)}"
     yield said + "."
+
+
+def _quicker(found: Row) -> Iterator[str]:
+    """Yield which design, beside the advised one, is much faster today."""
+    today, *others = found["designs"]
+    able = [one for one in others if one["p99"] and one["name"] != found["advice"]["design"]]
+    if not (able and today["p99"]):
+        return
+    best = min(able, key=lambda one: one["p99"])
+    if today["p99"] >= QUICKER * best["p99"]:
+        ends = f"from {duration(today['p99'])} to {duration(best['p99'])}"
+        yield f"Today {best['name']} would bring p99 {ends}."
 
 
 def _price(one: Row, found: Row) -> str:
