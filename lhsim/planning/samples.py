@@ -17,13 +17,21 @@ MOVES_SEED = 1
 def samples_of(system: System) -> list[System]:
     """Return the system with each of its calibration's samples; none where it has none."""
     columns = system.calibration.samples if system.calibration else {}
+    # A system with a calibration checks all of its samples whenever it is made.
+    plain = attrs.evolve(system, calibration=None)
     found = []
     for row in zip(*columns.values(), strict=True):
-        sampled = system
+        sampled = plain
         for path, number in zip(columns, row, strict=True):
             sampled = paths.changed(sampled, path, number)
-        found.append(sampled)
+        found.append(attrs.evolve(sampled, calibration=system.calibration))
     return found
+
+
+def count_of(system: System) -> int:
+    """Return how many samples its calibration has."""
+    columns = system.calibration.samples if system.calibration else {}
+    return len(next(iter(columns.values()), ()))
 
 
 def in_runs(systems: Sequence[System]) -> list[System]:

@@ -162,7 +162,8 @@ def _best(found: Row) -> Any:
 
 def decision_sentences(found: Row) -> list[str]:
     """Return what has to be known beside the paragraph."""
-    lines = [f"would change it: {one['text']}" for one in found["would_change_if"]]
+    lines = list(_frontier(found))
+    lines += [f"would change it: {one['text']}" for one in found["would_change_if"]]
     lines += list(_next(found["measure_next"]))
     lines += list(_together("extrapolated", found, "beyond"))
     lines += list(_together("not in the probabilities", found, "unknown"))
@@ -172,6 +173,23 @@ def decision_sentences(found: Row) -> list[str]:
         lines.append(f"binding: {binding}")
     texts = [text for one in found["designs"] for text in one["warnings"]]
     return [*lines, *(f"warning: {text}" for text in dict.fromkeys(texts))]
+
+
+def _frontier(found: Row) -> Iterator[str]:
+    """Yield the designs of which no other is both as fast and as cheap."""
+    best = [
+        f"{one['name']} ({duration(one['p99'])}, {_worth(one, found['currency'])})"
+        for one in found["frontier"]
+        if one["efficient"]
+    ]
+    if best:
+        yield f"p99 now against cost, the frontier: {'; '.join(best)}"
+
+
+def _worth(one: Row, currency: str) -> str:
+    if one["cost"] is None:
+        return f"{one['server_months']:,.0f} server months"
+    return money(one["cost"], currency)
 
 
 def _next(one: Row | None) -> Iterator[str]:
