@@ -40,6 +40,7 @@ from lhsim.experiments.sweeping import (
 from lhsim.planning import ScaleOut
 from lhsim.planning.predictions import Intervals, intervals, predictable, prediction_cells
 from lhsim.planning.uncertainty import combined, knee_spread
+from lhsim.report.decision import knees_paragraph
 from lhsim.report.levels import prediction_table, scaling_table
 from lhsim.simulation import Result
 
@@ -91,7 +92,12 @@ def run_scaling(options: Options) -> int:
             sweep,
             title="E2 scaling",
             question=QUESTION,
-            answer=" ".join(f"{'; '.join(lines)}." for lines in answers()),
+            answer=" ".join(
+                [
+                    *filter(None, [_comparison(sweep)]),
+                    *(f"{'; '.join(lines)}." for lines in answers()),
+                ]
+            ),
             method=METHOD,
             picture=PICTURE,
         ),
@@ -153,7 +159,9 @@ def report(
     """Return the results as a text of at most 80 columns, where names are not too long."""
     workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
     runs = f"{replications_of(plan)} a level"
+    decision = wrap(_comparison(sweep), WIDTH)
     lines = [
+        *([*decision, ""] if decision else []),
         f"{'; '.join(workloads)}; {runs}, seed {setup.options.seed}",
         *settings_lines(own_settings(setup)),
         *_rule(sweep),
@@ -178,6 +186,12 @@ def _answers(sweep: Sweep) -> list[list[str]]:
         [f"{name}: {sentence}", *_uncertainty(systems[name], sweep.knees[name])]
         for name, sentence in sweep.knee_sentences().items()
     ]
+
+
+def _comparison(sweep: Sweep) -> str:
+    """Return which system serves most agents, where two knees are known; else nothing."""
+    knees = {name: one.agents for name, one in sweep.knees.items()}
+    return knees_paragraph({name: agents for name, agents in knees.items() if agents is not None})
 
 
 def _uncertainty(system: System, knee: Knee) -> list[str]:

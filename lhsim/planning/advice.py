@@ -151,7 +151,8 @@ def measure_next(systems: Sequence[System], found: Sequence[Found]) -> Measureme
         agents, rate, _ = loads[0]
         return Measurement(system.name, agents, rate, None, None, None,
                            _command(system, agents, rate))  # fmt: skip
-    narrowed = [_narrowing(system, loaded, what.moves) for _, _, loaded in loads]
+    sampled = [evolve(one, calibration=None) for one in in_runs(samples_of(system))]
+    narrowed = [_narrowing(system, sampled, loaded, what.moves) for _, _, loaded in loads]
     index = max(range(len(loads)), key=lambda one: (round(narrowed[one], 2), -one))
     agents, rate, _ = loads[index]
     parameter, depends = _most_telling(system, what.moves)
@@ -179,11 +180,12 @@ def _rounded(agents: float) -> int:
     return max(2, int(float(f"{agents:.{DIGITS}g}")))
 
 
-def _narrowing(system: System, loaded: System, moves: Sequence[float]) -> float:
+def _narrowing(
+    system: System, sampled: Sequence[System], loaded: System, moves: Sequence[float]
+) -> float:
     """Return which share of the variance of the capacity a run of a load removes."""
     workload = loaded.workload
-    each = [evolve(one, workload=workload) for one in in_runs(samples_of(system))]
-    places = [saturation(one) for one in each]
+    places = [saturation(evolve(one, workload=workload)) for one in sampled]
     if any(one is None for one in places):
         return 0.0
     use = -np.log(np.array([one or 1.0 for one in places]))

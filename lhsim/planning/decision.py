@@ -81,8 +81,7 @@ class Decision:
 
     def details(self) -> dict[str, Any]:
         """Return all of it as plain data, in base units; dates are texts."""
-        plain: dict[str, Any] = attrs.asdict(self, value_serializer=_plain)
-        return plain
+        return attrs.asdict(self, value_serializer=_plain) | {"frontier": self.frontier()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain data; quantities are in base units, dates as ISO 8601."""

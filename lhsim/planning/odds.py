@@ -26,7 +26,7 @@ from lhsim.planning.crossings import NoCrossingError, Place, crossings, plain_ta
 from lhsim.planning.horizons import Horizon
 from lhsim.planning.misfits import shifts
 from lhsim.planning.sample_moves import sample_moves
-from lhsim.planning.samples import samples_of
+from lhsim.planning.samples import count_of
 
 if TYPE_CHECKING:
     from lhsim.execution import Runner
@@ -100,7 +100,7 @@ def find_odds(question: Question, runner: Runner, on_done: OnDone | None = None)
         return Found(Odds(math.inf)) if least.good else Found(Odds(0.0), least.objective)
     runs = _variance_of_runs(place)
     moves, parameters = sample_moves(asked, place.value, runner, on_done)
-    count = len(samples_of(asked.system))
+    count = count_of(asked.system)
     variance = max(runs + parameters, NARROWEST**2)
     # Welch (1947), Biometrika 34, 28-35: the freedom of a sum of variances.
     parts = runs**2 / (RUNS - 1) + (parameters**2 / (count - 1) if count > 1 else 0.0)

@@ -33,6 +33,12 @@ def samples_of(system: System) -> list[System]:
     return found
 
 
+def count_of(system: System) -> int:
+    """Return how many samples its calibration has."""
+    columns = system.calibration.samples if system.calibration else {}
+    return len(next(iter(columns.values()), ()))
+
+
 def in_runs(systems: Sequence[System]) -> list[System]:
     """Return each system as it is in a run of its own.
 

@@ -10,14 +10,40 @@ from lhsim.report.text import UNKNOWN, Column, between, duration, quantity, tabl
 
 Row = Mapping[str, Any]
 WIDTH = 80  # of a text, in columns
+QUICKER = 2.0  # ratio of p99 from which another design is worth a sentence
+EXTRAPOLATED = (
+    "These capacities are extrapolated: they lie beyond the loads that were measured, which no "
+    "probability counts."
+)
 
 
 def decision_paragraph(found: Row) -> str:
     """Return what to do, until when and how surely, for who reads nothing else."""
     sentences = [_advice(found), _today(found), *_chosen(found), *_money(found)]
+    sentences += _quicker(found)
     if any(one["extrapolated"] for one in found["designs"]):
-        sentences.append("These capacities are extrapolated: they lie beyond what was measured.")
+        sentences.append(EXTRAPOLATED)
     return " ".join(sentences)
+
+
+def knees_paragraph(knees: Mapping[str, int]) -> str:
+    """Return which of several systems serves most agents on a server, from their knees.
+
+    Empty where fewer than two knees are known.
+    """
+    if len(knees) < 2:
+        return ""
+    names = sorted(knees, key=lambda name: knees[name])
+    least, most = names[0], names[-1]
+    return (
+        f"One server serves {three_digits(knees[most] / knees[least])} times as many agents with "
+        f"{most} as with {least} before it saturates, {_rounded(knees[most])} against "
+        f"{_rounded(knees[least])}. lhsim decide says when to move, how surely, and at what cost."
+    )
+
+
+def _rounded(agents: int) -> str:
+    return f"{float(f'{agents:.3g}'):,.0f}"
 
 
 def _advice(found: Row) -> str:
@@ -84,6 +110,18 @@ def _money(found: Row) -> Iterator[str]:
     yield said + "."
 
 
+def _quicker(found: Row) -> Iterator[str]:
+    """Yield which design, beside the advised one, is much faster today."""
+    today, *others = found["designs"]
+    able = [one for one in others if one["p99"] and one["name"] != found["advice"]["design"]]
+    if not (able and today["p99"]):
+        return
+    best = min(able, key=lambda one: one["p99"])
+    if today["p99"] >= QUICKER * best["p99"]:
+        ends = f"from {duration(today['p99'])} to {duration(best['p99'])}"
+        yield f"Today {best['name']} would bring p99 {ends}."
+
+
 def _price(one: Row, found: Row) -> str:
     upto = f"up to {_servers(one['servers'])}" if one["servers"] > 1 else "one server"
     if one["cost"] is None:
@@ -124,7 +162,8 @@ def _best(found: Row) -> Any:
 
 def decision_sentences(found: Row) -> list[str]:
     """Return what has to be known beside the paragraph."""
-    lines = [f"would change it: {one['text']}" for one in found["would_change_if"]]
+    lines = list(_frontier(found))
+    lines += [f"would change it: {one['text']}" for one in found["would_change_if"]]
     lines += list(_next(found["measure_next"]))
     lines += list(_together("extrapolated", found, "beyond"))
     lines += list(_together("not in the probabilities", found, "unknown"))
@@ -134,6 +173,23 @@ def decision_sentences(found: Row) -> list[str]:
         lines.append(f"binding: {binding}")
     texts = [text for one in found["designs"] for text in one["warnings"]]
     return [*lines, *(f"warning: {text}" for text in dict.fromkeys(texts))]
+
+
+def _frontier(found: Row) -> Iterator[str]:
+    """Yield the designs of which no other is both as fast and as cheap."""
+    best = [
+        f"{one['name']} ({duration(one['p99'])}, {_worth(one, found['currency'])})"
+        for one in found["frontier"]
+        if one["efficient"]
+    ]
+    if best:
+        yield f"p99 now against cost, the frontier: {'; '.join(best)}"
+
+
+def _worth(one: Row, currency: str) -> str:
+    if one["cost"] is None:
+        return f"{one['server_months']:,.0f} server months"
+    return money(one["cost"], currency)
 
 
 def _next(one: Row | None) -> Iterator[str]:

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from lhsim.report.cells import Grid, grid
 from lhsim.units import format_duration
 
+DECISION = "decide"  # name of the finding that a reader looks for first
 VERDICTS = ("supported", "refuted", "undecided")
 CLAIMS = (
     {"key": "claim", "title": "Claim"},
@@ -82,6 +83,11 @@ class Section:
     def anchor(self) -> str:
         """Where it begins in the page."""
         return anchor(self.finding["name"])
+
+    @property
+    def decides(self) -> bool:
+        """Whether its answer is the decision, which stands above all others."""
+        return self.finding["name"] == DECISION and bool(self.finding["answer"])
 
     @property
     def tables(self) -> list[Grid]:

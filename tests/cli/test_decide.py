@@ -69,6 +69,7 @@ def test_the_paragraph_comes_first_and_the_rest_keeps_to_80_columns(asked, capsy
     assert max(map(len, lines)) <= 80
     assert "EUR 4," in text
     assert "measure next: slow under" in text
+    assert "the frontier: quick (" in text
     finding = Finding.read(kept)
     assert finding.answer.startswith("Stay with slow until 2027-")
     assert finding.title == "Decision"

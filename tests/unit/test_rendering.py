@@ -18,7 +18,7 @@ from lhsim.calibration.runs import Target
 from lhsim.crosscheck import crosscheck
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload
-from lhsim.planning import Capacity, Sensitivity, capacity
+from lhsim.planning import Capacity, Sensitivity, capacity, decide
 from lhsim.planning.levels import Evaluation
 from lhsim.planning.levels import Figure as FigureOfLevel
 from lhsim.planning.screening import Effect
@@ -50,6 +50,7 @@ ANSWERS = {
     "result": lambda: lhsim.simulate(PUSH, agents=20, duration=10),
     "sweep": lambda: lhsim.sweep(PUSH, [2, 20], replications=2, duration=10),
     "capacity": lambda: capacity(PUSH, ["p50<2ms"], most=40),
+    "decision": lambda: decide("p50<2ms", agents=10, systems=[PUSH], start="2027-01-01"),
     "sensitivity": sensitivity,
     "recording": lambda: recording(1),
     "calibrated": calibrated,

@@ -178,3 +178,21 @@ def test_a_column_of_numbers_and_intervals_is_one_of_numbers() -> None:
 
 def test_names_become_ids() -> None:
     assert anchor('a b"<c>/é') == "a-b--c--é"
+
+
+def test_the_decision_stands_above_all_verdicts_and_answers():
+    claims = ({"claim": "It is fast.", "verdict": "refuted"},)
+    sections = [
+        Section(finding("claims", "Claims", claims=claims)),
+        Section(finding("decide", "Decision", answer="Stay with polling.")),
+    ]
+    text = Outline(report_page(sections)).text
+    summary = text[text.index("Summary") :]
+    places = [summary.index(one) for one in ("Stay with polling.", "refuted", "So.")]
+    assert places == sorted(places)
+    assert summary.count("Stay with polling.") == 2  # in the summary, and where it is explained
+
+
+def test_a_decision_that_failed_is_listed_like_any_other():
+    section = Section(finding("decide", "Decision", answer="", status="failed", error="No disk."))
+    assert "No disk." in Outline(report_page([section])).text
