@@ -20,6 +20,7 @@ from lhsim.calibration.acceptance import check, missed
 from lhsim.calibration.arrivals import constant_part
 from lhsim.calibration.logs import BURSTS, POISSON, REGULAR, Log, read_log, resolution
 from lhsim.calibration.pattern import pattern
+from lhsim.calibration.polling_logs import is_late, stretch
 from lhsim.errors import InputError
 from lhsim.replay import replay
 
@@ -178,6 +179,14 @@ def test_equal_delays_are_no_polling():
     assert pattern([log(steady, constant, 0.2, 2e-3, 0.05)]).interval is None
 
 
+def test_late_polls_are_seen_over_any_distance():
+    few, many, late = polled(20, (1.0,)), polled(40, (1.0,)), polled(60, (1.3,))
+    logs = [few, many, late]
+    assert [is_late(one, logs) for one in logs] == [False, False, True]
+    assert stretch(late, logs) == pytest.approx(1.3, rel=0.05)
+    assert stretch(late.later(10.0), [one.later(10.0) for one in logs]) == stretch(late, logs)
+
+
 def test_agents_who_poll_at_intervals_of_their_own_are_refused_in_a_line():
     assert pattern([polled(20, (1.0,))]).interval == pytest.approx(1.0, rel=0.03)
     logs = [polled(20, (1.0, 5.0)), polled(40, (1.0, 5.0), n=6000)]
@@ -213,6 +222,7 @@ def test_a_figure_is_missed_beyond_its_errors():
     assert missed([unknown]) == [unknown]
     with pytest.raises(InputError, match="delay_p50 is 1 s in the log and 2 s in the model"):
         check([far], "mine")
+    check([far], "mine", same=1.0)
 
 
 # --- files ---------------------------------------------------------------------------------------
