@@ -19,6 +19,8 @@ from lhsim.calibration.logs import Log
 
 Floats = NDArray[np.float64]
 UNIFORM = 0.08  # Kolmogorov-Smirnov distance from a uniform distribution that passes for it
+NEARLY_UNIFORM = 0.2  # likewise, where next to nothing is delivered between two polls
+QUIET = 0.1  # part of the deliveries expected there that is next to nothing
 BY_CHANCE = 0.6  # of that distance, over the root of the messages
 AT_ONCE = 0.2  # of T, within which what arrived during a round trip is delivered after its end
 SILENT = 0.25  # part of the deliveries expected between two polls that may be there
@@ -60,6 +62,8 @@ def pattern(logs: Sequence[Log]) -> Pattern:
         return Pattern(None, 1.0, math.nan)
     silence = _silence(log, length)
     most = UNIFORM + BY_CHANCE / math.sqrt(int(known.sum()))
+    if silence <= QUIET:  # over a distance, delays of what arrives during a round trip are shorter
+        most = NEARLY_UNIFORM
     polls = distance <= most and not silence > SILENT
     if polls and math.isnan(silence):
         polls = _overtaking(log, length) > IN_ORDER

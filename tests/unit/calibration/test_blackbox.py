@@ -233,7 +233,8 @@ def test_capacity_and_held_out_medians_of_a_server_that_is_polled(polled):
 
 def test_agents_keep_all_processors_busy(polled):
     few = log(polled, 40, 40.0, 1)
-    one = evolve(polled, cpu=evolve(polled.cpu, warmth=None, collection=None).slower(20.0))
+    cpu = evolve(polled.cpu, warmth=None, collection=None).slower(20.0)
+    one = evolve(polled, cpu=cpu, calibration=None)
     two = evolve(one, cpu=evolve(one.cpu, workers=2))
     assert most_agents(two, few) == pytest.approx(2 * most_agents(one, few), rel=0.15)
 

@@ -179,7 +179,7 @@ def test_polling_over_a_distance_is_polling():
     """What is sent while the next request is on its way is delivered one round trip later."""
     generator = np.random.default_rng(1)
     every, trip, agents = 0.5, 0.15, 10
-    sent, agent = poisson(generator, 20, 3000), generator.integers(0, agents, 3000)
+    sent, agent = poisson(generator, 5, 3000), generator.integers(0, agents, 3000)
     delivered = np.empty(len(sent))
     for one in range(agents):
         own, k, look = np.flatnonzero(agent == one), 0, generator.uniform(0, every)
