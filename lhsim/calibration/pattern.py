@@ -141,4 +141,4 @@ def _within(times: Floats, agents: NDArray[np.int64], length: float) -> Floats:
     times, agents = times[known][order], agents[known][order]
     gaps = np.diff(times)[np.diff(agents) == 0]
     low, high = INSIDE
-    return gaps[(gaps > low * length) & (gaps < high * length)]
+    return np.asarray(gaps[(gaps > low * length) & (gaps < high * length)])
