@@ -236,6 +236,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--boxes", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no box after them")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
@@ -243,6 +244,8 @@ def main() -> None:
     done: list[Judged] = []
     refused: Counter[str] = Counter()
     for seed in range(options.seed, options.seed + options.boxes):
+        if time.monotonic() - began > 60 * options.minutes:
+            break
         kind = options.kinds[seed % len(options.kinds)]
         one = None if kind == "closed" else box(kind, seed)
         try:
@@ -260,7 +263,8 @@ def main() -> None:
         print(f"\ncapacity {'told' if told else 'not told'}: {len(rows)} values")
         print(score_table(rows) if rows else "")
     print(f"\n{capacity_table(done)}")
-    print(f"\n{options.boxes} boxes in {time.monotonic() - began:.0f} s; refused: {dict(refused)}")
+    boxes = len(done) + sum(refused.values())
+    print(f"\n{boxes} boxes in {time.monotonic() - began:.0f} s; refused: {dict(refused)}")
 
 
 def capacity_table(done: Sequence[Judged]) -> str:

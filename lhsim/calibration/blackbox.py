@@ -44,10 +44,11 @@ from lhsim.units import format_duration
 APART = 1.2  # ratio of two loads that are two levels
 SAMPLED = 10  # systems of which the capacity is looked for, under polling
 TAILS = (0.05, 0.95)  # of the capacity
+BY_CHANCE = 0.97  # of a throughput, which it is at least but for chance
 SOME = 0.05  # of the samples: below that something is ruled out
 DELAYS = ("latency_p50", "latency_p95", "latency_p99")  # that are compared of logs and system
 SAME = 0.9  # ratio of what agents send from which on they are as active
-WIDE = 2.0  # ratio of the ends of a capacity's interval from which on it is not told
+WIDE = 3.0  # ratio of the ends of a capacity's interval from which on it is not told
 WIDENED = 0.1  # part of a figure that may be missed, which widens predictions
 NO_DELAY = 1e-6  # of a network that takes no time [s]
 RUNS = 5  # simulated of each log, for what the system misses
@@ -253,7 +254,7 @@ def _of_queue(fitted: Fitted, logs: Sequence[Log]) -> Capacity:
     if high > WIDE * max(low, delivered):
         return Capacity(delivered, delivered, math.inf, "messages/s", seen=False)
     seen = any(log.saturated for log in logs)
-    low = max(min(low, value), min(delivered, value))
+    low = min(low, value, delivered * BY_CHANCE) if seen else max(min(low, value), delivered)
     return Capacity(value, low, max(high, value), "messages/s", seen)
 
 

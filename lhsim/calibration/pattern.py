@@ -1,7 +1,8 @@
 """Whether the agents of a log poll, and how often.
 
 Who polls every T seconds has messages whose delays are nearly uniform over T, and gets nothing for
-about T after each delivery. Both are looked for where the load is lowest: the closer to
+about T after each delivery, unless it arrived while the next request was on its way, which is one
+and the same time after each delivery. Both are looked for where the load is lowest: the closer to
 saturation, the less is either true.
 """
 
@@ -18,6 +19,10 @@ from lhsim.calibration.logs import Log
 
 Floats = NDArray[np.float64]
 UNIFORM = 0.08  # Kolmogorov-Smirnov distance from a uniform distribution that passes for it
+NEARLY_UNIFORM = 0.2  # likewise, where next to nothing is delivered between two polls
+QUIET = 0.1  # part of the deliveries expected there that is next to nothing
+BY_CHANCE = 0.6  # of that distance, over the root of the messages
+AT_ONCE = 0.2  # of T, within which what arrived during a round trip is delivered after its end
 SILENT = 0.25  # part of the deliveries expected between two polls that may be there
 FEWEST_EXPECTED = 10.0  # of these, or they say nothing
 CUT = 0.05  # at each end of the delays, where a uniform distribution is frayed
@@ -56,7 +61,10 @@ def pattern(logs: Sequence[Log]) -> Pattern:
     if length <= log.tick:  # delays that hardly differ
         return Pattern(None, 1.0, math.nan)
     silence = _silence(log, length)
-    polls = distance <= UNIFORM and not silence > SILENT
+    most = UNIFORM + BY_CHANCE / math.sqrt(int(known.sum()))
+    if silence <= QUIET:  # over a distance, delays of what arrives during a round trip are shorter
+        most = NEARLY_UNIFORM
+    polls = distance <= most and not silence > SILENT
     if polls and math.isnan(silence):
         polls = _overtaking(log, length) > IN_ORDER
     several = None if polls else _several(log, delays, known)
@@ -115,17 +123,22 @@ def _several(log: Log, delays: Floats, known: NDArray[np.bool_]) -> tuple[float,
 def _silence(log: Log, length: float) -> float:
     """Return how many deliveries follow one within part of an interval, over those expected.
 
-    Expected are as many as messages follow one another to an agent within that time.
+    Expected are as many as messages follow one another to an agent within that time. Those that
+    follow after one round trip do not count.
     """
     expected = _within(log.intended, log.agent, length)
-    found = _within(log.delivered, log.agent, length)
-    return found / expected if expected >= FEWEST_EXPECTED else math.nan
+    if len(expected) < FEWEST_EXPECTED:
+        return math.nan
+    gaps = np.sort(_within(log.delivered, log.agent, length))
+    together = np.searchsorted(gaps, gaps + AT_ONCE * length) - np.arange(len(gaps))
+    return (len(gaps) - int(together.max(initial=0))) / len(expected)
 
 
-def _within(times: Floats, agents: NDArray[np.int64], length: float) -> float:
+def _within(times: Floats, agents: NDArray[np.int64], length: float) -> Floats:
+    """Return the gaps of that length between times of an agent [s]."""
     known = np.isfinite(times)
     order = np.lexsort((times[known], agents[known]))
     times, agents = times[known][order], agents[known][order]
     gaps = np.diff(times)[np.diff(agents) == 0]
     low, high = INSIDE
-    return float(((gaps > low * length) & (gaps < high * length)).sum())
+    return np.asarray(gaps[(gaps > low * length) & (gaps < high * length)])

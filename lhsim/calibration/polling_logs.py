@@ -37,6 +37,7 @@ STRETCH, STRETCHED = 0.04, 0.95  # by how much which quantile of the delays has 
 # and polls compare is the template's, and so are one loop and the way in which work warms it.
 MODEL_ERROR = 0.1
 COSTS = 2  # of the unknowns are factors of costs, the first ones
+SLOWER = 16.0  # costs of a template with which its capacity is looked for
 TRIES = 9  # of a bisection for the capacity
 MOST_AGENTS = 32  # times those of the largest log
 WINDOW = 8.0  # of the runs that show it [s]
@@ -104,7 +105,8 @@ def _start(template: System, logs: Sequence[Log]) -> Point:
     kept = [log for log in logs if not log.saturated]
     shortest = min(float(_delays(log).min()) for log in kept)
     largest = max(logs, key=lambda log: log.agents)
-    agents = min(most_agents(template, largest), MOST_AGENTS * largest.agents)
+    slow = evolve(template, cpu=template.cpu.slower(SLOWER))
+    agents = SLOWER * min(most_agents(slow, largest), MOST_AGENTS * largest.agents)
     late = is_late(largest, logs)
     expected = largest.agents / stretch(largest, logs) if late else 2 * largest.agents
     factor = agents / expected

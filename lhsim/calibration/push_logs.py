@@ -59,7 +59,7 @@ QUARTER, MEDIAN = 1, 2  # places among the figures of a log
 ENOUGH = 3.0  # misfit by which a server that takes no time has to be worse
 MESSAGES = 20_000  # simulated for a log, at least, in so many repetitions as it takes
 SEED = 1
-OF_MISFIT = 0.5  # that counts between ends: its figures of one log are no independent ones
+AS_GOOD = 0.7  # misfit more than the least, of which the most usual station is the best one
 STEP = 0.03  # of the logarithms, for derivatives
 MOST_STEPS = 20  # of a fit
 ROUNDS = 3  # in which the left-over delay is found
@@ -175,7 +175,8 @@ def fit_queue(logs: Sequence[Log]) -> Fitted:
     """
     misfit = _Misfit(logs)
     ends = sorted(map(misfit.solved, misfit.starts()), key=lambda end: end.cost)
-    best = ends[0]
+    best = min((end for end in ends if end.cost <= ends[0].cost + AS_GOOD),
+               key=lambda end: end.station.unusual)  # fmt: skip
     covariance = misfit.covariance(best)
     samples = misfit.samples(ends)
     # Nothing is delivered faster than a network that takes no time lets it.
@@ -344,9 +345,10 @@ class _Misfit:
         """Return queues that the logs leave open, of several ends of the fit.
 
         An end has as many as its misfit lets one expect, so that a server which is explained in two
-        ways is as uncertain as that.
+        ways is as uncertain as that. Few processors are likelier than many.
         """
-        weights = np.exp(OF_MISFIT * np.array([ends[0].cost - end.cost for end in ends]))
+        weights = np.array([math.exp(ends[0].cost - end.cost) / end.station.processors
+                            for end in ends])  # fmt: skip
         shares = np.round(np.cumsum(weights) / weights.sum() * RESAMPLES).astype(int)
         found: list[Queue] = []
         for end, until in zip(ends, shares.tolist(), strict=True):
@@ -362,7 +364,7 @@ class _Misfit:
         delivers the capacity C; ever more and smaller ones X, with C = (L - X) / ln(L / X). Which
         it is, delays below the limit hardly tell, so that the factor is drawn between the two.
         """
-        most = max((_unseen(one.arrivals.log) for one in self.played if one.saturated), default=1.0)
+        most = max((unseen(one.arrivals.log) for one in self.played if one.saturated), default=1.0)
         places = (self._generator.permutation(len(samples)) + 0.5) / len(samples)
         factors = 1 + (most - 1) * places
         return tuple(
@@ -396,7 +398,7 @@ class _Misfit:
         return max(errors, default=0.0)
 
 
-def _unseen(log: Log) -> float:
+def unseen(log: Log) -> float:
     """Return how many times the throughput of a log beyond the capacity that capacity may be."""
     lost = log.throughput / log.rate
     return max((1 - lost) / -math.log(lost) / lost, 1.0) if 0 < lost < 1 else 1.0

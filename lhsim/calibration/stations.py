@@ -51,6 +51,11 @@ class Station:
         return self.early > 0 or self.quantum == 0
 
     @property
+    def unusual(self) -> tuple[int, bool, bool]:
+        """By what stations that explain logs as well are ordered: few processors come first."""
+        return self.processors, self.loses, self.shares
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The parameters of `lhsim.models.Cpu`."""
         if not self.shares:

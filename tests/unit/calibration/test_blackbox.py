@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import attrs
 import numpy as np
 import pytest
 from attrs import evolve
+from scipy.optimize import brentq
 
 import lhsim
 from lhsim.calibration import from_logs
 from lhsim.calibration.fifo import deliveries
-from lhsim.calibration.logs import of_recording
+from lhsim.calibration.logs import clocks_apart, of_recording
 from lhsim.calibration.pattern import pattern
 from lhsim.calibration.polling_logs import most_agents
-from lhsim.distributions import Deterministic
+from lhsim.calibration.push_logs import unseen
+from lhsim.distributions import Deterministic, Exponential
 from lhsim.errors import InputError
-from lhsim.models import Cpu, Poisson, PushServer, System, Workload, paths
+from lhsim.models import Cpu, Network, Poisson, PushServer, System, Workload, paths
 from lhsim.models.cpu import Warmth
+from lhsim.planning.predictions import predictable
 from lhsim.recording import Manifest
 from lhsim.replay import replay
 from lhsim.rules import slopes
@@ -149,6 +153,42 @@ def test_what_a_log_does_not_have_is_missing_in_its_recording(pushed):
     assert run.manifest.offered_load == pytest.approx(700, rel=0.05)
 
 
+def test_loops_behind_a_distance_and_clocks_that_differ():
+    """Four steps on each of four loops, so that a log beyond the capacity delivers less than it."""
+    names = ("parse_message", "validate", "write", "send")
+    cpu = Cpu(workers=4, **{name: Exponential(2e-3) for name in names})
+    far = Network(up=Deterministic(0.06), down=Deterministic(0.02))
+    system, capacity, behind = System("loops", cpu=cpu, push=PushServer(), network=far), 500, 0.2
+    logs = []
+    for seed, load in enumerate((0.1, 0.4, 1.4)):
+        one = log(system, AGENTS, load * capacity, seed)
+        logs.append(one.later(-behind))
+    apart = [clocks_apart(one.delivered - one.sent) for one in logs]
+    found = from_logs([evolve(one, delivered=one.delivered + by, clocks_apart=by)
+                       for one, by in zip(logs, apart, strict=True)])  # fmt: skip
+    assert max(one.delivery_rate for one in logs) < 0.95 * capacity
+    assert found.capacity.low <= capacity <= found.capacity.high < 1.6 * found.capacity.low
+    (frame,) = {one.clocks_apart for one in found.logs}
+    assert frame >= max(apart)
+    asked = manifest("push", AGENTS, 0.25 * capacity / AGENTS, 9)
+    true, predicted = (replay(one, asked).measures() for one in (system, found.system))
+    live = true["latency_p50"] - behind + frame
+    assert predicted["latency_p50"] == pytest.approx(live, abs=2e-3)
+    assert found.system.calibration.window == pytest.approx(8.4, rel=0.05)
+    assert predictable(found.system)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 1000])
+def test_what_a_log_beyond_the_capacity_delivers_bounds_it(steps):
+    """At a rate L, k equal steps deliver L y^k, with y + ... + y^k = k C / L; here C = 1."""
+    offered = 1.5
+    y = brentq(lambda y: sum(y**k for k in range(1, steps + 1)) * offered - steps, 0.1, 1.0)
+    delivered = offered * y**steps
+    bound = delivered * unseen(SimpleNamespace(throughput=delivered, rate=offered))
+    assert bound + 1e-3 >= 1.0
+    assert bound <= (1.0 + 1e-3 if steps == 1000 else 1.25)
+
+
 # --- a server that is polled ---------------------------------------------------------------------
 
 
@@ -189,6 +229,22 @@ def test_capacity_and_held_out_medians_of_a_server_that_is_polled(polled):
         asked = manifest("polling", round(load * capacity), 1.0, 9)
         true, predicted = (replay(one, asked).measures() for one in (polled, found.system))
         assert predicted["latency_p50"] == pytest.approx(true["latency_p50"], rel=0.25)
+
+
+def test_agents_keep_all_processors_busy(polled):
+    few = log(polled, 40, 40.0, 1)
+    cpu = evolve(polled.cpu, warmth=None, collection=None).slower(20.0)
+    one = evolve(polled, cpu=cpu, calibration=None)
+    two = evolve(one, cpu=evolve(one.cpu, workers=2))
+    assert most_agents(two, few) == pytest.approx(2 * most_agents(one, few), rel=0.15)
+
+
+def test_a_polled_server_far_away_is_found_there(polled):
+    far = evolve(polled, network=Network(up=Deterministic(0.1), down=Deterministic(0.08)))
+    found = from_logs([log(far, 40, 40.0, 1), log(far, 80, 80.0, 2)])
+    way = found.system.network.up.mean + found.system.network.down.mean
+    assert way == pytest.approx(0.18, abs=0.02)
+    assert predictable(found.system)
 
 
 def test_logs_that_do_not_show_a_polled_servers_work_leave_that_of_the_template(polled):

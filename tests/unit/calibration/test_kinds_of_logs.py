@@ -20,6 +20,7 @@ from lhsim.calibration.acceptance import check, missed
 from lhsim.calibration.arrivals import constant_part
 from lhsim.calibration.logs import BURSTS, POISSON, REGULAR, Log, read_log, resolution
 from lhsim.calibration.pattern import pattern
+from lhsim.calibration.polling_logs import is_late, stretch
 from lhsim.errors import InputError
 from lhsim.replay import replay
 
@@ -174,8 +175,35 @@ def test_batches_with_uniform_delays_are_no_polling():
     assert found.interval is None
 
 
+def test_polling_over_a_distance_is_polling():
+    """What is sent while the next request is on its way is delivered one round trip later."""
+    generator = np.random.default_rng(1)
+    every, trip, agents = 0.5, 0.15, 10
+    sent, agent = poisson(generator, 5, 3000), generator.integers(0, agents, 3000)
+    delivered = np.empty(len(sent))
+    for one in range(agents):
+        own, k, look = np.flatnonzero(agent == one), 0, generator.uniform(0, every)
+        while k < len(own):
+            waiting = own[k:][sent[own[k:]] <= look]
+            delivered[waiting] = look + trip / 2
+            k += len(waiting)
+            look += trip if len(waiting) else every
+    found = pattern([Log("far", sent, sent, delivered, agent)])
+    assert found.interval == pytest.approx(every, rel=0.1)
+    assert found.silence < 0.05
+
+
 def test_equal_delays_are_no_polling():
     assert pattern([log(steady, constant, 0.2, 2e-3, 0.05)]).interval is None
+
+
+def test_late_polls_are_seen_over_any_distance():
+    few, many, late = polled(20, (1.0,)), polled(40, (1.0,)), polled(60, (1.3,))
+    logs = [few, many, late]
+    assert [is_late(one, logs) for one in logs] == [False, False, True]
+    assert stretch(late, logs) == pytest.approx(1.3, rel=0.05)
+    moved = [one.later(10.0) for one in logs]
+    assert stretch(moved[-1], moved) == pytest.approx(stretch(late, logs), rel=1e-6)
 
 
 def test_agents_who_poll_at_intervals_of_their_own_are_refused_in_a_line():
@@ -213,6 +241,7 @@ def test_a_figure_is_missed_beyond_its_errors():
     assert missed([unknown]) == [unknown]
     with pytest.raises(InputError, match="delay_p50 is 1 s in the log and 2 s in the model"):
         check([far], "mine")
+    check([far], "mine", same=1.0)
 
 
 # --- files ---------------------------------------------------------------------------------------
