@@ -9,8 +9,7 @@ A push server spends half of its time on messages. After the outage all agents c
 takes 4 s of its time: messages wait for longer than their senders have patience, who send them up
 to four times. That is more than the server can do, so that it goes on when all agents are back: a
 metastable overload (Bronson et al. 2021, Metastable Failures in Distributed Systems). It ends where
-senders wait before they try again; without jitter they come back together, and messages wait once
-more.
+senders wait for longer than the server needs for the agents that come back.
 
 For each way to try again it prints how many messages arrived in the last 20 s, for each that was
 sent then, how often a message was sent, the median latency of those last ones, and the processor

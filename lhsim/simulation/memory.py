@@ -67,6 +67,12 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
     needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers
     if system.polling is not None and system.polling.wake_on_write:
         on_their_way += agents  # their requests' alarms
+    if system.polling is not None and system.polling.client_timeout is not None:
+        on_their_way += agents  # their requests
+    retry = system.workload.retry
+    if retry is not None:  # a message, and its attempt until the patience with it has ended
+        waiting = 0.0 if rate is None else rate * min(retry.timeout, duration)
+        on_their_way = 2 * max(on_their_way, waiting)
     needed += PER_MESSAGE[engine] * on_their_way
     needed += PER_SPELL * _spells(system, duration)
     needed += PER_EVENT[engine] * _timed_events(system, kept / copies, duration)

@@ -1,5 +1,7 @@
 """Errors in clients that give up and try again, and in faults that cut connections."""
 
+import itertools
+
 from planting import around, instead_of, planted
 from simpy.events import URGENT
 
@@ -126,14 +128,20 @@ def the_first_message_of_a_broadcast_is_tried_again_alone(original, self, messag
 # Pollers that give up
 
 
-@instead_of(ImpatientPolling, "_take", system="requests that are given up")
-def an_answer_takes_its_messages_out_of_the_mailbox(self, agent):
-    return Polling._take(self, agent)
+@planted(system="requests that are given up")
+def an_answer_takes_its_messages_out_of_the_mailbox(patch):
+    def deliver(self, messages):
+        for message in messages:
+            if message.outcome is Outcome.PENDING:
+                self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+
+    patch.setattr(ImpatientPolling, "_take", Polling._take)
+    patch.setattr(ImpatientPolling, "_deliver", deliver)
 
 
 @around(ImpatientPolling, "wait_for_messages", system="requests that are given up")
 def each_request_counts_its_own_cycles(original, self, agent, request, cycles):
-    return original(self, agent, request, iter(range(request, request + 1_000_000)))
+    return original(self, agent, request, itertools.count(1000 * request))
 
 
 @around(ImpatientPolling, "_look", system="requests that are given up, and woken")

@@ -686,7 +686,9 @@ CASES += [
     for name, parts in (
         ("retries", {}),
         ("retries on a budget", of_retries(budget=0.6)),
-        ("retries, losses", {"network": Network(ONE, ONE, loss=0.3, retransmission_timeout=TICK)}),
+        ("retries, losses",
+         {"network": Network(ONE, ONE, loss=0.3, retransmission_timeout=TICK),
+          "cpu": Cpu(parse_message=HALF), "store": EventStore(write=HALF)}),
         ("retries, a limit of their rate", {"push": PushServer(rate_limit=RateLimit(4.0, 2))}),
         ("retries of broadcasts",
          {"workload": Workload("broadcast", Poisson(4.0), retry=RETRY)}),
