@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 MONTHS = 24  # of the horizon
 DATES = 5  # at which probabilities are given
 LONGEST_CURRENCY = 8  # characters
+POINTS = 200  # of a line of the plot
+UNSHOWN = ("ahead", "odds")  # what plain data leave out
 # What `Decision.to_dict` says of a design.
 PROMISED = ("name", "capacity", "interval", "binding_objective", "p_keeps_now", "crossing_date",
             "crossing_interval", "servers", "cost", "extrapolated")  # fmt: skip
@@ -68,6 +70,7 @@ class Decision:
     would_change_if: tuple[Change, ...]
     measure_next: Measurement | None
     seed: int
+    ahead: Forecast  # the agents of each day
 
     @property
     def until(self) -> date | None:
@@ -81,7 +84,10 @@ class Decision:
 
     def details(self) -> dict[str, Any]:
         """Return all of it as plain data, in base units; dates are texts."""
-        return attrs.asdict(self, value_serializer=_plain) | {"frontier": self.frontier()}
+        plain = attrs.asdict(
+            self, filter=lambda one, _: one.name not in UNSHOWN, value_serializer=_plain
+        )
+        return plain | {"frontier": self.frontier()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain data; quantities are in base units, dates as ISO 8601."""
@@ -154,10 +160,12 @@ class Decision:
 
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw the probability of keeping the objectives over time, and return the figure."""
-        months = [(day - self.dates[0]).days / MONTH for day in self.dates]
+        days = self.ahead.dates(POINTS)
+        months = [(day - days[0]).days / MONTH for day in days]
+        agents = [max(self.ahead.on(day), 1) for day in days]
         series = [
-            analysis.Series(one.name, months, [100 * chance for chance in one.p_keeps],
-                            colour=number, markers=True)
+            analysis.Series(one.name, months, [100 * one.odds.keeping(count) for count in agents],
+                            colour=number)
             for number, one in enumerate(self.designs)
         ]  # fmt: skip
         chart = analysis.Chart(
@@ -366,6 +374,7 @@ def answer(asked: Asked, runner: Runner, on_done: OnDone | None = None) -> Decis
         would_change_if=changes(designs, advice, asked.ahead),
         measure_next=measure_next(asked.systems, found),
         seed=asked.questions[0].seed,
+        ahead=asked.ahead,
     )
 
 

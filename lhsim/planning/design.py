@@ -8,14 +8,14 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 from lhsim.planning.misfits import misfit
 
 if TYPE_CHECKING:
     from lhsim.planning.growth import Forecast
     from lhsim.planning.levels import Question
-    from lhsim.planning.odds import Found
+    from lhsim.planning.odds import Found, Odds
     from lhsim.simulation import Result
 
 
@@ -45,6 +45,7 @@ class Design:
     beyond: tuple[str, ...]  # why
     unknown: tuple[str, ...]  # what the probabilities do not count: it is not known
     warnings: tuple[str, ...]  # what the calibration says against the model
+    odds: Odds = field(repr=False)  # of keeping the objectives, by the number of agents
 
     @property
     def p_keeps_now(self) -> float:
@@ -93,6 +94,7 @@ def design_of(
         beyond=reasons,
         unknown=_unknown(question),
         warnings=system.caveats,
+        odds=odds,
     )
 
 
