@@ -54,7 +54,7 @@ USES = (0.9, 0.75, 0.6, 0.45, 0.3, 0.2, 0.1, 0.05)  # of the server at the highe
 # it has time for, as messages that come later take some of that.
 SEEN_USES = (0.99, 0.85, 0.72)
 FULL, USUAL, NO_TIME = 0.99, 0.4, 0.01  # likewise
-TRIED = 5  # stations and shapes that miss least where fits begin
+TRIED = 3  # stations besides one loop where fits begin
 QUARTER, MEDIAN = 1, 2  # places among the figures of a log
 ENOUGH = 3.0  # misfit by which a server that takes no time has to be worse
 MESSAGES = 20_000  # simulated for a log, at least, in so many repetitions as it takes
@@ -284,14 +284,16 @@ class _Misfit:
         return evolve(whole(found.x), cost=float(found.cost))
 
     def starts(self) -> list[_Point]:
-        """Return where fits begin: the stations and shapes that miss least, one loop among them."""
+        """Return where fits begin: at a loop of each shape, and at other stations that miss least.
+
+        What a loop with warmth misses before its fit says little.
+        """
         tried = [min(self._candidates(station, *shape), key=lambda point: point.cost)
                  for station in STATIONS
                  for shape in (SHAPES if station.is_loop else SHAPES[1:])]  # fmt: skip
-        tried.sort(key=lambda point: point.cost)
-        chosen = tried[:TRIED]
         loops = [one for one in tried if one.station == LOOP]
-        return chosen if loops[0] in chosen else [*chosen[:-1], loops[0]]
+        others = [one for one in tried if one.station != LOOP]
+        return [*loops, *sorted(others, key=lambda point: point.cost)[:TRIED]]
 
     def _candidates(self, station: Station, exponential: bool, *shape: float) -> list[_Point]:
         usual = FULL if self.seen else USUAL
