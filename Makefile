@@ -27,7 +27,7 @@ scaling: $(for_use) ## install what is needed, then simulate growing numbers of 
 	@$(python) -m lhsim.experiments scaling $(ARGS)
 
 test: $(for_work) ## install what is needed, then run all tests
-	@$(python) -m pytest -n auto --dist loadfile $(ARGS)
+	@$(python) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint ## linters, types and the quick tests
 	@$(python) -m pytest -q -x -n auto --dist loadfile -m "not slow" tests/test_architecture.py tests/unit $(ARGS)

@@ -113,7 +113,9 @@ class _Worker:
 
 
 def _serve(attempt: Try, numbers: Connection) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.RLIM_INFINITY))
+    # Besides what the process has by then: one that has compiled kernels has gigabytes.
+    most = psutil.Process().memory_info().vms + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
     while True:
         try:
             number = numbers.recv()

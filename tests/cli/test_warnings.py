@@ -65,8 +65,15 @@ def test_the_confidence_of_a_capacity_is_subject_to_it():
         "check": None,
         "verdict": None,
         "extrapolated": False,
+        "stop_reason": "precision",
         "crossings": [
-            {"value": 40, "kept": "below", "simulation": (38, 42), "parameters": None},
+            {
+                "value": 40,
+                "kept": "below",
+                "simulation": (38, 42),
+                "parameters": None,
+                "parameters_by": "no samples",
+            },
         ],
     }
     from lhsim.report.capacity import capacity_sentences
