@@ -22,7 +22,7 @@ from pathlib import Path
 
 from lhsim import InputError
 from lhsim.planning import capacity
-from lhsim.readers.tables import read_table
+from lhsim.planning.growth import agents_by_day
 
 FITS, DOES_NOT, BAD_INPUT = 0, 1, 2
 
@@ -56,14 +56,7 @@ def largest(forecast: Path, today: date, days: int) -> tuple[date, int]:
     InputError
         When the file cannot be read, has no such day, or has one twice.
     """
-    table = read_table(forecast, ("date", "agents"))
-    rows: dict[date, int] = {}
-    found = zip(table.days("date"), table.whole_numbers("agents"), strict=True)
-    for row, (day, agents) in enumerate(found):
-        if day in rows:
-            raise table.refusal(f"{day} stands there twice", "date", "a row for each day", row)
-        rows[day] = int(agents)
-    ahead = {day: agents for day, agents in rows.items()
+    ahead = {day: agents for day, agents in agents_by_day(forecast).items()
              if today <= day <= today + timedelta(days)}  # fmt: skip
     if not ahead:
         raise InputError(f"has no day from {today} on", source=str(forecast))

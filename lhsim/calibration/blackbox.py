@@ -31,7 +31,7 @@ from lhsim.calibration.push_logs import Fitted, Queue, fit_queue, system_of
 from lhsim.calibration.residuals import Residual, misses_of, residual
 from lhsim.calibration.runs import PARTS as OF_POLLS
 from lhsim.calibration.runs import collinear, rounded, samples_at
-from lhsim.calibration.stations import FIFO
+from lhsim.calibration.stations import FIFO, with_quantum
 from lhsim.errors import InputError
 from lhsim.library import as_system, load_system
 from lhsim.models import Calibration, CalibrationWarning, Poisson, Provenance, System, Workload
@@ -229,9 +229,7 @@ def _pushed(logs: Sequence[Log], template: System, found: Pattern, name: str) ->
         "network": Provenance("what is left of the delays", _messages(logs)),
     }
     samples = _samples_of_queue(fitted)
-    plain = system_of(template, fitted)
-    if "cpu.quantum" in samples and plain.cpu.quantum is None:  # a number, for samples of it
-        plain = evolve(plain, cpu=evolve(plain.cpu, quantum=FIFO))
+    plain = with_quantum(system_of(template, fitted), samples)
     unknowns = _unknowns(OF_QUEUE, queue.values, deviations)
     if queue.exponential:  # whose services have no variation of their own
         unknowns = tuple(one for one in unknowns if one["name"] != "variation")

@@ -44,16 +44,34 @@ def gaps(run: Recording) -> NDArray[np.float64]:
     takes anyway is not a part of it.
     """
     table = run.messages.dropna(subset=["sent_s", "acknowledged_s"])
-    sent, answered = np.sort(table["sent_s"]), np.sort(table["acknowledged_s"])
-    if len(answered) < 2:
-        return np.zeros(0)
-    begins, ends = answered[:-1], answered[1:]
-    waiting = np.searchsorted(sent, begins, side="right") > np.arange(1, len(answered))
-    following = np.minimum(np.searchsorted(sent, begins, side="right"), len(sent) - 1)
-    starts = np.where(waiting, begins, np.maximum(sent[following], begins))
-    lengths = ends - starts - _usual(run)
+    lengths, _ = unanswered(table["sent_s"].to_numpy(), table["acknowledged_s"].to_numpy())
+    lengths = lengths - _usual(run)
     found: NDArray[np.float64] = lengths[lengths > shortest(run)]
     return found
+
+
+def unanswered(
+    sent: NDArray[np.float64], answered: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return for how long nobody was answered before each answer but the first, and who waited.
+
+    Parameters
+    ----------
+    sent, answered
+        When requests set out and answers came, in any order, shape n [s].
+
+    Returns
+    -------
+    tuple
+        Times in which somebody waited and nobody was answered [s], and how many waited at their
+        ends, both of shape n - 1.
+    """
+    sent, answered = np.sort(sent), np.sort(answered)
+    begins, known = answered[:-1], np.arange(1, len(answered))
+    came = np.searchsorted(sent, begins, side="right")
+    following = sent[np.minimum(came, len(sent) - 1)]
+    starts = np.where(came > known, begins, np.maximum(following, begins))
+    return answered[1:] - starts, np.searchsorted(sent, answered[1:], side="left") - known
 
 
 def shortest(run: Recording) -> float:

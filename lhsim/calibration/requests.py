@@ -48,6 +48,7 @@ from lhsim.calibration.disciplines import (
 from lhsim.calibration.residuals import Residual, misses_of, residual
 from lhsim.calibration.run_sheet import Run
 from lhsim.calibration.stalls import stalls as stalls_of
+from lhsim.calibration.stations import FIFO, with_quantum
 from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
 from lhsim.models import (
@@ -71,7 +72,6 @@ RUNS = 10  # simulated of each load, for what the system misses
 SURE = 0.95  # of the bootstraps: from there on something is told
 SOME = 0.05  # of the bootstraps: below that something is ruled out
 WIDE = 2.0  # ratio of the ends of a capacity's interval from which on it is not told
-FIFO = 1e3  # quantum that no request exceeds, for samples of one [s]
 STEADY = 1e-4  # relative error of a mean think time that is none
 TINY = 1e-12
 COUNTED = ("throughput", "cpu")  # what a model that misses it cannot stand for
@@ -193,8 +193,7 @@ def from_requests(
     stalls = stalls_of(loops, base, nominal.cores)
     plain = _system(name, base, nominal, demand, loops[-1], think, stalls)
     samples, capacities = _samples(plain, loops, base, nominal, demand, drawn)
-    if "cpu.quantum" in samples and plain.cpu.quantum is None:  # a number, for samples of it
-        plain = evolve(plain, cpu=evolve(plain.cpu, quantum=FIFO))
+    plain = with_quantum(plain, samples)
     capacity, told = _capacity(nominal, demand, capacities, busiest)
     targets, misses, biases = _targets(plain, loops, demand, executor, on_step)
     check_misses((one for one in targets if one["metric"] in COUNTED), name)

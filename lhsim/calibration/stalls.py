@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lhsim.calibration.closed_loops import Loop
 from lhsim.calibration.disciplines import Alone
-from lhsim.distributions import Exponential, Quantiles
+from lhsim.calibration.pauses import unanswered
+from lhsim.calibration.points import stalls_of
 from lhsim.models import Stalls
 
 SHORTEST = 1.5e-3  # what is shorter is not told from a request that is longer than others [s]
 OF_LONGEST = 1.5  # times the work of all that wait, at what 99 % of the requests alone take at most
 BUSIEST = 0.4  # of its cores: a run above that has queues that look like stalls
 FEWEST = 5  # stalls, or there are none
-LEVELS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 
 def stalls(loops: Sequence[Loop], base: Alone, cores: int) -> Stalls | None:
@@ -38,7 +37,7 @@ def stalls(loops: Sequence[Loop], base: Alone, cores: int) -> Stalls | None:
     """
     free = [loop for loop in loops if loop.throughput * base.mean < BUSIEST * cores]
     usual, longest = (float(np.quantile(base.times, level)) for level in (0.5, 0.99))
-    seen = [gaps(loop) for loop in free]
+    seen = [unanswered(loop.run.log.start, loop.run.log.end) for loop in free]
     found = np.concatenate([
         (lengths - usual)[lengths - usual > np.maximum(SHORTEST, OF_LONGEST * longest * waiting)]
         for lengths, waiting in seen
@@ -48,18 +47,4 @@ def stalls(loops: Sequence[Loop], base: Alone, cores: int) -> Stalls | None:
     # One is seen only where a request comes while it lasts.
     mean = float(found.mean())
     visible = sum(loop.run.log.span * -np.expm1(-loop.throughput * mean) for loop in free)
-    lengths = np.maximum.accumulate(np.quantile(found, LEVELS))
-    return Stalls(
-        gap=Exponential(float(f"{visible / len(found):.4g}")),
-        length=Quantiles(LEVELS, tuple(float(f"{length:.4g}") for length in lengths)),
-    )
-
-
-def gaps(loop: Loop) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return for how long nobody was answered before each answer [s], and how many waited then."""
-    start, end = np.sort(loop.run.log.start), np.sort(loop.run.log.end)
-    answered = np.arange(1, len(end))
-    came = np.searchsorted(start, end[:-1], side="right")  # by the answer before
-    following = start[np.minimum(came, len(start) - 1)]
-    begins = np.where(came > answered, end[:-1], np.maximum(following, end[:-1]))
-    return end[1:] - begins, np.searchsorted(start, end[1:], side="left") - answered
+    return stalls_of([len(found) / visible], found.tolist())

@@ -7,16 +7,25 @@ log does not say which. Cores share a line, first come, first served or in slice
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from lhsim.calibration.fifo import Floats, deliveries
 from lhsim.calibration.trace import passages
+from lhsim.models import System
 
 SLICES = 8.0  # of a message, that are as good as equal shares
-FIFO = 1e3  # quantum that no message exceeds, for samples of one [s]
+FIFO = 1e3  # quantum that no service exceeds, for samples of one [s]
+
+
+def with_quantum(system: System, samples: Mapping[str, Sequence[float]]) -> System:
+    """Return a system that has a quantum where samples have some: one that no service exceeds."""
+    if "cpu.quantum" not in samples or system.cpu.quantum is not None:
+        return system
+    return evolve(system, cpu=evolve(system.cpu, quantum=FIFO))
 
 
 @frozen

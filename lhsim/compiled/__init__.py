@@ -3,6 +3,7 @@
 ============ ==========================================================================
 `state`      what is in memory: records of agents, messages, stations, and their phases
 `queue`      which event is next
+`lists`      what waits in line, or may leave it
 `log`        the events that the store keeps
 `ledger`     messages: how they come and how they end
 `store`      writes, alone or in batches, and what has expired in the store
@@ -10,6 +11,7 @@
 `senders`    the sending side of the agents
 `replies`    what clients wait for, and how their patience ends
 `clients`    senders that try again
+`cycles`     what a cycle of a request for messages does
 `impatient`  pollers that give a request up, and what becomes of it
 `incidents`  faults that cut connections
 `polling`    what a message and an agent of the polling server do next

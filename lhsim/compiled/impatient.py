@@ -8,6 +8,7 @@ request: the one whose answer has it.
 from __future__ import annotations
 
 from lhsim._jit import inlined
+from lhsim.compiled.cycles import look, next_sleep
 from lhsim.compiled.ledger import (
     DELIVERED,
     connect,
@@ -21,6 +22,7 @@ from lhsim.compiled.ledger import (
     timer,
     without_first,
 )
+from lhsim.compiled.lists import join, leave
 from lhsim.compiled.outlining import of_failures
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.replies import ask, give
@@ -47,8 +49,6 @@ from lhsim.compiled.state import (
     WAIT_REQUEST,
     State,
 )
-from lhsim.rules import grown, jittered
-from lhsim.streams import uniform
 
 
 @of_failures
@@ -101,7 +101,8 @@ def ring(s: State, alarm: int) -> None:
     place = s.messages[message_of(s, alarm)].target
     if s.messages[place].alarm == alarm:
         s.messages[place].alarm = NOBODY
-        _get_up(s, place)
+        asleep = s.pollers[s.messages[place].sender].asleep
+        leave(asleep, s.messages.before, s.messages.after, place)
         make_ready(s, request(s, place), SLEEP)
     release(s, place)
 
@@ -134,17 +135,14 @@ def _begin(s: State, place: int) -> int:
 @of_failures
 def _look(s: State, place: int) -> int:
     """Begin a cycle."""
-    message, ttl = s.messages[place], s.settings[0].ttl
-    receiver, poller = s.receivers[message.sender], s.pollers[message.sender]
+    message = s.messages[place]
+    receiver = s.receivers[message.sender]
     message.cycle = receiver.query
     receiver.query += 1
     s.counts[0].cycles += 1
     message.found = 0
-    message.seen = poller.written
-    if ttl >= 0 and s.queue[0].now - poller.empty_since <= ttl:
-        s.counts[0].cache_hits += 1
-        return LOOK_UP
-    return QUERY_CPU
+    message.seen = s.pollers[message.sender].written
+    return look(s, message.sender)
 
 
 @inlined
@@ -161,12 +159,7 @@ def _sleep_or_answer(s: State, entity: int, place: int) -> int:
     if message.found > 0:
         return RESPOND
     s.counts[0].wasted += 1
-    time = message.sleep
-    if settings.jitter > 0:
-        u = uniform(settings.seed, SLEEP, message.sender, message.cycle)
-        time = jittered(time, settings.jitter, u)
-    message.sleep = message.following
-    message.following = grown(message.following, settings.growth, settings.longest)
+    time = next_sleep(s, message, message.sender, message.cycle)
     if settings.wakes and s.pollers[message.sender].written != message.seen:
         return _wake_up(s, place)
     if settings.wakes:
@@ -187,29 +180,8 @@ def _set_alarm(s: State, place: int, time: float) -> None:
     message.alive += 1
     s.events[alarm].phase = ALARM
     schedule(s, alarm, time, s.stages[SLEEP].lane)
-    poller = s.pollers[message.sender]
-    message.before = poller.asleep_tail
-    message.after = NOBODY
-    if poller.asleep < 0:
-        poller.asleep = place
-    else:
-        s.messages[poller.asleep_tail].after = place
-    poller.asleep_tail = place
-
-
-@inlined
-def _get_up(s: State, place: int) -> None:
-    """Take a request out of the list of those of its agent that sleep."""
-    message = s.messages[place]
-    poller = s.pollers[message.sender]
-    if message.before < 0:
-        poller.asleep = message.after
-    else:
-        s.messages[message.before].after = message.after
-    if message.after < 0:
-        poller.asleep_tail = message.before
-    else:
-        s.messages[message.after].before = message.before
+    asleep = s.pollers[message.sender].asleep
+    join(asleep, s.messages.before, s.messages.after, place)
 
 
 @inlined

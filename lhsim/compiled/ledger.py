@@ -504,8 +504,8 @@ def _wake_all(s: State, agent: int) -> None:
     """End the sleeps of all requests of an agent, also of those that it has given up."""
     poller = s.pollers[agent]
     poller.written += 1
-    place = poller.asleep
-    poller.asleep = poller.asleep_tail = NOBODY
+    place = poller.asleep.first
+    poller.asleep.first = poller.asleep.last = NOBODY
     while place >= 0:
         s.messages[place].alarm = NOBODY
         s.events[request(s, place)].phase = SLEEP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lhsim._jit import inlined
 from lhsim.compiled.clients import go_on_after_failure, is_of_failure
+from lhsim.compiled.cycles import look, next_sleep
 from lhsim.compiled.impatient import attend_impatiently, handle, ring
 from lhsim.compiled.incidents import end_later, happen
 from lhsim.compiled.ledger import (
@@ -51,8 +52,6 @@ from lhsim.compiled.state import (
     State,
 )
 from lhsim.compiled.store import go_on_with_batch, is_of_batch, write
-from lhsim.rules import grown, jittered
-from lhsim.streams import uniform
 
 
 @inlined
@@ -135,11 +134,8 @@ def _begin(s: State, agent: int) -> int:
 def _ask(s: State, agent: int) -> int:
     s.counts[0].cycles += 1
     if len(s.options) > 0:
-        poller, ttl = s.pollers[agent], s.settings[0].ttl
-        poller.written = 0
-        if ttl >= 0 and s.queue[0].now - poller.empty_since <= ttl:
-            s.counts[0].cache_hits += 1
-            return LOOK_UP
+        s.pollers[agent].written = 0
+        return look(s, agent)
     return QUERY_CPU
 
 
@@ -179,12 +175,7 @@ def _receive(s: State, agent: int) -> int:
 def _sleep(s: State, agent: int) -> int:
     """Let an agent's request sleep after an empty cycle, for a time that is its own."""
     settings, poller = s.settings[0], s.pollers[agent]
-    time = poller.sleep
-    if settings.jitter > 0:
-        cycle = s.receivers[agent].query - 1
-        time = jittered(time, settings.jitter, uniform(settings.seed, SLEEP, agent, cycle))
-    poller.sleep = poller.following
-    poller.following = grown(poller.following, settings.growth, settings.longest)
+    time = next_sleep(s, poller, agent, s.receivers[agent].query - 1)
     if settings.wakes and poller.written:
         return _wake_up(s, agent)
     if settings.wakes:

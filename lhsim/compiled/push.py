@@ -30,6 +30,7 @@ from lhsim.compiled.ledger import (
     take,
     timer,
 )
+from lhsim.compiled.lists import append, join, leave, take_first
 from lhsim.compiled.outlining import of_failures, outlined
 from lhsim.compiled.queue import insert, make_ready, schedule
 from lhsim.compiled.state import (
@@ -306,12 +307,7 @@ def _come(s: State, agent: int) -> int:
         return RECONNECT if settings.reconnects else DONE
     entity = 2 * agent
     s.events[entity].phase = CONNECTION_SLOT
-    s.events[entity].next = NOBODY
-    if counts.line < 0:
-        counts.line = entity
-    else:
-        s.events[counts.line_tail].next = entity
-    counts.line_tail = entity
+    append(s, counts.line, entity)
     return DONE
 
 
@@ -344,7 +340,7 @@ def _open(s: State, agent: int) -> None:
     if len(s.options) > 0:
         expire(s, agent)
     if len(s.options) > 1 and s.cuts.shape[1] > 0:
-        _note_opened(s, agent)
+        join(s.counts[0].opened, s.clients.older, s.clients.younger, agent)
     while receiver.mailbox >= 0:
         make_ready(s, payload(s, take(s, receiver)), UNPARKED)
 
@@ -354,18 +350,16 @@ def _leave(s: State, agent: int) -> None:
     counts = s.counts[0]
     s.receivers[agent].status = KNOWN
     if len(s.options) > 1 and s.cuts.shape[1] > 0:
-        _note_closed(s, agent)
+        leave(counts.opened, s.clients.older, s.clients.younger, agent)
     if len(s.options) > 0 and s.settings[0].outbound_policy == BLOCK:
         while s.clients[agent].blocked >= 0:
             _wake_blocked(s, agent)
     if len(s.options) > 0 and s.settings[0].batch > 0:
         _give_back(s, agent)
-    if counts.line < 0:
+    if counts.line.first < 0:
         counts.connections -= 1
         return
-    entity = counts.line
-    counts.line = s.events[entity].next
-    schedule(s, entity, 0.0, 0)
+    schedule(s, take_first(s, counts.line), 0.0, 0)
 
 
 # Options: the code below is compiled for systems with some of them alone.
@@ -745,42 +739,14 @@ def _cut(s: State, fault: int) -> None:
     While nobody reaches the server, those that wait in line for a place are refused, too.
     """
     counts = s.counts[0]
-    while counts.outages > 0 and counts.line >= 0:
-        entity = counts.line
-        counts.line = s.events[entity].next
+    while counts.outages > 0 and counts.line.first >= 0:
+        entity = take_first(s, counts.line)
         s.events[entity].phase = TURNED_AWAY
         schedule(s, entity, 0.0, 0)
-    agent = counts.opened
+    agent = counts.opened.first
     while agent >= 0:
         younger = s.clients[agent].younger
         if is_hit(s.settings[0].seed, agent, fault, s.cuts[2, fault]):
             _leave(s, agent)
             make_ready(s, 2 * agent, EVICTED)
         agent = younger
-
-
-@of_failures
-def _note_opened(s: State, agent: int) -> None:
-    """Put a client at the end of those whose connections are open."""
-    counts, client = s.counts[0], s.clients[agent]
-    client.older = counts.opened_tail
-    client.younger = NOBODY
-    if counts.opened < 0:
-        counts.opened = agent
-    else:
-        s.clients[counts.opened_tail].younger = agent
-    counts.opened_tail = agent
-
-
-@of_failures
-def _note_closed(s: State, agent: int) -> None:
-    """Take a client out of those whose connections are open."""
-    counts, client = s.counts[0], s.clients[agent]
-    if client.older < 0:
-        counts.opened = client.younger
-    else:
-        s.clients[client.older].younger = client.younger
-    if client.younger < 0:
-        counts.opened_tail = client.older
-    else:
-        s.clients[client.younger].older = client.older

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import message_of, patience_of, release, request
+from lhsim.compiled.lists import join, leave
 from lhsim.compiled.outlining import of_failures
 from lhsim.compiled.queue import schedule
-from lhsim.compiled.state import FAILED, NOBODY, State
+from lhsim.compiled.state import FAILED, State
 from lhsim.rules import is_hit
 
 
@@ -24,7 +25,7 @@ def ask(s: State, place: int, patience: float, phase: int) -> None:
     message = s.messages[place]
     message.waits = 1
     if s.cuts.shape[1] > 0:
-        _line_up(s, place)
+        join(s.counts[0].asking, s.messages.older, s.messages.younger, place)
     if patience >= 0:
         message.alive += 1
         timer = patience_of(s, place)
@@ -40,7 +41,7 @@ def give(s: State, place: int, phase: int) -> None:
         return
     message.waits = 0
     if s.cuts.shape[1] > 0:
-        _leave(s, place)
+        leave(s.counts[0].asking, s.messages.older, s.messages.younger, place)
     client = 2 * message.sender
     if message.original >= 0:
         client = request(s, message.original)
@@ -63,34 +64,9 @@ def lose_patience(s: State, timer: int) -> None:
 @inlined
 def cut_replies(s: State, fault: int) -> None:
     """Let those go on without a reply whose connection is cut."""
-    place = s.counts[0].asking
+    place = s.counts[0].asking.first
     while place >= 0:
         younger = s.messages[place].younger
         if is_hit(s.settings[0].seed, s.messages[place].sender, fault, s.cuts[2, fault]):
             give(s, place, FAILED)
         place = younger
-
-
-@inlined
-def _line_up(s: State, place: int) -> None:
-    counts, message = s.counts[0], s.messages[place]
-    message.older = counts.asking_tail
-    message.younger = NOBODY
-    if counts.asking < 0:
-        counts.asking = place
-    else:
-        s.messages[counts.asking_tail].younger = place
-    counts.asking_tail = place
-
-
-@inlined
-def _leave(s: State, place: int) -> None:
-    counts, message = s.counts[0], s.messages[place]
-    if message.older < 0:
-        counts.asking = message.younger
-    else:
-        s.messages[message.older].younger = message.younger
-    if message.younger < 0:
-        counts.asking_tail = message.older
-    else:
-        s.messages[message.younger].older = message.older

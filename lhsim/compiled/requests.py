@@ -19,6 +19,7 @@ from lhsim.compiled.ledger import (
     payload,
     release,
 )
+from lhsim.compiled.lists import append, take_first
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.state import (
     ANSWER_DOWN,
@@ -26,7 +27,6 @@ from lhsim.compiled.state import (
     CREATED,
     DONE,
     HELD,
-    NOBODY,
     PARSE_REQUEST,
     PATIENCE,
     QUERY,
@@ -118,7 +118,7 @@ def _arrive(s: State, entity: int) -> int:
         return ANSWER_DOWN
     connect(s)
     if 0 <= settings.workers <= counts.occupied:
-        _wait_for_worker(s, entity)
+        append(s, counts.line, entity)
         return DONE
     counts.occupied += 1
     return PARSE_REQUEST
@@ -141,17 +141,6 @@ def _is_let_in(s: State, place: int) -> bool:
 
 
 @inlined
-def _wait_for_worker(s: State, entity: int) -> None:
-    counts = s.counts[0]
-    s.events[entity].next = NOBODY
-    if counts.line < 0:
-        counts.line = entity
-    else:
-        s.events[counts.line_tail].next = entity
-    counts.line_tail = entity
-
-
-@inlined
 def _wait_for_turn(s: State, entity: int) -> int:
     """Let the answer leave, perhaps together with others of its turn, as that ends."""
     if not s.settings[0].by_turn:
@@ -159,12 +148,7 @@ def _wait_for_turn(s: State, entity: int) -> int:
     station = s.stations[loop_of(s, s.messages[message_of(s, entity)].sender)]
     if station.turn_is_over:
         return _leave(s, entity)
-    s.events[entity].next = NOBODY
-    if station.held < 0:
-        station.held = entity
-    else:
-        s.events[station.held_tail].next = entity
-    station.held_tail = entity
+    append(s, station.held, entity)
     return DONE
 
 
@@ -176,10 +160,8 @@ def _leave(s: State, entity: int) -> int:
     if s.settings[0].keep:
         s.records[message.row].stored = s.queue[0].now
     counts.connections -= 1
-    first = counts.line
-    if first >= 0:
-        counts.line = s.events[first].next
-        make_ready(s, first, WORKER)
+    if counts.line.first >= 0:
+        make_ready(s, take_first(s, counts.line), WORKER)
     else:
         counts.occupied -= 1
     return ANSWER_DOWN

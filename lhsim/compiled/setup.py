@@ -206,8 +206,7 @@ def state_of(
     )
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
-    for name in ("alarm", "asleep", "asleep_tail"):
-        state.pollers[name] = NOBODY
+    state.pollers["alarm"] = state.pollers["asleep"] = NOBODY
     state.pollers["empty_since"] = -np.inf
     if settings["outbound_policy"][0] == DROP_OLDEST or settings["batch"][0] > 0:
         state = state._replace(links=np.zeros(len(state.messages), np.int32))
@@ -563,7 +562,7 @@ def _counts(system: System, settings: NDArray[np.void]) -> NDArray[np.void]:
     counts["events"] = settings["first_events"]
     counts["peak_memory"] = settings["resident"] + settings["per_event"] * settings["first_events"]
     counts["shortest"], counts["longest"] = np.inf, -np.inf
-    for name in ("free", "line", "lingers", "asking", "asking_tail", "opened", "opened_tail"):
+    for name in ("free", "line", "lingers", "asking", "opened"):
         counts[name] = NOBODY
     return counts
 

@@ -142,6 +142,7 @@ OF_ATTEMPT = 2
 WAIT_REQUEST = -2
 
 # A record's name is the field's comment; times in seconds, numbers of entities as int32.
+ENDS = np.dtype([("first", "i4"), ("last", "i4")])  # of a list: `lhsim.compiled.lists`
 EVENT = np.dtype(
     [
         ("time", "f8"),  # when it happens
@@ -187,7 +188,7 @@ _MESSAGE = np.dtype(
 )
 # What else a place may say where there are failures, in the room of what it then does not have.
 _OF_FAILURES = {
-    "older": ("i4", 144),  # place in the list of those that wait for a reply
+    "older": ("i4", 144),  # place before it in the list of those that wait for a reply
     "younger": ("i4", 148),
     "attempt": ("i4", 152),  # its number, from 0 on; of an original: how many there were
     "original": ("i4", 156),  # of an attempt; WAIT_REQUEST; NOBODY of all others
@@ -230,8 +231,7 @@ POLLER = np.dtype(
         # Whether a message for the agent was stored since its cycle began; where its requests may
         # be given up, how many were stored.
         ("written", "i4"),
-        ("asleep", "i4"),  # first place of its requests that sleep; the last
-        ("asleep_tail", "i4"),
+        ("asleep", ENDS),  # places of its requests that sleep
     ],
     align=True,
 )
@@ -250,8 +250,7 @@ STATION = np.dtype(
         ("operations", "i8"),  # a loop's
         ("in_turn", "i8"),  # operations that are left of a loop's turn
         ("turn_is_over", "i4"),  # with the last operation that was done
-        ("held", "i4"),  # the first answer that waits for the end of the turn
-        ("held_tail", "i4"),
+        ("held", ENDS),  # answers that wait for the end of the turn
         # Where it is shared; see `lhsim.models.sharing`.
         ("quantum", "f8"),  # -1: it is not
         ("switch", "f8"),
@@ -428,17 +427,14 @@ COUNTS = np.dtype(
         ("first_store_stall", "i8"),  # that has not ended
         ("free", "i4"),  # message places used before, as a list
         ("used", "i4"),  # message places that have been used at all
-        ("line", "i4"),  # push: clients that wait for a place
-        ("line_tail", "i4"),
+        ("line", ENDS),  # push: clients that wait for a place; requests: those for a worker
         ("awaited", "i8"),  # closed loop, broadcast: messages whose end the sender waits for
         ("collected", "i8"),  # events in the batch of writes that is being collected
         ("batch", "i4"),  # its first request
         ("batch_tail", "i4"),  # its last
         ("lingers", "i4"),  # its timer
-        ("asking", "i4"),  # place of the client that has waited longest for a reply
-        ("asking_tail", "i4"),
-        ("opened", "i4"),  # client of the oldest connection
-        ("opened_tail", "i4"),
+        ("asking", ENDS),  # places of clients that wait for a reply
+        ("opened", ENDS),  # clients whose connections are open, where some may be cut
     ],
     align=True,
 )  # fmt: skip

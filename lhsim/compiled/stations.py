@@ -17,6 +17,7 @@ from lhsim.compiled.costs import (
     slowed,
 )
 from lhsim.compiled.ledger import index_of, message_of
+from lhsim.compiled.lists import take_first
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.sharing import share
@@ -99,12 +100,8 @@ def _end_turn(s: State, station: Record) -> None:
     """Let what waits for the end of the turn go on, if this was its last operation."""
     station.turn_is_over = station.in_turn == 0
     if station.turn_is_over:
-        entity = station.held
-        station.held = NOBODY
-        while entity >= 0:
-            following = s.events[entity].next
-            make_ready(s, entity, HELD)
-            entity = following
+        while station.held.first >= 0:
+            make_ready(s, take_first(s, station.held), HELD)
 
 
 @inlined

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -51,9 +51,7 @@ def run_capacity(
     Takes what `lhsim.capacity` does. `within` is its budget, None for none, and `begun` the time
     from which that counts, on the monotonic clock [s].
     """
-    words = ["capacity", *_words("slo", slo)]
-    for name, value in {**asked, "within": within}.items():
-        words += [] if value is None else _words(name, [value])
+    words = ["capacity", *_words("slo", slo), *_settings({**asked, "within": within})]
     setup = prepare("capacity", options, command=words, has_file=False)
     agents = options.agents[0] if options.agents else None
     question = search.ask(
@@ -132,9 +130,7 @@ def run_decide(options: Options, slo: Sequence[str], **asked: Any) -> int:
     Takes what `lhsim.decide` does.
     """
     asked["start"] = asked["start"] or date.today().isoformat()
-    words = ["decide", *_words("slo", slo)]
-    for name, value in asked.items():
-        words += [] if value is None else _words(name.replace("_", "-"), [value])
+    words = ["decide", *_words("slo", slo), *_settings(asked)]
     setup = prepare("decide", options, DESIGNS, command=words, has_file=False)
     designs = setup.systems if options.systems else decision.default_designs(*setup.systems)
     agents = options.agents[0] if options.agents else None
@@ -264,6 +260,16 @@ def _sensitivity_finding(setup: Setup, found: Sensitivity) -> Finding:
 def _words(name: str, values: Sequence[object]) -> list[str]:
     """Return an option of the command line with each of some values."""
     return [word for one in values for word in (f"--{name}", str(one))]
+
+
+def _settings(asked: Mapping[str, object]) -> list[str]:
+    """Return the options of a command line; those with None were not given."""
+    return [
+        word
+        for name, value in asked.items()
+        if value is not None
+        for word in _words(name.replace("_", "-"), [value])
+    ]
 
 
 def _answer(

@@ -146,8 +146,7 @@ class Cpu:
             for each in fields(Cpu)
             if isinstance(cost := getattr(self, each.name), Distribution)
         }
-        if self.turn:
-            costs["turn"] = self.turn * factor
+        costs["turn"] = self.turn * factor
         if self.collection is not None:
             cost = scaled(self.collection.cost, factor)
             costs["collection"] = evolve(self.collection, cost=cost)

@@ -71,7 +71,7 @@ class Bracketing:
     def checked(self) -> Evaluation | None:
         """What is known of the level that was to be checked."""
         check = self.question.check
-        return None if check is None else self.known.get(self._rounded(check))
+        return None if check is None else self.known.get(self.question.nearest(check))
 
     def learn(self, found: Evaluation) -> None:
         """Take what is known of a level now.
@@ -94,7 +94,7 @@ class Bracketing:
 
     def _ask(self, values: Iterable[float], *, full: bool) -> Steps:
         """Ask for levels of which nothing is known, or too little."""
-        rounded = dict.fromkeys(map(self._rounded, values))
+        rounded = dict.fromkeys(map(self.question.nearest, values))
         wanted = tuple(value for value in rounded if self._lacks(value, full=full))
         if wanted:
             yield Asked(wanted, full)
@@ -106,7 +106,7 @@ class Bracketing:
     def _look(self, *values: float) -> Steps:
         """Ask for levels with short runs, and in full where these do not decide them."""
         yield from self._ask(values, full=False)
-        found = {value: self.known[self._rounded(value)] for value in values}
+        found = {value: self.known[self.question.nearest(value)] for value in values}
         unclear = [value for value, one in found.items() if one.verdict == "undecided"]
         yield from self._ask(unclear, full=True)
 
@@ -149,7 +149,7 @@ class Bracketing:
             beyond = bool(seen) and seen[-1].verdict == "violated"
             look = self._ask([level(step)], full=False) if beyond else self._look(level(step))
             yield from look
-            seen.append(self.known[self._rounded(level(step))])
+            seen.append(self.known[self.question.nearest(level(step))])
             if self._is_enough(seen):
                 return
 
@@ -164,7 +164,7 @@ class Bracketing:
         return (hopeless and any_good) or (twice and (hopeless or any_good))
 
     def _possible(self, value: float) -> bool:
-        value = self._rounded(value)
+        value = self.question.nearest(value)
         if self.question.vary == AGENTS:
             return value >= least(self.question)
         number = int(value) if self.question.is_whole else value
@@ -231,7 +231,7 @@ class Bracketing:
         """Move the ends of a bracket, between which the means change sides, towards each other."""
         good = self.known[ends[0]].good
         while ends[1] - ends[0] > max(tolerance * ends[0], self._unit):
-            middle = self._rounded(math.sqrt(ends[0] * ends[1]))
+            middle = self.question.nearest(math.sqrt(ends[0] * ends[1]))
             if not ends[0] < middle < ends[1]:
                 return
             yield from self._ask([middle], full=full)
@@ -258,7 +258,7 @@ class Bracketing:
 
     def _beside(self, value: float, factor: float) -> float:
         """Return another level at about `factor` times a value."""
-        found = self._rounded(value * factor)
+        found = self.question.nearest(value * factor)
         return found if found != value else value + math.copysign(self._unit, factor - 1)
 
     @property
@@ -301,12 +301,6 @@ class Bracketing:
     def _change(self, values: Sequence[float]) -> Bounds:
         """Return the first neighbours among values of which one is good and one is not."""
         return next((a, b) for a, b in pairwise(values) if self.known[a].good != self.known[b].good)
-
-    def _rounded(self, value: float) -> float:
-        if not self.question.is_whole:
-            return value
-        unit = self.question.unit
-        return float(max(unit, unit * round(value / unit)))
 
 
 def _share(good: float, bad: float) -> float:

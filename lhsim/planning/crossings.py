@@ -111,7 +111,7 @@ def slope_at(task: Task, runner: Runs, on_done: OnDone | None = None) -> float |
 
     None where no straight line says anything. Raises as `run_all` does.
     """
-    low, high = (level_of(task.question, task.near * ratio) for ratio in (1 / BESIDE, BESIDE))
+    low, high = (task.question.nearest(task.near * ratio) for ratio in (1 / BESIDE, BESIDE))
     points = points_of({"low": (task, low), "high": (task, high)}, runner, on_done)
     below, above = points["low"], points["high"]
     if low == high or not _is_straight(below, above):
@@ -153,7 +153,7 @@ def _search(task: Task) -> Search:
     crossing.
     """
     question = task.question
-    first = yield level_of(question, task.near)
+    first = yield question.nearest(task.near)
     if task.slope is not None:
         found = yield from _along(question, first, task.slope)
         if found is not None:
@@ -161,8 +161,7 @@ def _search(task: Task) -> Search:
     first, second = yield from _bracket(task, first, up=first.good == (task.kept == "below"))
     while True:
         straight = _is_straight(first, second) and _width(first, second) <= WIDE
-        middle = level_of(
-            question,
+        middle = question.nearest(
             _between(first, second) if straight else math.sqrt(first.level * second.level),
         )
         if not min(first.level, second.level) < middle < max(first.level, second.level):
@@ -180,7 +179,7 @@ def _bracket(task: Task, first: Point, *, up: bool) -> Generator[float, Point, t
     """Return two neighbours of the levels that were looked at, on either side of the limit."""
     factor, near = STEP, first
     while factor <= FARTHEST:
-        level = level_of(task.question, task.near * factor if up else task.near / factor)
+        level = task.question.nearest(task.near * factor if up else task.near / factor)
         point = yield level
         if point.good != near.good:
             return near, point
@@ -198,7 +197,7 @@ def _along(question: Question, point: Point, slope: float) -> Generator[float, P
             return Place(point.level * math.exp(shift), tuple(offsets))
         if last or abs(shift) > math.log(WIDE):
             return None
-        point = yield level_of(question, point.level * math.exp(shift))
+        point = yield question.nearest(point.level * math.exp(shift))
     return None
 
 
@@ -229,10 +228,3 @@ def _between(first: Point, second: Point) -> float:
     if _is_straight(first, second):
         part = first.margin / (first.margin - second.margin)
     return first.level * math.exp(part * math.log(second.level / first.level))
-
-
-def level_of(question: Question, value: float) -> float:
-    """Return the nearest level that can be run."""
-    if not question.is_whole:
-        return value
-    return float(max(question.unit, question.unit * round(value / question.unit)))

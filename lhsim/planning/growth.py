@@ -169,8 +169,19 @@ def _rate(growth: object) -> Rate:
     return Rate(math.expm1(math.log1p(number / 100) * MONTH / unit), compound=True)
 
 
-def _of_file(path: Named, start: date, most: int) -> Forecast:
-    """Return the forecast of a file from `start` on, for at most so many days more."""
+def agents_by_day(path: Named) -> dict[date, int]:
+    """Return how many agents a forecast has on each of its days.
+
+    Parameters
+    ----------
+    path
+        Of a CSV or Parquet file with the columns ``date`` and ``agents``.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, or has a day twice.
+    """
     table = read_table(path, ("date", "agents"))
     rows: dict[date, int] = {}
     found = zip(table.days("date"), table.whole_numbers("agents"), strict=True)
@@ -180,6 +191,12 @@ def _of_file(path: Named, start: date, most: int) -> Forecast:
         if agents > MOST:
             raise table.refusal("is out of range", "agents", f"at most {MOST:,}", row)
         rows[day] = int(agents)
+    return rows
+
+
+def _of_file(path: Named, start: date, most: int) -> Forecast:
+    """Return the forecast of a file from `start` on, for at most so many days more."""
+    rows = agents_by_day(path)
     if not rows or not min(rows) <= start <= max(rows):
         span = f"from {min(rows)} to {max(rows)}" if rows else "with a row for each day"
         problem = f"says nothing of {start}, the first day"

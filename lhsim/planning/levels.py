@@ -81,6 +81,12 @@ class Question:
         pairs = self.vary == AGENTS and self.system.workload.topology == "pair"
         return 2 if pairs else 1
 
+    def nearest(self, value: float) -> float:
+        """Return the level nearest to a value that can be run."""
+        if not self.is_whole:
+            return value
+        return float(max(self.unit, self.unit * round(value / self.unit)))
+
     def cells(self, value: float, replications: range) -> list[Cell]:
         """Return runs of a level.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
-from lhsim.planning.crossings import level_of, plain_task
+from lhsim.planning.crossings import plain_task
 from lhsim.planning.levels import run_all
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def shifts(
     errors = {one: error for one, error in errors.items() if error != (0.0, 0.0)}
     if not errors:
         return (0.0,)
-    levels = sorted({level_of(question, max(2.0, part * crossing)) for part in CURVE})
+    levels = sorted({question.nearest(max(2.0, part * crossing)) for part in CURVE})
     plain = plain_task(question, crossing).question
     cells = [cell for level in levels for cell in plain.cells(level, range(RUNS))]
     results = run_all(cells, runner, on_done)

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from lhsim.planning.bounds import saturation
-from lhsim.planning.crossings import level_of, plain_task, points_of
+from lhsim.planning.crossings import plain_task, points_of
 from lhsim.planning.samples import in_runs, samples_of
 from lhsim.planning.uncertainty import spread_of
 from lhsim.simulation import work
@@ -103,7 +103,7 @@ def _line(
 
 def _runs(question: Question, crossing: float) -> int:
     """Return how many runs of a level there are."""
-    cell = question.cells(level_of(question, crossing), range(1))[0]
+    cell = question.cells(question.nearest(crossing), range(1))[0]
     events = work.model_events(cell.system, cell.agents, cell.duration)
     return RUNS if events < LONG else FEW
 
@@ -120,7 +120,7 @@ def _heights(
     asked = {
         f"{number}": (
             plain_task(attrs.evolve(question, system=system), crossing),
-            level_of(question, max(2.0, crossing * math.exp(move))),
+            question.nearest(max(2.0, crossing * math.exp(move))),
         )
         for number, (system, move) in enumerate(zip(systems, moves, strict=True))
     }
