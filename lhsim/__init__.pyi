@@ -3,6 +3,8 @@ from .errors import InvariantError as InvariantError
 from .errors import LhsimError as LhsimError
 from .experiments.sweep import Sweep as Sweep
 from .experiments.sweep import sweep as sweep
+from .explanation import Explanation as Explanation
+from .explanation import explain as explain
 from .library import load_system as load_system
 from .library import systems as systems
 from .planning.decision import Decision as Decision

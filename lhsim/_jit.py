@@ -19,10 +19,11 @@ from typing import Any, TypeVar, cast
 
 import numba
 from llvmlite import ir
-from numba import carray  # type: ignore[attr-defined]
 from numba.core import cgutils, types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.extending import intrinsic
+
+from lhsim._linking import linked_once
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 _HOW: Any = {"nogil": True, "error_model": "numpy"}
 # A part of a kernel, which Python never calls: half of the compiler's time would go into the code
 # that lets it do so, and a fifth of the rest into counting references to arrays, though a kernel
-# makes none and sees memory of others' alone (`view`).
+# makes none and sees memory of others' alone.
 _PART: Any = {**_HOW, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
 INLINED: Any = {**_PART, "forceinline": True}  # how `inlined` compiles
 
@@ -43,11 +44,20 @@ def jit(function: F) -> F:
     """Compile `function` with Numba on its first call, without the interpreter lock."""
     compiled: Any = numba.njit(function, **_HOW)
     if not OFF:
+        compiled.compile = _linking_once(compiled.compile)
         try:
             compiled._cache = _Cache(function)
         except RuntimeError:  # no folder for the cache can be written
             logger.debug("no folder can keep what is compiled of %s", function)
     return cast(F, compiled)
+
+
+def _linking_once(compile_for: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def compiled(signature: Any) -> Any:
+        with linked_once():
+            return compile_for(signature)
+
+    return compiled
 
 
 def can_be_kept(function: Any) -> bool:
@@ -129,35 +139,12 @@ def inlined(function: F) -> F:
     return cast(F, numba.njit(function, **INLINED))
 
 
-def _returning_arrays(function: F) -> F:
-    """Compile `function` as `inlined` does, with the counting without which Numba refuses it."""
-    return cast(F, numba.njit(function, **{**INLINED, "_nrt": True}))
-
-
 def alone(function: F) -> F:
     """Compile `function` as code of its own, which the functions that call it share.
 
     It is not kept on disk but with those that call it.
     """
     return cast(F, numba.njit(function, **_PART))
-
-
-@intrinsic
-def _pointer(_context: Any, address: Any) -> Any:
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), generate
-
-
-@_returning_arrays
-def view(address: int, shape: Any, dtype: Any) -> Any:
-    """Return an array over memory that someone else keeps alive; for compiled code alone.
-
-    Numba counts the references to an array that it is passed, at each use: in a loop of a few
-    nanoseconds that is nearly all of the time. It counts none for such a view.
-    """
-    return carray(_pointer(address), shape, dtype)  # type: ignore[call-arg]
 
 
 @intrinsic

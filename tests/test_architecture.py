@@ -18,7 +18,18 @@ import pytest
 import lhsim
 
 FLOORS = (
-    {"errors", "units", "checks", "_jit", "_machine", "_own", "_files", "streams", "_resources"},
+    {
+        "errors",
+        "units",
+        "checks",
+        "_jit",
+        "_linking",
+        "_machine",
+        "_own",
+        "_files",
+        "streams",
+        "_resources",
+    },
     {"distributions"},
     {"parameters", "readers"},
     {"rules", "analysis"},
@@ -28,7 +39,7 @@ FLOORS = (
     {"simulation"},
     {"execution"},
     {"planning", "replay"},
-    {"calibration", "live"},
+    {"calibration", "explanation", "live"},
     {"crosscheck"},
     {"validation"},
     {"experiments", "testing"},

@@ -44,6 +44,7 @@ HELP = {
     "lhsim.cli.planning": {
         "capacity": "Find the most agents that meet your objectives.",
         "decide": "Say which design to run, until when, and at what cost.",
+        "explain": "Show where latency comes from, and what would shorten it.",
         "sensitivity": "Find which parameters move latency and capacity most.",
     },
     "lhsim.cli.calibration": {
@@ -64,7 +65,7 @@ HELP = {
 # The sections of ``lhsim --help``, the first steps first.
 SECTIONS = {
     "Start": ("init", "list", "scaling", "capacity"),
-    "Plan": ("decide", "sensitivity", "run", "schema"),
+    "Plan": ("decide", "explain", "sensitivity", "run", "schema"),
     "Experiments with polling and push": (
         "claims", "latency", "memory", "recovery", "burst", "contention", "optimisations",
         "failure", "all", "report",

@@ -1,4 +1,4 @@
-"""The commands ``lhsim capacity``, ``decide`` and ``sensitivity``: their options, and no more."""
+"""The commands that answer one question, such as ``lhsim capacity``: their options, and no more."""
 
 from __future__ import annotations
 
@@ -142,6 +142,26 @@ def decide(**given: Any) -> int:
     asked = {name: given.pop(name) for name in names}
     agents = None if given["agents"] is None else (given["agents"],)
     return experiments.run_decide(read(given | {"agents": agents}), **asked)
+
+
+@click.command(cls=Command)
+@option("--agents", "Number of agents.", type=whole(1), default=1000,
+        show_default=True)  # fmt: skip
+@option("--duration", "Simulated time of each run, warm-up included.  [default: as long as 5,000 "
+        "messages take]", type=Parsed("TIME", parse_duration))  # fmt: skip
+@option("--confidence", "Confidence level of what would change.", type=Parsed("C", _share),
+        default=0.95, show_default=True)  # fmt: skip
+@option("--trace", "File for the first 1,000 messages, step by step, for Perfetto or Chrome.",
+        metavar="FILE", type=PATH)  # fmt: skip
+@_common("results/explain", "the plot and the runs")
+def explain(**given: Any) -> int:
+    """Show where latency comes from, and what would shorten it.
+
+    It splits the time of each message into network, waiting, service, sleep and pauses, and runs
+    the same messages with one thing better at a time.
+    """
+    asked = {name: given.pop(name) for name in ("duration", "confidence", "trace")}
+    return experiments.run_explain(_read(given), **asked)
 
 
 @click.command(cls=Command)

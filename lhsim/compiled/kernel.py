@@ -31,9 +31,9 @@ from lhsim.compiled.state import (
     WITH_FAILURES,
     WITH_OPTIONS,
     State,
-    attach,
 )
 from lhsim.compiled.stations import begin, complete
+from lhsim.compiled.views import attach
 
 PATIENCE = 2.0  # before the user is told why nothing happens [s]
 
@@ -44,6 +44,7 @@ REACHED, NO_ROOM, NO_RECORDS, NO_LOG, PAUSED, SHORT_DAYS = 0, 1, 2, 3, 4, 5
 PARTS = (
     "compiled/*.py",
     "_jit.py",
+    "_linking.py",
     "distributions/table.py",
     "metrics/account.py",
     "metrics/histogram.py",

@@ -16,7 +16,6 @@ from typing import Any, TypeVar, cast
 from numba.extending import overload
 
 from lhsim._jit import INLINED, alone, inlined
-from lhsim.compiled.state import FAILURES, SOME, attach
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -24,15 +23,16 @@ F = TypeVar("F", bound=Callable[..., object])
 def outlined(function: F) -> F:
     """Compile `function`, whose first argument is a `State`, on its own where that has options.
 
-    It gets the address of the state, not its views, which would be copied with each call. In the
-    kernels without options it is as with `inlined`.
+    In the kernels without options it is as with `inlined`.
     """
     body: Any = inlined(function)
+
+    called = _called(body)
 
     def copied(s: Any, *arguments: Any) -> Any:
         return body(s, *arguments)
 
-    return cast(F, _by_options(copied, _called(body, SOME), _called(body, FAILURES)))
+    return cast(F, _by_options(copied, called, called))
 
 
 def of_failures(function: F) -> F:
@@ -41,20 +41,20 @@ def of_failures(function: F) -> F:
     def nothing(s: Any, *arguments: Any) -> Any:
         return 0
 
-    return cast(F, _by_options(nothing, nothing, _called(inlined(function), FAILURES)))
+    return cast(F, _by_options(nothing, nothing, _called(inlined(function))))
 
 
-def _called(body: Any, options: Any) -> Any:
-    """Return what calls the code that `body` is for states with such options."""
+def _called(body: Any) -> Any:
+    """Return what calls the code of its own that `body` is."""
 
-    def from_address(table: int, *arguments: Any) -> Any:
-        return body(attach(table, options), *arguments)
+    def as_it_is(s: Any, *arguments: Any) -> Any:
+        return body(s, *arguments)
 
-    own_code: Any = alone(from_address)
+    own_code: Any = alone(as_it_is)
 
     # Numba takes an implementation only if its signature is that of `choose`, to the letter.
     def called(s: Any, *arguments: Any) -> Any:
-        return own_code(s.table, *arguments)
+        return own_code(s, *arguments)
 
     return called
 
@@ -67,6 +67,6 @@ def _by_options(*implementations: Any) -> Any:
 
     @overload(function_of_a_state, jit_options=INLINED)
     def choose(s: Any, *arguments: Any) -> Any:
-        return implementations[len(s.types[s.fields.index("options")])]
+        return implementations[s.options]
 
     return function_of_a_state

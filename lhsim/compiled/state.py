@@ -28,7 +28,6 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lhsim._jit import inlined, view
 from lhsim.distributions.table import CELLS
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import BUCKETS
@@ -475,7 +474,7 @@ Records: TypeAlias = Any  # an array of them
 
 
 class State(NamedTuple):
-    """All of it: arrays of numpy, or in compiled code views of the same (`lhsim._jit.view`)."""
+    """All of it: arrays of numpy, or in compiled code views of the same."""
 
     settings: Records  # one
     counts: Records  # one
@@ -517,7 +516,45 @@ class State(NamedTuple):
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
 
-ARRAYS = len(State._fields) - 3  # the fields before `address`
+# What each array holds, and its shape: -1 is what its size leaves.
+LAYOUT: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "settings": (SETTINGS, (1,)),
+    "counts": (COUNTS, (1,)),
+    "queue": (QUEUE, (1,)),
+    "events": (EVENT, (-1,)),
+    "receivers": (RECEIVER, (-1,)),
+    "messages": (MESSAGE, (-1,)),
+    "stations": (STATION, (-1,)),
+    "stages": (STAGE, (-1,)),
+    "slots": (SLOT, (-1,)),
+    "lanes": (LANE, (-1,)),
+    "cells": (np.float64, (-1, CELLS, 2)),
+    "heap": (np.int32, (-1,)),
+    "fine": (np.int32, (-1,)),
+    "coarse": (np.int32, (-1,)),
+    "warmth": (np.float64, (3, -1)),
+    "cpu_stalls": (np.float64, (2, -1)),
+    "histogram": (np.int64, (BATCHES, BUCKETS)),
+    "latency": (np.float64, (BATCHES,)),
+    "records": (RECORD, (-1,)),
+    "boxes": (np.int32, (-1,)),
+    "priorities": (np.float64, (-1,)),
+    "pollers": (POLLER, (-1,)),
+    "schedule": (np.float64, (3, -1)),
+    "buckets": (np.float64, (-1,)),
+    "clients": (CLIENT, (-1,)),
+    "links": (np.int32, (-1,)),
+    "reached": (np.float64, (-1,)),
+    "store_stalls": (np.float64, (2, -1)),
+    "sequence": (np.int64, (-1,)),
+    "log": (np.float64, (-1,)),
+    "slowdowns": (np.float64, (3, -1)),
+    "slices": (SLICE, (-1,)),
+    "sharing": (np.int32, (2, -1)),
+    "credits": (np.float64, (-1,)),
+    "cuts": (np.float64, (3, -1)),
+}
+ARRAYS = len(LAYOUT)
 
 # Whether a system has options that few have, and whether clients give up or are cut: a part of the
 # type of `State`, so that the code for that is not even there in the kernels that need none of it.
@@ -528,49 +565,3 @@ PLAIN, WITH_OPTIONS, WITH_FAILURES = (len(options) for options in (NONE, SOME, F
 def addresses(state: State) -> NDArray[np.int64]:
     """Return the address and the size of each array of a state, in the order of its fields."""
     return np.array([(array.ctypes.data, array.size) for array in state[:ARRAYS]])
-
-
-@inlined
-def attach(table: int, options: Any) -> State:
-    """Return the state whose `addresses` are at an address."""
-    memory = view(table, (ARRAYS, 2), np.int64)
-    return State(
-        view(memory[0, 0], 1, SETTINGS),
-        view(memory[1, 0], 1, COUNTS),
-        view(memory[2, 0], 1, QUEUE),
-        view(memory[3, 0], memory[3, 1], EVENT),
-        view(memory[4, 0], memory[4, 1], RECEIVER),
-        view(memory[5, 0], memory[5, 1], MESSAGE),
-        view(memory[6, 0], memory[6, 1], STATION),
-        view(memory[7, 0], memory[7, 1], STAGE),
-        view(memory[8, 0], memory[8, 1], SLOT),
-        view(memory[9, 0], memory[9, 1], LANE),
-        view(memory[10, 0], (memory[10, 1] // (2 * CELLS), CELLS, 2), np.float64),
-        view(memory[11, 0], memory[11, 1], np.int32),
-        view(memory[12, 0], memory[12, 1], np.int32),
-        view(memory[13, 0], memory[13, 1], np.int32),
-        view(memory[14, 0], (3, memory[14, 1] // 3), np.float64),
-        view(memory[15, 0], (2, memory[15, 1] // 2), np.float64),
-        view(memory[16, 0], (BATCHES, BUCKETS), np.int64),
-        view(memory[17, 0], BATCHES, np.float64),
-        view(memory[18, 0], memory[18, 1], RECORD),
-        view(memory[19, 0], memory[19, 1], np.int32),
-        view(memory[20, 0], memory[20, 1], np.float64),
-        view(memory[21, 0], memory[21, 1], POLLER),
-        view(memory[22, 0], (3, memory[22, 1] // 3), np.float64),
-        view(memory[23, 0], memory[23, 1], np.float64),
-        view(memory[24, 0], memory[24, 1], CLIENT),
-        view(memory[25, 0], memory[25, 1], np.int32),
-        view(memory[26, 0], memory[26, 1], np.float64),
-        view(memory[27, 0], (2, memory[27, 1] // 2), np.float64),
-        view(memory[28, 0], memory[28, 1], np.int64),
-        view(memory[29, 0], memory[29, 1], np.float64),
-        view(memory[30, 0], (3, memory[30, 1] // 3), np.float64),
-        view(memory[31, 0], memory[31, 1], SLICE),
-        view(memory[32, 0], (2, memory[32, 1] // 2), np.int32),
-        view(memory[33, 0], memory[33, 1], np.float64),
-        view(memory[34, 0], (3, memory[34, 1] // 3), np.float64),
-        memory[3, 0],
-        table,
-        options,
-    )

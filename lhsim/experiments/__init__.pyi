@@ -1,5 +1,5 @@
 from .alerts import alerts_text
-from .answers import run_capacity, run_decide, run_sensitivity
+from .answers import run_capacity, run_decide, run_explain, run_sensitivity
 from .calibrate import CalibrateOptions, run_calibrate
 from .catalogue import catalogue
 from .crosscheck import CrosscheckOptions, run_crosscheck
@@ -34,6 +34,7 @@ __all__ = [
     "run_claims",
     "run_crosscheck",
     "run_decide",
+    "run_explain",
     "run_file",
     "run_import",
     "run_inspect",

@@ -1,27 +1,41 @@
-"""The experiments that search for an answer: ``lhsim capacity``, ``decide`` and ``sensitivity``."""
+"""The experiments that answer one question: ``lhsim capacity``, ``decide``, ``explain``, ..."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from attrs import asdict
+
+from lhsim.errors import InputError
 from lhsim.execution import Runner
 from lhsim.experiments.ending import say_done, say_interrupted
 from lhsim.experiments.finding import Column, Finding, Picture, Table
 from lhsim.experiments.options import DONE, NOT_KEPT, Options
-from lhsim.experiments.output import import_plots, json_file, plots, show, write_files
+from lhsim.experiments.output import (
+    check_folder,
+    import_plots,
+    json_file,
+    plots,
+    show,
+    text_file,
+    write_files,
+)
 from lhsim.experiments.progress import Progress, search_progress
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
+from lhsim.explanation import Explanation, explanation
 from lhsim.planning import decision, screening, search
 from lhsim.planning.decision import Decision
 from lhsim.planning.screening import KNEE, Sensitivity
 from lhsim.planning.search import Capacity
 from lhsim.report.capacity import capacity_so_far, capacity_table
 from lhsim.report.decision import decision_text
+from lhsim.report.explanation import explanation_text
 from lhsim.report.sensitivity import metric_text, sensitivity_tables
 
 if TYPE_CHECKING:
@@ -192,6 +206,88 @@ def _decision_finding(setup: Setup, found: Decision) -> Finding:
         "against the forecast (docs/how-to/decide.md).",
         limits=tuple(one for one in others if not one.startswith("warning: ")),
     )
+
+
+def run_explain(
+    options: Options, *, duration: float | None, confidence: float, trace: Path | None
+) -> int:
+    """Explain the latency of a system, show and write it, and return the exit code.
+
+    Takes what `lhsim.explain` does. Messages go to the file `trace` in the format of Perfetto.
+    """
+    asked_for = {"duration": duration, "confidence": confidence, "trace": trace}
+    setup = prepare("explain", options, command=["explain", *_settings(asked_for)], has_file=False)
+    assert options.agents is not None
+    (agents,) = options.agents
+    if trace is not None:
+        _check_file(trace)
+    question = explanation.ask(
+        setup.system, agents, duration, confidence, options.seed, options.engine
+    )
+
+    def answered(runner: Runner, progress: Progress) -> Explanation:
+        found = explanation.answer(question, runner, progress.ran)
+        if trace is not None:
+            write_files(trace.parent, {trace.name: text_file(found.trace_json())})
+        return found
+
+    return _answer(
+        setup,
+        answered,
+        lambda found: explanation_text(found.to_dict()),
+        lambda found: _explanation_finding(setup, found),
+    )
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder", source="--trace", allowed="a file")
+    check_folder(path.parent, "--trace")
+
+
+def _explanation_finding(setup: Setup, found: Explanation) -> Finding:
+    first, *others = found.sentences()
+    parts = (
+        Column("name", "part"),
+        Column("mean", "mean", "s", "interval"),
+        Column("share", "of the mean", "share"),
+        Column("tail", "around p99", "s"),
+        Column("tail_share", "of these", "share"),
+    )
+    effects = (
+        Column("remedy", "what if"),
+        Column("mean", "change of the mean", "s", "mean_interval"),
+        Column("p99", "change of p99", "s", "p99_interval"),
+    )
+    rows = []
+    for one in found.to_dict()["effects"]:
+        row = {"remedy": one["remedy"]}
+        for name in ("mean", "p99"):
+            figure = one[name] or {"change": None, "interval": [None, None]}
+            row |= {name: figure["change"], f"{name}_interval": figure["interval"]}
+        rows.append(row)
+    return finding_of(
+        setup,
+        title="Explanation",
+        question=f"Where does the latency of {found.system} with {found.agents:,} agents come "
+        "from, and what would shorten it?",
+        answer=first,
+        tables=(
+            Table("parts", "Where the time of a message goes", parts,
+                  tuple(asdict(one) for one in found.parts)),
+            Table("effects", "What would change it", effects, tuple(rows)),
+        ),
+        figures=(
+            Picture(
+                "explain.svg",
+                "The parts of the latency of all messages, and of those around p99.",
+                "Two bars, each cut into the same parts.",
+            ),
+        ),
+        method=f"{found.count:,} messages followed from step to step, and pairs of runs with one "
+        "thing better (docs/how-to/explain.md).",
+        limits=tuple(one for one in others if not one.startswith("warning: ")),
+    )  # fmt: skip
 
 
 def run_sensitivity(

@@ -141,7 +141,11 @@ def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> 
 
 def json_file(data: object) -> Callable[[Path], object]:
     """Return what writes plain data as JSON."""
-    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
+    return text_file(json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def text_file(text: str) -> Callable[[Path], object]:
+    """Return what writes a text."""
     return lambda path: path.write_text(text, encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from simpy.events import URGENT
 from lhsim.models.log import Log
 from lhsim.models.sharing import station_of
 from lhsim.models.stage import stage
-from lhsim.models.station import Demand, Station
+from lhsim.models.station import Demand, Service, Station
 from lhsim.rules import busy_delay
 from lhsim.streams import Purpose
 
@@ -86,7 +86,7 @@ class Store:
             return read()
         cost = 0.0 if self._query is None else self._query.draw(agent, index)
         demand: Demand = partial(self._scanned, cost) if self._scan else cost
-        answer: T = yield self.pool.serve(demand, begin=read)
+        answer: T = yield self._serve(self.pool, Purpose.QUERY, agent, index, demand, begin=read)
         return answer
 
     def write(
@@ -98,13 +98,29 @@ class Store:
             committed: bool = yield self._join(message, commit)
             return committed
         cost = None if self._write is None else self._write.draw(message.sender, message.number)
-        return (yield from self._transact(cost, commit))
+        return (yield from self._transact(message, cost, commit))
 
     def is_gone(self, message: Message) -> bool:
         """Return whether the event of a stored message is not kept any more."""
         return message.event < self.log.first
 
-    def _transact(self, cost: float | None, commit: Commit) -> Generator[Event, Any, bool]:
+    def _serve(
+        self,
+        station: Station,
+        purpose: Purpose,
+        entity: int,
+        index: int,
+        demand: Demand,
+        *,
+        begin: Callable[[], Any] | None = None,
+        effect: Callable[[], None] | None = None,
+    ) -> Service:
+        """Return the service of a step, which its address names."""
+        return station.serve(demand, begin, effect)
+
+    def _transact(
+        self, first: Message, cost: float | None, commit: Commit
+    ) -> Generator[Event, Any, bool]:
         """Commit what takes `cost` [s] to write, or no time; return whether it did."""
         self.writes += 1
         if cost is None:
@@ -114,7 +130,8 @@ class Store:
             unlocked: bool = yield from self._wait_for_lock(self._busy_timeout)
             if not unlocked:
                 return False
-        yield self.writer.serve(cost, effect=commit)
+        address = Purpose.WRITE, first.sender, first.number
+        yield self._serve(self.writer, *address, cost, effect=commit)
         return True
 
     def _join(self, message: Message, commit: Commit) -> Event:
@@ -142,7 +159,7 @@ class Store:
     def _write_batch(self, batch: Batch) -> Generator[Event, Any, None]:
         """Write a batch in one transaction, and let all of its requests go on at once."""
         commit = partial(_commit_all, batch.commits)
-        committed = yield from self._transact(self._cost(batch), commit)
+        committed = yield from self._transact(batch.first, self._cost(batch), commit)
         # As a process that starts: when this one is done, and before any event that is due.
         batch.written._ok, batch.written._value = True, committed
         self.env.schedule(batch.written, URGENT)

@@ -14,6 +14,7 @@ from lhsim.models.push_processes import Push
 
 if TYPE_CHECKING:
     from lhsim.models.system import System
+    from lhsim.models.trace import Trace
 
 NAMES = ("sender", "number", "target", "created", "stored", "acknowledged", "delivered")
 
@@ -25,9 +26,17 @@ class SimpyEngine:
     events = None  # SimPy's own number them all, processes included
 
     def __init__(
-        self, system: System, agents: int, seed: int, window: Window, *, keep_messages: bool
+        self,
+        system: System,
+        agents: int,
+        seed: int,
+        window: Window,
+        *,
+        keep_messages: bool,
+        trace: Trace | None = None,
     ) -> None:
-        started = running.start(system, agents, seed, window, keep_messages=keep_messages)
+        keep = keep_messages
+        started = running.start(system, agents, seed, window, keep_messages=keep, trace=trace)
         self._bridge, self._server, self._senders = started.bridge, started.server, started.senders
 
     def advance(self, until: float) -> None:

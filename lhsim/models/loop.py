@@ -32,6 +32,12 @@ class SlowSpells:
         self._first = first_spell(now, self._ends, self._first)
         return times_as_long(now, self._starts, self._factors, self._first)
 
+    def factors(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the same for operations that begin at any times [s], of that shape."""
+        first = np.minimum(np.searchsorted(self._ends, times, side="right"), len(self._ends) - 1)
+        slow = (self._starts[first] <= times) & (times < self._ends[first])
+        return np.where(slow, self._factors[first], 1.0)
+
 
 class Processor(Station):
     """A station whose costs are those of a processor: it cools while idle, collects garbage, slows.

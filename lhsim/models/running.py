@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -25,6 +26,7 @@ from lhsim.models.request_processes import Answering
 from lhsim.models.stage import stage
 from lhsim.models.station import Station
 from lhsim.models.steps import steps_of
+from lhsim.models.trace import Trace, TracedBridge, TracedStore
 from lhsim.rules import slowness
 from lhsim.streams import Purpose
 
@@ -47,10 +49,16 @@ class Running:
 
 
 def start(
-    system: System, agents: int, seed: int, window: Window, *, keep_messages: bool = False
+    system: System,
+    agents: int,
+    seed: int,
+    window: Window,
+    *,
+    keep_messages: bool = False,
+    trace: Trace | None = None,
 ) -> Running:
-    """Start a system of `agents` agents under a seed."""
-    bridge = _bridge(system, agents, seed, window, keep_messages=keep_messages)
+    """Start a system of `agents` agents under a seed; note its steps in a trace if there is one."""
+    bridge = _bridge(system, agents, seed, window, trace, keep_messages=keep_messages)
     server = _serve(system, bridge)
     if system.own_server is not None:
         for name, resource in _resources_of(server):
@@ -62,12 +70,22 @@ def start(
 
 
 def _bridge(
-    system: System, agents: int, seed: int, window: Window, *, keep_messages: bool
+    system: System,
+    agents: int,
+    seed: int,
+    window: Window,
+    trace: Trace | None,
+    *,
+    keep_messages: bool,
 ) -> Bridge:
     env, measured = Environment(), (window.start, window.end)
     stalls = stalls_of.of_component("store", None, system.faults, seed, window.end)
-    store = Store(env, system.store, seed, measured, stalls)
-    return Bridge(
+    make_store: type[Store] | partial[TracedStore] = Store
+    make_bridge: type[Bridge] | partial[TracedBridge] = Bridge
+    if trace is not None:
+        make_store, make_bridge = partial(TracedStore, trace), partial(TracedBridge, trace)
+    store = make_store(env, system.store, seed, measured, stalls)
+    return make_bridge(
         agents=agents,
         seed=seed,
         measured=measured,

@@ -47,11 +47,12 @@ class Job(Service):
     ) -> None:
         super().__init__(station, demand, begin, effect)
         self.callbacks = []  # those of its owner; the station calls them
-        self.left = math.nan  # of its cost, once it has begun [s]
+        self.cost = math.nan  # known once it has begun [s]
+        self.left = math.nan  # of its cost and of switches to it [s]
 
     def start(self, cost: float) -> None:
         """Begin: what it costs is known now [s]."""
-        self.left = cost
+        self.cost = self.left = cost
         self._ok = True
         self._value = self.begin() if self.begin is not None else None
 

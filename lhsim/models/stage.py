@@ -17,11 +17,11 @@ BLOCK = 16  # draws of an entity that are made at a time: a call from Python cos
 class Stage:
     """What one step costs: a quantile table, and the purpose and seed that address its draws."""
 
-    __slots__ = ("_blocks", "_cells", "_purpose", "_seed")
+    __slots__ = ("_blocks", "_cells", "_seed", "purpose")
 
     def __init__(self, distribution: Distribution, purpose: Purpose, seed: int) -> None:
         self._cells = distribution.table().cells
-        self._purpose = int(purpose)  # a plain number: Numba takes 100 times longer over an enum
+        self.purpose = int(purpose)  # a plain number: Numba takes 100 times longer over an enum
         self._seed = seed
         self._blocks: dict[int, tuple[int, array[float]]] = {}  # by entity: first index, values
 
@@ -39,7 +39,7 @@ class Stage:
     def _draw_block(self, entity: int, first: int) -> array[float]:
         values = array("d", bytes(8 * BLOCK))  # gives plain floats, in a tenth of a list's memory
         out = np.frombuffer(values)
-        draw_block(self._cells, self._seed, self._purpose, entity, first, out)
+        draw_block(self._cells, self._seed, self.purpose, entity, first, out)
         return values
 
 
@@ -60,6 +60,7 @@ class Route:
         self._loss = network.loss
         self._timeout = network.retransmission_timeout
         self._losses = LOSSES[purpose]
+        self.purpose = purpose
         self._seed = seed
 
     @property

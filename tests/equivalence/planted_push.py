@@ -175,7 +175,7 @@ def the_last_client_has_as_many_agents_as_the_others(self, agent):
 
 @around(Bridge, "compute", system="shared connections")
 def a_client_draws_by_its_own_number(original, self, agent, stage, entity, index):
-    if stage is not None and stage._purpose == Purpose.CONNECT:
+    if stage is not None and stage.purpose == Purpose.CONNECT:
         entity //= self.agents_per_connection
     yield from original(self, agent, stage, entity, index)
 

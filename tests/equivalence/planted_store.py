@@ -108,8 +108,8 @@ def a_batch_that_is_full_waits_for_other_events(original, self, batch):
 
 
 @around(Store, "_transact", system="busy database")
-def a_batch_that_gives_up_is_stored_all_the_same(original, self, cost, commit):
-    committed = yield from original(self, cost, commit)
+def a_batch_that_gives_up_is_stored_all_the_same(original, self, first, cost, commit):
+    committed = yield from original(self, first, cost, commit)
     if not committed and self._batch_size is not None:
         commit()
     return True

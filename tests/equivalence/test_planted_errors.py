@@ -70,7 +70,7 @@ def test_a_draw_at_the_address_of_the_next_is_found(purpose):
     original = Stage.draw
 
     def next_draw(self, entity, index):
-        return original(self, entity, index + (self._purpose == purpose))
+        return original(self, entity, index + (self.purpose == purpose))
 
     assert found(lambda patch: patch.setattr(Stage, "draw", next_draw)) != []
 

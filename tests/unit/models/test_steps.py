@@ -63,8 +63,8 @@ def passed(system, monkeypatch):
 
         monkeypatch.setattr(Bridge, name, step)
 
-    watched("compute", lambda stage: stage._purpose, Place.OWN_LOOP, Place.TARGETS_LOOP)
-    watched("think", lambda stage: stage._purpose, Place.AGENT)
+    watched("compute", lambda stage: stage.purpose, Place.OWN_LOOP, Place.TARGETS_LOOP)
+    watched("think", lambda stage: stage.purpose, Place.AGENT)
     watched("travel", lambda route: PURPOSES[route._losses], Place.NETWORK)
     start(system, 6, 1, Window(0.0, 30.0, 30.0)).bridge.env.run(until=30.0)
     return seen

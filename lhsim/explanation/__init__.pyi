@@ -1,0 +1,3 @@
+from .explanation import Explanation, answer, ask, explain
+
+__all__ = ["Explanation", "answer", "ask", "explain"]

@@ -1,0 +1,353 @@
+"""Where the latency of each message went: its time split into the parts of its way.
+
+A message's way is a chain of steps, from its creation to its delivery: those of its sender to the
+store, then those that bring it to its target. With push these are its own; with polling they are
+its target's requests, in whose sleeps, queries and answers it waits. What lies between two steps is
+waiting for what comes next, and is called by that.
+
+A step at a station is waiting for it, then work. The work of a loop is what it costs by its
+distribution; what a cold loop, a collection or a turn adds is overhead; what is longer in a slow
+spell of the host, and the pauses in it, are parts of their own. Where cores are shared, the slices
+of others count as waiting. What others were slowed or paused by is waiting, too.
+
+Stretches of a way touch, so that parts add up to the latency; the rounding of their sum is added to
+the largest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import fsum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from attrs import frozen
+from numpy.typing import NDArray
+
+from lhsim.models import stalls
+from lhsim.models.trace import Passed
+from lhsim.rules import attempt_index
+from lhsim.streams import Purpose
+
+if TYPE_CHECKING:
+    from lhsim.models import System
+    from lhsim.models.faults import Component
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+TO_STORE = (Purpose.MESSAGE_UP, Purpose.PARSE_MESSAGE, Purpose.VALIDATE, Purpose.WRITE_CPU,
+            Purpose.WRITE)  # fmt: skip
+FROM_STORE = (Purpose.RELAY, Purpose.SEND, Purpose.PUSH_DOWN)
+OF_REQUEST = (Purpose.REQUEST_UP, Purpose.PARSE_REQUEST, Purpose.QUERY_CPU, Purpose.QUERY,
+              Purpose.LOOK_UP, Purpose.RESPOND, Purpose.ANSWER_DOWN)  # fmt: skip
+OF_RECEIVER = (*OF_REQUEST, Purpose.THINK, Purpose.CONNECT)
+OFF_THE_WAY = (Purpose.ACKNOWLEDGE, Purpose.REPLY_DOWN)  # of a message that goes on meanwhile
+ATTEMPT = attempt_index(1, 0)  # by which the numbers of two attempts at a message differ
+
+# What a message waits for between two steps, by the server: before it is stored, and after.
+GAPS = {
+    "polling": ("commit", "sleep"),
+    "push": ("commit", "connection"),
+    "requests": ("worker or turn", "worker or turn"),
+    "own": ("elsewhere", "elsewhere"),
+}
+PAUSES, SLOW, OVERHEAD = "pauses", "slow spells", "overhead"
+ROUNDING = 1e-9  # [s]; what is shorter is the rounding of times
+QUIET = ("network", "agent")  # places for which nothing queues
+
+
+@frozen(eq=False)
+class Split:
+    """Where the time of messages went."""
+
+    # A row for each message, a column for each part that one has [s]; rows add up to the latency.
+    parts: pd.DataFrame
+    # The stretches of all messages' ways, in their order: the position of the `message` in its
+    # table, what it is by `name`, and its `start` and `end` [s].
+    timeline: pd.DataFrame
+
+
+@frozen(eq=False)
+class Segments:
+    """Intervals of messages' ways, in their order: of message i, from `start` to `end`."""
+
+    message: Ints
+    step: Ints  # row of the trace; -1: between two steps
+    start: Floats  # [s]
+    end: Floats  # [s]
+
+
+def split(
+    system: System,
+    seed: int,
+    agents: int,
+    horizon: float,
+    steps: Sequence[Passed],
+    records: pd.DataFrame,
+) -> Split:
+    """Return where the latency of each message went.
+
+    Parameters
+    ----------
+    system, seed, agents
+        What ran.
+    horizon
+        Until when [s].
+    steps
+        All that was traced.
+    records
+        The messages, all of them delivered, as of `lhsim.Result.messages`, n rows.
+    """
+    trace = _frame(steps)
+    # A server of your own may store nothing.
+    records = records.assign(stored=records["stored"].fillna(records["delivered"]))
+    records = records.reset_index(drop=True)
+    way = _ways(system, agents, trace, records)
+    gaps = _between(way, records)
+    before, after = GAPS[_kind(system)]
+    stored = records["stored"].to_numpy()[gaps.message]
+    names = np.where(gaps.end <= stored, before, after)
+    amounts = _amounts(system, seed, horizon, trace, way)
+    amounts.append((gaps.message, names, gaps.end - gaps.start))
+    return Split(_table(amounts, records), _timeline(trace, way, gaps, names))
+
+
+def _frame(steps: Sequence[Passed]) -> pd.DataFrame:
+    kinds = {"place": str, **dict.fromkeys(("purpose", "entity", "draw", "agent"), np.int64)}
+    columns = {name: kinds.get(name, float) for name in Passed._fields}
+    return pd.DataFrame(steps, columns=list(columns)).astype(columns)
+
+
+def _kind(system: System) -> str:
+    return "requests" if system.requests is not None else system.architecture
+
+
+def _ways(system: System, agents: int, trace: pd.DataFrame, records: pd.DataFrame) -> Segments:
+    """Return the steps of each message's way, cut to when it was under way there."""
+    found = []
+    if system.requests is not None:
+        found.append(_own(trace, OF_REQUEST, records, records["number"], "created", "delivered"))
+    elif system.own_server is not None:
+        known = {*map(int, Purpose)} - {*OFF_THE_WAY}
+        found.append(_own(trace, known, records, records["number"], "created", "delivered"))
+    else:
+        copies = system.workload.copies(agents)
+        first = records["number"] - records["number"] % copies  # which brings all of them
+        found.append(_own(trace, TO_STORE, records, first, "created", "stored"))
+        found.append(_own(trace, FROM_STORE, records, records["number"], "stored", "delivered"))
+        shared = system.push.agents_per_connection if system.push is not None else 1
+        found.append(_of_receivers(trace, records, shared))
+    return _in_order(found)
+
+
+def _own(
+    trace: pd.DataFrame,
+    purposes: Sequence[int] | set[int],
+    records: pd.DataFrame,
+    number: pd.Series,
+    since: str,
+    until: str,
+) -> Segments:
+    """Return the steps that a message's own address has; of several attempts, of the one that came.
+
+    That is the last which had a step at its end by `until`.
+    """
+    rows = trace[trace["purpose"].isin(list(purposes))]
+    rows = rows.assign(row=rows.index, number=rows["draw"] % ATTEMPT)
+    rows = rows.assign(attempt=rows["draw"] // ATTEMPT)
+    wanted = pd.DataFrame({
+        "message": np.arange(len(records)), "entity": records["sender"], "number": number,
+        "since": records[since], "until": records[until],
+    })  # fmt: skip
+    both = wanted.merge(rows, on=["entity", "number"])
+    both = both[(both["arrived"] < both["until"]) & (both["ended"] > both["since"])]
+    if (both["attempt"] > 0).any():
+        done = both["attempt"].where(both["ended"] <= both["until"], -1)
+        both = both[both["attempt"] == done.groupby(both["message"]).transform("max")]
+    return _cut(both)
+
+
+def _of_receivers(trace: pd.DataFrame, records: pd.DataFrame, shared: int) -> Segments:
+    """Return the steps of each message's target between its storage and its delivery."""
+    rows = trace[trace["purpose"].isin(OF_RECEIVER)]
+    rows = rows.sort_values(["entity", "ended"], kind="stable")
+    clients = (records["target"] - records["target"] % shared).to_numpy()
+    first = np.searchsorted(rows["entity"], clients, side="left")
+    last = np.searchsorted(rows["entity"], clients, side="right")
+    ended, since = rows["ended"].to_numpy(), records["stored"].to_numpy()
+    until = records["delivered"].to_numpy()
+    begins = [low + np.searchsorted(ended[low:high], at, side="right")
+              for low, high, at in zip(first, last, since, strict=True)]  # fmt: skip
+    # One step that has not ended by `until` may be under way: the next in order.
+    ends = [min(high, low + 1 + np.searchsorted(ended[low:high], at, side="right"))
+            for low, high, at in zip(first, last, until, strict=True)]  # fmt: skip
+    counts = np.maximum(np.array(ends, int) - np.array(begins, int), 0)
+    message = np.repeat(np.arange(len(records)), counts)
+    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen = rows.iloc[np.repeat(np.array(begins, int), counts) + place]
+    return _cut(pd.DataFrame({
+        "message": message, "row": chosen.index, "since": since[message],
+        "until": until[message], "arrived": chosen["arrived"].to_numpy(),
+        "ended": chosen["ended"].to_numpy(),
+    }))  # fmt: skip
+
+
+def _cut(rows: pd.DataFrame) -> Segments:
+    start = np.maximum(rows["arrived"].to_numpy(), rows["since"].to_numpy())
+    end = np.minimum(rows["ended"].to_numpy(), rows["until"].to_numpy())
+    some = end > start
+    return Segments(rows["message"].to_numpy()[some], rows["row"].to_numpy()[some],
+                    start[some], end[some])  # fmt: skip
+
+
+def _in_order(found: Sequence[Segments]) -> Segments:
+    """Return all segments in the order of their messages' ways; of two at a time the first."""
+    message = np.concatenate([one.message for one in found])
+    step = np.concatenate([one.step for one in found])
+    start = np.concatenate([one.start for one in found])
+    end = np.concatenate([one.end for one in found])
+    order = np.lexsort((end, start, message))
+    message, step, start, end = message[order], step[order], start[order], end[order]
+    latest = pd.Series(end).groupby(message).cummax().groupby(message).shift()
+    start = np.maximum(start, latest.fillna(-np.inf).to_numpy())
+    some = end > start
+    return Segments(message[some], step[some], start[some], end[some])
+
+
+def _between(way: Segments, records: pd.DataFrame) -> Segments:
+    """Return what lies between the steps of each message, before the first and after the last."""
+    every = np.arange(len(records))
+    created, stored = (records[name].to_numpy() for name in ("created", "stored"))
+    delivered = records["delivered"].to_numpy()
+    # Gaps before and after a message is stored have different names: they end there.
+    edges = np.clip(stored, created, delivered)
+    message = np.concatenate([way.message, every, every, every])
+    start = np.concatenate([way.start, created, edges, delivered])
+    end = np.concatenate([way.end, created, edges, delivered])
+    order = np.lexsort((end, start, message))
+    message, start, end = message[order], start[order], end[order]
+    same = message[1:] == message[:-1]
+    latest = pd.Series(end).groupby(message).cummax().to_numpy()
+    some = same & (start[1:] > latest[:-1])
+    return Segments(message[1:][some], np.full(some.sum(), -1), latest[:-1][some], start[1:][some])
+
+
+Amounts = list[tuple[Ints, NDArray[np.str_], Floats]]
+
+
+def _amounts(
+    system: System, seed: int, horizon: float, trace: pd.DataFrame, way: Segments
+) -> Amounts:
+    """Return of which part each segment is, as far as it is: messages, names, times [s]."""
+    rows = trace.iloc[way.step].reset_index(drop=True)
+    place = rows["place"].to_numpy(str)
+    total = way.end - way.start
+    quiet = np.isin(place, QUIET)
+    names = np.where(place == "agent", "agents think", place)
+    found: Amounts = [(way.message[quiet], names[quiet], total[quiet])]
+    for component in np.unique(place[~quiet]):
+        of = place == component
+        split = _split(system, seed, horizon, rows[of], way.start[of], way.end[of])
+        for name, times in split.items():
+            found.append((way.message[of], np.full(of.sum(), name), times))
+    return found
+
+
+def _split(
+    system: System, seed: int, horizon: float, rows: pd.DataFrame, start: Floats, end: Floats
+) -> Mapping[str, Floats]:
+    """Return the parts of steps at one station that lie between `start` and `end`, by name [s]."""
+    place = rows["place"].iloc[0]
+    began, ended, drawn, cost = (rows[name].to_numpy() for name in ("began", "ended", "drawn",
+                                                                   "cost"))  # fmt: skip
+    paused = _pauses(system, seed, horizon, str(place))
+    all_work = np.maximum(ended - began - paused(began, ended), 0.0)
+    cost = np.where(np.isnan(cost), all_work, np.minimum(cost, all_work))
+    drawn = np.where(np.isnan(drawn) | (place != "cpu"), np.inf, drawn)
+    slowness = _slowness(system, seed, horizon, str(place))(began)
+    usual = cost / slowness
+    service = np.minimum(drawn, usual)
+    inside = np.maximum(end - np.maximum(start, began), 0.0)  # of what is here, since it began
+    pauses = np.minimum(paused(np.maximum(start, began), np.maximum(end, began)), inside)
+    share = np.divide(inside - pauses, all_work, out=np.zeros_like(inside), where=all_work > 0)
+    work = share * cost
+    return {
+        f"{place} service": share * service,
+        f"{place} {OVERHEAD}": share * (usual - service),
+        SLOW: share * (cost - usual),
+        PAUSES: pauses,
+        f"{place} waiting": np.maximum(end - start - pauses - work, 0.0),
+    }
+
+
+def _pauses(
+    system: System, seed: int, horizon: float, place: str
+) -> Callable[[Floats, Floats], Floats]:
+    """Return how long a component pauses between two times, as a function of these."""
+    host = system.cpu.stalls if place == "cpu" else None
+    component: Component = "cpu" if place == "cpu" else "store"
+    found = stalls.of_component(component, host, system.faults, seed, horizon)
+    if found is None:
+        return lambda start, _end: np.zeros_like(start)
+    lengths = found.ends - found.starts
+    times = np.column_stack([found.starts, found.ends]).ravel()
+    so_far = np.column_stack([np.cumsum(lengths) - lengths, np.cumsum(lengths)]).ravel()
+    return lambda start, end: np.interp(end, times, so_far) - np.interp(start, times, so_far)
+
+
+def _slowness(system: System, seed: int, horizon: float, place: str) -> Callable[[Floats], Floats]:
+    """Return how many times as long a component takes for what begins at a time."""
+    found = None
+    if place == "cpu":
+        found = stalls.slow_spells(system.cpu.slowdowns, system.faults, seed, horizon)
+    if found is None:
+        return np.ones_like
+    return found.factors
+
+
+def _table(amounts: Amounts, records: pd.DataFrame) -> pd.DataFrame:
+    """Return the sums of each message's parts, which add up to its latency."""
+    long = pd.DataFrame({
+        "message": np.concatenate([one[0] for one in amounts]),
+        "part": np.concatenate([one[1] for one in amounts]),
+        "time": np.concatenate([one[2] for one in amounts]),
+    })  # fmt: skip
+    wide = long.pivot_table(index="message", columns="part", values="time", aggfunc="sum",
+                            fill_value=0.0)  # fmt: skip
+    wide = wide.reindex(np.arange(len(records)), fill_value=0.0)
+    wide = wide.where(wide > ROUNDING, 0.0)
+    latency = (records["delivered"] - records["created"]).to_numpy()
+    values = _exact(wide.to_numpy(float, copy=True), latency)
+    found = pd.DataFrame(values, index=records.index, columns=list(wide.columns))
+    return found.loc[:, (found != 0).any()]
+
+
+def _exact(parts: Floats, total: Floats) -> Floats:
+    """Return parts of shape (n, k) whose exact sums round to `total`."""
+    if not parts.size:
+        return parts
+    largest = parts.argmax(axis=1)
+    for row, (place, wanted) in enumerate(zip(largest, total, strict=True)):
+        for _ in range(3):
+            parts[row, place] += wanted - fsum(parts[row])
+    return parts
+
+
+def _timeline(
+    trace: pd.DataFrame, way: Segments, gaps: Segments, names: NDArray[np.str_]
+) -> pd.DataFrame:
+    """Return all stretches by name: waiting for a station, its work, and what is between steps."""
+    rows = trace.iloc[way.step]
+    began = np.clip(rows["began"].to_numpy(), way.start, way.end)
+    works = [Purpose(one).name.lower().replace("_", " ") for one in rows["purpose"]]
+    waits = [f"{place} waiting" for place in rows["place"]]
+    every = pd.DataFrame({
+        "message": np.concatenate([way.message, way.message, gaps.message]),
+        "name": [*waits, *works, *names],
+        "start": np.concatenate([way.start, began, gaps.start]),
+        "end": np.concatenate([began, way.end, gaps.end]),
+    })  # fmt: skip
+    some = every[every["end"] > every["start"]]
+    return some.sort_values(["message", "start"], kind="stable", ignore_index=True)
