@@ -28,7 +28,7 @@ from lhsim.compiled.state import ARRAYS, PLAIN, WITH_FAILURES, WITH_OPTIONS
 
 AHEAD = "ahead"  # LHSIM_COMPILE: compile before the first run, not beside it
 # What the compilation of a kernel takes on a slow processor, by what it covers [s].
-USUAL = {PLAIN: 60.0, WITH_OPTIONS: 90.0, WITH_FAILURES: 180.0}
+USUAL = {PLAIN: 30.0, WITH_OPTIONS: 45.0, WITH_FAILURES: 75.0}
 NAMES = ("", "options", "failures")  # of what it covers
 NICENESS = 5  # of a process that compiles, beside one that somebody waits for
 LEAST = 5.0  # that one takes which has not come to its end for longer than usual [s]
