@@ -9,11 +9,11 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lhsim.execution import Runner
+from lhsim.execution.progress import Progress, search_progress
 from lhsim.experiments.ending import say_done, say_interrupted
 from lhsim.experiments.finding import Column, Finding, Picture, Table
 from lhsim.experiments.options import DONE, NOT_KEPT, Options
-from lhsim.experiments.output import import_plots, json_file, plots, show, write_files
-from lhsim.experiments.progress import Progress, search_progress
+from lhsim.experiments.output import ANSWER, import_plots, json_file, plots, show, write_result
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
 from lhsim.planning import decision, screening, search
@@ -22,7 +22,8 @@ from lhsim.planning.screening import KNEE, Sensitivity
 from lhsim.planning.search import Capacity
 from lhsim.report.capacity import capacity_so_far, capacity_table
 from lhsim.report.decision import decision_text
-from lhsim.report.sensitivity import metric_text, sensitivity_tables
+from lhsim.report.sensitivity import sensitivity_tables
+from lhsim.report.text import metric_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -292,10 +293,11 @@ def _answer(
         with running(setup) as runner:
             with search_progress(setup.name, shown=options.show_progress) as progress:
                 found = answer(runner, progress)
-            as_json = options.output_format == "json"
-            show(json.dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else text(found))
-            files = {**plots(found.plot(), setup.name), "manifest.json": json_file(manifest(setup))}
-            names = write_files(options.output_dir, files | finding(found).files())
+            data, as_json = found.to_dict(), options.output_format == "json"
+            show(json.dumps(data, indent=2, allow_nan=False) if as_json else text(found))
+            files = {**plots(found.plot(), setup.name), ANSWER: json_file(data)}
+            files |= finding(found).files()
+            names = write_result(options.output_dir, files, manifest(setup))
     except KeyboardInterrupt:
         return say_interrupted(setup)
     say_done(setup, runner.tally, names)

@@ -11,13 +11,13 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from lhsim.execution import Runner
+from lhsim.execution.progress import progress
 from lhsim.experiments.finding import Picture
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.output import import_plots
 from lhsim.experiments.points import levels
-from lhsim.experiments.progress import progress
 from lhsim.experiments.setup import (
     WIDTH,
     Setup,

@@ -16,6 +16,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from itertools import combinations
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,12 @@ from lhsim.analysis.measures import COLUMNS, column
 from lhsim.analysis.stopping import Precision, Verdict
 from lhsim.errors import InputError, LhsimError, shown
 from lhsim.execution import Cell, Failure, Runner, running
+from lhsim.execution.progress import PATIENCE
+from lhsim.execution.progress import progress as progress_of
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import precision as rounds
 from lhsim.experiments.axes import AGENTS, Design, Levels, Point, parse_axes
+from lhsim.experiments.excel import write_excel
 from lhsim.experiments.figures import axes_figure, scaling_figure
 from lhsim.experiments.levels import FailedRun, Horizon, Skipped, pooled_latencies
 from lhsim.experiments.points import Base, DesignPoint, check_names, design_points, levels
@@ -131,6 +135,15 @@ class Sweep:
     def metrics(self) -> pd.DataFrame:
         """Return a row per system, number of agents and measure, with its 95 % interval."""
         return pd.DataFrame(self.metric_rows())
+
+    def to_excel(self, path: str | PathLike[str]) -> None:
+        """Write the levels, their measures and the runs as sheets of a workbook.
+
+        Needs openpyxl, of the extra ``lhsim[excel]``; raises `InputError` without it, or when the
+        file cannot be written.
+        """
+        sheets = {"levels": self.levels(), "metrics": self.metrics(), "runs": self.to_frame()}
+        write_excel(path, sheets)
 
     def knee_sentences(self) -> dict[str, str]:
         """Return where the knee of each system lies, in words, and whether that is extrapolated."""
@@ -329,6 +342,7 @@ def sweep(
     engine: str = "auto",
     fail_fast: bool = False,
     on_done: OnDone | None = None,
+    progress: bool = True,
 ) -> Sweep:
     """Run systems with growing numbers of agents, and values of any other parameters.
 
@@ -389,6 +403,8 @@ def sweep(
         Run nothing more after a run has failed.
     on_done
         Is called with each run that is finished now, and its result.
+    progress
+        Say on stderr how far it is, once that takes more than some seconds; not with `on_done`.
 
     Returns
     -------
@@ -408,6 +424,7 @@ def sweep(
     replications = checks.whole_number(replications, "replications", 1, checks.MOST_REPLICATIONS)
     seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
     fail_fast = checks.truth(fail_fast, "fail_fast")
+    shown = checks.truth(progress, "progress") and on_done is None
     checks.function(on_done, "on_done")
     limit = MaxEvents().unless(_unless_none(max_events, "max_events"))
     per_server = _unless_none(agents_per_server, "agents_per_server")
@@ -426,9 +443,17 @@ def sweep(
             prepared,
             runner,
             fail_fast=fail_fast,
-            show=lambda _title, _cells: nullcontext(on_done),
+            show=lambda title, cells: (
+                _progress(title, runner.left(cells)) if shown else nullcontext(on_done)
+            ),
         )
     return _with_some(found)
+
+
+def _progress(title: str, cells: Sequence[Cell]) -> AbstractContextManager[OnDone]:
+    """Return what shows how far a round is, once it takes long."""
+    whole = f"sweep, {title}" if title else "sweep"
+    return progress_of(whole, cells, shown=True, after=PATIENCE)
 
 
 def _points(

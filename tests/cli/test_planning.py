@@ -187,7 +187,7 @@ def test_a_time_that_is_none(mm1, capsys, within):
 
 
 def test_what_is_known_is_shown_as_the_search_goes_on(mm1, capsys, monkeypatch):
-    monkeypatch.setattr("lhsim.experiments.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("lhsim.execution.progress.SECONDS_BETWEEN_LINES", 0.0)
     command = [one for one in mm1 if one != "--quiet"]
     assert cli.run([*command, "--slo", "utilization<10%", "--most", "1024"]) == 0
     lines = [one for one in capsys.readouterr().err.splitlines() if one.startswith("capacity: ")]
