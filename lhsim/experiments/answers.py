@@ -21,7 +21,7 @@ from lhsim.planning.decision import Decision
 from lhsim.planning.screening import KNEE, Sensitivity
 from lhsim.planning.search import Capacity
 from lhsim.report.capacity import capacity_so_far, capacity_table
-from lhsim.report.decision import decision_text
+from lhsim.report.decision import decision_answers, decision_text
 from lhsim.report.sensitivity import sensitivity_tables
 from lhsim.report.text import metric_text
 
@@ -111,6 +111,7 @@ def _capacity_finding(setup: Setup, found: Capacity) -> Finding:
         title="E10 capacity",
         question=f"Which {found.vary} keep {' and '.join(found.objectives)}?",
         answer=f"{setup.system.name}: {first}.",
+        answers={"move": f"{setup.system.name}: {first}."},
         tables=(Table("levels", "Levels that were run", columns, rows),),
         figures=(
             Picture(
@@ -178,6 +179,7 @@ def _decision_finding(setup: Setup, found: Decision) -> Finding:
         question=f"Which design keeps {objectives} as the agents grow by {found.growth}, until "
         "when, and at what cost?",
         answer=first,
+        answers=decision_answers(details),
         tables=(
             Table("designs", "What each design holds on one server", holds, tuple(rows)),
             Table("odds", "Probability of keeping the objectives", tuple(chances), tuple(by_date)),
@@ -219,7 +221,7 @@ def run_sensitivity(
 
 
 def _sensitivity_finding(setup: Setup, found: Sensitivity) -> Finding:
-    tables, said = [], []
+    tables, said, knobs = [], [], []
     for metric, base in found.base.items():
         effects = [one for one in found.effects if one.metric == metric]
         unit = effects[0].metric_unit
@@ -236,6 +238,7 @@ def _sensitivity_finding(setup: Setup, found: Sensitivity) -> Finding:
         rows = tuple({key: getattr(one, key) for key in keys} for one in effects)
         tables.append(Table(metric, f"What moves {metric}", columns, rows))
         most = effects[0].path if effects[0].mu_star > 0 else "nothing"
+        knobs.append(f"{most} moves {metric} most ({metric_text(metric, base)} as it is)")
         said.append(f"{metric}, {metric_text(metric, base)}, is moved most by {most}.")
     name = setup.system.name
     return finding_of(
@@ -244,6 +247,7 @@ def _sensitivity_finding(setup: Setup, found: Sensitivity) -> Finding:
         question=f"Which parameters of {name} move {', '.join(found.base)} with "
         f"{found.agents:,} agents?",
         answer=" ".join(said),
+        answers={"knob": f"{'; '.join(knobs)}."},
         tables=tuple(tables),
         figures=(
             Picture(

@@ -84,6 +84,7 @@ class Finding:
     systems: tuple[Described, ...] = ()
     claims: tuple[Row, ...] = ()  # claim, claimed, figure, unit, interval, verdict, would_hold_if
     alerts: tuple[Row, ...] = ()  # system, cases, alert, severity, threshold, fired_at_s
+    answers: dict[str, str] = field(factory=dict)  # to the questions of `lhsim.report.questions`
     method: str = ""
     limits: tuple[str, ...] = ()
     command: str = ""

@@ -40,7 +40,7 @@ from lhsim.experiments.sweeping import (
 from lhsim.planning import ScaleOut
 from lhsim.planning.predictions import Intervals, intervals, predictable, prediction_cells
 from lhsim.planning.uncertainty import combined, knee_spread
-from lhsim.report.decision import knees_paragraph
+from lhsim.report.decision import knees_paragraph, knees_sentence
 from lhsim.report.levels import prediction_table, scaling_table
 from lhsim.simulation import Result
 
@@ -98,6 +98,10 @@ def run_scaling(options: Options) -> int:
                     *(f"{'; '.join(lines)}." for lines in answers()),
                 ]
             ),
+            answers={
+                "move": knees_sentence(_knees(sweep)),
+                "sure": " ".join(f"{'; '.join(lines)}." for lines in answers()),
+            },
             method=METHOD,
             picture=PICTURE,
         ),
@@ -109,6 +113,7 @@ def _run(how: KneeSearch, setup: Setup, plan: Plan, limit: MaxEvents, runner: Ru
     sweep = carry_out(setup, plan, runner, title="levels")
     if sweep.interrupted or not sweep.results or (sweep.failed and options.fail_fast):
         return sweep
+    approach: dict[str, list[Result]] = {}
     with progress("knees", (), shown=options.show_progress) as on_done:
         knees, interrupted = find_knees(
             sweep,
@@ -119,9 +124,10 @@ def _run(how: KneeSearch, setup: Setup, plan: Plan, limit: MaxEvents, runner: Ru
             max_events=limit,
             runner=runner,
             on_done=on_done,
+            keep=lambda system, result: approach.setdefault(system, []).append(result),
         )
     predictions = {} if interrupted else _predictions(sweep, setup, runner)
-    return sweep.followed_by(knees, predictions, interrupted=interrupted)
+    return sweep.followed_by(knees, predictions, approach, interrupted=interrupted)
 
 
 def _predictions(sweep: Sweep, setup: Setup, runner: Runner) -> dict[tuple[str, int], Intervals]:
@@ -190,8 +196,13 @@ def _answers(sweep: Sweep) -> list[list[str]]:
 
 def _comparison(sweep: Sweep) -> str:
     """Return which system serves most agents, where two knees are known; else nothing."""
+    return knees_paragraph(_knees(sweep))
+
+
+def _knees(sweep: Sweep) -> dict[str, int]:
+    """Return the knees that are known."""
     knees = {name: one.agents for name, one in sweep.knees.items()}
-    return knees_paragraph({name: agents for name, agents in knees.items() if agents is not None})
+    return {name: agents for name, agents in knees.items() if agents is not None}
 
 
 def _uncertainty(system: System, knee: Knee) -> list[str]:

@@ -99,6 +99,8 @@ class Sweep:
     units: Mapping[str, str] = field(factory=dict)  # of these axes; empty for a text
     # 90 % intervals of what one further run would show, by system and agents, then by column.
     predictions: Mapping[tuple[str, int], Intervals] = field(factory=dict)
+    # Single runs by which the knees were found, by system: for the plot alone.
+    approach: Mapping[str, Sequence[Result]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         if not self.knees:
@@ -218,11 +220,14 @@ class Sweep:
         self,
         knees: Mapping[str, Knee],
         predictions: Mapping[tuple[str, int], Intervals],
+        approach: Mapping[str, Sequence[Result]],
         *,
         interrupted: bool,
     ) -> Sweep:
         """Return the sweep with what was searched after its runs, which are not digested anew."""
-        found = evolve(self, knees=knees, predictions=predictions, interrupted=interrupted)
+        found = evolve(
+            self, knees=knees, predictions=predictions, approach=approach, interrupted=interrupted
+        )
         for name in ("_records", "_levels"):
             object.__setattr__(found, name, getattr(self, name))
         return found
@@ -231,9 +236,19 @@ class Sweep:
         """Draw the latency of each level against the agents, or the first axis, as a figure."""
         if self.units:
             return axes_figure(self.level_rows(), self.units, ax)
-        return scaling_figure(
-            self.systems, self.level_rows(), self.metric_rows(), self.knees, self.scale_out, ax
-        )
+        near = [
+            run.row() | {"servers": 1}
+            for name, runs in self.approach.items()
+            for run in runs
+            if _is_sustained(run) and run.agents not in self._counts(name)
+        ]
+        rows = [*self.level_rows(), *level_rows(near)]
+        metrics = [*self.metric_rows(), *metric_rows(near)]
+        return scaling_figure(self.systems, rows, metrics, self.knees, self.scale_out, ax)
+
+    def _counts(self, system: str) -> set[int]:
+        """Return the levels of a system."""
+        return {run.agents for run in self.results if run.system == system}
 
     @property
     def _values(self) -> Sequence[Point]:
@@ -601,6 +616,10 @@ def _agree(values: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
         others.get(axis) is None or one is None or others[axis] == one
         for axis, one in values.items()
     )
+
+
+def _is_sustained(run: Result) -> bool:
+    return Level.of(run.row()).sustained
 
 
 def _by_seed(runs: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:

@@ -170,7 +170,9 @@ class Decision:
             for number, one in enumerate(self.designs)
         ]  # fmt: skip
         chart = analysis.Chart(
-            f"months from {self.dates[0]}", "probability of keeping the objectives [%]"
+            f"months from {self.dates[0]}",
+            "probability of keeping the objectives [%]",
+            title=f"How surely one server keeps {' and '.join(self.objectives)}",
         )
         return analysis.lines_plot(series, chart, ax)
 

@@ -26,11 +26,41 @@ def decision_paragraph(found: Row) -> str:
     return " ".join(sentences)
 
 
-def knees_paragraph(knees: Mapping[str, int]) -> str:
-    """Return which of several systems serves most agents on a server, from their knees.
+def decision_answers(found: Row) -> dict[str, str]:
+    """Return its answers to the questions of `lhsim.report.questions`."""
+    sure = [_today(found)]
+    if any(one["extrapolated"] for one in found["designs"]):
+        sure.append(EXTRAPOLATED)
+    return {
+        "move": _advice(found),
+        "cost": " ".join([*_money(found), *_quicker(found)]),
+        "knob": _knob(found),
+        "sure": " ".join(sure),
+    }
 
-    Empty where fewer than two knees are known.
+
+def _knob(found: Row) -> str:
+    """Return the parameter on which what a design holds depends most; nothing if none is known."""
+    one = found["measure_next"]
+    if one is None or one["parameter"] is None:
+        return ""
+    return (
+        f"{one['parameter']}: {chance(one['depends'])} of what is uncertain about the capacity of "
+        f"{one['design']} depends on it."
+    )
+
+
+def knees_paragraph(knees: Mapping[str, int]) -> str:
+    """Return which of several systems serves most agents on a server, and how to decide on it.
+
+    `knees` are theirs; empty where fewer than two are known.
     """
+    found = knees_sentence(knees)
+    return found and f"{found} lhsim decide says when to move, how surely, and at what cost."
+
+
+def knees_sentence(knees: Mapping[str, int]) -> str:
+    """Return which of several systems serves most agents; empty for fewer than two knees."""
     if len(knees) < 2:
         return ""
     names = sorted(knees, key=lambda name: knees[name])
@@ -38,7 +68,7 @@ def knees_paragraph(knees: Mapping[str, int]) -> str:
     return (
         f"One server serves {three_digits(knees[most] / knees[least])} times as many agents with "
         f"{most} as with {least} before it saturates, {_rounded(knees[most])} against "
-        f"{_rounded(knees[least])}. lhsim decide says when to move, how surely, and at what cost."
+        f"{_rounded(knees[least])}."
     )
 
 

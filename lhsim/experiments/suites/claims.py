@@ -37,7 +37,7 @@ from lhsim.experiments.setup import (
     varied,
 )
 from lhsim.experiments.specification import Claims, load
-from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, seed_keys
+from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, meaning, seed_keys
 from lhsim.experiments.suites.conditions import World, conditions, search_all
 from lhsim.experiments.suites.evidence import LEVELS, Evidence, figures
 from lhsim.experiments.suites.suite import refuse_traffic
@@ -76,6 +76,7 @@ LIMITS = (
 )
 WINDOW_MESSAGES = 2000  # of a level whose mean latency is judged
 COLUMNS = (
+    Column("about", "about"),
     Column("claim", "claim"),
     Column("claimed", "claimed"),
     Column("figure", "found"),
@@ -375,8 +376,8 @@ def _write(setup: Setup, judgement: Judgement) -> list[str]:
         "claims": rows,
     }
     shown = tuple(
-        {**row, "unit": one.claim.unit, "low": known(one.figure.low),
-         "high": known(one.figure.high)}
+        {"about": meaning(one.claim.id), **row, "unit": one.claim.unit,
+         "low": known(one.figure.low), "high": known(one.figure.high)}
         for row, one in zip(rows, judgement.claims, strict=True)
     )  # fmt: skip
     keys = tuple({"key": name, "holds": holds} for name, holds in judgement.keys.items())
