@@ -14,14 +14,22 @@ Row = Mapping[str, Any]
 WIDTH = 80  # of a text, in columns
 LATENCIES = ("p99", "p95", "p50", "mean")  # the first that differs is told
 OVERLOADED = "overloaded"
-COLUMNS = (Column("metric", left=True), Column("A"), Column("B"), Column("B - A"), Column("95 %"))
+FEW = 3  # levels that are named
+COLUMNS = (
+    Column("agents"),
+    Column("metric", left=True),
+    Column("A"),
+    Column("B"),
+    Column("B - A"),
+    Column("95 %"),
+)
 
 
 def comparison_paragraph(found: Row) -> str:
     """Return what differs, for a reader who reads nothing else."""
     rows = found["rows"]
     differing = [row for row in rows if row["differs"] and row["metric"] != OVERLOADED]
-    sentences = [*_overloaded(rows), *_headlines(found, differing)]
+    sentences = [*_overloaded(found), *_headlines(found, differing)]
     tested = sum(row["metric"] != OVERLOADED for row in rows)
     if not differing and tested:
         sentences.append(f"Nothing differs beyond chance in {_counted(tested, 'comparison')}.")
@@ -77,8 +85,9 @@ def _rest(mine: Sequence[Row], main: Row, differing: Sequence[Row]) -> str:
 
 def _at(found: Row, row: Row) -> str:
     text = metric_text(row["metric"], row["b"])
+    level = "in" if "case" in found["units"] else "at"
     return (
-        f"{row['metric']} at {_level_text(row, found['units'], words=True)} {text} instead of "
+        f"{row['metric']} {level} {_level_text(row, found['units'])} {text} instead of "
         f"{metric_text(row['metric'], row['a'])}"
     )
 
@@ -88,16 +97,18 @@ def _instead(row: Row) -> str:
     return f"{metric} {metric_text(metric, row['b'])} instead of {metric_text(metric, row['a'])}"
 
 
-def _overloaded(rows: Sequence[Row]) -> Iterator[str]:
+def _overloaded(found: Row) -> Iterator[str]:
     """Yield which side is overloaded where, in place of its figures."""
-    for who, sides in (("A", (True, False)), ("B", (False, True)), ("Both", (True, True))):
+    subjects = {"A is": (True, False), "B is": (False, True), "Both are": (True, True)}
+    for who, sides in subjects.items():
         where = [
-            f"{row['agents']:,} agents of {row['system_a']}" for row in rows
+            f"{_level_text(row, found['units'])} of {row['system_a']}" for row in found["rows"]
             if row["metric"] == OVERLOADED and (row["a"], row["b"]) == sides
         ]  # fmt: skip
         if where:
-            verb = "are" if who == "Both" else "is"
-            yield f"{who} {verb} overloaded with {', '.join(where)}: no latency settles there."
+            more = f" and {_counted(len(where) - FEW, 'more level')}" if len(where) > FEW else ""
+            named = "; ".join(where[:FEW])
+            yield f"{who} overloaded with {named}{more}: no latency settles there."
 
 
 def _tolerance(found: Row) -> Iterator[str]:
@@ -119,11 +130,13 @@ def comparison_text(found: Row) -> str:
     lines = [*wrap(comparison_paragraph(found), WIDTH), ""]
     lines += [f"A: {found['a']}", f"B: {found['b']}", *wrap(_how(found), WIDTH)]
     differing = [row for row in rows if row["differs"] and row["metric"] != OVERLOADED]
-    for names in dict.fromkeys((row["system_a"], row["system_b"]) for row in differing):
-        mine = [row for row in differing if (row["system_a"], row["system_b"]) == names]
-        head = Column("level" if found["units"] else "agents", left=bool(found["units"]))
-        cells = [_cells(row, found["units"]) for row in mine]
-        lines += ["", " -> ".join(dict.fromkeys(names)), table((head, *COLUMNS), cells)]
+    units = found["units"]
+    tables: dict[str, list[Row]] = {}
+    for row in differing:
+        tables.setdefault(_title(row, units), []).append(row)
+    for title, mine in tables.items():
+        cells = [_cells(row, with_agents=not units) for row in mine]
+        lines += ["", *wrap(title, WIDTH), table(COLUMNS, cells)]
     doubts = {one for row in differing for one in row["doubts"].split(", ") if one}
     notes = [f"? {flag}: {text}" for flag, text in flags.MEANINGS.items() if flag in doubts]
     return "\n".join([*lines, *([""] if notes else []), *notes])
@@ -163,25 +176,31 @@ def _level(row: Row) -> list[Any]:
     return [*row.values()][: [*row].index("metric")]
 
 
-def _level_text(row: Row, units: Mapping[str, str], *, words: bool = False) -> str:
-    agents = f"{row['agents']:,}{' agents' if words else ''}" if row["agents"] else ""
-    axes = [
-        str(row[axis]) if axis == "case"
-        else f"{axis.rpartition('.')[2]}={axis_text(row[axis], unit)}"
+def _title(row: Row, units: Mapping[str, str]) -> str:
+    """Return what stands above a table: the system, and where its level lies on other axes."""
+    names = " -> ".join(dict.fromkeys((row["system_a"], row["system_b"])))
+    return f"{names}: {_level_text(row, units)}" if units else names
+
+
+def _level_text(row: Row, units: Mapping[str, str]) -> str:
+    if "case" in units:  # of a suite: it says how many agents there are
+        return str(row["case"])
+    axes = ", ".join(
+        f"{axis.rpartition('.')[2]}={axis_text(row[axis], unit)}"
         for axis, unit in units.items()
         if row[axis] is not None
-    ]  # fmt: skip
-    return ", ".join(filter(None, [agents, *axes]))
+    )
+    return f"{row['agents']:,} agents" + (f" ({axes})" if axes else "")
 
 
-def _cells(row: Row, units: Mapping[str, str]) -> list[str]:
+def _cells(row: Row, *, with_agents: bool) -> list[str]:
     metric, doubtful = row["metric"], "?" if row["doubts"] else ""
     ends = [_signed(metric, row[f"difference_{end}"]) for end in ("low", "high")]
     same = ends[0].partition(" ")[2] == ends[1].partition(" ")[2]
     low = ends[0].partition(" ")[0] if same else ends[0]
     around = "exactly" if ends[0] == ends[1] else f"{low} to {ends[1]}"
     return [
-        _level_text(row, units),
+        f"{row['agents']:,}" if with_agents and row["agents"] else "",
         metric + doubtful,
         metric_text(metric, row["a"]),
         metric_text(metric, row["b"]),

@@ -27,11 +27,11 @@ ASSUMED = "nothing, the parameters are assumed"
 VERDICTS = ("supported", "refuted", "undecided")
 CLAIMS = (
     {"key": "about", "title": "What is promised"},
+    {"key": "verdict", "title": "Verdict"},
     {"key": "claimed", "title": "Claimed"},
     {"key": "figure", "title": "Found"},
     {"key": "unit", "title": "Unit"},
     {"key": "interval", "title": "95 % interval"},
-    {"key": "verdict", "title": "Verdict"},
     {"key": "would_hold_if", "title": "Would hold if"},
     {"key": "claim", "title": "Name"},
 )

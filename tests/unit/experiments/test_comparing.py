@@ -160,6 +160,24 @@ def test_an_overloaded_side_is_said_instead_of_numbers():
     assert "Both are overloaded" in compared(b, b).paragraph()
 
 
+def test_a_level_is_named_by_its_axes_and_a_case_by_itself():
+    fast, slow = side("a", [10.0, 11.0, 12.0]), side("b", [110.0, 112.0, 113.0])
+    (level,) = fast.levels
+
+    def at(one, point, units):
+        return evolve(one, levels={evolve(level, point=point): one.levels[level]}, units=units)
+
+    point, units = (("polling.interval", 0.5), ("store.cache", None)), {"polling.interval": "s"}
+    found = compared(*(at(one, point, units | {"store.cache": ""}) for one in (fast, slow)))
+    assert "p99 at 10 agents (interval=500 ms) 112 ms instead of 11.0 ms" in found.paragraph()
+    assert "queue: 10 agents (interval=500 ms)\nmetric " in found.text()
+    assert max(map(len, found.text().splitlines())) <= 80
+    case = compared(*(at(one, (("case", "20 alone"),), {"case": ""}) for one in (fast, slow)))
+    assert "p99 in 20 alone 112 ms instead of 11.0 ms" in case.paragraph()
+    with pytest.raises(InputError, match="no level in common"):
+        compared(fast, at(slow, point, units))
+
+
 def test_systems_of_two_names_are_compared_where_each_side_has_one():
     a, b = side("a", [1.0, 2.0]), side("b", [2.0, 3.0])
     (level,) = b.levels
