@@ -118,8 +118,8 @@ def _side_of_result(found: ResultFolder) -> Side:
 def _capacity(found: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     """Return the answer of a capacity search; refuse one without a value."""
     ends = found.get("interval")
-    known = [found.get("value"), *(ends if isinstance(ends, list) else [None])]
-    if not all(is_real(one) and math.isfinite(one) for one in known):
+    known = [found.get("value"), *(ends if isinstance(ends, list) else [])]
+    if len(known) != 3 or not all(is_real(one) and math.isfinite(one) for one in known):
         allowed = "a capacity with both ends of its interval"
         raise InputError("has no capacity that is known", source=source, allowed=allowed)
     return found

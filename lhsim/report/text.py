@@ -59,7 +59,7 @@ def quantity(value: float, unit: str) -> str:
     if unit == "B":
         return _size(value)
     if unit == "1/s":
-        return f"{three_digits(value)}/s"
+        return f"{three_digits(value) if value else 0}/s"
     if unit == "cores":  # in per cent of one, as tools that watch processes have it
         return f"{three_digits(100 * value)} %"
     return f"{value:,.0f}" if value == int(value) else three_digits(value)

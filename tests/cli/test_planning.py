@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import lhsim
 from lhsim import cli
 from lhsim.execution import Failure, Store, runner
 from lhsim.execution import run as run_cell
@@ -220,7 +221,13 @@ def test_an_answer_is_a_finding(mm1, capsys, name, answer):
     assert (found.name, found.status) == (name, "done")
     assert found.answer.startswith(answer)
     assert found.tables[0].rows
-    assert Path("out", "manifest.json").exists()
+    loaded = lhsim.load("out")
+    assert loaded.experiment == name
+    assert list(loaded.levels) == list(found.tables[0].rows[0])
+    assert loaded.runs is None
+    capsys.readouterr()
+    assert cli.run([*command, "--format", "json"]) == 0
+    assert loaded.details == json.loads(capsys.readouterr().out)
     again = [*shlex.split(found.command)[3:], "--output-dir", "again", "--quiet"]
     assert cli.run(again) == 0
     assert Finding.read(Path("again")).tables == found.tables

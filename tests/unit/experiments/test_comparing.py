@@ -231,6 +231,26 @@ def test_capacities_are_compared_by_their_intervals():
         compared(capacity_side(), capacity_side(objectives=["p99<1s"]))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"value": None}, {"value": "many"}, {"value": True}, {"interval": [1]},
+        {"interval": [1, None]}, {"interval": 3}, {"interval": [1, math.inf]},
+    ],
+)  # fmt: skip
+def test_an_answer_without_a_capacity_is_refused(copy, changes):
+    from lhsim.experiments.output import digest
+
+    (copy / "answer.json").write_text(json.dumps({**CAPACITY, **changes}))
+    answer = {"answer.json": digest(copy / "answer.json")}
+    changed(copy, experiment="capacity", files=answer)
+    with pytest.raises(InputError, match="out: has no capacity that is known"):
+        lhsim.compare(copy, copy)
+    changed(copy, experiment="decide")
+    with pytest.raises(InputError, match="out: decide keeps no runs"):
+        lhsim.compare(copy, copy)
+
+
 def test_recordings_are_compared_by_what_was_measured():
     found = lhsim.compare(RECORDINGS, RECORDINGS)
     rows = pd.DataFrame(found.to_dicts())
