@@ -94,12 +94,12 @@ def run_scaling(options: Options) -> int:
             question=QUESTION,
             answer=" ".join(
                 [
-                    *filter(None, [_comparison(sweep)]),
+                    *filter(None, [knees_paragraph(sweep.knees)]),
                     *(f"{'; '.join(lines)}." for lines in answers()),
                 ]
             ),
             answers={
-                "move": knees_sentence(_knees(sweep)),
+                "move": knees_sentence(sweep.knees),
                 "sure": " ".join(f"{'; '.join(lines)}." for lines in answers()),
             },
             method=METHOD,
@@ -165,7 +165,7 @@ def report(
     """Return the results as a text of at most 80 columns, where names are not too long."""
     workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
     runs = f"{replications_of(plan)} a level"
-    decision = wrap(_comparison(sweep), WIDTH)
+    decision = wrap(knees_paragraph(sweep.knees), WIDTH)
     lines = [
         *([*decision, ""] if decision else []),
         f"{'; '.join(workloads)}; {runs}, seed {setup.options.seed}",
@@ -192,17 +192,6 @@ def _answers(sweep: Sweep) -> list[list[str]]:
         [f"{name}: {sentence}", *_uncertainty(systems[name], sweep.knees[name])]
         for name, sentence in sweep.knee_sentences().items()
     ]
-
-
-def _comparison(sweep: Sweep) -> str:
-    """Return which system serves most agents, where two knees are known; else nothing."""
-    return knees_paragraph(_knees(sweep))
-
-
-def _knees(sweep: Sweep) -> dict[str, int]:
-    """Return the knees that are known."""
-    knees = {name: one.agents for name, one in sweep.knees.items()}
-    return {name: agents for name, agents in knees.items() if agents is not None}
 
 
 def _uncertainty(system: System, knee: Knee) -> list[str]:
