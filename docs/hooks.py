@@ -152,7 +152,8 @@ def results() -> str:
         "`ci_low`, `ci_high` (95 %), `n`, `unit`, `reliable`, `flags`, `lower_bound`, "
         "`overloaded`, `extrapolated` |",
         "| `manifest.json` | the options, seed and versions, and the SHA-256 of the "
-        "specification and of each model file |",
+        "specification, of each model file and of the tables; it is written last |",
+        "| `answer.json` | the answer of a search, as `--format json` prints it |",
         "| `finding.json` | what was found and its provenance, for `lhsim report` |",
         "| `cells.store` | the runs themselves |", "",
         "## A run", "", "| column | |", "|---|---|",

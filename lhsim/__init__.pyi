@@ -1,6 +1,10 @@
 from .errors import InputError as InputError
 from .errors import InvariantError as InvariantError
 from .errors import LhsimError as LhsimError
+from .experiments.comparing import Differences as Differences
+from .experiments.comparing import compare as compare
+from .experiments.folder import ResultFolder as ResultFolder
+from .experiments.folder import load as load
 from .experiments.sweep import Sweep as Sweep
 from .experiments.sweep import sweep as sweep
 from .explanation import Explanation as Explanation

@@ -127,13 +127,13 @@ class Manifest:
         return load
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Recording:
     """A live run."""
 
     manifest: Manifest
-    messages: pd.DataFrame = field(repr=False)  # MESSAGE_COLUMNS; NaN where it did not happen
-    counters: pd.DataFrame = field(repr=False)  # "time_s" and others; may have no rows
+    messages: pd.DataFrame  # MESSAGE_COLUMNS; NaN where it did not happen
+    counters: pd.DataFrame  # "time_s" and others; may have no rows
 
     @property
     def ends(self) -> dict[str, str]:
@@ -197,13 +197,20 @@ class Recording:
         curves = {what: tail_of(self.times(what).dropna()) for what in self.ends}
         return tail_plot({what: curve for what, curve in curves.items() if len(curve[0])}, ax)
 
+    def __repr__(self) -> str:
+        """Return what was recorded in a line; `measures` has the figures."""
+        return f"<Recording of {self._headline()}>"
+
     def _repr_html_(self) -> str:
+        return card(self._headline(), self.manifest.doubts, self.to_frame())
+
+    def _headline(self) -> str:
         manifest = self.manifest
-        headline = (
-            f"{manifest.architecture}: {manifest.agents:,} agents, {manifest.offered_load:g} "
-            f"messages/s for {manifest.duration:g} s, seed {manifest.seed}"
+        load = "" if manifest.closed else f", {manifest.offered_load:g} messages/s"
+        return (
+            f"{manifest.architecture}: {manifest.agents:,} agents{load} for "
+            f"{manifest.duration:g} s, seed {manifest.seed}"
         )
-        return card(headline, manifest.doubts, self.to_frame())
 
     def _throughput(self) -> float:
         manifest, at = self.manifest, self.messages["delivered_s"]

@@ -45,7 +45,8 @@ FLOORS = (
     {"experiments", "testing"},
     {"cli"},
 )
-PROGRAMS = {"lhsim.experiments.__main__": "cli"}  # what a module that is run belongs to
+# What a module that is run belongs to.
+PROGRAMS = {"lhsim.__main__": "cli", "lhsim.experiments.__main__": "cli"}
 # The descriptions of systems: a process is no business of the other engine.
 DESCRIPTIONS = {
     f"lhsim.models.{name}"

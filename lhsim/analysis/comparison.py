@@ -28,7 +28,7 @@ from lhsim.checks import column, share
 from lhsim.errors import InputError
 
 
-@frozen
+@frozen(repr=False)
 class Comparison:
     """How a measure of one system, `a`, compares with that of another, `b`."""
 
@@ -47,6 +47,12 @@ class Comparison:
     def significant(self) -> bool:
         """Whether the interval of the difference leaves out 0."""
         return self.difference.low > 0 or self.difference.high < 0
+
+    def __repr__(self) -> str:
+        """Return the ratio with its interval in a line, in the units of the values."""
+        ratio, a, b = self.ratio, self.a.value, self.b.value
+        ends = f"{ratio.low:.3g} to {ratio.high:.3g}"
+        return f"<Comparison: {a:.4g} / {b:.4g} = {ratio.value:.3g} ({ends}), {self.n} pairs>"
 
 
 def compare(

@@ -13,16 +13,14 @@ import numpy as np
 from attrs import frozen
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from lhsim.analysis.plots import COLOURS, drawing, figure_of
+from lhsim.analysis.plots import COLOURS, as_duration, drawing, figure_of, headline, plain_numbers
 
 SIZE = 7.0, 4.2  # of a figure [in]
 MARKS = {"kept": ("o", "#3a8f4d"), "violated": ("x", "#c44e25"), "undecided": ("s", "#8a6d1f")}
 OF_VERDICTS = {"agrees": "#3a8f4d", "differs": "#c44e25", "cannot tell": "#5b5b5b"}
 STYLES = ("-", "--", ":", "-.")  # of the lines of objectives
-MS = 1e3
 PERCENT = 1e2
 
 
@@ -51,9 +49,10 @@ def tail_plot(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], ax: Axes | None
         begin = len(axes.lines)  # on axes that show something already, the colours go on
         for number, (name, (latency, part)) in enumerate(curves.items(), start=begin):
             colour = COLOURS[number % len(COLOURS)]
-            axes.plot(MS * np.asarray(latency), np.asarray(part), color=colour, label=name)
-        axes.set(xscale="log", yscale="log", xlabel="time [ms]", ylabel="messages that take longer")
-        _plain_numbers(axes.xaxis)
+            axes.plot(np.asarray(latency), np.asarray(part), color=colour, label=name)
+        axes.set(xscale="log", yscale="log", xlabel="time", ylabel="messages that take longer")
+        headline(axes, "Which part of the messages takes longer than a time")
+        plain_numbers(axes.xaxis, as_duration)
         axes.legend(frameon=False)
     return figure_of(axes)
 
@@ -100,8 +99,9 @@ def search_plot(
         if any(one["lower_bound"] for one in points):
             axes.plot([], [], color="#5b5b5b", marker="^", label="at least", linestyle="none")
         axes.set(xscale="log", yscale="log", xlabel=what, ylabel="figure as a part of its limit")
-        _plain_numbers(axes.xaxis)
-        _plain_numbers(axes.yaxis, "{:,g} %")
+        headline(axes, f"Each figure against its limit (100 %), by {what}")
+        plain_numbers(axes.xaxis)
+        plain_numbers(axes.yaxis, "{:,g} %".format)
         if points:
             axes.legend(frameon=False, fontsize=8)
     return figure_of(axes)
@@ -144,16 +144,8 @@ def difference_plot(rows: Sequence[Interval], what: str, ax: Axes | None = None)
         axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
         axes.invert_yaxis()
         most = PERCENT * max([0.25, *(2 * abs(row.value) for row in rows)])
+        headline(axes, "Relative differences with their 95 % intervals")
         axes.set(xlabel=f"{what} [%]", xlim=(-most, most))  # the longest intervals go beyond it
         if verdicts:
             axes.legend(frameon=False, fontsize=8)
     return figure_of(axes)
-
-
-def _plain_numbers(axis: Any, form: str = "{:,g}") -> None:
-    """Let a logarithmic axis say 2 and 5 beside the powers of ten where it has few of these."""
-    low, high = axis.get_view_interval()
-    few = high < 1000 * max(low, 1e-12)
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: form.format(value)))
-    axis.set_minor_formatter(NullFormatter())

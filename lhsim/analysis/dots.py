@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from lhsim.analysis.plots import beside, drawing, figure_of
+from lhsim.analysis.plots import beside, drawing, figure_of, headline
 
 # Of verdicts, apart for who cannot tell red from green.
 COLOURS = {"supported": "#1f6fb4", "refuted": "#c44e25", "undecided": "#8a8a8a"}
@@ -43,5 +43,6 @@ def dots_plot(dots: Sequence[Dot], ax: Axes | None = None) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axes.set_yticks(range(len(dots)), [dot.name for dot in dots])
         axes.invert_yaxis()
+        headline(axes, "What was found, against what is claimed (1)")
         beside(axes)
     return figure_of(axes)

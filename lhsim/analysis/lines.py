@@ -10,7 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-from lhsim.analysis.plots import COLOURS, beside, drawing, figure_of
+from lhsim.analysis.plots import (
+    COLOURS,
+    as_duration,
+    beside,
+    drawing,
+    figure_of,
+    headline,
+    plain_numbers,
+)
 
 
 @frozen
@@ -37,6 +45,8 @@ class Chart:
     log_y: bool = False
     spans: Sequence[tuple[float, float, str]] = ()  # from, to, and what happens in it
     ticks: Sequence[float] = field(factory=tuple)  # of the x axis; empty: as they come
+    durations: bool = False  # whether y is a time [ms], which the axis shows with its unit
+    title: str = ""
 
 
 def lines_plot(series: Sequence[Series], chart: Chart, ax: Axes | None = None) -> Figure:
@@ -50,6 +60,7 @@ def lines_plot(series: Sequence[Series], chart: Chart, ax: Axes | None = None) -
         for one in series:
             _draw(axes, one)
         _scale(axes, chart)
+        headline(axes, chart.title)
         beside(axes)
     return figure_of(axes)
 
@@ -68,9 +79,16 @@ def _scale(ax: Axes, chart: Chart) -> None:
         ax.xaxis.set_major_locator(FixedLocator(list(chart.ticks)))
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_major_formatter(FuncFormatter(_tick))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    if not chart.log_y:
+    form = _ms if chart.durations else "{:,g}".format
+    if chart.log_y:
+        plain_numbers(ax.yaxis, form)
+    else:
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
         ax.set_ylim(bottom=0)
+
+
+def _ms(value: float) -> str:
+    return as_duration(value / 1e3)
 
 
 def _tick(value: float, _position: object) -> str:
@@ -78,18 +96,20 @@ def _tick(value: float, _position: object) -> str:
 
 
 def marks_plot(
-    names: Sequence[str], marks: Mapping[str, Sequence[float | None]], title: str
+    names: Sequence[str], marks: Mapping[str, Sequence[float | None]], what: str, title: str
 ) -> Figure:
-    """Draw marks on a logarithmic axis, a line of them for each name, and return the figure.
+    """Draw times on a logarithmic axis, a line of them for each name, and return the figure.
 
     Parameters
     ----------
     names
         Of the lines, the first at the top.
     marks
-        Values by the name of their mark, each as long as `names`; what is unknown has none.
+        Times [ms] by the name of their mark, each as long as `names`; what is unknown has none.
+    what
+        They are.
     title
-        Of the axis.
+        Of the plot.
     """
     with drawing(None, height=1.4 + 0.28 * len(names)) as ax:
         places = list(range(len(names)))
@@ -100,9 +120,9 @@ def marks_plot(
                 [x for x, _ in known], [y for _, y in known], linestyle="none", label=name, **look
             )
         ax.set_yticks(places, names)
-        ax.set(xscale="log", xlabel=title)
+        ax.set(xscale="log", xlabel=what)
         ax.invert_yaxis()
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        plain_numbers(ax.xaxis, _ms)
+        headline(ax, title)
         beside(ax)
     return figure_of(ax)

@@ -18,7 +18,16 @@ COLUMNS = {
     "memory": "memory_peak_mb",
     "queries": "database_queries_total",
 }
-
+MORE_IS_BETTER = {"delivery", "throughput", "capacity"}  # of all others, less is
+# What a column is multiplied with to be in the base unit of its measure, and that unit.
+_BASE = {
+    "throughput": (1.0, "1/s"),
+    "utilization": (1.0, "1"),
+    "delivery": (1.0, "1"),
+    "cpu": (1e-2, "1"),
+    "memory": (1e6, "B"),
+    "queries": (1.0, "1/s"),  # a column of totals, over the window
+}
 
 # Units of the figures of a live run, as recordings and cross-checks name them.
 _LIVE = {
@@ -35,6 +44,15 @@ def is_latency(name: str) -> bool:
     (True, True, False)
     """
     return _OF_LATENCY.fullmatch(name) is not None
+
+
+def base_unit(name: str) -> tuple[float, str]:
+    """Return by what the column of a measure is multiplied to be in a base unit, and that unit.
+
+    >>> base_unit("p99"), base_unit("memory")
+    ((0.001, 's'), (1000000.0, 'B'))
+    """
+    return _BASE.get(name, (1e-3, "s"))
 
 
 def live_unit(metric: str) -> str:

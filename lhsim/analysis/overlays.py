@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from lhsim.analysis.plots import COLOURS, STYLE, draw_grid
+from lhsim.analysis.plots import COLOURS, STYLE, as_duration, draw_grid
 
 LEVELS = np.concatenate([np.linspace(0.01, 0.99, 99), [0.995, 0.999]])
 MARKED = (0.5, 0.95, 0.99)
+SHORTEST = 1e-6  # time that a logarithmic axis shows [s]
 
 
 def overlay_plot(
@@ -35,8 +36,8 @@ def overlay_plot(
         figure = Figure(figsize=(9, 4.2), layout="constrained")
         figure.suptitle(title)
         functions, quantiles = figure.subplots(1, 2)
-        ours = [1e3 * np.sort(np.asarray(run, float)) for run in live]
-        theirs = [1e3 * np.sort(np.asarray(run, float)) for run in simulated]
+        ours = [np.sort(np.asarray(run, float)) for run in live]
+        theirs = [np.sort(np.asarray(run, float)) for run in simulated]
         _functions(functions, what, ours, theirs)
         _quantiles(quantiles, what, np.concatenate(ours), np.concatenate(theirs))
     return figure
@@ -56,8 +57,8 @@ def _functions(
             ax.step(times, shares, where="post", color=colour, alpha=alpha, linewidth=1.1,
                     label=label)  # fmt: skip
     ends = np.concatenate([np.quantile(times, (0.001, 0.999)) for times in (*live, *simulated)])
-    ax.set(xscale="log", xlabel=f"{what} [ms]", ylabel="part of the messages", ylim=(0, 1))
-    ax.set_xlim(max(ends.min(), 1e-3) / 1.1, ends.max() * 1.1)
+    ax.set(xscale="log", xlabel=what, ylabel="part of the messages", ylim=(0, 1))
+    ax.set_xlim(max(ends.min(), SHORTEST) / 1.1, ends.max() * 1.1)
     _grid(ax)
     ax.legend(frameon=False)
 
@@ -66,14 +67,14 @@ def _quantiles(
     ax: Axes, what: str, live: NDArray[np.float64], simulated: NDArray[np.float64]
 ) -> None:
     x, y = np.quantile(live, LEVELS), np.quantile(simulated, LEVELS)
-    ends = [max(min(x[0], y[0]), 1e-3), max(x[-1], y[-1])]
+    ends = [max(min(x[0], y[0]), SHORTEST), max(x[-1], y[-1])]
     ax.plot(ends, ends, color="#999999", linewidth=0.8)
     ax.plot(x, y, ".", color=COLOURS[1], markersize=4)
     for level in MARKED:
         point = float(np.quantile(live, level)), float(np.quantile(simulated, level))
         ax.plot(*point, "o", color=COLOURS[0], markersize=5)
         ax.annotate(f"p{100 * level:g}", point, (6, -10), textcoords="offset points", fontsize=8)
-    ax.set(xscale="log", yscale="log", xlabel=f"live {what} [ms]", ylabel="simulated [ms]")
+    ax.set(xscale="log", yscale="log", xlabel=f"live {what}", ylabel="simulated")
     _grid(ax)
 
 
@@ -82,7 +83,7 @@ def _grid(ax: Axes) -> None:
         if axis.get_scale() == "log":
             low, high = axis.get_view_interval()
             near = np.log10(high / low) < 1  # no two powers of ten on it
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: as_duration(value)))
             if near:
                 axis.set_minor_formatter(FuncFormatter(_first_digits))
             else:
@@ -92,4 +93,4 @@ def _grid(ax: Axes) -> None:
 
 def _first_digits(value: float, _position: int | None = None) -> str:
     digit = round(value / 10 ** np.floor(np.log10(value) + 1e-9))
-    return f"{value:g}" if digit in {2, 5} else ""
+    return as_duration(value) if digit in {2, 5} else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -15,16 +15,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from lhsim.checks import axes as check_axes
 
-COLOURS = ("#c44e25", "#1f6fb4", "#3a8f4d", "#7d55a8", "#8a6d1f", "#5b5b5b")
+COLOURS = (
+    *("#c44e25", "#1f6fb4", "#3a8f4d", "#7d55a8", "#8a6d1f", "#5b5b5b"),
+    *("#d4679b", "#2a9d9d", "#a3a31f", "#6b3410", "#8fa8c8", "#1b1e23"),
+)
 # Over matplotlib's own defaults, not the user's: the same results give the same bytes.
 STYLE: Any = [
     "default",
     {"svg.hashsalt": "lhsim", "axes.spines.top": False, "axes.spines.right": False},
 ]
+LINE = 14  # height of a line of marks above the axes [pt]
 _Filling = Literal["full", "half", "hollow"]
 _DASHED, _DOTTED = "--", ":"
 _QUANTILES = (("p50", "o", 2.0, 1.0), ("p99", "^", 1.2, 0.75))
@@ -102,9 +106,10 @@ def scaling_plot(
     with drawing(ax, height=5.6) as axes:
         _axes(axes)
         coloured = list(zip(COLOURS * len(curves), curves, strict=False))
-        for number, (colour, curve) in enumerate(coloured):
+        for colour, curve in coloured:
             _draw(axes, curve, colour)
-            _mark_overloads(axes, curve, colour, height=0.975 - 0.035 * number)
+        strips = _mark_overloads(axes, coloured)
+        headline(axes, _message(curves), above=strips)
         _fit(axes, curves)
         for colour, curve in coloured:
             _mark(axes, curve, colour)
@@ -117,6 +122,11 @@ def save(figure: Figure, path: Path, kind: str) -> None:
     metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None}
     with style.context(STYLE):
         figure.savefig(path, format=kind, dpi=150, metadata=metadata)
+
+
+def headline(ax: Axes, title: str, *, above: int = 0) -> None:
+    """Put the title of a plot over its left edge, above so many lines of marks."""
+    ax.set_title(title, loc="left", fontsize=11, pad=6 + LINE * above)
 
 
 @contextmanager
@@ -144,6 +154,15 @@ def draw_grid(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
+def plain_numbers(axis: Any, form: Callable[[float], str] = "{:,g}".format) -> None:
+    """Let a logarithmic axis say 2 and 5 beside the powers of ten where it has few of these."""
+    low, high = axis.get_view_interval()
+    few = high < 1000 * max(low, 1e-12)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def beside(ax: Axes) -> None:
     """Put the legend to the right of axes."""
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
@@ -151,14 +170,25 @@ def beside(ax: Axes) -> None:
 
 def _axes(ax: Axes) -> None:
     ax.set(xscale="log", yscale="log", xlabel="agents", ylabel="end-to-end latency")
-    ax.set_title("Latency as the agents grow", loc="left", fontsize=11)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _seconds(value)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: as_duration(value)))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _seconds(value: float) -> str:
+def _message(curves: Sequence[Curve]) -> str:
+    """Return what the plot says: how many agents each system serves before it saturates."""
+    known = sorted(
+        (curve.knee.agents, curve.name) for curve in curves if curve.knee and curve.knee.agents
+    )
+    if not known:
+        return "Latency as the agents grow"
+    held = ", ".join(f"{float(f'{agents:.3g}'):,.0f} with {name}" for agents, name in known)
+    return f"One server saturates at this many agents: {held}"
+
+
+def as_duration(value: float) -> str:
+    """Return what an axis of times says of a value [s]."""
     for symbol, factor in (("us", 1e6), ("ms", 1e3)):
         if value * factor < 999:
             return f"{value * factor:g} {symbol}"
@@ -229,18 +259,29 @@ def _settled(line: Line, values: Sequence[float]) -> list[float]:
     ]
 
 
-def _mark_overloads(ax: Axes, curve: Curve, colour: str, height: float) -> None:
-    """Mark overloaded levels at the upper edge, each system at a `height` (0 to 1) of its own."""
-    over = [
-        agents
-        for line in curve.lines
-        for agents, flag in zip(line.agents, line.overloaded, strict=True)
-        if flag
-    ]
-    if not over:  # an empty line that is not clipped would still take room
-        return
-    where: Any = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-    ax.plot(over, [height] * len(over), color=colour, marker="x", linestyle="none", **where)
+def _mark_overloads(ax: Axes, coloured: Sequence[tuple[str, Curve]]) -> int:
+    """Mark overloaded levels above the axes, where no latency is; return on how many lines.
+
+    Each system has a line of its own, which begins with what it is about.
+    """
+    lines = 0
+    for colour, curve in coloured:
+        over = [
+            agents
+            for line in curve.lines
+            for agents, flag in zip(line.agents, line.overloaded, strict=True)
+            if flag
+        ]
+        for agents in over:
+            where: Any = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points"}
+            ax.annotate("\N{MULTIPLICATION SIGN}", (agents, 1.0), (0, 4 + LINE * lines), **where,
+                        ha="center", color=colour, fontsize=12, annotation_clip=False)  # fmt: skip
+        if over:
+            ax.annotate(f"{curve.name} is overloaded:", (0, 1.0), (0, 4 + LINE * lines),
+                        xycoords="axes fraction", textcoords="offset points", color=colour,
+                        fontsize=9)  # fmt: skip
+            lines += 1
+    return lines
 
 
 def _fit(ax: Axes, curves: Sequence[Curve]) -> None:
@@ -281,11 +322,11 @@ def _draw_knee(ax: Axes, knee: KneeMark, colour: str) -> None:
     middle = knee.agents or math.sqrt(knee.low * knee.high)
     ax.annotate(
         knee.text,
-        (middle, 0.45),
+        (middle, 0.98),
         xycoords=("data", "axes fraction"),
         rotation=90,
         ha="center",
-        va="center",
+        va="top",
         color=colour,
         fontsize=9,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lhsim.analysis.plots import COLOURS, STYLE
 from lhsim.checks import axes as check_axes
 
 MOST_BARS = 12
@@ -35,20 +37,21 @@ def tornado_plot(
         effects = [one for one in found["effects"] if one["metric"] == metrics[0]]
         _tornado(ax, metrics[0], found["base"][metrics[0]], effects)
         return ax.get_figure(root=True)  # type: ignore[return-value]
-    figure = Figure(figsize=(5.5 * len(metrics), 4.8), layout="constrained")
-    for position, name in enumerate(metrics, start=1):
-        part = figure.add_subplot(1, len(metrics), position)
-        effects = [one for one in found["effects"] if one["metric"] == name]
-        _tornado(part, name, found["base"][name], effects)
-    figure.suptitle(f"{found['system']}, {found['agents']:,} agents: one parameter at a time")
+    with style.context(STYLE):
+        figure = Figure(figsize=(5.5 * len(metrics), 4.8), layout="constrained")
+        for position, name in enumerate(metrics, start=1):
+            part = figure.add_subplot(1, len(metrics), position)
+            effects = [one for one in found["effects"] if one["metric"] == name]
+            _tornado(part, name, found["base"][name], effects)
+        figure.suptitle(f"{found['system']}, {found['agents']:,} agents: one parameter at a time")
     return figure
 
 
 def _tornado(ax: Axes, metric: str, base: float, effects: Sequence[Mapping[str, Any]]) -> None:
     widest = sorted(effects, key=lambda one: -_width(one, base))[:MOST_BARS][::-1]
-    scale, unit = _unit(metric)
+    scale, unit = _unit(metric, max([base, *(one["at_high"] for one in widest)]))
     for row, one in enumerate(widest):
-        for end, colour in (("at_low", "#4477aa"), ("at_high", "#ee6677")):
+        for end, colour in (("at_low", COLOURS[1]), ("at_high", COLOURS[0])):
             ax.barh(row, (one[end] - base) * scale, left=base * scale, color=colour, height=0.7,
                     alpha=0.8, label=end.replace("_", " ") if row == 0 else None)  # fmt: skip
     ax.axvline(base * scale, color="black", linewidth=0.8)
@@ -62,11 +65,13 @@ def _width(one: Mapping[str, Any], base: float) -> float:
     return float(max(ends) - min(ends))
 
 
-def _unit(metric: str) -> tuple[float, str]:
+def _unit(metric: str, most: float) -> tuple[float, str]:
     if metric == "knee":
         return 1.0, "agents"
     if metric == "memory":
         return 1e-6, "MB"
     if metric == "throughput":
         return 1.0, "1/s"
-    return (1e3, "ms") if metric.startswith(_LATENCIES) else (1e2, "%")
+    if metric.startswith(_LATENCIES):
+        return (1.0, "s") if most >= 1 else (1e3, "ms")
+    return 1e2, "%"

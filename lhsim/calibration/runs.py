@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from lhsim import checks
 from lhsim.analysis.measures import live_unit
@@ -56,7 +56,7 @@ COLLINEAR = 0.95  # correlation from which two unknowns count as such
 TOO_MANY = 0.25  # part by which a model gets more messages out of a processor than a full server
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Calibrated:
     """What a calibration came to."""
 
@@ -66,8 +66,8 @@ class Calibrated:
     simulated: tuple[float, ...]  # of the targets, by the fitted system
     deviation: dict[str, float]  # of the logarithm of each unknown
     collinear: tuple[tuple[str, str, float], ...]  # unknowns that the runs cannot tell apart
-    levels: tuple[Level, ...] = field(repr=False)
-    left_out: tuple[Recording, ...] = field(default=(), repr=False)  # as they are doubtful
+    levels: tuple[Level, ...]
+    left_out: tuple[Recording, ...] = ()  # as they are doubtful
     memory: FittedMemory | None = None  # where the runs tell it
 
     @property
@@ -139,14 +139,20 @@ class Calibrated:
         ]  # fmt: skip
         return difference_plot(rows, "simulated less live, with the error of the live figure", ax)
 
+    def __repr__(self) -> str:
+        """Return what was calibrated on what in a line."""
+        return f"<Calibrated {self._headline()}>"
+
     def _repr_html_(self) -> str:
         trade_offs = [
             f"these runs cannot tell apart {one} and {other} (correlation {correlation:+.2f})"
             for one, other, correlation in self.collinear
         ]
+        return card(self._headline(), [*self.system.caveats, *trade_offs], self.to_frame())
+
+    def _headline(self) -> str:
         runs = sum(len(level.runs) for level in self.levels)
-        headline = f"{self.system.name}: calibrated on {runs} runs at {len(self.levels)} loads"
-        return card(headline, [*self.system.caveats, *trade_offs], self.to_frame())
+        return f"{self.system.name}: calibrated on {runs} runs at {len(self.levels)} loads"
 
 
 def _compared(

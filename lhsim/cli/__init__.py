@@ -47,6 +47,9 @@ HELP = {
         "explain": "Show where latency comes from, and what would shorten it.",
         "sensitivity": "Find which parameters move latency and capacity most.",
     },
+    "lhsim.cli.compare": {
+        "compare": "Say what differs between two results beyond chance.",
+    },
     "lhsim.cli.calibration": {
         "calibrate": "Fit a model to live runs, logs of any server or samples of costs.",
         "crosscheck": "Test a model on live runs that it was not fitted to.",
@@ -65,7 +68,7 @@ HELP = {
 # The sections of ``lhsim --help``, the first steps first.
 SECTIONS = {
     "Start": ("init", "list", "scaling", "capacity"),
-    "Plan": ("decide", "explain", "sensitivity", "run", "schema"),
+    "Plan": ("decide", "explain", "compare", "sensitivity", "run", "schema"),
     "Experiments with polling and push": (
         "claims", "latency", "memory", "recovery", "burst", "contention", "optimisations",
         "failure", "all", "report",

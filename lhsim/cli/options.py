@@ -95,16 +95,38 @@ def cores() -> int:
 
 def parse_target(text: str) -> tuple[str, float]:
     """Return a measure and its relative half-width from a text such as ``"p99=5%"``."""
-    allowed = "METRIC=PERCENT, such as p99=5% or mean=0.02"
     name, equals, width = text.partition("=")
-    number = width.strip().removesuffix("%")
-    try:
-        target = float(number) / (100 if width.strip().endswith("%") else 1)
-    except ValueError:
-        target = math.nan
+    target = _part(width)
     if not equals or math.isnan(target):
+        allowed = "METRIC=PERCENT, such as p99=5% or mean=0.02"
         raise InputError(f"{text[:40]!r} is no target", allowed=allowed)
     return name.strip(), target
+
+
+def _part(text: str) -> float:
+    """Return the part of a whole that a text such as ``"5%"`` or ``"0.05"`` says, else NaN."""
+    number = text.strip().removesuffix("%")
+    try:
+        return float(number) / (100 if text.strip().endswith("%") else 1)
+    except ValueError:
+        return math.nan
+
+
+def parse_part(text: str) -> float:
+    """Return a part >= 0 from a text such as ``"5%"`` or ``"0.05"``."""
+    part = _part(text)
+    if not 0 <= part < math.inf:
+        raise InputError(f"{text[:40]!r} is no part", allowed="a part >= 0, such as 5% or 0.05")
+    return part
+
+
+def parse_share(text: str) -> float:
+    """Return a number between 0 and 1, neither of them."""
+    try:
+        return checks.share(float(text), "")
+    except ValueError as error:  # an InputError is one
+        allowed = getattr(error, "allowed", None) or "a number between 0 and 1"
+        raise InputError(f"{text[:40]!r} is out of range", allowed=allowed) from None
 
 
 def targets_of(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:

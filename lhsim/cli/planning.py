@@ -21,6 +21,7 @@ from lhsim.cli.options import (
     option,
     options,
     parse_duration,
+    parse_share,
     read,
     seed_option,
     silence_options,
@@ -43,14 +44,6 @@ def _level(text: str) -> float | str:
     if not (math.isfinite(number) and number > 0):
         raise InputError(f"{text[:40]!r} is out of range", allowed="a number > 0")
     return text
-
-
-def _share(text: str) -> float:
-    try:
-        return checks.share(float(text), "")
-    except ValueError as error:  # an InputError is one
-        allowed = getattr(error, "allowed", None) or "a number between 0 and 1"
-        raise InputError(f"{text[:40]!r} is out of range", allowed=allowed) from None
 
 
 def _cost(text: str) -> float:
@@ -101,8 +94,8 @@ def _running(folder: str, kept: str) -> list[Callable[..., Any]]:
         type=Parsed("LEVEL", _level))  # fmt: skip
 @option("--most", "Largest number of agents to try.", type=whole(1), default=1_000_000,
         show_default=True)  # fmt: skip
-@option("--confidence", "Confidence level of the interval.", type=Parsed("C", _share), default=0.95,
-        show_default=True)  # fmt: skip
+@option("--confidence", "Confidence level of the interval.", type=Parsed("C", parse_share),
+        default=0.95, show_default=True)  # fmt: skip
 @option("--within", "Answer within this time, such as 2s: the interval is wider, and depends on "
         "the machine's speed.", type=Parsed("TIME", parse_duration))  # fmt: skip
 @_common("results/capacity", "the plot and the runs")
@@ -130,7 +123,7 @@ def capacity(**given: Any) -> int:
 @option("--horizon", "Months ahead.", type=whole(1, 600), default=24, show_default=True)
 @option("--start", "First day, such as 2027-01-31.  [default: today]", metavar="DATE")
 @option("--confidence", "How surely a design has to keep the objectives; the level of all "
-        "intervals.", type=Parsed("C", _share), default=0.95, show_default=True)  # fmt: skip
+        "intervals.", type=Parsed("C", parse_share), default=0.95, show_default=True)  # fmt: skip
 @options([*system_options(), *_running("results/decide", "the plot and the runs")])
 def decide(**given: Any) -> int:
     """Say which design to run, until when, and at what cost.
@@ -149,7 +142,7 @@ def decide(**given: Any) -> int:
         show_default=True)  # fmt: skip
 @option("--duration", "Simulated time of each run, warm-up included.  [default: as long as 5,000 "
         "messages take]", type=Parsed("TIME", parse_duration))  # fmt: skip
-@option("--confidence", "Confidence level of what would change.", type=Parsed("C", _share),
+@option("--confidence", "Confidence level of what would change.", type=Parsed("C", parse_share),
         default=0.95, show_default=True)  # fmt: skip
 @option("--trace", "File for the first 1,000 messages, step by step, for Perfetto or Chrome.",
         metavar="FILE", type=PATH)  # fmt: skip

@@ -4,9 +4,9 @@ Each level is simulated as it was measured, and each metric judged (`judgement`)
 saturated, live or simulated, latency depends on how long the run was, so that only throughput and
 processor are judged there, and the knee over all levels.
 
-Of so many intervals some miss by chance. The verdict on the whole is therefore Holm's (1979, A
-simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 65-70): the chance to
-reject a true model is at most `FAMILY` whatever the metrics have to do with one another.
+Of so many intervals some miss by chance. The verdict on the whole is therefore Holm's
+(`lhsim.analysis.differences`): the chance to reject a true model is at most `FAMILY` whatever the
+metrics have to do with one another.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from lhsim import checks
+from lhsim.analysis.differences import holm
 from lhsim.analysis.intervals import known
 from lhsim.analysis.measures import live_unit
 from lhsim.calibration.levels import CHANCE, Level, falls_behind, is_busy, levels, log_paces
@@ -103,7 +104,7 @@ class Overlay:
     simulated: tuple[Floats, ...]
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Crosscheck:
     """What the comparison of a system with live runs came to."""
 
@@ -114,7 +115,7 @@ class Crosscheck:
     coverage: Coverage
     notes: tuple[str, ...]  # of doubtful runs, and of saturation
     confidence: float
-    overlays: tuple[Overlay, ...] = field(repr=False)
+    overlays: tuple[Overlay, ...]
 
     @property
     def fails(self) -> bool:
@@ -157,6 +158,11 @@ class Crosscheck:
             if math.isfinite(one.relative_error) and one.kind != UNINFORMATIVE
         ]
         return difference_plot(rows, "simulated less live", ax)
+
+    def __repr__(self) -> str:
+        """Return the verdict in a line; `reasons` says why."""
+        count = len(self.findings)
+        return f"<Crosscheck: {headline(self.system, self.verdict)}; {count} figures compared>"
 
     def _repr_html_(self) -> str:
         sentences = [*self.reasons, self.coverage.sentence(), *self.notes]
@@ -297,16 +303,6 @@ def crosscheck(
 def _counting(on_step: Callable[[int, int], None] | None, most: int) -> Callable[[], None]:
     numbers = count(1)
     return lambda: None if on_step is None else on_step(next(numbers), most)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values that are adjusted for their number, in the same order."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
 
 
 def _trusted(level: Level) -> tuple[Level, tuple[str, ...], list[str]]:

@@ -2,6 +2,7 @@ from .alerts import alerts_text
 from .answers import run_capacity, run_decide, run_explain, run_sensitivity
 from .calibrate import CalibrateOptions, run_calibrate
 from .catalogue import catalogue
+from .compare import CompareOptions, run_compare
 from .crosscheck import CrosscheckOptions, run_crosscheck
 from .everything import run_all
 from .latency import run_latency
@@ -20,6 +21,7 @@ from .validate import ValidateOptions, run_validate
 
 __all__ = [
     "CalibrateOptions",
+    "CompareOptions",
     "CrosscheckOptions",
     "ImportOptions",
     "InspectOptions",
@@ -32,6 +34,7 @@ __all__ = [
     "run_calibrate",
     "run_capacity",
     "run_claims",
+    "run_compare",
     "run_crosscheck",
     "run_decide",
     "run_explain",

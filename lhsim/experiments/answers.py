@@ -13,10 +13,12 @@ from attrs import asdict
 
 from lhsim.errors import InputError
 from lhsim.execution import Runner
+from lhsim.execution.progress import Progress, search_progress
 from lhsim.experiments.ending import say_done, say_interrupted
 from lhsim.experiments.finding import Column, Finding, Picture, Table
 from lhsim.experiments.options import DONE, NOT_KEPT, Options
 from lhsim.experiments.output import (
+    ANSWER,
     check_folder,
     import_plots,
     json_file,
@@ -24,8 +26,8 @@ from lhsim.experiments.output import (
     show,
     text_file,
     write_files,
+    write_result,
 )
-from lhsim.experiments.progress import Progress, search_progress
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
 from lhsim.explanation import Explanation, explanation
@@ -34,9 +36,10 @@ from lhsim.planning.decision import Decision
 from lhsim.planning.screening import KNEE, Sensitivity
 from lhsim.planning.search import Capacity
 from lhsim.report.capacity import capacity_so_far, capacity_table
-from lhsim.report.decision import decision_text
+from lhsim.report.decision import decision_answers, decision_text
 from lhsim.report.explanation import explanation_text
-from lhsim.report.sensitivity import metric_text, sensitivity_tables
+from lhsim.report.sensitivity import sensitivity_tables
+from lhsim.report.text import metric_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,6 +127,7 @@ def _capacity_finding(setup: Setup, found: Capacity) -> Finding:
         title="E10 capacity",
         question=f"Which {found.vary} keep {' and '.join(found.objectives)}?",
         answer=f"{setup.system.name}: {first}.",
+        answers={"move": f"{setup.system.name}: {first}."},
         tables=(Table("levels", "Levels that were run", columns, rows),),
         figures=(
             Picture(
@@ -191,6 +195,7 @@ def _decision_finding(setup: Setup, found: Decision) -> Finding:
         question=f"Which design keeps {objectives} as the agents grow by {found.growth}, until "
         "when, and at what cost?",
         answer=first,
+        answers=decision_answers(details),
         tables=(
             Table("designs", "What each design holds on one server", holds, tuple(rows)),
             Table("odds", "Probability of keeping the objectives", tuple(chances), tuple(by_date)),
@@ -314,7 +319,7 @@ def run_sensitivity(
 
 
 def _sensitivity_finding(setup: Setup, found: Sensitivity) -> Finding:
-    tables, said = [], []
+    tables, said, knobs = [], [], []
     for metric, base in found.base.items():
         effects = [one for one in found.effects if one.metric == metric]
         unit = effects[0].metric_unit
@@ -331,6 +336,7 @@ def _sensitivity_finding(setup: Setup, found: Sensitivity) -> Finding:
         rows = tuple({key: getattr(one, key) for key in keys} for one in effects)
         tables.append(Table(metric, f"What moves {metric}", columns, rows))
         most = effects[0].path if effects[0].mu_star > 0 else "nothing"
+        knobs.append(f"{most} moves {metric} most ({metric_text(metric, base)} as it is)")
         said.append(f"{metric}, {metric_text(metric, base)}, is moved most by {most}.")
     name = setup.system.name
     return finding_of(
@@ -339,6 +345,7 @@ def _sensitivity_finding(setup: Setup, found: Sensitivity) -> Finding:
         question=f"Which parameters of {name} move {', '.join(found.base)} with "
         f"{found.agents:,} agents?",
         answer=" ".join(said),
+        answers={"knob": f"{'; '.join(knobs)}."},
         tables=tuple(tables),
         figures=(
             Picture(
@@ -388,10 +395,11 @@ def _answer(
         with running(setup) as runner:
             with search_progress(setup.name, shown=options.show_progress) as progress:
                 found = answer(runner, progress)
-            as_json = options.output_format == "json"
-            show(json.dumps(found.to_dict(), indent=2, allow_nan=False) if as_json else text(found))
-            files = {**plots(found.plot(), setup.name), "manifest.json": json_file(manifest(setup))}
-            names = write_files(options.output_dir, files | finding(found).files())
+            data, as_json = found.to_dict(), options.output_format == "json"
+            show(json.dumps(data, indent=2, allow_nan=False) if as_json else text(found))
+            files = {**plots(found.plot(), setup.name), ANSWER: json_file(data)}
+            files |= finding(found).files()
+            names = write_result(options.output_dir, files, manifest(setup))
     except KeyboardInterrupt:
         return say_interrupted(setup)
     say_done(setup, runner.tally, names)

@@ -21,9 +21,9 @@ from lhsim.calibration.requests import from_requests
 from lhsim.calibration.runs import Calibrated, calibrate
 from lhsim.distributions import Fit
 from lhsim.errors import InputError
+from lhsim.execution.progress import steps
 from lhsim.experiments.options import DONE, NOT_KEPT
 from lhsim.experiments.output import check_folder, show, write_files
-from lhsim.experiments.progress import steps
 from lhsim.experiments.runs import (
     TIMES,
     each_once,

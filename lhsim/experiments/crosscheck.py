@@ -14,9 +14,9 @@ from lhsim import analysis
 from lhsim.calibration.logs import read_log
 from lhsim.calibration.request_runs import request_recordings
 from lhsim.crosscheck import Crosscheck, crosscheck
+from lhsim.execution.progress import steps
 from lhsim.experiments.options import DONE, NOT_KEPT
 from lhsim.experiments.output import check_folder, formatted, show
-from lhsim.experiments.progress import steps
 from lhsim.experiments.runs import (
     TIMES,
     each_once,

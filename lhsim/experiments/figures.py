@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 SECONDS_PER_MS = 1e-3
 POINTS = 200  # of a closed form
-MOST_LINES = 12  # of a plot
-COLOURS = 6  # of lines; more are dashed
+MOST_LINES = 12  # of a plot, each in a colour of its own
 MOST_TICKS = 8
 
 Row = Mapping[str, Any]
@@ -39,7 +38,8 @@ def scaling_figure(
 ) -> Figure:
     """Return the latencies of systems against the number of agents, as a figure.
 
-    `rows` and `metrics` are those of a sweep: its levels, and their measures with intervals.
+    `rows` and `metrics` are those of a sweep, in any order: its levels, and their measures with
+    intervals.
     `knees` are by system. `rule` is that by which levels are scaled out, None for none; without
     `ax` the figure is one of its own.
     """
@@ -78,14 +78,17 @@ def axes_figure(rows: Sequence[Row], units: Mapping[str, str], ax: Axes | None =
     places = sorted({x for one in series for x in one.x})
     ticks = places if len(places) <= MOST_TICKS else ()
     log = min(places) > 0
-    chart = analysis.Chart(title, "p99 of the latency [ms]", log_x=log, log_y=True, ticks=ticks)
+    chart = analysis.Chart(
+        title, "p99 of the latency", log_x=log, log_y=True, ticks=ticks, durations=True,
+        title=f"p99 against {'the agents' if axis == 'agents' else axis.rpartition('.')[2]}",
+    )  # fmt: skip
     return analysis.lines_plot(series, chart, ax)
 
 
 def _series(name: str, rows: Sequence[Row], axis: str, colour: int) -> analysis.Series:
     known = [math.nan if row["p99_latency_ms"] is None else row["p99_latency_ms"] for row in rows]
-    places, dashed = [row[axis] for row in rows], colour >= COLOURS
-    return analysis.Series(name, places, known, colour=colour, dashed=dashed, markers=True)
+    places = [row[axis] for row in rows]
+    return analysis.Series(name, places, known, colour=colour, markers=True)
 
 
 def _varies(rows: Sequence[Row], axis: str) -> bool:
@@ -102,6 +105,7 @@ def _is_spread(rows: Sequence[Row], axis: str) -> bool:
 def _curve(
     system: System, rows: Sequence[Row], metrics: Sequence[Row], knee: Knee | None
 ) -> analysis.Curve:
+    rows = sorted(rows, key=lambda row: row["agents"])
     fixed = [row for row in rows if row["system"] == system.name]
     more = [row for row in rows if row["system"] == scaled_out_name(system.name)]
     # A scaled-out system begins as the system itself, at the last level with a single server.

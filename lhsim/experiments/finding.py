@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,11 @@ from typing import Any
 from attrs import asdict, field, fields, frozen
 
 from lhsim import parameters
-from lhsim._files import each_key_once, read_text
 from lhsim.checks import one_of
-from lhsim.errors import InputError
 from lhsim.experiments.output import write_files
+from lhsim.experiments.plain import read_object
 
 FILE = "finding.json"
-DEEPEST = 8  # tables, rows, intervals: lists and objects in one another
 STATES = ("done", "failed", "interrupted")
 
 Row = Mapping[str, Any]  # plain values: text, numbers, true, false, null, and lists of these
@@ -87,6 +84,7 @@ class Finding:
     systems: tuple[Described, ...] = ()
     claims: tuple[Row, ...] = ()  # claim, claimed, figure, unit, interval, verdict, would_hold_if
     alerts: tuple[Row, ...] = ()  # system, cases, alert, severity, threshold, fired_at_s
+    answers: dict[str, str] = field(factory=dict)  # to the questions of `lhsim.report.questions`
     method: str = ""
     limits: tuple[str, ...] = ()
     command: str = ""
@@ -112,42 +110,10 @@ class Finding:
     def read(cls, folder: Path) -> Finding:
         """Return what was written into a folder; raise `InputError` where that is no finding."""
         path = folder / FILE
-        try:
-            text = read_text(path)
-        except InputError as error:
-            raise InputError(f"cannot be read: it {error.problem}", source=str(path)) from None
-        try:
-            content = json.loads(text, object_pairs_hook=each_key_once)
-            _check_plain(content, DEEPEST)
-        except (ValueError, RecursionError) as error:
-            deep = isinstance(error, RecursionError)
-            raise _no_finding(path, "it is nested too deeply" if deep else str(error)) from None
-        if not isinstance(content, dict):
-            raise _no_finding(path, "it is no object")
+        content = read_object(path, "finding")
         known = {one.name for one in fields(cls)}  # a later lhsim may know more
         given = {key: value for key, value in content.items() if key in known}
         return parameters.structure(given, cls, source=str(path))
-
-
-def _no_finding(path: Path, reason: str) -> InputError:
-    allowed = "what an experiment of lhsim has written"
-    return InputError(f"is no finding: {reason}", source=str(path), allowed=allowed)
-
-
-def _check_plain(value: object, levels: int) -> None:
-    """Raise ValueError for a text, a number or a depth that no page can show."""
-    if isinstance(value, str):
-        value.encode("utf-8")  # JSON has halves of characters, UTF-8 does not
-    elif isinstance(value, int) and not -sys.float_info.max <= value <= sys.float_info.max:
-        raise ValueError("a number is out of range")
-    elif isinstance(value, list | dict) and not levels:
-        raise RecursionError
-    elif isinstance(value, dict):
-        for item in (*value, *value.values()):
-            _check_plain(item, levels - 1)
-    elif isinstance(value, list):
-        for item in value:
-            _check_plain(item, levels - 1)
 
 
 def _plain(value: Any) -> Any:

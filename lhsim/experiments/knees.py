@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lhsim.analysis.knee import Knee, Level, bracket, search
@@ -29,11 +29,13 @@ def find_knees(
     max_events: MaxEvents,
     runner: Runner,
     on_done: OnDone | None = None,
+    keep: Callable[[str, Result], None] = lambda _system, _result: None,
 ) -> tuple[dict[str, Knee], bool]:
     """Return the knee of each system, and whether Ctrl-C ended the search.
 
     All searches go on side by side, one run each at a time. A system whose search was ended, by
-    Ctrl-C or by a run that could not be done, keeps the bracket that it had.
+    Ctrl-C or by a run that could not be done, keeps the bracket that it had. `keep` gets the runs,
+    with the name of their system.
     """
     rows = done.level_rows()
     known = {system.name: _levels(rows, system) for system in done.systems}
@@ -52,10 +54,16 @@ def find_knees(
         answers = dict(zip(doable, (outcomes.get(i) for i in range(len(doable))), strict=True))
         for name in list(asked):
             answer = _level(answers.get(name))
+            _keep(keep, name, answers.get(name))
             known[name] += [answer] if answer is not None else []
             _advance(name, searches[name], answer, asked, knees)
     open_ends = {name: bracket(known[name]) for name in asked}
     return {name: (knees | open_ends)[name] for name in searches}, interrupted
+
+
+def _keep(keep: Callable[[str, Result], None], name: str, outcome: Result | Failure | None) -> None:
+    if outcome is not None and not isinstance(outcome, Failure):
+        keep(name, outcome)
 
 
 def _levels(rows: Sequence[Mapping[str, Any]], system: System) -> list[Level]:

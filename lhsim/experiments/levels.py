@@ -11,6 +11,7 @@ from lhsim import simulation
 from lhsim.analysis.intervals import Estimate
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, engine_of
+from lhsim.execution.progress import work
 from lhsim.metrics import Latency
 from lhsim.metrics.latency import mean_of_runs, quantile_of_runs
 from lhsim.models.workload import check_count
@@ -74,11 +75,6 @@ class FailedRun:
 def model_events(cell: Cell) -> int:
     """Return a bound on the model events of a run (`lhsim.simulation.work`)."""
     return simulation.work.model_events(cell.system, cell.agents, cell.duration)
-
-
-def work(cell: Cell) -> int:
-    """Return roughly how much work a run is at most, in model events."""
-    return simulation.work.work(cell.system, cell.agents, cell.duration)
 
 
 def why_not(cell: Cell, limits: MaxEvents) -> str | None:

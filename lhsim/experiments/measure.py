@@ -12,9 +12,9 @@ from typing import Any
 from lhsim import parameters
 from lhsim.analysis.measures import live_unit
 from lhsim.errors import InputError
+from lhsim.execution.progress import steps
 from lhsim.experiments.options import DONE
 from lhsim.experiments.output import NotWrittenError, check_folder
-from lhsim.experiments.progress import steps
 from lhsim.live import driver, server
 from lhsim.models.workload import Poisson, Workload
 from lhsim.recording import Manifest, Recording, check_free

@@ -18,18 +18,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
 
 from lhsim import analysis
-from lhsim._files import read_bytes, replace
+from lhsim._files import opened, read_bytes, replace
 from lhsim.errors import InputError, LhsimError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PACKAGES = ("numba", "numpy", "pandas", "scipy", "simpy")
+MANIFEST, FORMAT = "manifest.json", 1  # of a result's folder, raised when its files change
+RUNS, METRICS, ANSWER = "runs.parquet", "metrics.parquet", "answer.json"  # its data
 
 
 @frozen
@@ -137,6 +139,29 @@ def write_files(folder: Path, files: Mapping[str, Callable[[Path], object]]) -> 
         reasons = ", ".join(dict.fromkeys(missing.values()))
         raise NotWrittenError(f"not written into {folder}: {', '.join(missing)}: {reasons}")
     return list(files)
+
+
+def write_result(
+    folder: Path, files: Mapping[str, Callable[[Path], object]], facts: Mapping[str, Any]
+) -> list[str]:
+    """Write the files of a result, then its manifest; return their names, as `write_files` does.
+
+    The manifest has the `facts`, and the digests of the data: what does not agree with it is half
+    of a result.
+    """
+
+    def write_manifest(path: Path) -> None:
+        there = [name for name in (RUNS, METRICS, ANSWER) if name in files]
+        digests = {name: digest(folder / name) for name in there if (folder / name).is_file()}
+        json_file({"format": FORMAT, **facts, "files": digests})(path)
+
+    return write_files(folder, {**files, MANIFEST: write_manifest})
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file of any size."""
+    with opened(path) as file:
+        return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
 
 
 def json_file(data: object) -> Callable[[Path], object]:

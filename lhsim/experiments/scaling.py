@@ -11,13 +11,13 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from lhsim.execution import Runner
+from lhsim.execution.progress import progress
 from lhsim.experiments.finding import Picture
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.output import import_plots
 from lhsim.experiments.points import levels
-from lhsim.experiments.progress import progress
 from lhsim.experiments.setup import (
     WIDTH,
     Setup,
@@ -40,7 +40,7 @@ from lhsim.experiments.sweeping import (
 from lhsim.planning import ScaleOut
 from lhsim.planning.predictions import Intervals, intervals, predictable, prediction_cells
 from lhsim.planning.uncertainty import combined, knee_spread
-from lhsim.report.decision import knees_paragraph
+from lhsim.report.decision import knees_paragraph, knees_sentence
 from lhsim.report.levels import prediction_table, scaling_table
 from lhsim.simulation import Result
 
@@ -94,10 +94,14 @@ def run_scaling(options: Options) -> int:
             question=QUESTION,
             answer=" ".join(
                 [
-                    *filter(None, [_comparison(sweep)]),
+                    *filter(None, [knees_paragraph(sweep.knees)]),
                     *(f"{'; '.join(lines)}." for lines in answers()),
                 ]
             ),
+            answers={
+                "move": knees_sentence(sweep.knees),
+                "sure": " ".join(f"{'; '.join(lines)}." for lines in answers()),
+            },
             method=METHOD,
             picture=PICTURE,
         ),
@@ -109,6 +113,7 @@ def _run(how: KneeSearch, setup: Setup, plan: Plan, limit: MaxEvents, runner: Ru
     sweep = carry_out(setup, plan, runner, title="levels")
     if sweep.interrupted or not sweep.results or (sweep.failed and options.fail_fast):
         return sweep
+    approach: dict[str, list[Result]] = {}
     with progress("knees", (), shown=options.show_progress) as on_done:
         knees, interrupted = find_knees(
             sweep,
@@ -119,9 +124,10 @@ def _run(how: KneeSearch, setup: Setup, plan: Plan, limit: MaxEvents, runner: Ru
             max_events=limit,
             runner=runner,
             on_done=on_done,
+            keep=lambda system, result: approach.setdefault(system, []).append(result),
         )
     predictions = {} if interrupted else _predictions(sweep, setup, runner)
-    return sweep.followed_by(knees, predictions, interrupted=interrupted)
+    return sweep.followed_by(knees, predictions, approach, interrupted=interrupted)
 
 
 def _predictions(sweep: Sweep, setup: Setup, runner: Runner) -> dict[tuple[str, int], Intervals]:
@@ -159,7 +165,7 @@ def report(
     """Return the results as a text of at most 80 columns, where names are not too long."""
     workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
     runs = f"{replications_of(plan)} a level"
-    decision = wrap(_comparison(sweep), WIDTH)
+    decision = wrap(knees_paragraph(sweep.knees), WIDTH)
     lines = [
         *([*decision, ""] if decision else []),
         f"{'; '.join(workloads)}; {runs}, seed {setup.options.seed}",
@@ -186,12 +192,6 @@ def _answers(sweep: Sweep) -> list[list[str]]:
         [f"{name}: {sentence}", *_uncertainty(systems[name], sweep.knees[name])]
         for name, sentence in sweep.knee_sentences().items()
     ]
-
-
-def _comparison(sweep: Sweep) -> str:
-    """Return which system serves most agents, where two knees are known; else nothing."""
-    knees = {name: one.agents for name, one in sweep.knees.items()}
-    return knees_paragraph({name: agents for name, agents in knees.items() if agents is not None})
 
 
 def _uncertainty(system: System, knee: Knee) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from lhsim import _resources, execution, parameters
+from lhsim import _resources, execution, parameters, simulation
 from lhsim.errors import InputError
 from lhsim.execution import Runner
 from lhsim.experiments.options import Options
@@ -162,6 +162,7 @@ def manifest(setup: Setup) -> dict[str, Any]:
         "options": options,
         "seed": setup.options.seed,
         "versions": versions(),
+        "meaning": simulation.MEANING,
         "specification": setup.specification and asdict(setup.specification),
         "systems": [
             {"name": system.name, "architecture": system.architecture, **asdict(one)}

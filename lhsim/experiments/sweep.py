@@ -16,6 +16,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from itertools import combinations
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,12 @@ from lhsim.analysis.measures import COLUMNS, column
 from lhsim.analysis.stopping import Precision, Verdict
 from lhsim.errors import InputError, LhsimError, shown
 from lhsim.execution import Cell, Failure, Runner, running
+from lhsim.execution.progress import PATIENCE
+from lhsim.execution.progress import progress as progress_of
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import precision as rounds
 from lhsim.experiments.axes import AGENTS, Design, Levels, Point, parse_axes
+from lhsim.experiments.excel import write_excel
 from lhsim.experiments.figures import axes_figure, scaling_figure
 from lhsim.experiments.levels import FailedRun, Horizon, Skipped, pooled_latencies
 from lhsim.experiments.points import Base, DesignPoint, check_names, design_points, levels
@@ -95,6 +99,8 @@ class Sweep:
     units: Mapping[str, str] = field(factory=dict)  # of these axes; empty for a text
     # 90 % intervals of what one further run would show, by system and agents, then by column.
     predictions: Mapping[tuple[str, int], Intervals] = field(factory=dict)
+    # Single runs by which the knees were found, by system: for the plot alone.
+    approach: Mapping[str, Sequence[Result]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         if not self.knees:
@@ -131,6 +137,15 @@ class Sweep:
     def metrics(self) -> pd.DataFrame:
         """Return a row per system, number of agents and measure, with its 95 % interval."""
         return pd.DataFrame(self.metric_rows())
+
+    def to_excel(self, path: str | PathLike[str]) -> None:
+        """Write the levels, their measures and the runs as sheets of a workbook.
+
+        Needs openpyxl, of the extra ``lhsim[excel]``; raises `InputError` without it, or when the
+        file cannot be written.
+        """
+        sheets = {"levels": self.levels(), "metrics": self.metrics(), "runs": self.to_frame()}
+        write_excel(path, sheets)
 
     def knee_sentences(self) -> dict[str, str]:
         """Return where the knee of each system lies, in words, and whether that is extrapolated."""
@@ -205,11 +220,14 @@ class Sweep:
         self,
         knees: Mapping[str, Knee],
         predictions: Mapping[tuple[str, int], Intervals],
+        approach: Mapping[str, Sequence[Result]],
         *,
         interrupted: bool,
     ) -> Sweep:
         """Return the sweep with what was searched after its runs, which are not digested anew."""
-        found = evolve(self, knees=knees, predictions=predictions, interrupted=interrupted)
+        found = evolve(
+            self, knees=knees, predictions=predictions, approach=approach, interrupted=interrupted
+        )
         for name in ("_records", "_levels"):
             object.__setattr__(found, name, getattr(self, name))
         return found
@@ -218,9 +236,19 @@ class Sweep:
         """Draw the latency of each level against the agents, or the first axis, as a figure."""
         if self.units:
             return axes_figure(self.level_rows(), self.units, ax)
-        return scaling_figure(
-            self.systems, self.level_rows(), self.metric_rows(), self.knees, self.scale_out, ax
-        )
+        near = [
+            run.row() | {"servers": 1}
+            for name, runs in self.approach.items()
+            for run in runs
+            if _is_sustained(run) and run.agents not in self._counts(name)
+        ]
+        rows = [*self.level_rows(), *level_rows(near)]
+        metrics = [*self.metric_rows(), *metric_rows(near)]
+        return scaling_figure(self.systems, rows, metrics, self.knees, self.scale_out, ax)
+
+    def _counts(self, system: str) -> set[int]:
+        """Return the levels of a system."""
+        return {run.agents for run in self.results if run.system == system}
 
     @property
     def _values(self) -> Sequence[Point]:
@@ -329,6 +357,7 @@ def sweep(
     engine: str = "auto",
     fail_fast: bool = False,
     on_done: OnDone | None = None,
+    progress: bool = True,
 ) -> Sweep:
     """Run systems with growing numbers of agents, and values of any other parameters.
 
@@ -389,6 +418,8 @@ def sweep(
         Run nothing more after a run has failed.
     on_done
         Is called with each run that is finished now, and its result.
+    progress
+        Say on stderr how far it is, once that takes more than some seconds; not with `on_done`.
 
     Returns
     -------
@@ -408,6 +439,7 @@ def sweep(
     replications = checks.whole_number(replications, "replications", 1, checks.MOST_REPLICATIONS)
     seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
     fail_fast = checks.truth(fail_fast, "fail_fast")
+    shown = checks.truth(progress, "progress") and on_done is None
     checks.function(on_done, "on_done")
     limit = MaxEvents().unless(_unless_none(max_events, "max_events"))
     per_server = _unless_none(agents_per_server, "agents_per_server")
@@ -426,9 +458,17 @@ def sweep(
             prepared,
             runner,
             fail_fast=fail_fast,
-            show=lambda _title, _cells: nullcontext(on_done),
+            show=lambda title, cells: (
+                _progress(title, runner.left(cells)) if shown else nullcontext(on_done)
+            ),
         )
     return _with_some(found)
+
+
+def _progress(title: str, cells: Sequence[Cell]) -> AbstractContextManager[OnDone]:
+    """Return what shows how far a round is, once it takes long."""
+    whole = f"sweep, {title}" if title else "sweep"
+    return progress_of(whole, cells, shown=True, after=PATIENCE)
 
 
 def _points(
@@ -576,6 +616,10 @@ def _agree(values: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
         others.get(axis) is None or one is None or others[axis] == one
         for axis, one in values.items()
     )
+
+
+def _is_sustained(run: Result) -> bool:
+    return Level.of(run.row()).sustained
 
 
 def _by_seed(runs: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:

@@ -12,15 +12,15 @@ from attrs import asdict
 
 from lhsim.analysis.stopping import REACHED
 from lhsim.execution import Cell, Runner, Tally
+from lhsim.execution.progress import progress
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.ending import say, say_done, say_problems
 from lhsim.experiments.finding import Column, Finding, Picture, Table
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED
-from lhsim.experiments.output import formatted, json_file, plots, show, write_files
+from lhsim.experiments.output import METRICS, RUNS, formatted, plots, show, write_result
 from lhsim.experiments.points import DesignPoint
 from lhsim.experiments.precision import precision_of
-from lhsim.experiments.progress import progress
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import WIDTH, Setup, manifest, settings_column
 from lhsim.experiments.specification import MaxEvents
@@ -210,21 +210,21 @@ def write_results(
 
     To the `manifest`, which says what made it, is added what the sweep itself knows. `plot` is the
     name of the plot without its suffix, None for none; `more` has what writes other files, by name.
-    Raises `NotWrittenError` as `write_files` does.
+    Raises `NotWrittenError` as `write_result` does.
     """
     files: dict[str, Callable[[Path], object]] = {}
     if sweep.results:
-        files["runs.parquet"] = lambda path: sweep.to_frame().to_parquet(path, index=False)
-        files["metrics.parquet"] = lambda path: sweep.metrics().to_parquet(path, index=False)
+        files[RUNS] = lambda path: sweep.to_frame().to_parquet(path, index=False)
+        files[METRICS] = lambda path: sweep.metrics().to_parquet(path, index=False)
         if plot is not None:
             files |= plots(sweep.plot(), plot)
-    files["manifest.json"] = json_file({**manifest, **_facts(sweep)})
-    return write_files(folder, {**files, **(more or {})})
+    return write_result(folder, {**files, **(more or {})}, {**manifest, **_facts(sweep)})
 
 
 def _facts(sweep: Sweep) -> dict[str, Any]:
     return {
         "runs": len(sweep.results),
+        "axes": dict(sweep.units),
         "interrupted": sweep.interrupted,
         "engines": sorted({result.engine for result in sweep.results}),
         "knees": {

@@ -24,6 +24,7 @@ from lhsim.analysis.intervals import estimate, known
 from lhsim.errors import InputError
 from lhsim.execution import Runner, running
 from lhsim.execution.cells import times_of
+from lhsim.execution.progress import told
 from lhsim.explanation.chrome import events_of
 from lhsim.explanation.following import follow
 from lhsim.explanation.remedies import Effect, Remedy, effect, remedies
@@ -161,6 +162,7 @@ def explain(
     folder: str | Path | None = None,
     engine: str = "auto",
     on_done: OnDone | None = None,
+    progress: bool = True,
 ) -> Explanation:
     """Return where the latency of a system comes from, and what would shorten it.
 
@@ -175,7 +177,7 @@ def explain(
         ``"2 min"``. None: as long as 5,000 messages take, and a window of 20 s at least.
     confidence
         Of the intervals of what remedies change.
-    seed, jobs, executor, folder, engine, on_done
+    seed, jobs, executor, folder, engine, on_done, progress
         As in `lhsim.capacity`. The engine is that of the remedies' runs; the run whose messages are
         followed is one of SimPy, which is the same.
 
@@ -190,8 +192,12 @@ def explain(
     """
     asked = ask(system, agents, duration, confidence, seed, engine)
     checks.function(on_done, "on_done")
-    with running([asked.system], engine, jobs, executor, folder) as runner:
-        return answer(asked, runner, on_done)
+    shown = checks.truth(progress, "progress")
+    with (
+        running([asked.system], engine, jobs, executor, folder) as runner,
+        told("explain", on_done, shown=shown) as tell,
+    ):
+        return answer(asked, runner, tell)
 
 
 def ask(

@@ -22,6 +22,7 @@ from attrs import frozen
 from lhsim import analysis, checks
 from lhsim.errors import InputError, shown
 from lhsim.execution import Runner, running
+from lhsim.execution.progress import told
 from lhsim.library import as_system
 from lhsim.planning.advice import Advice, Change, Measurement, advise, changes, measure_next
 from lhsim.planning.design import Design, design_of
@@ -169,7 +170,9 @@ class Decision:
             for number, one in enumerate(self.designs)
         ]  # fmt: skip
         chart = analysis.Chart(
-            f"months from {self.dates[0]}", "probability of keeping the objectives [%]"
+            f"months from {self.dates[0]}",
+            "probability of keeping the objectives [%]",
+            title=f"How surely one server keeps {' and '.join(self.objectives)}",
         )
         return analysis.lines_plot(series, chart, ax)
 
@@ -224,6 +227,7 @@ def decide(
     folder: str | Path | None = None,
     engine: str = "auto",
     on_done: OnDone | None = None,
+    progress: bool = True,
 ) -> Decision:
     """Return which design to run, until when, how surely, and at what cost.
 
@@ -249,7 +253,7 @@ def decide(
         The first day; None: today.
     confidence
         Of intervals, and how surely a design has to keep the objectives.
-    seed, jobs, executor, folder, engine, on_done
+    seed, jobs, executor, folder, engine, on_done, progress
         As in `lhsim.capacity`.
 
     Raises
@@ -264,8 +268,12 @@ def decide(
     asked = ask(slo, agents, growth, systems, server_cost, currency, horizon, start, confidence,
                 seed, engine)  # fmt: skip
     checks.function(on_done, "on_done")
-    with running(asked.systems, engine, jobs, executor, folder) as runner:
-        return answer(asked, runner, on_done)
+    shown = checks.truth(progress, "progress")
+    with (
+        running(asked.systems, engine, jobs, executor, folder) as runner,
+        told("decide", on_done, shown=shown) as tell,
+    ):
+        return answer(asked, runner, tell)
 
 
 def ask(

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from lhsim import checks
+from lhsim.analysis.measures import MORE_IS_BETTER
 from lhsim.errors import InputError, unknown_name
 from lhsim.units import BYTE, PER_SECOND, SECOND, Unit
 
@@ -42,7 +43,6 @@ _UNITS = {
     "throughput": PER_SECOND,
     "memory": BYTE,
 }
-_LOWER = {"delivery", "throughput"}  # the more the better; of all others, the less
 METRICS = ("p50", "p95", "p99", *_UNITS)  # and any other quantile
 _FORM = re.compile(r"\s*([A-Za-z][\w.]*)\s*(<=|>=|<|>)\s*(\S.*?)\s*")
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
@@ -173,7 +173,7 @@ def _check_limit(objective: Objective, unit: Unit, *, strict: bool) -> None:
 
 def _check_side(objective: Objective) -> None:
     """Refuse a limit on the side on which a figure may be as bad as it likes."""
-    metric, upper = objective.metric, objective.metric not in _LOWER
+    metric, upper = objective.metric, objective.metric not in MORE_IS_BETTER
     if objective.upper == upper:
         return
     what = "a latency" if objective.of_latency else metric

@@ -32,6 +32,7 @@ from lhsim.analysis.flags import FEW_REPLICATIONS
 from lhsim.distributions import Distribution
 from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.execution import Runner, running
+from lhsim.execution.progress import told
 from lhsim.library import as_system
 from lhsim.models import Cpu, System, paths
 from lhsim.models.workload import check_count
@@ -39,7 +40,8 @@ from lhsim.planning.crossings import Task, crossings
 from lhsim.planning.levels import Question, judge, run_all
 from lhsim.planning.objectives import METRICS, Objective, parse_objectives
 from lhsim.report.notebook import card
-from lhsim.report.sensitivity import metric_text, sensitivity_notes
+from lhsim.report.sensitivity import sensitivity_notes
+from lhsim.report.text import metric_text
 from lhsim.simulation.engines import choose
 from lhsim.streams import MAX_SEED
 
@@ -194,6 +196,7 @@ def sensitivity(
     folder: str | Path | None = None,
     engine: str = "auto",
     on_done: OnDone | None = None,
+    progress: bool = True,
 ) -> Sensitivity:
     """Return which parameters of a system move its metrics.
 
@@ -222,6 +225,8 @@ def sensitivity(
         As in `lhsim.simulate`.
     on_done
         Is called with each finished run and its result.
+    progress
+        Say on stderr how far it is, once that takes more than some seconds; not with `on_done`.
 
     Raises
     ------
@@ -234,8 +239,12 @@ def sensitivity(
     """
     asked = ask(system, agents, metrics, ranges, trajectories, seed, engine)
     checks.function(on_done, "on_done")
-    with running([asked.system], engine, jobs, executor, folder) as runner:
-        return answer(asked, runner, on_done)
+    shown = checks.truth(progress, "progress")
+    with (
+        running([asked.system], engine, jobs, executor, folder) as runner,
+        told("sensitivity", on_done, shown=shown) as tell,
+    ):
+        return answer(asked, runner, tell)
 
 
 def ask(

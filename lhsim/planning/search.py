@@ -24,6 +24,7 @@ from attrs import frozen
 from lhsim import analysis, checks
 from lhsim.errors import InputError
 from lhsim.execution import running
+from lhsim.execution.progress import told
 from lhsim.library import as_system
 from lhsim.models import System, paths
 from lhsim.models.workload import check_count
@@ -197,6 +198,7 @@ def capacity(
     engine: str = "auto",
     on_done: OnDone | None = None,
     budget: float | str | None = None,
+    progress: bool = True,
 ) -> Capacity:
     """Return the most agents that keep all objectives, or the value of a parameter that does.
 
@@ -235,6 +237,8 @@ def capacity(
         Time that the search may take: a number [s], or a text such as ``"2 s"``. It starts no runs
         that would not be done by then, so that the answer depends on the speed of the machine; its
         interval is the wider, and `Capacity.stop_reason` says so. None: until it has its precision.
+    progress
+        Say on stderr how far it is, once that takes more than some seconds; not with `on_done`.
 
     Returns
     -------
@@ -250,14 +254,16 @@ def capacity(
     KeyboardInterrupt
         After Ctrl-C, when nothing is known yet; what was finished is in the folder.
     """
-    (found,) = deque(
-        capacities(
-            system, slo, vary=vary, agents=agents, check=check, most=most, seed=seed,
-            confidence=confidence, jobs=jobs, executor=executor, folder=folder, engine=engine,
-            on_done=on_done, budget=budget,
-        ),
-        maxlen=1,
-    )  # fmt: skip
+    shown = checks.truth(progress, "progress")
+    with told("capacity", on_done, shown=shown) as tell:
+        (found,) = deque(
+            capacities(
+                system, slo, vary=vary, agents=agents, check=check, most=most, seed=seed,
+                confidence=confidence, jobs=jobs, executor=executor, folder=folder, engine=engine,
+                on_done=tell, budget=budget,
+            ),
+            maxlen=1,
+        )  # fmt: skip
     return found
 
 

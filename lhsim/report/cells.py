@@ -9,11 +9,12 @@ from typing import Any
 from attrs import evolve, frozen
 
 from lhsim.report.marks import is_shown, legend, marked, naming, row_mark
-from lhsim.report.text import three_digits
+from lhsim.report.text import duration, three_digits
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 SHARE, PERCENT, PER_SECOND = "share", "%", "1/s"  # units
+TIMES = {"ms": 1e-3, "s": 1.0}  # units of times, which are shown with a unit of their own [s]
 
 
 @frozen
@@ -82,8 +83,10 @@ def _title(column: Mapping[str, str]) -> str:
 
 
 def _unit(column: Mapping[str, str]) -> str:
-    """Return the unit of a column, where its title does not name it."""
+    """Return the unit of a column, where neither its title nor its cells name it."""
     unit, title = column.get("unit") or "", _title(column)
+    if unit in TIMES:
+        return ""
     unit = PERCENT if unit == SHARE else unit
     said = unit in title.split() or (unit == PER_SECOND and title.endswith("/s"))
     return "" if said else unit
@@ -96,12 +99,13 @@ def _named(row: Mapping[str, Any], found: Cell) -> Cell:
 
 def _figure(row: Mapping[str, Any], column: Mapping[str, str], marked_by: str | None) -> Cell:
     """Return what stands in a row of a column, with its marks and its interval."""
-    key, scale = column["key"], 100 if column.get("unit") == SHARE else 1
-    found = cell(_scaled(row.get(key), scale), marked=key == marked_by)
+    unit = column.get("unit", "")
+    key, scale = column["key"], 100 if unit == SHARE else 1
+    found = cell(_scaled(row.get(key), scale), unit, marked=key == marked_by)
     if not found.key or not is_shown(row, key):
         return Cell(UNKNOWN) if not is_shown(row, key) else found
     ends = [_scaled(end, scale) for end in _ends(row, column)]
-    around = f" ({_several(ends).text})" if any(end is not None for end in ends) else ""
+    around = f" ({_several(ends, unit).text})" if any(end is not None for end in ends) else ""
     text = marked(row, key, lambda: found.text + around, UNKNOWN)
     return evolve(found, text=text)
 
@@ -118,17 +122,27 @@ def _scaled(value: Any, scale: int) -> Any:
     return value * scale if scale != 1 and _is_number(value) and value is not None else value
 
 
-def cell(value: object, *, marked: bool = False) -> Cell:
-    """Return a value as people read it, with three digits, and as rows are sorted by it."""
+def cell(value: object, unit: str = "", *, marked: bool = False) -> Cell:
+    """Return a value as people read it, with three digits, and as rows are sorted by it.
+
+    A time has its unit with it: 10 s and not 10,000 ms.
+    """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return Cell(UNKNOWN)
     if isinstance(value, bool):
         return Cell("yes" if value else "no", str(int(value)))
     if isinstance(value, int | float):
-        return Cell(number(value), repr(value))
+        return Cell(_time(value, unit) if unit in TIMES else number(value), repr(value))
     if isinstance(value, list | tuple):
-        return _several(value)
+        return _several(value, unit)
     return Cell(str(value), str(value), kind=str(value) if marked else "")
+
+
+def _time(value: float, unit: str) -> str:
+    """Return a time of a unit as people read it."""
+    if value == 0 or math.isinf(value):
+        return f"{number(value)} s"
+    return (MINUS if value < 0 else "") + duration(abs(value) * TIMES[unit])
 
 
 def number(value: float) -> str:
@@ -140,14 +154,15 @@ def number(value: float) -> str:
     return text.replace("-", MINUS) if text.startswith("-") else text
 
 
-def _several(values: Sequence[object]) -> Cell:
+def _several(values: Sequence[object], unit: str = "") -> Cell:
     """Return an interval, whose ends may be open, or a list."""
-    parts = [cell(value) for value in values]
+    parts = [cell(value, unit) for value in values]
     if len(parts) == 2 and all(map(_is_number, values)):
         low, high = parts
         if not low.key or not high.key:
             return _open(low, high)
-        return Cell(f"{low.text}{UNKNOWN}{high.text}", low.key)
+        (first, *own), (_, *its) = low.text.split(), high.text.split()
+        return Cell(f"{first if own == its else low.text}{UNKNOWN}{high.text}", low.key)
     text = ", ".join(part.text for part in parts)
     return Cell(text, text)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
+from lhsim.analysis.knee import Knee
 from lhsim.report.text import UNKNOWN, Column, between, duration, quantity, table, three_digits
 
 Row = Mapping[str, Any]
@@ -26,20 +27,75 @@ def decision_paragraph(found: Row) -> str:
     return " ".join(sentences)
 
 
-def knees_paragraph(knees: Mapping[str, int]) -> str:
-    """Return which of several systems serves most agents on a server, from their knees.
+def decision_answers(found: Row) -> dict[str, str]:
+    """Return its answers to the questions of `lhsim.report.questions`."""
+    sure = [_today(found)]
+    if any(one["extrapolated"] for one in found["designs"]):
+        sure.append(EXTRAPOLATED)
+    return {
+        "move": _advice(found),
+        "cost": " ".join([*_money(found), *_quicker(found)]),
+        "knob": _knob(found),
+        "sure": " ".join(sure),
+    }
 
-    Empty where fewer than two knees are known.
-    """
-    if len(knees) < 2:
+
+def _knob(found: Row) -> str:
+    """Return the parameter on which what a design holds depends most; nothing if none is known."""
+    one = found["measure_next"]
+    if one is None or one["parameter"] is None:
         return ""
-    names = sorted(knees, key=lambda name: knees[name])
+    return (
+        f"{one['parameter']}: {chance(one['depends'])} of what is uncertain about the capacity of "
+        f"{one['design']} depends on it."
+    )
+
+
+def knees_paragraph(knees: Mapping[str, Knee]) -> str:
+    """Return how many agents a server serves with each system, and how to decide between them."""
+    found = knees_sentence(knees)
+    if len(knees) < 2 or not found:
+        return found
+    return f"{found} lhsim decide says when to move, how surely, and at what cost."
+
+
+def knees_sentence(knees: Mapping[str, Knee]) -> str:
+    """Return how many agents a server serves with each system; nothing where no level has run.
+
+    Where two knees or more are known it compares the least with the greatest.
+    """
+    known = {name: one.agents for name, one in knees.items() if one.agents is not None}
+    up_to = _sustained(knees)
+    if up_to is not None:
+        return f"No server saturates with up to {up_to:,} agents."
+    if len(known) < 2:
+        held = [one for name, knee in knees.items() if (one := _held(name, knee))]
+        return f"One server serves {' and '.join(held)} before it saturates." if held else ""
+    names = sorted(known, key=lambda name: known[name])
     least, most = names[0], names[-1]
     return (
-        f"One server serves {three_digits(knees[most] / knees[least])} times as many agents with "
-        f"{most} as with {least} before it saturates, {_rounded(knees[most])} against "
-        f"{_rounded(knees[least])}. lhsim decide says when to move, how surely, and at what cost."
+        f"One server serves {three_digits(known[most] / known[least])} times as many agents with "
+        f"{most} as with {least} before it saturates, {_rounded(known[most])} against "
+        f"{_rounded(known[least])}."
     )
+
+
+def _sustained(knees: Mapping[str, Knee]) -> int | None:
+    """Return the level up to which no system saturates; None where they differ, or one does."""
+    ends = {(knee.low, knee.high) for knee in knees.values()}
+    low, high = ends.pop() if len(ends) == 1 else (None, None)
+    return low if high is None else None
+
+
+def _held(name: str, knee: Knee) -> str:
+    """Return how many agents a server serves; nothing where no level has run."""
+    if knee.agents is not None:
+        return f"{_rounded(knee.agents)} agents with {name}"
+    if knee.low is not None and knee.high is not None:
+        return f"{knee.low:,} to {knee.high:,} agents with {name}"
+    if knee.low is not None:
+        return f"at least {knee.low:,} agents with {name}"
+    return "" if knee.high is None else f"fewer than {knee.high:,} agents with {name}"
 
 
 def _rounded(agents: int) -> str:

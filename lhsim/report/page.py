@@ -19,18 +19,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lhsim.report.cells import Grid, grid
+from lhsim.report.questions import answered
 from lhsim.units import format_duration
 
-DECISION = "decide"  # name of the finding that a reader looks for first
+MEASURED, RANGE = "Calibrated on", "Range: agents"  # of a system's calibration
+ASSUMED = "nothing, the parameters are assumed"
 VERDICTS = ("supported", "refuted", "undecided")
 CLAIMS = (
-    {"key": "claim", "title": "Claim"},
+    {"key": "about", "title": "What is promised"},
+    {"key": "verdict", "title": "Verdict"},
     {"key": "claimed", "title": "Claimed"},
     {"key": "figure", "title": "Found"},
     {"key": "unit", "title": "Unit"},
     {"key": "interval", "title": "95 % interval"},
-    {"key": "verdict", "title": "Verdict"},
     {"key": "would_hold_if", "title": "Would hold if"},
+    {"key": "claim", "title": "Name"},
 )
 ALERTS = (
     {"key": "system", "title": "System"},
@@ -85,11 +88,6 @@ class Section:
         return anchor(self.finding["name"])
 
     @property
-    def decides(self) -> bool:
-        """Whether its answer is the decision, which stands above all others."""
-        return self.finding["name"] == DECISION and bool(self.finding["answer"])
-
-    @property
     def tables(self) -> list[Grid]:
         """Its tables, the alerts last."""
         found = self.finding
@@ -135,6 +133,8 @@ def report_page(sections: Sequence[Section]) -> str:
     style, script = (_source(environment, name) for name in ("report.css", "report.js"))
     return environment.get_template("report.html").render(
         sections=ordered,
+        questions=list(answered([one.finding for one in ordered], _measured(ordered))),
+        anchor=anchor,
         statuses=Counter(section.finding["status"] for section in ordered),
         verdicts=_verdicts(ordered),
         versions=sorted({section.finding["version"] for section in ordered}),
@@ -147,6 +147,18 @@ def report_page(sections: Sequence[Section]) -> str:
 def anchor(name: str) -> str:
     """Return a name as the id of an element: what is no letter or digit becomes a hyphen."""
     return re.sub(r"[^\w-]", "-", name)
+
+
+def _measured(sections: Sequence[Section]) -> str:
+    """Return what the systems of a report were calibrated on; all else is simulated."""
+    systems = {system.name: system for section in sections for system in section.systems}
+    by_source: dict[str, list[str]] = {}
+    for name, system in systems.items():
+        known = dict(system.calibration)
+        load = f" with {known[RANGE]} agents" if RANGE in known else ""
+        by_source.setdefault(known.get(MEASURED, ASSUMED), []).append(f"{name}{load}")
+    said = [f"{' and '.join(names)}: {source}." for source, names in by_source.items()]
+    return " ".join([*said, "All figures here are simulated."] if systems else [])
 
 
 def _verdicts(sections: Sequence[Section]) -> list[tuple[str, int]]:

@@ -8,9 +8,16 @@ from textwrap import wrap
 from typing import Any
 
 from lhsim.analysis import flags
-from lhsim.report.text import Column, between, quantity, table, three_digits
+from lhsim.report.text import (
+    KNEE,
+    Column,
+    between,
+    metric_text,
+    quantity,
+    table,
+    three_digits,
+)
 
-KNEE = "knee"
 WIDTH = 80  # of the text, in columns
 
 Row = Mapping[str, Any]
@@ -72,12 +79,3 @@ def _line(metric: str, one: Row) -> list[str]:
 
 def _between(low: float, high: float, unit: str) -> str:
     return f"{quantity(low, unit)}..{quantity(high, unit)}"
-
-
-def metric_text(metric: str, value: float) -> str:
-    """Return the figure of a metric with its unit."""
-    if metric in {"delivery", "utilization", "cpu"}:
-        return f"{value * 100:.1f} %"
-    if metric == KNEE:
-        return f"{three_digits(value)} agents"
-    return quantity(value, {"memory": "B", "throughput": "1/s"}.get(metric, "s"))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from lhsim.analysis.measures import live_unit
+from lhsim.analysis.measures import base_unit, live_unit
 from lhsim.units import format_duration
 
 UNKNOWN = "-"
+KNEE, CAPACITY = "knee", "capacity"  # metrics that count agents
 
 
 @frozen
@@ -58,10 +59,22 @@ def quantity(value: float, unit: str) -> str:
     if unit == "B":
         return _size(value)
     if unit == "1/s":
-        return f"{three_digits(value)}/s"
+        return f"{three_digits(value) if value else 0}/s"
     if unit == "cores":  # in per cent of one, as tools that watch processes have it
         return f"{three_digits(100 * value)} %"
     return f"{value:,.0f}" if value == int(value) else three_digits(value)
+
+
+def metric_text(metric: str, value: float) -> str:
+    """Return the figure of a metric, in its base unit, with its unit.
+
+    >>> metric_text("p99", 0.31), metric_text("delivery", 0.5), metric_text("knee", 3590.0)
+    ('310 ms', '50.0 %', '3,590 agents')
+    """
+    if metric in {KNEE, CAPACITY}:
+        return f"{three_digits(value)} agents"
+    unit = base_unit(metric)[1]
+    return f"{value * 100:.1f} %" if unit == "1" else quantity(value, unit)
 
 
 def between(low: str, high: str) -> str:

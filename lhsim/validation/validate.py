@@ -39,16 +39,20 @@ class Agents:
     rate: float  # of each [messages/s]
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Validated:
     """What a validation came to."""
 
     architecture: Modelled
     calibrated: Calibrated
     crosscheck: Crosscheck
-    runs: tuple[Recording, ...] = field(repr=False)  # those calibrated on
-    predicted: tuple[Recording, ...] = field(repr=False)
+    runs: tuple[Recording, ...]  # those calibrated on
+    predicted: tuple[Recording, ...]
     kept: int  # of these runs were there already
+
+    def __repr__(self) -> str:
+        """Return the verdict in a line."""
+        return f"<Validated {self.architecture}: {self.crosscheck!r}>"
 
 
 def validate(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -343,6 +344,31 @@ def read_result() -> object:
     return Finding.read(Path("out"))
 
 
+def make_folder(random: Random) -> None:
+    """Damage the data of a result, mostly so that its manifest has the digest of what is there."""
+    from lhsim.experiments.output import digest
+
+    Path("out").mkdir()
+    for name, content in _result().items():
+        (Path("out") / name).write_bytes(content)
+    name = random.choice(["runs.parquet", "runs.parquet", "metrics.parquet", "manifest.json"])
+    path, manifest = Path("out") / name, Path("out/manifest.json")
+    if name == "manifest.json" or random.random() < 0.5:
+        path.write_bytes(mutated(path.read_bytes(), random))
+    else:
+        path.write_bytes(as_parquet(mutated_table(pd.read_parquet(path), random)) or b"")
+    if name != "manifest.json" and random.random() < 0.8:
+        text = manifest.read_text()
+        before = json.loads(text)["files"][name]
+        manifest.write_text(text.replace(before, digest(path)))
+
+
+def read_folder() -> object:
+    found = lhsim.load("out")
+    found._repr_html_()
+    return found.metrics, lhsim.compare(found, "out").text()
+
+
 @cache
 def _store() -> bytes:
     """Return the store of a small sweep."""
@@ -414,6 +440,7 @@ KINDS = (
         CROSSCHECK,
     ),
     Kind("result", make_result, read_result, ["report", "out", "--quiet"]),
+    Kind("folder", make_folder, read_folder, ["compare", "out", "out"]),
     Kind(
         "store",
         make_store,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import lhsim
 from lhsim import cli
 from lhsim.execution import Failure, Store, runner
 from lhsim.execution import run as run_cell
@@ -187,7 +188,7 @@ def test_a_time_that_is_none(mm1, capsys, within):
 
 
 def test_what_is_known_is_shown_as_the_search_goes_on(mm1, capsys, monkeypatch):
-    monkeypatch.setattr("lhsim.experiments.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("lhsim.execution.progress.SECONDS_BETWEEN_LINES", 0.0)
     command = [one for one in mm1 if one != "--quiet"]
     assert cli.run([*command, "--slo", "utilization<10%", "--most", "1024"]) == 0
     lines = [one for one in capsys.readouterr().err.splitlines() if one.startswith("capacity: ")]
@@ -220,7 +221,13 @@ def test_an_answer_is_a_finding(mm1, capsys, name, answer):
     assert (found.name, found.status) == (name, "done")
     assert found.answer.startswith(answer)
     assert found.tables[0].rows
-    assert Path("out", "manifest.json").exists()
+    loaded = lhsim.load("out")
+    assert loaded.experiment == name
+    assert list(loaded.levels) == list(found.tables[0].rows[0])
+    assert loaded.runs is None
+    capsys.readouterr()
+    assert cli.run([*command, "--format", "json"]) == 0
+    assert loaded.details == json.loads(capsys.readouterr().out)
     again = [*shlex.split(found.command)[3:], "--output-dir", "again", "--quiet"]
     assert cli.run(again) == 0
     assert Finding.read(Path("again")).tables == found.tables

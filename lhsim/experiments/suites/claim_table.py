@@ -124,6 +124,46 @@ CLAIMS = (
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
 
+_OF = {"polling": "with polling", "push": "with push", "factor": "with push over that with polling"}
+_WAITING = "Median time of a message with polling, as 1,000 agents wait for one another"
+# What the claims are about whose names end in a design.
+_ABOUT = {
+    "latency.min": "Shortest latency of a pair of agents",
+    "latency.avg": "Mean latency of a pair of agents",
+    "latency.max": "Longest latency of a pair of agents",
+    "latency.p99": "99th percentile of the latency of a pair of agents",
+    "latency_at.10": "Mean latency of 10 agents",
+    "latency_at.100": "Mean latency of 100 agents",
+    "latency_at.1000": "Mean latency of 1,000 agents",
+    "throughput.10": "Messages per second of 10 agents",
+    "throughput.100": "Messages per second of 100 agents",
+    "throughput.1000": "Messages per second of 1,000 agents",
+    "agents": "Agents that one server holds",
+    "scalability": "Agents to which one server scales",
+}
+_ALONE = {
+    "throughput.1000.polling": _WAITING,
+    "throughput.1000.factor": _WAITING,
+    "overall.factor": "Mean latency with polling, as a multiple of that with push",
+    "memory.polling": "Memory of each of 1,000 agents over that of each of 100, with polling",
+    "memory.push": "Memory with 1,000 agents over that with 10, with push",
+    "database.polling": "Database queries of a cycle, with polling",
+    "database.push": "Database queries of a run, with push",
+    "validation.push": "Part of the latency that validating a message takes, with push",
+}
+
+
+def meaning(name: str) -> str:
+    """Return what a claim is about, for a reader who never saw the original proposal.
+
+    >>> meaning("latency.avg.push"), meaning("throughput.10.factor")
+    ('Mean latency of a pair of agents with push',
+     'Messages per second of 10 agents with push over that with polling')
+    """
+    topic, _, of = name.rpartition(".")
+    return _ALONE.get(name) or f"{_ABOUT[topic]} {_OF[of]}"
+
+
 def seed_keys(figures: dict[str, Figure]) -> dict[str, bool]:
     """Return what the original proposal's ``validate_performance_claims`` says of the figures."""
     factor = figures["latency.avg.factor"].value

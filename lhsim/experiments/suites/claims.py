@@ -15,6 +15,7 @@ from lhsim.analysis.dots import Dot, dots_plot
 from lhsim.analysis.intervals import known
 from lhsim.errors import InputError, LhsimError, unknown_name
 from lhsim.execution import Cell, Failure, Runner
+from lhsim.execution.progress import progress
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments import sweep as sweeps
 from lhsim.experiments.ending import say, say_done, say_interrupted
@@ -22,9 +23,8 @@ from lhsim.experiments.finding import Column, Picture, Table
 from lhsim.experiments.knees import find_knees
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import DONE, NOT_KEPT, Options
-from lhsim.experiments.output import formatted, json_file, plots, show, write_files
+from lhsim.experiments.output import formatted, plots, show, write_result
 from lhsim.experiments.points import levels
-from lhsim.experiments.progress import progress
 from lhsim.experiments.provenance import finding_of, warning_lines
 from lhsim.experiments.setup import (
     WIDTH,
@@ -37,7 +37,7 @@ from lhsim.experiments.setup import (
     varied,
 )
 from lhsim.experiments.specification import Claims, load
-from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, seed_keys
+from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, meaning, seed_keys
 from lhsim.experiments.suites.conditions import World, conditions, search_all
 from lhsim.experiments.suites.evidence import LEVELS, Evidence, figures
 from lhsim.experiments.suites.suite import refuse_traffic
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Plot
 
     from lhsim.analysis.knee import Knee
-    from lhsim.experiments.progress import Report
+    from lhsim.execution.progress import Report
     from lhsim.models import System
     from lhsim.simulation import Result
 
@@ -76,6 +76,7 @@ LIMITS = (
 )
 WINDOW_MESSAGES = 2000  # of a level whose mean latency is judged
 COLUMNS = (
+    Column("about", "about"),
     Column("claim", "claim"),
     Column("claimed", "claimed"),
     Column("figure", "found"),
@@ -375,8 +376,8 @@ def _write(setup: Setup, judgement: Judgement) -> list[str]:
         "claims": rows,
     }
     shown = tuple(
-        {**row, "unit": one.claim.unit, "low": known(one.figure.low),
-         "high": known(one.figure.high)}
+        {"about": meaning(one.claim.id), **row, "unit": one.claim.unit,
+         "low": known(one.figure.low), "high": known(one.figure.high)}
         for row, one in zip(rows, judgement.claims, strict=True)
     )  # fmt: skip
     keys = tuple({"key": name, "holds": holds} for name, holds in judgement.keys.items())
@@ -398,8 +399,8 @@ def _write(setup: Setup, judgement: Judgement) -> list[str]:
         method=METHOD,
         limits=LIMITS,
     )  # fmt: skip
-    files = {**plots(_figure(judgement), "claims"), "manifest.json": json_file(whole)}
-    return write_files(setup.options.output_dir, files | finding.files())
+    files = {**plots(_figure(judgement), "claims"), **finding.files()}
+    return write_result(setup.options.output_dir, files, whole)
 
 
 def _figure(judgement: Judgement) -> Plot:

@@ -159,7 +159,8 @@ def _figure(rows: Sequence[Row]) -> Figure:
             [_drawn(row[f"avg_write_latency_ms{end}"]) for row in own] for end in ENDS
         )
         series.append(Series(name, x, mean, low, high, number, markers=True))
-    chart = Chart("writers", "mean write latency [ms]", log_x=True, log_y=True, ticks=x)
+    chart = Chart("writers", "mean write latency", log_x=True, log_y=True, ticks=x, durations=True,
+                  title="The mean time of a write, by how many agents write at once")  # fmt: skip
     return lines_plot(series, chart)
 
 

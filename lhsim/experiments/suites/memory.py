@@ -114,8 +114,7 @@ def _answer(rows: Sequence[Row]) -> str:
 
 def _figure(case_runs: Sequence[CaseRuns]) -> Figure:
     systems = list(dict.fromkeys(ran.case.system.name for ran in case_runs))
-    variants = list(dict.fromkeys(ran.case.name for ran in case_runs))
-    series = []
+    series: list[Series] = []
     for ran in case_runs:
         samples, case = ran.results[0].samples, ran.case
         series.append(
@@ -123,11 +122,12 @@ def _figure(case_runs: Sequence[CaseRuns]) -> Figure:
                 f"{case.system.name}, {case.name}",
                 x=list(samples["time_s"] / 60),
                 y=list(samples["memory_b"] / MB),
-                colour=variants.index(case.name),
+                colour=len(series),
                 dashed=systems.index(case.system.name) > 0,
             )
         )
-    return lines_plot(series, Chart("time [min]", "memory of the server [MB]"))
+    title = "The memory of the server under load"
+    return lines_plot(series, Chart("time [min]", "memory of the server [MB]", title=title))
 
 
 COLUMNS = (

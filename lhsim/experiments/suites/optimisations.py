@@ -326,7 +326,7 @@ def _is_factor(key: str) -> bool:
 def _option_figure(rows: Sequence[Row]) -> Figure:
     names = [f"{row['system']}: {row['case']}" for row in rows]
     marks = {name: [row[f"{name}_latency_ms"] for row in rows] for name in ("p50", "p99")}
-    return marks_plot(names, marks, "latency [ms]")
+    return marks_plot(names, marks, "latency", "The latency with each optimisation")
 
 
 def _equal_figure(rows: Sequence[Row]) -> Figure:
@@ -334,7 +334,7 @@ def _equal_figure(rows: Sequence[Row]) -> Figure:
         [row["case"] for row in rows],
         {"mean": [row["mean_latency_ms"] for row in rows],
          "p99": [row["p99_latency_ms"] for row in rows]},
-        "latency [ms]",
+        "latency", "The latency at equal use of the processor",
     )  # fmt: skip
 
 
@@ -350,7 +350,8 @@ def _factor_figure(asked: Optimisations, rows: Sequence[Row]) -> Figure:
         name = f"round trip {format_duration(trip)}"
         series.append(Series(name, pauses, mean, low, high, number, markers=True))
     chart = Chart("pause between messages [ms]; the leftmost is none", "push over polling",
-                  log_x=True, log_y=True)  # fmt: skip
+                  log_x=True, log_y=True,
+                  title="Messages exchanged with push, as a multiple of polling")  # fmt: skip
     return lines_plot(series, chart)
 
 

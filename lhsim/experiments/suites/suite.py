@@ -18,13 +18,13 @@ from lhsim.analysis.levels import level_rows, without_latencies
 from lhsim.analysis.measures import is_latency
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, Runner
+from lhsim.execution.progress import progress
 from lhsim.experiments import levels as levels_of
 from lhsim.experiments.ending import say_done, say_problems
 from lhsim.experiments.finding import Column, Finding, Picture, Table
 from lhsim.experiments.levels import FailedRun, Skipped
 from lhsim.experiments.options import DONE, FAILED, INTERRUPTED, Options
-from lhsim.experiments.output import formatted, json_file, plots, show, write_files
-from lhsim.experiments.progress import progress
+from lhsim.experiments.output import RUNS, formatted, plots, show, write_result
 from lhsim.experiments.provenance import finding_of, warning_lines
 from lhsim.experiments.setup import (
     WIDTH,
@@ -391,21 +391,21 @@ def _write(
         for result in ran.results
     ]
     if records:
-        files["runs.parquet"] = lambda path: pd.DataFrame(records).to_parquet(path, index=False)
+        files[RUNS] = lambda path: pd.DataFrame(records).to_parquet(path, index=False)
     if found is not None:
         files |= plots(found.figure(), suite.name)
         for part in found.parts:
             files |= {} if part.figure is None else plots(part.figure(), part.name)
     facts = {
         "runs": len(records),
+        "axes": {"case": ""},
         "interrupted": outcome.interrupted,
         "engines": sorted({record["engine"] for record in records}),
         "skipped": [asdict(one) for one in outcome.skipped],
         "failures": [asdict(one) for one in outcome.failed],
     }
-    files["manifest.json"] = json_file({**manifest(setup), **facts})
-    folder = setup.options.output_dir
-    return write_files(folder, files | _finding(suite, setup, outcome, found).files())
+    files |= _finding(suite, setup, outcome, found).files()
+    return write_result(setup.options.output_dir, files, {**manifest(setup), **facts})
 
 
 def _finding(

@@ -103,7 +103,9 @@ def p95_plot(when: Trigger | None, named: Sequence[tuple[str, CaseRuns]], what: 
             if 2 * sum(result.overloaded for result in ran.results) >= len(ran.results):
                 name = f"{name} (overloaded)"  # noqa: PLW2901 - what the line is called
             series.append(Series(name, middle, mean, low, high, number, markers=True))
-    chart = Chart("time [s]", "p95 of the latency [ms]", log_y=True, spans=spans)
+    title = f"p95 of the latency over time: {what}" if spans else "p95 of the latency over time"
+    chart = Chart("time [s]", "p95 of the latency", log_y=True, spans=spans, durations=True,
+                  title=title)  # fmt: skip
     return lines_plot(series, chart)
 
 

@@ -8,7 +8,6 @@ import pytest
 
 import lhsim
 from lhsim.crosscheck import crosscheck
-from lhsim.crosscheck.check import holm
 from lhsim.crosscheck.judgement import distance
 from lhsim.errors import InputError
 from lhsim.models import Poisson, Workload
@@ -138,11 +137,6 @@ def test_a_doubtful_run_is_left_out_where_there_are_others_and_else_flagged():
 def test_no_runs_are_refused():
     with pytest.raises(InputError, match="runs: are missing"):
         crosscheck(system_of("push"), [])
-
-
-def test_holms_example():
-    """Four p-values by hand: 0.04 would be small alone."""
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_the_distance_of_two_samples_by_hand():

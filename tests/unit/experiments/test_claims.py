@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from lhsim import cli, load_system
 from lhsim.execution import Cell, Runner
 from lhsim.experiments.finding import Finding
-from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, seed_keys
+from lhsim.experiments.suites.claim_table import BY_ID, CLAIMS, Claim, Figure, meaning, seed_keys
 from lhsim.experiments.suites.conditions import Condition, search_all
 
 KEYS = {
@@ -230,3 +230,14 @@ def test_a_search_whose_run_fails_says_so() -> None:
     texts, interrupted = search_all(asked, Runner())
     assert not interrupted
     assert texts["a"].startswith("not known, as a run failed: InputError")
+
+
+def test_each_claim_says_what_it_is_about():
+    meanings = {claim.id: meaning(claim.id) for claim in CLAIMS}
+    assert all(text[0].isupper() or text[:2] == "99" for text in meanings.values())
+    assert max(map(len, meanings.values())) <= 90
+    waiting = {name for name in meanings if name.startswith("throughput.1000.")}
+    alike = {"throughput.1000.polling", "throughput.1000.factor"}  # the same time, claimed twice
+    assert waiting > alike
+    others = [text for name, text in meanings.items() if name not in alike]
+    assert len(set(others)) == len(others)

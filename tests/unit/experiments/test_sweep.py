@@ -47,6 +47,19 @@ def test_a_sweep_has_a_row_per_run_and_per_level():
     assert found.plot().axes
 
 
+def test_the_runs_of_the_search_for_a_knee_are_points_of_the_plot():
+    found = sweep(PUSH, [10, 30], replications=2, duration=10.0)
+    near = [lhsim.simulate(PUSH, agents=agents, duration=10.0) for agents in (10, 20)]
+    over = lhsim.simulate(system("push", cpu={"send": "1 s"}), agents=25, duration=60.0)
+    assert over.overloaded
+    more = found.followed_by(found.knees, {}, {"push": [*near, over]}, interrupted=False)
+    assert more.level_rows() == found.level_rows()
+    lines = more.plot().axes[0].lines
+    # A level that was run is known better, and an overload is no point.
+    assert list(lines[0].get_xdata()) == [10, 20, 30]
+    assert any(20 in line.get_xdata() for line in lines if line.get_fillstyle() == "left")
+
+
 def test_replications_are_those_of_simulate():
     found = sweep(PUSH, [10], replications=2, duration=10.0)
     alone = lhsim.simulate(

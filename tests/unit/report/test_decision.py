@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from lhsim.report.decision import chance, decision_paragraph, knees_paragraph, money
+from lhsim.analysis.knee import Knee
+from lhsim.report.decision import (
+    chance,
+    decision_paragraph,
+    knees_paragraph,
+    knees_sentence,
+    money,
+)
 
 DATES = ["2027-01-01", "2028-01-01", "2029-01-01"]
 
@@ -92,9 +99,38 @@ def test_money_has_no_pennies(currency, text):
     assert money(1234.56, currency) == text
 
 
-def test_two_knees_are_compared_and_one_is_not():
-    assert knees_paragraph({"polling": 3587}) == ""
-    assert knees_paragraph({"polling": 3587, "push": 16848}).startswith(
+POLLING, PUSH = Knee(3523, 3652, "cpu"), Knee(16_548, 17_154, "cpu")
+
+
+def test_two_knees_are_compared():
+    assert knees_paragraph({"polling": POLLING, "push": PUSH}) == (
         "One server serves 4.70 times as many agents with push as with polling before it "
-        "saturates, 16,800 against 3,590."
+        "saturates, 16,800 against 3,590. lhsim decide says when to move, how surely, and at what "
+        "cost."
     )
+
+
+@pytest.mark.parametrize(
+    ("knees", "held"),
+    [
+        ({"polling": POLLING}, "3,590 agents with polling"),
+        ({"a": POLLING, "b": Knee(5000, None, None)},
+         "3,590 agents with a and at least 5,000 agents with b"),
+        ({"a": Knee(100, 1000, "cpu")}, "100 to 1,000 agents with a"),
+        ({"a": Knee(None, 10, "cpu")}, "fewer than 10 agents with a"),
+    ],
+)  # fmt: skip
+def test_what_is_known_of_the_others_is_said(knees, held):
+    assert knees_sentence(knees) == f"One server serves {held} before it saturates."
+
+
+def test_where_none_saturates_that_is_said():
+    open_end = Knee(1000, None, None)
+    found = knees_sentence({"polling": open_end, "push": open_end})
+    assert found == "No server saturates with up to 1,000 agents."
+    other = knees_sentence({"polling": open_end, "push": Knee(500, None, None)})
+    assert other.startswith("One server serves at least 1,000 agents with polling and at least 500")
+
+
+def test_without_a_level_nothing_is_said():
+    assert knees_paragraph({}) == knees_paragraph({"a": Knee(None, None, None)}) == ""

@@ -10,6 +10,7 @@ import pytest
 
 from lhsim.report.cells import cell, grid
 from lhsim.report.page import Section, SystemView, anchor, report_page
+from lhsim.report.questions import QUESTIONS, answered
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -180,17 +181,73 @@ def test_names_become_ids() -> None:
     assert anchor('a b"<c>/é') == "a-b--c--é"
 
 
-def test_the_decision_stands_above_all_verdicts_and_answers():
-    claims = ({"claim": "It is fast.", "verdict": "refuted"},)
+ANSWERS = {"move": "In May.", "cost": "EUR 7.", "knob": "cpu.query.", "sure": "95 %."}
+
+
+def test_the_five_questions_stand_above_the_evidence_and_the_claims():
+    claims = ({"about": "Speed", "claim": "fast", "verdict": "refuted"},)
     sections = [
-        Section(finding("claims", "Claims", claims=claims)),
-        Section(finding("decide", "Decision", answer="Stay with polling.")),
+        Section(finding("claims", "E7 claims", claims=claims)),
+        Section(finding("decide", "Decision", answer="Stay with polling.", answers=ANSWERS)),
     ]
     text = Outline(report_page(sections)).text
-    summary = text[text.index("Summary") :]
-    places = [summary.index(one) for one in ("Stay with polling.", "refuted", "So.")]
+    order = (*QUESTIONS.values(), "The evidence", "Stay with polling.", "So.", "refuted", "Speed")
+    places = [text.index(one) for one in order]
     assert places == sorted(places)
-    assert summary.count("Stay with polling.") == 2  # in the summary, and where it is explained
+    for key, question in QUESTIONS.items():
+        after = text[text.index(question) + len(question) :].lstrip()
+        assert after.startswith(ANSWERS.get(key, "The models do not say it."))
+
+
+def test_a_question_goes_to_whoever_knows_best():
+    scaling = finding("scaling", "E2", answers={"move": "At 3,590 agents.", "sure": "3,523-3,652"})
+    decide = finding("decide", "Decision", answers=ANSWERS)
+    screening = finding("sensitivity", "E11", answers={"knob": "polling.interval"})
+
+    def texts(*findings):
+        return {one.question: one.text for one in answered(findings, "a server")}
+
+    alone = texts(scaling)
+    assert alone[QUESTIONS["move"]] == "At 3,590 agents."
+    assert alone[QUESTIONS["cost"]] == ""
+    assert alone[QUESTIONS["measured"]] == "a server"
+    both = texts(scaling, screening, decide)
+    assert both[QUESTIONS["move"]] == "In May."
+    assert both[QUESTIONS["knob"]] == "polling.interval"
+
+
+def test_what_nothing_answers_names_the_command_that_would():
+    page = report_page([Section(finding("a", "A"))])
+    assert page.count("No experiment here says it; <code>lhsim ") == 4
+
+
+def test_what_was_measured_is_what_the_systems_were_calibrated_on():
+    measured = SystemView("polling", "polling", "", (("Calibrated on", "a live server"),
+                          ("Range: agents", "10 to 1100")), (), "")  # fmt: skip
+    assumed = SystemView("push", "push", "", (("Calibration", "none"),), (), "")
+    text = Outline(report_page([Section(finding("a", "A"), systems=(measured, assumed))])).text
+    assert "polling with 10 to 1100 agents: a live server." in text
+    assert "push: nothing, the parameters are assumed. All figures here are simulated." in text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (10_000, "ms", "10.0 s"),
+        (0.25, "ms", "250 us"),
+        (0, "ms", "0 s"),
+        (-1500, "ms", "\N{MINUS SIGN}1.50 s"),
+        ([990, 1010], "ms", "990 ms\N{EN DASH}1.01 s"),
+        ([8000, 9000], "ms", "8.00\N{EN DASH}9.00 s"),
+        (12.5, "s", "12.5 s"),
+        (None, "ms", "\N{EN DASH}"),
+    ],
+)
+def test_a_time_has_its_unit_with_it(value: object, unit: str, text: str) -> None:
+    columns = [{"key": "x", "title": "p99", "unit": unit}]
+    found = grid("g", "G", columns, [{"x": value}])
+    assert found.headings[0].unit == ""
+    assert found.rows[0][0].text == text
 
 
 def test_a_decision_that_failed_is_listed_like_any_other():

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from lhsim.execution import Cell, Failure
-from lhsim.experiments.levels import work
+from lhsim import simulation
+from lhsim.execution.cells import Cell, Failure
 from lhsim.units import format_duration
 
 if TYPE_CHECKING:
@@ -26,14 +26,23 @@ if TYPE_CHECKING:
 Report = Callable[[Cell, "Result | Failure"], None]
 
 SECONDS_BETWEEN_LINES = 10.0
+PATIENCE = 5.0  # before a function of Python says how far it is [s]
+
+
+def work(cell: Cell) -> int:
+    """Return roughly how much work a run is at most, in model events."""
+    return simulation.work.work(cell.system, cell.agents, cell.duration)
 
 
 @contextmanager
-def progress(title: str, cells: Sequence[Cell], *, shown: bool) -> Iterator[Report]:
+def progress(
+    title: str, cells: Sequence[Cell], *, shown: bool, after: float = 0.0
+) -> Iterator[Report]:
     """Yield what to call with each finished run of `cells`, which are empty when nobody knows them.
 
     On a terminal a bar with a title shows how far it is, and is gone in the end. Elsewhere, such as
-    in the log of a build, a line is printed from time to time. Without `shown` there is neither.
+    in a notebook or the log of a build, a line is printed from time to time, the first one `after`
+    so many seconds. Without `shown` there is neither.
     """
     if not shown:
         yield lambda _cell, _result: None
@@ -41,7 +50,7 @@ def progress(title: str, cells: Sequence[Cell], *, shown: bool) -> Iterator[Repo
         with _bar(title, cells) as report:
             yield report
     else:
-        runs, left, say = count(1), sum(map(work, cells)), lines(title)
+        runs, left, say = count(1), sum(map(work, cells)), lines(title, after)
 
         def report(cell: Cell, _result: Result | Failure) -> None:
             nonlocal left
@@ -96,7 +105,7 @@ class Progress:
 
 
 @contextmanager
-def search_progress(title: str, *, shown: bool) -> Iterator[Progress]:
+def search_progress(title: str, *, shown: bool, after: float = 0.0) -> Iterator[Progress]:
     """Yield what to tell of a search; it shows that as `progress` does."""
     if not shown:
         yield Progress(title, lambda _text: None)
@@ -106,8 +115,18 @@ def search_progress(title: str, *, shown: bool) -> Iterator[Progress]:
             task = bar.add_task(title, total=None)
             yield Progress(title, lambda text: bar.update(task, description=f"{title}: {text}"))
     else:
-        say = lines(title)
+        say = lines(title, after)
         yield Progress(title, lambda text: say(text, 0.0))
+
+
+@contextmanager
+def told(title: str, on_done: Report | None, *, shown: bool) -> Iterator[Report | None]:
+    """Yield what to tell of a search that was asked for in Python: `on_done`, or its progress."""
+    if on_done is not None or not shown:
+        yield on_done
+    else:
+        with search_progress(title, shown=True, after=PATIENCE) as found:
+            yield found.ran
 
 
 def _count(done: int, cells: Sequence[Cell]) -> str:
@@ -125,13 +144,14 @@ def steps(title: str, what: str, *, shown: bool) -> Callable[[float, float], Non
     return report
 
 
-def lines(title: str) -> Callable[[str, float], None]:
+def lines(title: str, after: float = 0.0) -> Callable[[str, float], None]:
     """Return what prints how far something is, from time to time, and how long the rest takes.
 
-    It is called with the one in words, and with how much is left, in any unit.
+    It is called with the one in words, and with how much is left, in any unit. The first line
+    comes `after` so many seconds.
     """
     begun, first = 0.0, math.nan
-    next_line = time.monotonic()
+    next_line = time.monotonic() + after
 
     def say(text: str, left: float) -> None:
         nonlocal begun, first, next_line
