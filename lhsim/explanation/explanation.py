@@ -35,6 +35,7 @@ from lhsim.planning.horizons import Horizon, cells, seeds
 from lhsim.planning.levels import run_all
 from lhsim.report.explanation import explanation_sentences
 from lhsim.report.notebook import card
+from lhsim.report.text import duration as time
 from lhsim.simulation.engines import choose
 from lhsim.streams import MAX_SEED
 
@@ -108,7 +109,9 @@ class Explanation:
 
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw the parts of the mean and of the messages around p99, and return the figure."""
-        return analysis.parts_plot([asdict(one) for one in self.parts], ax)
+        bars = f"all messages\n{time(self.mean)}", f"around p99\n{time(self.p99)}"
+        title = f"Where the latency of {self.system} with {self.agents:,} agents comes from"
+        return analysis.parts_plot([asdict(one) for one in self.parts], bars, title, ax)
 
     def __repr__(self) -> str:
         """Return what was asked in a line; `sentences` says the rest."""
