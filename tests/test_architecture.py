@@ -28,7 +28,7 @@ FLOORS = (
     {"simulation"},
     {"execution"},
     {"planning", "replay"},
-    {"calibration", "live"},
+    {"calibration", "live", "explore"},
     {"crosscheck"},
     {"validation"},
     {"experiments", "testing"},

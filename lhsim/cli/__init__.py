@@ -46,6 +46,9 @@ HELP = {
         "decide": "Say which design to run, until when, and at what cost.",
         "sensitivity": "Find which parameters move latency and capacity most.",
     },
+    "lhsim.cli.explore": {
+        "explore": "Explore systems in a browser: latency, capacity, decision.",
+    },
     "lhsim.cli.calibration": {
         "calibrate": "Fit a model to live runs, logs of any server or samples of costs.",
         "crosscheck": "Test a model on live runs that it was not fitted to.",
@@ -64,7 +67,7 @@ HELP = {
 # The sections of ``lhsim --help``, the first steps first.
 SECTIONS = {
     "Start": ("init", "list", "scaling", "capacity"),
-    "Plan": ("decide", "sensitivity", "run", "schema"),
+    "Plan": ("explore", "decide", "sensitivity", "run", "schema"),
     "Experiments with polling and push": (
         "claims", "latency", "memory", "recovery", "burst", "contention", "optimisations",
         "failure", "all", "report",

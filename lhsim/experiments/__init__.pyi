@@ -4,6 +4,7 @@ from .calibrate import CalibrateOptions, run_calibrate
 from .catalogue import catalogue
 from .crosscheck import CrosscheckOptions, run_crosscheck
 from .everything import run_all
+from .explore import run_explore
 from .latency import run_latency
 from .logs import ImportOptions, InspectOptions, run_import, run_inspect
 from .measure import run_measure
@@ -34,6 +35,7 @@ __all__ = [
     "run_claims",
     "run_crosscheck",
     "run_decide",
+    "run_explore",
     "run_file",
     "run_import",
     "run_inspect",
