@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -31,7 +30,6 @@ from lhsim.planning.bracketing import least
 from lhsim.planning.horizons import Horizon, cells
 from lhsim.planning.levels import SHORT, Question, run_all
 from lhsim.planning.search import PRECISION, Capacity
-from lhsim.report.capacity import capacity_so_far
 
 if TYPE_CHECKING:
     from lhsim.models import System
@@ -40,10 +38,11 @@ if TYPE_CHECKING:
 
 SEED = 1
 USUAL = Horizon()  # of `lhsim.simulate`
-MOST_WORK = 1000.0  # of a run, in time that SimPy takes for it [s]; the compiled engine: some 2 s
+# Of a run, in time that SimPy takes for it [s]; the compiled engine takes some 2 s for the first.
+MOST_WORK, MOST_SHORT_WORK = 1000.0, 15.0
 LONGEST = 120.0  # that the searches for the capacities may take in all [s]
+STEPS = 4  # of each search that leaves the answer open, before longer runs
 MOST_KEPT = 2000  # parts of answers
-FIRST = 4  # steps of a search, at most, before the page has an answer
 # Levels of the curve: half powers of ten, and around where the busiest station saturates.
 STEP, AROUND, CLOSER = 10**0.5, (0.5, 0.7, 0.85, 1.0, 2.0), (0.93, 1.1, 1.4)
 OPEN = 10_000.0  # agents up to which the curve goes where nobody knows where a system saturates
@@ -158,7 +157,6 @@ def capacity_part(found: Capacity) -> Part:
         "value": found.value,
         "low": low,
         "high": high,
-        "text": capacity_so_far(found.to_dict()),
         "sentences": found.sentences(),
         "extrapolated": found.extrapolated,
         "exact": found.stop_reason == PRECISION,
@@ -194,6 +192,7 @@ class Answers:
         yield from self._curves(state, asked, runner, closely=False)
         searches = self._searches(state, asked, runner)
         yield from self._first_capacities(state, searches)
+        yield from self._settled(state, searches)
         yield {"status": "Longer runs for the curve"}
         yield from self._curves(state, asked, runner, closely=True)
         yield {"status": "Longer runs for the decision"}
@@ -215,10 +214,11 @@ class Answers:
         """Return the points of a system's curve; levels with too large runs are left out."""
 
         def run() -> list[Part]:
-            horizon, counts = USUAL if closely else SHORT, levels(question, more, closely=closely)
+            horizon, most = (USUAL, MOST_WORK) if closely else (SHORT, MOST_SHORT_WORK)
+            counts = levels(question, more, closely=closely)
             made = [_cell(question, agents, horizon) for agents in counts]
             some = [attrs.evolve(cell, stop_when_overloaded=True) for cell in made
-                    if work_of(cell) <= MOST_WORK]  # fmt: skip
+                    if work_of(cell) <= most]  # fmt: skip
             return [point(result, state.quantile) for result in run_all(some, runner)]
 
         return self.once((*self.settings(state, name), state.quantile, closely), run)
@@ -255,32 +255,41 @@ class Answers:
     def _first_capacities(
         self, state: State, searches: Mapping[str, Iterator[Part]]
     ) -> Iterator[Part]:
-        """Yield what is known of each capacity, or found by a few steps of its search."""
+        """Yield what is known of each capacity, or found by the first step of its search."""
         for name in state.systems:
-            key = self._key(state, name)
-            if key not in self._kept:
-                for capacity in islice(searches[name], FIRST):
-                    self._keep(key, capacity)
-                    if capacity["value"] is not None:
-                        break
-            yield {"system": name, "capacity": self._keep(key, self._kept[key])}
+            yield {
+                "system": name,
+                "capacity": self.once(
+                    self._key(state, name), lambda name=name: next(searches[name])
+                ),
+            }
 
-    def _narrowed(self, state: State, searches: Mapping[str, Iterator[Part]]) -> Iterator[Part]:
-        """Go on with all searches in turn; yield what is better than what is known."""
-        left = dict(searches)
-        while left:
-            for name in list(left):
-                key = self._key(state, name)
-                try:
-                    capacity = next(left[name])
-                except (StopIteration, TooLargeError):
-                    del left[name]
-                    continue
-                if capacity["exact"]:
-                    capacity |= {"python": state.python_of_capacity(self.known[name])}
-                if capacity["exact"] or _width(capacity) < _width(self._kept[key]):
-                    self._keep(key, capacity)
-                    yield {"system": name, "capacity": capacity}
+    def _narrowed(self, state: State, searches: dict[str, Iterator[Part]]) -> Iterator[Part]:
+        """Go on with all searches in turn, to their ends."""
+        while searches:
+            for name in list(searches):
+                yield from self._step(state, name, searches)
+
+    def _settled(self, state: State, searches: dict[str, Iterator[Part]]) -> Iterator[Part]:
+        """Go on with the searches that leave open on which side the chosen agents are."""
+        for _ in range(STEPS):
+            for name in list(searches):
+                found = self._kept[self._key(state, name)]
+                if (found["low"] or 0) < state.agents <= (found["high"] or math.inf):
+                    yield from self._step(state, name, searches)
+
+    def _step(self, state: State, name: str, searches: dict[str, Iterator[Part]]) -> Iterator[Part]:
+        """Let a search take a step; yield the capacity where more is known of it than before."""
+        key = self._key(state, name)
+        try:
+            found = next(searches[name])
+        except (StopIteration, TooLargeError):
+            del searches[name]
+            return
+        if found["exact"]:
+            found |= {"python": state.python_of_capacity(self.known[name])}
+        if found["exact"] or _width(found) < _width(self._kept[key]):
+            yield {"system": name, "capacity": self._keep(key, found)}
 
     def _key(self, state: State, name: str) -> tuple[Any, ...]:
         """Return under which key the capacity of a system is kept."""

@@ -25,7 +25,16 @@
   const rate = (perSecond) => (perSecond >= 1 ? `${digits(perSecond)} a second` : `one every ${duration(1 / perSecond)}`);
   const TEXTS = { agents: whole, interval: duration, rate, connections: (n) => (n === null ? "no limit" : whole(n)) };
   const figure = (p) => (p.overloaded ? "overloaded" : p.value === null ? "unknown" : (p.at_least ? "more than " : "") + duration(p.value));
-  const between = (low, high, text) => (low === null ? "" : high === null ? `${text(low)} or more` : `${text(low)}–${text(high)}`);
+  function between(low, high, text) {
+    if (low === null) return "";
+    if (high === null) return `${text(low)} or more`;
+    const [number, unit] = text(low).split(" ");
+    return `${unit === text(high).split(" ")[1] ? number : text(low)}–${text(high)}`;
+  }
+  function held({ value, low, high }) { // a capacity, as far as it is known
+    if (value !== null) return `${whole(value)} (${between(low, high, whole)})`;
+    return low !== null ? `${whole(low)} or more` : high !== null ? `fewer than ${whole(high)}` : "an unknown number of";
+  }
 
   // --- the state: controls and the link ----------------------------------------------------------
 
@@ -106,14 +115,14 @@
     if (part.system) Object.assign(into.systems[part.system], part);
     else Object.assign(into, part);
   }
-  const ready = (of) => Object.values(of.systems).every((one) => one.curve && one.capacity);
+  const ready = (of) => Object.values(of.systems).every((one) => one.curve);
   function show(found) {
     answer = found;
     render();
   }
   function refuse(text) {
     $("slo-error").textContent = text;
-    $("result").setAttribute("aria-busy", "false");
+    $("main").setAttribute("aria-busy", "false");
     $("status").textContent = "";
   }
   async function ask() {
@@ -122,7 +131,7 @@
     $("slo-error").textContent = "";
     if (page.kept) return fromKept(found);
     if (kept.has(here)) return show(kept.get(here));
-    $("result").setAttribute("aria-busy", "true");
+    $("main").setAttribute("aria-busy", "true");
     try {
       const response = await fetch(`answers?${here}`, { signal: mine.signal });
       if (!response.ok) return refuse((await response.json()).error);
@@ -162,14 +171,15 @@
   const quantile = () => /^\s*(p[\d.]+|mean)/.exec(state.slo)?.[1] ?? "p99";
   const list = (names) => names.join(", ").replace(/, ([^,]*)$/, " and $1");
   function sentence() {
-    const all = Object.entries(answer.systems), of = (verdict) => all.filter(([, one]) => holds(one.capacity) === verdict);
+    const all = Object.entries(answer.systems), of = (verdict) => all.filter(([, one]) => one.capacity && holds(one.capacity) === verdict);
     const names = (some) => list(some.map(([name]) => name)), count = whole(state.agents);
     const [best] = of("keeps"), unsure = of("unsure"), fails = of("fails");
     const agents = `${count} agent${state.agents === 1 ? "" : "s"}`;
+    if (all.some(([, one]) => !one.capacity)) return null;
     const doubt = unsure.length ? ` ${names(unsure)}: too close to call.` : "";
     if (!best) return unsure.length ? `No system surely meets ${state.slo} with ${agents}.${doubt}` : `No chosen system meets ${state.slo} with ${agents}.`;
     const miss = fails.length ? ` ${names(fails)} ${fails.length > 1 ? "miss" : "misses"} it.` : "";
-    return `Choose ${best[0]}: it meets ${state.slo} with ${agents}, and holds ${best[1].capacity.text} agents.${miss}${doubt}`;
+    return `Choose ${best[0]}: it meets ${state.slo} with ${agents}, and holds ${held(best[1].capacity)} agents.${miss}${doubt}`;
   }
   function element(tag, text = "", attributes = {}, ...children) {
     const made = document.createElement(tag);
@@ -179,14 +189,18 @@
     return made;
   }
   function render() {
-    $("result").setAttribute("aria-busy", "false");
-    const text = sentence();
-    if ($("answer").textContent !== text) $("answer").textContent = text;
+    const text = sentence(); // null: not yet
+    $("main").setAttribute("aria-busy", String(text === null));
+    if (text !== null && $("answer").textContent !== text) $("answer").textContent = text;
     $("status").textContent = answer.status ? `${answer.status}…` : "";
     $("figures").replaceChildren(...Object.entries(answer.systems).map(([name, { point, capacity }]) => {
-      const verdict = holds(capacity), range = between(point.low, point.high, duration);
-      const line = `${quantile()} ${figure(point)}${range && !point.overloaded ? ` (${range})` : ""}; capacity ${capacity.text} agents${capacity.extrapolated ? ", beyond what was measured" : ""} `;
-      return element("li", "", { style: `--colour: ${colour(name)}` }, element("strong", name), ` ${line}`, element("span", WORDS[verdict], { class: `verdict ${verdict}` }));
+      const range = between(point.low, point.high, duration), item = element("li", "", {}, element("strong", name));
+      item.style.setProperty("--colour", colour(name));
+      item.append(` ${quantile()} ${figure(point)}${range && !point.overloaded ? ` (${range})` : ""}`);
+      if (!capacity) return item;
+      item.append(`; capacity ${held(capacity)} agents${capacity.extrapolated ? ", beyond what was measured" : ""} `);
+      item.append(element("span", WORDS[holds(capacity)], { class: `verdict ${holds(capacity)}` }));
+      return item;
     }));
     renderTable();
     renderChart();
@@ -219,13 +233,14 @@
     setTimeout(() => { button.textContent = before; }, 1500);
   }
   function renderAgain() {
-    const key = JSON.stringify(Object.values(answer.systems).map(({ python, point, toml, capacity }) => [python, point, toml, capacity.python]));
+    const key = JSON.stringify(Object.values(answer.systems).map(({ python, point, toml, capacity }) => [python, point, toml, capacity?.python]));
     if ($("again").dataset.key === key) return; // an open model file stays open
     $("again").dataset.key = key;
     $("again").replaceChildren(...Object.entries(answer.systems).flatMap(([name, { python, point, toml, capacity }]) => [
       element("h3", name),
       ...(point.value === null ? [] : [element("p", `${quantile()} with ${whole(state.agents)} agents: ${point.value} s`), code(python, "Python")]),
-      ...(capacity.python && capacity.value !== null ? [element("p", `Capacity: ${capacity.value} agents`), code(capacity.python, "Python of the capacity")] : []),
+      ...(capacity?.python && capacity.value !== null ? [element("p", `Capacity: ${capacity.value} agents`), code(capacity.python, "Python of the capacity")] : []),
+      ...(capacity?.python ? [element("details", "", {}, element("summary", "About this capacity"), ...capacity.sentences.map((one) => element("p", one)))] : []),
       element("details", "", {}, element("summary", "The model file"), code(toml, "TOML")),
     ]));
   }
@@ -239,7 +254,7 @@
       const values = new Map(answer.systems[name].curve.map((p) => [p.agents, p[key]]));
       return xs.map((x) => values.get(x) ?? undefined);
     };
-    const style = getComputedStyle(document.body), text = style.color, line = style.getPropertyValue("--line");
+    const text = getComputedStyle(document.body).color, line = getComputedStyle($("result")).borderTopColor;
     const quiet = getComputedStyle($("status")).color, font = "13px system-ui, sans-serif";
     const series = [{}], bands = [], data = [xs];
     for (const name of names) {
@@ -248,11 +263,12 @@
       bands.push({ series: [series.length - 1, series.length - 2], fill: `${colour(name)}33` });
       data.push(column(name, "value"), column(name, "low"), column(name, "high"));
     }
-    const axis = { stroke: text, font, labelFont: font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
     const decades = (_, splits) => splits.map((one) => (one !== null && Number.isInteger(Math.round(Math.log10(one) * 1e6) / 1e6) ? one : null));
+    const lines = { stroke: line, width: 1, filter: decades };
+    const axis = { stroke: text, font, labelFont: font, grid: lines, ticks: lines };
     const said = (say) => (_, splits) => splits.map((one) => (one === null ? "" : say(one)));
     const options = {
-      width: $("chart").clientWidth, height: $("chart").clientHeight, legend: { show: false }, cursor: { show: false },
+      width: $("chart").clientWidth, height: $("chart").clientHeight, padding: [14, 32, 0, 0], legend: { show: false }, cursor: { show: false },
       scales: { x: { time: false, distr: 3 }, y: { distr: 3 } }, series, bands,
       axes: [
         { ...axis, label: "agents", labelSize: 22, filter: decades, values: said(whole) },
@@ -283,7 +299,7 @@
     const segment = (...ends) => () => { ctx.moveTo(ends[0], ends[1]); ctx.lineTo(ends[2], ends[3]); };
     ctx.save();
     ctx.beginPath();
-    ctx.rect(bbox.left - size, bbox.top - 2 * size, bbox.width + 2 * size, bbox.height + 3 * size);
+    ctx.rect(bbox.left - size, bbox.top - 3 * size, bbox.width + 2 * size, bbox.height + 4 * size);
     ctx.clip();
     stroke(text, 1, segment(x(state.agents), bbox.top, x(state.agents), bbox.top + bbox.height), [2 * scale, 3 * scale]);
     const level = limit();
@@ -291,9 +307,9 @@
     const surface = getComputedStyle($("result")).backgroundColor;
     for (const name of names) {
       const { curve, capacity } = answer.systems[name], own = colour(name);
-      if (level && capacity.low && capacity.high) stroke(own, 5, segment(x(capacity.low), y(level), x(capacity.high), y(level)));
+      if (level && capacity?.low && capacity.high) stroke(own, 5, segment(x(capacity.low), y(level), x(capacity.high), y(level)));
       for (const p of curve) {
-        const at = x(p.agents), top = p.overloaded || p.value === null ? bbox.top + size : y(p.value);
+        const at = x(p.agents), top = p.overloaded || p.value === null ? bbox.top - size : y(p.value);
         if (p.overloaded) stroke(own, 2, () => { segment(at - size, top - size, at + size, top + size)(); segment(at - size, top + size, at + size, top - size)(); });
         else if (p.value !== null) stroke(own, 2, () => {
           if (p.at_least) { ctx.moveTo(at - size, top + size); ctx.lineTo(at, top - size); ctx.lineTo(at + size, top + size); ctx.closePath(); }
