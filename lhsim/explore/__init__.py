@@ -2,6 +2,7 @@
 
 ============  ==================================================================
 `state`       what the page shows: a link, systems, a line of Python, a model file
+`guard`       what may be asked, and runs that end when nobody waits
 `answers`     the curve, the capacity and the decision, first briefly, then closely
 `kept`        answers for a page without a server
 `page`        one HTML file, over a server or over kept answers

@@ -5,8 +5,8 @@ many agents, which is that of `lhsim.simulate`; the curve, from short runs and t
 usual length; the capacity, whenever the search of `lhsim.capacity` knows more; and the decision of
 `lhsim.decide`. What has been found is kept, so that a state that comes back is there at once.
 
-No run may be larger than `MOST_WORK`, and a search goes on for `LONGEST` at most: nothing that a
-page asks takes hours.
+A search goes on for `LONGEST` at most, and no run is larger than `lhsim.explore.guard` says:
+nothing that a page asks takes hours.
 """
 
 from __future__ import annotations
@@ -14,108 +14,42 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from lhsim import compiled
 from lhsim.analysis import flags
-from lhsim.errors import InputError, LhsimError
-from lhsim.execution import Cell, Failure, Runner, work_of
-from lhsim.explore.state import AGENTS, Candidate, State
-from lhsim.models.workload import check_count
+from lhsim.execution import Runner, work_of
+from lhsim.explore.guard import (
+    MOST_WORK,
+    USUAL,
+    Guarded,
+    Outdated,
+    TooLargeError,
+    cell_of,
+    decision_asked,
+    questions,
+)
+from lhsim.explore.state import Candidate, State
 from lhsim.planning import decision, search
 from lhsim.planning.bounds import saturation
-from lhsim.planning.bracketing import least
-from lhsim.planning.horizons import Horizon, cells
 from lhsim.planning.levels import SHORT, Question, run_all
 from lhsim.planning.search import PRECISION, Capacity
 
 if TYPE_CHECKING:
-    from lhsim.models import System
-    from lhsim.planning.levels import OnDone
     from lhsim.simulation import Result
 
-SEED = 1
-USUAL = Horizon()  # of `lhsim.simulate`
-# Of a run, in time that SimPy takes for it [s]; the compiled engine takes some 2 s for the first.
-MOST_WORK, MOST_SHORT_WORK = 1000.0, 15.0
+MOST_SHORT_WORK = 15.0  # of a run for the first curve, as SimPy's time for it [s]
 LONGEST = 120.0  # that the searches for the capacities may take in all [s]
 STEPS = 4  # of each search that leaves the answer open, before longer runs
 MOST_KEPT = 2000  # parts of answers
-# Levels of the curve: half powers of ten, and around where the busiest station saturates.
-STEP, AROUND, CLOSER = 10**0.5, (0.5, 0.7, 0.85, 1.0, 2.0), (0.93, 1.1, 1.4)
+# Levels of the curve: powers of ten, or half ones, and around where the busiest station saturates.
+AROUND, CLOSER = (0.5, 0.7, 0.85, 1.0, 2.0), (0.93, 1.1, 1.4)
 OPEN = 10_000.0  # agents up to which the curve goes where nobody knows where a system saturates
 
 Part = dict[str, Any]
-Outdated = Callable[[], bool]
-
-
-class OutdatedError(Exception):
-    """Nobody waits for the answer any more."""
-
-
-class TooLargeError(LhsimError):
-    """A run would be larger than the page may start."""
-
-
-class Guarded(Runner):
-    """A runner that stops when nobody waits any more, and starts no run that is too large."""
-
-    def __init__(self, is_outdated: Outdated) -> None:
-        super().__init__(fail_fast=True)
-        self._is_outdated = is_outdated
-
-    def run(
-        self, cells: Sequence[Cell], *, on_done: OnDone | None = None
-    ) -> tuple[dict[int, Result | Failure], bool]:
-        """Run cells as a `Runner` does; raises `OutdatedError` and `TooLargeError`."""
-        if any(work_of(cell) > MOST_WORK for cell in cells):
-            raise TooLargeError("needs larger runs than this page starts")
-
-        def go_on(cell: Cell, result: Result | Failure) -> None:
-            if self._is_outdated():
-                raise OutdatedError
-            if on_done is not None:
-                on_done(cell, result)
-
-        return super().run(cells, on_done=go_on)
-
-
-def questions(state: State, known: Mapping[str, Candidate]) -> dict[str, Question]:
-    """Return what is asked of each system.
-
-    Raises `InputError` for what cannot be asked, or is too much for a page.
-    """
-    found = {name: _question(state, state.system(known[name]), name) for name in state.systems}
-    _decision(state, found)
-    return found
-
-
-def _question(state: State, system: System, name: str) -> Question:
-    check_count(system.workload, state.agents)
-    question = search.ask(system, state.slo, "agents", None, None, AGENTS[1], SEED, 0.95, "auto")
-    for agents in (least(question), state.agents):
-        if work_of(_cell(question, agents, USUAL)) > MOST_WORK:
-            problem = f"a run of {agents:,} agents is too large for this page"
-            allowed = "fewer agents, fewer messages, or fewer polls for each message"
-            raise InputError(problem, source=name, allowed=allowed)
-    most = AGENTS[1]
-    while work_of(question.cells(most, range(1))[0]) > MOST_WORK:
-        most = 2 * (most // 4)
-    return attrs.evolve(question, most=most)
-
-
-def _cell(question: Question, agents: int, horizon: Horizon) -> Cell:
-    """Return a run of `lhsim.simulate`, or a shorter one."""
-    (cell,) = cells(question.system, agents, horizon, (SEED,), question.engine)
-    return attrs.evolve(cell, stop_when_overloaded=False)
-
-
-def _decision(state: State, asked: Mapping[str, Question]) -> decision.Asked:
-    systems = [one.system for one in asked.values()]
-    return decision.ask(state.slo, state.agents, None, systems, None, None, decision.MONTHS, None,
-                        0.95, SEED, "auto")  # fmt: skip
 
 
 def levels(question: Question, more: Sequence[int] = (), *, closely: bool) -> list[int]:
@@ -126,7 +60,7 @@ def levels(question: Question, more: Sequence[int] = (), *, closely: bool) -> li
     middle = saturation(question.system)
     knows = middle is not None and math.isfinite(middle)
     top = min(middle if knows and middle is not None else OPEN, question.most)
-    powers = [10 * STEP**power for power in range(20)]
+    powers = [10.0 ** (1 + power / 2) for power in range(0, 20, 1 if closely else 2)]
     near = [top * part for part in (*AROUND, *(CLOSER if closely else ()))] if knows else [top]
     wanted = [one for one in powers if one < top / (2 if knows else 1)] + near
     wanted += [one for one in more if one <= max(near)]
@@ -182,7 +116,11 @@ class Answers:
         Raises `InputError` before anything runs, for what cannot be asked; `OutdatedError` once
         nobody waits any more; and `LhsimError` when a run failed.
         """
-        asked, runner = questions(state, self.known), Guarded(is_outdated)
+        asked = questions(state, self.known)
+        with closing(Guarded(is_outdated)) as runner:
+            yield from self._parts(state, asked, runner)
+
+    def _parts(self, state: State, asked: Mapping[str, Question], runner: Runner) -> Iterator[Part]:
         waits = [compiled.seconds_left(compiled.kind_of(one.system)) for one in asked.values()]
         if any(waits):
             yield {"status": f"Compiling the engine, once, for about {max(waits):.0f} s"}
@@ -216,30 +154,33 @@ class Answers:
         def run() -> list[Part]:
             horizon, most = (USUAL, MOST_WORK) if closely else (SHORT, MOST_SHORT_WORK)
             counts = levels(question, more, closely=closely)
-            made = [_cell(question, agents, horizon) for agents in counts]
+            made = [cell_of(question, agents, horizon) for agents in counts]
             some = [attrs.evolve(cell, stop_when_overloaded=True) for cell in made
                     if work_of(cell) <= most]  # fmt: skip
             return [point(result, state.quantile) for result in run_all(some, runner)]
 
-        return self.once((*self.settings(state, name), state.quantile, closely), run)
+        found: list[Part] = self.once((*self.settings(state, name), state.quantile, closely), run)
+        return found
+
+    def _point(self, state: State, name: str, question: Question, runner: Runner) -> Part:
+        """Return the latency with the chosen number of agents."""
+
+        def run() -> Part:
+            (result,) = run_all([cell_of(question, state.agents, USUAL)], runner)
+            return point(result, state.quantile)
+
+        found: Part = self.once((*self.settings(state, name), state.quantile, state.agents), run)
+        return found
 
     def _curves(
         self, state: State, asked: Mapping[str, Question], runner: Runner, *, closely: bool
     ) -> Iterator[Part]:
         """Yield the point and the curve of each system; of short runs only where none is better."""
         for name, question in asked.items():
-            cell, key = _cell(question, state.agents, USUAL), self.settings(state, name)
-            yield {
-                "system": name,
-                "point": self.once(
-                    (*key, state.quantile, state.agents, "point"),
-                    lambda cell=cell: point(run_all([cell], runner)[0], state.quantile),
-                ),
-                "curve": self.curve(
-                    state, name, question, runner,
-                    closely=closely or (*key, state.quantile, True) in self._kept,
-                ),
-            }  # fmt: skip
+            better = (*self.settings(state, name), state.quantile, True) in self._kept
+            found = self._point(state, name, question, runner)
+            curve = self.curve(state, name, question, runner, closely=closely or better)
+            yield {"system": name, "point": found, "curve": curve}
 
     def _searches(
         self, state: State, asked: Mapping[str, Question], runner: Runner
@@ -257,12 +198,10 @@ class Answers:
     ) -> Iterator[Part]:
         """Yield what is known of each capacity, or found by the first step of its search."""
         for name in state.systems:
-            yield {
-                "system": name,
-                "capacity": self.once(
-                    self._key(state, name), lambda name=name: next(searches[name])
-                ),
-            }
+            key = self._key(state, name)
+            if key not in self._kept:
+                self._keep(key, next(searches[name]))
+            yield {"system": name, "capacity": self._keep(key, self._kept[key])}
 
     def _narrowed(self, state: State, searches: dict[str, Iterator[Part]]) -> Iterator[Part]:
         """Go on with all searches in turn, to their ends."""
@@ -300,12 +239,13 @@ class Answers:
 
         def decide() -> Part:
             try:
-                found = decision.answer(_decision(state, asked), runner)
+                found = decision.answer(decision_asked(state, asked), runner)
             except TooLargeError as error:
                 return {"text": f"The decision {error}: lhsim decide makes them.", "python": ""}
             return {"text": found.recommendation, "python": state.python_of_decision(self.known)}
 
-        return self.once((state, "decision"), decide)
+        found: Part = self.once((state, "decision"), decide)
+        return found
 
     def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """Return what is kept under a key, or make it."""

@@ -1,9 +1,8 @@
 """The server of the page, on loopback: the page itself, and answers as lines of JSON.
 
-One computation runs at a time. A further question ends the one before, whoever asked it, as soon as
-the run under way is over, and so does a reader who goes. A name that leads to loopback is no reason
-to answer (DNS rebinding): the host has to be that of loopback itself, and a page of another site
-gets nothing.
+One computation runs at a time. A further question ends the one before, whoever asked it, and so
+does a reader who goes. A name that leads to loopback is no reason to answer (DNS rebinding): the
+host has to be that of loopback itself, and a page of another site gets nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +28,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from lhsim.errors import InputError, LhsimError
-from lhsim.explore.answers import Answers, OutdatedError, questions
+from lhsim.explore.answers import Answers
+from lhsim.explore.guard import OutdatedError, questions
 from lhsim.explore.state import State
 
 HOST = "127.0.0.1"
@@ -82,7 +82,7 @@ class Desk:
             outdated.set()
 
     def close(self) -> None:
-        """End what is under way; returns when the run of it is over."""
+        """End what is under way."""
         self._latest.set()
         self._worker.shutdown(cancel_futures=True)
 

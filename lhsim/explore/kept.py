@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import islice, product
 
-from lhsim.explore.answers import Answers, Guarded, Part, capacity_part, questions
+from lhsim.execution import Runner
+from lhsim.explore.answers import Answers, Part, capacity_part
+from lhsim.explore.guard import Guarded, questions
 from lhsim.explore.state import Candidate, State
 from lhsim.planning import search
+from lhsim.planning.levels import Question
 
 FACTORS = (0.5, 2.0)
 OBJECTIVES = ("p99<100ms", "p99<500ms", "p99<1500ms", "p99<5s")
@@ -55,23 +59,27 @@ def key(*values: Setting) -> str:
 
 
 def _answer(answers: Answers, state: State, candidate: Candidate) -> Part:
-    (question,), runner = questions(state, answers.known).values(), Guarded(lambda: False)
-    points = answers.curve(state, candidate.name, question, runner, closely=True, more=AGENTS)
+    (question,) = questions(state, answers.known).values()
+    with closing(Guarded()) as runner:
+        points = answers.curve(state, candidate.name, question, runner, AGENTS, closely=True)
+        capacities = dict(_capacities(answers, state, candidate, runner))
     return {
         "curve": points,
         "python": state.python(candidate).replace(f"agents={state.agents})", "agents={agents})"),
         "toml": state.toml(candidate),
-        "capacities": dict(_capacities(answers, state, candidate)),
+        "capacities": capacities,
     }
 
 
-def _capacities(answers: Answers, state: State, candidate: Candidate) -> Iterator[tuple[str, Part]]:
+def _capacities(
+    answers: Answers, state: State, candidate: Candidate, runner: Runner
+) -> Iterator[tuple[str, Part]]:
     for slo in OBJECTIVES:
         asked = State(state.systems, state.agents, state.interval, state.rate, slo=slo)
         (question,) = questions(asked, answers.known).values()
 
-        def find(asked: State = asked, question: search.Question = question) -> Part:
-            steps = islice(search.answers(question, Guarded(lambda: False)), STEPS)
+        def find(asked: State = asked, question: Question = question) -> Part:
+            steps = islice(search.answers(question, runner), STEPS)
             (last,) = deque(steps, maxlen=1)
             return capacity_part(last) | {"python": asked.python_of_capacity(candidate, STEPS)}
 

@@ -157,7 +157,7 @@ SMALL = "system=polling+(./polling.toml)&agents=40&slo=p99<2s"
 
 
 def wait(page: Any, condition: str, seconds: float = 60) -> None:
-    """Wait for what a script says; Playwright's own way of it evaluates in the page, which may not."""
+    """Wait for what a script says; Playwright's own wait needs what the page's policy forbids."""
     until = time.monotonic() + seconds
     while not page.evaluate(condition):
         assert time.monotonic() < until, condition

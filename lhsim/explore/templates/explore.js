@@ -6,7 +6,7 @@
   const COLOURS = [["#c44e25", "#f08a63"], ["#1f6fb4", "#6fb3ee"], ["#3a8f4d", "#7ed197"], ["#7d55a8", "#c3a0ea"], ["#8a6d1f", "#e8c069"], ["#5b5b5b", "#b5b5b5"]];
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
   const SLIDERS = ["agents", "interval", "rate", "connections"];
-  const WAIT = 80; // after the last move of a slider, before it is asked [ms]
+  const WAIT = 40; // after the last move of a slider, before it is asked [ms]
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const kept = new Map(); // complete answers, by link
   let state, answer, chart, timer, asked;

@@ -11,15 +11,8 @@ import lhsim
 from lhsim.errors import InputError
 from lhsim.execution import Runner
 from lhsim.explore import answers as module
-from lhsim.explore.answers import (
-    Guarded,
-    OutdatedError,
-    TooLargeError,
-    capacity_part,
-    levels,
-    point,
-    questions,
-)
+from lhsim.explore.answers import capacity_part, levels, point
+from lhsim.explore.guard import Guarded, OutdatedError, TooLargeError, questions
 from lhsim.explore.state import State
 
 STATE = State(("small",), agents=40, interval=0.5, slo="p99<700ms")
@@ -148,7 +141,7 @@ def test_what_is_too_much_is_refused_before_it_runs(known, monkeypatch, state, l
 def test_no_larger_run_is_started(known):
     (question,) = questions(State(("push",)), known).values()
     with pytest.raises(TooLargeError):
-        Guarded(lambda: False).run(question.cells(100_000_000, range(1)))
+        Guarded().run(question.cells(100_000_000, range(1)))
 
 
 def test_a_search_ends_where_its_runs_would_be_too_large(known):
