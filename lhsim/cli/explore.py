@@ -22,7 +22,7 @@ from lhsim.cli.options import PATH, option, whole
 def explore(
     systems: tuple[str, ...], output: Path | None, port: int, no_browser: bool, no_progress: bool
 ) -> int:
-    """Explore systems in a browser: move a setting, see latency, capacity, decision.
+    """Explore systems in a browser: latency, capacity, decision.
 
     SYSTEM is a name or a model file, besides polling, polling with wake-on-write and push, which
     the page always offers. It prints the URL of the page and runs until Ctrl-C.

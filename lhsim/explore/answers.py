@@ -21,6 +21,7 @@ import attrs
 
 from lhsim import compiled
 from lhsim.analysis import flags
+from lhsim.analysis.intervals import known
 from lhsim.execution import Runner, work_of
 from lhsim.explore.guard import (
     MOST_WORK,
@@ -77,6 +78,7 @@ def point(result: Result, quantile: float | None) -> Part:
     return {
         "agents": result.agents,
         **dict(zip(("value", "low", "high"), shown, strict=True)),
+        "delivered": known(result.metrics.delivery_success_rate),  # share of the messages
         "overloaded": result.overloaded,
         "at_least": flags.LOWER_BOUND in found.flags,
         "extrapolated": result.extrapolated,
@@ -155,7 +157,7 @@ class Answers:
             horizon, most = (USUAL, MOST_WORK) if closely else (SHORT, MOST_SHORT_WORK)
             counts = levels(question, more, closely=closely)
             made = [cell_of(question, agents, horizon) for agents in counts]
-            some = [attrs.evolve(cell, stop_when_overloaded=True) for cell in made
+            some = [attrs.evolve(cell, stop_when_overloaded=not closely) for cell in made
                     if work_of(cell) <= most]  # fmt: skip
             return [point(result, state.quantile) for result in run_all(some, runner)]
 

@@ -128,7 +128,7 @@ def _refusal(problem: str, status: int) -> Response:
 
 
 def _refused(_request: Request, error: Exception) -> Response:
-    return _refusal(str(error), 400)
+    return _refusal(str(error).removeprefix("--"), 400)  # there is no command line
 
 
 def _failed(_request: Request, error: Exception) -> Response:

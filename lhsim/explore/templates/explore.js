@@ -25,16 +25,20 @@
   const rate = (perSecond) => (perSecond >= 1 ? `${digits(perSecond)} a second` : `one every ${duration(1 / perSecond)}`);
   const TEXTS = { agents: whole, interval: duration, rate, connections: (n) => (n === null ? "no limit" : whole(n)) };
   const figure = (p) => (p.overloaded ? "overloaded" : p.value === null ? "unknown" : (p.at_least ? "more than " : "") + duration(p.value));
+  const named = (p) => (p.overloaded ? "overloaded" : `${quantile()} ${figure(p)}`);
   function between(low, high, text) {
     if (low === null) return "";
     if (high === null) return `${text(low)} or more`;
     const [number, unit] = text(low).split(" ");
     return `${unit === text(high).split(" ")[1] ? number : text(low)}–${text(high)}`;
   }
-  function held({ value, low, high }) { // a capacity, as far as it is known
-    if (value !== null) return `${whole(value)} (${between(low, high, whole)})`;
-    return low !== null ? `${whole(low)} or more` : high !== null ? `fewer than ${whole(high)}` : "an unknown number of";
+  function held({ value, low }) { // a capacity, as far as it is known
+    if (value === null) return low === null ? "no number of agents that was tried" : `${whole(low)} agents or more`;
+    return `${whole(value)} agents`;
   }
+  // What a latency does not tell: it is that of the messages which were delivered.
+  const lost = ({ delivered, overloaded }) => (!overloaded && delivered !== null && delivered < 0.999 ? `delivers only ${digits(100 * delivered)} % of the messages` : "");
+  const surely = ({ value, low, high }) => (value === null ? "" : ` (${between(low, high, whole)})`);
 
   // --- the state: controls and the link ----------------------------------------------------------
 
@@ -102,6 +106,7 @@
   }
   function change(changes, wait = WAIT) {
     Object.assign(state, changes);
+    asked?.abort();
     showControls();
     history.replaceState(null, "", `#${link()}`);
     clearTimeout(timer);
@@ -121,14 +126,14 @@
     render();
   }
   function refuse(text) {
-    $("slo-error").textContent = text;
+    $("error").textContent = text;
     $("main").setAttribute("aria-busy", "false");
     $("status").textContent = "";
   }
   async function ask() {
-    asked?.abort();
     const mine = (asked = new AbortController()), here = link(), found = empty();
-    $("slo-error").textContent = "";
+    $("error").textContent = "";
+    $("main").dataset.stale = "";
     if (page.kept) return fromKept(found);
     if (kept.has(here)) return show(kept.get(here));
     $("main").setAttribute("aria-busy", "true");
@@ -155,7 +160,7 @@
   function fromKept(found) {
     for (const name of state.systems) {
       const { curve, python, toml, capacities } = page.kept[name][`${state.interval ?? ""}|${state.rate ?? ""}`];
-      const at = curve.find((one) => one.agents === state.agents) ?? { agents: state.agents, value: null, doubts: [] };
+      const at = curve.find((one) => one.agents === state.agents) ?? { agents: state.agents, value: null, low: null, high: null, delivered: null, doubts: [] };
       found.systems[name] = { curve, toml, point: at, python: python.replace("{agents}", state.agents), capacity: capacities[state.slo] };
     }
     if (!Object.values(found.systems).every((one) => one.capacity)) return refuse(`${state.slo} is not kept; allowed: ${page.objectives.join(", ")}`);
@@ -166,20 +171,20 @@
 
   const colour = (name) => COLOURS[page.systems.findIndex((one) => one.name === name) % COLOURS.length][dark.matches ? 1 : 0];
   const dash = (name) => DASHES[page.systems.findIndex((one) => one.name === name) % DASHES.length];
-  const holds = ({ low, high }) => (state.agents <= (low ?? 0) ? "keeps" : high !== null && state.agents > high ? "fails" : "unsure");
-  const WORDS = { keeps: "meets the objective", fails: "misses the objective", unsure: "too close to call" };
-  const quantile = () => /^\s*(p[\d.]+|mean)/.exec(state.slo)?.[1] ?? "p99";
+  const holds = ({ low, high }) => (answer.state.agents <= (low ?? 0) ? "keeps" : high !== null && answer.state.agents > high ? "fails" : "unsure");
+  const WORDS = { keeps: "Meets the objective", fails: "Misses the objective", unsure: "Too close to call" };
+  const quantile = () => /^\s*(p[\d.]+|mean)/.exec(answer.state.slo)?.[1] ?? "p99";
   const list = (names) => names.join(", ").replace(/, ([^,]*)$/, " and $1");
   function sentence() {
     const all = Object.entries(answer.systems), of = (verdict) => all.filter(([, one]) => one.capacity && holds(one.capacity) === verdict);
-    const names = (some) => list(some.map(([name]) => name)), count = whole(state.agents);
+    const names = (some) => list(some.map(([name]) => name)), count = whole(answer.state.agents);
     const [best] = of("keeps"), unsure = of("unsure"), fails = of("fails");
-    const agents = `${count} agent${state.agents === 1 ? "" : "s"}`;
+    const agents = `${count} agent${answer.state.agents === 1 ? "" : "s"}`;
     if (all.some(([, one]) => !one.capacity)) return null;
-    const doubt = unsure.length ? ` ${names(unsure)}: too close to call.` : "";
-    if (!best) return unsure.length ? `No system surely meets ${state.slo} with ${agents}.${doubt}` : `No chosen system meets ${state.slo} with ${agents}.`;
-    const miss = fails.length ? ` ${names(fails)} ${fails.length > 1 ? "miss" : "misses"} it.` : "";
-    return `Choose ${best[0]}: it meets ${state.slo} with ${agents}, and holds ${held(best[1].capacity)} agents.${miss}${doubt}`;
+    const doubt = unsure.length ? ` Too close to call: ${names(unsure)}.` : "";
+    if (!best) return unsure.length ? `No system surely meets ${answer.state.slo} with ${agents}.${doubt}` : `No chosen system meets ${answer.state.slo} with ${agents}.`;
+    const miss = fails.length ? ` Missed by ${names(fails)}.` : "";
+    return `Choose ${best[0]}: it meets ${answer.state.slo} with ${agents}, and holds ${held(best[1].capacity)}${surely(best[1].capacity)}.${lost(best[1].point) && ` But it ${lost(best[1].point)}.`}${miss}${doubt}`;
   }
   function element(tag, text = "", attributes = {}, ...children) {
     const made = document.createElement(tag);
@@ -191,14 +196,15 @@
   function render() {
     const text = sentence(); // null: not yet
     $("main").setAttribute("aria-busy", String(text === null));
-    if (text !== null && $("answer").textContent !== text) $("answer").textContent = text;
+    if (text !== null) delete $("main").dataset.stale;
+    if (text !== null) say(text);
     $("status").textContent = answer.status ? `${answer.status}…` : "";
     $("figures").replaceChildren(...Object.entries(answer.systems).map(([name, { point, capacity }]) => {
       const range = between(point.low, point.high, duration), item = element("li", "", {}, element("strong", name));
       item.style.setProperty("--colour", colour(name));
-      item.append(` ${quantile()} ${figure(point)}${range && !point.overloaded ? ` (${range})` : ""}`);
+      item.append(` ${named(point)}${range && !point.overloaded ? ` (${range})` : ""}${lost(point) && `, ${lost(point)}`}`);
       if (!capacity) return item;
-      item.append(`; capacity ${held(capacity)} agents${capacity.extrapolated ? ", beyond what was measured" : ""} `);
+      item.append(`; holds ${held(capacity)}${surely(capacity)}${capacity.extrapolated && holds(capacity) !== "fails" ? ", beyond what was measured" : ""}. `);
       item.append(element("span", WORDS[holds(capacity)], { class: `verdict ${holds(capacity)}` }));
       return item;
     }));
@@ -208,8 +214,15 @@
     $("decision").replaceChildren(...(decision ? [element("h3", "Decision, with the uncertainty of the parameters"), element("p", decision.text), ...(decision.python ? [code(decision.python, "Python")] : [])] : []));
     renderAgain();
   }
+  // Shows the answer, and tells it to a screen reader when a verdict has changed: not for each digit.
+  function say(text) {
+    $("answer").textContent = text;
+    const key = link(answer.state) + Object.values(answer.systems).map(({ capacity }) => holds(capacity));
+    if ($("said").dataset.key !== key) $("said").textContent = text;
+    $("said").dataset.key = key;
+  }
   function marks(point) {
-    return [point.extrapolated && "beyond what was measured", ...point.doubts].filter(Boolean).join("; ");
+    return [lost(point), point.extrapolated && "beyond what was measured", ...point.doubts].filter(Boolean).join("; ");
   }
   function renderTable() {
     const head = element("tr", "", {}, ...["System", "Agents", quantile(), "95 % interval", "Notes"].map((one) => element("th", one, { scope: "col" })));
@@ -238,7 +251,7 @@
     $("again").dataset.key = key;
     $("again").replaceChildren(...Object.entries(answer.systems).flatMap(([name, { python, point, toml, capacity }]) => [
       element("h3", name),
-      ...(point.value === null ? [] : [element("p", `${quantile()} with ${whole(state.agents)} agents: ${point.value} s`), code(python, "Python")]),
+      ...(point.value === null ? [] : [element("p", `${quantile()} with ${whole(answer.state.agents)} agents: ${point.value} s`), code(python, "Python")]),
       ...(capacity?.python && capacity.value !== null ? [element("p", `Capacity: ${capacity.value} agents`), code(capacity.python, "Python of the capacity")] : []),
       ...(capacity?.python ? [element("details", "", {}, element("summary", "About this capacity"), ...capacity.sentences.map((one) => element("p", one)))] : []),
       element("details", "", {}, element("summary", "The model file"), code(toml, "TOML")),
@@ -252,14 +265,14 @@
     const xs = [...new Set(names.flatMap((name) => answer.systems[name].curve.map((p) => p.agents)))].sort((a, b) => a - b);
     const column = (name, key) => {
       const values = new Map(answer.systems[name].curve.map((p) => [p.agents, p[key]]));
-      return xs.map((x) => values.get(x) ?? undefined);
+      return xs.map((x) => values.get(x)); // null breaks a line, and what is not there does not
     };
     const text = getComputedStyle(document.body).color, line = getComputedStyle($("result")).borderTopColor;
     const quiet = getComputedStyle($("status")).color, font = "13px system-ui, sans-serif";
     const series = [{}], bands = [], data = [xs];
     for (const name of names) {
-      series.push({ stroke: colour(name), width: 2, dash: dash(name), spanGaps: true, points: { show: false } });
-      for (let end = 0; end < 2; end++) series.push({ stroke: "transparent", width: 0, spanGaps: true, points: { show: false } });
+      series.push({ stroke: colour(name), width: 2, dash: dash(name), points: { show: false } });
+      for (let end = 0; end < 2; end++) series.push({ stroke: "transparent", width: 0, points: { show: false } });
       bands.push({ series: [series.length - 1, series.length - 2], fill: `${colour(name)}33` });
       data.push(column(name, "value"), column(name, "low"), column(name, "high"));
     }
@@ -272,18 +285,18 @@
       scales: { x: { time: false, distr: 3 }, y: { distr: 3 } }, series, bands,
       axes: [
         { ...axis, label: "agents", labelSize: 22, filter: decades, values: said(whole) },
-        { ...axis, label: `${quantile()} latency`, labelSize: 22, size: 64, filter: decades, values: said(duration) },
+        { ...axis, label: `${quantile()} latency`, labelSize: 22, size: 74, filter: decades, values: said(duration) },
       ],
       hooks: { draw: [(u) => drawMarks(u, names, text, quiet)] },
     };
     chart?.destroy();
     chart = new uPlot(options, data, $("chart"));
-    $("chart").setAttribute("aria-label", `${quantile()} latency against the number of agents: ${names.map((name) => `${name} ${figure(answer.systems[name].point)} at ${whole(state.agents)}`).join("; ")}`);
+    $("chart").setAttribute("aria-label", `${quantile()} latency against the number of agents: ${names.map((name) => `${name} ${named(answer.systems[name].point)} at ${whole(answer.state.agents)}`).join("; ")}`);
     const used = names.flatMap((name) => answer.systems[name].curve);
     $("chart-caption").textContent = ["Bands: 95 % intervals.", used.some((p) => p.extrapolated) && "Hollow points: beyond the loads that were measured.", used.some((p) => p.overloaded) && "Crosses at the top: overloaded, no latency settles.", used.some((p) => p.at_least && !p.overloaded) && "Arrows: at least so long.", "Upright line: the chosen number of agents. Level line: the objective; its thick part: the capacity."].filter(Boolean).join(" ");
   }
   function limit() { // of a latency [s]; null where the objective is about something else
-    const match = /^\s*(?:p[\d.]+|mean)\s*<=?\s*(.+)$/.exec(state.slo);
+    const match = /^\s*(?:p[\d.]+|mean)\s*<=?\s*(.+)$/.exec(answer.state.slo);
     return match && number(match[1]) > 0 ? number(match[1]) : null;
   }
   function drawMarks(u, names, text, quiet) {
@@ -301,7 +314,7 @@
     ctx.beginPath();
     ctx.rect(bbox.left - size, bbox.top - 3 * size, bbox.width + 2 * size, bbox.height + 4 * size);
     ctx.clip();
-    stroke(text, 1, segment(x(state.agents), bbox.top, x(state.agents), bbox.top + bbox.height), [2 * scale, 3 * scale]);
+    stroke(text, 1, segment(x(answer.state.agents), bbox.top, x(answer.state.agents), bbox.top + bbox.height), [2 * scale, 3 * scale]);
     const level = limit();
     if (level) stroke(quiet, 1, segment(bbox.left, y(level), bbox.left + bbox.width, y(level)), [6 * scale, 4 * scale]);
     const surface = getComputedStyle($("result")).backgroundColor;

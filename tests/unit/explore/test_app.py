@@ -83,7 +83,7 @@ def test_pages_of_other_sites_start_nothing(client, site):
         ("", "system: 0 systems"),
         ("system=/etc/passwd", "system: unknown system '/etc/passwd'"),
         ("system=small&agents=many", "agents: 'many' is out of range"),
-        ("system=small&slo=p99", "--slo: 'p99' is no objective"),
+        ("system=small&slo=p99", "slo: 'p99' is no objective"),
         ("system=small&run=rm", "link: unknown key 'run'"),
         ("system=push&agents=100000&rate=100/s", "push: a run of 100,000 agents is too large"),
     ],
