@@ -38,6 +38,7 @@ from lhsim.planning import decision, search
 from lhsim.planning.bounds import saturation
 from lhsim.planning.levels import SHORT, Question, run_all
 from lhsim.planning.search import PRECISION, Capacity
+from lhsim.simulation import simulate
 
 if TYPE_CHECKING:
     from lhsim.simulation import Result
@@ -111,6 +112,11 @@ class Answers:
     def __init__(self, known: Mapping[str, Candidate]) -> None:
         self.known = known
         self._kept: dict[tuple[Any, ...], Any] = {}
+
+    def warm(self) -> None:
+        """Load the engine of each system, or begin to compile it, before anybody asks."""
+        for one in self.known.values():
+            simulate(one.system, agents=2, duration=1e-9)
 
     def of(self, state: State, is_outdated: Outdated = lambda: False) -> Iterator[Part]:
         """Yield the parts of an answer, ever sharper ones, the last with ``done``.

@@ -54,6 +54,10 @@ class Desk:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="lhsim-explore")
         self._latest = threading.Event()  # set: outdated
 
+    def warm(self) -> None:
+        """Begin to load the engines."""
+        self._worker.submit(self.answers.warm)
+
     async def lines(self, state: State) -> AsyncIterator[str]:
         """Yield the parts of an answer as lines of JSON, until a further question comes."""
         self._latest.set()
@@ -112,6 +116,7 @@ def application(answers: Answers, page: str) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        desk.warm()
         yield
         desk.close()
 

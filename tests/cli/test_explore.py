@@ -258,6 +258,15 @@ def test_a_bad_objective_is_said_and_a_good_one_answered(url, opened, complaints
     complaints.clear()
 
 
+def test_a_link_to_what_is_not_offered_says_so(url, opened):
+    page = opened(f"{url}#system=mine&agents=40")
+    said = "The link says system=mine, which this page does not offer."
+    wait(page, f"{text('error')} === {json.dumps(said)}")
+    page.locator("#agents").press("ArrowRight")
+    wait(page, f"{text('answer')}.startsWith('Choose ')")
+    assert page.locator("#error").inner_text() == ""
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_it_fits_and_has_names_for_all(url, opened, width, scheme):
     page = opened(f"{url}#{SMALL}", width=width, scheme=scheme)

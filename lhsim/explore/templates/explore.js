@@ -32,13 +32,12 @@
     const [number, unit] = text(low).split(" ");
     return `${unit === text(high).split(" ")[1] ? number : text(low)}–${text(high)}`;
   }
-  function held({ value, low }) { // a capacity, as far as it is known
+  function held({ value, low, high, exact }) { // a capacity, as far as it is known
     if (value === null) return low === null ? "no number of agents that was tried" : `${whole(low)} agents or more`;
-    return `${whole(value)} agents`;
+    return `${exact ? "" : "about "}${whole(value)} agents (${between(low, high, whole)})`;
   }
   // What a latency does not tell: it is that of the messages which were delivered.
   const lost = ({ delivered, overloaded }) => (!overloaded && delivered !== null && delivered < 0.999 ? `delivers only ${digits(100 * delivered)} % of the messages` : "");
-  const surely = ({ value, low, high }) => (value === null ? "" : ` (${between(low, high, whole)})`);
 
   // --- the state: controls and the link ----------------------------------------------------------
 
@@ -171,20 +170,29 @@
 
   const colour = (name) => COLOURS[page.systems.findIndex((one) => one.name === name) % COLOURS.length][dark.matches ? 1 : 0];
   const dash = (name) => DASHES[page.systems.findIndex((one) => one.name === name) % DASHES.length];
-  const holds = ({ low, high }) => (answer.state.agents <= (low ?? 0) ? "keeps" : high !== null && answer.state.agents > high ? "fails" : "unsure");
+  // Whether a system meets the objective: its capacity says it, and, until that is exact, its latency.
+  function holds({ point, capacity }) {
+    const { agents } = answer.state, level = limit();
+    if (capacity && agents <= (capacity.low ?? 0)) return "keeps";
+    if (capacity && capacity.high !== null && agents > capacity.high) return "fails";
+    if (capacity?.exact || !level || point.doubts.length || point.at_least) return "unsure";
+    if (point.overloaded || (point.low !== null && point.low > level)) return "fails";
+    return point.high !== null && point.high < level ? "keeps" : "unsure";
+  }
   const WORDS = { keeps: "Meets the objective", fails: "Misses the objective", unsure: "Too close to call" };
   const quantile = () => /^\s*(p[\d.]+|mean)/.exec(answer.state.slo)?.[1] ?? "p99";
   const list = (names) => names.join(", ").replace(/, ([^,]*)$/, " and $1");
   function sentence() {
-    const all = Object.entries(answer.systems), of = (verdict) => all.filter(([, one]) => one.capacity && holds(one.capacity) === verdict);
+    const all = Object.entries(answer.systems), of = (verdict) => all.filter(([, one]) => holds(one) === verdict);
     const names = (some) => list(some.map(([name]) => name)), count = whole(answer.state.agents);
     const [best] = of("keeps"), unsure = of("unsure"), fails = of("fails");
     const agents = `${count} agent${answer.state.agents === 1 ? "" : "s"}`;
-    if (all.some(([, one]) => !one.capacity)) return null;
+    if (unsure.some(([, one]) => !one.capacity)) return null;
     const doubt = unsure.length ? ` Too close to call: ${names(unsure)}.` : "";
     if (!best) return unsure.length ? `No system surely meets ${answer.state.slo} with ${agents}.${doubt}` : `No chosen system meets ${answer.state.slo} with ${agents}.`;
+    const { capacity } = best[1], agrees = capacity && (capacity.value ?? capacity.low) >= answer.state.agents;
     const miss = fails.length ? ` Missed by ${names(fails)}.` : "";
-    return `Choose ${best[0]}: it meets ${answer.state.slo} with ${agents}, and holds ${held(best[1].capacity)}${surely(best[1].capacity)}.${lost(best[1].point) && ` But it ${lost(best[1].point)}.`}${miss}${doubt}`;
+    return `Choose ${best[0]}: it meets ${answer.state.slo} with ${agents}${agrees ? `, and holds ${held(capacity)}` : ""}.${lost(best[1].point) && ` But it ${lost(best[1].point)}.`}${miss}${doubt}`;
   }
   function element(tag, text = "", attributes = {}, ...children) {
     const made = document.createElement(tag);
@@ -199,13 +207,13 @@
     if (text !== null) delete $("main").dataset.stale;
     if (text !== null) say(text);
     $("status").textContent = answer.status ? `${answer.status}…` : "";
-    $("figures").replaceChildren(...Object.entries(answer.systems).map(([name, { point, capacity }]) => {
+    $("figures").replaceChildren(...Object.entries(answer.systems).map(([name, one]) => {
+      const { point, capacity } = one, verdict = holds(one);
       const range = between(point.low, point.high, duration), item = element("li", "", {}, element("strong", name));
       item.style.setProperty("--colour", colour(name));
       item.append(` ${named(point)}${range && !point.overloaded ? ` (${range})` : ""}${lost(point) && `, ${lost(point)}`}`);
-      if (!capacity) return item;
-      item.append(`; holds ${held(capacity)}${surely(capacity)}${capacity.extrapolated && holds(capacity) !== "fails" ? ", beyond what was measured" : ""}. `);
-      item.append(element("span", WORDS[holds(capacity)], { class: `verdict ${holds(capacity)}` }));
+      if (capacity) item.append(`; holds ${held(capacity)}${capacity.extrapolated && verdict !== "fails" ? ", beyond what was measured" : ""}`);
+      if (capacity || verdict !== "unsure") item.append(". ", element("span", WORDS[verdict], { class: `verdict ${verdict}` }));
       return item;
     }));
     renderTable();
@@ -217,7 +225,7 @@
   // Shows the answer, and tells it to a screen reader when a verdict has changed: not for each digit.
   function say(text) {
     $("answer").textContent = text;
-    const key = link(answer.state) + Object.values(answer.systems).map(({ capacity }) => holds(capacity));
+    const key = link(answer.state) + Object.values(answer.systems).map(holds);
     if ($("said").dataset.key !== key) $("said").textContent = text;
     $("said").dataset.key = key;
   }
@@ -351,9 +359,16 @@
   $("slo").addEventListener("input", () => change({ slo: $("slo").value.trim() }, 400));
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("copy-link").addEventListener("click", (event) => copy(location.href, event.target));
-  addEventListener("hashchange", () => { state = read(location.hash.slice(1)); change({}, 0); });
+  function restore() {
+    const hash = location.hash.slice(1);
+    const bad = [...new URLSearchParams(hash)].find(([key, text]) => (key === "system" ? !described(text) : key !== "slo" && !(SLIDERS.includes(key) && number(text) > 0)));
+    state = read(hash);
+    if (!bad) return change({}, 0);
+    showControls();
+    refuse(`The link says ${bad.join("=")}, which this page does not offer.`);
+  }
+  addEventListener("hashchange", restore);
   dark.addEventListener("change", () => answer && render());
   new ResizeObserver(() => chart && chart.setSize({ width: $("chart").clientWidth, height: $("chart").clientHeight })).observe($("chart"));
-  state = read(location.hash.slice(1));
-  change({}, 0);
+  restore();
 })();
