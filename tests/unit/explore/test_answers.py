@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 from contextlib import redirect_stdout
 
 import pytest
+from attrs import evolve
 
 import lhsim
 from lhsim.errors import InputError
 from lhsim.execution import Runner
 from lhsim.explore import answers as module
 from lhsim.explore.answers import capacity_part, levels, point
-from lhsim.explore.guard import Guarded, OutdatedError, TooLargeError, questions
+from lhsim.explore.guard import (
+    USUAL,
+    Guarded,
+    OutdatedError,
+    TooLargeError,
+    cell_of,
+    questions,
+)
 from lhsim.explore.state import State
 
 STATE = State(("small",), agents=40, interval=0.5, slo="p99<700ms")
+
+
+def run(cells, runner):
+    try:
+        return runner.run(cells)
+    finally:
+        runner.close()
 
 
 def answer(parts):
@@ -94,11 +111,11 @@ def test_a_state_that_comes_back_runs_nothing(answers, monkeypatch):
 
 
 def test_a_move_of_the_agents_keeps_curve_and_capacity(answers, monkeypatch):
-    before, runs, run = answer(answers.of(STATE)), [], Runner.run
+    before, runs, original = answer(answers.of(STATE)), [], Runner.run
 
     def counted(self, cells, **more):
         runs.append([cell.agents for cell in cells])
-        return run(self, cells, **more)
+        return original(self, cells, **more)
 
     monkeypatch.setattr(Runner, "run", counted)
     moved = State(("small",), agents=60, interval=0.5, slo="p99<700ms")
@@ -115,6 +132,18 @@ def test_what_nobody_waits_for_stops_after_a_run(answers, monkeypatch):
     with pytest.raises(OutdatedError):
         list(answers.of(STATE, lambda: True))
     assert ran == []
+
+
+def test_a_run_under_way_ends_when_nobody_waits_any_more(known):
+    (question,) = questions(State(("push",)), known).values()
+    cell = evolve(cell_of(question, 1000, USUAL), duration=100_000.0)  # takes some seconds
+    runner = Guarded(lambda: time.monotonic() > begun + 0.2)
+    run([evolve(cell, duration=1.0, warmup=None, drain=None)], Guarded())  # loads the kernel
+    begun = time.monotonic()
+    with pytest.raises(OutdatedError):
+        run([cell], runner)
+    assert time.monotonic() - begun < 1.5
+    assert not [one for one in threading.enumerate() if one.name.startswith("lhsim_")]
 
 
 @pytest.mark.parametrize(
