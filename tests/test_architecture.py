@@ -39,7 +39,7 @@ FLOORS = (
     {"simulation"},
     {"execution"},
     {"planning", "replay"},
-    {"calibration", "explanation", "live"},
+    {"calibration", "explanation", "explore", "live"},
     {"crosscheck"},
     {"validation"},
     {"experiments", "testing"},

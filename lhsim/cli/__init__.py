@@ -50,6 +50,9 @@ HELP = {
     "lhsim.cli.compare": {
         "compare": "Say what differs between two results beyond chance.",
     },
+    "lhsim.cli.explore": {
+        "explore": "Explore systems in a browser: latency, capacity, decision.",
+    },
     "lhsim.cli.calibration": {
         "calibrate": "Fit a model to live runs, logs of any server or samples of costs.",
         "crosscheck": "Test a model on live runs that it was not fitted to.",
@@ -68,7 +71,7 @@ HELP = {
 # The sections of ``lhsim --help``, the first steps first.
 SECTIONS = {
     "Start": ("init", "list", "scaling", "capacity"),
-    "Plan": ("decide", "explain", "compare", "sensitivity", "run", "schema"),
+    "Plan": ("explore", "decide", "explain", "compare", "sensitivity", "run", "schema"),
     "Experiments with polling and push": (
         "claims", "latency", "memory", "recovery", "burst", "contention", "optimisations",
         "failure", "all", "report",

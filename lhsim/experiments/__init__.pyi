@@ -5,6 +5,7 @@ from .catalogue import catalogue
 from .compare import CompareOptions, run_compare
 from .crosscheck import CrosscheckOptions, run_crosscheck
 from .everything import run_all
+from .explore import run_explore
 from .latency import run_latency
 from .logs import ImportOptions, InspectOptions, run_import, run_inspect
 from .measure import run_measure
@@ -38,6 +39,7 @@ __all__ = [
     "run_crosscheck",
     "run_decide",
     "run_explain",
+    "run_explore",
     "run_file",
     "run_import",
     "run_inspect",

@@ -74,7 +74,10 @@ def test_the_wheel_has_its_data_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for needed in ("lhsim/py.typed", "lhsim/_data/models/polling.toml",
                    "lhsim/_data/experiments/scaling.toml",
-                   "lhsim/experiments/start/server.toml"):  # fmt: skip
+                   "lhsim/experiments/start/server.toml",
+                   "lhsim/explore/templates/explore.html",
+                   "lhsim/explore/vendor/uPlot.iife.min.js",
+                   "lhsim/explore/vendor/LICENSE"):  # fmt: skip
         assert needed in names
     assert not [name for name in names if name.startswith(("tests", "notebooks", "docs"))]
 
