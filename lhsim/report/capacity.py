@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ STOPPED = {
     "interrupted": ("interrupted: more time narrows the interval",),
     None: ("still being narrowed",),
 }
+FEWEST_LEVELS = 3  # of a parameter, to say that it changes nothing
 PARAMETERS = {
     "no samples": "; the model file has no samples of its parameters",
     "not yet": ", and no time for the uncertainty of the parameters",
@@ -28,6 +29,8 @@ def capacity_sentences(found: Row) -> list[str]:
     objectives, unit = " and ".join(found["objectives"]), found["unit"]
     lines = [_answer(found, objectives)]
     lines += STOPPED.get(found["stop_reason"], ())
+    if not found["is_agents"] and found["value"] is None:
+        lines += _idle(found)
     last = next((one for one in found["crossings"] if one["value"] == found["value"]), None)
     if last is not None:
         lines.append(_parts(last, unit))
@@ -77,6 +80,22 @@ def _answer(found: Row, objectives: str) -> str:
         sure += ", subject to the warnings below"
     value = f"{which} {level_text(found['value'], found['unit'])} {what}"
     return f"{objectives}: {value} ({sure}); binding: {found['binding_objective']}"
+
+
+def _idle(found: Row) -> Iterator[str]:
+    """Yield that what was varied changes nothing, where the intervals of all levels overlap."""
+    levels = found["evaluations"]
+    for objective in found["objectives"]:
+        figures = [one for each in levels for one in each["figures"]
+                   if one["objective"] == objective]  # fmt: skip
+        ends = [end for one in figures for end in one["interval"]]
+        if len(figures) < FEWEST_LEVELS or None in ends or max(ends[::2]) > min(ends[1::2]):
+            return
+    first, last = (level_text(each["value"], found["unit"]) for each in (levels[0], levels[-1]))
+    yield (
+        f"{found['vary']} changes nothing that the runs show, from {first} to {last}; "
+        "lhsim explain says what does"
+    )
 
 
 def _parts(crossing: Row, unit: str) -> str:

@@ -279,3 +279,15 @@ class TestSensitivity:
         assert cli.run(["sensitivity", *mm1[1:]]) == 2
         assert "SALib" in (line := capsys.readouterr().err)
         assert "pip install 'lhsim[sensitivity]'" in line
+
+
+def test_a_parameter_that_changes_nothing_is_said_to(mm1, capsys):
+    """An M/M/1 of the loop has no use for database connections."""
+    command = ["capacity", "--system", "./mm1.toml", "--slo", "p99<1us", "--agents", "100",
+               "--jobs", "1", "--quiet", "--engine", "simpy"]  # fmt: skip
+    assert cli.run([*command, "--vary", "store.connections"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "store.connections changes nothing that the runs show, from 1 to 640;" in said
+    assert "lhsim explain says what does" in said
+    assert cli.run([*command, "--vary", "cpu.send*"]) == 0
+    assert "changes nothing" not in capsys.readouterr().out
