@@ -454,7 +454,8 @@ def _figure(run: Record, metric: str) -> float:
     if value is None:
         return math.nan
     if metric == "queries":
-        window = run["horizon_s"] - run["warmup_s"] - run["drain_s"]
+        end, *others = (run.get(key, math.nan) for key in ("horizon_s", "warmup_s", "drain_s"))
+        window = end - sum(others)
         return float(value) / window if window > 0 else math.nan
     return float(value) * base_unit(metric)[0]
 

@@ -103,6 +103,15 @@ def test_metrics_have_base_units_and_the_processor_counts_once():
     assert only["a"] == pytest.approx(run["cpu_utilization_percent"] / 100)
 
 
+def test_queries_are_counted_over_the_window_that_a_run_has():
+    times = {"horizon_s": 20.0, "warmup_s": 6.0, "drain_s": 4.0}
+    a, b = (side(name, [90, 110, 100], "database_queries_total", **times) for name in "ab")
+    (row,) = compared(a, b).to_dicts()
+    assert (row["a"], row["unit"]) == (10, "1/s")
+    with pytest.raises(InputError, match="no figure has two runs"):
+        compared(a, side("b", [90, 110], "database_queries_total", horizon_s=20.0))
+
+
 def test_pairs_need_the_same_seeds():
     a, b = side("a", [10.0, 11.0, 12.0]), side("b", [11.1, 12.0, 13.0])
     (row,) = compared(a, b).to_dicts()
