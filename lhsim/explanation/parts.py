@@ -11,7 +11,7 @@ spell of the host, and the pauses in it, are parts of their own. Where cores are
 of others count as waiting. What others were slowed or paused by is waiting, too.
 
 Stretches of a way touch, so that parts add up to the latency; the rounding of their sum is added to
-the largest of them.
+one of them.
 """
 
 from __future__ import annotations
@@ -325,13 +325,15 @@ def _table(amounts: Amounts, records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _exact(parts: Floats, total: Floats) -> Floats:
-    """Return parts of shape (n, k) whose exact sums round to `total`."""
-    if not parts.size:
-        return parts
-    largest = parts.argmax(axis=1)
-    for row, (place, wanted) in enumerate(zip(largest, total, strict=True)):
-        for _ in range(3):
-            parts[row, place] += wanted - fsum(parts[row])
+    """Return parts of shape (n, k) whose exact sums round to `total`.
+
+    What is missing goes to the smallest part that is larger: there it is rounded least.
+    """
+    for row, wanted in zip(parts, total, strict=True):
+        missing = fsum([wanted, *-row])
+        able = np.flatnonzero(row > abs(missing))
+        if missing and able.size:
+            row[able[row[able].argmin()]] += missing
     return parts
 
 
