@@ -27,6 +27,7 @@ from lhsim.execution.cells import times_of
 from lhsim.execution.progress import told
 from lhsim.explanation.chrome import events_of
 from lhsim.explanation.following import follow
+from lhsim.explanation.parts import LED
 from lhsim.explanation.remedies import Effect, Remedy, effect, remedies
 from lhsim.library import as_system
 from lhsim.metrics.account import BATCHES
@@ -101,9 +102,9 @@ class Explanation:
             row["low"], row["high"] = row.pop("interval")
         return pd.DataFrame(rows)
 
-    def trace_json(self, most: int = 1000) -> str:
-        """Return the first `most` messages as a trace for Perfetto or Chrome (JSON)."""
-        most = checks.whole_number(most, "most", 1)
+    def trace_json(self, most: int = LED) -> str:
+        """Return the first messages, up to 1,000, as a trace for Perfetto or Chrome (JSON)."""
+        most = checks.whole_number(most, "most", 1, LED)
         events = events_of(self.messages.head(most), self.timeline)
         return json.dumps({"traceEvents": events, "displayTimeUnit": "ms"})
 

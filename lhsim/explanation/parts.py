@@ -54,6 +54,9 @@ GAPS = {
     "own": ("elsewhere", "elsewhere"),
 }
 PAUSES, SLOW, OVERHEAD = "pauses", "slow spells", "overhead"
+AT_A_TIME = 200  # messages, so that memory does not grow with what they wait for
+LED = 1000  # messages that have a timeline
+MOST_STRETCHES = 1_000_000  # of timelines
 ROUNDING = 1e-9  # [s]; what is shorter is the rounding of times
 QUIET = ("network", "agent")  # places for which nothing queues
 
@@ -64,8 +67,8 @@ class Split:
 
     # A row for each message, a column for each part that one has [s]; rows add up to the latency.
     parts: pd.DataFrame
-    # The stretches of all messages' ways, in their order: the position of the `message` in its
-    # table, what it is by `name`, and its `start` and `end` [s].
+    # The stretches of the first messages' ways, at most `LED`, in their order: the position of the
+    # `message` in its table, what it is by `name`, and its `start` and `end` [s].
     timeline: pd.DataFrame
 
 
@@ -100,10 +103,30 @@ def split(
     records
         The messages, all of them delivered, as of `lhsim.Result.messages`, n rows.
     """
-    trace = _frame(steps)
+    trace, parts, timelines = _frame(steps), [], []
     # A server of your own may store nothing.
     records = records.assign(stored=records["stored"].fillna(records["delivered"]))
-    records = records.reset_index(drop=True)
+    shown = 0
+    for first in range(0, len(records), AT_A_TIME):
+        some = records.iloc[first : first + AT_A_TIME]
+        one = _split(system, seed, agents, horizon, trace, some.reset_index(drop=True))
+        parts.append(one.parts.set_index(some.index))
+        if first < LED and shown < MOST_STRETCHES:
+            timelines.append(one.timeline.assign(message=one.timeline["message"] + first))
+            shown += len(one.timeline)
+    timeline = pd.concat(timelines, ignore_index=True)
+    return Split(pd.concat(parts).fillna(0.0), timeline[timeline["message"] < LED])
+
+
+def _split(
+    system: System,
+    seed: int,
+    agents: int,
+    horizon: float,
+    trace: pd.DataFrame,
+    records: pd.DataFrame,
+) -> Split:
+    """Return it for some of the messages: what they wait for may be many steps of others."""
     way = _ways(system, agents, trace, records)
     gaps = _between(way, records)
     before, after = GAPS[_kind(system)]
@@ -249,13 +272,13 @@ def _amounts(
     found: Amounts = [(way.message[quiet], names[quiet], total[quiet])]
     for component in np.unique(place[~quiet]):
         of = place == component
-        split = _split(system, seed, horizon, rows[of], way.start[of], way.end[of])
-        for name, times in split.items():
+        works = _of_station(system, seed, horizon, rows[of], way.start[of], way.end[of])
+        for name, times in works.items():
             found.append((way.message[of], np.full(of.sum(), name), times))
     return found
 
 
-def _split(
+def _of_station(
     system: System, seed: int, horizon: float, rows: pd.DataFrame, start: Floats, end: Floats
 ) -> Mapping[str, Floats]:
     """Return the parts of steps at one station that lie between `start` and `end`, by name [s]."""
