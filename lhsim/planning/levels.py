@@ -20,6 +20,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
+import numpy as np
 from attrs import frozen
 
 from lhsim.analysis import flags
@@ -148,6 +149,7 @@ class Evaluation:
     extrapolated: bool
     figures: tuple[Figure, ...]
     short: bool = False  # whether its runs are short ones
+    delivered: float | None = None  # share of the messages; None where they pile up
 
     @property
     def verdict(self) -> str:
@@ -246,7 +248,11 @@ def judge(
     overloaded = 2 * sum(result.overloaded for result in results) >= len(results)
     figures = [_figure(one, results, confidence, overloaded=overloaded) for one in objectives]
     extrapolated = any(result.extrapolated for result in results)
-    return Evaluation(value, len(results), overloaded, extrapolated, tuple(figures))
+    rates = [result.metrics.delivery_success_rate for result in results]
+    delivered = None if overloaded else known(float(np.mean(rates)))
+    return Evaluation(
+        value, len(results), overloaded, extrapolated, tuple(figures), delivered=delivered
+    )
 
 
 def _figure(

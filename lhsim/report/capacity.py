@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from lhsim.report import marks
-from lhsim.report.text import UNKNOWN, Column, between, percent, quantity, table
+from lhsim.report.text import UNKNOWN, Column, between, losses, percent, quantity, table
 
 Row = Mapping[str, Any]
 
@@ -40,6 +40,7 @@ def capacity_sentences(found: Row) -> list[str]:
             f"warning: not monotone: the objectives begin or cease to be kept at {places}; "
             "the answer ends the last range in which they are"
         )
+    lines += _lost(found)
     if found["check"] is not None:
         does = {"kept": "keep them", "violated": "do not keep them"}.get(
             found["verdict"], "may or may not keep them: the runs do not decide it"
@@ -96,6 +97,17 @@ def _idle(found: Row) -> Iterator[str]:
         f"{found['vary']} changes nothing that the runs show, from {first} to {last}; "
         "lhsim explain says what does"
     )
+
+
+def _lost(found: Row) -> Iterator[str]:
+    """Yield that messages are lost at the answer, where no objective counts that."""
+    kept = [one for one in found["evaluations"] if one["verdict"] == "kept"]
+    if found["value"] is None or not kept:
+        return
+    nearest = min(kept, key=lambda one: abs(one["value"] - found["value"]))
+    said = losses(nearest["delivered"], found["objectives"])
+    if said:
+        yield f"warning: {level_text(nearest['value'], found['unit'])}: {said}"
 
 
 def _parts(crossing: Row, unit: str) -> str:

@@ -7,7 +7,16 @@ from textwrap import wrap
 from typing import Any
 
 from lhsim.analysis.knee import Knee
-from lhsim.report.text import UNKNOWN, Column, between, duration, quantity, table, three_digits
+from lhsim.report.text import (
+    UNKNOWN,
+    Column,
+    between,
+    duration,
+    losses,
+    quantity,
+    table,
+    three_digits,
+)
 
 Row = Mapping[str, Any]
 WIDTH = 80  # of a text, in columns
@@ -21,10 +30,17 @@ EXTRAPOLATED = (
 def decision_paragraph(found: Row) -> str:
     """Return what to do, until when and how surely, for who reads nothing else."""
     sentences = [_advice(found), _today(found), *_chosen(found), *_money(found)]
-    sentences += _quicker(found)
+    sentences += [*_quicker(found), *_lost(found)]
     if any(one["extrapolated"] for one in found["designs"]):
         sentences.append(EXTRAPOLATED)
     return " ".join(sentences)
+
+
+def _lost(found: Row) -> Iterator[str]:
+    """Yield which designs lose messages today, where no objective counts that."""
+    for one in found["designs"]:
+        if said := losses(one["delivers"], found["objectives"]):
+            yield f"With {one['name']} {said}."
 
 
 def decision_answers(found: Row) -> dict[str, str]:

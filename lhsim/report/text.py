@@ -11,6 +11,7 @@ from lhsim.analysis.measures import base_unit, live_unit
 from lhsim.units import format_duration
 
 UNKNOWN = "-"
+NO_LOSS = 0.999  # share of the messages that are delivered, from which on none are lost
 KNEE, CAPACITY = "knee", "capacity"  # metrics that count agents
 
 
@@ -75,6 +76,16 @@ def metric_text(metric: str, value: float) -> str:
         return f"{three_digits(value)} agents"
     unit = base_unit(metric)[1]
     return f"{value * 100:.1f} %" if unit == "1" else quantity(value, unit)
+
+
+def losses(delivered: float | None, objectives: Sequence[str]) -> str:
+    """Return that messages are lost, if some are and no objective counts them; else nothing."""
+    if delivered is None or delivered >= NO_LOSS or any("delivery" in one for one in objectives):
+        return ""
+    return (
+        f"only {100 * delivered:.3g} % of the messages are delivered, which no objective counts: "
+        "add one such as delivery>99%"
+    )
 
 
 def between(low: str, high: str) -> str:

@@ -66,6 +66,7 @@ def test_the_confidence_of_a_capacity_is_subject_to_it():
         "verdict": None,
         "extrapolated": False,
         "stop_reason": "precision",
+        "evaluations": [],
         "crossings": [
             {
                 "value": 40,

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 import lhsim
-from lhsim.distributions import Exponential
+from lhsim.distributions import Deterministic, Exponential
 from lhsim.errors import InputError
 from lhsim.models import Cpu, Poisson, PushServer, System, Workload
 from lhsim.models.system import Calibration
@@ -215,3 +215,20 @@ def test_designs_have_names_of_their_own():
 def test_a_throughput_is_no_objective_of_growth():
     with pytest.raises(InputError, match="--slo: throughput>1/s: says nothing of growth"):
         decide("throughput>1/s", agents=10, systems=[SLOW])
+
+
+def test_a_design_that_loses_messages_is_said_to():
+    """Push with 20 connections for 50 agents is quick: for those whom it lets in."""
+    small = System(
+        name="small", push=PushServer(connections=20, overflow="reject"),
+        cpu=Cpu(send=Deterministic(1e-3)), workload=Workload(traffic=Poisson(1.0)),
+    )  # fmt: skip
+    found = decide("p99<1s", agents=50, systems=[small], progress=False)
+    lost = "% of the messages are delivered, which no objective counts"
+    assert lost in found.recommendation
+    assert found.designs[0].delivers == pytest.approx(0.4, abs=0.05)
+    counted = decide(["p99<1s", "delivery>99%"], agents=50, systems=[small],
+                     progress=False)  # fmt: skip
+    assert lost not in counted.recommendation
+    answer = capacity(small, ["p99<1s", "delivery>99%"], progress=False, most=100)
+    assert not any(lost in one for one in answer.sentences())
