@@ -351,26 +351,30 @@ static void set_up(void)
     scheduled += (uint64_t)agents; /* the other side of each starts with it, in the same event */
 }
 
+static inline int comes_before(const struct event *event, double *time, uint64_t *order)
+{
+    if (!before(event->time, event->order, *time, *order))
+        return 0;
+    *time = event->time;
+    *order = event->order;
+    return 1;
+}
+
 static void run(void)
 {
     for (int32_t sender = next_sender();;) {
         enum { SENDER, SERVICE, UP, DOWN } what = SENDER;
-        struct event next = {.time = senders[sender].time, .order = senders[sender].order};
-        if (in_service && is_earlier(&services[0], &next)) {
-            next = services[0];
+        double time = senders[sender].time;
+        uint64_t order = senders[sender].order;
+        if (in_service && comes_before(&services[0], &time, &order))
             what = SERVICE;
-        }
-        if (up.count && is_earlier(first_of(&up), &next)) {
-            next = *first_of(&up);
+        if (up.count && comes_before(first_of(&up), &time, &order))
             what = UP;
-        }
-        if (down.count && is_earlier(first_of(&down), &next)) {
-            next = *first_of(&down);
+        if (down.count && comes_before(first_of(&down), &time, &order))
             what = DOWN;
-        }
-        if (next.time >= duration)
+        if (time >= duration)
             return;
-        now = next.time;
+        now = time;
         if (what == SERVICE) {
             complete();
         } else if (what == UP) {
