@@ -87,6 +87,8 @@ static double draw(const struct cell *cells, uint32_t purpose, int32_t agent, ui
 
 /* -- the calendar of the senders -------------------------------------------------------------- */
 
+/* A wheel of one sorted list per short interval of time, on average with about one agent in each. */
+
 static uint64_t tick_of(double time) { return (uint64_t)(time * ticks_per_second); }
 
 static void plan(int32_t agent, double time)

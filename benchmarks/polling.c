@@ -12,8 +12,7 @@
  *   - the completion of the one query in service: a variable;
  *   - the end of a sleep: all sleeps are equally long, so they end in the order in which they began,
  *     and a ring buffer holds them;
- *   - the next message of each agent (the first time: its start): a calendar queue, a wheel of one
- *     sorted list per short interval of time, on average with about one agent in each.
+ *   - the next message of each agent (the first time: its start): the calendar of plain.h.
  *
  * Prints one line of JSON; "seconds" is processor time from the first allocation to the last event.
  */

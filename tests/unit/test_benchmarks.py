@@ -45,11 +45,12 @@ def test_polling_in_c_equals_lhsim(
 
 
 UNCALIBRATED = ["calibration=none"]  # which has samples of the warmth
+BUSY = ["workload.traffic.rate=1/s"]
 PUSH = {
     "as it comes": (50, 7, []),
     "sends to itself": (1, 1, ["workload.traffic.rate=5/s"]),
-    "messages wait for connections": (1000, 8, ["workload.start_over=0.3s"]),
-    "all start at once": (1000, 9, ["workload.start_over=0", "workload.traffic.rate=1/s"]),
+    "messages wait for connections": (300, 8, [*BUSY, "workload.start_over=3s"]),
+    "all start at once": (1000, 9, [*BUSY, "workload.start_over=0"]),
     "several servers": (300, 10, ["cpu.workers=3", "store.connections=2", "store.write=10ms"]),
     "neither warmth nor stalls": (
         200,
