@@ -84,11 +84,12 @@ def steady(contender: Contender) -> Contender:
     return difference
 
 
-def c_program(agents: int) -> Contender:
-    """Return polling.c."""
+def c_program(name: str, agents: int) -> Contender:
+    """Return the C program of a system: polling.c of the yardstick's, push.c of the full push."""
+    system = systems.SYSTEMS[name](agents)
 
     def contender(duration: float) -> tuple[int, float]:
-        printed = plain_c.run(systems.yardsticks(agents), agents, duration)
+        printed = plain_c.run(system, agents, duration)
         return printed["events"], printed["seconds"]
 
     return contender
@@ -111,8 +112,12 @@ def contenders() -> dict[str, Contender]:
         "polling_large": steady(compiled("polling", many)),
         "push_large": steady(compiled("push", many)),
     }
-    if plain_c.build():
-        table |= {"c": c_program(few), "c_large": steady(c_program(many))}
+    if plain_c.has_compiler():
+        table |= {
+            "c": c_program("yardstick", few),
+            "c_push": c_program("push", few),
+            "c_large": steady(c_program("yardstick", many)),
+        }
     for name, agents in peers.AGENTS.items():
         if peers.installed(name):
             table[name] = program("peers.py", name, agents)
@@ -190,14 +195,15 @@ def _json_of(command: list[str]) -> dict[str, Any]:
 
 
 def check_c() -> None:
-    """Raise SystemExit unless the C program finds what lhsim does, to the last bit."""
-    system, agents, duration = systems.yardsticks(), systems.AGENTS, 5.0
-    result = lhsim.simulate(
-        system, agents=agents, duration=duration, engine="compiled", warmup=0.0, drain=0.0
-    )
-    wrong = plain_c.differences(plain_c.run(system, agents, duration), result)
-    if wrong:
-        raise SystemExit(f"polling.c and lhsim differ in: {', '.join(wrong)}")
+    """Raise SystemExit unless the C programs find what lhsim does, to the last bit."""
+    agents, duration = systems.AGENTS, 5.0
+    for system in (systems.yardsticks(), systems.full("push")):
+        result = lhsim.simulate(
+            system, agents=agents, duration=duration, engine="compiled", warmup=0.0, drain=0.0
+        )
+        wrong = plain_c.differences(plain_c.run(system, agents, duration), result)
+        if wrong:
+            raise SystemExit(f"{system.architecture}.c and lhsim differ in: {', '.join(wrong)}")
 
 
 def figures(rates: Rates, memory: dict[str, float]) -> dict[str, Any]:
@@ -216,6 +222,7 @@ def figures(rates: Rates, memory: dict[str, float]) -> dict[str, Any]:
         "full_speedup_in_model_events_by_system": modelled,
         "ratio_to_c": ratio(rates, "c", "compiled"),
         "ratio_to_c_1m": ratio(rates, "c_large", "compiled_large"),
+        "ratio_to_c_push": ratio(rates, "c_push", "push"),
         "speedup_vs_salabim": ratio(rates, "compiled", "salabim"),
         "speedup_vs_ciw": ratio(rates, "compiled", "ciw"),
         "speedup_vs_cimba": ratio(rates, "compiled", "cimba"),
@@ -243,6 +250,7 @@ MEANINGS = {
     "full_speedup_in_model_events": "the same in model events/s",
     "ratio_to_c": "time per event over that of polling.c",
     "ratio_to_c_1m": "the same with 1,000,000 agents",
+    "ratio_to_c_push": "full push: time per event over push.c's",
     "speedup_vs_salabim": "compiled over salabim with 1,000 agents",
     "speedup_vs_ciw": "compiled over Ciw with 100 customers",
     "speedup_vs_cimba": "compiled over Cimba Python, same system",
@@ -280,7 +288,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # First, while this process is small: a child starts with the peak of its parent.
     memory = {name: bytes_per_agent(name) for name in ("polling", "push")}
-    if plain_c.build():
+    if plain_c.has_compiler():
         check_c()
     report = figures(measure(*(QUICK if arguments.quick else THOROUGH)), memory)
     print(json.dumps(report) if arguments.json else readable(report))
