@@ -2,7 +2,7 @@
 
 Numba optimises each function that it compiles, with all that it calls, and makes machine code of
 it, and does so again in each function that calls that one. Of a part of a kernel, which Python
-never calls and which has no life of its own, all of that is thrown away. Here a part is left as it
+never calls and which has no life of its own, all of that is for nothing. Here a part is left as it
 was lowered; what is called from Python gathers its parts, those of these and so on, and is
 optimised and made machine code.
 """

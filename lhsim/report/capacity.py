@@ -102,9 +102,10 @@ def _idle(found: Row) -> Iterator[str]:
 def _lost(found: Row) -> Iterator[str]:
     """Yield that messages are lost at the answer, where no objective counts that."""
     kept = [one for one in found["evaluations"] if one["verdict"] == "kept"]
-    if found["value"] is None or not kept:
+    if not kept:
         return
-    nearest = min(kept, key=lambda one: abs(one["value"] - found["value"]))
+    at = kept[-1]["value"] if found["value"] is None else found["value"]
+    nearest = min(kept, key=lambda one: abs(one["value"] - at))
     said = losses(nearest["delivered"], found["objectives"])
     if said:
         yield f"warning: {level_text(nearest['value'], found['unit'])}: {said}"

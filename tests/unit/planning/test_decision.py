@@ -230,5 +230,7 @@ def test_a_design_that_loses_messages_is_said_to():
     counted = decide(["p99<1s", "delivery>99%"], agents=50, systems=[small],
                      progress=False)  # fmt: skip
     assert lost not in counted.recommendation
+    answer = capacity(small, "p99<1s", progress=False, most=100)
+    assert any(lost in one for one in answer.sentences())
     answer = capacity(small, ["p99<1s", "delivery>99%"], progress=False, most=100)
     assert not any(lost in one for one in answer.sentences())
