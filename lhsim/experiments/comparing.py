@@ -259,6 +259,8 @@ def compare(
         _refuse_runs(run)
         sides = side_of(a), side_of(b)
     elif is_result(a) or is_result(b):
+        other = b if is_result(a) else a
+        as_system(other)  # or it is nothing at all
         raise InputError("a result and a system are no pair", allowed=f"two of one kind: {ALLOWED}")
     else:
         how: dict[str, Any] = {"jobs": jobs, "folder": folder, "engine": engine, "on_done": on_done}

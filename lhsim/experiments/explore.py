@@ -16,7 +16,7 @@ from lhsim._files import expanded, replace
 from lhsim.errors import InputError
 from lhsim.experiments.extras import check_extra
 from lhsim.experiments.options import DONE
-from lhsim.experiments.output import own_version
+from lhsim.experiments.output import check_folder, own_version
 
 NEEDED = ("starlette", "uvicorn")
 
@@ -56,8 +56,8 @@ def write_page(answers: explore.Answers, file: Path, *, show_progress: bool) -> 
     if target.is_dir():
         raise InputError("is a folder", source=str(target), allowed="a file")
     try:
+        check_folder(target.parent, "-o")
         target.parent.mkdir(parents=True, exist_ok=True)
-        replace(target.with_name(f"{target.name}.try"), Path.touch)
         with Bar(console=Console(stderr=True), transient=True, disable=not show_progress) as bar:
             task = bar.add_task("explore")
             found = explore.keep(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PACKAGES = ("numba", "numpy", "pandas", "scipy", "simpy")
+FORMULA = ("=", "+", "-", "@")  # with what a spreadsheet's formula begins
 MANIFEST, FORMAT = "manifest.json", 1  # of a result's folder, raised when its files change
 RUNS, METRICS, ANSWER = "runs.parquet", "metrics.parquet", "answer.json"  # its data
 
@@ -76,8 +77,15 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    writer.writerows({name: _text(value) for name, value in row.items()} for row in flat)
     return text.getvalue().rstrip("\n")
+
+
+def _text(value: object) -> object:
+    """Return a cell; one that a spreadsheet would take for a formula gets a quote before it."""
+    if isinstance(value, str) and len(value) > 1 and value.startswith(FORMULA):
+        return f"'{value}"
+    return value
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from lhsim.planning.levels import run_all
 from lhsim.report.explanation import explanation_sentences
 from lhsim.report.notebook import card
 from lhsim.report.text import duration as time
+from lhsim.simulation import memory
 from lhsim.simulation.engines import choose
 from lhsim.streams import MAX_SEED
 
@@ -77,7 +78,9 @@ class Explanation:
     count: int  # messages that were followed
     mean: float  # latency of these [s]
     p99: float  # [s]
+    tail: float  # mean latency of the messages around p99 [s]
     overloaded: bool  # latencies grow with the run
+    beyond: tuple[str, ...]  # why the level lies beyond what the system was calibrated on
     utilization: dict[str, float]  # of each station
     parts: tuple[Part, ...]  # the largest first
     effects: tuple[Effect, ...]  # of the remedies, the best for p99 first
@@ -110,7 +113,7 @@ class Explanation:
 
     def plot(self, ax: Axes | None = None) -> Figure:
         """Draw the parts of the mean and of the messages around p99, and return the figure."""
-        bars = f"all messages\n{time(self.mean)}", f"around p99\n{time(self.p99)}"
+        bars = f"all messages\n{time(self.mean)}", f"around p99\n{time(self.tail)}"
         title = f"Where the latency of {self.system} with {self.agents:,} agents comes from"
         return analysis.parts_plot([asdict(one) for one in self.parts], bars, title, ax)
 
@@ -222,6 +225,7 @@ def ask(
         horizon = evolve(HORIZON, duration=checks.duration(duration, "duration"))
     runs = cells(evolve(system, calibration=None), agents, horizon, seeds(seed, RUNS), engine)
     whole = tuple(evolve(one, stop_when_overloaded=False) for one in runs)
+    memory.check(system, agents, whole[0].duration, "simpy", keep=True)
     warmup, drain = times_of(whole[0])
     expected = (system.offered_load(agents) or math.inf) * (whole[0].duration - warmup - drain)
     if expected < FEWEST:
@@ -241,6 +245,7 @@ def answer(asked: Asked, runner: Runner, on_done: OnDone | None = None) -> Expla
     ]
     traced, messages, found = follow(asked.cells[0], FEWEST)
     latency = (messages["delivered"] - messages["created"]).to_numpy()
+    known_for = asked.system.calibration
     return Explanation(
         system=asked.system.name,
         agents=asked.agents,
@@ -249,7 +254,11 @@ def answer(asked: Asked, runner: Runner, on_done: OnDone | None = None) -> Expla
         count=len(messages),
         mean=float(latency.mean()),
         p99=float(np.quantile(latency, 0.99)),
+        tail=float(latency[_around_p99(latency)].mean()),
         overloaded=traced.overloaded,
+        beyond=()
+        if known_for is None
+        else known_for.beyond(asked.agents, asked.system.offered_load(asked.agents)),
         utilization=traced.utilization,
         parts=tuple(_parts(found.parts, latency, messages["created"].to_numpy())),
         effects=tuple(sorted(effects, key=_benefit)),
@@ -259,10 +268,18 @@ def answer(asked: Asked, runner: Runner, on_done: OnDone | None = None) -> Expla
     )
 
 
+def _around_p99(latency: np.ndarray) -> np.ndarray:
+    """Return which messages are the slowest but for the very slowest: one at least."""
+    first, last = (round(share * len(latency)) for share in TAIL)
+    order = np.argsort(latency, kind="stable")
+    found = np.zeros(len(latency), bool)
+    found[order[min(first, len(latency) - 1) : max(last, first + 1)]] = True
+    return found
+
+
 def _parts(parts: pd.DataFrame, latency: np.ndarray, created: np.ndarray) -> list[Part]:
     """Return each part of the mean and of the messages around p99, the largest first."""
-    low, high = np.quantile(latency, TAIL)
-    tail = (low <= latency) & (latency <= high)
+    tail = _around_p99(latency)
     batches = np.array_split(np.argsort(created, kind="stable"), BATCHES)
     found = []
     for name, values in parts.items():

@@ -35,6 +35,9 @@ def follow(cell: Cell, fewest: int) -> tuple[Result, pd.DataFrame, Split]:
     """
     result, trace = _traced(cell)
     records = _delivered(result)
+    if len(records) < fewest and result.overloaded:
+        problem = f"overload the system: {len(records)} messages were delivered in the window"
+        raise InputError(problem, key="agents", allowed="fewer")
     if len(records) < fewest:
         problem = f"{len(records)} messages were delivered in the window"
         raise InputError(problem, key="duration", allowed=f"as long as {fewest} messages take")

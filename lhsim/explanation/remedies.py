@@ -7,16 +7,18 @@ it is, and so the same messages and the same draws: what differs is the remedy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, fields, frozen
 
 from lhsim.analysis.comparison import Comparison, compare
 from lhsim.distributions import Distribution
-from lhsim.models import Cpu, paths
+from lhsim.errors import InputError
+from lhsim.models import Cpu, System, paths
 
 if TYPE_CHECKING:
-    from lhsim.models import System
     from lhsim.simulation import Result
 
 HALF = 0.5
@@ -47,62 +49,74 @@ class Effect:
         return False if any(one.low > 0 for one in known) else None
 
 
+Better = Iterator[tuple[str, Callable[[], System]]]
+
+
 def remedies(system: System) -> tuple[Remedy, ...]:
     """Return all remedies that a system has room for, each once."""
     plain = evolve(system, calibration=None)
     found: dict[System, str] = {}
-    for name, better in (*_host(plain), *_costs(plain), *_protocol(plain)):
-        if better != plain:
-            found.setdefault(better, name)
+    for name, make in (*_host(plain), *_costs(plain), *_protocol(plain)):
+        with suppress(InputError):  # what the rest of the system does not go with is no remedy
+            better = make()
+            if better != plain:
+                found.setdefault(better, name)
     return tuple(Remedy(name, better) for better, name in found.items())
 
 
-def _host(system: System) -> Iterator[tuple[str, System]]:
+def _with(system: System, part: str, **changes: Any) -> Callable[[], System]:
+    """Return what makes the system with changes in one of its parts."""
+    return lambda: evolve(system, **{part: evolve(getattr(system, part), **changes)})
+
+
+def _times(system: System, *paths_of: str) -> Callable[[], System]:
+    """Return what makes the system with half of what is at some paths."""
+    return lambda: reduce(lambda one, path: paths.changed(one, path, HALF), paths_of, system)
+
+
+def _host(system: System) -> Better:
     """Yield what is better about the machine."""
     cpu = system.cpu
-    yield "no pauses of the host", evolve(system, cpu=evolve(cpu, stalls=None))
-    yield "no slow spells of the host", evolve(system, cpu=evolve(cpu, slowdowns=None))
-    yield "no garbage collection", evolve(system, cpu=evolve(cpu, collection=None))
-    yield "loops that never cool", evolve(system, cpu=evolve(cpu, warmth=None))
+    yield "no pauses of the host", _with(system, "cpu", stalls=None)
+    yield "no slow spells of the host", _with(system, "cpu", slowdowns=None)
+    yield "no garbage collection", _with(system, "cpu", collection=None)
+    yield "loops that never cool", _with(system, "cpu", warmth=None)
     if _costs_anything(cpu):
-        shared = cpu.cores > 1 or cpu.quantum is not None
-        count = "cores" if shared else "workers"
-        name = "twice the cores" if shared else "twice the event loops"
-        yield name, evolve(system, cpu=evolve(cpu, **{count: 2 * getattr(cpu, count)}))
-        yield "a processor twice as fast", evolve(system, cpu=cpu.slower(HALF))
+        if cpu.cores > 1 or cpu.quantum is not None:
+            yield "twice the cores", _with(system, "cpu", cores=2 * cpu.cores)
+        else:
+            yield "twice the event loops", _with(system, "cpu", workers=2 * cpu.workers)
+        yield "a processor twice as fast", lambda: evolve(system, cpu=cpu.slower(HALF))
 
 
-def _costs(system: System) -> Iterator[tuple[str, System]]:
+def _costs(system: System) -> Better:
     """Yield what is better about the database and the network."""
     store, network = system.store, system.network
-    if _takes_time(store.query) or store.scan:
-        quicker = paths.changed(paths.changed(system, "store.query*", HALF), "store.scan*", HALF)
-        yield "queries twice as fast", quicker
-    if _takes_time(store.write):
-        yield "writes twice as fast", paths.changed(system, "store.write*", HALF)
-    if _takes_time(store.query) or _takes_time(store.write):
-        twice = evolve(store, connections=2 * store.connections)
-        yield "twice the database connections", evolve(system, store=twice)
+    reads, writes = _takes_time(store.query), _takes_time(store.write)
+    if reads or store.scan:
+        yield "queries twice as fast", _times(system, "store.query*", "store.scan*")
+    if writes:
+        yield "writes twice as fast", _times(system, "store.write*")
+    if reads or writes:
+        twice = 2 * store.connections
+        yield "twice the database connections", _with(system, "store", connections=twice)
     if _takes_time(network.up) or _takes_time(network.down):
-        nearer = paths.changed(paths.changed(system, "network.up*", HALF), "network.down*", HALF)
-        yield "half the network delay", nearer
-    yield "no packet loss", evolve(system, network=evolve(network, loss=0.0))
+        yield "half the network delay", _times(system, "network.up*", "network.down*")
+    yield "no packet loss", _with(system, "network", loss=0.0)
 
 
-def _protocol(system: System) -> Iterator[tuple[str, System]]:
+def _protocol(system: System) -> Better:
     """Yield what is better about how messages are delivered."""
     if (polling := system.polling) is not None:
-        woken = evolve(polling, wake_on_write=True)
-        yield "a write wakes the poller", evolve(system, polling=woken)
+        yield "a write wakes the poller", _with(system, "polling", wake_on_write=True)
         if polling.growth is None:
-            often = evolve(polling, interval=HALF * polling.interval)
-            yield "half the polling interval", evolve(system, polling=often)
+            often = HALF * polling.interval
+            yield "half the polling interval", _with(system, "polling", interval=often)
     if (push := system.push) is not None and push.connections is not None:
-        more = evolve(push, connections=2 * push.connections)
-        yield "twice the push connections", evolve(system, push=more)
+        twice = 2 * push.connections
+        yield "twice the push connections", _with(system, "push", connections=twice)
     if (requests := system.requests) is not None and requests.workers is not None:
-        more_workers = evolve(requests, workers=2 * requests.workers)
-        yield "twice the workers", evolve(system, requests=more_workers)
+        yield "twice the workers", _with(system, "requests", workers=2 * requests.workers)
 
 
 def _takes_time(cost: Distribution) -> bool:

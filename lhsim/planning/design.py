@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import field, frozen
 
+from lhsim.planning.levels import not_lost
 from lhsim.planning.misfits import misfit
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Design:
     queries: float  # of the database, now [1/s]
     cpu: float | None  # use of the loops now, a share; None: the server has none
     memory: float  # peak now [B]
-    delivers: float | None  # share of the messages, now
+    delivers: float  # share of the messages that are not lost on the way, now
     extrapolated: bool  # the capacity lies beyond what the model was calibrated on
     beyond: tuple[str, ...]  # why
     unknown: tuple[str, ...]  # what the probabilities do not count: it is not known
@@ -125,8 +126,7 @@ def _figures(runs: Sequence[Result]) -> dict[str, Any]:
         "queries": float(np.mean([one.metrics.database_queries_total / (one.horizon - one.warmup)
                                   for one in runs])),
         "cpu": busy if math.isfinite(busy) else None,
-        "delivers": float(np.mean([one.metrics.delivery_success_rate for one in runs]))
-                    if settles else None,
+        "delivers": float(np.mean([not_lost(one) for one in runs])),
         "memory": float(np.mean([one.metrics.memory_peak_mb for one in runs])) * 1e6,
     }  # fmt: skip
 

@@ -41,6 +41,7 @@ HORIZON = Horizon(messages=10_000, shortest=20.0)  # of each run
 LOOKS = (4, 8, 16)  # replications in all at each look
 SHORT = Horizon(messages=2_500, shortest=5.0)  # of each short run
 SHORT_RUNS = 4  # of a level
+SATURATED = 0.99  # utilisation of a station that is busy all the time
 SHORT_SHARE = 0.1  # of the error, which short runs may use up
 AGENTS = "agents"
 MOST_AGENTS = 1_000_000
@@ -149,7 +150,7 @@ class Evaluation:
     extrapolated: bool
     figures: tuple[Figure, ...]
     short: bool = False  # whether its runs are short ones
-    delivered: float | None = None  # share of the messages; None where they pile up
+    delivered: float | None = None  # share of the messages that are not lost on the way
 
     @property
     def verdict(self) -> str:
@@ -169,8 +170,9 @@ def sketch(
 ) -> Iterator[Evaluation]:
     """Run levels briefly: each is decided where that is clear; raises as `run_all` does.
 
-    A backlog that grows in a short run may cease to: it decides nothing. Levels whose runs cannot
-    be shorter are evaluated.
+    A backlog that grows in a short run may cease to: it decides nothing. A server that is busy all
+    the time may be overloaded for all that a short run shows: nothing is kept there. Levels whose
+    runs cannot be shorter are evaluated.
     """
     brief = attrs.evolve(question, horizon=SHORT)
     shorter = [value for value in values if _duration(brief, value) < _duration(question, value)]
@@ -178,13 +180,21 @@ def sketch(
     ran = _run(brief, dict.fromkeys(shorter, range(SHORT_RUNS)), runner, on_done)
     for value, results in ran.items():
         found = attrs.evolve(judge(question.objectives, value, results, 1 - error), short=True)
-        if found.overloaded:
-            figures = tuple(attrs.evolve(one, kept=None) for one in found.figures)
+        if found.overloaded or _saturated(results):
+            figures = tuple(
+                attrs.evolve(one, kept=None) if found.overloaded or one.kept else one
+                for one in found.figures
+            )
             found = attrs.evolve(found, figures=figures)
         yield found
     others = [value for value in values if value not in ran]
     if others:
         yield from evaluate(question, others, runner, on_done)
+
+
+def _saturated(results: Sequence[Result]) -> bool:
+    """Return whether a station is busy all the time in one of the runs."""
+    return any(max(one.utilization.values(), default=0.0) >= SATURATED for one in results)
 
 
 def _duration(question: Question, value: float) -> float:
@@ -248,8 +258,7 @@ def judge(
     overloaded = 2 * sum(result.overloaded for result in results) >= len(results)
     figures = [_figure(one, results, confidence, overloaded=overloaded) for one in objectives]
     extrapolated = any(result.extrapolated for result in results)
-    rates = [result.metrics.delivery_success_rate for result in results]
-    delivered = None if overloaded else known(float(np.mean(rates)))
+    delivered = float(np.mean([not_lost(result) for result in results]))
     return Evaluation(
         value, len(results), overloaded, extrapolated, tuple(figures), delivered=delivered
     )
@@ -282,6 +291,12 @@ def _figure(
     return Figure(objective.text, known(found.mean), (known(found.low), known(found.high)),
                   bounded, kept, margin, objective.unit,
                   flags.merged(found.flags, against))  # fmt: skip
+
+
+def not_lost(result: Result) -> float:
+    """Return the share of the messages that are delivered or on their way."""
+    kept = result.outcomes["delivered"] + result.outcomes["pending"]
+    return kept / max(sum(result.outcomes.values()), 1)
 
 
 def _against(

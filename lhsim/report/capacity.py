@@ -40,7 +40,7 @@ def capacity_sentences(found: Row) -> list[str]:
             f"warning: not monotone: the objectives begin or cease to be kept at {places}; "
             "the answer ends the last range in which they are"
         )
-    lines += _lost(found)
+    lines += [*_overload(found), *_lost(found)]
     if found["check"] is not None:
         does = {"kept": "keep them", "violated": "do not keep them"}.get(
             found["verdict"], "may or may not keep them: the runs do not decide it"
@@ -71,6 +71,8 @@ def _answer(found: Row, objectives: str) -> str:
             up_to = f"up to {low} {what}, and no end was found"
             return f"{objectives}: kept {up_to}"
         what = "agent" if found["is_agents"] and high == "1" else what
+        if high is None:
+            return f"{objectives}: no level that was tried decides it"
         return f"{objectives}: kept by no level that was tried, from {high} {what} on"
     last = next(one for one in found["crossings"] if one["value"] == found["value"])
     which = "at most" if last["kept"] == "below" else "at least"
@@ -97,6 +99,16 @@ def _idle(found: Row) -> Iterator[str]:
         f"{found['vary']} changes nothing that the runs show, from {first} to {last}; "
         "lhsim explain says what does"
     )
+
+
+def _overload(found: Row) -> Iterator[str]:
+    """Yield that it is an overload that ends what is kept, not a figure that reaches its limit."""
+    beyond = [one for one in found["evaluations"]
+              if found["value"] is not None and one["value"] > found["value"]
+              and one["verdict"] == "violated"]  # fmt: skip
+    if beyond and beyond[0]["overloaded"]:
+        at = level_text(beyond[0]["value"], found["unit"])
+        yield f"it ends in overload: at {at} messages pile up, and no figure settles"
 
 
 def _lost(found: Row) -> Iterator[str]:

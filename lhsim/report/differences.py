@@ -35,7 +35,14 @@ def comparison_paragraph(found: Row) -> str:
         sentences.append(f"Nothing differs beyond chance in {_counted(tested, 'comparison')}.")
     elif len(differing) > 1:
         sentences.append(f"{len(differing)} of {tested} comparisons differ beyond chance.")
-    return " ".join([*sentences, *_tolerance(found)])
+    return " ".join([*sentences, *_tolerance(found), *_unmatched(found)])
+
+
+def _unmatched(found: Row) -> Iterator[str]:
+    """Yield that levels of one result alone were not compared."""
+    for side, count in zip("AB", found["unmatched"], strict=True):
+        if count:
+            yield f"{_counted(count, 'level')} only in {side} could not be compared."
 
 
 def _headlines(found: Row, differing: Sequence[Row]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -11,12 +11,17 @@ from lhsim.report.text import UNKNOWN, Column, between, duration, table
 Row = Mapping[str, Any]
 WIDTH = 80  # of a text, in columns
 NAMED = 3  # parts and remedies in a sentence
+FEW = 1000  # messages, below which p99 is that of ten or less
 WORTH = 0.02  # of a latency, from which a part of it or a change is worth a sentence
 
 
 def explanation_sentences(found: Row) -> list[str]:
     """Return where the time goes, what helps, and what has to be known about it."""
     lines = [_where(found), *_tail(found), _helps(found), *_useless(found), _busiest(found)]
+    if found["count"] < FEW:
+        lines.append(f"few messages: p99 is that of {found['count']:,}")
+    if found["beyond"]:
+        lines.append(f"extrapolated: {', '.join(found['beyond'])}")
     if found["overloaded"]:
         lines.append("the system is overloaded: latencies grow as long as a run lasts, and what "
                      "helps is not known")  # fmt: skip
@@ -35,7 +40,7 @@ def _tail(found: Row) -> Iterator[str]:
     parts = _worth(found, "tail_share")
     if [one["name"] for one in parts] != [one["name"] for one in _worth(found, "share")]:
         said = _shares(found, "tail_share")
-        yield f"Of the latency of the messages around p99, {duration(found['p99'])}, {said}."
+        yield f"Of the latency of the messages around p99, {duration(found['tail'])}, {said}."
 
 
 def _shares(found: Row, key: str) -> str:
@@ -82,8 +87,14 @@ def _known(found: Row) -> list[Row]:
 
 def _gain(one: Row) -> float:
     """Return the larger of the parts of the mean and of p99 that a remedy takes away."""
-    figures = (each for each in (one["mean"], one["p99"]) if each["before"] > 0)
+    figures = (each for each in (one["mean"], one["p99"])
+               if each["before"] > 0 and _is_shown(each["interval"]))  # fmt: skip
     return max((-each["change"] / each["before"] for each in figures), key=abs, default=0.0)
+
+
+def _is_shown(interval: Sequence[float | None]) -> bool:
+    low, high = interval
+    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def _to(figure: Row) -> str:
@@ -119,7 +130,7 @@ def _of_parts(found: Row) -> str:
         ]
         for one in found["parts"]
     ]
-    total = ["all", duration(found["mean"]), "", "100 %", duration(found["p99"]), "100 %"]
+    total = ["all", duration(found["mean"]), "", "100 %", duration(found["tail"]), "100 %"]
     return table(columns, [*rows, total])
 
 
@@ -129,7 +140,8 @@ def _of_effects(found: Row) -> str:
                Column("change")]  # fmt: skip
     rows = [[one["remedy"], *_change(one["mean"]), *_change(one["p99"])] for one in
             found["effects"]]  # fmt: skip
-    note = f"change: with its {_percent(found['confidence'])} interval, from pairs of runs"
+    level = _percent(found["confidence"])
+    note = f"change: its {level} interval, from pairs of runs; the parts are of the first"
     return f"{table(columns, rows)}\n\n{note}" if rows else ""
 
 

@@ -18,6 +18,7 @@ from lhsim.models import (
     PollingServer,
     PushServer,
     System,
+    Warmth,
     Workload,
 )
 from lhsim.report.explanation import explanation_sentences, explanation_text
@@ -127,6 +128,33 @@ def test_pairs_have_the_same_seeds_and_times():
     for number, cell in enumerate(others):
         base = asked.cells[number % RUNS]
         assert attrs.evolve(cell, system=base.system) == base
+
+
+def test_few_messages_have_slow_ones_too():
+    found = lhsim.explain(pushed(cpu=Cpu(send=Exponential(10 * MS))), 2, duration=20.0,
+                          engine="simpy")  # fmt: skip
+    assert 20 <= found.count < 67
+    assert sum(one.tail for one in found.parts) == pytest.approx(found.tail)
+    assert any(one.startswith("few messages") for one in found.sentences())
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_what_the_rest_of_a_system_does_not_go_with_is_no_remedy():
+    warm = Warmth(gaps=(0.0, 1.0), excess=(0.0, 1.0))
+    cpu = Cpu(send=Deterministic(MS), quantum=MS, warmth=warm)
+    names = {one.name for one in remedies(pushed(cpu=cpu))}
+    assert names == {"loops that never cool", "a processor twice as fast"}
+
+
+def test_an_overload_without_a_message_is_said():
+    system = pushed(cpu=Cpu(send=Deterministic(20.0)))
+    with pytest.raises(lhsim.InputError, match="overload the system"):
+        lhsim.explain(system, 100, engine="simpy")
+
+
+def test_more_than_fits_in_memory_is_refused_before_it_runs():
+    with pytest.raises(lhsim.InputError, match="memory"):
+        lhsim.explain("push", 1_000_000_000)
 
 
 @pytest.mark.parametrize(

@@ -358,3 +358,15 @@ def test_what_runs_that_show_the_start_violate_is_not_decided():
     assert judge(objectives, 20, runs, 0.95).verdict == "violated"
     early = [evolve(run, settled_by=100.0) for run in runs]
     assert judge(objectives, 20, early, 0.95).verdict == "undecided"
+
+
+def test_an_interval_reaches_down_to_where_an_overload_may_end_it():
+    """Memory below a limit that is far away, of a server that is overloaded before."""
+    system = System(name="full", push=PushServer(), cpu=Cpu(send=Deterministic(1e-3)),
+                    workload=Workload(traffic=Poisson(1.0), start="together"))  # fmt: skip
+    found = list(capacities(system, "memory<1GB"))
+    for one in found[1:]:
+        low, high = one.interval
+        assert low is None or low <= 1000, one.sentences()[0]
+        assert high is None or high >= 990, one.sentences()[0]
+    assert any(one.startswith("it ends in overload") for one in found[-1].sentences())

@@ -25,7 +25,8 @@ def design(name: str, **more: Any) -> dict[str, Any]:
         "lasts_until": "2028-03-10", "crossing_date": "2028-04-07",
         "crossing_interval": ["2028-03-06", None], "servers_now": 1, "servers": 3,
         "server_months": 36.0, "cost": 7200.0, "p50": 0.5, "p99": 0.99, "queries": 1e3, "cpu": 0.3,
-        "memory": 7e7, "delivers": 1.0, "extrapolated": False, "beyond": [], "unknown": [], "warnings": [],
+        "memory": 7e7, "delivers": 1.0, "extrapolated": False, "beyond": [], "unknown": [],
+        "warnings": [],
     }  # fmt: skip
     return plain | more
 
