@@ -292,6 +292,7 @@ def _explanation_finding(setup: Setup, found: Explanation) -> Finding:
         method=f"{found.count:,} messages followed from step to step, and pairs of runs with one "
         "thing better (docs/how-to/explain.md).",
         limits=tuple(one for one in others if not one.startswith("warning: ")),
+        answers={"knob": next(one for one in others if one.startswith(("What", "Nothing")))},
     )  # fmt: skip
 
 

@@ -17,6 +17,6 @@ def check_extra(
     """Raise `InputError` unless the libraries of an extra are there."""
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        problem = f"{', '.join(missing)} is not installed"
+        problem = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
         allowed = f"after pip install 'lhsim[{extra}]'"
         raise InputError(problem, source=command, allowed=allowed)

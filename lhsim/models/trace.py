@@ -30,7 +30,7 @@ class Passed(NamedTuple):
     entity: int
     draw: int
     agent: int  # whose loop, network or time it takes
-    place: str  # "cpu", "store", "writer", "network" or "agent"
+    place: str  # "cpu", "store", "writer", "network", "agent" or "delay"
     arrived: float
     began: float  # when it was first served
     ended: float
@@ -85,6 +85,14 @@ class TracedBridge(Bridge):
     def __init__(self, trace: Trace, **parts: Any) -> None:
         self._trace = trace
         super().__init__(**parts)
+
+    def delay(self, stage: Stage | None, entity: int, index: int) -> Steps:
+        """Wait for a time for which nothing queues."""
+        since = self.env.now
+        yield from super().delay(stage, entity, index)
+        if stage is not None:
+            address = stage.purpose, entity, index
+            self._trace.wait(address, entity, "delay", since, self.env.now)
 
     def think(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
         """Wait while an agent thinks."""

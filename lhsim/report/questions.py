@@ -23,10 +23,10 @@ QUESTIONS = {
 _ASKS = {
     "move": "lhsim decide --slo 'p99<1500ms' --agents 1000 --growth 10%/month",
     "cost": "lhsim decide --slo 'p99<1500ms' --agents 1000 --server-cost 200",
-    "knob": "lhsim sensitivity",
+    "knob": "lhsim explain",
     "sure": "lhsim decide --slo 'p99<1500ms' --agents 1000",
 }
-_FIRST = {"knob": "sensitivity"}  # who is asked before the decision
+_FIRST = {"knob": ("explain", "sensitivity")}  # who is asked before the decision
 
 Finding = Mapping[str, Any]
 
@@ -47,7 +47,7 @@ def answered(findings: Sequence[Finding], measured: str) -> Iterator[Answered]:
         if key == "measured":
             yield Answered(question, measured)
             continue
-        order = (_FIRST.get(key), DECISION)
+        order = (*_FIRST.get(key, ()), DECISION)
         able = [one for one in findings if one.get("answers", {}).get(key)]
         able.sort(key=lambda one: order.index(one["name"]) if one["name"] in order else len(order))
         if able:

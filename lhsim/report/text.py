@@ -91,12 +91,13 @@ def losses(delivered: float | None, objectives: Sequence[str]) -> str:
 def between(low: str, high: str) -> str:
     """Return an interval of two quantities, with their unit once where it is the same.
 
-    >>> between("165 ms", "180 ms"), between("980 ms", "1.10 s"), between("3", "4")
-    ('165-180 ms', '980 ms-1.10 s', '3-4')
+    >>> between("165 ms", "180 ms"), between("980 ms", "1.10 s"), between("-3", "4")
+    ('165-180 ms', '980 ms-1.10 s', '-3 to 4')
     """
     number, _, unit = low.partition(" ")
     same = unit and high.partition(" ")[2] == unit
-    return f"{number if same else low}-{high}"
+    dash = " to " if "-" in (low[:1], high[:1]) else "-"
+    return f"{number if same else low}{dash}{high}"
 
 
 def live_figure(metric: str, value: float | None) -> str:

@@ -38,7 +38,7 @@ SECONDS = 1.0  # in which a move is answered, warm
                          "of data runs no code"),
         (["--port", "65536"], "--port: 65536 is out of range"),
         (["--host", "0.0.0.0"], "No such option '--host'"),
-        (["-o", "polling.toml/page.html"], "polling.toml/page.html: cannot be written"),
+        (["-o", "polling.toml/page.html"], "-o: 'polling.toml' cannot be written"),
         (["-o", "."], ".: is a folder"),
     ],
 )  # fmt: skip
@@ -67,13 +67,13 @@ def test_a_missing_extra_is_one_line(folder, capsys, monkeypatch):
     monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
     assert cli.run(["explore"]) == 2
     assert capsys.readouterr().err == (
-        "lhsim: error: lhsim explore: starlette, uvicorn is not installed; "
+        "lhsim: error: lhsim explore: starlette, uvicorn are not installed; "
         "allowed: after pip install 'lhsim[live]'\n"
     )
 
 
 @pytest.fixture
-def url(folder: Path, environment: dict[str, str]) -> Iterator[str]:
+def url(folder: Path, environment: dict[str, str], kernels: None) -> Iterator[str]:
     """The URL of ``lhsim explore ./polling.toml``, which Ctrl-C ends cleanly."""
     for needed in ("starlette", "uvicorn"):
         pytest.importorskip(needed, reason="the extra live is not installed")

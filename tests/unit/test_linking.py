@@ -4,7 +4,7 @@ import numba
 import pytest
 from numba.core.registry import cpu_target
 
-from lhsim._jit import OFF, alone, inlined, jit
+from lhsim._jit import OFF, alone, inlined
 from lhsim._linking import linked_once
 
 pytestmark = pytest.mark.skipif(OFF, reason="NUMBA_DISABLE_JIT is set")
@@ -36,17 +36,14 @@ def test_what_python_calls_has_the_parts_of_its_parts():
     def of_another(x):
         return plus_one(four_times(x)) + max(twice(x), x)
 
-    first, second = jit(of_one), jit(of_another)
-    assert first(1.5) == of_one_in_python(1.5)
-    assert second(1.5) == 4 * 1.5 + 1.0 + 2 * 1.5
+    first, second = numba.njit(of_one), numba.njit(of_another)  # not kept on disk
+    with linked_once():
+        assert first(1.5) == 4 * 1.5 + 2 * 1.5
+        assert second(1.5) == 4 * 1.5 + 1.0 + 2 * 1.5
     assert all(library._finalized for library in libraries(first) + libraries(second))
     parts = libraries(twice) + libraries(four_times) + libraries(plus_one)
     assert parts
     assert not any(library._finalized for library in parts)
-
-
-def of_one_in_python(x):
-    return 4 * x + 2 * x
 
 
 def test_a_part_that_python_calls_after_all_is_made_complete():
