@@ -252,6 +252,7 @@ def _check_file(path: Path) -> None:
 
 def _explanation_finding(setup: Setup, found: Explanation) -> Finding:
     first, *others = found.sentences()
+    helps = next(one for one in others if one.startswith(("What", "Nothing")))
     parts = (
         Column("name", "part"),
         Column("mean", "mean", "s", "interval"),
@@ -292,7 +293,7 @@ def _explanation_finding(setup: Setup, found: Explanation) -> Finding:
         method=f"{found.count:,} messages followed from step to step, and pairs of runs with one "
         "thing better (docs/how-to/explain.md).",
         limits=tuple(one for one in others if not one.startswith("warning: ")),
-        answers={"knob": next(one for one in others if one.startswith(("What", "Nothing")))},
+        answers={"knob": f"{found.system} with {found.agents:,} agents: {helps}"},
     )  # fmt: skip
 
 
