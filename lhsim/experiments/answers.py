@@ -37,7 +37,7 @@ from lhsim.planning.screening import KNEE, Sensitivity
 from lhsim.planning.search import Capacity
 from lhsim.report.capacity import capacity_so_far, capacity_table
 from lhsim.report.decision import decision_answers, decision_text
-from lhsim.report.explanation import explanation_text
+from lhsim.report.explanation import explanation_text, what_helps
 from lhsim.report.sensitivity import sensitivity_tables
 from lhsim.report.text import metric_text
 
@@ -252,7 +252,7 @@ def _check_file(path: Path) -> None:
 
 def _explanation_finding(setup: Setup, found: Explanation) -> Finding:
     first, *others = found.sentences()
-    helps = next(one for one in others if one.startswith(("What", "Nothing")))
+    data = found.to_dict()
     parts = (
         Column("name", "part"),
         Column("mean", "mean", "s", "interval"),
@@ -266,7 +266,7 @@ def _explanation_finding(setup: Setup, found: Explanation) -> Finding:
         Column("p99", "change of p99", "s", "p99_interval"),
     )
     rows = []
-    for one in found.to_dict()["effects"]:
+    for one in data["effects"]:
         row = {"remedy": one["remedy"]}
         for name in ("mean", "p99"):
             figure = one[name] or {"change": None, "interval": [None, None]}
@@ -293,7 +293,7 @@ def _explanation_finding(setup: Setup, found: Explanation) -> Finding:
         method=f"{found.count:,} messages followed from step to step, and pairs of runs with one "
         "thing better (docs/how-to/explain.md).",
         limits=tuple(one for one in others if not one.startswith("warning: ")),
-        answers={"knob": f"{found.system} with {found.agents:,} agents: {helps}"},
+        answers={"knob": f"{found.system} with {found.agents:,} agents: {what_helps(data)}"},
     )  # fmt: skip
 
 

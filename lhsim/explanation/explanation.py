@@ -245,7 +245,7 @@ def answer(asked: Asked, runner: Runner, on_done: OnDone | None = None) -> Expla
     ]
     traced, messages, found = follow(asked.cells[0], FEWEST)
     latency = (messages["delivered"] - messages["created"]).to_numpy()
-    known_for = asked.system.calibration
+    slow, known_for = _around_p99(latency), asked.system.calibration
     return Explanation(
         system=asked.system.name,
         agents=asked.agents,
@@ -254,13 +254,13 @@ def answer(asked: Asked, runner: Runner, on_done: OnDone | None = None) -> Expla
         count=len(messages),
         mean=float(latency.mean()),
         p99=float(np.quantile(latency, 0.99)),
-        tail=float(latency[_around_p99(latency)].mean()),
+        tail=float(latency[slow].mean()),
         overloaded=traced.overloaded,
         beyond=()
         if known_for is None
         else known_for.beyond(asked.agents, asked.system.offered_load(asked.agents)),
         utilization=traced.utilization,
-        parts=tuple(_parts(found.parts, latency, messages["created"].to_numpy())),
+        parts=tuple(_parts(found.parts, latency, slow)),
         effects=tuple(sorted(effects, key=_benefit)),
         warnings=asked.system.caveats,
         messages=messages.assign(latency=latency).join(found.parts),
@@ -277,10 +277,9 @@ def _around_p99(latency: np.ndarray) -> np.ndarray:
     return found
 
 
-def _parts(parts: pd.DataFrame, latency: np.ndarray, created: np.ndarray) -> list[Part]:
+def _parts(parts: pd.DataFrame, latency: np.ndarray, tail: np.ndarray) -> list[Part]:
     """Return each part of the mean and of the messages around p99, the largest first."""
-    tail = _around_p99(latency)
-    batches = np.array_split(np.argsort(created, kind="stable"), BATCHES)
+    batches = np.array_split(np.arange(len(latency)), BATCHES)  # in the order of their creation
     found = []
     for name, values in parts.items():
         times = values.to_numpy()

@@ -442,9 +442,7 @@ def _spread_of_last(search: Bracketing, runs: Runs, on_done: OnDone | None) -> S
 def _answer(search: Bracketing, spread: Spread | None, reason: str | None) -> Capacity:
     question = search.question
     evaluations = tuple(search.known[value] for value in sorted(search.known))
-    crossings = tuple(
-        _above_overload(_crossing(search, *pair, spread), evaluations) for pair in search.pairs()
-    )
+    crossings = tuple(_crossing(search, *pair, spread) for pair in search.pairs())
     last = crossings[-1] if crossings else None
     if last is not None and question.vary == AGENTS and last.kept == "above":
         last = None
@@ -487,21 +485,6 @@ def _crossing(search: Bracketing, low: float, high: float, spread: Spread | None
         kept,
         _source_of(search.question.system, spread),
     )
-
-
-def _above_overload(crossing: Crossing, evaluations: Sequence[Evaluation]) -> Crossing:
-    """Return a crossing whose interval reaches down to where an overload may end it.
-
-    Short runs that are overloaded decide nothing: below them lies what is known to be kept.
-    """
-    low, high = crossing.interval
-    doubtful = [one.value for one in evaluations if one.overloaded and one.value < crossing.value]
-    if crossing.kept == "above" or not doubtful or min(doubtful) >= low:
-        return crossing
-    kept = [one.value for one in evaluations
-            if one.verdict == "kept" and one.value < min(doubtful)]  # fmt: skip
-    low = min(low, max(kept, default=0.0))
-    return attrs.evolve(crossing, interval=(type(crossing.value)(low), high))
 
 
 def _source_of(system: System, spread: Spread | None) -> str:

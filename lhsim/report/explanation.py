@@ -17,7 +17,7 @@ WORTH = 0.02  # of a latency, from which a part of it or a change is worth a sen
 
 def explanation_sentences(found: Row) -> list[str]:
     """Return where the time goes, what helps, and what has to be known about it."""
-    lines = [_where(found), *_tail(found), _helps(found), *_useless(found), _busiest(found)]
+    lines = [_where(found), *_tail(found), what_helps(found), *_useless(found), _busiest(found)]
     if found["count"] < FEW:
         lines.append(f"few messages: p99 is that of {found['count']:,}")
     if found["beyond"]:
@@ -54,7 +54,7 @@ def _worth(found: Row, key: str) -> list[Row]:
     return [one for one in rows[:NAMED] if one[key] >= WORTH] or rows[:1]
 
 
-def _helps(found: Row) -> str:
+def what_helps(found: Row) -> str:
     """Return what shortens latencies most."""
     good = [one for one in _known(found) if one["helps"] and _gain(one) >= WORTH]
     best = sorted(good, key=lambda one: -_gain(one))[:NAMED]
