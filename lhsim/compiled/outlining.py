@@ -26,7 +26,6 @@ def outlined(function: F) -> F:
     In the kernels without options it is as with `inlined`.
     """
     body: Any = inlined(function)
-
     called = _called(body)
 
     def copied(s: Any, *arguments: Any) -> Any:

@@ -202,7 +202,6 @@ def state_of(
         credits=np.zeros(agents if settings["budget"][0] >= 0 else 0),
         cuts=faults,
         address=0,
-        table=0,
     )
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY

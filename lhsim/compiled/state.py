@@ -512,7 +512,6 @@ class State(NamedTuple):
     credits: Any  # by agent: further attempts that its messages have paid for; empty without budget
     cuts: Any  # times, durations and shares of faults; -1: it has none; of shape (3, faults)
     address: Any  # of `events`
-    table: Any  # address of the `addresses`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
 

@@ -79,8 +79,6 @@ def _field(context: Any, builder: Any, typ: Attached, table: Any, name: str) -> 
         return _array(context, builder, table, name)
     if name == "options":
         return context.get_constant_null(types.UniTuple(types.boolean, typ.options))
-    if name == "table":
-        return table
     return _entry(builder, table, "events", 0)  # its address
 
 

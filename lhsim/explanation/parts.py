@@ -103,13 +103,13 @@ def split(
     records
         The messages, all of them delivered, as of `lhsim.Result.messages`, n rows.
     """
-    trace, parts, timelines = _frame(steps), [], []
+    run, parts, timelines = _steps_of(system, seed, agents, horizon, steps), [], []
     # A server of your own may store nothing.
     records = records.assign(stored=records["stored"].fillna(records["delivered"]))
     shown = 0
     for first in range(0, len(records), AT_A_TIME):
         some = records.iloc[first : first + AT_A_TIME]
-        one = _split(system, seed, agents, horizon, trace, some.reset_index(drop=True))
+        one = _split(run, some.reset_index(drop=True))
         parts.append(one.parts.set_index(some.index))
         if first < LED and shown < MOST_STRETCHES:
             timelines.append(one.timeline.assign(message=one.timeline["message"] + first))
@@ -118,23 +118,67 @@ def split(
     return Split(pd.concat(parts).fillna(0.0), timeline[timeline["message"] < LED])
 
 
-def _split(
-    system: System,
-    seed: int,
-    agents: int,
-    horizon: float,
-    trace: pd.DataFrame,
-    records: pd.DataFrame,
-) -> Split:
+@frozen(eq=False)
+class _Steps:
+    """The steps of a run, and what all of its messages are split by."""
+
+    trace: pd.DataFrame
+    own: tuple[tuple[pd.DataFrame, str, str], ...]  # of messages; since and until when
+    receivers: pd.DataFrame | None  # of those who receive, by them and their ends
+    copies: int  # of a message
+    shared: int  # agents on a connection
+    gaps: tuple[str, str]
+    # By station: how long it pauses between two times, and how many times as long it takes.
+    paused: Mapping[str, Callable[[Floats, Floats], Floats]]
+    slowness: Mapping[str, Callable[[Floats], Floats]]
+
+
+def _steps_of(
+    system: System, seed: int, agents: int, horizon: float, steps: Sequence[Passed]
+) -> _Steps:
+    trace = _frame(steps)
+    kind = "requests" if system.requests is not None else system.architecture
+    own: list[tuple[tuple[Purpose, ...], str, str]]
+    if kind == "requests":
+        own = [(OF_REQUEST, "created", "delivered")]
+    elif kind == "own":
+        own = [(tuple({*Purpose} - {*OFF_THE_WAY}), "created", "delivered")]
+    else:
+        own = [(TO_STORE, "created", "stored"), (FROM_STORE, "stored", "delivered")]
+    receivers = None
+    if kind in {"polling", "push"}:
+        receivers = trace[trace["purpose"].isin(OF_RECEIVER)]
+        receivers = receivers.sort_values(["entity", "ended"], kind="stable")
+    stations = [place for place in trace["place"].unique() if place not in QUIET]
+    return _Steps(
+        trace=trace,
+        own=tuple((_addressed(trace, purposes), since, until) for purposes, since, until in own),
+        receivers=receivers,
+        copies=system.workload.copies(agents) if receivers is not None else 1,
+        shared=system.push.agents_per_connection if system.push is not None else 1,
+        gaps=GAPS[kind],
+        paused={one: _pauses(system, seed, horizon, one) for one in stations},
+        slowness={one: _slowness(system, seed, horizon, one) for one in stations},
+    )
+
+
+def _addressed(trace: pd.DataFrame, purposes: Sequence[int]) -> pd.DataFrame:
+    """Return the steps of some purposes by the numbers of messages and of attempts at them."""
+    rows = trace[trace["purpose"].isin(purposes)]
+    draws = rows["draw"]
+    return rows.assign(row=rows.index, number=draws % ATTEMPT, attempt=draws // ATTEMPT)
+
+
+def _split(run: _Steps, records: pd.DataFrame) -> Split:
     """Return it for some of the messages: what they wait for may be many steps of others."""
-    way = _ways(system, agents, trace, records)
+    way = _ways(run, records)
     gaps = _between(way, records)
-    before, after = GAPS[_kind(system)]
+    before, after = run.gaps
     stored = records["stored"].to_numpy()[gaps.message]
     names = np.where(gaps.end <= stored, before, after)
-    amounts = _amounts(system, seed, horizon, trace, way)
+    amounts = _amounts(run, way)
     amounts.append((gaps.message, names, gaps.end - gaps.start))
-    return Split(_table(amounts, records), _timeline(trace, way, gaps, names))
+    return Split(_table(amounts, records), _timeline(run.trace, way, gaps, names))
 
 
 def _frame(steps: Sequence[Passed]) -> pd.DataFrame:
@@ -143,43 +187,26 @@ def _frame(steps: Sequence[Passed]) -> pd.DataFrame:
     return pd.DataFrame(steps, columns=list(columns)).astype(columns)
 
 
-def _kind(system: System) -> str:
-    return "requests" if system.requests is not None else system.architecture
-
-
-def _ways(system: System, agents: int, trace: pd.DataFrame, records: pd.DataFrame) -> Segments:
+def _ways(run: _Steps, records: pd.DataFrame) -> Segments:
     """Return the steps of each message's way, cut to when it was under way there."""
-    found = []
-    if system.requests is not None:
-        found.append(_own(trace, OF_REQUEST, records, records["number"], "created", "delivered"))
-    elif system.own_server is not None:
-        known = {*map(int, Purpose)} - {*OFF_THE_WAY}
-        found.append(_own(trace, known, records, records["number"], "created", "delivered"))
-    else:
-        copies = system.workload.copies(agents)
-        first = records["number"] - records["number"] % copies  # which brings all of them
-        found.append(_own(trace, TO_STORE, records, first, "created", "stored"))
-        found.append(_own(trace, FROM_STORE, records, records["number"], "stored", "delivered"))
-        shared = system.push.agents_per_connection if system.push is not None else 1
-        found.append(_of_receivers(trace, records, shared))
+    number = records["number"]
+    first = number - number % run.copies  # which brings all of them to the store
+    found = [
+        _own(rows, records, first if until == "stored" else number, since, until)
+        for rows, since, until in run.own
+    ]
+    if run.receivers is not None:
+        found.append(_of_receivers(run.receivers, records, run.shared))
     return _in_order(found)
 
 
 def _own(
-    trace: pd.DataFrame,
-    purposes: Sequence[int] | set[int],
-    records: pd.DataFrame,
-    number: pd.Series,
-    since: str,
-    until: str,
+    rows: pd.DataFrame, records: pd.DataFrame, number: pd.Series, since: str, until: str
 ) -> Segments:
     """Return the steps that a message's own address has; of several attempts, of the one that came.
 
     That is the last which had a step at its end by `until`.
     """
-    rows = trace[trace["purpose"].isin(list(purposes))]
-    rows = rows.assign(row=rows.index, number=rows["draw"] % ATTEMPT)
-    rows = rows.assign(attempt=rows["draw"] // ATTEMPT)
     wanted = pd.DataFrame({
         "message": np.arange(len(records)), "entity": records["sender"], "number": number,
         "since": records[since], "until": records[until],
@@ -192,10 +219,8 @@ def _own(
     return _cut(both)
 
 
-def _of_receivers(trace: pd.DataFrame, records: pd.DataFrame, shared: int) -> Segments:
+def _of_receivers(rows: pd.DataFrame, records: pd.DataFrame, shared: int) -> Segments:
     """Return the steps of each message's target between its storage and its delivery."""
-    rows = trace[trace["purpose"].isin(OF_RECEIVER)]
-    rows = rows.sort_values(["entity", "ended"], kind="stable")
     clients = (records["target"] - records["target"] % shared).to_numpy()
     first = np.searchsorted(rows["entity"], clients, side="left")
     last = np.searchsorted(rows["entity"], clients, side="right")
@@ -260,11 +285,9 @@ def _between(way: Segments, records: pd.DataFrame) -> Segments:
 Amounts = list[tuple[Ints, NDArray[np.str_], Floats]]
 
 
-def _amounts(
-    system: System, seed: int, horizon: float, trace: pd.DataFrame, way: Segments
-) -> Amounts:
+def _amounts(run: _Steps, way: Segments) -> Amounts:
     """Return of which part each segment is, as far as it is: messages, names, times [s]."""
-    rows = trace.iloc[way.step].reset_index(drop=True)
+    rows = run.trace.iloc[way.step].reset_index(drop=True)
     place = rows["place"].to_numpy(str)
     total = way.end - way.start
     quiet = np.isin(place, QUIET)
@@ -272,25 +295,23 @@ def _amounts(
     found: Amounts = [(way.message[quiet], names[quiet], total[quiet])]
     for component in np.unique(place[~quiet]):
         of = place == component
-        works = _of_station(system, seed, horizon, rows[of], way.start[of], way.end[of])
+        works = _of_station(run, str(component), rows[of], way.start[of], way.end[of])
         for name, times in works.items():
             found.append((way.message[of], np.full(of.sum(), name), times))
     return found
 
 
 def _of_station(
-    system: System, seed: int, horizon: float, rows: pd.DataFrame, start: Floats, end: Floats
+    run: _Steps, place: str, rows: pd.DataFrame, start: Floats, end: Floats
 ) -> Mapping[str, Floats]:
     """Return the parts of steps at one station that lie between `start` and `end`, by name [s]."""
-    place = rows["place"].iloc[0]
     began, ended, drawn, cost = (rows[name].to_numpy() for name in ("began", "ended", "drawn",
                                                                    "cost"))  # fmt: skip
-    paused = _pauses(system, seed, horizon, str(place))
+    paused = run.paused[place]
     all_work = np.maximum(ended - began - paused(began, ended), 0.0)
     cost = np.where(np.isnan(cost), all_work, np.minimum(cost, all_work))
     drawn = np.where(np.isnan(drawn) | (place != "cpu"), np.inf, drawn)
-    slowness = _slowness(system, seed, horizon, str(place))(began)
-    usual = cost / slowness
+    usual = cost / run.slowness[place](began)
     service = np.minimum(drawn, usual)
     inside = np.maximum(end - np.maximum(start, began), 0.0)  # of what is here, since it began
     pauses = np.minimum(paused(np.maximum(start, began), np.maximum(end, began)), inside)
