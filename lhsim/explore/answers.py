@@ -21,7 +21,6 @@ import attrs
 
 from lhsim import compiled
 from lhsim.analysis import flags
-from lhsim.analysis.intervals import known
 from lhsim.execution import Runner, work_of
 from lhsim.explore.guard import (
     MOST_WORK,
@@ -36,7 +35,7 @@ from lhsim.explore.guard import (
 from lhsim.explore.state import Candidate, State
 from lhsim.planning import decision, search
 from lhsim.planning.bounds import saturation
-from lhsim.planning.levels import SHORT, Question, run_all
+from lhsim.planning.levels import SHORT, Question, not_lost, run_all
 from lhsim.planning.search import PRECISION, Capacity
 from lhsim.simulation import simulate
 
@@ -79,7 +78,7 @@ def point(result: Result, quantile: float | None) -> Part:
     return {
         "agents": result.agents,
         **dict(zip(("value", "low", "high"), shown, strict=True)),
-        "delivered": known(result.metrics.delivery_success_rate),  # share of the messages
+        "delivered": not_lost(result),  # share of the messages
         "overloaded": result.overloaded,
         "at_least": flags.LOWER_BOUND in found.flags,
         "extrapolated": result.extrapolated,
