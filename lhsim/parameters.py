@@ -9,6 +9,7 @@ The types that a field may have:
 
 ==============================  ================================================================
 ``Seconds, Bytes, PerSecond``   a number in the base unit, or a text with a unit (`lhsim.units`)
+``Sizes``                       a distribution of sizes, whose quantities are bytes and not seconds
 ``float, int, str, bool``       themselves; whole floats such as ``1e6`` count as an int
 ``Literal["a", "b"]``           one of the choices
 ``X | None``                    X, or ``"none"``, or left out
@@ -65,12 +66,14 @@ from lhsim import _own
 from lhsim._files import expanded, read_text
 from lhsim.checks import is_several
 from lhsim.errors import InputError, shown, unknown_name
-from lhsim.units import TypedWhole, Unit, typed
+from lhsim.units import SECOND, TypedWhole, Unit, typed
 
 T = TypeVar("T")
 
 # Whether what is being read may name classes of the user's own.
 _OWN_CLASSES = ContextVar("own_classes", default=True)
+# What a distribution that is being read is of, where that is no time.
+_UNIT: ContextVar[Unit | None] = ContextVar("unit", default=None)
 _SETTINGS = 'KEY=VALUE, a list of such texts, or {"KEY": VALUE}'
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -376,7 +379,8 @@ def _from_scalar(value: str | int | float, base: type[Any]) -> Any:
     allowed = f"a number, a text with a unit, or a table with the key {base.tag!r}"
     _refuse_bool_and_huge(value, allowed)
     try:
-        return base.from_scalar(value)
+        unit = _UNIT.get()
+        return base.from_scalar(value if unit is None else unit.parse(value))
     except InputError as error:  # its key names a field that the user has not written
         raise InputError(error.problem, allowed=error.allowed) from None
 
@@ -475,6 +479,7 @@ def _construct(cls: type[Any], values: dict[str, Any]) -> Any:
 
 
 def _structure_quantity(value: object, unit: Unit) -> float:
+    unit = (_UNIT.get() or unit) if unit == SECOND else unit
     return unit.parse(_scalar(value, f"a number [{unit.symbol}] or a text with its unit"))
 
 
@@ -613,7 +618,9 @@ def _is_to_check(kind: Any) -> bool:
 
 def _check_type(value: object, kind: Any) -> None:
     kinds = [one for one in get_args(kind) if one is not type(None)]
-    if get_origin(kind) in (Union, UnionType):
+    if get_origin(kind) is Annotated:
+        _check_type(value, kinds[0])
+    elif get_origin(kind) in (Union, UnionType):
         if len(kinds) == 1 and value is not None:
             _check_type(value, kinds[0])
     elif get_origin(kind) is tuple and _is_described(kinds[0]):
@@ -708,7 +715,22 @@ def _has_unit(kind: object) -> bool:
 
 
 def _quantity_hook(kind: object) -> Any:
+    if _is_variant(get_args(kind)[0]):
+        return lambda value, _cls: _structure_in_unit(value, *get_args(kind))
     return lambda value, _cls: _structure_quantity(value, cast(Unit, unit_of(kind)))
+
+
+def _structure_in_unit(value: object, base: type[Any], unit: Unit) -> Any:
+    """Return a variant whose quantities have another unit than those of its base."""
+    before = _UNIT.set(unit)
+    try:
+        return _structure_variant(value, base)
+    finally:
+        _UNIT.reset(before)
+
+
+def _unstructure_quantity(value: Any) -> Any:
+    return _unstructure_attrs(value) if attrs.has(type(value)) else float(value)
 
 
 def _make_converter() -> Converter:
@@ -727,7 +749,7 @@ def _make_converter() -> Converter:
     converter.register_structure_hook_func(_is_variant, _structure_variant)  # asked first
     for plain in (float, int, str, bool):
         converter.register_unstructure_hook(plain, plain)
-    converter.register_unstructure_hook_func(_has_unit, float)
+    converter.register_unstructure_hook_func(_has_unit, _unstructure_quantity)
     converter.register_unstructure_hook_func(attrs.has, _unstructure_attrs)
     converter.register_unstructure_hook_func(_is_variant, _unstructure_attrs)
     return converter

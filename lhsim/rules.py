@@ -105,6 +105,30 @@ def other_agent(u: float, agent: int, agents: int) -> int:
     return target if target < agent else target + 1
 
 
+@jit
+def other_of(u: float, agent: int, first: int, end: int) -> int:
+    """Return one of the agents from `first` up to `end`, but not `agent` itself, for a draw `u`."""
+    if first <= agent < end:
+        return first + other_agent(u, agent - first, end - first)
+    return first + int(u * (end - first))
+
+
+def class_ends(shares: Sequence[float], agents: int) -> NDArray[np.int64]:
+    """Return the first agent beyond each class, of which each has its share, rounded."""
+    ends = np.floor(np.cumsum(np.array(shares, np.float64)) * agents + 0.5).astype(np.int64)
+    ends[-1:] = agents  # whatever the rounding says
+    return ends
+
+
+@jit
+def class_of(agent: int, ends: NDArray[np.int64]) -> int:
+    """Return the class of an agent, by the first agents beyond each."""
+    number = 0
+    while agent >= ends[number]:
+        number += 1
+    return number
+
+
 def rate_schedule(durations: FloatArray, rates: FloatArray) -> FloatArray:
     """Return the schedule of `time_to_next`, of shape (3, pieces + 1), of which the last is a sum.
 

@@ -86,6 +86,8 @@ class Purpose(IntEnum):
     LOSS_ANSWER_UP = 49  # sender, message number
     SLOWDOWN_GAP = 50  # host, slowdown
     SLOWDOWN_LENGTH = 51  # host, slowdown
+    PAYLOAD = 55  # sender, message number: its size; of a broadcast, one for all
+    ANSWER_PAYLOAD = 56  # client, request: the size of its answer
     # Below, and above where a message is sent again, attempt * 2**32 stands in the message number.
     RETRY = 60  # sender, message number: the jitter of the back-off before an attempt
     REPLY_DOWN = 61  # sender, message number

@@ -147,11 +147,18 @@ BYTE = Unit(
     {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3},
     ("B", "kB"),
 )
+BYTES_PER_SECOND = Unit(
+    "B/s",
+    {"B/s": 1, "kB/s": 1e3, "MB/s": 1e6, "GB/s": 1e9}
+    | {"kbit/s": 125, "Mbit/s": 125e3, "Gbit/s": 125e6},
+    ("MB/s", "Mbit/s"),
+)
 PER_SECOND = Unit("1/s", {"/s": 1, "/min": 1 / 60, "/h": 1 / 3600}, ("/s", "/min"))
 
 Seconds = Annotated[float, SECOND]
 Bytes = Annotated[float, BYTE]
 PerSecond = Annotated[float, PER_SECOND]
+BytesPerSecond = Annotated[float, BYTES_PER_SECOND]
 
 
 def format_duration(seconds: float) -> str:

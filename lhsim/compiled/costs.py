@@ -10,6 +10,7 @@ from lhsim._jit import inlined
 from lhsim.compiled.ledger import client_of, collect, index_of, message_of, payload
 from lhsim.compiled.log import forget
 from lhsim.compiled.outlining import of_failures
+from lhsim.compiled.sizes import size_of_message, sized
 from lhsim.compiled.state import (
     ANSWER_THINK,
     COLLECTION,
@@ -18,6 +19,7 @@ from lhsim.compiled.state import (
     DROPPED_IN_QUEUE,
     HEARTBEAT,
     NOBODY,
+    PHASES,
     PLACES,
     QUERY,
     SEND,
@@ -28,7 +30,7 @@ from lhsim.compiled.state import (
     State,
 )
 from lhsim.compiled.store import expire, further_events
-from lhsim.rules import draw, first_spell, idle_cost, part_inside, slowness, times_as_long
+from lhsim.rules import class_of, draw, first_spell, idle_cost, part_inside, slowness, times_as_long
 
 
 @inlined
@@ -49,12 +51,18 @@ def cost_of(s: State, entity: int, stage: Record) -> float:
     if stage.constant:
         return stage.value
     message = s.messages[message_of(s, entity)]
-    if len(s.options) > 1 and stage.purpose != HEARTBEAT:
+    if _draws_late(s) and stage.purpose != HEARTBEAT:
         late = message.cycle if stage.by_query else index_of(s, message)
         return value(s, stage, message.sender, late)
     if len(s.options) > 0 and _is_drawn_late(stage.purpose):
         return value(s, stage, message.sender, message.number)
     return message.costs[stage.slot]
+
+
+@inlined
+def _draws_late(s: State) -> bool:
+    """Return whether nothing is drawn when a message is created, but HEARTBEAT."""
+    return len(s.options) > 1 or (len(s.options) > 0 and len(s.kinds) > 0)
 
 
 @inlined
@@ -73,6 +81,15 @@ def slowed(s: State, agent: int, delay: float) -> float:
 
 
 @inlined
+def stage_of(s: State, phase: int, agent: int) -> Record:
+    """Return the stage of a phase as it is for an agent, by its class."""
+    row = phase
+    if len(s.options) > 0 and len(s.kinds) > 1:
+        row += PHASES * class_of(agent, s.kinds.end)
+    return s.stages[row]
+
+
+@inlined
 def loop_of(s: State, agent: int) -> int:
     """Return the loop that serves an agent, and all that share its connection."""
     number: Any = np.uint32(agent)  # faster than 64 bits
@@ -86,7 +103,7 @@ def loop_of(s: State, agent: int) -> int:
 def service_cost(s: State, number: int, entity: int) -> float:
     """Return what a service costs that begins now, stalls left out [s]."""
     phase = s.events[entity].phase
-    cost = cost_of(s, entity, s.stages[phase])
+    cost = sized(s, entity, s.stages[phase], cost_of(s, entity, s.stages[phase]))
     if phase == QUERY and s.settings[0].scan > 0:
         if len(s.options) > 0:
             forget(s, s.queue[0].now)
@@ -201,25 +218,28 @@ def _snapshot(s: State, entity: int) -> None:
     """
     message = s.messages[message_of(s, entity)]
     agent, levels = message.sender, len(s.priorities)
+    message.size = 0.0
     mark = message.number if message.waits else NOBODY
     expire(s, agent)
     found = 0
     if levels == 0:
-        found = _mark(s, s.receivers[agent].mailbox, mark, found)
+        found = _mark(s, message, s.receivers[agent].mailbox, mark, found)
     for box in range(levels * agent, levels * (agent + 1)):
-        found = _mark(s, s.boxes[box], mark, found)
+        found = _mark(s, message, s.boxes[box], mark, found)
     message.found = found
     if found == 0 and s.settings[0].ttl >= 0:
         s.pollers[agent].empty_since = s.queue[0].now
 
 
 @inlined
-def _mark(s: State, last: int, mark: int, found: int) -> int:
+def _mark(s: State, answer: Record, last: int, mark: int, found: int) -> int:
     """Mark the messages of a mailbox that an answer holds, up to the limit of all; count them."""
     place = last
     while last >= 0 and found < s.settings[0].limit:
         place = s.events[payload(s, place)].next
         found += 1
+        if len(s.kinds) > 0:
+            answer.size += size_of_message(s, s.messages[place])
         if mark >= 0:
             s.messages[place].answer = mark
         if place == last:

@@ -12,8 +12,9 @@ from lhsim.compiled import building, kernel, setup
 from lhsim.compiled.senders import MOST_MESSAGES
 from lhsim.compiled.state import COUNTS, EVENT, PLACES, RECORD, State, addresses
 from lhsim.errors import InvariantError, LhsimError
-from lhsim.metrics.account import Account, Counters, Outcome
+from lhsim.metrics.account import Account, ClassAccount, Counters, Outcome
 from lhsim.metrics.account import State as SystemState
+from lhsim.models.classes import Population
 
 if TYPE_CHECKING:
     from lhsim.metrics.account import Window
@@ -210,6 +211,18 @@ class CompiledEngine:
             busy=dict(zip(servers, state.stations["busy_time"].tolist(), strict=True)),
             work=sum(state.stations["work_time"][:loops].tolist()),
             records=self._records(),
+            classes=self._classes(),
+        )
+
+    def _classes(self) -> dict[str, ClassAccount]:
+        state = self._state
+        messages = state.messages[: int(state.counts["used"][0])]
+        still_open = messages[messages["pending"] == 1]
+        return Population(self._system.workload.classes, self._agents).accounts(
+            state.class_cohort,
+            state.class_histogram,
+            state.class_latency,
+            (still_open["sender"].astype(np.int64), still_open["created"]),
         )
 
     def _open_since(self) -> NDArray[np.float64]:

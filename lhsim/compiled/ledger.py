@@ -30,7 +30,7 @@ from lhsim.compiled.state import (
 from lhsim.distributions.table import look_up
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import record
-from lhsim.rules import attempt_index, batch, other_agent, priority, take_token
+from lhsim.rules import attempt_index, batch, class_of, other_agent, other_of, priority, take_token
 from lhsim.streams import Purpose, uniform
 
 TARGET = int(Purpose.TARGET)
@@ -75,6 +75,13 @@ def index_of(s: State, message: Record) -> int:
     if len(s.options) > 1:
         index = attempt_index(message.attempt, message.number)
     return index
+
+
+@inlined
+def sending_of(s: State, message: Record) -> int:
+    """Return the number of what a sender has sent together, a broadcast or one message."""
+    sending: int = message.number // _copies(s)
+    return sending
 
 
 @inlined
@@ -305,7 +312,7 @@ def close(s: State, place: int, outcome: int) -> None:
     counts.last_end = now
     among = batch(message.created, settings.start, settings.cohort_end, BATCHES)
     if among >= 0:
-        counts.cohort[outcome] += 1
+        _count(s, message, outcome)
         if outcome == DELIVERED:
             _measure(s, message, among, delivered)
     if settings.keep:
@@ -314,6 +321,14 @@ def close(s: State, place: int, outcome: int) -> None:
             s.records[message.row].delivered = delivered
     if settings.closed and _was_last(s):
         schedule(s, 2 * settings.agents + message.sender, 0.0, 0)
+
+
+@inlined
+def _count(s: State, message: Record, outcome: int) -> None:
+    """Count a message of the cohort that has ended."""
+    s.counts[0].cohort[outcome] += 1
+    if len(s.options) > 0 and len(s.class_cohort) > 0:
+        s.class_cohort[class_of(message.sender, s.kinds.end), outcome] += 1
 
 
 @of_failures
@@ -523,6 +538,10 @@ def _target(s: State, sender: int, number: int) -> int:
             return 1 + number % s.settings[0].copies
         if s.settings[0].topology == TO_SENDER:
             return sender
+    if len(s.options) > 0 and len(s.kinds) > 0 and s.settings[0].topology == TO_ANYONE:
+        kind = s.kinds[class_of(sender, s.kinds.end)]
+        u = uniform(s.settings[0].seed, TARGET, sender, number)
+        return other_of(u, sender, kind.first_target, kind.end_of_targets)
     if s.settings[0].topology == TO_ANYONE:
         return other_agent(uniform(s.settings[0].seed, TARGET, sender, number), sender, agents)
     return (sender + 1) % agents
@@ -544,6 +563,10 @@ def _measure(s: State, message: Record, among: int, delivered: float) -> None:
     latency = delivered - message.created
     record(s.histogram, among, latency)
     s.latency[among] += latency
+    if len(s.options) > 0 and len(s.class_cohort) > 0:
+        row = class_of(message.sender, s.kinds.end) * BATCHES + among
+        record(s.class_histogram, row, latency)
+        s.class_latency[row] += latency
     counts.to_store += message.stored - message.created
     counts.from_store += delivered - message.stored
     counts.shortest = min(counts.shortest, latency)

@@ -6,6 +6,8 @@ come for that, because its client had patience, the loop takes a new one.
 
 from __future__ import annotations
 
+import numpy as np
+
 from lhsim._jit import inlined
 from lhsim.compiled.costs import loop_of
 from lhsim.compiled.ledger import (
@@ -101,6 +103,7 @@ def _ask(s: State, entity: int) -> int:
     create_at(s, place, message.sender, message.number)
     message.connection = 0
     message.alive = 1
+    message.stored = 0.0  # until it is: not a number says that it was refused
     patience = s.settings[0].patience
     if patience >= 0:
         message.alive = 2
@@ -115,6 +118,7 @@ def _arrive(s: State, entity: int) -> int:
     """Let a request come to the server, which has a worker for it, or will have."""
     counts, settings = s.counts[0], s.settings[0]
     if not _is_let_in(s, message_of(s, entity)):
+        s.messages[message_of(s, entity)].stored = np.nan
         return ANSWER_DOWN
     connect(s)
     if 0 <= settings.workers <= counts.occupied:

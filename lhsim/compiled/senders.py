@@ -7,7 +7,7 @@ for, one of four things, in the two lowest bits.
 from __future__ import annotations
 
 from lhsim._jit import inlined
-from lhsim.compiled.costs import slowed, value
+from lhsim.compiled.costs import slowed, stage_of, value
 from lhsim.compiled.ledger import dispatch, next_request, request
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import insert, make_ready, schedule
@@ -21,7 +21,7 @@ from lhsim.compiled.state import (
     START,
     State,
 )
-from lhsim.rules import start_time, time_to_next
+from lhsim.rules import class_of, start_time, time_to_next
 
 STARTS, GAP, ENDS, PAUSES = 0, 1, 2, 3  # what a sender waits for
 MOST_MESSAGES = 1 << 29  # of a sender, whose number has 29 bits
@@ -67,6 +67,8 @@ def _start(s: State, agent: int) -> float:
 @inlined
 def _sends(s: State, agent: int) -> bool:
     settings = s.settings[0]
+    if len(s.kinds) > 0 and s.kinds[class_of(agent, s.kinds.end)].silent:
+        return False
     inside = settings.first_sender <= agent < settings.end_of_senders
     return inside and (agent - settings.first_sender) % settings.sender_step == 0
 
@@ -95,11 +97,11 @@ def _send_on_schedule(s: State, entity: int) -> None:
     event, sender = s.events[entity], entity - 2 * s.settings[0].agents
     number = event.phase >> 2
     if event.phase & 3 == STARTS:
-        stage = s.stages[FIRST_GAP]
+        stage = stage_of(s, FIRST_GAP, sender)
     else:
         dispatch(s, sender, number)
         number += 1
-        stage = s.stages[MESSAGE_GAP]
+        stage = stage_of(s, MESSAGE_GAP, sender)
     event.phase = number << 2 | GAP
     gap = value(s, stage, sender, number)
     if len(s.options) > 0 and s.schedule.shape[1] > 0:

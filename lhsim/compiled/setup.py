@@ -24,13 +24,18 @@ from lhsim.compiled.state import (
     FAULT,
     FIRST_GAP,
     GIVES_UP,
+    KIND,
     LANE,
     LOOK_UP,
     MESSAGE,
     MESSAGE_GAP,
     MESSAGE_UP,
+    NO_SIZE,
     NOBODY,
     NOWHERE,
+    OF_ANSWER,
+    OF_FOUND,
+    OF_MESSAGE,
     ON_THE_WAY,
     OWN_LOOP,
     PARSE_MESSAGE,
@@ -81,7 +86,7 @@ from lhsim.compiled.state import (
 from lhsim.distributions import Deterministic
 from lhsim.distributions.table import CELLS
 from lhsim.errors import InputError
-from lhsim.metrics.account import BATCHES
+from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import (
     Closed,
@@ -95,9 +100,11 @@ from lhsim.models import (
     Requests,
     System,
 )
+from lhsim.models.classes import Population
 from lhsim.models.faults import cuts, slowdowns, stalls
 from lhsim.models.push import ASKINGS, OUTBOUND_POLICIES, OVERFLOWS
-from lhsim.models.steps import Place, steps_of
+from lhsim.models.step import Place
+from lhsim.models.steps import steps_of
 from lhsim.models.workload import START_KINDS
 from lhsim.rules import (
     LOSSES,
@@ -142,7 +149,8 @@ TARGETS = {
     "ring": TO_NEXT, "pair": TO_NEXT, "random": TO_ANYONE, "hub": TO_HUB, "broadcast": TO_ALL
 }  # fmt: skip
 
-Passage = tuple[int, "Distribution | None"]  # where a phase passes, and for how long
+# Where a phase passes, for how long, and what a byte adds [s].
+Passage = tuple[int, "Distribution | None", float]
 
 
 def state_of(
@@ -155,7 +163,9 @@ def state_of(
     queue["ready"] = NOBODY
     queue["days_per_second"] = _first_days_per_second(system, agents)
     stations = _stations(system)
-    stages = _tabulate(system, stations)
+    stages = _tabulate(system, stations, agents)
+    settings["answer_payload"] = stages.answer_payload
+    several = len(stages.kinds) if len(system.workload.classes) > 1 else 0
     priorities = _priorities(system.polling)
     faults = _cuts(system)
     places = 3 * agents + PLACES * (agents + FEWEST_MESSAGES + faults.shape[1])
@@ -200,6 +210,10 @@ def state_of(
         slices=_slices(stations),
         sharing=np.zeros((2, places if (stations["quantum"] == 0).any() else 0), np.int32),
         credits=np.zeros(agents if settings["budget"][0] >= 0 else 0),
+        kinds=stages.kinds,
+        class_cohort=np.zeros((several, len(Outcome)), np.int64),
+        class_histogram=np.zeros((several * BATCHES, BUCKETS), np.int64),
+        class_latency=np.zeros(several * BATCHES),
         cuts=faults,
         address=0,
     )
@@ -257,6 +271,8 @@ def _has_rare_options(system: System) -> bool:
         or workload.topology in {"hub", "broadcast"}
         or isinstance(workload.traffic, Piecewise)
         or workload.slow is not None
+        or bool(workload.classes)
+        or system.has_payloads
         or system.network.loss > 0
         or store.busy_timeout is not None
         or stalls(system.faults, "store").size > 0
@@ -318,29 +334,29 @@ def stages_of(system: System) -> dict[int, Passage]:
     The steps of its protocol, and the times that this engine alone makes events of.
     """
     steps = {int(purpose): step for purpose, step in steps_of(system).items()}
-    stages = {phase: (WHERE[step.place], step.cost) for phase, step in steps.items()}
+    stages = {phase: (WHERE[step.place], step.cost, step.per_byte) for phase, step in steps.items()}
     if system.store.linger is not None:
-        stages[WRITE_LINGER] = (ON_THE_WAY, Deterministic(system.store.linger))
+        stages[WRITE_LINGER] = (ON_THE_WAY, Deterministic(system.store.linger), 0.0)
     traffic, polling, push = system.workload.traffic, system.polling, system.push
     if isinstance(traffic, OpenTraffic):
-        stages[FIRST_GAP] = (ON_THE_WAY, traffic.first_gap)
-        stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.gap)
+        stages[FIRST_GAP] = (ON_THE_WAY, traffic.first_gap, 0.0)
+        stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.gap, 0.0)
     elif isinstance(traffic, Piecewise):
-        stages[FIRST_GAP] = stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.expected)
+        stages[FIRST_GAP] = stages[MESSAGE_GAP] = (ON_THE_WAY, traffic.expected, 0.0)
     elif isinstance(traffic, Requests) and traffic.patience is not None:
-        stages[PATIENCE] = (ON_THE_WAY, Deterministic(traffic.patience))
+        stages[PATIENCE] = (ON_THE_WAY, Deterministic(traffic.patience), 0.0)
     elif isinstance(traffic, Closed):
-        stages[PAUSE] = (ON_THE_WAY, traffic.pause)
+        stages[PAUSE] = (ON_THE_WAY, traffic.pause, 0.0)
     if polling is not None and polling.sleeps_alike:
-        stages[SLEEP] = (ON_THE_WAY, Deterministic(polling.interval))
+        stages[SLEEP] = (ON_THE_WAY, Deterministic(polling.interval), 0.0)
     if polling is not None and (polling.connections is not None or _is_impatient(system)):
         stages[REFUSED] = stages[ANSWER_DOWN]
-        stages[BACKOFF] = (ON_THE_WAY, Deterministic(polling.backoff))
+        stages[BACKOFF] = (ON_THE_WAY, Deterministic(polling.backoff), 0.0)
     if push is not None and push.heartbeat is not None:
-        stages[BEATING] = (ON_THE_WAY, Deterministic(push.heartbeat))
+        stages[BEATING] = (ON_THE_WAY, Deterministic(push.heartbeat), 0.0)
     if push is not None and push.overflow == "fallback":
         assert push.fallback_interval is not None
-        stages[FALLBACK_SLEEP] = (ON_THE_WAY, Deterministic(push.fallback_interval))
+        stages[FALLBACK_SLEEP] = (ON_THE_WAY, Deterministic(push.fallback_interval), 0.0)
         stages[POLL_UP] = stages[REQUEST_UP]
         stages[REFUSED] = stages[ANSWER_DOWN]
     return stages | _of_failures(system)
@@ -351,11 +367,11 @@ def _of_failures(system: System) -> dict[int, Passage]:
     stages: dict[int, Passage] = {}
     retry, polling = system.workload.retry, system.polling
     if retry is not None:
-        stages[GIVES_UP] = (ON_THE_WAY, Deterministic(retry.timeout))
+        stages[GIVES_UP] = (ON_THE_WAY, Deterministic(retry.timeout), 0.0)
     if retry is not None and retry.jitter == 0 and retry.factor == 1:
-        stages[RETRY] = (ON_THE_WAY, Deterministic(min(retry.backoff, retry.longest)))
+        stages[RETRY] = (ON_THE_WAY, Deterministic(min(retry.backoff, retry.longest)), 0.0)
     if polling is not None and polling.client_timeout is not None:
-        stages[TIMES_OUT] = (ON_THE_WAY, Deterministic(polling.client_timeout))
+        stages[TIMES_OUT] = (ON_THE_WAY, Deterministic(polling.client_timeout), 0.0)
     return stages
 
 
@@ -372,7 +388,7 @@ def _settings(
     traffic, polling, push = workload.traffic, system.polling, system.push
     elicitation = push.elicitation if push else None
     warmth, collection = system.cpu.warmth, system.cpu.collection
-    slow, network = workload.slow, system.network
+    slow = workload.slow
     values = {
         "seed": seed,
         "agents": agents,
@@ -421,8 +437,7 @@ def _settings(
         "per_event": memory.per_event,
         "slow_share": slow.share if slow else 0.0,
         "slow_factor": slow.factor if slow else 1.0,
-        "loss": network.loss,
-        "retransmission_timeout": network.retransmission_timeout,
+        "answer_payload": NOBODY,
         "token_interval": 1 / server.rate_limit.rate if server.rate_limit else 0.0,
         "token_burst": server.rate_limit.burst if server.rate_limit else 1,
         "keep": keep,
@@ -595,57 +610,129 @@ def _slices(stations: NDArray[np.void]) -> NDArray[np.void]:
 
 @frozen(eq=False)
 class Stages:
-    """The stages of a system, by phase, and what they refer to."""
+    """The stages of a system, by phase and class of agents, and what they refer to."""
 
     stages: NDArray[np.void]
     slots: NDArray[np.void]  # those of a message that are random
     lanes: NDArray[np.void]
     cells: NDArray[np.float64]  # of the quantile tables, of shape (tables, CELLS, 2)
+    kinds: NDArray[np.void]
+    answer_payload: int  # cells; NOBODY: answers have no size
 
 
-def _tabulate(system: System, stations: NDArray[np.void]) -> Stages:
+def _tabulate(system: System, stations: NDArray[np.void], agents: int) -> Stages:
     """Return the stages of a system; some stations get a lane."""
+    found = _Tables([AT_ONCE] if _wakes(system) else [])
+    stages = np.concatenate([_stages(kind, system, found) for kind in system.kinds])
+    kinds = _kinds(system, agents, found)
+    requests = system.requests
+    answers = found.size(requests.answer_payload) if requests is not None else NOBODY
+    if len(stations) <= MOST_LANES // 2:
+        for number in np.flatnonzero(stations["servers"] == 1):
+            stations["lane"][number] = found.lane(None)
+    table = np.array(found.tables).reshape(len(found.tables), CELLS, 2)
+    lanes = _empty(len(found.lanes))
+    return Stages(stages, np.array(found.slots, SLOT), lanes, table, kinds, answers)
+
+
+class _Tables:
+    """What the stages of a system refer to, as it is found."""
+
+    def __init__(self, lanes: list[float | None]) -> None:
+        self.tables: list[NDArray[np.float64]] = []
+        self.slots: list[tuple[int, int]] = []
+        self.lanes = lanes  # their delays; None: of a single server
+
+    def table(self, cells: NDArray[np.float64]) -> int:
+        """Return the number of a new quantile table."""
+        self.tables.append(cells)
+        return len(self.tables) - 1
+
+    def size(self, payload: Distribution) -> int:
+        """Return the number of a table of sizes; NOBODY where there are none."""
+        table = payload.table()
+        return NOBODY if table.is_zero else self.table(table.cells)
+
+    def lane(self, delay: float | None) -> int:
+        """Return the lane of a delay, or a new one for a single server; NOBODY: all are used."""
+        if delay is not None and delay in self.lanes:
+            return self.lanes.index(delay)
+        if len(self.lanes) == MOST_LANES:
+            return NOBODY
+        self.lanes.append(delay)
+        return len(self.lanes) - 1
+
+
+def _stages(system: System, whole: System, found: _Tables) -> NDArray[np.void]:
+    """Return the stages, by phase, of a system as one class of the agents of the `whole` has it."""
     stages = np.zeros(PHASES, STAGE)
     stages["lane"] = NOBODY
     stages["by_query"][[QUERY, QUERY_CPU, LOOK_UP]] = system.polling is not None
-    of_messages = OF_MESSAGES if system.requests is None else OF_REQUESTS
-    if may_fail(system):
-        of_messages = set()  # all are drawn when they begin
-    tables: list[NDArray[np.float64]] = []
-    slots: list[tuple[int, int]] = []
-    lanes: list[float | None] = [AT_ONCE] if _wakes(system) else []  # their delays
     of_slow_agents = {
         int(purpose)
         for purpose, step in steps_of(system).items()
         if step.place in {Place.NETWORK, Place.AGENT}
     }
-    for phase, (where, distribution) in stages_of(system).items():
+    drawn_at_once, sizes, network = _drawn_at_once(whole), _sizes(whole), system.network
+    for phase, (where, distribution, per_byte) in stages_of(system).items():
         stage = stages[phase : phase + 1]
         purpose = PURPOSES.get(phase, phase)
         stage["purpose"], stage["slows"] = purpose, purpose in of_slow_agents
-        losses = LOSSES.get(purpose, 0) if system.network.loss > 0 else 0
-        stage["losses"] = losses
+        losses = LOSSES.get(purpose, 0) if network.loss > 0 else 0
+        stage["losses"], stage["loss"] = losses, network.loss
+        stage["retransmission_timeout"] = network.retransmission_timeout
+        if per_byte > 0:
+            stage["sized"], stage["per_byte"] = sizes.get(phase, NO_SIZE), per_byte
         cells = None if distribution is None else distribution.table().cells
         if cells is None or not cells.any():
-            takes_time = losses or _adds_up(system, phase)
+            takes_time = losses or per_byte > 0 or _adds_up(system, phase)
             stage["where"], stage["constant"] = where if takes_time else NOWHERE, True
             continue
         stage["where"] = where
         if (cells == (cells[0, 0], 0.0)).all():
             stage["constant"], stage["value"] = True, cells[0, 0]
-            if where == ON_THE_WAY:
-                stage["lane"] = _lane(lanes, float(cells[0, 0]))
+            if where == ON_THE_WAY and not stage["sized"]:
+                stage["lane"] = found.lane(float(cells[0, 0]))
             continue
-        stage["cells"] = len(tables)
-        if phase in of_messages:
-            stage["slot"] = len(slots)
-            slots.append((phase, len(tables)))
-        tables.append(cells)
-    if len(stations) <= MOST_LANES // 2:
-        for number in np.flatnonzero(stations["servers"] == 1):
-            stations["lane"][number] = _lane(lanes, None)
-    table = np.array(tables).reshape(len(tables), CELLS, 2)
-    return Stages(stages, np.array(slots, SLOT), _empty(len(lanes)), table)
+        stage["cells"] = found.table(cells)
+        if phase in drawn_at_once:
+            stage["slot"] = len(found.slots)
+            found.slots.append((phase, int(stage["cells"][0])))
+    return stages
+
+
+def _drawn_at_once(system: System) -> set[int]:
+    """Return the stages of a message that are drawn when it is created."""
+    if may_fail(system) or _has_kinds(system):
+        return set()  # all are drawn when they begin
+    return OF_MESSAGES if system.requests is None else OF_REQUESTS
+
+
+def _has_kinds(system: System) -> bool:
+    return bool(system.workload.classes) or system.has_payloads
+
+
+def _sizes(system: System) -> dict[int, int]:
+    """Return whose bytes count, by phase."""
+    if not system.has_payloads:
+        return {}
+    if system.requests is not None:
+        own = dict.fromkeys((REQUEST_UP, PARSE_REQUEST, QUERY_CPU, QUERY), OF_MESSAGE)
+        return own | dict.fromkeys((RESPOND, ANSWER_DOWN), OF_ANSWER)
+    found = dict.fromkeys((RESPOND, ANSWER_DOWN), OF_FOUND)
+    return found | dict.fromkeys(OF_MESSAGES - {ACKNOWLEDGE}, OF_MESSAGE)
+
+
+def _kinds(system: System, agents: int, found: _Tables) -> NDArray[np.void]:
+    """Return the classes of agents; none where all are alike, and messages have no size."""
+    population = Population(system.workload.classes, agents)
+    kinds = np.zeros(len(population.names) if _has_kinds(system) else 0, KIND)
+    if len(kinds):
+        kinds["end"] = population.ends
+        kinds["first_target"], kinds["end_of_targets"] = np.array(population.targets).T
+        kinds["silent"] = [number in system.workload.silent for number in range(len(kinds))]
+        kinds["payload"] = [found.size(kind.workload.payload) for kind in system.kinds]
+    return kinds
 
 
 def _adds_up(system: System, phase: int) -> bool:
@@ -660,16 +747,6 @@ def _wakes(system: System) -> bool:
     waits = push is not None and (push.overflow == "wait" or push.outbound_policy == "block")
     wakes = polling is not None and polling.wake_on_write
     return waits or wakes or may_fail(system) or isinstance(system.workload.traffic, Closed)
-
-
-def _lane(lanes: list[float | None], delay: float | None) -> int:
-    """Return the lane of a constant delay, or a new one for a single server; -1 if all are used."""
-    if delay is not None and delay in lanes:
-        return lanes.index(delay)
-    if len(lanes) == MOST_LANES:
-        return NOBODY
-    lanes.append(delay)
-    return len(lanes) - 1
 
 
 def _empty(lanes: int) -> NDArray[np.void]:

@@ -66,6 +66,8 @@ ANSWER_THINK = int(Purpose.ANSWER_THINK)
 ANSWER_UP = int(Purpose.ANSWER_UP)
 PARSE_ANSWER = int(Purpose.PARSE_ANSWER)
 VALIDATE_ANSWER = int(Purpose.VALIDATE_ANSWER)
+PAYLOAD = int(Purpose.PAYLOAD)  # the size of a message
+ANSWER_PAYLOAD = int(Purpose.ANSWER_PAYLOAD)
 SLEEP = int(Purpose.SLEEP)  # between two queries; random is its jitter
 LOOK_UP = int(Purpose.LOOK_UP)
 # The others come after all purposes. Those that wait for nothing go on at once.
@@ -132,6 +134,10 @@ TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL, TO_SENDER = 0, 1, 2, 3, 4
 REJECT, WAIT, FALLBACK = 0, 1, 2
 DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3
 BY_REPLY = 2  # how a message asks its target; 0: it does not
+
+# Whose bytes a stage costs: nobody's, those of the message or request, of a request's answer, or of
+# the messages that an answer holds.
+NO_SIZE, OF_MESSAGE, OF_ANSWER, OF_FOUND = 0, 1, 2, 3
 
 # What a client is to the push server.
 NEVER_CONNECTED, KNOWN, CONNECTED = 0, 1, 2
@@ -207,6 +213,7 @@ _OF_FAILURES = {
     "found": ("i4", 124),  # messages in its answer
     "before": ("i4", 128),  # place of the request of its agent that went to sleep before
     "after": ("i4", 132),
+    "size": ("f8", 56),  # of the messages in its answer [B]
 }
 _OF_ALL: Any = _MESSAGE.fields
 _PARTS = {**_OF_ALL, **_OF_FAILURES}
@@ -287,7 +294,21 @@ STAGE = np.dtype(
         ("constant", "i4"),  # whether it is one
         ("slows", "i4"),  # whether it is longer for a slow agent
         ("losses", "i4"),  # purpose of the draws of lost packets; 0: there are none
+        ("loss", "f8"),
+        ("retransmission_timeout", "f8"),
+        ("sized", "i4"),  # whose bytes count
+        ("per_byte", "f8"),  # what each of them adds [s]
         ("value", "f8"),  # of a constant
+    ],
+    align=True,
+)
+KIND = np.dtype(
+    [
+        ("end", "i8"),  # the first agent beyond the class
+        ("first_target", "i8"),  # of the agents that its messages may go to
+        ("end_of_targets", "i8"),
+        ("silent", "i4"),  # whether its agents send nothing
+        ("payload", "i4"),  # cells of the sizes of its messages; -1: they have none
     ],
     align=True,
 )
@@ -365,8 +386,6 @@ SETTINGS = np.dtype(
         ("per_event", "f8"),
         ("slow_share", "f8"),  # of the agents
         ("slow_factor", "f8"),
-        ("loss", "f8"),
-        ("retransmission_timeout", "f8"),
         ("token_interval", "f8"),
         ("token_burst", "f8"),
         ("keep", "i8"),  # whether each message gets a record
@@ -400,6 +419,7 @@ SETTINGS = np.dtype(
         ("impatient", "i8"),  # whether a request for messages may be given up
         ("client_timeout", "f8"),  # -1: none
         ("evicts", "i8"),  # whether a connection may end before its session does
+        ("answer_payload", "i8"),  # cells of the sizes of answers; -1: they have none
     ],
     align=True,
 )
@@ -483,7 +503,7 @@ class State(NamedTuple):
     receivers: Records  # the same memory, by agent
     messages: Records  # the same memory, by message
     stations: Records  # the loops, the pool and, where there is one, the writer
-    stages: Records  # by phase
+    stages: Records  # by phase; where agents differ, PHASES of them for each class
     slots: Records  # the random stages of a message
     lanes: Records
     cells: Any  # of the quantile tables, of shape (tables, CELLS, 2)
@@ -510,6 +530,10 @@ class State(NamedTuple):
     slices: Records  # by processor of the stations that are shared in slices
     sharing: Any  # entities, as heaps: of the processor and of the pool; empty where none needs it
     credits: Any  # by agent: further attempts that its messages have paid for; empty without budget
+    kinds: Records  # classes of agents; empty where all are alike, and messages have no size
+    class_cohort: Any  # ended messages of the cohort, of shape (classes, len(Outcome)), if several
+    class_histogram: Any  # of shape (classes BATCHES, BUCKETS)
+    class_latency: Any  # sums, of shape (classes BATCHES,)
     cuts: Any  # times, durations and shares of faults; -1: it has none; of shape (3, faults)
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
@@ -551,6 +575,10 @@ LAYOUT: dict[str, tuple[Any, tuple[int, ...]]] = {
     "slices": (SLICE, (-1,)),
     "sharing": (np.int32, (2, -1)),
     "credits": (np.float64, (-1,)),
+    "kinds": (KIND, (-1,)),
+    "class_cohort": (np.int64, (-1, len(Outcome))),
+    "class_histogram": (np.int64, (-1, BUCKETS)),
+    "class_latency": (np.float64, (-1,)),
     "cuts": (np.float64, (3, -1)),
 }
 ARRAYS = len(LAYOUT)

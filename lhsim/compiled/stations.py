@@ -15,12 +15,14 @@ from lhsim.compiled.costs import (
     read,
     service_cost,
     slowed,
+    stage_of,
 )
 from lhsim.compiled.ledger import index_of, message_of
 from lhsim.compiled.lists import take_first
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.sharing import share
+from lhsim.compiled.sizes import sized
 from lhsim.compiled.state import (
     ANSWER_THINK,
     ANSWER_UP,
@@ -47,7 +49,7 @@ from lhsim.streams import uniform
 @outlined
 def begin(s: State, entity: int, phase: int) -> bool:
     """Let a phase begin; return whether it takes an event, else it is over at once."""
-    stage = s.stages[phase]
+    stage = _stage(s, entity, phase)
     if stage.where == NOWHERE:
         if phase == QUERY:
             read(s, entity)
@@ -56,7 +58,7 @@ def begin(s: State, entity: int, phase: int) -> bool:
         return False
     s.events[entity].phase = phase
     if stage.where == ON_THE_WAY:
-        delay = cost_of(s, entity, stage)
+        delay = sized(s, entity, stage, cost_of(s, entity, stage))
         if len(s.options) > 0 and phase == RECONNECT and s.settings[0].backoff > 0:
             schedule(s, entity, delay * s.clients[entity >> 1].multiple, NOBODY)
         elif len(s.options) > 0:
@@ -73,6 +75,26 @@ def begin(s: State, entity: int, phase: int) -> bool:
     else:
         line_up(s, station, entity)
     return True
+
+
+@inlined
+def _stage(s: State, entity: int, phase: int) -> Record:
+    """Return the stage that begins, as it is for the agent whose time or network it takes."""
+    if len(s.options) > 0 and len(s.kinds) > 1:
+        return stage_of(s, phase, _whose(s, entity, s.stages[phase].purpose))
+    return s.stages[phase]
+
+
+@inlined
+def _whose(s: State, entity: int, purpose: int) -> int:
+    """Return the agent whose time, or way through the network, a stage takes."""
+    if entity < 2 * s.settings[0].agents:
+        return entity >> 1
+    message = s.messages[message_of(s, entity)]
+    of_asked = purpose in (PUSH_DOWN, ANSWER_THINK, ANSWER_UP)
+    by_reply = s.settings[0].elicits == BY_REPLY
+    agent: int = message.target if of_asked and not by_reply else message.sender
+    return agent
 
 
 @inlined
@@ -109,20 +131,15 @@ def _set_out(s: State, entity: int, stage: Record, delay: float) -> None:
     """Let an entity be on its way, for longer where its agent is slow or a packet is lost."""
     if entity < 2 * s.settings[0].agents:
         agent, index = entity >> 1, s.receivers[entity >> 1].attempt
-        whose = agent
     else:
         message = s.messages[message_of(s, entity)]
         agent, index = message.sender, index_of(s, message)
-        of_asked = stage.purpose in (PUSH_DOWN, ANSWER_THINK, ANSWER_UP)
-        by_reply = s.settings[0].elicits == BY_REPLY
-        whose = message.target if of_asked and not by_reply else agent
     usual = delay
     if stage.slows:
-        delay = slowed(s, whose, delay)
+        delay = slowed(s, _whose(s, entity, stage.purpose), delay)
     if stage.losses > 0:
-        settings = s.settings[0]
-        u = uniform(settings.seed, stage.losses, agent, index)
-        delay += retransmission_delay(u, settings.loss, settings.retransmission_timeout)
+        u = uniform(s.settings[0].seed, stage.losses, agent, index)
+        delay += retransmission_delay(u, stage.loss, stage.retransmission_timeout)
     # In a lane, all have the same delay.
     schedule(s, entity, delay, stage.lane if delay == usual else NOBODY)
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from lhsim import checks
 from lhsim.distributions.table import LAST_LEVEL, FloatArray, QuantileTable, tabulate
 from lhsim.errors import InputError, shown
-from lhsim.units import SECOND, Seconds, format_duration
+from lhsim.units import BYTE, SECOND, Seconds, format_duration
 
 _LONGEST_LIST = 6  # numbers that are written out
 _LONGEST_DRAW = 1e100  # sums and squares of such are finite [s]
@@ -147,6 +147,10 @@ class Distribution(abc.ABC):
             for field in attrs.fields(cast(Any, type(self)))
         )
         return f"{self.name}({', '.join(parts)})"
+
+
+# A distribution of sizes: its parameters, and what it draws, are bytes where others are seconds.
+Sizes = Annotated[Distribution, BYTE]
 
 
 @attrs.frozen

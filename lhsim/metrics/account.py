@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 BATCHES = 20  # of the cohort, by time of creation: for intervals from a single run
@@ -79,6 +79,17 @@ class State:
 
 
 @frozen(eq=False)
+class ClassAccount:
+    """What a whole run came to for the messages that one class of agents has sent."""
+
+    agents: int
+    cohort: tuple[int, ...]  # ended messages of the cohort, by `Outcome`
+    histogram: NDArray[np.int64]  # latencies of the cohort, of shape (BATCHES, BUCKETS)
+    latency: NDArray[np.float64]  # sums by batch, of shape (BATCHES,) [s]
+    open_since: NDArray[np.float64]  # when the messages still open were created, oldest first [s]
+
+
+@frozen(eq=False)
 class Account:
     """What a whole run came to. The cohort is the messages created in the measured window."""
 
@@ -99,3 +110,5 @@ class Account:
     busy: dict[str, float]  # time that they were, summed over the servers [s]
     work: float  # of all loops: their busy time less the pauses in it [s]
     records: dict[str, NDArray[np.generic]] | None  # a row per message, where it was asked for
+    # By name; empty where all agents are alike.
+    classes: dict[str, ClassAccount] = field(factory=dict)

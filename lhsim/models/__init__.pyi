@@ -1,5 +1,7 @@
+from .classes import AgentClass as AgentClass
 from .cpu import Collection as Collection
 from .cpu import Cpu as Cpu
+from .cpu import PerByte as PerByte
 from .cpu import Slowdowns as Slowdowns
 from .cpu import Stalls as Stalls
 from .cpu import Warmth as Warmth

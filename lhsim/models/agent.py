@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lhsim.metrics.account import Outcome
 from lhsim.models.clients import Retries
@@ -41,6 +41,7 @@ def start(bridge: Bridge, server: ServerProcesses) -> Senders:
     """
     workload = bridge.workload
     senders = set(workload.senders(bridge.agents))
+    class_of = bridge.population.class_of
     send = Senders(bridge, server)
     how = START_KINDS[workload.start]
     starts = [
@@ -51,7 +52,7 @@ def start(bridge: Bridge, server: ServerProcesses) -> Senders:
         if bridge.client(agent) == agent:
             earliest = min(starts[agent : agent + bridge.agents_per_connection])
             bridge.env.process(server.attend(agent, earliest))
-        if agent in senders:
+        if agent in senders and class_of(agent) not in workload.silent:
             bridge.env.process(send.life(agent, at))
     return send
 
@@ -71,8 +72,9 @@ class Senders:
             self._pause = bridge.stage(traffic.pause, Purpose.PAUSE)
         elif isinstance(traffic, OpenTraffic):
             self.life = self.send_on_schedule
-            self._first_gap = _gap(bridge, traffic.first_gap)
-            self._gap = _gap(bridge, traffic.gap)
+            kinds: Any = [kind.traffic for kind in bridge.workload.kinds]
+            self._first_gaps = [_gap(bridge, kind.first_gap) for kind in kinds]
+            self._gaps = [_gap(bridge, kind.gap) for kind in kinds]
         elif isinstance(traffic, Piecewise):
             self.life = self.send_at_a_rate
             self._schedule = traffic.schedule
@@ -83,20 +85,21 @@ class Senders:
         elif isinstance(traffic, Requests):
             self.life = self.request
             self._requests = traffic
-            self._think = bridge.step(Purpose.THINK)
+            self._think = bridge.steps(Purpose.THINK)
             self._numbers: defaultdict[int, Iterator[int]] = defaultdict(count)  # by client
         self._answers_sender = server.answers_sender
 
     def send_on_schedule(self, agent: int, start: float) -> Steps:
         """Send at the traffic's times, regardless of earlier messages: an open workload."""
-        env = self._bridge.env
+        env, of_class = self._bridge.env, self._bridge.population.class_of(agent)
+        gap = self._gaps[of_class]
         yield env.timeout(start)
-        yield env.timeout(self._first_gap.draw(agent, 0))
+        yield env.timeout(self._first_gaps[of_class].draw(agent, 0))
         number = 0
         while True:
             self._send(agent, number)
             number += 1
-            yield env.timeout(self._gap.draw(agent, number))
+            yield env.timeout(gap.draw(agent, number))
 
     def send_at_a_rate(self, agent: int, start: float) -> Steps:
         """Send at a time-varying rate, regardless of earlier messages."""
@@ -137,8 +140,9 @@ class Senders:
         """Think, send a request and wait for its answer, again and again."""
         bridge, traffic = self._bridge, self._requests
         numbers, end = self._numbers[client], traffic.messages_of_a_sender
+        think = bridge.of(client, self._think)
         while (number := next(numbers)) < end:
-            yield from bridge.think(client, self._think, client, number)
+            yield from bridge.think(client, think, client, number)
             message = self._create(client, number)
             if traffic.patience is not None:
                 timer = bridge.env.timeout(traffic.patience)
@@ -167,8 +171,10 @@ class Senders:
         bridge = self._bridge
         target = agent
         if not self._answers_sender:
-            target = target_of(bridge.workload, agent, number, bridge.agents, bridge.seed)
-        return bridge.ledger.create(agent, number, target, bridge.env.now)
+            target = target_of(bridge.workload, bridge.population, agent, number, bridge.seed)
+        message = bridge.ledger.create(agent, number, target, bridge.env.now)
+        message.size = bridge.size_of(agent, number // bridge.workload.copies(bridge.agents))
+        return message
 
     def _end_of(self, message: Message) -> Event:
         """Return the event that a message, and all sent together with it, have ended."""

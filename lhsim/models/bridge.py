@@ -6,7 +6,7 @@ protocols are made. It knows neither a server nor its agents: `lhsim.models.runn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from simpy.events import Event
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from lhsim.models.loop import Processor
     from lhsim.models.memory import MemoryUse
     from lhsim.models.network import Network
+    from lhsim.models.step import Step
     from lhsim.models.workload import Workload
 
 Steps: TypeAlias = Generator[Event, Any, None]
+Stages: TypeAlias = "tuple[Stage | None, ...]"  # by class of agents
+Routes: TypeAlias = "tuple[Route, ...]"  # by class of agents
 
 
 class Bridge:
@@ -42,8 +45,8 @@ class Bridge:
         seed: int,
         measured: tuple[float, float],
         workload: Workload,
-        network: Network,
-        costs: Mapping[Purpose, Distribution | None],
+        steps: Sequence[Mapping[Purpose, Step]],
+        networks: Sequence[Network],
         loops: list[Processor],
         store: Store,
         memory: MemoryUse,
@@ -57,14 +60,16 @@ class Bridge:
         self.seed = seed
         self.measured = measured  # busy times count from, to [s]
         self.workload = workload
-        self.network = network
         self.loops = loops
         self.store = store
         self.memory = memory
         self.ledger = ledger
         self.agents_per_connection = agents_per_connection
         self.slowness = slowness  # by slow agent: by what its delays are multiplied
-        self._costs = costs  # of the steps of the protocol [s]
+        self.population = ledger.population
+        self._steps = steps  # of the protocol, for each class of agents
+        self._networks = networks  # of each class
+        self._payloads = [self.stage(one.payload, Purpose.PAYLOAD) for one in workload.kinds]
         self.parse_message = self.step(Purpose.PARSE_MESSAGE)
         self.write_cpu = self.step(Purpose.WRITE_CPU)
         self._acknowledge = self.step(Purpose.ACKNOWLEDGE)
@@ -89,40 +94,68 @@ class Bridge:
 
     def step(self, purpose: Purpose) -> Stage | None:
         """Return the cost of a step of the protocol, or None where it takes no time."""
-        return self.stage(self._costs.get(purpose), purpose)
+        return self._step(self._steps[0], purpose)
 
-    def route(self, purpose: Purpose) -> Route:
-        """Return a way through the network that the protocol has."""
-        return Route(self._costs[purpose], purpose, self.network, self.seed)
+    def steps(self, purpose: Purpose) -> Stages:
+        """Return the cost of a step that depends on the agent, for each class of agents."""
+        return tuple(self._step(of_class, purpose) for of_class in self._steps)
+
+    def _step(self, steps: Mapping[Purpose, Step], purpose: Purpose) -> Stage | None:
+        step = steps.get(purpose)
+        return None if step is None else stage(step.cost, purpose, self.seed, step.per_byte)
+
+    def route(self, purpose: Purpose) -> Routes:
+        """Return a way through the network that the protocol has, for each class of agents."""
+        return tuple(
+            Route(step.cost, purpose, network, self.seed, step.per_byte)
+            for step, network in zip(
+                (of_class[purpose] for of_class in self._steps), self._networks, strict=True
+            )
+        )
+
+    def size_of(self, sender: int, sending: int) -> float:
+        """Return how many bytes each message has that an agent sends together as its `sending`."""
+        payload = self._payloads[self.population.class_of(sender)]
+        return 0.0 if payload is None else payload.draw(sender, sending)
 
     def delay(self, stage: Stage | None, entity: int, index: int) -> Steps:
         """Wait for a time for which nothing queues."""
         if stage is not None:
             yield self.env.timeout(stage.draw(entity, index))
 
+    def of(self, agent: int, stages: Stages) -> Stage | None:
+        """Return the cost of a step for an agent, of those of each class."""
+        return stages[self.population.class_of(agent)]
+
     def think(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
         """Wait while an agent thinks."""
         if stage is not None:
             yield self.env.timeout(stage.draw(entity, index) * self.slowness.get(agent, 1.0))
 
-    def travel(self, agent: int, route: Route, entity: int, index: int) -> Steps:
-        """Carry a packet over the network between `agent` and the server."""
+    def travel(
+        self, agent: int, routes: Routes, entity: int, index: int, size: float = 0.0
+    ) -> Steps:
+        """Carry so many bytes over the network between `agent` and the server."""
+        route = routes[self.population.class_of(agent)]
         if route.takes_time:
-            yield self.env.timeout(route.delay(entity, index, self.slowness.get(agent, 1.0)))
+            slowness = self.slowness.get(agent, 1.0)
+            yield self.env.timeout(route.delay(entity, index, slowness, size))
 
-    def compute(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
-        """Work on the loop that serves `agent`."""
+    def compute(
+        self, agent: int, stage: Stage | None, entity: int, index: int, size: float = 0.0
+    ) -> Steps:
+        """Work on the loop that serves `agent`, with so many bytes."""
         if stage is not None:
-            yield self.loop(agent).serve(stage.draw(entity, index))
+            yield self.loop(agent).serve(stage.cost(entity, index, size))
 
     def receive(self, message: Message) -> Generator[Event, Any, bool]:
         """Bring a message to the server, which parses it; return whether it is let in."""
-        sender, number = message.sender, message.number
-        yield from self.travel(sender, self.message_up, sender, number)
+        sender, number, size = message.sender, message.number, message.size
+        yield from self.travel(sender, self.message_up, sender, number, size)
         if self.unreachable:
             self.refuse(message)
             return False
-        yield from self.compute(sender, self.parse_message, sender, number)
+        yield from self.compute(sender, self.parse_message, sender, number, size)
         return self.admit(message)
 
     def admit(self, message: Message) -> bool:

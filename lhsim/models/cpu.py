@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from attrs import evolve, field, fields, frozen
+from attrs import astuple, evolve, field, fields, frozen
 
 from lhsim.checks import MOST, at_least, non_negative, positive, whole
 from lhsim.distributions import Distribution
@@ -89,6 +89,23 @@ class Slowdowns:
 
 
 @frozen
+class PerByte:
+    """What each byte of a message adds to an operation; the answer to a poll has all its messages.
+
+    Of a request, its own bytes count until it is answered, then those of the answer.
+    """
+
+    parse_message: Seconds = field(default=0.0, validator=non_negative)  # [s]
+    parse_request: Seconds = field(default=0.0, validator=non_negative)  # of a client's request [s]
+    validate: Seconds = field(default=0.0, validator=non_negative)  # [s]
+    write: Seconds = field(default=0.0, validator=non_negative)  # [s]
+    query: Seconds = field(default=0.0, validator=non_negative)  # of a client's request [s]
+    respond: Seconds = field(default=0.0, validator=non_negative)  # [s]
+    send: Seconds = field(default=0.0, validator=non_negative)  # [s]
+    relay: Seconds = field(default=0.0, validator=non_negative)  # [s]
+
+
+@frozen
 class Cpu:
     """Event loops and what each operation costs them; agent i is served by loop i mod `workers`.
 
@@ -117,6 +134,7 @@ class Cpu:
     send: Distribution = ZERO  # serialise and send a pushed message [s]
     relay: Distribution = ZERO  # take over a message from the loop of its sender [s]
     heartbeat: Distribution = ZERO  # keep a push connection alive, once a `push.heartbeat` [s]
+    per_byte: PerByte = PerByte()  # what the size of a message adds to these
     warmth: Warmth | None = None
     collection: Collection | None = None
     stalls: Stalls | None = None
@@ -147,6 +165,7 @@ class Cpu:
             if isinstance(cost := getattr(self, each.name), Distribution)
         }
         costs["turn"] = self.turn * factor
+        costs["per_byte"] = PerByte(*(cost * factor for cost in astuple(self.per_byte)))
         if self.collection is not None:
             cost = scaled(self.collection.cost, factor)
             costs["collection"] = evolve(self.collection, cost=cost)

@@ -36,6 +36,7 @@ class Batch:
 
     def __init__(self, first: Message, written: Event) -> None:
         self.first = first  # whose write is that of the batch
+        self.further = 0.0  # size of the others [B]
         self.commits: list[Commit] = []  # of its events, in their order
         # Its requests wait for this; its value is whether it was committed.
         self.written = written
@@ -55,8 +56,8 @@ class Store:
         self.env = env
         self._scan = store.scan
         self._busy_timeout = store.busy_timeout
-        self._query = stage(store.query, Purpose.QUERY, seed)
-        self._write = stage(store.write, Purpose.WRITE, seed)
+        self._query = stage(store.query, Purpose.QUERY, seed, store.query_per_byte)
+        self._write = stage(store.write, Purpose.WRITE, seed, store.write_per_byte)
         self._batch_size = store.batch_size
         self._linger = store.linger
         self._write_more = store.write_more
@@ -76,15 +77,19 @@ class Store:
             return {"store": self.pool}
         return {"store": self.pool, "writer": self.writer}
 
-    def query(self, agent: int, index: int, read: Callable[[], T]) -> Generator[Event, Any, T]:
+    def query(
+        self, agent: int, index: int, read: Callable[[], T], size: float = 0.0
+    ) -> Generator[Event, Any, T]:
         """Serve query `index` of an agent, and return what `read` sees when its service begins.
+
+        `size` is that of the request whose query it is [B].
 
         A database reads a snapshot: what is stored during the service is not in the answer.
         """
         self.queries += 1
         if self._query is None and not self._scan:
             return read()
-        cost = 0.0 if self._query is None else self._query.draw(agent, index)
+        cost = 0.0 if self._query is None else self._query.cost(agent, index, size)
         demand: Demand = partial(self._scanned, cost) if self._scan else cost
         answer: T = yield self._serve(self.pool, Purpose.QUERY, agent, index, demand, begin=read)
         return answer
@@ -97,8 +102,7 @@ class Store:
         if self._batch_size is not None:
             committed: bool = yield self._join(message, commit)
             return committed
-        cost = None if self._write is None else self._write.draw(message.sender, message.number)
-        return (yield from self._transact(message, cost, commit))
+        return (yield from self._transact(message, self._cost_of_write(message, 0.0), commit))
 
     def is_gone(self, message: Message) -> bool:
         """Return whether the event of a stored message is not kept any more."""
@@ -142,6 +146,7 @@ class Store:
             timeout = self.env.timeout(self._linger)
             timeout.callbacks.append(partial(self._lingered, batch))
         batch = self._collected
+        batch.further += message.size if batch.commits else 0.0
         batch.commits.append(commit)
         if len(batch.commits) == self._batch_size:
             self._flush()
@@ -165,11 +170,16 @@ class Store:
         self.env.schedule(batch.written, URGENT)
 
     def _cost(self, batch: Batch) -> float | None:
-        first, more = batch.first, self._write_more
-        if self._write is None and not more:
+        cost, more = self._cost_of_write(batch.first, batch.further), self._write_more
+        if cost is None and not more:
             return None
-        cost = 0.0 if self._write is None else self._write.draw(first.sender, first.number)
-        return cost + more * (len(batch.commits) - 1)
+        return (cost or 0.0) + more * (len(batch.commits) - 1)
+
+    def _cost_of_write(self, first: Message, further: float) -> float | None:
+        """Return what a write costs [s], its message and `further` bytes; None: no time, ever."""
+        if self._write is None:
+            return None
+        return self._write.cost(first.sender, first.number, first.size + further)
 
     def _wait_for_lock(self, timeout: float) -> Generator[Event, Any, bool]:
         """Sleep and retry until the database is unlocked; return False on a timeout."""

@@ -100,6 +100,15 @@ class SimpyEngine:
             busy={name: station.busy_time for name, station in stations.items()},
             work=sum(loop.work_time for loop in bridge.loops),
             records=self._records(),
+            classes=ledger.population.accounts(
+                ledger.class_cohort,
+                ledger.class_histogram,
+                ledger.class_latency,
+                (
+                    np.array([message.sender for message in ledger.open], np.int64),
+                    np.array([message.created for message in ledger.open], np.float64),
+                ),
+            ),
         )
 
     def _records(self) -> dict[str, NDArray[np.generic]] | None:

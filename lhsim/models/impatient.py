@@ -12,6 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lhsim.metrics.account import Outcome
+from lhsim.models.ledger import size_of
 from lhsim.models.polling_processes import Found, Polling
 from lhsim.models.replies import Failed, Reply
 
@@ -44,7 +45,7 @@ class ImpatientPolling(Polling):
                 yield env.timeout(self.server.backoff)
             elif answer:
                 self._deliver(answer)
-                yield from bridge.think(agent, self._think, agent, request)
+                yield from bridge.think(agent, bridge.of(agent, self._think), agent, request)
 
     def _handle(self, agent: int, request: int, cycles: Iterator[int], reply: Reply) -> Steps:
         """Answer a request, whether its client still waits or not."""
@@ -55,9 +56,10 @@ class ImpatientPolling(Polling):
             reply.give(Failed.REFUSED)
             return
         messages = yield from self.wait_for_messages(agent, request, cycles)
-        yield from bridge.compute(agent, self._respond, agent, request)
+        size = size_of(messages)
+        yield from bridge.compute(agent, self._respond, agent, request, size)
         bridge.memory.disconnect()
-        yield from bridge.travel(agent, bridge.answer_down, agent, request)
+        yield from bridge.travel(agent, bridge.answer_down, agent, request, size)
         reply.give(messages)
 
     def _accept(self) -> bool:

@@ -7,6 +7,7 @@ followed until it ends; they stream into a histogram: memory does not grow with 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from lhsim.metrics.histogram import BUCKETS, Counts, record
 from lhsim.rules import attempt_index, batch
 
 if TYPE_CHECKING:
+    from lhsim.models.classes import Population
     from lhsim.models.replies import Reply
 
 
@@ -27,7 +29,7 @@ class Message:
 
     __slots__ = (
         "acknowledged", "attempts", "copies", "created", "delivered", "ended", "event", "number",
-        "original", "outcome", "reached", "reply", "sender", "stored", "target",
+        "original", "outcome", "reached", "reply", "sender", "size", "stored", "target",
     )  # fmt: skip
 
     def __init__(self, sender: int, number: int, target: int, created: float) -> None:
@@ -35,6 +37,7 @@ class Message:
         self.number = number  # of its sender
         self.target = target
         self.created = created  # when the sender meant to send it
+        self.size = 0.0  # [B]
         self.stored = np.nan
         self.acknowledged = np.nan  # when the server had answered its sender
         self.event = -1  # its number in the log of the store
@@ -57,9 +60,18 @@ class Message:
         index = attempt_index(number, self.number)
         attempt = Message(self.sender, index, self.target, self.created)
         attempt.original = self
+        attempt.size = self.size
         self.attempts = self.attempts or Attempts()
         self.attempts.open += 1
         return attempt
+
+
+def size_of(messages: Iterable[Message]) -> float:
+    """Return the size of messages together [B], added up in their order."""
+    size = 0.0
+    for message in messages:
+        size += message.size
+    return size
 
 
 class Attempts:
@@ -97,14 +109,22 @@ class Totals:
 class Ledger:
     """All messages of a run."""
 
-    def __init__(self, window: Window, *, keep_messages: bool = False) -> None:
+    def __init__(
+        self, window: Window, population: Population, *, keep_messages: bool = False
+    ) -> None:
         self._window = window
+        self.population = population
         self.created = 0
         self.outcomes = [0] * len(Outcome)  # of ended messages, by Outcome
         self.cohort = [0] * len(Outcome)  # of the ended messages of the cohort
         self.cohort_created = 0
         self.open: dict[Message, None] = {}  # created and not ended, oldest first
         self.histogram: Counts = np.zeros((BATCHES, BUCKETS), np.int64)
+        several = len(population.names) if len(population.names) > 1 else 0
+        # By class of the sender, where there are several.
+        self.class_cohort = np.zeros((several, len(Outcome)), np.int64)
+        self.class_histogram: Counts = np.zeros((several * BATCHES, BUCKETS), np.int64)
+        self.class_latency = np.zeros(several * BATCHES)
         self.totals = Totals()
         self.shortest = np.inf
         self.longest = -np.inf
@@ -150,6 +170,8 @@ class Ledger:
         among = batch(message.created, window.start, window.cohort_end, BATCHES)
         if among >= 0:
             self.cohort[outcome] += 1
+            if len(self.class_cohort):
+                self.class_cohort[self.population.class_of(message.sender), outcome] += 1
         if outcome is Outcome.DELIVERED:
             message.delivered = now if message.reached is None else message.reached
             if among >= 0:
@@ -196,6 +218,10 @@ class Ledger:
         latency = message.delivered - message.created
         record(self.histogram, among, latency)
         self.totals.latency[among] += latency
+        if len(self.class_cohort):
+            row = self.population.class_of(message.sender) * BATCHES + among
+            record(self.class_histogram, row, latency)
+            self.class_latency[row] += latency
         self.totals.to_store[0] += message.stored - message.created
         self.totals.from_store[0] += message.delivered - message.stored
         self.shortest = min(self.shortest, latency)

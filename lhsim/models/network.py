@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from lhsim.checks import positive, within
+from lhsim.checks import positive, rate, within
 from lhsim.distributions import Distribution
 from lhsim.distributions.base import ZERO
-from lhsim.units import Seconds
+from lhsim.units import BytesPerSecond, Seconds
 
 
 @frozen
@@ -23,3 +23,11 @@ class Network:
     loss: float = field(default=0.0, validator=within(0, 0.5))  # probability, of each transmission
     # After which a lost packet is sent again, twice as long each time [s].
     retransmission_timeout: Seconds = field(default=0.2, validator=positive)
+    # Of an agent's own link, each way: a message takes its size over this longer [B/s]; None: it is
+    # not limited.
+    bandwidth: BytesPerSecond | None = field(default=None, validator=rate)
+
+    @property
+    def per_byte(self) -> float:
+        """What each byte of a message adds to its way [s]."""
+        return 0.0 if self.bandwidth is None else 1 / self.bandwidth

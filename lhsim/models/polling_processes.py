@@ -23,7 +23,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lhsim.metrics.account import Outcome
-from lhsim.models.ledger import Message
+from lhsim.models.ledger import Message, size_of
 from lhsim.models.server import ServerProcesses
 from lhsim.rules import bounds, jittered, priority
 from lhsim.streams import Purpose, uniform
@@ -47,7 +47,7 @@ class Polling(ServerProcesses):
         self._query_cpu = bridge.step(Purpose.QUERY_CPU)
         self._respond = bridge.step(Purpose.RESPOND)
         self._look_up = bridge.step(Purpose.LOOK_UP)
-        self._think = bridge.step(Purpose.THINK)
+        self._think = bridge.steps(Purpose.THINK)
         self._first_sleeps = server.first_sleeps
         self._priorities = bounds(server.priorities)
         self._levels = len(server.priorities) or 1
@@ -65,7 +65,7 @@ class Polling(ServerProcesses):
         let_in = yield from bridge.receive(message)
         if not let_in:
             return
-        yield from bridge.compute(sender, bridge.write_cpu, sender, number)
+        yield from bridge.compute(sender, bridge.write_cpu, sender, number, message.size)
         stored = yield from bridge.write(message, self._post)
         yield from bridge.acknowledge(message, stored=stored)
 
@@ -81,13 +81,14 @@ class Polling(ServerProcesses):
                 yield self.env.timeout(self.server.backoff)
                 continue
             messages = yield from self.wait_for_messages(agent, request, cycles)
-            yield from bridge.compute(agent, self._respond, agent, request)
+            size = size_of(messages)
+            yield from bridge.compute(agent, self._respond, agent, request, size)
             bridge.memory.disconnect()
-            yield from bridge.travel(agent, bridge.answer_down, agent, request)
+            yield from bridge.travel(agent, bridge.answer_down, agent, request, size)
             if messages:
                 for message in messages:
                     bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-                yield from bridge.think(agent, self._think, agent, request)
+                yield from bridge.think(agent, bridge.of(agent, self._think), agent, request)
 
     def cut(self, _is_hit: Callable[[int], bool]) -> None:
         """Cut connections: those of an agent are its requests, whose handlers do not notice."""

@@ -14,6 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lhsim.metrics.account import Outcome
+from lhsim.models.ledger import size_of
 from lhsim.models.server import ServerProcesses
 from lhsim.rules import ACCEPT, NO_ANSWER, answer, attempt_index, grown
 from lhsim.streams import Purpose, uniform
@@ -80,12 +81,12 @@ class Push(ServerProcesses):
 
     def carry(self, message: Message) -> Steps:
         """Take a message from its sender to its target's connection."""
-        bridge, sender, number = self.bridge, message.sender, message.number
+        bridge, address = self.bridge, (message.sender, message.number)
         let_in = yield from bridge.receive(message)
         if not let_in:
             return
-        yield from bridge.compute(sender, self._validate, sender, number)
-        yield from bridge.compute(sender, bridge.write_cpu, sender, number)
+        for step in (self._validate, bridge.write_cpu):
+            yield from bridge.compute(message.sender, step, *address, message.size)
         stored = yield from bridge.write(message, self._stored)
         if stored and self.server.asks_by_reply:
             yield from self._reply_with_request(message)
@@ -117,7 +118,7 @@ class Push(ServerProcesses):
         """Hand a stored message to its target's loop, which sends it."""
         bridge, sender, target = self.bridge, message.sender, message.target
         if bridge.loop(sender) is not bridge.loop(target):
-            yield from bridge.compute(target, self._relay, sender, message.number)
+            yield from bridge.compute(target, self._relay, sender, message.number, message.size)
         yield from self.push(message)
 
     def push(self, message: Message) -> Steps:
@@ -195,8 +196,9 @@ class Push(ServerProcesses):
         messages: list[Message] = yield from bridge.store.query(agent, request, take)
         if not messages:
             self.wasted_cycles += 1
-        yield from bridge.compute(agent, self._respond, agent, request)
-        yield from bridge.travel(agent, bridge.answer_down, agent, request)
+        size = size_of(messages)
+        yield from bridge.compute(agent, self._respond, agent, request, size)
+        yield from bridge.travel(agent, bridge.answer_down, agent, request, size)
         for message in messages:
             if self.server.elicitation is None:
                 bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
@@ -316,9 +318,8 @@ class Push(ServerProcesses):
             if not may_be_sent:
                 return
         else:
-            yield from self.bridge.compute(
-                message.target, self._send, message.sender, message.number
-            )
+            address = message.sender, message.number
+            yield from self.bridge.compute(message.target, self._send, *address, message.size)
         self._free_slot(connection)
         yield from self._sent(message, connection)
 
@@ -351,8 +352,8 @@ class Push(ServerProcesses):
 
     def _send_batch(self, batch: deque[Message], connection: Connection) -> Steps:
         """Send a batch, at the cost of its first message."""
-        first = batch[0]
-        yield from self.bridge.compute(first.target, self._send, first.sender, first.number)
+        first, size = batch[0], size_of(batch)
+        yield from self.bridge.compute(first.target, self._send, first.sender, first.number, size)
         for message in batch:
             self._free_slot(connection)
             if connection.open:
@@ -376,7 +377,7 @@ class Push(ServerProcesses):
         """Return what the loop pays for a message whose turn it is: nothing if it was dropped."""
         assert self._send is not None
         dropped = not connection.unsent or connection.unsent[0] is not message
-        return 0.0 if dropped else self._send.draw(message.sender, message.number)
+        return 0.0 if dropped else self._send.cost(message.sender, message.number, message.size)
 
     def _begin_to_send(self, message: Message, connection: Connection) -> bool:
         """Return whether a message whose turn it is may be sent: it was not dropped before."""
@@ -413,8 +414,8 @@ class Push(ServerProcesses):
         return kept
 
     def _travel(self, message: Message) -> Steps:
-        sender, number = message.sender, message.number
-        yield from self.bridge.travel(self._asked(message), self._push_down, sender, number)
+        address, size = (message.sender, message.number), message.size
+        yield from self.bridge.travel(self._asked(message), self._push_down, *address, size)
         if self.server.elicitation is None:
             self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
         else:

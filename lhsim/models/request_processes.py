@@ -29,6 +29,7 @@ class Answering(ServerProcesses):
         self._parse = bridge.step(Purpose.PARSE_REQUEST)
         self._query_cpu = bridge.step(Purpose.QUERY_CPU)
         self._respond = bridge.step(Purpose.RESPOND)
+        self._answer_payload = bridge.stage(server.answer_payload, Purpose.ANSWER_PAYLOAD)
         self._workers = server.workers
         self._occupied = 0
         self._waiting: deque[Event] = deque()  # for a worker
@@ -40,14 +41,19 @@ class Answering(ServerProcesses):
     def carry(self, message: Message) -> Steps:
         """Bring a request to the server, and its answer back."""
         bridge, client, number = self.bridge, message.sender, message.number
-        yield from bridge.travel(client, bridge.request_up, client, number)
+        yield from bridge.travel(client, bridge.request_up, client, number, message.size)
+        size = 0.0
         if not bridge.exceeds_limit(message):
+            size = self._size_of_answer(client, number)
             yield from self._answer(message, client, number)
         elif message.outcome is Outcome.PENDING:
             bridge.refuse(message)
-        yield from bridge.travel(client, bridge.answer_down, client, number)
+        yield from bridge.travel(client, bridge.answer_down, client, number, size)
         if message.outcome is Outcome.PENDING:  # else it was refused, or its client has given it up
             bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+
+    def _size_of_answer(self, client: int, number: int) -> float:
+        return 0.0 if self._answer_payload is None else self._answer_payload.draw(client, number)
 
     def _answer(self, message: Message, client: int, number: int) -> Steps:
         """Work on a request until its answer is ready."""
@@ -55,10 +61,11 @@ class Answering(ServerProcesses):
         bridge.memory.connect()
         if self._workers is not None:
             yield from self._occupy(self._workers)
-        yield from bridge.compute(client, self._parse, client, number)
-        yield from bridge.compute(client, self._query_cpu, client, number)
-        yield from bridge.store.query(client, number, _nothing)
-        yield from bridge.compute(client, self._respond, client, number)
+        yield from bridge.compute(client, self._parse, client, number, message.size)
+        yield from bridge.compute(client, self._query_cpu, client, number, message.size)
+        yield from bridge.store.query(client, number, _nothing, message.size)
+        size = self._size_of_answer(client, number)
+        yield from bridge.compute(client, self._respond, client, number, size)
         if self._by_turn:
             yield from self._end_of_turn(client)
         message.stored = self.env.now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from lhsim.checks import whole
+from lhsim.distributions.base import ZERO, Sizes
 from lhsim.models.limits import RateLimit
 
 
@@ -21,6 +22,7 @@ class RequestServer:
     rate_limit: RateLimit | None = None  # of the requests that a client sends
     # Whether answers wait for the end of their loop's turn and leave together, as those of Redis.
     by_turn: bool = False
+    answer_payload: Sizes = ZERO  # of an answer [B]
 
     @property
     def connections(self) -> int | None:

@@ -13,6 +13,7 @@ from simpy.resources.resource import Resource
 from lhsim.models import agent as agents_of
 from lhsim.models import stalls as stalls_of
 from lhsim.models.bridge import Bridge
+from lhsim.models.classes import Population
 from lhsim.models.database import Store
 from lhsim.models.faults import cuts
 from lhsim.models.impatient import ImpatientPolling
@@ -79,6 +80,7 @@ def _bridge(
     keep_messages: bool,
 ) -> Bridge:
     env, measured = Environment(), (window.start, window.end)
+    population = Population(system.workload.classes, agents)
     stalls = stalls_of.of_component("store", None, system.faults, seed, window.end)
     make_store: type[Store] | partial[TracedStore] = Store
     make_bridge: type[Bridge] | partial[TracedBridge] = Bridge
@@ -90,12 +92,12 @@ def _bridge(
         seed=seed,
         measured=measured,
         workload=system.workload,
-        network=system.network,
-        costs={purpose: step.cost for purpose, step in steps_of(system).items()},
+        steps=[steps_of(kind) for kind in system.kinds],
+        networks=[kind.network for kind in system.kinds],
         loops=_loops(env, system, seed, window),
         store=store,
         memory=MemoryUse(system.memory, agents, store.log),
-        ledger=Ledger(window, keep_messages=keep_messages),
+        ledger=Ledger(window, population, keep_messages=keep_messages),
         rate_limit=system.server.rate_limit,
         agents_per_connection=system.push.agents_per_connection if system.push else 1,
         slowness=slow_agents(system.workload, agents, seed),

@@ -11,6 +11,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from lhsim.errors import InputError
+from lhsim.models.classes import Population
 from lhsim.models.stage import Stage
 from lhsim.models.workload import (
     START_KINDS,
@@ -48,16 +49,20 @@ def schedule(workload: Workload, agents: int, until: float, seed: int) -> Schedu
     """
     how = START_KINDS[workload.start]
     starts = [start_time(how, workload.start_over, agent, agents, seed) for agent in range(agents)]
-    copies = workload.copies(agents)
+    copies, population = workload.copies(agents), Population(workload.classes, agents)
+    kinds = workload.kinds
     rows = [
         (time, sender, number * copies + copy)
         for sender in workload.senders(agents)
-        for number, time in enumerate(_times(workload, sender, starts[sender], until, seed))
+        if (number_of_class := population.class_of(sender)) not in workload.silent
+        for number, time in enumerate(
+            _times(kinds[number_of_class], sender, starts[sender], until, seed)
+        )
         for copy in range(copies)
     ]
     rows.sort()
     times, senders, numbers = np.array(rows, float).reshape(-1, 3).T
-    targets = [target_of(workload, sender, number, agents, seed) for _, sender, number in rows]
+    targets = [target_of(workload, population, sender, number, seed) for _, sender, number in rows]
     return Schedule(
         np.array(starts), senders.astype(int), numbers.astype(int), np.array(targets, int), times
     )

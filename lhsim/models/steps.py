@@ -7,12 +7,9 @@ phases by their purposes.
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
-from lhsim.distributions import Distribution
+from lhsim.models.step import Place, Step
 from lhsim.models.workload import Requests
 from lhsim.streams import Purpose
 
@@ -22,40 +19,21 @@ if TYPE_CHECKING:
     from lhsim.models.system import System
 
 
-class Place(Enum):
-    """Where a step passes."""
-
-    NETWORK = auto()  # between an agent and the server: longer for a slow agent or a lost packet
-    AGENT = auto()  # with an agent: longer for a slow one
-    TIMER = auto()  # nothing queues for it, and nobody is slow
-    OWN_LOOP = auto()  # on the loop that serves the agent, or the message's sender
-    TARGETS_LOOP = auto()  # on the loop that serves the message's target
-    POOL = auto()  # in the database connections
-    WRITER = auto()  # in the writer of the database
-
-
-@frozen
-class Step:
-    """One step; one that always costs 0 takes no event."""
-
-    place: Place
-    cost: Distribution | None  # [s]; None: 0
-
-
 Steps = dict[Purpose, Step]
 
 
 def steps_of(system: System) -> Steps:
     """Return the steps of a system, by the purpose of the draws of their costs."""
     cpu, store, network = system.cpu, system.store, system.network
+    per_byte, writer = cpu.per_byte, Place.WRITER if store.single_writer else Place.POOL
     steps = {
-        Purpose.MESSAGE_UP: Step(Place.NETWORK, network.up),
-        Purpose.REQUEST_UP: Step(Place.NETWORK, network.up),
-        Purpose.ANSWER_DOWN: Step(Place.NETWORK, network.down),
+        Purpose.MESSAGE_UP: Step(Place.NETWORK, network.up, network.per_byte),
+        Purpose.REQUEST_UP: Step(Place.NETWORK, network.up, network.per_byte),
+        Purpose.ANSWER_DOWN: Step(Place.NETWORK, network.down, network.per_byte),
         Purpose.REPLY_DOWN: Step(Place.NETWORK, network.down),
-        Purpose.PARSE_MESSAGE: Step(Place.OWN_LOOP, cpu.parse_message),
-        Purpose.WRITE_CPU: Step(Place.OWN_LOOP, cpu.write),
-        Purpose.WRITE: Step(Place.WRITER if store.single_writer else Place.POOL, store.write),
+        Purpose.PARSE_MESSAGE: Step(Place.OWN_LOOP, cpu.parse_message, per_byte.parse_message),
+        Purpose.WRITE_CPU: Step(Place.OWN_LOOP, cpu.write, per_byte.write),
+        Purpose.WRITE: Step(writer, store.write, store.write_per_byte),
         Purpose.ACKNOWLEDGE: Step(Place.OWN_LOOP, cpu.acknowledge),
     }
     if cpu.collection is not None:
@@ -86,22 +64,22 @@ def _requests(system: System) -> Steps:
 
 def _poll(system: System) -> Steps:
     """Return the steps of a request for messages, or for anything else."""
-    cpu = system.cpu
+    cpu, per_byte = system.cpu, system.cpu.per_byte
     return {
-        Purpose.PARSE_REQUEST: Step(Place.OWN_LOOP, cpu.parse_request),
-        Purpose.QUERY_CPU: Step(Place.OWN_LOOP, cpu.query),
-        Purpose.QUERY: Step(Place.POOL, system.store.query),
-        Purpose.RESPOND: Step(Place.OWN_LOOP, cpu.respond),
+        Purpose.PARSE_REQUEST: Step(Place.OWN_LOOP, cpu.parse_request, per_byte.parse_request),
+        Purpose.QUERY_CPU: Step(Place.OWN_LOOP, cpu.query, per_byte.query),
+        Purpose.QUERY: Step(Place.POOL, system.store.query, system.store.query_per_byte),
+        Purpose.RESPOND: Step(Place.OWN_LOOP, cpu.respond, per_byte.respond),
     }
 
 
 def _push(system: System, server: PushServer) -> Steps:
     cpu, network, elicitation = system.cpu, system.network, server.elicitation
     steps = {
-        Purpose.VALIDATE: Step(Place.OWN_LOOP, cpu.validate),
-        Purpose.RELAY: Step(Place.TARGETS_LOOP, cpu.relay),
-        Purpose.SEND: Step(Place.TARGETS_LOOP, cpu.send),
-        Purpose.PUSH_DOWN: Step(Place.NETWORK, network.down),
+        Purpose.VALIDATE: Step(Place.OWN_LOOP, cpu.validate, cpu.per_byte.validate),
+        Purpose.RELAY: Step(Place.TARGETS_LOOP, cpu.relay, cpu.per_byte.relay),
+        Purpose.SEND: Step(Place.TARGETS_LOOP, cpu.send, cpu.per_byte.send),
+        Purpose.PUSH_DOWN: Step(Place.NETWORK, network.down, network.per_byte),
         Purpose.CONNECT: Step(Place.OWN_LOOP, cpu.connect),
         Purpose.SESSION: Step(Place.TIMER, server.session),
         Purpose.RECONNECT: Step(Place.TIMER, server.reconnect),

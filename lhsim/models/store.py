@@ -44,6 +44,10 @@ class EventStore:
     linger: Seconds | None = field(default=None, validator=positive)
     # What each further event of a batch adds to the write of its first [s].
     write_more: Seconds = field(default=0.0, validator=non_negative)
+    # What each byte of a message adds to its write [s].
+    write_per_byte: Seconds = field(default=0.0, validator=non_negative)
+    # What each byte of a client's request adds to its query [s].
+    query_per_byte: Seconds = field(default=0.0, validator=non_negative)
     scan: Seconds = field(default=0.0, validator=non_negative)  # more per query and event kept [s]
     events: int = field(default=0, validator=whole(0))  # events in the log at the start
     retention: Retention | None = None  # which events are kept; None: all

@@ -200,6 +200,26 @@ class System:
                 raise InputError(error.problem, key=key, allowed=error.allowed) from None
 
     @property
+    def kinds(self) -> tuple[System, ...]:
+        """The system as the agents of each class have it: itself, where there are none."""
+        classes = self.workload.classes
+        if not classes:
+            return (self,)
+        plain = evolve(self, calibration=None)
+        return tuple(
+            evolve(plain, workload=workload, network=one.network or self.network)
+            for one, workload in zip(classes, self.workload.kinds, strict=True)
+        )
+
+    @property
+    def has_payloads(self) -> bool:
+        """Whether messages, requests or answers have a size."""
+        sizes = [workload.payload for workload in self.workload.kinds]
+        if self.requests is not None:
+            sizes.append(self.requests.answer_payload)
+        return not all(size.table().is_zero for size in sizes)
+
+    @property
     def server(self) -> PollingServer | PushServer | RequestServer | Server:
         """The server of its architecture."""
         server = self.polling or self.push or self.requests or self.own_server

@@ -11,14 +11,14 @@ from functools import partial
 from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lhsim.models.bridge import Bridge, Steps
+from lhsim.models.bridge import Bridge, Routes, Steps
 from lhsim.models.database import Store
 from lhsim.models.sharing import Job
 
 if TYPE_CHECKING:
     from simpy.events import Event
 
-    from lhsim.models.stage import Route, Stage
+    from lhsim.models.stage import Stage
     from lhsim.models.station import Demand, Service, Station
     from lhsim.streams import Purpose
 
@@ -102,18 +102,22 @@ class TracedBridge(Bridge):
             address = stage.purpose, entity, index
             self._trace.wait(address, agent, "agent", since, self.env.now)
 
-    def travel(self, agent: int, route: Route, entity: int, index: int) -> Steps:
-        """Carry a packet over the network between `agent` and the server."""
-        since = self.env.now
-        yield from super().travel(agent, route, entity, index)
+    def travel(
+        self, agent: int, routes: Routes, entity: int, index: int, size: float = 0.0
+    ) -> Steps:
+        """Carry so many bytes over the network between `agent` and the server."""
+        since, route = self.env.now, routes[self.population.class_of(agent)]
+        yield from super().travel(agent, routes, entity, index, size)
         if route.takes_time:
             address = route.purpose, entity, index
             self._trace.wait(address, agent, "network", since, self.env.now)
 
-    def compute(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
-        """Work on the loop that serves `agent`."""
+    def compute(
+        self, agent: int, stage: Stage | None, entity: int, index: int, size: float = 0.0
+    ) -> Steps:
+        """Work on the loop that serves `agent`, with so many bytes."""
         if stage is not None:
-            loop, demand = ("cpu", self.loop(agent)), stage.draw(entity, index)
+            loop, demand = ("cpu", self.loop(agent)), stage.cost(entity, index, size)
             yield self._trace.follow((stage.purpose, entity, index), agent, loop, demand)
 
 

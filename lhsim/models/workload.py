@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 from numpy.typing import NDArray
 
-from lhsim.checks import at_least, non_negative, one_of, positive, rate, whole, within
+from lhsim.checks import MOST, at_least, non_negative, one_of, positive, rate, whole, within
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
-from lhsim.distributions.base import ZERO
+from lhsim.distributions.base import ZERO, Sizes
 from lhsim.errors import InputError, shown
-from lhsim.rules import RAMP, RANDOM, TOGETHER, other_agent, rate_schedule
+from lhsim.models.classes import AgentClass, Population, check_classes
+from lhsim.rules import RAMP, RANDOM, TOGETHER, other_of, rate_schedule
 from lhsim.streams import Purpose, uniform
 from lhsim.units import PerSecond, Seconds
 
@@ -312,11 +313,76 @@ class Workload:
     start_over: Seconds = field(default=1.0, validator=non_negative)  # time in which they start [s]
     slow: Slow | None = None
     retry: Retry | None = None  # of what an agent sends; None: it is sent once
+    payload: Sizes = ZERO  # of a message, or a request [B]
+    # Agents that differ from each other; none: all are alike.
+    classes: tuple[AgentClass, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        check_classes(self.classes)
+        for number, one in enumerate(self.classes):
+            self._check_class(f"classes[{number}]", one)
+        if self.classes and len(self.silent) == len(self.classes):
+            raise InputError("send nothing", key="classes", allowed="a rate > 0 of one of them")
+
+    def _check_class(self, key: str, one: AgentClass) -> None:
+        if one.rate is not None and not isinstance(self.traffic, Poisson | Periodic):
+            problem, allowed = "is none of this traffic", "none, or poisson or periodic traffic"
+            raise InputError(problem, key=f"{key}.rate", allowed=allowed)
+        if one.rate and one.rate < 1 / MOST:
+            problem, allowed = f"{one.rate!r} is out of range", f"0, or at least {1 / MOST:g}"
+            raise InputError(problem, key=f"{key}.rate", allowed=allowed)
+        if one.target is not None and self.topology != "random":
+            problem = f"is said by the topology {self.topology!r}"
+            allowed = "none, or the topology random"
+            raise InputError(problem, key=f"{key}.target", allowed=allowed)
 
     def offered_load(self, agents: int) -> float | None:
         """Return the messages that `agents` agents offer [1/s]; None for a closed loop."""
-        rate = self.traffic.rate_per_agent
-        return None if rate is None else rate * len(self.senders(agents)) * self.copies(agents)
+        if self.traffic.rate_per_agent is None:
+            return None
+        rates = self._rates(agents)
+        return math.fsum(rate * some for rate, some in rates) * self.copies(agents)
+
+    def _rates(self, agents: int) -> list[tuple[float, int]]:
+        """Return the rate of each class [1/s], and how many of its agents send."""
+        population, senders = Population(self.classes, agents), self.senders(agents)
+        usual = self.traffic.rate_per_agent or 0.0
+        rates = [usual if one.rate is None else one.rate for one in self.classes] or [usual]
+        return [
+            (rate, _inside(senders, *ends))
+            for rate, ends in zip(rates, population.ranges, strict=True)
+        ]
+
+    def of_class(self, number: int) -> Workload:
+        """Return the workload as it is for the agents of one class; all of it where none are told.
+
+        The traffic of a class that sends nothing is that of the others.
+        """
+        if not self.classes:
+            return self
+        one = self.classes[number]
+        traffic: Any = self.traffic
+        if one.rate:
+            traffic = evolve(traffic, rate=one.rate)
+        if one.think is not None and isinstance(traffic, Requests):
+            traffic = evolve(traffic, think=one.think)
+        return evolve(
+            self,
+            traffic=traffic,
+            think=self.think if one.think is None else one.think,
+            payload=self.payload if one.payload is None else one.payload,
+            classes=(),
+        )
+
+    @property
+    def kinds(self) -> tuple[Workload, ...]:
+        """The workload of each class, in their order."""
+        return tuple(self.of_class(number) for number in range(max(1, len(self.classes))))
+
+    @property
+    def silent(self) -> frozenset[int]:
+        """The classes whose agents send nothing, by their numbers."""
+        return frozenset(number for number, one in enumerate(self.classes) if one.rate == 0)
 
     def senders(self, agents: int) -> range:
         """Return the agents that send."""
@@ -336,6 +402,12 @@ class Workload:
         return 0.0 if self.start == "together" else self.start_over
 
 
+def _inside(numbers: range, first: int, end: int) -> int:
+    """Return how many of ascending numbers lie from `first` up to `end`."""
+    low, high = (max(0, -(-(one - numbers.start) // numbers.step)) for one in (first, end))
+    return len(numbers[low:high])
+
+
 def check_count(workload: Workload, agents: object) -> int:
     """Return the number of agents when the topology can have so many, else raise InputError."""
     if isinstance(agents, bool) or not isinstance(agents, int) or agents < 1:
@@ -347,15 +419,21 @@ def check_count(workload: Workload, agents: object) -> int:
         raise InputError(f"{agents} do not pair up", key="agents", allowed="an even number")
     if workload.topology in {"random", "hub", "broadcast"} and agents == 1:
         raise InputError("1 has no other to send to", key="agents", allowed="a whole number >= 2")
+    if workload.topology == "random":
+        Population(workload.classes, agents).check_targets()
     return agents
 
 
-def target_of(workload: Workload, agent: int, number: int, agents: int, seed: int) -> int:
+def target_of(
+    workload: Workload, population: Population, agent: int, number: int, seed: int
+) -> int:
     """Return to whom message `number` of an agent goes."""
+    agents = population.agents
     if workload.topology == "hub":
         return 0
     if workload.topology == "broadcast":
         return 1 + number % (agents - 1)
     if workload.topology == "random":
-        return other_agent(uniform(seed, int(Purpose.TARGET), agent, number), agent, agents)
+        u = uniform(seed, int(Purpose.TARGET), agent, number)
+        return other_of(u, agent, *population.targets_of(agent))
     return (agent + 1) % agents  # ring; and pair, where only even agents send

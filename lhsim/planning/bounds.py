@@ -26,6 +26,7 @@ import math
 from typing import TYPE_CHECKING
 
 from lhsim.analysis.knee import SATURATION
+from lhsim.models.average import averaged
 from lhsim.simulation.settling import (
     admitted_load,
     asks_by_reply,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from lhsim.models import EventStore, PollingServer, Retention, System
 
 
+@averaged
 def lower_bound(system: System, agents: int) -> float | None:
     """Return a lower bound of the mean end-to-end latency [s]; infinite where there is no mean.
 
@@ -110,6 +112,7 @@ def _push(system: System, rate: float, copies: int) -> float:
     return network.up.mean + on_loop + store.write.mean + network.down.mean
 
 
+@averaged
 def saturation(system: System) -> float | None:
     """Return the agents at which the loops are busy for `SATURATION` of the time, costs warm.
 

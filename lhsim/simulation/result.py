@@ -36,6 +36,16 @@ MS = 1e3
 MB = 1e6
 
 
+@frozen(eq=False)
+class ClassResult:
+    """What one run showed of the messages that one class of agents has sent, in the window."""
+
+    agents: int
+    created: int  # messages
+    delivered: int
+    latency: Latency = field(repr=False)
+
+
 @frozen(eq=False, repr=False)
 class Result:
     """What one run showed."""
@@ -64,6 +74,8 @@ class Result:
     steady: bool = True  # whether the load goes on as it is: it neither ends nor comes in bursts
     warnings: tuple[str, ...] = ()  # what the calibration of the system says against it
     settled_by: float = 0.0  # all agents have started and the work of it is done, closed form [s]
+    # By the class of the sender; empty where all are alike.
+    classes: dict[str, ClassResult] = field(factory=dict)
 
     def __repr__(self) -> str:
         """Return what ran in a line; `summary` has the figures."""
@@ -272,6 +284,7 @@ def _summary(result: Result) -> list[str]:
         f"{result.system} ({result.architecture}): {result.agents:,} agents, "
         f"{result.horizon:g} s, seed {result.seed}, {result.engine}",
         *_latencies(result),
+        *_of_classes(result),
         f"delivered  {metrics.messages_per_second:.4g} messages/s, {_arrived(result)}",
         f"busy       {stations}; bottleneck: {result.bottleneck}",
         f"database   {metrics.database_queries_total:,} queries, "
@@ -283,6 +296,21 @@ def _summary(result: Result) -> list[str]:
     lines += [f"extrapolated: {reason}" for reason in result.extrapolated_because]
     lines += [f"warning: {text}" for text in result.warnings]
     return lines + ([] if result.overloaded else _doubts(result._estimates))
+
+
+def _of_classes(result: Result) -> list[str]:
+    """Return the latencies of each class of agents, by who has sent the messages."""
+    if result.overloaded:
+        return []
+    return [
+        f"  {name}: {one.agents:,} agents, {one.delivered:,} messages, "
+        + ", ".join(f"p{level} {_of_class(one.latency, level / 100)}" for level in LEVELS)
+        for name, one in result.classes.items()
+    ]
+
+
+def _of_class(found: Latency, q: float) -> str:
+    return latency(found.quantile(q) * MS, at_least=found.is_lower_bound(q))
 
 
 def _arrived(result: Result) -> str:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lhsim.metrics import AgentCommunicationMetrics, Latency
-from lhsim.metrics.account import Account, Counters, Outcome, State, Window
+from lhsim.metrics import AgentCommunicationMetrics, Latency, histogram
+from lhsim.metrics.account import Account, ClassAccount, Counters, Outcome, State, Window
 from lhsim.metrics.alerts import slope
 from lhsim.models import ArrivalProcess, Piecewise
-from lhsim.simulation.result import MS, Result
+from lhsim.simulation.result import MS, ClassResult, Result
 
 if TYPE_CHECKING:
     from lhsim.models import System
@@ -177,6 +177,7 @@ class Run:
             steady=_steady(system),
             warnings=system.caveats,
             settled_by=settled_by,
+            classes={name: self._of_class(one) for name, one in account.classes.items()},
         )
 
     def _latency(self) -> Latency:
@@ -191,6 +192,20 @@ class Run:
             max=account.longest if some else math.nan,
             ages=window.end - created[of_cohort],
         )
+
+    def _of_class(self, account: ClassAccount) -> ClassResult:
+        since, window = account.open_since, self._window
+        of_cohort = (window.start <= since) & (since < window.cohort_end)
+        filled = np.flatnonzero(account.histogram.sum(axis=0))
+        latency = Latency(
+            counts=account.histogram,
+            sums=account.latency,
+            min=float(histogram.edges(filled[0])[0]) if len(filled) else math.nan,
+            max=float(histogram.edges(filled[-1])[1]) if len(filled) else math.nan,
+            ages=window.end - since[of_cohort],
+        )
+        created = sum(account.cohort) + latency.pending
+        return ClassResult(account.agents, created, account.cohort[Outcome.DELIVERED], latency)
 
     def _utilization(self) -> dict[str, float]:
         """Return the mean part of each station's servers that is busy, of the loops the busiest.

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from lhsim.models.average import averaged
+
 if TYPE_CHECKING:
     from lhsim.models import Cpu, EventStore, PollingServer, System, Workload
 
@@ -20,6 +22,7 @@ GROWTH = 2.0  # of a backlog, as a part of it: `lhsim.simulation.run` sees that 
 MOST_GROWING = 2_000_000  # messages, to see that
 
 
+@averaged
 def settling_time(system: System, agents: int) -> float:
     """Return how long a run waits until the start of all agents is worked off [s].
 
@@ -34,6 +37,7 @@ def settling_time(system: System, agents: int) -> float:
     return work if waiting <= MOST_WAITING else 0.0
 
 
+@averaged
 def settled_after(system: System, agents: int) -> float:
     """Return how long it takes to work off the start of all agents [s]; infinite where it never is.
 
@@ -55,6 +59,7 @@ def settled_after(system: System, agents: int) -> float:
     return work / left if left > 0 else math.inf
 
 
+@averaged
 def growing_time(system: System, agents: int) -> float:
     """Return how long it takes to see that a backlog grows, where it does behind a start [s].
 
@@ -89,6 +94,7 @@ def availability(cpu: Cpu) -> float:
     return share
 
 
+@averaged
 def shortest_loop(system: System, agents: int) -> float:
     """Return how long a closed loop with an end lasts at least, in the mean [s].
 
@@ -103,6 +109,7 @@ def shortest_loop(system: System, agents: int) -> float:
     return rounds * max(alone, served / availability(system.cpu))
 
 
+@averaged
 def cycle_time(system: System, agents: int) -> float:
     """Return how long a client's loop takes at least, with its request, in the mean [s].
 
@@ -129,6 +136,7 @@ def _round_time(system: System) -> float:
     return traffic.wait + system.workload.think.mean + sleep
 
 
+@averaged
 def admitted_load(system: System, agents: int) -> float | None:
     """Return the messages that a rate limit lets in of those offered, in the long run [1/s]."""
     rate, limit, workload = system.offered_load(agents), system.server.rate_limit, system.workload
@@ -172,6 +180,7 @@ def _on_processor(cpu: Cpu) -> float:
     return cpu.parse_request.mean + cpu.query.mean + cpu.respond.mean
 
 
+@averaged
 def start_work(system: System, agents: int) -> float:
     """Return the work that the start of all agents is for a loop, W [s]."""
     cpu = system.cpu

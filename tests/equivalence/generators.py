@@ -25,6 +25,7 @@ from lhsim.distributions import (
 )
 from lhsim.distributions.base import ZERO
 from lhsim.models import (
+    AgentClass,
     Cache,
     Closed,
     Collection,
@@ -36,6 +37,7 @@ from lhsim.models import (
     Memory,
     Network,
     Outage,
+    PerByte,
     Periodic,
     Piece,
     Piecewise,
@@ -157,7 +159,66 @@ def workload(mood, agents):
         "start_over": st.sampled_from((0.0, 0.5, 1.0, 0.3)),
         "slow": often(None, built(Slow, mood)),
         "retry": st.none(),  # of areas of its own, as all that makes a run longer
+        "payload": often(ZERO, size(mood)),
+        "classes": often((), classes(mood, has_rate=False, at_random=False)),
     }
+
+
+def size(mood):
+    """Return sizes [B], of which 1024 cost a tick at most."""
+    grid = [Deterministic(64.0), Deterministic(256.0), Deterministic(1024.0)]
+    some = [Exponential(200.0), Uniform(0.0, 512.0), Lognormal(64.0, 1.0)]
+    return st.sampled_from({"grid": grid, "mixed": grid * 2 + some}.get(mood, some))
+
+
+def per_byte():
+    return st.sampled_from((0.0, 0.0, TICK / 1024, TICK / 2048, 1e-6))
+
+
+def agent_class(mood, _agents):
+    return {
+        "share": st.just(1.0),
+        "name": st.just("all"),
+        "rate": st.none(),
+        "payload": often(None, size(mood)),
+        "think": often(None, long(mood)),
+        "network": often(None, built(Network, mood)),
+        "target": st.none(),
+    }
+
+
+def classes(mood, has_rate, at_random):
+    """Return classes that suit traffic, which may have a rate, and a topology."""
+    rates = st.sampled_from((None, 0.0, 3.0, 16.0)) if has_rate else st.none()
+    shares = st.sampled_from(((1.0,), (0.5, 0.5), (0.25, 0.75), (0.2, 0.0, 0.8), (0.3, 0.3, 0.4)))
+
+    def of(shares):
+        names = [f"class {number}" for number in range(len(shares))]
+        # The last class always has agents to send to: more than 1, of 4 or more.
+        targets = st.sampled_from((None, None, names[-1])) if at_random else st.none()
+        each = [
+            built(AgentClass, mood, name=st.just(name), share=st.just(share), target=targets,
+                  rate=rates if number < len(names) - 1 else st.none())
+            for number, (name, share) in enumerate(zip(names, shares, strict=True))
+        ]  # fmt: skip
+        return st.tuples(*each)
+
+    return shares.flatmap(of)
+
+
+def _of_classes(mood):
+    """Return a workload of classes that send at rates of their own, to others of their choice."""
+    rates = st.sampled_from((3.0, 16.0, 64.0))
+    return {
+        "topology": st.just("random"),
+        "traffic": st.one_of(st.builds(Poisson, rates), st.builds(Periodic, rates)),
+        "payload": size(mood),
+        "classes": classes(mood, has_rate=True, at_random=True),
+    }
+
+
+def _of_sizes(mood):
+    return {"payload": size(mood), "classes": classes(mood, has_rate=False, at_random=False)}
 
 
 def retry(_mood, _agents):
@@ -185,6 +246,7 @@ def network(mood, _agents):
         "down": long(mood),
         "loss": st.sampled_from((0.0, 0.0, 0.0, 0.05, 0.5)),
         "retransmission_timeout": st.sampled_from((TICK, 4 * TICK, 0.2, 100.0)),
+        "bandwidth": st.sampled_from((None, None, 1024 / TICK, 1e5)),
     }
 
 
@@ -203,11 +265,16 @@ def cpu(mood, _agents):
         "quantum": quantum(),
         "switch": st.sampled_from((0.0, TICK / 64, 1e-4, TICK)),
         "turn": st.sampled_from((0.0, 0.0, TICK / 64, 1e-4, TICK)),
+        "per_byte": often(PerByte(), built(PerByte, mood)),
         "warmth": often(None, built(Warmth, mood)),
         "collection": often(None, built(Collection, mood)),
         "stalls": often(None, built(Stalls, mood)),
         "slowdowns": often(None, built(Slowdowns, mood)),
     }
+
+
+def costs_per_byte(_mood, _agents):
+    return {field.name: per_byte() for field in attrs.fields(PerByte)}
 
 
 def quantum():
@@ -254,6 +321,8 @@ def store(mood, _agents):
         "quantum": st.one_of(st.none(), quantum()),
         "single_writer": st.booleans(),
         "busy_timeout": st.sampled_from((None, None, 0.0005, TICK, 0.2)),
+        "write_per_byte": per_byte(),
+        "query_per_byte": per_byte(),
         "scan": st.sampled_from((0.0, 0.0, TICK / 1024, 1e-5)),
         "events": st.sampled_from((0, 0, 1, 100)),
         "batch_size": st.one_of(st.none(), st.none(), st.none(), whole(1, 4)),
@@ -332,6 +401,7 @@ def requests(mood, _agents):
         "workers": st.sampled_from((None, None, 1, 2, 5)),
         "rate_limit": st.one_of(st.none(), st.none(), built(RateLimit, mood)),
         "by_turn": st.booleans(),
+        "answer_payload": often(ZERO, size(mood)),
     }
 
 
@@ -388,6 +458,8 @@ FIELDS = {
     Workload: workload,
     Retry: retry,
     Slow: slow,
+    AgentClass: agent_class,
+    PerByte: costs_per_byte,
     Network: network,
     Cpu: cpu,
     Warmth: warmth,
@@ -542,7 +614,7 @@ def _finite(system, agents):
     loop = system.workload.traffic
     if not loop.closed or math.isfinite(loop.messages_of_a_sender):
         return system
-    if _shortest_cycle(system) >= TICK * agents * loop.at_a_time / 12:
+    if min(map(_shortest_cycle, system.kinds)) >= TICK * agents * loop.at_a_time / 12:
         return system
     end = "requests" if isinstance(loop, Requests) else "messages"
     loop = attrs.evolve(loop, **{end: 20})
@@ -817,6 +889,24 @@ AREAS = {
             "priorities": st.sampled_from(((0.1, 0.9), (0.5, 0.0, 0.25, 0.25))),
         },
     ),
+    "polling, classes": cases(PollingServer, fewest=5, workload=_of_classes),
+    "polling, sizes and retries": cases(
+        PollingServer, workload=lambda mood: _tries_again(mood) | _of_sizes(mood), polling=_gives_up
+    ),
+    "push, classes": cases(PushServer, fewest=5, workload=_of_classes),
+    "push, batches of sizes": cases(
+        PushServer,
+        fewest=5,
+        workload=lambda mood: _busy(mood) | _of_sizes(mood),
+        store=_batches,
+        push=lambda _: {"batch_size": whole(2, 4), "linger": st.sampled_from((TICK, 4 * TICK))},
+    ),
+    "push, sizes that fall back": cases(
+        PushServer,
+        workload=lambda mood: _busy(mood) | _of_sizes(mood),
+        push=lambda mood: _comes_back(mood) | {"overflow": st.just("fallback")},
+    ),
+    "requests, classes": cases(RequestServer, workload=_of_sizes),
     "polling, store": cases(PollingServer, store=_slow_store),
     "polling, batches of writes": cases(PollingServer, fewest=5, workload=_busy, store=_batches),
     "polling, retention": cases(

@@ -123,8 +123,10 @@ def a_slow_agent_pauses_like_others(self, _who, stage, entity, index):
 
 
 @around(Bridge, "travel", system="slow")
-def a_push_to_a_slow_agent_takes_as_long_as_one_from_it(original, self, who, route, entity, index):
-    return original(self, entity, route, entity, index)
+def a_push_to_a_slow_agent_takes_as_long_as_one_from_it(
+    original, self, who, route, entity, index, *size
+):
+    return original(self, entity, route, entity, index, *size)
 
 
 @around(running, "slow_agents", system="slow")
@@ -133,8 +135,8 @@ def the_first_agents_are_slow(original, *arguments):
 
 
 @around(Route, "delay", system="slow")
-def a_slow_agent_takes_longer_for_a_retransmission(original, self, entity, index, slowness):
-    return original(self, entity, index, 1.0) * slowness
+def a_slow_agent_takes_longer_for_a_retransmission(original, self, entity, index, slowness, size):
+    return original(self, entity, index, 1.0, size) * slowness
 
 
 @instead_of(stage, "retransmission_delay", system="slow")

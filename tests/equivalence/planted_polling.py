@@ -96,7 +96,7 @@ def a_connection_is_held_until_the_answer_is_there(self, agent, start):
         if messages:
             for message in messages:
                 bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-            yield from bridge.think(agent, self._think, agent, request)
+            yield from bridge.think(agent, bridge.of(agent, self._think), agent, request)
 
 
 # Options

@@ -174,24 +174,24 @@ def the_last_client_has_as_many_agents_as_the_others(self, agent):
 
 
 @around(Bridge, "compute", system="shared connections")
-def a_client_draws_by_its_own_number(original, self, agent, stage, entity, index):
+def a_client_draws_by_its_own_number(original, self, agent, stage, entity, index, *size):
     if stage is not None and stage.purpose == Purpose.CONNECT:
         entity //= self.agents_per_connection
-    yield from original(self, agent, stage, entity, index)
+    yield from original(self, agent, stage, entity, index, *size)
 
 
 @around(Bridge, "travel", system="shared connections, fallback and batches")
-def a_client_is_as_slow_as_its_last_agent(original, self, who, route, entity, index):
+def a_client_is_as_slow_as_its_last_agent(original, self, who, route, entity, index, *size):
     if route in (self.request_up, self.answer_down):
         who = min(who + self.agents_per_connection, self.agents) - 1
-    yield from original(self, who, route, entity, index)
+    yield from original(self, who, route, entity, index, *size)
 
 
 @around(Bridge, "travel", system="shared connections, fallback and batches")
-def a_message_is_as_late_as_the_client_is_slow(original, self, who, route, entity, index):
-    if route._losses == rules.LOSSES[Purpose.PUSH_DOWN]:
+def a_message_is_as_late_as_the_client_is_slow(original, self, who, route, entity, index, *size):
+    if route[0]._losses == rules.LOSSES[Purpose.PUSH_DOWN]:
         who = self.client(who)
-    yield from original(self, who, route, entity, index)
+    yield from original(self, who, route, entity, index, *size)
 
 
 @around(Push, "_poll", system="shared connections, fallback and batches")
@@ -417,9 +417,9 @@ def only_the_first_of_a_broadcast_expires(original, self, message, deadline):
 
 
 @around(Bridge, "travel", system="elicitation by broadcast, slow agents and losses")
-def an_answer_takes_a_slow_target_no_longer(original, self, who, route, entity, index):
-    answers = route._losses == rules.LOSSES[Purpose.ANSWER_UP]
-    return original(self, entity if answers else who, route, entity, index)
+def an_answer_takes_a_slow_target_no_longer(original, self, who, route, entity, index, *size):
+    answers = route[0]._losses == rules.LOSSES[Purpose.ANSWER_UP]
+    return original(self, entity if answers else who, route, entity, index, *size)
 
 
 @planted(system="broadcast, batches and fallback, slow agents and losses")
@@ -430,11 +430,11 @@ def the_answer_to_a_slow_agent_takes_as_long_as_others(patch):
         init(self, server, bridge)
         bridge.is_of_push = True
 
-    def travel(self, who, route, entity, index):
+    def travel(self, who, route, entity, index, *size):
         if route is self.answer_down and hasattr(self, "is_of_push"):
-            yield self.env.timeout(route.delay(entity, index, 1.0))
+            yield self.env.timeout(route[0].delay(entity, index, 1.0, 0.0))
         else:
-            yield from original(self, who, route, entity, index)
+            yield from original(self, who, route, entity, index, *size)
 
     patch.setattr(Push, "__init__", init_push)
     patch.setattr(Bridge, "travel", travel)

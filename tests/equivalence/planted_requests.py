@@ -53,7 +53,7 @@ def _in_turn(self, client, next_number):
     bridge, traffic = self._bridge, self._requests
     number = next_number()
     while number < traffic.messages_of_a_sender:
-        yield from bridge.think(client, self._think, client, number)
+        yield from bridge.think(client, bridge.of(client, self._think), client, number)
         yield from self._carry(self._create(client, number))
         number = next_number()
 
@@ -63,7 +63,7 @@ def the_loops_of_a_client_draw_their_numbers_when_they_send(self, client):
     bridge, traffic = self._bridge, self._requests
     numbers, shown = self._numbers[client], 0
     while True:
-        yield from bridge.think(client, self._think, client, shown)
+        yield from bridge.think(client, bridge.of(client, self._think), client, shown)
         shown = next(numbers)
         if shown >= traffic.messages_of_a_sender:
             return
@@ -81,7 +81,7 @@ def a_client_thinks_after_its_request_for_the_first_time(self, client):
     bridge, traffic = self._bridge, self._requests
     while (number := next(self._numbers[client])) < traffic.messages_of_a_sender:
         yield from self._carry(self._create(client, number))
-        yield from bridge.think(client, self._think, client, number)
+        yield from bridge.think(client, bridge.of(client, self._think), client, number)
 
 
 # The server

@@ -8,6 +8,7 @@ from generators import LONG_RANDOM, SHORT_RANDOM, TICK
 
 from lhsim.distributions import Deterministic, Exponential
 from lhsim.models import (
+    AgentClass,
     Cache,
     Closed,
     Collection,
@@ -19,6 +20,7 @@ from lhsim.models import (
     Memory,
     Network,
     Outage,
+    PerByte,
     Periodic,
     Piece,
     Piecewise,
@@ -742,6 +744,71 @@ CASES += [
         duration=4.0,
     ),
 ]
+
+
+SIZES = {
+    "network": Network(ONE, ONE, loss=0.1, retransmission_timeout=TICK, bandwidth=1024 / TICK),
+    "cpu": Cpu(
+        **dict.fromkeys(NAMES, HALF),
+        per_byte=PerByte(*(TICK / 1024 for _ in attrs.fields(PerByte))),
+    ),
+    "store": EventStore(
+        HALF, HALF, connections=2, write_per_byte=TICK / 1024, query_per_byte=TICK / 512
+    ),
+}
+OF_CLASSES = Workload(
+    topology="random",
+    traffic=Poisson(8.0),
+    think=ONE,
+    payload=Exponential(100.0),
+    classes=(
+        AgentClass("loud", 0.4, rate=16.0, payload=Exponential(300.0), target="far"),
+        AgentClass("silent", 0.2, rate=0.0),
+        AgentClass("far", 0.4, think=TWO, network=Network(TWO, TWO, bandwidth=512 / TICK)),
+    ),
+)
+SMALL = Exponential(100.0)
+CASES += [
+    Case(push("classes, pushed", **SIZES, workload=OF_CLASSES), 10),
+    Case(
+        polling(
+            "classes, polled", **SIZES, workload=OF_CLASSES, polling=PollingServer(4 * TICK, limit=3)
+        ),
+        10,
+    ),
+    Case(
+        push(
+            "sizes, broadcast in batches",
+            **SIZES
+            | {"store": EventStore(HALF, HALF, batch_size=3, linger=TICK, write_per_byte=TICK / 512)},
+            workload=Workload("broadcast", Poisson(16.0), payload=SMALL),
+            push=PushServer(batch_size=3, linger=TICK),
+        ),
+        5,
+    ),
+    Case(push("sizes, slow agents", **SIZES, workload=Workload(payload=SMALL,
+         traffic=Poisson(8.0), slow=Slow(0.5, 3.0))), 6),
+    Case(push("sizes, retries", **SIZES, workload=Workload(payload=SMALL,
+         traffic=Poisson(8.0), retry=Retry(4 * TICK, backoff=TICK))), 6),
+    Case(
+        requests(
+            "sizes, requests",
+            **SIZES,
+            workload=Workload(traffic=Requests(think=ONE), payload=SMALL),
+            requests=RequestServer(answer_payload=Exponential(300.0)),
+        ),
+        4,
+    ),
+    Case(
+        requests(
+            "sizes, requests and a limit of their rate",
+            **SIZES,
+            workload=Workload(traffic=Requests(think=ONE), payload=SMALL),
+            requests=RequestServer(answer_payload=Exponential(300.0), rate_limit=RateLimit(4.0, 1)),
+        ),
+        4,
+    ),
+]  # fmt: skip
 
 
 def with_a_long_window(case):

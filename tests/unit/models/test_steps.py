@@ -18,7 +18,8 @@ from lhsim.models import (
 )
 from lhsim.models.bridge import Bridge
 from lhsim.models.running import start
-from lhsim.models.steps import Place, steps_of
+from lhsim.models.step import Place
+from lhsim.models.steps import steps_of
 from lhsim.rules import LOSSES
 from lhsim.streams import Purpose
 
@@ -56,16 +57,16 @@ def passed(system, monkeypatch):
     def watched(name, purpose_of, *places):
         original = getattr(Bridge, name)
 
-        def step(self, agent, stage, entity, index):
+        def step(self, agent, stage, entity, index, *size):
             if stage is not None:
                 seen.setdefault(purpose_of(stage), set()).update(places)
-            return original(self, agent, stage, entity, index)
+            return original(self, agent, stage, entity, index, *size)
 
         monkeypatch.setattr(Bridge, name, step)
 
     watched("compute", lambda stage: stage.purpose, Place.OWN_LOOP, Place.TARGETS_LOOP)
     watched("think", lambda stage: stage.purpose, Place.AGENT)
-    watched("travel", lambda route: PURPOSES[route._losses], Place.NETWORK)
+    watched("travel", lambda routes: PURPOSES[routes[0]._losses], Place.NETWORK)
     start(system, 6, 1, Window(0.0, 30.0, 30.0)).bridge.env.run(until=30.0)
     return seen
 
