@@ -48,21 +48,10 @@ FLOORS = (
 # What a module that is run belongs to.
 PROGRAMS = {"lhsim.__main__": "cli", "lhsim.experiments.__main__": "cli"}
 # The descriptions of systems: a process is no business of the other engine.
-DESCRIPTIONS = {
-    f"lhsim.models.{name}"
-    for name in (
-        "classes",
-        "cpu",
-        "faults",
-        "polling",
-        "push",
-        "step",
-        "steps",
-        "store",
-        "system",
-        "workload",
-    )  # fmt: skip
-}
+PARTS_OF_SYSTEMS = (
+    "classes", "cpu", "faults", "polling", "push", "step", "steps", "store", "system", "workload"
+)  # fmt: skip
+DESCRIPTIONS = {f"lhsim.models.{name}" for name in PARTS_OF_SYSTEMS}
 WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}
 PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": WORKLOADS | {"lhsim.models.faults"}}
 ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}

@@ -65,14 +65,14 @@ def a_random_target_is_that_of_the_next_message(original, workload, who, number,
 
 
 @instead_of(agent, "target_of", system="random")
-def a_message_goes_to_the_agent_before(_workload, who, _number, agents, _seed):
-    return (who - 1) % agents
+def a_message_goes_to_the_agent_before(_workload, population, who, _number, _seed):
+    return (who - 1) % population.agents
 
 
 @around(agent, "target_of", system="hub")
-def the_centre_of_a_hub_is_the_last_agent(original, workload, who, number, agents, seed):
+def the_centre_of_a_hub_is_the_last_agent(original, workload, population, who, number, seed):
     hub = workload.topology == "hub"
-    return agents - 1 if hub else original(workload, who, number, agents, seed)
+    return population.agents - 1 if hub else original(workload, population, who, number, seed)
 
 
 @around(agent, "target_of", system="broadcast")

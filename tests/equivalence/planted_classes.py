@@ -46,9 +46,9 @@ def a_push_takes_the_way_of_its_sender(original, self, agent, routes, entity, in
     yield from original(self, entity if pushed else agent, routes, entity, index, *size)
 
 
-@instead_of(Workload, "silent", system="classes, pushed")
-def a_class_without_a_rate_sends_as_others(_self):
-    return frozenset()
+@planted(system="classes, pushed")
+def a_class_without_a_rate_sends_as_others(patch):
+    patch.setattr(Workload, "silent", frozenset())
 
 
 @around(Ledger, "end", system="classes, pushed")

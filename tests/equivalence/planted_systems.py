@@ -746,23 +746,26 @@ CASES += [
 ]
 
 
+A_BYTE = TICK / 8192  # costs [s]
 SIZES = {
     "network": Network(ONE, ONE, loss=0.1, retransmission_timeout=TICK, bandwidth=1024 / TICK),
     "cpu": Cpu(
-        **dict.fromkeys(NAMES, HALF),
-        per_byte=PerByte(*(TICK / 1024 for _ in attrs.fields(PerByte))),
+        **dict.fromkeys(NAMES, Deterministic(TICK / 16)),
+        per_byte=PerByte(*(A_BYTE for _ in attrs.fields(PerByte))),
     ),
     "store": EventStore(
-        HALF, HALF, connections=2, write_per_byte=TICK / 1024, query_per_byte=TICK / 512
+        HALF, HALF, connections=2, write_per_byte=A_BYTE, query_per_byte=2 * A_BYTE
     ),
 }
+IN_BATCHES = EventStore(HALF, HALF, batch_size=3, linger=TICK, write_per_byte=2 * A_BYTE)
+OFTEN = PollingServer(4 * TICK, limit=3)
 OF_CLASSES = Workload(
     topology="random",
-    traffic=Poisson(8.0),
+    traffic=Poisson(4.0),
     think=ONE,
     payload=Exponential(100.0),
     classes=(
-        AgentClass("loud", 0.4, rate=16.0, payload=Exponential(300.0), target="far"),
+        AgentClass("loud", 0.4, rate=8.0, payload=Exponential(300.0), target="far"),
         AgentClass("silent", 0.2, rate=0.0),
         AgentClass("far", 0.4, think=TWO, network=Network(TWO, TWO, bandwidth=512 / TICK)),
     ),
@@ -772,7 +775,7 @@ CASES += [
     Case(push("classes, pushed", **SIZES, workload=OF_CLASSES), 10),
     Case(
         polling(
-            "classes, polled", **SIZES, workload=OF_CLASSES, polling=PollingServer(4 * TICK, limit=3)
+            "classes, polled", **SIZES, workload=OF_CLASSES, polling=OFTEN
         ),
         10,
     ),
@@ -780,7 +783,7 @@ CASES += [
         push(
             "sizes, broadcast in batches",
             **SIZES
-            | {"store": EventStore(HALF, HALF, batch_size=3, linger=TICK, write_per_byte=TICK / 512)},
+            | {"store": IN_BATCHES},
             workload=Workload("broadcast", Poisson(16.0), payload=SMALL),
             push=PushServer(batch_size=3, linger=TICK),
         ),
