@@ -50,8 +50,10 @@ PROGRAMS = {"lhsim.__main__": "cli", "lhsim.experiments.__main__": "cli"}
 # The descriptions of systems: a process is no business of the other engine.
 DESCRIPTIONS = {
     f"lhsim.models.{name}"
-    for name in ("cpu", "faults", "polling", "push", "steps", "store", "system", "workload")
-}
+    for name in (
+        "cpu", "faults", "nodes", "polling", "push", "steps", "store", "system", "workload",
+    )
+}  # fmt: skip
 WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}
 PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": WORKLOADS | {"lhsim.models.faults"}}
 ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}

@@ -39,7 +39,7 @@ Ints = NDArray[np.int64]
 
 TO_STORE = (Purpose.MESSAGE_UP, Purpose.PARSE_MESSAGE, Purpose.VALIDATE, Purpose.WRITE_CPU,
             Purpose.WRITE)  # fmt: skip
-FROM_STORE = (Purpose.RELAY, Purpose.SEND, Purpose.PUSH_DOWN)
+FROM_STORE = (Purpose.LINK, Purpose.RELAY, Purpose.SEND, Purpose.PUSH_DOWN)
 OF_REQUEST = (Purpose.REQUEST_UP, Purpose.PARSE_REQUEST, Purpose.QUERY_CPU, Purpose.QUERY,
               Purpose.LOOK_UP, Purpose.RESPOND, Purpose.ANSWER_DOWN)  # fmt: skip
 OF_RECEIVER = (*OF_REQUEST, Purpose.THINK, Purpose.CONNECT)

@@ -110,10 +110,12 @@ class TracedBridge(Bridge):
             address = route.purpose, entity, index
             self._trace.wait(address, agent, "network", since, self.env.now)
 
-    def compute(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
-        """Work on the loop that serves `agent`."""
+    def compute(
+        self, agent: int, stage: Stage | None, entity: int, index: int, node: int = 0
+    ) -> Steps:
+        """Work on the loop that serves `agent` on a node."""
         if stage is not None:
-            loop, demand = ("cpu", self.loop(agent)), stage.draw(entity, index)
+            loop, demand = ("cpu", self.loop(agent, node)), stage.draw(entity, index)
             yield self._trace.follow((stage.purpose, entity, index), agent, loop, demand)
 
 

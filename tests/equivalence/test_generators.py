@@ -369,8 +369,8 @@ def _watch_budget(retries, seen):
 def _watch_line(server, seen):
     enter = server._enter
 
-    def watched(agent, attempt):
-        let_in = yield from enter(agent, attempt)
+    def watched(agent, attempt, node):
+        let_in = yield from enter(agent, attempt, node)
         if not let_in:
             seen.add("client turned away from the line")
         return let_in
@@ -493,8 +493,8 @@ def _watch_requests(bridge, server, seen):
     """Let `seen` get what happens to requests at the server."""
     end_of_turn = server._end_of_turn
 
-    def watched_end_of_turn(client):
-        for end in end_of_turn(client):
+    def watched_end_of_turn(client, node):
+        for end in end_of_turn(client, node):
             seen.add("answer that waits for the end of a turn")
             yield end
 
@@ -507,15 +507,15 @@ def _watch_requests(bridge, server, seen):
             seen.add("refusal of a request that was given up")
         return exceeds
 
-    def watched_occupy(workers):
-        if server._occupied >= workers:
+    def watched_occupy(workers, node):
+        if server._occupied[node] >= workers:
             seen.add("wait for a worker")
-        yield from occupy(workers)
+        yield from occupy(workers, node)
 
-    def watched_leave():
-        if server._waiting:
+    def watched_leave(node):
+        if server._waiting[node]:
             seen.add("worker that is handed over")
-        leave()
+        leave(node)
 
     bridge.exceeds_limit = watched_exceeds_limit
     server._leave, server._occupy = watched_leave, watched_occupy
@@ -629,9 +629,9 @@ def _watch_refusals(server, seen):
             seen.add("second refusal in a row")
         refuse(agent)
 
-    def watched_enter(agent, attempt):
+    def watched_enter(agent, attempt, node):
         in_a_row[agent] = 0
-        return (yield from enter(agent, attempt))
+        return (yield from enter(agent, attempt, node))
 
     server._refuse, server._enter = watched_refuse, watched_enter
 
@@ -654,10 +654,10 @@ def _watch_polls(server, seen):
         if len(brought) > 1:
             seen.add("poll for several agents")
 
-    def watched_enter(agent, attempt):
+    def watched_enter(agent, attempt, node):
         if agent in polled:
             seen.add("connection after such polls")
-        return (yield from enter(agent, attempt))
+        return (yield from enter(agent, attempt, node))
 
     server._poll, server._enter = watched_poll, watched_enter
 
@@ -711,7 +711,7 @@ def _now(bridge, server):
         queues = [connection.queued for connection in server._connections.values()]
         state |= {
             "parked": any(server._parked.values()),
-            "agents that wait in line": bool(server._line),
+            "agents that wait in line": any(server._lines),
             "several messages in an outbound queue": any(queued > 1 for queued in queues),
             "blocked request": any(c.blocked for c in server._connections.values()),
         }

@@ -56,10 +56,10 @@ def passed(system, monkeypatch):
     def watched(name, purpose_of, *places):
         original = getattr(Bridge, name)
 
-        def step(self, agent, stage, entity, index):
+        def step(self, agent, stage, entity, index, *node):
             if stage is not None:
                 seen.setdefault(purpose_of(stage), set()).update(places)
-            return original(self, agent, stage, entity, index)
+            return original(self, agent, stage, entity, index, *node)
 
         monkeypatch.setattr(Bridge, name, step)
 
