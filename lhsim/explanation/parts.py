@@ -58,7 +58,7 @@ AT_A_TIME = 200  # messages, so that memory does not grow with what they wait fo
 LED = 1000  # messages that have a timeline
 MOST_STRETCHES = 1_000_000  # of timelines
 ROUNDING = 1e-9  # [s]; what is shorter is the rounding of times
-QUIET = ("network", "agent", "delay")  # places for which nothing queues
+QUIET = ("network", "link", "agent", "delay")  # places for which nothing queues
 
 
 @frozen(eq=False)
