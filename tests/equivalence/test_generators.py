@@ -64,6 +64,9 @@ BOTH = {
     "hub": 6,
     "broadcast": 6,
     "closed loop of broadcasts": 1,
+    "nodes that are busy": 20,
+    "node chosen because it holds less": 10,
+    "node chosen once and for all": 10,
 }
 SHARED = {
     "slice ended early": 20,
@@ -173,6 +176,8 @@ OF = {
         "message that stays on the loop of its client": 6,
         "elicitation expired before it expired in the store": 1,
         "client turned away from the line": 3,
+        "message that crosses nodes": 10,
+        "lines of several nodes": 1,
     }
     | FAILURES,
 }
@@ -240,6 +245,7 @@ def happened(case):
     if system.requests is not None:
         _watch_requests(bridge, server, seen)
     _watch_sharing(bridge, seen)
+    _watch_balancer(bridge, system, seen)
     _watch_clients(running, seen)
     for time in np.linspace(0.0, case.duration, LOOKS + 1)[1:]:
         bridge.env.run(until=float(time))
@@ -334,6 +340,23 @@ def _watch_clients(running, seen):
         _watch_budget(retries, seen)
     if isinstance(running.server, Push):
         _watch_line(running.server, seen)
+
+
+def _watch_balancer(bridge, system, seen):
+    balancer, choose = bridge.balancer, bridge.balancer.choose
+    looks = {"least_connections", "two_choices"}
+
+    def watched(client, *address):
+        loads = balancer._connections + balancer._working
+        known = balancer._homes is not None and client in balancer._homes
+        node = choose(client, *address)
+        if balancer.count > 1 and known:
+            seen.add("node chosen once and for all")
+        elif system.nodes is not None and system.nodes.rule in looks and loads[node] < loads.max():
+            seen.add("node chosen because it holds less")
+        return node
+
+    balancer.choose = watched
 
 
 def _watch_replies(waiting, seen):
@@ -587,6 +610,7 @@ def _watch_push(server, seen):
     _watch_connections(server, seen)
     _watch_refusals(server, seen)
     _watch_polls(server, seen)
+    _watch_crossings(server, seen)
     _watch_batches(server, seen)
     _watch_answers(server, seen)
 
@@ -662,6 +686,18 @@ def _watch_polls(server, seen):
     server._poll, server._enter = watched_poll, watched_enter
 
 
+def _watch_crossings(server, seen):
+    hand_over, client = server.hand_over, server.bridge.client
+
+    def watched(message):
+        connection = server._connections.get(client(message.target))
+        if connection is not None and connection.node != message.node:
+            seen.add("message that crosses nodes")
+        yield from hand_over(message)
+
+    server.hand_over = watched
+
+
 def _watch_batches(server, seen):
     flush = server._flush
 
@@ -712,6 +748,7 @@ def _now(bridge, server):
         state |= {
             "parked": any(server._parked.values()),
             "agents that wait in line": any(server._lines),
+            "lines of several nodes": sum(map(bool, server._lines)) > 1,
             "several messages in an outbound queue": any(queued > 1 for queued in queues),
             "blocked request": any(c.blocked for c in server._connections.values()),
         }
@@ -735,6 +772,8 @@ def _in_the_end(bridge, server, case):
         "delivered": outcomes[Outcome.DELIVERED] > 0,
         "many deliveries at one instant": max(instants.values(), default=0) > 1,
         "many creations at one instant": max(creations.values(), default=0) > 1,
+        "nodes that are busy": bridge.balancer.count > 1
+        and sum(loop.busy_time > 0 for loop in loops) > 1,
         "several loops": sum(loop.busy_time > 0 for loop in loops) > 1,
         "collection": every > 0 and any(loop._operations >= every for loop in loops),
         "stall in an operation": any(loop.busy_time > loop.work_time * 1.01 for loop in loops),
