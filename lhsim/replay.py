@@ -94,7 +94,7 @@ def _counters(system: System, result: Result) -> pd.DataFrame:
     """Return what the server would have counted at the ends of the window."""
     metrics, length = result.metrics, result.horizon - result.warmup
     totals = {
-        "cpu_s": metrics.cpu_utilization_percent / 100 * system.cpu.processors * length,
+        "cpu_s": metrics.cpu_utilization_percent / 100 * system.processors * length,
         "polls": metrics.polling_cycles_total,
         "wasted_polls": metrics.wasted_poll_cycles,
         "deliveries": metrics.messages_per_second * length,

@@ -16,6 +16,7 @@ from lhsim.distributions.table import look_up
 from lhsim.streams import Purpose, uniform
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 TOGETHER, RAMP, RANDOM = 0, 1, 2  # how agents start
 # SQLite's busy handler: what a writer sleeps that finds the database locked once more [s].
@@ -35,6 +36,7 @@ LOSSES = {
 }
 PRIORITY = int(Purpose.PRIORITY)
 DISCONNECT = int(Purpose.DISCONNECT)
+HASH, ROUND_ROBIN, RANDOM_NODE, LEAST_CONNECTIONS, TWO_CHOICES = 0, 1, 2, 3, 4  # of a balancer
 NO_ANSWER, ACCEPT, DECLINE_OR_CANCEL = 0, 1, 2  # to an elicitation
 OF_STALLS = int(Purpose.STALL_GAP), int(Purpose.STALL_LENGTH)
 OF_SLOWDOWNS = int(Purpose.SLOWDOWN_GAP), int(Purpose.SLOWDOWN_LENGTH)
@@ -198,6 +200,48 @@ def idle_cost(
     cold_factor = max(cold_factor, idle_excess(gap, curve))
     cost = demand * (1.0 + cold_factor)
     return cost, cold_factor * memory / (memory + cost)
+
+
+@jit
+def choose_node(
+    rule: int, client: int, turn: int, loads: IntArray, seed: int, purpose: int, entity: int,
+    index: int,
+) -> int:  # fmt: skip
+    """Return the node to which a balancer sends an arrival, by its rule.
+
+    `client` is the number of the connection, or client, that it comes from, `turn` the node after
+    the one chosen last, and `loads` what each node holds; the rest addresses the draw.
+    """
+    if rule == HASH:
+        return client % len(loads)
+    if rule == ROUND_ROBIN:
+        return turn
+    if rule == LEAST_CONNECTIONS:
+        return least_loaded(loads, turn)
+    u = uniform(seed, purpose, entity, index)
+    return int(u * len(loads)) if rule == RANDOM_NODE else less_loaded_of_two(u, loads)
+
+
+@jit
+def least_loaded(loads: IntArray, turn: int) -> int:
+    """Return the node that holds the fewest, of several the first from node `turn` on."""
+    best = turn
+    for step in range(1, len(loads)):
+        node = (turn + step) % len(loads)
+        if loads[node] < loads[best]:
+            best = node
+    return best
+
+
+@jit
+def less_loaded_of_two(u: float, loads: IntArray) -> int:
+    """Return which of two nodes holds less; a uniform draw `u` says which two in which order."""
+    others = len(loads) - 1
+    pair = int(u * (len(loads) * others))
+    first, second = pair // others, pair % others
+    if second >= first:
+        second += 1
+    return second if loads[second] < loads[first] else first
 
 
 @jit

@@ -74,9 +74,13 @@ class Purpose(IntEnum):
     LOSS_REQUEST_UP = 29  # agent, wait request or connection attempt
     LOSS_ANSWER_DOWN = 30  # agent, wait request or connection attempt
     LOSS_PUSH_DOWN = 31  # sender, message number
+    NODE_OF_MESSAGE = 32  # sender, message number: the choice of a balancer
+    NODE_OF_REQUEST = 33  # agent, wait request, connection attempt or poll: likewise
+    NODE_OF_ANSWER = 34  # sender, message number: likewise, of the answer to an elicitation
     SLEEP = 35  # agent, cycle: the jitter of the sleep after it
     LOOK_UP = 36  # agent, cycle
     PRIORITY = 37  # sender, message number
+    LINK = 38  # sender, message number: network delay between nodes
     HEARTBEAT = 43  # agent, connection attempt * 2**32 + heartbeat of its connection
     ANSWER = 44  # sender, message number: whether and how its target answers
     ANSWER_THINK = 45  # sender, message number

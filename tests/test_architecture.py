@@ -49,7 +49,8 @@ FLOORS = (
 PROGRAMS = {"lhsim.__main__": "cli", "lhsim.experiments.__main__": "cli"}
 # The descriptions of systems: a process is no business of the other engine.
 PARTS_OF_SYSTEMS = (
-    "classes", "cpu", "faults", "polling", "push", "step", "steps", "store", "system", "workload"
+    "classes", "cpu", "faults", "nodes", "polling", "push", "step", "steps", "store", "system",
+    "workload",
 )  # fmt: skip
 DESCRIPTIONS = {f"lhsim.models.{name}" for name in PARTS_OF_SYSTEMS}
 WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}

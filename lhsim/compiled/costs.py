@@ -9,6 +9,7 @@ import numpy as np
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import client_of, collect, index_of, message_of, payload
 from lhsim.compiled.log import forget
+from lhsim.compiled.nodes import has_nodes
 from lhsim.compiled.outlining import of_failures
 from lhsim.compiled.sizes import size_of_message, sized
 from lhsim.compiled.state import (
@@ -18,6 +19,7 @@ from lhsim.compiled.state import (
     DROP_OLDEST,
     DROPPED_IN_QUEUE,
     HEARTBEAT,
+    LINK,
     NOBODY,
     PHASES,
     PLACES,
@@ -68,7 +70,7 @@ def _draws_late(s: State) -> bool:
 @inlined
 def _is_drawn_late(purpose: int) -> bool:
     """Return whether a stage of a message has no slot among those drawn when it is created."""
-    return purpose == THINK or ANSWER_THINK <= purpose <= VALIDATE_ANSWER
+    return purpose in (THINK, LINK) or ANSWER_THINK <= purpose <= VALIDATE_ANSWER
 
 
 @inlined
@@ -90,12 +92,18 @@ def stage_of(s: State, phase: int, agent: int) -> Record:
 
 
 @inlined
-def loop_of(s: State, agent: int) -> int:
-    """Return the loop that serves an agent, and all that share its connection."""
+def loop_of(s: State, agent: int, node: int) -> int:
+    """Return the loop of a node that serves an agent, and all that share its connection."""
     number: Any = np.uint32(agent)  # faster than 64 bits
     if len(s.options) > 0 and s.settings[0].agents_per_connection > 1:
         number = np.uint32(number // np.uint32(s.settings[0].agents_per_connection))
-    loop: Any = np.int64(number % np.uint32(s.settings[0].loops))
+    loop: Any = 0
+    if has_nodes(s):
+        nodes = np.uint32(s.settings[0].nodes)
+        loops = np.uint32(s.settings[0].loops) // nodes  # of each node
+        loop = node * np.int64(loops) + np.int64(number // nodes % loops)
+    else:
+        loop = np.int64(number % np.uint32(s.settings[0].loops))
     return loop
 
 

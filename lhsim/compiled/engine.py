@@ -97,11 +97,12 @@ class CompiledEngine:
         heap = np.concatenate([state.heap, np.zeros(more, np.int32)])
         links = np.concatenate([state.links, np.zeros_like(state.links)])
         reached = np.concatenate([state.reached, np.zeros_like(state.reached)])
-        jobs = np.zeros((2, more if state.sharing.size else 0), np.int32)
+        jobs = np.zeros((len(state.sharing), more), np.int32)
         sharing = np.concatenate([state.sharing, jobs], axis=1)
         sequence = np.concatenate([state.sequence, np.zeros_like(state.sequence)])
+        sites = np.concatenate([state.sites, np.zeros_like(state.sites)])
         state = setup.with_events(state, events, self._agents)
-        state = state._replace(heap=heap, sharing=sharing)
+        state = state._replace(heap=heap, sharing=sharing, sites=sites)
         self._hold(state._replace(links=links, reached=reached, sequence=sequence))
 
     def _make_records(self) -> None:
@@ -184,7 +185,7 @@ class CompiledEngine:
 
     def account(self) -> Account:
         """Return what the run came to, after a check that no message was lost on the way."""
-        state, counts, loops = self._state, self._state.counts[0], self._system.cpu.workers
+        state, counts, loops = self._state, self._state.counts[0], self._system.loops
         open_since = self._open_since()
         accounted = int(counts["outcomes"].sum()) + len(open_since)
         if accounted != counts["created"]:

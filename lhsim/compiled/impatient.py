@@ -12,6 +12,7 @@ from lhsim.compiled.cycles import look, next_sleep
 from lhsim.compiled.ledger import (
     DELIVERED,
     connect,
+    disconnect,
     end,
     first_of,
     is_full,
@@ -23,6 +24,7 @@ from lhsim.compiled.ledger import (
     without_first,
 )
 from lhsim.compiled.lists import join, leave
+from lhsim.compiled.nodes import OF_REQUEST, choose, has_nodes, own, place_on
 from lhsim.compiled.outlining import of_failures
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.replies import ask, give
@@ -73,11 +75,7 @@ def handle(s: State, entity: int, phase: int) -> int:
     if phase == ASKED:
         return REQUEST_UP
     if phase == REQUEST_UP:
-        if counts.outages > 0 or is_full(s):
-            counts.refused += 1
-            return REFUSED
-        connect(s)
-        return PARSE_REQUEST
+        return _admit(s, place)
     if phase == PARSE_REQUEST:
         return _begin(s, place)
     if phase == QUERY_CPU:
@@ -88,7 +86,7 @@ def handle(s: State, entity: int, phase: int) -> int:
     if phase == SLEEP:
         return _wake_up(s, place)
     if phase == RESPOND:
-        counts.connections -= 1
+        disconnect(s, own(s, place))
         return ANSWER_DOWN
     give(s, place, ANSWERED if phase == ANSWER_DOWN else FAILED)
     release(s, place)
@@ -105,6 +103,21 @@ def ring(s: State, alarm: int) -> None:
         leave(asleep, s.messages.before, s.messages.after, place)
         make_ready(s, request(s, place), SLEEP)
     release(s, place)
+
+
+@inlined
+def _admit(s: State, place: int) -> int:
+    """Let a node accept a request, or refuse it."""
+    message, counts = s.messages[place], s.counts[0]
+    if counts.outages == 0:
+        if has_nodes(s):
+            node = choose(s, message.sender, OF_REQUEST, message.sender, message.number)
+            place_on(s, place, node)
+        if not is_full(s, own(s, place)):
+            connect(s, own(s, place))
+            return PARSE_REQUEST
+    counts.refused += 1
+    return REFUSED
 
 
 @inlined

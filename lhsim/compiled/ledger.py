@@ -8,6 +8,7 @@ import numpy as np
 
 from lhsim._jit import inlined
 from lhsim.compiled.log import forget, next_in_log
+from lhsim.compiled.nodes import arrive, depart, hold, let_go, take_no_node
 from lhsim.compiled.outlining import of_failures, outlined
 from lhsim.compiled.queue import fetch, make_ready, schedule
 from lhsim.compiled.state import (
@@ -127,6 +128,7 @@ def new_place(s: State) -> int:
         counts.used += 1
     if len(s.options) > 1:
         s.messages[place].original = NOBODY
+    take_no_node(s, place)
     return place
 
 
@@ -209,6 +211,9 @@ def after_the_limit(s: State, entity: int, phase: int) -> int:
     if len(s.options) > 1 and phase == MESSAGE_UP and s.counts[0].outages > 0:
         reject(s, message_of(s, entity))
         return ACKNOWLEDGE
+    if phase == MESSAGE_UP:
+        message = s.messages[message_of(s, entity)]
+        arrive(s, message_of(s, entity), message.sender, index_of(s, message))
     if phase != PARSE_MESSAGE or len(s.buckets) == 0:
         return phase
     place, settings, now = message_of(s, entity), s.settings[0], s.queue[0].now
@@ -388,6 +393,7 @@ def _release_original(s: State, place: int) -> None:
 @inlined
 def acknowledge(s: State, place: int) -> None:
     """Record that a sender has its answer; of messages sent together, the first one has it."""
+    depart(s, place)
     if _tries_again(s):
         _reply(s, place)
     elif s.settings[0].keep:
@@ -483,10 +489,13 @@ def memory_in_use(s: State) -> float:
 
 
 @inlined
-def connect(s: State) -> None:
+def connect(s: State, node: int) -> None:
     """Count one more connection."""
     counts = s.counts[0]
     counts.connections += 1
+    if len(s.options) > 0:
+        s.nodes[node].connections += 1
+        hold(s, node)
     counts.peak_connections = max(counts.peak_connections, counts.connections)
     if len(s.options) > 0:
         forget(s, s.queue[0].now)
@@ -494,10 +503,21 @@ def connect(s: State) -> None:
 
 
 @inlined
-def is_full(s: State) -> bool:
-    """Return whether the server has as many connections as it may have."""
-    limit = s.settings[0].connections
-    return limit >= 0 and s.counts[0].connections >= limit
+def disconnect(s: State, node: int) -> None:
+    """Count one connection fewer."""
+    s.counts[0].connections -= 1
+    if len(s.options) > 0:
+        s.nodes[node].connections -= 1
+        let_go(s, node)
+
+
+@inlined
+def is_full(s: State, node: int) -> bool:
+    """Return whether a node has as many connections as it may have."""
+    limit, connections = s.settings[0].connections, s.counts[0].connections
+    if len(s.options) > 0:
+        connections = s.nodes[node].connections
+    return limit >= 0 and connections >= limit
 
 
 @inlined

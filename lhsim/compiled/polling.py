@@ -12,6 +12,7 @@ from lhsim.compiled.ledger import (
     acknowledge,
     after_the_limit,
     connect,
+    disconnect,
     end,
     is_full,
     message_of,
@@ -19,6 +20,7 @@ from lhsim.compiled.ledger import (
     take,
     timer,
 )
+from lhsim.compiled.nodes import home, receive
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.state import (
@@ -102,17 +104,18 @@ def attend(s: State, agent: int, phase: int) -> int:
     if phase == QUERY or (len(s.options) > 0 and phase == LOOK_UP):
         return _answer(s, agent)
     if phase == RESPOND:
-        counts.connections -= 1
+        disconnect(s, home(s, agent))
         return ANSWER_DOWN
     if phase == ANSWER_DOWN:
         return _receive(s, agent)
     if phase == PARSE_REQUEST:
         return _begin(s, agent)
     if phase == REQUEST_UP:
-        if is_full(s):
+        receive(s, agent, receiver.attempt)
+        if is_full(s, home(s, agent)):
             counts.refused += 1
             return REFUSED
-        connect(s)
+        connect(s, home(s, agent))
         return PARSE_REQUEST
     if phase == REFUSED:
         return BACKOFF

@@ -19,6 +19,7 @@ from lhsim.compiled.ledger import (
     client_of,
     close,
     connect,
+    disconnect,
     end,
     index_of,
     is_full,
@@ -31,6 +32,18 @@ from lhsim.compiled.ledger import (
     timer,
 )
 from lhsim.compiled.lists import append, join, leave, take_first
+from lhsim.compiled.nodes import (
+    OF_ANSWER,
+    choose,
+    has_nodes,
+    hold,
+    home,
+    let_go,
+    own,
+    place_on,
+    receive,
+    targets,
+)
 from lhsim.compiled.outlining import of_failures, outlined
 from lhsim.compiled.queue import insert, make_ready, schedule
 from lhsim.compiled.state import (
@@ -63,6 +76,7 @@ from lhsim.compiled.state import (
     HEARTBEAT,
     KNOWN,
     LINGER,
+    LINK,
     LOCKED,
     MESSAGE_UP,
     NEVER_CONNECTED,
@@ -136,13 +150,15 @@ def carry(s: State, entity: int, phase: int) -> int:
     if phase == WRITE_CPU or (len(s.options) > 0 and phase in (LOCKED, COLLECTED)):
         return write(s, entity, phase)
     place = message_of(s, entity)
+    if has_nodes(s) and phase == WRITE and _is_far(s, place):
+        return LINK
     if len(s.options) > 0 and _is_of_option(s, phase):
         return _go_on_with_option(s, entity, place, phase)
     if len(s.options) > 0 and phase == WRITE and s.settings[0].elicits == BY_REPLY:
         return ACKNOWLEDGE
-    if phase == WRITE and _crosses(s, place):
+    if (phase == WRITE or (has_nodes(s) and phase == LINK)) and _crosses(s, place):
         return RELAY
-    if phase in (WRITE, RELAY, UNPARKED):
+    if phase in (WRITE, RELAY, UNPARKED) or (has_nodes(s) and phase == LINK):
         return _push(s, entity, place)
     if phase == SEND:
         return _sent(s, entity, place)
@@ -171,6 +187,7 @@ def attend(s: State, agent: int, phase: int) -> int:
     if phase == REQUEST_UP:
         return _come(s, agent)
     if phase == CONNECTION_SLOT:
+        let_go(s, home(s, agent))
         return CONNECT
     if phase == CONNECT:
         _open(s, agent)
@@ -205,6 +222,7 @@ def _hand_over_copies(s: State, place: int) -> None:
     """
     copy = s.messages[place].connection
     while copy >= 0:
+        place_on(s, copy, own(s, place))
         make_ready(s, payload(s, copy), STORED)
         if s.settings[0].elicits:
             s.messages[copy].alive = 2
@@ -215,7 +233,23 @@ def _hand_over_copies(s: State, place: int) -> None:
 @inlined
 def _crosses(s: State, place: int) -> bool:
     message = s.messages[place]
-    return loop_of(s, message.sender) != loop_of(s, message.target)
+    to = loop_of(s, message.target, targets(s, place))
+    return loop_of(s, message.sender, own(s, place)) != to
+
+
+@inlined
+def _is_far(s: State, place: int) -> bool:
+    """Return whether the target of a stored message is connected to another node than its own.
+
+    That of a target without a connection is that of the message.
+    """
+    if s.settings[0].elicits == BY_REPLY:
+        return False
+    client, site = _client(s, place), s.sites[place]
+    site.targets = site.own
+    if s.receivers[client].status == CONNECTED:
+        site.targets = s.homes[client].node
+    return site.targets != site.own
 
 
 @outlined
@@ -227,6 +261,8 @@ def _push(s: State, entity: int, place: int) -> int:
         _miss(s, place)
         return _after_push(s, entity, place)
     message.connection = target.attempt
+    if has_nodes(s):
+        s.sites[place].targets = s.homes[_client(s, place)].node
     if target.queued == settings.outbound:
         if len(s.options) > 0 and settings.outbound_policy != DROP_NEW:
             return _overflow(s, entity, place)
@@ -297,8 +333,11 @@ def _come(s: State, agent: int) -> int:
     counts, settings = s.counts[0], s.settings[0]
     counts.attempts += 1
     is_reachable = not _is_unreachable(s)
-    if is_reachable and not is_full(s):
-        connect(s)
+    if is_reachable:
+        receive(s, agent, s.receivers[agent].attempt)
+    node = home(s, agent)
+    if is_reachable and not is_full(s, node):
+        connect(s, node)
         return CONNECT
     if not is_reachable or settings.overflow != WAIT:
         _refuse(s, agent)
@@ -307,7 +346,11 @@ def _come(s: State, agent: int) -> int:
         return RECONNECT if settings.reconnects else DONE
     entity = 2 * agent
     s.events[entity].phase = CONNECTION_SLOT
-    append(s, counts.line, entity)
+    if len(s.options) > 0:
+        append(s, s.nodes[node].line, entity)
+        hold(s, node)
+    else:
+        append(s, counts.line, entity)
     return DONE
 
 
@@ -356,10 +399,15 @@ def _leave(s: State, agent: int) -> None:
             _wake_blocked(s, agent)
     if len(s.options) > 0 and s.settings[0].batch > 0:
         _give_back(s, agent)
-    if counts.line.first < 0:
-        counts.connections -= 1
+    node = home(s, agent)
+    if len(s.options) > 0:
+        if s.nodes[node].line.first >= 0:
+            schedule(s, take_first(s, s.nodes[node].line), 0.0, 0)
+            return
+    elif counts.line.first >= 0:
+        schedule(s, take_first(s, counts.line), 0.0, 0)
         return
-    schedule(s, take_first(s, counts.line), 0.0, 0)
+    disconnect(s, node)
 
 
 # Options: the code below is compiled for systems with some of them alone.
@@ -441,12 +489,29 @@ def _answer(s: State, place: int, phase: int) -> int:
         if _is_unreachable(s):
             release(s, place)
             return DONE
+        if has_nodes(s):
+            _bring_answer(s, place)
         return PARSE_ANSWER
     if phase == PARSE_ANSWER and _how(s, place) == ACCEPT:
         return VALIDATE_ANSWER
+    let_go(s, own(s, place) if s.settings[0].elicits == BY_REPLY else targets(s, place))
     s.counts[0].answered += 1 if s.messages[place].pending else 0
     end(s, place, DELIVERED)
     return DONE
+
+
+@inlined
+def _bring_answer(s: State, place: int) -> None:
+    """Let the balancer send an answer to a node."""
+    message, site = s.messages[place], s.sites[place]
+    by_reply = s.settings[0].elicits == BY_REPLY
+    agent = message.sender if by_reply else message.target
+    node = choose(s, agent, OF_ANSWER, message.sender, index_of(s, message))
+    if by_reply:
+        site.own = node
+    else:
+        site.targets = node
+    hold(s, node)
 
 
 @inlined
@@ -478,6 +543,7 @@ def _attend_with_option(s: State, agent: int, phase: int) -> int:
     if phase == EVICTED:
         return RECONNECT
     if len(s.options) > 1 and phase == TURNED_AWAY:
+        let_go(s, home(s, agent))
         _refuse(s, agent)
         return RECONNECT if s.settings[0].reconnects else DONE
     if len(s.options) > 1 and phase == REFUSED:
@@ -486,7 +552,11 @@ def _attend_with_option(s: State, agent: int, phase: int) -> int:
         receiver.attempt += 1
         return REQUEST_UP if s.queue[0].now >= s.clients[agent].until else POLL_UP
     if phase == POLL_UP:
-        return REFUSED if _is_unreachable(s) else PARSE_REQUEST
+        if _is_unreachable(s):
+            return REFUSED
+        receive(s, agent, receiver.attempt)
+        hold(s, home(s, agent))
+        return PARSE_REQUEST
     if phase == PARSE_REQUEST:
         counts.cycles += 1
         return QUERY_CPU
@@ -498,6 +568,7 @@ def _attend_with_option(s: State, agent: int, phase: int) -> int:
             counts.wasted += 1
         return RESPOND
     if phase == RESPOND:
+        let_go(s, home(s, agent))
         return ANSWER_DOWN
     _receive(s, agent)
     return FALLBACK_SLEEP
@@ -533,7 +604,9 @@ def _begin_connection(s: State, agent: int) -> None:
     client.multiple = 1.0
     client.oldest = NOBODY
     if s.settings[0].heartbeat:
-        make_ready(s, timer(s, agent), BEATS)
+        beats = timer(s, agent)
+        place_on(s, message_of(s, beats), home(s, agent))
+        make_ready(s, beats, BEATS)
 
 
 @inlined
@@ -739,10 +812,11 @@ def _cut(s: State, fault: int) -> None:
     While nobody reaches the server, those that wait in line for a place are refused, too.
     """
     counts = s.counts[0]
-    while counts.outages > 0 and counts.line.first >= 0:
-        entity = take_first(s, counts.line)
-        s.events[entity].phase = TURNED_AWAY
-        schedule(s, entity, 0.0, 0)
+    for node in range(len(s.nodes)):
+        while counts.outages > 0 and s.nodes[node].line.first >= 0:
+            entity = take_first(s, s.nodes[node].line)
+            s.events[entity].phase = TURNED_AWAY
+            schedule(s, entity, 0.0, 0)
     agent = counts.opened.first
     while agent >= 0:
         younger = s.clients[agent].younger

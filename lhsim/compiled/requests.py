@@ -16,12 +16,14 @@ from lhsim.compiled.ledger import (
     close,
     connect,
     create_at,
+    disconnect,
     message_of,
     next_request,
     payload,
     release,
 )
 from lhsim.compiled.lists import append, take_first
+from lhsim.compiled.nodes import OF_MESSAGE, choose, has_nodes, own, place_on
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.state import (
     ANSWER_DOWN,
@@ -116,15 +118,20 @@ def _ask(s: State, entity: int) -> int:
 @inlined
 def _arrive(s: State, entity: int) -> int:
     """Let a request come to the server, which has a worker for it, or will have."""
-    counts, settings = s.counts[0], s.settings[0]
-    if not _is_let_in(s, message_of(s, entity)):
-        s.messages[message_of(s, entity)].stored = np.nan
+    place, workers = message_of(s, entity), s.settings[0].workers
+    if not _is_let_in(s, place):
+        s.messages[place].stored = np.nan
         return ANSWER_DOWN
-    connect(s)
-    if 0 <= settings.workers <= counts.occupied:
-        append(s, counts.line, entity)
+    if has_nodes(s):
+        client = s.messages[place].sender
+        chosen = choose(s, client, OF_MESSAGE, client, s.messages[place].number)
+        place_on(s, place, chosen)
+    connect(s, own(s, place))
+    node = s.nodes[own(s, place)]
+    if 0 <= workers <= node.occupied:
+        append(s, node.line, entity)
         return DONE
-    counts.occupied += 1
+    node.occupied += 1
     return PARSE_REQUEST
 
 
@@ -149,7 +156,8 @@ def _wait_for_turn(s: State, entity: int) -> int:
     """Let the answer leave, perhaps together with others of its turn, as that ends."""
     if not s.settings[0].by_turn:
         return _leave(s, entity)
-    station = s.stations[loop_of(s, s.messages[message_of(s, entity)].sender)]
+    place = message_of(s, entity)
+    station = s.stations[loop_of(s, s.messages[place].sender, own(s, place))]
     if station.turn_is_over:
         return _leave(s, entity)
     append(s, station.held, entity)
@@ -159,15 +167,16 @@ def _wait_for_turn(s: State, entity: int) -> int:
 @inlined
 def _leave(s: State, entity: int) -> int:
     """Let the answer leave the server, whose worker takes the next request."""
-    counts, message = s.counts[0], s.messages[message_of(s, entity)]
+    place = message_of(s, entity)
+    message, node = s.messages[place], s.nodes[own(s, place)]
     message.stored = s.queue[0].now
     if s.settings[0].keep:
         s.records[message.row].stored = s.queue[0].now
-    counts.connections -= 1
-    if counts.line.first >= 0:
-        make_ready(s, take_first(s, counts.line), WORKER)
+    disconnect(s, own(s, place))
+    if node.line.first >= 0:
+        make_ready(s, take_first(s, node.line), WORKER)
     else:
-        counts.occupied -= 1
+        node.occupied -= 1
     return ANSWER_DOWN
 
 

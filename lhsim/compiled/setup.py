@@ -24,6 +24,7 @@ from lhsim.compiled.state import (
     FAULT,
     FIRST_GAP,
     GIVES_UP,
+    HOME,
     KIND,
     LANE,
     LOOK_UP,
@@ -32,6 +33,7 @@ from lhsim.compiled.state import (
     MESSAGE_UP,
     NO_SIZE,
     NOBODY,
+    NODE,
     NOWHERE,
     OF_ANSWER,
     OF_FOUND,
@@ -62,6 +64,7 @@ from lhsim.compiled.state import (
     RETRY,
     SEND,
     SETTINGS,
+    SITE,
     SLEEP,
     SLICE,
     SLOT,
@@ -102,6 +105,7 @@ from lhsim.models import (
 )
 from lhsim.models.classes import Population
 from lhsim.models.faults import cuts, slowdowns, stalls
+from lhsim.models.nodes import RULES
 from lhsim.models.push import ASKINGS, OUTBOUND_POLICIES, OVERFLOWS
 from lhsim.models.step import Place
 from lhsim.models.steps import steps_of
@@ -208,13 +212,16 @@ def state_of(
         log=_log(system),
         slowdowns=_slowdowns(system, seed, window),
         slices=_slices(stations),
-        sharing=np.zeros((2, places if (stations["quantum"] == 0).any() else 0), np.int32),
+        sharing=np.zeros((np.count_nonzero(stations["quantum"] == 0), places), np.int32),
         credits=np.zeros(agents if settings["budget"][0] >= 0 else 0),
         kinds=stages.kinds,
         class_cohort=np.zeros((several, len(Outcome)), np.int64),
         class_histogram=np.zeros((several * BATCHES, BUCKETS), np.int64),
         class_latency=np.zeros(several * BATCHES),
         cuts=faults,
+        nodes=_nodes(system),
+        homes=np.full(agents if system.node_count > 1 else 0, NOBODY, HOME),
+        sites=np.zeros(0, SITE),
         address=0,
     )
     state = with_events(state, events, agents)
@@ -225,10 +232,18 @@ def state_of(
         state = state._replace(links=np.zeros(len(state.messages), np.int32))
     if settings["elicits"][0]:
         state = state._replace(reached=np.zeros(len(state.messages)))
+    if system.node_count > 1:
+        state = state._replace(sites=np.zeros(len(state.messages), SITE))
     if system.store.retention is not None:
         state = state._replace(sequence=np.zeros(len(state.messages), np.int64))
     _schedule(state)
     return state
+
+
+def _nodes(system: System) -> NDArray[np.void]:
+    nodes = np.zeros(system.node_count, NODE)
+    nodes["line"] = NOBODY
+    return nodes
 
 
 def _schedule(state: State) -> None:
@@ -265,6 +280,7 @@ def _has_rare_options(system: System) -> bool:
     workload, store, server = system.workload, system.store, system.server
     return (
         system.requests is not None
+        or system.node_count > 1
         or system.cpu.quantum is not None
         or system.cpu.turn > 0
         or store.quantum is not None
@@ -393,7 +409,10 @@ def _settings(
         "seed": seed,
         "agents": agents,
         "agents_per_connection": min(push.agents_per_connection, MOST) if push else 1,
-        "loops": system.cpu.workers,
+        "loops": system.loops,
+        "nodes": system.node_count,
+        "rule": RULES.index(system.nodes.rule) if system.nodes else 0,
+        "affinity": system.nodes is not None and system.nodes.affinity,
         "topology": TARGETS[workload.topology] if system.requests is None else TO_SENDER,
         "first_sender": workload.senders(agents).start,
         "end_of_senders": workload.senders(agents).stop,
@@ -543,7 +562,9 @@ def _writes(system: System, agents: int) -> dict[str, float]:
 def _slices_at_a_time(system: System) -> int:
     """Return how many slices one event may end early or begin."""
     cores = 0 if system.cpu.quantum is None else system.cpu.cores + SPARE
-    return cores + (0 if system.store.quantum is None else system.store.connections + SPARE)
+    return system.node_count * cores + (
+        0 if system.store.quantum is None else system.store.connections + SPARE
+    )
 
 
 def _log_keeping(store: EventStore) -> dict[str, float]:
@@ -582,19 +603,22 @@ def _counts(system: System, settings: NDArray[np.void]) -> NDArray[np.void]:
 
 
 def _stations(system: System) -> NDArray[np.void]:
-    loops, store = system.cpu.workers, system.store
+    loops, store = system.loops, system.store
     stations = np.zeros(loops + 1 + store.single_writer, STATION)
     stations["servers"] = 1
     stations["servers"][:loops] = system.cpu.cores
     stations["servers"][loops] = min(store.connections, MOST)
     stations["quantum"] = NOT_SHARED
-    for number, quantum in ((0, system.cpu.quantum), (loops, store.quantum)):
-        if quantum is not None:
-            stations["quantum"][number] = quantum
+    if system.cpu.quantum is not None:
+        stations["quantum"][:loops] = system.cpu.quantum
+    if store.quantum is not None:
+        stations["quantum"][loops] = store.quantum
     stations["switch"][:loops] = system.cpu.switch
     stations["timer"] = NOBODY
     in_slices = np.where(stations["quantum"] > 0, stations["servers"], 0)
+    equal = stations["quantum"] == 0
     stations["first_slice"] = np.cumsum(in_slices) - in_slices
+    stations["first_slice"][equal] = range(equal.sum())
     stations["idle_since"] = -np.inf  # a loop begins as cold as it can be
     stations["lane"] = stations["held"] = NOBODY
     stations["turn_is_over"] = True

@@ -149,7 +149,7 @@ def _share_equally(s: State, number: int, entity: int) -> None:
     s.events[entity].time = station.share + cost
     s.events[entity].order = station.came
     station.came += 1
-    heap_push(s, s.sharing[_heap(s, number)], station.jobs, entity)
+    heap_push(s, s.sharing[_heap(s, number) :], station.jobs, entity)
     station.jobs += 1
     _reckon(s, number)
 
@@ -160,10 +160,10 @@ def _end_share(s: State, number: int, entity: int) -> int:
     station = s.stations[number]
     if station.timer != entity:
         return NOBODY
-    job = s.sharing[_heap(s, number)][0]
+    job = s.sharing[_heap(s, number)]
     station.share = s.events[job].time
     station.jobs -= 1
-    heap_pop(s, s.sharing[_heap(s, number)], station.jobs)
+    heap_pop(s, s.sharing[_heap(s, number) :], station.jobs)
     station.idle_since = s.queue[0].now
     if s.events[job].phase == WRITE:
         commit(s, job)
@@ -195,7 +195,7 @@ def _reckon(s: State, number: int) -> None:
     station.timer = NOBODY
     if station.jobs == 0:
         return
-    tag = s.events[s.sharing[_heap(s, number)][0]].time
+    tag = s.events[s.sharing[_heap(s, number)]].time
     work = max(0.0, tag - station.share) / pace(station.jobs, station.servers)
     delay = _stretched(s, number, now, work, station.first_stall)
     station.until = now + delay
@@ -219,8 +219,9 @@ def _timer(s: State, number: int, which: int, delay: float) -> int:
 
 @inlined
 def _heap(s: State, number: int) -> int:
-    """Return which heap has the jobs of a station: the processor's, or that of the pool."""
-    return 0 if number < s.settings[0].loops else 1
+    """Return where the heap of the jobs of a station begins: each has room for all entities."""
+    which: int = s.stations[number].first_slice
+    return which * len(s.events)
 
 
 @inlined

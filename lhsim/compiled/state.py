@@ -58,6 +58,7 @@ REPLY_DOWN = int(Purpose.REPLY_DOWN)
 CONNECT = int(Purpose.CONNECT)
 SEND = int(Purpose.SEND)
 RELAY = int(Purpose.RELAY)
+LINK = int(Purpose.LINK)
 SESSION = int(Purpose.SESSION)
 RECONNECT = int(Purpose.RECONNECT)
 COLLECTION = int(Purpose.COLLECTION)
@@ -260,7 +261,8 @@ STATION = np.dtype(
         # Where it is shared; see `lhsim.models.sharing`.
         ("quantum", "f8"),  # -1: it is not
         ("switch", "f8"),
-        ("first_slice", "i8"),  # of its processors, among the slices
+        # Of its processors, among the slices; where all share it equally, its heap in `sharing`.
+        ("first_slice", "i8"),
         ("share", "f8"),
         ("since", "f8"),  # when the share was that
         ("until", "f8"),  # when the next job is done
@@ -418,6 +420,9 @@ SETTINGS = np.dtype(
         ("budget", "f8"),
         ("impatient", "i8"),  # whether a request for messages may be given up
         ("client_timeout", "f8"),  # -1: none
+        ("nodes", "i8"),
+        ("rule", "i8"),  # of the balancer
+        ("affinity", "i8"),
         ("evicts", "i8"),  # whether a connection may end before its session does
         ("answer_payload", "i8"),  # cells of the sizes of answers; -1: they have none
     ],
@@ -428,7 +433,7 @@ COUNTS = np.dtype(
         *((name, "i8") for name in (
             "created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
             "sent", "attempts", "answered", "refused", "limited", "cache_hits", "cohort_created",
-            "connections", "peak_connections", "given_up", "occupied", "retries", "duplicates",
+            "connections", "peak_connections", "given_up", "retries", "duplicates",
             "outages",
         )),
         ("events", "i8"),  # in the store, those at the start included
@@ -446,13 +451,14 @@ COUNTS = np.dtype(
         ("first_store_stall", "i8"),  # that has not ended
         ("free", "i4"),  # message places used before, as a list
         ("used", "i4"),  # message places that have been used at all
-        ("line", ENDS),  # push: clients that wait for a place; requests: those for a worker
+        ("line", ENDS),  # push without options: clients that wait for a place
         ("awaited", "i8"),  # closed loop, broadcast: messages whose end the sender waits for
         ("collected", "i8"),  # events in the batch of writes that is being collected
         ("batch", "i4"),  # its first request
         ("batch_tail", "i4"),  # its last
         ("lingers", "i4"),  # its timer
         ("asking", ENDS),  # places of clients that wait for a reply
+        ("turn", "i8"),  # of the balancer: the node after the one chosen last
         ("opened", ENDS),  # clients whose connections are open, where some may be cut
     ],
     align=True,
@@ -487,6 +493,18 @@ CLIENT = np.dtype(
     ],
     align=True,
 )
+NODE = np.dtype(
+    [
+        ("connections", "i8"),
+        ("load", "i8"),  # these, and all else that it holds
+        ("occupied", "i8"),  # workers
+        ("line", ENDS),  # push: clients that wait for a place; requests: those for a worker
+    ],
+    align=True,
+)
+# On which node what is, where there are several: a receiving side, and a message.
+HOME = np.dtype([("node", "i4"), ("kept", "i4")])  # kept: by its client, with affinity
+SITE = np.dtype([("own", "i4"), ("targets", "i4"), ("held", "i4")])  # held: whether it is there
 DROPPED_IN_QUEUE = -2  # of a link: the message was dropped while it was queued
 
 Record: TypeAlias = Any  # one of the records above
@@ -528,13 +546,16 @@ class State(NamedTuple):
     log: Any  # a ring of the times of commits; empty where no age matters
     slowdowns: Any  # starts, ends and factors, of shape (3, slowdowns)
     slices: Records  # by processor of the stations that are shared in slices
-    sharing: Any  # entities, as heaps: of the processor and of the pool; empty where none needs it
+    sharing: Any  # entities, as heaps: of each loop and of the pool; empty where none needs it
     credits: Any  # by agent: further attempts that its messages have paid for; empty without budget
     kinds: Records  # classes of agents; empty where all are alike, and messages have no size
     class_cohort: Any  # ended messages of the cohort, of shape (classes, len(Outcome)), if several
     class_histogram: Any  # of shape (classes BATCHES, BUCKETS)
     class_latency: Any  # sums, of shape (classes BATCHES,)
     cuts: Any  # times, durations and shares of faults; -1: it has none; of shape (3, faults)
+    nodes: Records  # at least one
+    homes: Records  # by agent; empty where there is one node
+    sites: Records  # by message; likewise
     address: Any  # of `events`
     options: Any = ()  # empty, unless the system has a rare option; see `lhsim.compiled.kernel`
 
@@ -573,13 +594,16 @@ LAYOUT: dict[str, tuple[Any, tuple[int, ...]]] = {
     "log": (np.float64, (-1,)),
     "slowdowns": (np.float64, (3, -1)),
     "slices": (SLICE, (-1,)),
-    "sharing": (np.int32, (2, -1)),
+    "sharing": (np.int32, (-1,)),
     "credits": (np.float64, (-1,)),
     "kinds": (KIND, (-1,)),
     "class_cohort": (np.int64, (-1, len(Outcome))),
     "class_histogram": (np.int64, (-1, BUCKETS)),
     "class_latency": (np.float64, (-1,)),
     "cuts": (np.float64, (3, -1)),
+    "nodes": (NODE, (-1,)),
+    "homes": (HOME, (-1,)),
+    "sites": (SITE, (-1,)),
 }
 ARRAYS = len(LAYOUT)
 

@@ -19,6 +19,7 @@ from lhsim.compiled.costs import (
 )
 from lhsim.compiled.ledger import index_of, message_of
 from lhsim.compiled.lists import take_first
+from lhsim.compiled.nodes import home, own, targets
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.sharing import share
@@ -154,9 +155,11 @@ def _station(s: State, entity: int, where: int) -> int:
     if loops == 1:
         return 0
     if entity < 2 * s.settings[0].agents:
-        return loop_of(s, entity >> 1)
-    message = s.messages[message_of(s, entity)]
-    return loop_of(s, message.target if where == TARGETS_LOOP else message.sender)
+        return loop_of(s, entity >> 1, home(s, entity >> 1))
+    place = message_of(s, entity)
+    if where == TARGETS_LOOP:
+        return loop_of(s, s.messages[place].target, targets(s, place))
+    return loop_of(s, s.messages[place].sender, own(s, place))
 
 
 @outlined

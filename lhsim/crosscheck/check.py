@@ -280,7 +280,7 @@ def crosscheck(
             allowed = "runs with messages in their window"
             raise InputError("holds no message in its window", source=level.name, allowed=allowed)
         played = simulated(system, manifests, runs_simulated, seed, executor, on_run)
-        compared.append(_Compared(chosen, flags, live, played, system.cpu.processors))
+        compared.append(_Compared(chosen, flags, live, played, system.processors))
     misses = system.calibration.misses if system.calibration is not None else {}
     findings = [found for one in compared for found in _of_level(one, misses, confidence)]
     findings += _of_knee(compared, confidence)

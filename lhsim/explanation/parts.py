@@ -39,7 +39,7 @@ Ints = NDArray[np.int64]
 
 TO_STORE = (Purpose.MESSAGE_UP, Purpose.PARSE_MESSAGE, Purpose.VALIDATE, Purpose.WRITE_CPU,
             Purpose.WRITE)  # fmt: skip
-FROM_STORE = (Purpose.RELAY, Purpose.SEND, Purpose.PUSH_DOWN)
+FROM_STORE = (Purpose.LINK, Purpose.RELAY, Purpose.SEND, Purpose.PUSH_DOWN)
 OF_REQUEST = (Purpose.REQUEST_UP, Purpose.PARSE_REQUEST, Purpose.QUERY_CPU, Purpose.QUERY,
               Purpose.LOOK_UP, Purpose.RESPOND, Purpose.ANSWER_DOWN)  # fmt: skip
 OF_RECEIVER = (*OF_REQUEST, Purpose.THINK, Purpose.CONNECT)
@@ -58,7 +58,7 @@ AT_A_TIME = 200  # messages, so that memory does not grow with what they wait fo
 LED = 1000  # messages that have a timeline
 MOST_STRETCHES = 1_000_000  # of timelines
 ROUNDING = 1e-9  # [s]; what is shorter is the rounding of times
-QUIET = ("network", "agent", "delay")  # places for which nothing queues
+QUIET = ("network", "link", "agent", "delay")  # places for which nothing queues
 
 
 @frozen(eq=False)

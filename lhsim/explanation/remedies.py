@@ -86,6 +86,12 @@ def _host(system: System) -> Better:
             yield "twice the cores", _with(system, "cpu", cores=2 * cpu.cores)
         else:
             yield "twice the event loops", _with(system, "cpu", workers=2 * cpu.workers)
+        if (nodes := system.nodes) is not None:
+            yield "twice the nodes", _with(system, "nodes", count=2 * nodes.count)
+            yield (
+                "nodes with the fewest connections first",
+                _with(system, "nodes", rule="least_connections"),
+            )
         yield "a processor twice as fast", lambda: evolve(system, cpu=cpu.slower(HALF))
 
 

@@ -15,6 +15,7 @@ from .limits import RateLimit as RateLimit
 from .log import Retention as Retention
 from .memory import Memory as Memory
 from .network import Network as Network
+from .nodes import Nodes as Nodes
 from .polling import Cache as Cache
 from .polling import Growth as Growth
 from .polling import PollingServer as PollingServer

@@ -21,6 +21,7 @@ from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
+    from lhsim.models.balancer import Balancer
     from lhsim.models.database import Store
     from lhsim.models.ledger import Ledger, Message
     from lhsim.models.limits import RateLimit
@@ -50,6 +51,7 @@ class Bridge:
         loops: list[Processor],
         store: Store,
         memory: MemoryUse,
+        balancer: Balancer,
         ledger: Ledger,
         rate_limit: RateLimit | None,
         agents_per_connection: int,
@@ -63,6 +65,7 @@ class Bridge:
         self.loops = loops
         self.store = store
         self.memory = memory
+        self.balancer = balancer
         self.ledger = ledger
         self.agents_per_connection = agents_per_connection
         self.slowness = slowness  # by slow agent: by what its delays are multiplied
@@ -142,11 +145,17 @@ class Bridge:
             yield self.env.timeout(route.delay(entity, index, slowness, size))
 
     def compute(
-        self, agent: int, stage: Stage | None, entity: int, index: int, size: float = 0.0
+        self,
+        agent: int,
+        stage: Stage | None,
+        entity: int,
+        index: int,
+        node: int = 0,
+        size: float = 0.0,
     ) -> Steps:
-        """Work on the loop that serves `agent`, with so many bytes."""
+        """Work on the loop of a node that serves `agent`, with so many bytes."""
         if stage is not None:
-            yield self.loop(agent).serve(stage.cost(entity, index, size))
+            yield self.loop(agent, node).serve(stage.cost(entity, index, size))
 
     def receive(self, message: Message) -> Generator[Event, Any, bool]:
         """Bring a message to the server, which parses it; return whether it is let in."""
@@ -155,13 +164,28 @@ class Bridge:
         if self.unreachable:
             self.refuse(message)
             return False
-        yield from self.compute(sender, self.parse_message, sender, number, size)
+        self._enter(message)
+        yield from self.compute(sender, self.parse_message, sender, number, message.node, size)
         return self.admit(message)
+
+    def choose_node(self, agent: int, purpose: Purpose, entity: int, index: int) -> int:
+        """Return the node to which the balancer sends what comes from an agent."""
+        client = agent // self.agents_per_connection
+        return self.balancer.choose(client, purpose, entity, index)
+
+    def _enter(self, message: Message) -> None:
+        """Let a message, and all sent with it, come to a node."""
+        address = Purpose.NODE_OF_MESSAGE, message.sender, message.number
+        node = self.choose_node(message.sender, *address)
+        for one in message.together:
+            one.node = node
+        self.balancer.enter(node)
 
     def admit(self, message: Message) -> bool:
         """Return whether the rate limit lets a message in; reject it where it does not."""
         if not self.exceeds_limit(message):
             return True
+        self.balancer.leave(message.node)
         self.refuse(message)
         return False
 
@@ -175,7 +199,8 @@ class Bridge:
     def acknowledge(self, message: Message, *, stored: bool) -> Steps:
         """Answer the sender of a message, whether it was stored or not."""
         sender, number = message.sender, message.number
-        yield from self.compute(sender, self._acknowledge, sender, number)
+        yield from self.compute(sender, self._acknowledge, sender, number, message.node)
+        self.balancer.leave(message.node)
         if stored:
             self.ledger.acknowledge(message, self.env.now)
         self._reply(message, None if stored else Failed.REFUSED)
@@ -211,9 +236,15 @@ class Bridge:
         """Return the client of an agent: the first of those that share its connection."""
         return agent - agent % self.agents_per_connection
 
-    def loop(self, agent: int) -> Processor:
-        """Return the event loop that serves an agent, and all that share its connection."""
-        return self.loops[agent // self.agents_per_connection % len(self.loops)]
+    def loop(self, agent: int, node: int = 0) -> Processor:
+        """Return the event loop of a node that serves an agent, and all that share its connection.
+
+        By ``hash``, node i mod n has the clients i, i + n, ...: each loop gets its part of those.
+        """
+        nodes = self.balancer.count
+        loops = len(self.loops) // nodes  # of each node
+        number = agent // self.agents_per_connection // nodes % loops
+        return self.loops[node * loops + number]
 
     def station(self, name: str, servers: int = 1) -> Station:
         """Return a new station of the user's own server; results report it under `name`.

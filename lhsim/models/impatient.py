@@ -51,22 +51,25 @@ class ImpatientPolling(Polling):
         """Answer a request, whether its client still waits or not."""
         bridge = self.bridge
         yield from bridge.travel(agent, bridge.request_up, agent, request)
-        if not self._accept():
+        node = self._admit(agent, request)
+        if node is None:
             yield from bridge.travel(agent, bridge.answer_down, agent, request)
             reply.give(Failed.REFUSED)
             return
-        messages = yield from self.wait_for_messages(agent, request, cycles)
+        messages = yield from self.wait_for_messages(agent, request, cycles, node)
         size = size_of(messages)
-        yield from bridge.compute(agent, self._respond, agent, request, size)
-        bridge.memory.disconnect()
+        yield from bridge.compute(agent, self._respond, agent, request, node, size)
+        bridge.memory.disconnect(node)
         yield from bridge.travel(agent, bridge.answer_down, agent, request, size)
         reply.give(messages)
 
-    def _accept(self) -> bool:
+    def _admit(self, agent: int, request: int) -> int | None:
+        """Return the node that accepts a request, or None: it is refused."""
         if self.bridge.unreachable:
             self.refused += 1
-            return False
-        return super()._accept()
+            return None
+        node = self._node_of(agent, request)
+        return node if self._accept(node) else None
 
     def _take(self, agent: int) -> Found:
         """Return what an answer holds; it stays in the mailbox until the agent has it."""
@@ -81,9 +84,9 @@ class ImpatientPolling(Polling):
                 self._mailbox(message).remove(message)
                 self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
 
-    def _look(self, agent: int, cycle: int) -> Generator[Event, Any, Found]:
+    def _look(self, agent: int, cycle: int, node: int) -> Generator[Event, Any, Found]:
         self._seen[agent, cycle] = self._writes[agent]
-        return super()._look(agent, cycle)
+        return super()._look(agent, cycle, node)
 
     def _sleep(self, agent: int, cycle: int, time: float) -> Steps:
         written = self._writes[agent] > self._seen.pop((agent, cycle))

@@ -28,8 +28,8 @@ class Message:
     """One message on its way; times in seconds, NaN until they are known."""
 
     __slots__ = (
-        "acknowledged", "attempts", "copies", "created", "delivered", "ended", "event", "number",
-        "original", "outcome", "reached", "reply", "sender", "size", "stored", "target",
+        "acknowledged", "attempts", "copies", "created", "delivered", "ended", "event", "node",
+        "number", "original", "outcome", "reached", "reply", "sender", "size", "stored", "target",
     )  # fmt: skip
 
     def __init__(self, sender: int, number: int, target: int, created: float) -> None:
@@ -48,6 +48,7 @@ class Message:
         self.ended: Countdown | None = None  # where the sender waits for the end
         self.original: Message | None = None  # of an attempt at a message
         self.attempts: Attempts | None = None  # at a message that its sender sends again
+        self.node = 0  # that its sender's request is on
         self.reply: Reply | None = None  # where its sender waits for an answer
 
     @property

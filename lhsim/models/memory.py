@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from attrs import field, frozen
 
 from lhsim.checks import non_negative
@@ -26,10 +27,11 @@ class Memory:
 class MemoryUse:
     """The memory in use, and its peak, as connections and events come and go."""
 
-    def __init__(self, memory: Memory, agents: int, log: Log) -> None:
+    def __init__(self, memory: Memory, agents: int, log: Log, nodes: int = 1) -> None:
         self._memory = memory
         self._agents = agents
         self.connections = 0
+        self.by_node = np.zeros(nodes, np.int64)  # of these
         self.peak_connections = 0
         self._log = log
         self.peak = self.current
@@ -45,15 +47,17 @@ class MemoryUse:
             + memory.per_event * self._log.kept
         )
 
-    def connect(self) -> None:
+    def connect(self, node: int = 0) -> None:
         """Count one more connection."""
         self.connections += 1
+        self.by_node[node] += 1
         self.peak_connections = max(self.peak_connections, self.connections)
         self.peak = max(self.peak, self.current)
 
-    def disconnect(self) -> None:
+    def disconnect(self, node: int = 0) -> None:
         """Count one connection fewer."""
         self.connections -= 1
+        self.by_node[node] -= 1
 
     def store(self) -> None:
         """Record that an event was stored."""

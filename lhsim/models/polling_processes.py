@@ -65,7 +65,8 @@ class Polling(ServerProcesses):
         let_in = yield from bridge.receive(message)
         if not let_in:
             return
-        yield from bridge.compute(sender, bridge.write_cpu, sender, number, message.size)
+        where, size = message.node, message.size
+        yield from bridge.compute(sender, bridge.write_cpu, sender, number, where, size)
         stored = yield from bridge.write(message, self._post)
         yield from bridge.acknowledge(message, stored=stored)
 
@@ -76,14 +77,15 @@ class Polling(ServerProcesses):
         cycles = count()
         for request in count():
             yield from bridge.travel(agent, bridge.request_up, agent, request)
-            if not self._accept():
+            node = self._node_of(agent, request)
+            if not self._accept(node):
                 yield from bridge.travel(agent, bridge.answer_down, agent, request)
                 yield self.env.timeout(self.server.backoff)
                 continue
-            messages = yield from self.wait_for_messages(agent, request, cycles)
+            messages = yield from self.wait_for_messages(agent, request, cycles, node)
             size = size_of(messages)
-            yield from bridge.compute(agent, self._respond, agent, request, size)
-            bridge.memory.disconnect()
+            yield from bridge.compute(agent, self._respond, agent, request, node, size)
+            bridge.memory.disconnect(node)
             yield from bridge.travel(agent, bridge.answer_down, agent, request, size)
             if messages:
                 for message in messages:
@@ -94,15 +96,15 @@ class Polling(ServerProcesses):
         """Cut connections: those of an agent are its requests, whose handlers do not notice."""
 
     def wait_for_messages(
-        self, agent: int, request: int, cycles: Iterator[int]
+        self, agent: int, request: int, cycles: Iterator[int], node: int
     ) -> Generator[Event, Any, Found]:
         """Answer one request (`GET /event/wait`) with messages, or with none after the timeout."""
         env, bridge, server = self.env, self.bridge, self.server
-        yield from bridge.compute(agent, self._parse_request, agent, request)
+        yield from bridge.compute(agent, self._parse_request, agent, request, node)
         start, (sleep, following) = env.now, self._first_sleeps
         while env.now - start < server.timeout:
             cycle = next(cycles)
-            messages = yield from self._look(agent, cycle)
+            messages = yield from self._look(agent, cycle, node)
             if messages:
                 return messages
             self.wasted_cycles += 1
@@ -111,15 +113,15 @@ class Polling(ServerProcesses):
         self.timeouts += 1
         return []
 
-    def _look(self, agent: int, cycle: int) -> Generator[Event, Any, Found]:
+    def _look(self, agent: int, cycle: int, node: int) -> Generator[Event, Any, Found]:
         bridge = self.bridge
         self.cycles += 1
         self._written.discard(agent)
         if self._is_known_to_be_empty(agent):
             self.cache_hits += 1
-            yield from bridge.compute(agent, self._look_up, agent, cycle)
+            yield from bridge.compute(agent, self._look_up, agent, cycle, node)
             return []
-        yield from bridge.compute(agent, self._query_cpu, agent, cycle)
+        yield from bridge.compute(agent, self._query_cpu, agent, cycle, node)
         found: Found = yield from bridge.store.query(agent, cycle, partial(self._take, agent))
         return found
 
@@ -156,12 +158,15 @@ class Polling(ServerProcesses):
             interval, jitter, uniform(self.bridge.seed, int(Purpose.SLEEP), agent, cycle)
         )
 
-    def _accept(self) -> bool:
+    def _node_of(self, agent: int, request: int) -> int:
+        return self.bridge.choose_node(agent, Purpose.NODE_OF_REQUEST, agent, request)
+
+    def _accept(self, node: int) -> bool:
         limit = self.server.connections
-        if limit is not None and self.bridge.memory.connections >= limit:
+        if limit is not None and self.bridge.memory.by_node[node] >= limit:
             self.refused += 1
             return False
-        self.bridge.memory.connect()
+        self.bridge.memory.connect(node)
         return True
 
     def _post(self, message: Message) -> None:

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 class Connection:
     """The connection of one client and its outbound queue."""
 
-    __slots__ = ("attempt", "beating", "blocked", "open", "queued", "unsent")
+    __slots__ = ("attempt", "beating", "blocked", "node", "open", "queued", "unsent")
 
-    def __init__(self, attempt: int = 0) -> None:
+    def __init__(self, attempt: int = 0, node: int = 0) -> None:
         self.attempt = attempt  # of its client
+        self.node = node
         self.open = True
         self.queued = 0  # messages that are not sent yet
         # Both from the first on: a deque takes more memory than all the rest of a connection.
@@ -56,6 +57,7 @@ class Push(ServerProcesses):
         self.server = server
         self._validate = bridge.step(Purpose.VALIDATE)
         self._connect = bridge.step(Purpose.CONNECT)
+        self._link = bridge.step(Purpose.LINK)
         self._relay = bridge.step(Purpose.RELAY)
         self._send = bridge.step(Purpose.SEND)
         self._push_down = bridge.route(Purpose.PUSH_DOWN)
@@ -73,7 +75,8 @@ class Push(ServerProcesses):
         self._connections: dict[int, Connection] = {}  # by client
         self._known: set[int] = set()  # clients that have come, whether they were let in or not
         self._parked: dict[int, list[Message]] = {}  # by client: stored messages that wait for it
-        self._line: deque[Event] = deque()  # clients that wait for a connection slot
+        # Clients that wait for a connection slot of each node.
+        self._lines: list[deque[Event]] = [deque() for _ in range(bridge.balancer.count)]
         self.created = 0
         self.sent = 0
         self.attempts = 0
@@ -86,7 +89,8 @@ class Push(ServerProcesses):
         if not let_in:
             return
         for step in (self._validate, bridge.write_cpu):
-            yield from bridge.compute(message.sender, step, *address, message.size)
+            where, size = message.node, message.size
+            yield from bridge.compute(message.sender, step, *address, where, size)
         stored = yield from bridge.write(message, self._stored)
         if stored and self.server.asks_by_reply:
             yield from self._reply_with_request(message)
@@ -115,10 +119,18 @@ class Push(ServerProcesses):
         return message.sender if self.server.asks_by_reply else message.target
 
     def hand_over(self, message: Message) -> Steps:
-        """Hand a stored message to its target's loop, which sends it."""
+        """Hand a stored message to its target's loop, which sends it.
+
+        That is on the node of the target's connection; without one, on that of the message.
+        """
         bridge, sender, target = self.bridge, message.sender, message.target
-        if bridge.loop(sender) is not bridge.loop(target):
-            yield from bridge.compute(target, self._relay, sender, message.number, message.size)
+        address = sender, message.number
+        connection = self._connections.get(bridge.client(target))
+        node = message.node if connection is None else connection.node
+        if node != message.node:
+            yield from bridge.delay(self._link, *address)
+        if bridge.loop(sender, message.node) is not bridge.loop(target, node):
+            yield from bridge.compute(target, self._relay, *address, node, message.size)
         yield from self.push(message)
 
     def push(self, message: Message) -> Steps:
@@ -145,9 +157,9 @@ class Push(ServerProcesses):
         for attempt in numbers:
             yield from bridge.travel(agent, bridge.request_up, agent, attempt)
             self.attempts += 1
-            let_in = not self.bridge.unreachable and (not self._full or server.overflow == "wait")
-            if let_in:
-                let_in = yield from self._enter(agent, attempt)
+            node = self._node_for(agent, attempt)
+            if let_in := node is not None:
+                let_in = yield from self._enter(agent, attempt, node)
             if not let_in:
                 self._refuse(agent)
                 if server.backoff is not None:
@@ -189,15 +201,18 @@ class Push(ServerProcesses):
         if bridge.unreachable:
             yield from bridge.travel(agent, bridge.answer_down, agent, request)
             return
-        yield from bridge.compute(agent, self._parse_request, agent, request)
+        node = bridge.choose_node(agent, Purpose.NODE_OF_REQUEST, agent, request)
+        bridge.balancer.enter(node)
+        yield from bridge.compute(agent, self._parse_request, agent, request, node)
         self.cycles += 1
-        yield from bridge.compute(agent, self._query_cpu, agent, request)
+        yield from bridge.compute(agent, self._query_cpu, agent, request, node)
         take = partial(self._unpark, agent)
         messages: list[Message] = yield from bridge.store.query(agent, request, take)
         if not messages:
             self.wasted_cycles += 1
         size = size_of(messages)
-        yield from bridge.compute(agent, self._respond, agent, request, size)
+        yield from bridge.compute(agent, self._respond, agent, request, node, size)
+        bridge.balancer.leave(node)
         yield from bridge.travel(agent, bridge.answer_down, agent, request, size)
         for message in messages:
             if self.server.elicitation is None:
@@ -210,8 +225,9 @@ class Push(ServerProcesses):
 
         While nobody reaches the server, those that wait in line for a place are refused, too.
         """
-        while self.bridge.unreachable and self._line:
-            self._line.popleft().succeed(False)
+        for line in self._lines:
+            while self.bridge.unreachable and line:
+                line.popleft().succeed(False)
         for agent in [one for one in self._connections if is_hit(one)]:
             connection = self._connections[agent]
             self._leave(agent)
@@ -222,24 +238,32 @@ class Push(ServerProcesses):
         yield from self.bridge.delay(self._reconnect, agent, attempt)
         yield from self._come(agent, attempt + 1)
 
-    @property
-    def _full(self) -> bool:
-        limit = self.server.connections
-        return limit is not None and self.bridge.memory.connections >= limit
+    def _node_for(self, agent: int, attempt: int) -> int | None:
+        """Return the node that lets an agent in, or where it may wait; None: it is refused."""
+        if self.bridge.unreachable:
+            return None
+        node = self.bridge.choose_node(agent, Purpose.NODE_OF_REQUEST, agent, attempt)
+        return None if self._is_full(node) and self.server.overflow != "wait" else node
 
-    def _enter(self, agent: int, attempt: int) -> Generator[Event, Any, bool]:
-        """Admit an agent once there is a connection slot; return whether it was."""
-        if self._full:
+    def _is_full(self, node: int) -> bool:
+        limit = self.server.connections
+        return limit is not None and bool(self.bridge.memory.by_node[node] >= limit)
+
+    def _enter(self, agent: int, attempt: int, node: int) -> Generator[Event, Any, bool]:
+        """Admit an agent once a node has a connection slot; return whether it was."""
+        if self._is_full(node):
             place = self.env.event()
-            self._line.append(place)
+            self._lines[node].append(place)
+            self.bridge.balancer.enter(node)
             got_it: bool = yield place  # handed on by the agent that leaves
+            self.bridge.balancer.leave(node)
             if not got_it:
                 return False
         else:
-            self.bridge.memory.connect()
-        yield from self.bridge.compute(agent, self._connect, agent, attempt)
+            self.bridge.memory.connect(node)
+        yield from self.bridge.compute(agent, self._connect, agent, attempt, node)
         self._known.add(agent)
-        connection = self._connections[agent] = Connection(attempt)
+        connection = self._connections[agent] = Connection(attempt, node)
         if self._heartbeat is not None:
             self.env.process(self._keep_alive(agent, connection))
         for message in self._unpark(agent):
@@ -259,7 +283,7 @@ class Push(ServerProcesses):
 
     def _beat(self, agent: int, connection: Connection, number: int) -> Steps:
         index = attempt_index(connection.attempt, number)
-        yield from self.bridge.compute(agent, self._heartbeat, agent, index)
+        yield from self.bridge.compute(agent, self._heartbeat, agent, index, connection.node)
         connection.beating = False
 
     def _refuse(self, agent: int) -> None:
@@ -276,10 +300,11 @@ class Push(ServerProcesses):
             connection.blocked.popleft().succeed()
         if self.server.batch_size is not None:
             self._give_back(connection)
-        if self._line:
-            self._line.popleft().succeed(True)
+        line = self._lines[connection.node]
+        if line:
+            line.popleft().succeed(True)
         else:
-            self.bridge.memory.disconnect()
+            self.bridge.memory.disconnect(connection.node)
 
     def _overflow(self, message: Message, connection: Connection) -> Steps:
         """Apply the outbound policy to a message for which there is no slot."""
@@ -314,12 +339,13 @@ class Push(ServerProcesses):
             connection.unsent.append(message)
             cost = partial(self._cost, message, connection)
             begin = partial(self._begin_to_send, message, connection)
-            may_be_sent: bool = yield self.bridge.loop(message.target).serve(cost, begin)
+            loop = self.bridge.loop(message.target, connection.node)
+            may_be_sent: bool = yield loop.serve(cost, begin)
             if not may_be_sent:
                 return
         else:
-            address = message.sender, message.number
-            yield from self.bridge.compute(message.target, self._send, *address, message.size)
+            whose = message.sender, message.number, connection.node, message.size
+            yield from self.bridge.compute(message.target, self._send, *whose)
         self._free_slot(connection)
         yield from self._sent(message, connection)
 
@@ -352,8 +378,9 @@ class Push(ServerProcesses):
 
     def _send_batch(self, batch: deque[Message], connection: Connection) -> Steps:
         """Send a batch, at the cost of its first message."""
-        first, size = batch[0], size_of(batch)
-        yield from self.bridge.compute(first.target, self._send, first.sender, first.number, size)
+        first = batch[0]
+        whose = first.sender, first.number, connection.node, size_of(batch)
+        yield from self.bridge.compute(first.target, self._send, *whose)
         for message in batch:
             self._free_slot(connection)
             if connection.open:
@@ -434,9 +461,12 @@ class Push(ServerProcesses):
         yield from bridge.travel(target, self._answer_up, sender, number)
         if bridge.unreachable:
             return
-        yield from bridge.compute(target, self._parse_answer, sender, number)
+        node = bridge.choose_node(target, Purpose.NODE_OF_ANSWER, sender, number)
+        bridge.balancer.enter(node)
+        yield from bridge.compute(target, self._parse_answer, sender, number, node)
         if how == ACCEPT:
-            yield from bridge.compute(target, self._validate_answer, sender, number)
+            yield from bridge.compute(target, self._validate_answer, sender, number, node)
+        bridge.balancer.leave(node)
         if message.outcome is Outcome.PENDING:
             self.answered += 1
             self._end(message, Outcome.DELIVERED)

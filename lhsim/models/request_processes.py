@@ -31,8 +31,8 @@ class Answering(ServerProcesses):
         self._respond = bridge.step(Purpose.RESPOND)
         self._answer_payload = bridge.stage(server.answer_payload, Purpose.ANSWER_PAYLOAD)
         self._workers = server.workers
-        self._occupied = 0
-        self._waiting: deque[Event] = deque()  # for a worker
+        self._occupied = [0] * bridge.balancer.count  # workers of each node
+        self._waiting: list[deque[Event]] = [deque() for _ in self._occupied]  # for one of them
         self._by_turn = server.by_turn
         for loop in bridge.loops if server.by_turn else ():
             assert isinstance(loop, Loop)
@@ -58,41 +58,42 @@ class Answering(ServerProcesses):
     def _answer(self, message: Message, client: int, number: int) -> Steps:
         """Work on a request until its answer is ready."""
         bridge = self.bridge
-        bridge.memory.connect()
+        node = bridge.choose_node(client, Purpose.NODE_OF_MESSAGE, client, number)
+        bridge.memory.connect(node)
         if self._workers is not None:
-            yield from self._occupy(self._workers)
-        yield from bridge.compute(client, self._parse, client, number, message.size)
-        yield from bridge.compute(client, self._query_cpu, client, number, message.size)
+            yield from self._occupy(self._workers, node)
+        yield from bridge.compute(client, self._parse, client, number, node, message.size)
+        yield from bridge.compute(client, self._query_cpu, client, number, node, message.size)
         yield from bridge.store.query(client, number, _nothing, message.size)
         size = self._size_of_answer(client, number)
-        yield from bridge.compute(client, self._respond, client, number, size)
+        yield from bridge.compute(client, self._respond, client, number, node, size)
         if self._by_turn:
-            yield from self._end_of_turn(client)
+            yield from self._end_of_turn(client, node)
         message.stored = self.env.now
-        bridge.memory.disconnect()
+        bridge.memory.disconnect(node)
         if self._workers is not None:
-            self._leave()
+            self._leave(node)
 
-    def _end_of_turn(self, client: int) -> Steps:
-        loop = self.bridge.loop(client)
+    def _end_of_turn(self, client: int, node: int) -> Steps:
+        loop = self.bridge.loop(client, node)
         assert isinstance(loop, Loop)
         if (end := loop.end_of_turn()) is not None:
             yield end
 
-    def _occupy(self, workers: int) -> Steps:
-        if self._occupied < workers:
-            self._occupied += 1
+    def _occupy(self, workers: int, node: int) -> Steps:
+        if self._occupied[node] < workers:
+            self._occupied[node] += 1
             return
         turn = self.env.event()
-        self._waiting.append(turn)
+        self._waiting[node].append(turn)
         yield turn
 
-    def _leave(self) -> None:
-        """Hand a worker over to the request that has waited longest for one."""
-        if not self._waiting:
-            self._occupied -= 1
+    def _leave(self, node: int) -> None:
+        """Hand a worker over to the request that has waited longest for one of its node."""
+        if not self._waiting[node]:
+            self._occupied[node] -= 1
             return
-        let_go(self._waiting.popleft())
+        let_go(self._waiting[node].popleft())
 
 
 def _nothing() -> None:

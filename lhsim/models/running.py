@@ -12,6 +12,7 @@ from simpy.resources.resource import Resource
 
 from lhsim.models import agent as agents_of
 from lhsim.models import stalls as stalls_of
+from lhsim.models.balancer import Balancer
 from lhsim.models.bridge import Bridge
 from lhsim.models.classes import Population
 from lhsim.models.database import Store
@@ -87,6 +88,7 @@ def _bridge(
     if trace is not None:
         make_store, make_bridge = partial(TracedStore, trace), partial(TracedBridge, trace)
     store = make_store(env, system.store, seed, measured, stalls)
+    memory = MemoryUse(system.memory, agents, store.log, system.node_count)
     return make_bridge(
         agents=agents,
         seed=seed,
@@ -96,7 +98,8 @@ def _bridge(
         networks=[kind.network for kind in system.kinds],
         loops=_loops(env, system, seed, window),
         store=store,
-        memory=MemoryUse(system.memory, agents, store.log),
+        memory=memory,
+        balancer=Balancer(system.nodes, memory, seed),
         ledger=Ledger(window, population, keep_messages=keep_messages),
         rate_limit=system.server.rate_limit,
         agents_per_connection=system.push.agents_per_connection if system.push else 1,
@@ -112,7 +115,7 @@ def _loops(env: Environment, system: System, seed: int, window: Window) -> list[
     collection = stage(cost, Purpose.COLLECTION, seed)
     return [
         processor(env, number, cpu, measured, stalls, slow, collection)
-        for number in range(cpu.workers)
+        for number in range(system.loops)
     ]
 
 

@@ -84,6 +84,8 @@ def _push(system: System, server: PushServer) -> Steps:
         Purpose.SESSION: Step(Place.TIMER, server.session),
         Purpose.RECONNECT: Step(Place.TIMER, server.reconnect),
     }
+    if system.nodes is not None and system.nodes.count > 1:
+        steps[Purpose.LINK] = Step(Place.TIMER, system.nodes.link)
     if server.heartbeat is not None:
         steps[Purpose.HEARTBEAT] = Step(Place.OWN_LOOP, cpu.heartbeat)
     if elicitation is not None:

@@ -14,6 +14,7 @@ from lhsim.models.cpu import Cpu
 from lhsim.models.faults import Fault, cuts
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
+from lhsim.models.nodes import Nodes
 from lhsim.models.polling import PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.requests import RequestServer
@@ -128,6 +129,7 @@ class System:
     push: PushServer | None = None
     requests: RequestServer | None = None
     own_server: Server | None = field(default=None, alias="server")  # `server` in a file
+    nodes: Nodes | None = None  # behind a balancer; None: one, and no balancer
     memory: Memory = Factory(Memory)
     faults: tuple[Fault, ...] = ()
     calibration: Calibration | None = None
@@ -135,6 +137,7 @@ class System:
     def __attrs_post_init__(self) -> None:
         self._check_server()
         self._check_clients()
+        self._check_nodes()
         push = self.push
         comes_back = push is None or push.reconnect is not None or push.asks_by_reply
         if cuts(self.faults) and not comes_back:
@@ -174,6 +177,18 @@ class System:
             allowed = "ring, the default, where clients send requests"
             raise InputError(problem, key="workload.topology", allowed=allowed)
         self._check_turns(self.requests)
+
+    def _check_nodes(self) -> None:
+        """Refuse a balancer, or a network between its nodes, that would have nothing to do."""
+        if self.nodes is None:
+            return
+        if self.own_server is not None:
+            problem, allowed = "stands beside a server of your own", "polling, push or requests"
+            raise InputError(problem, key="nodes", allowed=allowed)
+        crosses = self.push is not None and not self.push.asks_by_reply
+        if not crosses and not self.nodes.link.table().is_zero:
+            problem, allowed = "carries nothing", "0 where no message is pushed over a connection"
+            raise InputError(problem, key="nodes.link", allowed=allowed)
 
     def _check_turns(self, server: RequestServer) -> None:
         """Refuse answers that wait for the end of a turn of which they are no part."""
@@ -234,6 +249,21 @@ class System:
         if self.requests is not None:
             return "requests"
         return "polling" if self.polling is not None else "push"
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes it has."""
+        return 1 if self.nodes is None else self.nodes.count
+
+    @property
+    def loops(self) -> int:
+        """How many event loops, or groups of cores that are shared, all of its nodes have."""
+        return self.node_count * self.cpu.workers
+
+    @property
+    def processors(self) -> int:
+        """How many operations run at a time at most, on all of its nodes."""
+        return self.node_count * self.cpu.processors
 
     @property
     def caveats(self) -> tuple[str, ...]:

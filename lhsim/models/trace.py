@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lhsim.models.bridge import Bridge, Routes, Steps
 from lhsim.models.database import Store
 from lhsim.models.sharing import Job
+from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
     from simpy.events import Event
 
     from lhsim.models.stage import Stage
     from lhsim.models.station import Demand, Service, Station
-    from lhsim.streams import Purpose
 
 
 class Passed(NamedTuple):
@@ -30,7 +30,7 @@ class Passed(NamedTuple):
     entity: int
     draw: int
     agent: int  # whose loop, network or time it takes
-    place: str  # "cpu", "store", "writer", "network", "agent" or "delay"
+    place: str  # "cpu", "store", "writer", "network", "link", "agent" or "delay"
     arrived: float
     began: float  # when it was first served
     ended: float
@@ -92,7 +92,8 @@ class TracedBridge(Bridge):
         yield from super().delay(stage, entity, index)
         if stage is not None:
             address = stage.purpose, entity, index
-            self._trace.wait(address, entity, "delay", since, self.env.now)
+            place = "link" if stage.purpose == Purpose.LINK else "delay"
+            self._trace.wait(address, entity, place, since, self.env.now)
 
     def think(self, agent: int, stage: Stage | None, entity: int, index: int) -> Steps:
         """Wait while an agent thinks."""
@@ -113,11 +114,17 @@ class TracedBridge(Bridge):
             self._trace.wait(address, agent, "network", since, self.env.now)
 
     def compute(
-        self, agent: int, stage: Stage | None, entity: int, index: int, size: float = 0.0
+        self,
+        agent: int,
+        stage: Stage | None,
+        entity: int,
+        index: int,
+        node: int = 0,
+        size: float = 0.0,
     ) -> Steps:
-        """Work on the loop that serves `agent`, with so many bytes."""
+        """Work on the loop of a node that serves `agent`, with so many bytes."""
         if stage is not None:
-            loop, demand = ("cpu", self.loop(agent)), stage.cost(entity, index, size)
+            loop, demand = ("cpu", self.loop(agent, node)), stage.cost(entity, index, size)
             yield self._trace.follow((stage.purpose, entity, index), agent, loop, demand)
 
 

@@ -61,7 +61,7 @@ def lower_bound(system: System, agents: int) -> float | None:
 def _polling(system: System, server: PollingServer, agents: int) -> float:
     cpu, store = system.cpu, system.store
     read = store.query.mean + store.scan * _least_kept(store)
-    busiest = max(cpu.query.mean / cpu.processors, read / store.connections)  # D [s]
+    busiest = max(cpu.query.mean / system.processors, read / store.connections)  # D [s]
     # With a cache the busiest station has fewer queries than cycles.
     least = 0.0 if server.cache is not None else agents * busiest
     waiting = polling_delay(max(server.shortest_sleep, least), 0.0)

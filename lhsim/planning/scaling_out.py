@@ -44,6 +44,8 @@ def scaled_out(system: System, servers: int) -> System:
     - Agents that share a connection are on one loop: that of connection i is loop i mod workers.
       With fewer connections than loops some of the loops have nothing to do.
     - A store with a `single_writer` stays one writer, whatever stands in front of it.
+    - Where there are nodes there are so many times as many of them: a loop, a worker or a limit of
+      connections is that of one node, and stays as it is.
     - Stalls still stop all loops at once, as those of one host do.
     - The calibration is that of one server, so that results beyond its range are extrapolated.
 
@@ -63,14 +65,18 @@ def scaled_out(system: System, servers: int) -> System:
     if servers == 1:
         return system
     cpu, store, memory = system.cpu, system.store, system.memory
+    nodes, of_one = system.nodes, servers  # as many times as many as one node has
+    if nodes is not None:
+        nodes, of_one = evolve(nodes, count=nodes.count * servers), 1
     return evolve(
         system,
         name=scaled_out_name(system.name),
-        cpu=evolve(cpu, workers=cpu.workers * servers),
+        cpu=evolve(cpu, workers=cpu.workers * of_one),
         store=evolve(store, connections=store.connections * servers),
-        polling=system.polling and _admitting(system.polling, servers),
-        push=system.push and _admitting(system.push, servers),
-        server=system.own_server and _admitting(system.own_server, servers),
+        polling=system.polling and _admitting(system.polling, of_one),
+        push=system.push and _admitting(system.push, of_one),
+        server=system.own_server and _admitting(system.own_server, of_one),
+        nodes=nodes,
         memory=evolve(memory, baseline=memory.baseline * servers),
     )
 

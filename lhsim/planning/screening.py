@@ -62,7 +62,7 @@ _ANY_LIMIT = {"delivery": ">50%", "utilization": "<95%", "cpu": "<95%", "through
               "memory": "<1GB"}  # fmt: skip
 _RANGES = "KEY=LOW..HIGH, the lower end first, such as polling.interval=100ms..1s"
 MOST_TRAJECTORIES = 10_000
-_PARTS = ("network", "cpu", "store", "polling", "push", "requests", "memory")
+_PARTS = ("network", "cpu", "store", "polling", "push", "requests", "nodes", "memory")
 
 
 @frozen

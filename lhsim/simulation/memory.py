@@ -64,7 +64,7 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
             delay = system.push.elicitation.timeout  # for which a message is kept, answered or not
         on_their_way = max(rate * min(delay, duration), copies)
         kept = rate * duration
-    needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers
+    needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.loops
     if system.polling is not None and system.polling.wake_on_write:
         on_their_way += agents  # their requests' alarms
     if system.polling is not None and system.polling.client_timeout is not None:

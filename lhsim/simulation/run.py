@@ -8,6 +8,7 @@ and the result says at which rate it grows instead.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -221,11 +222,13 @@ class Run:
             for name in busy
         }
         loops = [shares.pop(name) for name in busy if name.startswith("cpu ")]
+        shares |= _by_node(loops, self._system.node_count)
         limit = self._system.server.connections
         if limit is not None:
             series = self._series()
             inside = series["time_s"] >= self._window.start
             shares["connections"] = float(series["connections"][inside].mean()) / limit
+            shares["connections"] /= self._system.node_count
         found = {"cpu": max(loops), **shares}
         if self._system.architecture != "own":
             return found
@@ -243,7 +246,7 @@ class Run:
         length = self._window.end - self._window.start
         validation = system.cpu.validate.mean if system.push is not None else 0.0
         baseline = system.memory.baseline
-        cpu = _ratio(account.work, length * system.cpu.processors) * PERCENT
+        cpu = _ratio(account.work, length * system.processors) * PERCENT
         return AgentCommunicationMetrics(
             message_send_latency_ms=_ratio(account.to_store, delivered) * MS,
             message_receive_latency_ms=_ratio(account.from_store, delivered) * MS,
@@ -270,6 +273,16 @@ class Run:
             schema_validation_time_ms=validation * MS,
             websocket_events_sent=now.sent - begin.sent,
         )
+
+
+def _by_node(loops: Sequence[float], nodes: int) -> dict[str, float]:
+    """Return the utilisation of each node, where there are several: the mean of its loops."""
+    each = len(loops) // nodes
+    if nodes == 1:
+        return {}
+    return {
+        f"node {node}": sum(loops[node * each : (node + 1) * each]) / each for node in range(nodes)
+    }
 
 
 def _timeouts(counters: Counters) -> int:

@@ -152,7 +152,7 @@ def polling_load(system: System, server: PollingServer, agents: int, rate: float
     copies = system.workload.copies(agents)
     on_loop = sum(p.mean for p in coming) / copies + cpu.respond.mean + cpu.parse_request.mean
     messages = rate * on_loop
-    return (agents / server.mean_sleep * cpu.query.mean + messages) / cpu.processors
+    return (agents / server.mean_sleep * cpu.query.mean + messages) / system.processors
 
 
 def push_load(system: System, rate: float, copies: int) -> float:
@@ -166,13 +166,13 @@ def push_load(system: System, rate: float, copies: int) -> float:
     going = 0.0 if asks_by_reply(system) else cpu.send.mean / _most_in_a_send(system)
     on_loop = coming + going + cpu.acknowledge.mean / copies
     writers = 1 if store.single_writer else store.connections
-    return rate * max(on_loop / cpu.processors, _write_per_event(store) / copies / writers)
+    return rate * max(on_loop / system.processors, _write_per_event(store) / copies / writers)
 
 
 def requests_load(system: System, rate: float) -> float:
     """Return the utilisation of a request/response system's busiest station at `rate` [1/s]."""
     cpu, store = system.cpu, system.store
-    on_processor = _on_processor(cpu) / cpu.processors
+    on_processor = _on_processor(cpu) / system.processors
     return rate * max(on_processor, store.query.mean / store.connections)
 
 
@@ -194,7 +194,7 @@ def start_work(system: System, agents: int) -> float:
         assert system.push is not None
         clients = 0 if system.push.asks_by_reply else system.push.clients(agents)
         first = clients * cpu.connect.mean
-    work = first / cpu.processors
+    work = first / system.processors
     if system.workload.traffic.closed:
         work += _first_messages(system.workload, agents) * _per_message(system, agents)
     return work

@@ -36,6 +36,7 @@ from lhsim.models import (
     Growth,
     Memory,
     Network,
+    Nodes,
     Outage,
     PerByte,
     Periodic,
@@ -59,6 +60,7 @@ from lhsim.models import (
     Workload,
 )
 from lhsim.models.faults import cuts
+from lhsim.models.nodes import RULES
 from lhsim.models.push import OUTBOUND_POLICIES, OVERFLOWS
 
 TICK = 1 / 64  # [s]; sums of ticks are exact
@@ -426,6 +428,15 @@ def elicitation(mood, _agents):
     }
 
 
+def nodes(mood, _agents):
+    return {
+        "count": st.sampled_from((1, 2, 2, 3, 5)),
+        "rule": st.sampled_from(RULES),
+        "affinity": st.booleans(),
+        "link": long(mood),
+    }
+
+
 def memory(_mood, _agents):
     # Not binary: sums in another order would differ.
     return {
@@ -476,6 +487,7 @@ FIELDS = {
     Elicitation: elicitation,
     RequestServer: requests,
     Requests: clients,
+    Nodes: nodes,
     Memory: memory,
 }
 
@@ -488,6 +500,7 @@ def built(cls, mood, agents=1, **fixed):
         EventStore: _store,
         Retention: _retention,
         Cpu: _cpu,
+        Nodes: _nodes,
     }
     make = checked.get(cls, cls)
     return st.builds(make, **FIELDS[cls](mood, agents) | fixed)
@@ -521,6 +534,17 @@ def _cpu(**fields):
     if fields["cores"] > 1 or fields["quantum"] is not None:
         fields["turn"] = 0.0
     return Cpu(**fields)
+
+
+def _nodes(rule, affinity, **fields):
+    return Nodes(rule=rule, affinity=affinity and rule != "hash", **fields)
+
+
+def _balanced(system, nodes):
+    """Return a system with nodes; what has nothing to cross between them has no link."""
+    if nodes is not None and (system.push is None or system.push.asks_by_reply):
+        nodes = attrs.evolve(nodes, link=ZERO)
+    return attrs.evolve(system, nodes=nodes)
 
 
 def _store(**fields):
@@ -588,7 +612,11 @@ def cases(draw, server, moods=MOODS, many=False, fewest=1, cut=False, **focus):
     faults = draw(faults_at_set_times())
     if cut:
         faults += draw(cuts_at_set_times())
-    system = _finite(System(name=name, **built_parts, faults=faults), agents)
+    few = [] if "nodes" in focus else 4 * [st.none()]
+    nodes = built(Nodes, mood, **focus["nodes"](mood) if "nodes" in focus else {})
+    balancer = draw(st.one_of(*few, nodes))
+    system = _balanced(System(name=name, **built_parts, faults=faults), balancer)
+    system = _finite(system, agents)
     share = draw(st.sampled_from((None, 0.0, 0.125, 0.5)))
     duration = min(draw(st.sampled_from((SAMPLED, 2.0, 3.0))), STEPS / _steps(system, agents))
     return Case(
@@ -666,7 +694,7 @@ def _of_the_server(system):
 
 
 def _slices(system):
-    shared = ((system.cpu.quantum, system.cpu.cores),
+    shared = ((system.cpu.quantum, system.cpu.cores * system.node_count),
               (system.store.quantum, system.store.connections))  # fmt: skip
     return sum(processors / quantum for quantum, processors in shared if quantum)
 
@@ -690,6 +718,25 @@ def _all_of_the_processor(mood):
 
 def _relays(mood):
     return {"workers": whole(2, 3), "relay": short(mood, zeros=0), "send": short(mood, zeros=0)}
+
+
+def _several(_mood):
+    return {"count": whole(2, 4)}
+
+
+def _few_places(mood):
+    return {
+        "connections": whole(1, 2),
+        "overflow": st.sampled_from(OVERFLOWS),
+        "session": long(mood, zeros=0),
+        "reconnect": long(mood, zeros=0),
+        "elicitation": st.none(),
+    }
+
+
+def _asks(mood):
+    asks_by = st.sampled_from(("push", "push", "reply"))
+    return {"elicitation": built(Elicitation, mood, asks_by=asks_by), "overflow": st.just("wait")}
 
 
 def _slow_store(mood):
@@ -1026,6 +1073,22 @@ AREAS = {
     ),
     "push, processor": cases(PushServer, cpu=_all_of_the_processor),
     "push, relays": cases(PushServer, cpu=_relays),
+    "push, nodes": cases(PushServer, cpu=_relays, nodes=_several),
+    "push, nodes with few places": cases(PushServer, push=_few_places, nodes=_several),
+    "push, nodes and elicitations": cases(PushServer, push=_asks, nodes=_several),
+    "push, nodes, cut connections": cases(PushServer, push=_few_places, nodes=_several, cut=True),
+    "push, nodes, retries": cases(PushServer, workload=_tries_again, nodes=_several),
+    "polling, nodes": cases(PollingServer, nodes=_several),
+    "polling, nodes, all that fails": cases(
+        PollingServer, workload=_tries_again, polling=_gives_up, nodes=_several, cut=True
+    ),
+    "requests, nodes": cases(
+        RequestServer, nodes=_several, requests=lambda _: {"workers": whole(1, 2)}
+    ),
+    "requests, nodes, together": cases(
+        RequestServer, moods=("grid",), workload=_requests_together, nodes=_several
+    ),
+    "requests, nodes, shared cores": cases(RequestServer, cpu=_shared, nodes=_several),
     "push, shared cores": cases(PushServer, workload=_busy, cpu=_shared),
     "push, shared cores with a state": cases(PushServer, cpu=_shared_with_a_state),
     "push, shared store": cases(PushServer, workload=_busy, store=_shared_store),

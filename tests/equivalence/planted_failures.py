@@ -140,13 +140,13 @@ def an_answer_takes_its_messages_out_of_the_mailbox(patch):
 
 
 @around(ImpatientPolling, "wait_for_messages", system="requests that are given up")
-def each_request_counts_its_own_cycles(original, self, agent, request, cycles):
-    return original(self, agent, request, itertools.count(1000 * request))
+def each_request_counts_its_own_cycles(original, self, agent, request, cycles, node):
+    return original(self, agent, request, itertools.count(1000 * request), node)
 
 
 @around(ImpatientPolling, "_look", system="requests that are given up, and woken")
-def a_cycle_forgets_what_was_written_before_it_ends(original, self, agent, cycle):
-    found = yield from original(self, agent, cycle)
+def a_cycle_forgets_what_was_written_before_it_ends(original, self, agent, cycle, node):
+    found = yield from original(self, agent, cycle, node)
     self._seen[agent, cycle] = self._writes[agent]
     return found
 
@@ -170,18 +170,18 @@ def a_write_wakes_the_youngest_request_first(self, agent):
 def a_request_that_is_given_up_on_its_way_is_not_held(self, agent, request, cycles, reply):
     bridge = self.bridge
     yield from bridge.travel(agent, bridge.request_up, agent, request)
-    if reply.event.triggered or not self._accept():
+    if reply.event.triggered or not self._accept(0):
         return
-    messages = yield from self.wait_for_messages(agent, request, cycles)
+    messages = yield from self.wait_for_messages(agent, request, cycles, 0)
     yield from bridge.compute(agent, self._respond, agent, request)
     bridge.memory.disconnect()
     yield from bridge.travel(agent, bridge.answer_down, agent, request)
     reply.give(messages)
 
 
-@instead_of(ImpatientPolling, "_accept", system="an outage, polled")
-def a_request_is_held_in_an_outage(self):
-    return Polling._accept(self)
+@instead_of(ImpatientPolling, "_admit", system="an outage, polled")
+def a_request_is_held_in_an_outage(self, _agent, _request):
+    return 0 if self._accept(0) else None
 
 
 # Faults
@@ -215,9 +215,10 @@ def an_outage_lets_who_waits_in_line_wait(patch):
     right = Push.cut
 
     def cut(self, hits):
-        line, self._line = self._line, type(self._line)()
+        lines, self._lines = self._lines, [type(line)() for line in self._lines]
         right(self, hits)
-        self._line.extend(line)
+        for line, before in zip(self._lines, lines, strict=True):
+            line.extend(before)
 
     patch.setattr(Push, "cut", cut)
 

@@ -29,19 +29,19 @@ def the_newest_message_is_taken_first(self, agent):
 
 
 @instead_of(Polling, "_accept", system="limits")
-def one_request_more_is_held(self):
+def one_request_more_is_held(self, node):
     limit = self.server.connections
-    if limit is not None and self.bridge.memory.connections > limit:
+    if limit is not None and self.bridge.memory.by_node[node] > limit:
         self.refused += 1
         return False
-    self.bridge.memory.connect()
+    self.bridge.memory.connect(node)
     return True
 
 
 def waiting(passed, *, from_the_parsing=False):
     """Return the loop of a request that ends when `passed` says so of its age and timeout."""
 
-    def wait_for_messages(self, agent, request, queries):
+    def wait_for_messages(self, agent, request, queries, _node):
         env, bridge, server = self.env, self.bridge, self.server
         before = env.now
         yield from bridge.compute(agent, self._parse_request, agent, request)
@@ -74,8 +74,8 @@ def the_timeout_counts_from_before_the_parsing(patch):
 
 
 @around(Polling, "wait_for_messages", system="random")
-def the_queries_of_each_request_are_numbered_anew(original, self, agent, request, _queries):
-    return (yield from original(self, agent, request, itertools.count()))
+def the_queries_of_each_request_are_numbered_anew(original, self, agent, request, _queries, node):
+    return (yield from original(self, agent, request, itertools.count(), node))
 
 
 @instead_of(Polling, "attend", system="random")
@@ -85,11 +85,11 @@ def a_connection_is_held_until_the_answer_is_there(self, agent, start):
     queries = itertools.count()
     for request in itertools.count():
         yield from bridge.travel(agent, bridge.request_up, agent, request)
-        if not self._accept():
+        if not self._accept(0):
             yield from bridge.travel(agent, bridge.answer_down, agent, request)
             yield self.env.timeout(self.server.backoff)
             continue
-        messages = yield from self.wait_for_messages(agent, request, queries)
+        messages = yield from self.wait_for_messages(agent, request, queries, 0)
         yield from bridge.compute(agent, self._respond, agent, request)
         yield from bridge.travel(agent, bridge.answer_down, agent, request)
         bridge.memory.disconnect()

@@ -144,5 +144,5 @@ def a_slow_loop_warms_up_more(original, self, demand):
 
 
 @instead_of(Bridge, "loop", system="random")
-def an_agent_is_on_the_next_loop(self, agent):
+def an_agent_is_on_the_next_loop(self, agent, node=0):
     return self.loops[(agent + 1) % len(self.loops)]

@@ -50,18 +50,18 @@ def a_message_finds_the_next_connection_open(patch):
 
 @planted(system="reject")
 def one_connection_more(patch):
-    def full(self):
+    def is_full(self, node):
         limit = self.server.connections
-        return limit is not None and self.bridge.memory.connections > limit
+        return limit is not None and self.bridge.memory.by_node[node] > limit
 
-    patch.setattr(Push, "_full", property(full))
+    patch.setattr(Push, "_is_full", is_full)
 
 
 @instead_of(Push, "_leave", system="wait")
 def the_last_in_line_enters_first(self, agent):
     self._connections.pop(agent).open = False
-    if self._line:
-        self._line.pop().succeed(True)
+    if self._lines[0]:
+        self._lines[0].pop().succeed(True)
     else:
         self.bridge.memory.disconnect()
 
@@ -90,10 +90,10 @@ def a_closed_connection_still_delivers(self, message, _connection):
 
 
 @around(Push, "_enter", system="random")
-def an_agent_is_connected_before_its_accept(original, self, agent, attempt):
-    if not self._full:
+def an_agent_is_connected_before_its_accept(original, self, agent, attempt, node):
+    if not self._is_full(node):
         self._connections[agent] = Connection()
-    return (yield from original(self, agent, attempt))
+    return (yield from original(self, agent, attempt, node))
 
 
 def carrying(order):
@@ -156,12 +156,12 @@ def coming(patch, earliest):
 
 
 @instead_of(Bridge, "loop", system="shared connections")
-def the_agents_of_a_client_are_on_different_loops(self, agent):
+def the_agents_of_a_client_are_on_different_loops(self, agent, node=0):
     return self.loops[agent % len(self.loops)]
 
 
 @instead_of(Bridge, "loop", system="shared connections")
-def a_client_is_on_the_loop_of_its_first_agent(self, agent):
+def a_client_is_on_the_loop_of_its_first_agent(self, agent, node=0):
     return self.loops[self.client(agent) % len(self.loops)]
 
 
@@ -174,10 +174,10 @@ def the_last_client_has_as_many_agents_as_the_others(self, agent):
 
 
 @around(Bridge, "compute", system="shared connections")
-def a_client_draws_by_its_own_number(original, self, agent, stage, entity, index, *size):
+def a_client_draws_by_its_own_number(original, self, agent, stage, entity, index, *more):
     if stage is not None and stage.purpose == Purpose.CONNECT:
         entity //= self.agents_per_connection
-    yield from original(self, agent, stage, entity, index, *size)
+    yield from original(self, agent, stage, entity, index, *more)
 
 
 @around(Bridge, "travel", system="shared connections, fallback and batches")
@@ -234,8 +234,8 @@ def an_agent_of_a_client_that_has_come_may_be_a_stranger(self, message):
 
 
 @around(Push, "_enter", system="random")
-def each_agent_of_a_client_is_a_connection(original, self, client, attempt):
-    yield from original(self, client, attempt)
+def each_agent_of_a_client_is_a_connection(original, self, client, attempt, node):
+    yield from original(self, client, attempt, node)
     memory, several = self.bridge.memory, self.bridge.agents_per_connection
     memory.peak_connections = max(memory.peak_connections, memory.connections * several)
 
@@ -274,8 +274,8 @@ def who_is_blocked_takes_no_place_over(original, self, message, connection):
 @instead_of(Push, "_leave", system="full, block")
 def who_is_blocked_waits_for_the_next_message_when_the_connection_closes(self, agent):
     self._connections.pop(agent).open = False
-    if self._line:
-        self._line.popleft().succeed(True)
+    if self._lines[0]:
+        self._lines[0].popleft().succeed(True)
     else:
         self.bridge.memory.disconnect()
 

@@ -88,30 +88,30 @@ def a_client_thinks_after_its_request_for_the_first_time(self, client):
 
 
 @instead_of(Answering, "_leave", system="requests, workers")
-def a_worker_is_handed_to_the_last_that_came(self):
-    if not self._waiting:
-        self._occupied -= 1
+def a_worker_is_handed_to_the_last_that_came(self, node):
+    if not self._waiting[node]:
+        self._occupied[node] -= 1
         return
-    self._waiting.pop().succeed()
+    self._waiting[node].pop().succeed()
 
 
 @instead_of(Answering, "_leave", system="requests, workers, all the same")
-def a_worker_is_handed_over_after_what_is_due(self):
-    if not self._waiting:
-        self._occupied -= 1
+def a_worker_is_handed_over_after_what_is_due(self, node):
+    if not self._waiting[node]:
+        self._occupied[node] -= 1
         return
-    turn = self._waiting.popleft()
+    turn = self._waiting[node].popleft()
     turn._ok, turn._value = True, None
     self.env.schedule(turn, NORMAL)
 
 
 @instead_of(Answering, "_occupy", system="requests, workers")
-def a_request_finds_one_worker_more(self, workers):
-    if self._occupied <= workers:
-        self._occupied += 1
+def a_request_finds_one_worker_more(self, workers, node):
+    if self._occupied[node] <= workers:
+        self._occupied[node] += 1
         return
     turn = self.env.event()
-    self._waiting.append(turn)
+    self._waiting[node].append(turn)
     yield turn
 
 

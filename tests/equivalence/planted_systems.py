@@ -19,6 +19,7 @@ from lhsim.models import (
     Growth,
     Memory,
     Network,
+    Nodes,
     Outage,
     PerByte,
     Periodic,
@@ -744,6 +745,55 @@ CASES += [
         duration=4.0,
     ),
 ]
+
+LINKED = Nodes(3, "least_connections", link=SHORT_RANDOM[7])
+OF_NODES = RANDOM | {"workload": Workload(traffic=Poisson(8.0)), "nodes": LINKED}
+TWO_LOOPS = Cpu(workers=2, **dict.fromkeys(NAMES, SHORT_RANDOM[7]))
+ASKS = PushServer(overflow="wait", elicitation=Elicitation(1.0, LONG_RANDOM[0], accept=0.7))
+
+
+def chosen(rule, **changes):
+    """Return nodes that are chosen by another rule."""
+    return {"nodes": attrs.evolve(LINKED, rule=rule, **changes)}
+
+
+CASES += [
+    Case(push(f"nodes, {name}", **OF_NODES | parts), 9, duration=4.0)
+    for name, parts in (
+        ("pushed", {}),
+        ("pushed by hash", chosen("hash") | {"cpu": TWO_LOOPS}),
+        ("pushed in turns", chosen("round_robin")),
+        ("pushed at random", chosen("random") | {"cpu": TWO_LOOPS}),
+        ("pushed by two choices", chosen("two_choices")),
+        ("pushed, kept", chosen("random", affinity=True)),
+        ("broadcasts", {"workload": Workload("broadcast", Poisson(2.0))} | chosen("random")),
+        ("a limit of their rate", {"push": PushServer(rate_limit=RateLimit(4.0, 2))}),
+        ("few places", {"push": PushServer(connections=1, **SHORT_SESSIONS)}),
+        ("a line", {"push": PushServer(connections=2, overflow="wait", **SHORT_SESSIONS)}),
+        ("fallback", {"push": PushServer(connections=1, overflow="fallback",
+                                         fallback_interval=2 * TICK, **SHORT_SESSIONS)}),
+        ("elicitations", {"push": ASKS}),
+        ("elicitations at random", {"push": ASKS} | chosen("random")),
+    )
+]  # fmt: skip
+CASES += [
+    Case(polling(f"nodes, {name}", **RANDOM | parts), 9, duration=4.0)
+    for name, parts in (
+        ("polled", {"nodes": Nodes(3, "least_connections")}),
+        ("polled at random", {"nodes": Nodes(3, "random")}),
+        ("polled, few places",
+         {"nodes": Nodes(3, "round_robin"),
+          "polling": PollingServer(interval=TICK, timeout=8 * TICK, connections=1, backoff=TICK)}),
+    )
+]  # fmt: skip
+CASES += [
+    Case(requests(f"nodes, {name}", **OF_CLIENTS | parts), 9, duration=4.0)
+    for name, parts in (
+        ("asked", {"nodes": Nodes(3, "least_connections")}),
+        ("asked by two choices", {"nodes": Nodes(4, "two_choices")}),
+        ("asked, workers", {"nodes": Nodes(2, "random"), "requests": RequestServer(workers=1)}),
+    )
+]  # fmt: skip
 
 
 A_BYTE = TICK / 8192  # costs [s]

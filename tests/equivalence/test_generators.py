@@ -64,6 +64,9 @@ BOTH = {
     "hub": 6,
     "broadcast": 6,
     "closed loop of broadcasts": 1,
+    "nodes that are busy": 20,
+    "node chosen because it holds less": 10,
+    "node chosen once and for all": 10,
 }
 SHARED = {
     "slice ended early": 20,
@@ -173,6 +176,8 @@ OF = {
         "message that stays on the loop of its client": 6,
         "elicitation expired before it expired in the store": 1,
         "client turned away from the line": 3,
+        "message that crosses nodes": 10,
+        "lines of several nodes": 1,
     }
     | FAILURES,
 }
@@ -240,6 +245,7 @@ def happened(case):
     if system.requests is not None:
         _watch_requests(bridge, server, seen)
     _watch_sharing(bridge, seen)
+    _watch_balancer(bridge, system, seen)
     _watch_clients(running, seen)
     for time in np.linspace(0.0, case.duration, LOOKS + 1)[1:]:
         bridge.env.run(until=float(time))
@@ -336,6 +342,23 @@ def _watch_clients(running, seen):
         _watch_line(running.server, seen)
 
 
+def _watch_balancer(bridge, system, seen):
+    balancer, choose = bridge.balancer, bridge.balancer.choose
+    looks = {"least_connections", "two_choices"}
+
+    def watched(client, *address):
+        loads = balancer._connections + balancer._working
+        known = balancer._homes is not None and client in balancer._homes
+        node = choose(client, *address)
+        if balancer.count > 1 and known:
+            seen.add("node chosen once and for all")
+        elif system.nodes is not None and system.nodes.rule in looks and loads[node] < loads.max():
+            seen.add("node chosen because it holds less")
+        return node
+
+    balancer.choose = watched
+
+
 def _watch_replies(waiting, seen):
     ask = waiting.ask
 
@@ -369,8 +392,8 @@ def _watch_budget(retries, seen):
 def _watch_line(server, seen):
     enter = server._enter
 
-    def watched(agent, attempt):
-        let_in = yield from enter(agent, attempt)
+    def watched(agent, attempt, node):
+        let_in = yield from enter(agent, attempt, node)
         if not let_in:
             seen.add("client turned away from the line")
         return let_in
@@ -493,8 +516,8 @@ def _watch_requests(bridge, server, seen):
     """Let `seen` get what happens to requests at the server."""
     end_of_turn = server._end_of_turn
 
-    def watched_end_of_turn(client):
-        for end in end_of_turn(client):
+    def watched_end_of_turn(client, node):
+        for end in end_of_turn(client, node):
             seen.add("answer that waits for the end of a turn")
             yield end
 
@@ -507,15 +530,15 @@ def _watch_requests(bridge, server, seen):
             seen.add("refusal of a request that was given up")
         return exceeds
 
-    def watched_occupy(workers):
-        if server._occupied >= workers:
+    def watched_occupy(workers, node):
+        if server._occupied[node] >= workers:
             seen.add("wait for a worker")
-        yield from occupy(workers)
+        yield from occupy(workers, node)
 
-    def watched_leave():
-        if server._waiting:
+    def watched_leave(node):
+        if server._waiting[node]:
             seen.add("worker that is handed over")
-        leave()
+        leave(node)
 
     bridge.exceeds_limit = watched_exceeds_limit
     server._leave, server._occupy = watched_leave, watched_occupy
@@ -587,6 +610,7 @@ def _watch_push(server, seen):
     _watch_connections(server, seen)
     _watch_refusals(server, seen)
     _watch_polls(server, seen)
+    _watch_crossings(server, seen)
     _watch_batches(server, seen)
     _watch_answers(server, seen)
 
@@ -629,9 +653,9 @@ def _watch_refusals(server, seen):
             seen.add("second refusal in a row")
         refuse(agent)
 
-    def watched_enter(agent, attempt):
+    def watched_enter(agent, attempt, node):
         in_a_row[agent] = 0
-        return (yield from enter(agent, attempt))
+        return (yield from enter(agent, attempt, node))
 
     server._refuse, server._enter = watched_refuse, watched_enter
 
@@ -654,12 +678,24 @@ def _watch_polls(server, seen):
         if len(brought) > 1:
             seen.add("poll for several agents")
 
-    def watched_enter(agent, attempt):
+    def watched_enter(agent, attempt, node):
         if agent in polled:
             seen.add("connection after such polls")
-        return (yield from enter(agent, attempt))
+        return (yield from enter(agent, attempt, node))
 
     server._poll, server._enter = watched_poll, watched_enter
+
+
+def _watch_crossings(server, seen):
+    hand_over, client = server.hand_over, server.bridge.client
+
+    def watched(message):
+        connection = server._connections.get(client(message.target))
+        if connection is not None and connection.node != message.node:
+            seen.add("message that crosses nodes")
+        yield from hand_over(message)
+
+    server.hand_over = watched
 
 
 def _watch_batches(server, seen):
@@ -711,7 +747,8 @@ def _now(bridge, server):
         queues = [connection.queued for connection in server._connections.values()]
         state |= {
             "parked": any(server._parked.values()),
-            "agents that wait in line": bool(server._line),
+            "agents that wait in line": any(server._lines),
+            "lines of several nodes": sum(map(bool, server._lines)) > 1,
             "several messages in an outbound queue": any(queued > 1 for queued in queues),
             "blocked request": any(c.blocked for c in server._connections.values()),
         }
@@ -735,6 +772,8 @@ def _in_the_end(bridge, server, case):
         "delivered": outcomes[Outcome.DELIVERED] > 0,
         "many deliveries at one instant": max(instants.values(), default=0) > 1,
         "many creations at one instant": max(creations.values(), default=0) > 1,
+        "nodes that are busy": bridge.balancer.count > 1
+        and sum(loop.busy_time > 0 for loop in loops) > 1,
         "several loops": sum(loop.busy_time > 0 for loop in loops) > 1,
         "collection": every > 0 and any(loop._operations >= every for loop in loops),
         "stall in an operation": any(loop.busy_time > loop.work_time * 1.01 for loop in loops),

@@ -9,6 +9,7 @@ import functools
 import planted_agents  # noqa: F401 - registers its errors
 import planted_classes  # noqa: F401 - registers its errors
 import planted_failures  # noqa: F401 - registers its errors
+import planted_nodes  # noqa: F401 - registers its errors
 import planted_polling  # noqa: F401 - registers its errors
 import planted_processor  # noqa: F401 - registers its errors
 import planted_push  # noqa: F401 - registers its errors
@@ -40,6 +41,9 @@ NO_STAGES = {
     Purpose.SLOWDOWN_GAP,
     Purpose.SLOWDOWN_LENGTH,
     Purpose.SLEEP,
+    Purpose.NODE_OF_MESSAGE,
+    Purpose.NODE_OF_REQUEST,
+    Purpose.NODE_OF_ANSWER,
     Purpose.SLOW,
     *LOSSES,
     Purpose.PRIORITY,

@@ -22,6 +22,7 @@ from lhsim.models import (
     EventStore,
     Growth,
     Network,
+    Nodes,
     Outage,
     Periodic,
     PollingServer,
@@ -37,6 +38,7 @@ from lhsim.models import (
     Warmth,
     Workload,
 )
+from lhsim.models.nodes import RULES
 
 NONE, ONE, TWO, FOUR = (Deterministic(ticks * TICK) for ticks in (0, 1, 2, 4))
 
@@ -200,6 +202,28 @@ def test_batches_of_writes_and_a_log_that_forgets(server, store):
         check(Case(tied, 4, duration=SAMPLED, warmup=SAMPLED / 4, drain=0.0))
 
 
+def on_nodes(tied, rule, affinity=False):
+    """Return a system on two nodes, between which messages take as long as to an agent."""
+    link = tied.network.down if tied.push is not None else NONE
+    return attrs.evolve(tied, nodes=Nodes(2, rule, affinity, link))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("server", SERVERS)
+def test_nodes_that_are_chosen_at_one_instant(server, rule):
+    for costs, workers in itertools.product(COSTS, (1, 2)):
+        tied = system(server, costs, workers, topology="random")
+        check(Case(on_nodes(tied, rule), 5, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("costs", COSTS)
+def test_nodes_whose_clients_start_together(costs, rule):
+    for workers, in_flight in itertools.product((None, 1), (1, 3)):
+        tied = of_clients(costs, RequestServer(workers=workers), in_flight=in_flight)
+        check(Case(on_nodes(tied, rule), 5, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
+
+
 RETRIES = {
     "at once": Retry(2 * TICK, attempts=3, backoff=0.0),
     "after a tick": Retry(4 * TICK, attempts=3, backoff=TICK),
@@ -235,6 +259,8 @@ def test_connections_that_are_cut(server):
     for costs, tries in itertools.product(COSTS, (False, True)):
         retry = RETRIES["after a tick"] if tries else None
         tied = failing(system(server, costs, traffic=Closed(None, ONE), retry=retry))
+        check(Case(tied, 4, duration=SAMPLED, warmup=0.0, drain=0.0))
+        tied = on_nodes(tied, "least_connections")
         check(Case(tied, 4, duration=SAMPLED, warmup=0.0, drain=0.0))
 
 

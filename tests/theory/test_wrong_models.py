@@ -171,8 +171,8 @@ def test_cores_that_do_not_share_are_found_by_their_throughput(monkeypatch):
 
 
 def test_a_worker_that_is_never_waited_for_is_found(monkeypatch):
-    def occupy(self, _workers):
-        self._occupied += 1
+    def occupy(self, _workers, node):
+        self._occupied[node] += 1
         return
         yield
 
@@ -226,13 +226,11 @@ def leave_late(push, agent):
     late.callbacks.append(lambda _: push.bridge.memory.disconnect())
 
 
-def one_place_more(push):
+def one_place_more(push, _node):
     return push.bridge.memory.connections > push.server.connections
 
 
-@pytest.mark.parametrize(
-    ("name", "wrong"), [("_leave", leave_late), ("_full", property(one_place_more))]
-)
+@pytest.mark.parametrize(("name", "wrong"), [("_leave", leave_late), ("_is_full", one_place_more)])
 def test_a_wrong_limit_is_found_by_its_loss(monkeypatch, name, wrong):
     monkeypatch.setattr(Push, name, wrong)
     system = limited(5, Exponential(1.0), Exponential(2.0))

@@ -57,10 +57,10 @@ def passed(system, monkeypatch):
     def watched(name, purpose_of, *places):
         original = getattr(Bridge, name)
 
-        def step(self, agent, stage, entity, index, *size):
+        def step(self, agent, stage, entity, index, *more):
             if stage is not None:
                 seen.setdefault(purpose_of(stage), set()).update(places)
-            return original(self, agent, stage, entity, index, *size)
+            return original(self, agent, stage, entity, index, *more)
 
         monkeypatch.setattr(Bridge, name, step)
 
