@@ -105,7 +105,6 @@ def _ask(s: State, entity: int) -> int:
     create_at(s, place, message.sender, message.number)
     message.connection = 0
     message.alive = 1
-    message.stored = 0.0  # until it is: not a number says that it was refused
     patience = s.settings[0].patience
     if patience >= 0:
         message.alive = 2
@@ -120,8 +119,9 @@ def _arrive(s: State, entity: int) -> int:
     """Let a request come to the server, which has a worker for it, or will have."""
     place, workers = message_of(s, entity), s.settings[0].workers
     if not _is_let_in(s, place):
-        s.messages[place].stored = np.nan
+        s.messages[place].stored = np.nan  # it has no answer
         return ANSWER_DOWN
+    s.messages[place].stored = 0.0  # until it is
     if has_nodes(s):
         client = s.messages[place].sender
         chosen = choose(s, client, OF_MESSAGE, client, s.messages[place].number)

@@ -1,3 +1,4 @@
+from .average import averaged as averaged
 from .classes import AgentClass as AgentClass
 from .cpu import Collection as Collection
 from .cpu import Cpu as Cpu

@@ -51,7 +51,7 @@ def in_the_mean(system: System) -> System:
     requests, answer = system.requests, size
     if requests is not None:
         answer = requests.answer_payload.mean
-        requests = evolve(requests, answer_payload=ZERO)
+        requests = evolve(requests, answer_payload=ZERO, by_turn=False)
     return evolve(
         system,
         workload=_workload(system, agents, sum(messages)),

@@ -197,7 +197,10 @@ class System:
         if self.cpu.cores > 1 or self.cpu.quantum is not None:
             allowed = "false where cores are shared"
             raise InputError("is that of loops", key="requests.by_turn", allowed=allowed)
-        if not self.store.query.table().is_zero and self.cpu.respond.table().is_zero:
+        cpu, store = self.cpu, self.store
+        queries = store.query_per_byte > 0 or not store.query.table().is_zero
+        responds = cpu.per_byte.respond > 0 or not cpu.respond.table().is_zero
+        if queries and not responds:
             allowed = "false where an answer comes from the store, and costs no cpu.respond"
             raise InputError("has no last operation", key="requests.by_turn", allowed=allowed)
 

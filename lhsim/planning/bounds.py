@@ -26,7 +26,7 @@ import math
 from typing import TYPE_CHECKING
 
 from lhsim.analysis.knee import SATURATION
-from lhsim.models.average import averaged
+from lhsim.models import averaged
 from lhsim.simulation.settling import (
     admitted_load,
     asks_by_reply,

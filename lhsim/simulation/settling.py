@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lhsim.models.average import averaged
+from lhsim.models import averaged
 
 if TYPE_CHECKING:
     from lhsim.models import Cpu, EventStore, PollingServer, System, Workload

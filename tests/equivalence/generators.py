@@ -568,7 +568,8 @@ def _polling_server(interval, growth, **others):
 def _has_turns(cpu, store, **_others):
     """Return whether answers can wait for the end of a turn."""
     loops = cpu.cores == 1 and cpu.quantum is None
-    return loops and (store.query.mean == 0 or cpu.respond.mean > 0)
+    queries = store.query.mean > 0 or store.query_per_byte > 0
+    return loops and (not queries or cpu.respond.mean > 0)
 
 
 NAMES = {PollingServer: "polling", PushServer: "push", RequestServer: "requests"}
