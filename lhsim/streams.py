@@ -74,7 +74,8 @@ class Purpose(IntEnum):
     LOSS_REQUEST_UP = 29  # agent, wait request or connection attempt
     LOSS_ANSWER_DOWN = 30  # agent, wait request or connection attempt
     LOSS_PUSH_DOWN = 31  # sender, message number
-    SLEEP = 35  # agent, cycle: the jitter of the sleep after it
+    # agent, cycle: the jitter of the sleep after it; of a short poll: agent, wait request
+    SLEEP = 35
     LOOK_UP = 36  # agent, cycle
     PRIORITY = 37  # sender, message number
     HEARTBEAT = 43  # agent, connection attempt * 2**32 + heartbeat of its connection

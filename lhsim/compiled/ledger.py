@@ -24,6 +24,7 @@ from lhsim.compiled.state import (
     TO_ANYONE,
     TO_HUB,
     TO_SENDER,
+    WAKES_ALL,
     Record,
     State,
 )
@@ -489,6 +490,9 @@ def is_full(s: State) -> bool:
 def _wake(s: State, agent: int) -> None:
     """End the sleep of an agent's request; one that is about to sleep does not begin to."""
     poller = s.pollers[agent]
+    if s.settings[0].wakes == WAKES_ALL:
+        _wake_everybody(s)
+        return
     if len(s.options) > 1 and s.settings[0].impatient:
         _wake_all(s, agent)
         return
@@ -499,13 +503,35 @@ def _wake(s: State, agent: int) -> None:
         schedule(s, 2 * agent, 0.0, 0)
 
 
+@outlined
+def _wake_everybody(s: State) -> None:
+    """End the sleeps of all requests, in the order in which they went to sleep."""
+    counts = s.counts[0]
+    counts.news += 1
+    if len(s.options) > 1 and s.settings[0].impatient:
+        _wake_requests(s, counts.asleep)
+        return
+    agent = counts.asleep.first
+    counts.asleep.first = counts.asleep.last = NOBODY
+    while agent >= 0:
+        s.pollers[agent].alarm = NOBODY
+        s.events[2 * agent].phase = SLEEP
+        schedule(s, 2 * agent, 0.0, 0)
+        agent = s.pollers[agent].after
+
+
 @of_failures
 def _wake_all(s: State, agent: int) -> None:
     """End the sleeps of all requests of an agent, also of those that it has given up."""
-    poller = s.pollers[agent]
-    poller.written += 1
-    place = poller.asleep.first
-    poller.asleep.first = poller.asleep.last = NOBODY
+    s.pollers[agent].written += 1
+    _wake_requests(s, s.pollers[agent].asleep)
+
+
+@inlined
+def _wake_requests(s: State, asleep: Record) -> None:
+    """End the sleeps of the requests in a list, each of which has a place."""
+    place = asleep.first
+    asleep.first = asleep.last = NOBODY
     while place >= 0:
         s.messages[place].alarm = NOBODY
         s.events[request(s, place)].phase = SLEEP

@@ -96,6 +96,7 @@ from lhsim.models import (
     System,
 )
 from lhsim.models.faults import cuts, slowdowns, stalls
+from lhsim.models.polling import WAKES
 from lhsim.models.push import ASKINGS, OUTBOUND_POLICIES, OVERFLOWS
 from lhsim.models.steps import Place, steps_of
 from lhsim.models.workload import START_KINDS
@@ -206,6 +207,8 @@ def state_of(
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
     state.pollers["alarm"] = state.pollers["asleep"] = NOBODY
+    state.pollers["sleep"] = settings["first_sleep"]
+    state.pollers["following"] = settings["second_sleep"]
     state.pollers["empty_since"] = -np.inf
     if settings["outbound_policy"][0] == DROP_OLDEST or settings["batch"][0] > 0:
         state = state._replace(links=np.zeros(len(state.messages), np.int32))
@@ -272,6 +275,7 @@ def _has_rare_options(system: System) -> bool:
 def _polls_otherwise(server: PollingServer) -> bool:
     return (
         not server.sleeps_alike
+        or not server.hold
         or server.wake_on_write
         or server.cache is not None
         or len(server.priorities) > 1
@@ -441,7 +445,7 @@ def _settings(
 def _sleeps(server: PollingServer | None) -> dict[str, float]:
     if server is None:
         names = ("first_sleep", "second_sleep", "jitter", "growth", "longest", "wakes", "ttl")
-        return dict.fromkeys((*names, "invalidates"), 0.0)
+        return dict.fromkeys((*names, "invalidates", "holds"), 0.0)
     growth, (first, second) = server.growth, server.first_sleeps
     return {
         "first_sleep": first,
@@ -449,7 +453,8 @@ def _sleeps(server: PollingServer | None) -> dict[str, float]:
         "jitter": server.jitter,
         "growth": growth.factor if growth else 1.0,
         "longest": growth.longest if growth else math.inf,
-        "wakes": server.wake_on_write,
+        "wakes": 1 + WAKES.index(server.wake) if server.wake_on_write else 0,
+        "holds": server.hold,
         "ttl": server.cache.ttl if server.cache else -1.0,
         "invalidates": server.cache is not None and server.cache.invalidate,
     }
@@ -561,7 +566,7 @@ def _counts(system: System, settings: NDArray[np.void]) -> NDArray[np.void]:
     counts["events"] = settings["first_events"]
     counts["peak_memory"] = settings["resident"] + settings["per_event"] * settings["first_events"]
     counts["shortest"], counts["longest"] = np.inf, -np.inf
-    for name in ("free", "line", "lingers", "asking", "opened"):
+    for name in ("free", "line", "lingers", "asking", "opened", "asleep"):
         counts[name] = NOBODY
     return counts
 

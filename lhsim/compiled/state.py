@@ -130,6 +130,7 @@ WRITER = 5  # the writer of the database
 # Topologies, and policies by their index in `lhsim.models.push`.
 TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL, TO_SENDER = 0, 1, 2, 3, 4
 REJECT, WAIT, FALLBACK = 0, 1, 2
+WAKES_TARGET, WAKES_ALL = 1, 2  # whom a write wakes
 DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3
 BY_REPLY = 2  # how a message asks its target; 0: it does not
 
@@ -228,9 +229,13 @@ POLLER = np.dtype(
         ("alarm", "i4"),  # the timer that ends its sleep; none where it is awake
         ("empty_since", "f8"),  # snapshot that held no message; -inf: the cache knows of none
         # Whether a message for the agent was stored since its cycle began; where its requests may
-        # be given up, how many were stored.
+        # be given up, how many were stored; where a message wakes others than its target, the
+        # `news` when the cycle began.
         ("written", "i4"),
         ("asleep", ENDS),  # places of its requests that sleep
+        # Agents whose requests went to sleep before and after, where a message wakes all.
+        ("before", "i4"),
+        ("after", "i4"),
     ],
     align=True,
 )
@@ -382,7 +387,8 @@ SETTINGS = np.dtype(
         ("jitter", "f8"),
         ("growth", "f8"),  # of the sleeps of a request from the second on; 1: none
         ("longest", "f8"),
-        ("wakes", "i8"),  # whether a write ends a sleep
+        ("wakes", "i8"),  # whose sleep a write ends; 0: nobody's
+        ("holds", "i8"),  # whether the server holds a request that finds nothing
         ("ttl", "f8"),  # of the cache; -1: there is none
         ("invalidates", "i8"),
         ("shares", "i8"),  # whether a station is shared
@@ -434,6 +440,9 @@ COUNTS = np.dtype(
         ("lingers", "i4"),  # its timer
         ("asking", ENDS),  # places of clients that wait for a reply
         ("opened", ENDS),  # clients whose connections are open, where some may be cut
+        # Where a message wakes others than its target:
+        ("news", "i4"),  # messages that somebody was to wake for; it may wrap around
+        ("asleep", ENDS),  # agents whose requests sleep, or places of these
     ],
     align=True,
 )  # fmt: skip

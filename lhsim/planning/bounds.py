@@ -59,7 +59,10 @@ def lower_bound(system: System, agents: int) -> float | None:
 def _polling(system: System, server: PollingServer, agents: int) -> float:
     cpu, store = system.cpu, system.store
     read = store.query.mean + store.scan * _least_kept(store)
-    busiest = max(cpu.query.mean / cpu.processors, read / store.connections)  # D [s]
+    asked = cpu.query.mean
+    if not server.hold:
+        asked += cpu.parse_request.mean + cpu.respond.mean
+    busiest = max(asked / cpu.processors, read / store.connections)  # D [s]
     # With a cache the busiest station has fewer queries than cycles.
     least = 0.0 if server.cache is not None else agents * busiest
     waiting = polling_delay(max(server.shortest_sleep, least), 0.0)

@@ -14,7 +14,7 @@ from lhsim.units import format_duration
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
-    from lhsim.models import System
+    from lhsim.models import PollingServer, System
 
 # What an engine takes [B]; `benchmarks/one_run.py` prints the peak of a run.
 PER_AGENT = {"simpy": 5_000, "compiled": 100}
@@ -66,7 +66,7 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
         kept = rate * duration
     needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers
     if system.polling is not None and system.polling.wake_on_write:
-        on_their_way += agents  # their requests' alarms
+        on_their_way += agents * _alarms(system.polling, rate)
     if system.polling is not None and system.polling.client_timeout is not None:
         on_their_way += agents  # their requests
     retry = system.workload.retry
@@ -77,6 +77,13 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
     needed += PER_SPELL * _spells(system, duration)
     needed += PER_EVENT[engine] * _timed_events(system, kept / copies, duration)
     return needed + PER_RECORD[engine] * kept * keep
+
+
+def _alarms(server: PollingServer, rate: float | None) -> float:
+    """Return how many alarms of a request there are that are still to go off."""
+    if server.wake == "one" or rate is None:
+        return 1.0
+    return 1.0 + rate * max(server.first_sleeps[0], server.interval)
 
 
 def _spells(system: System, duration: float) -> float:

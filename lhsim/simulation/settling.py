@@ -144,7 +144,10 @@ def polling_load(system: System, server: PollingServer, agents: int, rate: float
     copies = system.workload.copies(agents)
     on_loop = sum(p.mean for p in coming) / copies + cpu.respond.mean + cpu.parse_request.mean
     messages = rate * on_loop
-    return (agents / server.mean_sleep * cpu.query.mean + messages) / cpu.processors
+    asked = cpu.query.mean
+    if not server.hold:  # each query has a request of its own
+        asked += cpu.parse_request.mean + cpu.respond.mean
+    return (agents / server.mean_sleep * asked + messages) / cpu.processors
 
 
 def push_load(system: System, rate: float, copies: int) -> float:

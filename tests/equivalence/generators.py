@@ -57,6 +57,7 @@ from lhsim.models import (
     Workload,
 )
 from lhsim.models.faults import cuts
+from lhsim.models.polling import WAKES
 from lhsim.models.push import OUTBOUND_POLICIES, OVERFLOWS
 
 TICK = 1 / 64  # [s]; sums of ticks are exact
@@ -280,7 +281,9 @@ def polling(mood, agents):
         "jitter": st.sampled_from((0.0, 0.0, 0.0, 0.25, 1.0)),
         "first_sleep": often(None, st.sampled_from((TICK, 2 * TICK, 3 * TICK, 16 * TICK, 0.15))),
         "growth": often(None, built(Growth, mood)),
+        "hold": st.sampled_from((True, True, False)),
         "wake_on_write": st.booleans(),
+        "wake": st.sampled_from(WAKES),
         "cache": often(None, built(Cache, mood)),
         "rate_limit": often(None, built(RateLimit, mood)),
         "priorities": st.sampled_from(((), (), (1.0,), (0.1, 0.9), (0.5, 0.0, 0.25, 0.25))),
@@ -466,6 +469,10 @@ def _retention(count, age):
 def _polling_server(interval, growth, **others):
     if growth is not None:
         growth = attrs.evolve(growth, longest=max(growth.longest, interval))
+    if not others["hold"]:
+        others["timeout"], others["wake_on_write"] = 60.0, False
+    if not others["wake_on_write"]:
+        others["wake"] = "one"
     return PollingServer(interval=interval, growth=growth, **others)
 
 
@@ -759,6 +766,25 @@ def _gives_up(mood):
     }
 
 
+def _everybody_wakes(_mood):
+    return {
+        "interval": st.sampled_from((4 * TICK, 16 * TICK)),
+        "hold": st.just(True),
+        "wake_on_write": st.just(True),
+        "wake": st.just("all"),
+    }
+
+
+def _short_polls(mood):
+    return {
+        "interval": st.sampled_from((TICK, 4 * TICK, 0.1)),
+        "hold": st.just(False),
+        "jitter": st.sampled_from((0.0, 0.0, 0.25)),
+        "first_sleep": often(None, st.sampled_from((TICK / 2, 2 * TICK))),
+        "growth": often(None, built(Growth, mood)),
+    }
+
+
 def _is_cut(mood):
     return {"interval": st.sampled_from((TICK, 4 * TICK)), "backoff": st.sampled_from((TICK, 0.05)),
             "client_timeout": often(None, st.sampled_from((TICK, 4 * TICK)))}  # fmt: skip
@@ -799,8 +825,29 @@ AREAS = {
         workload=_busy,
         store=lambda mood: {"query": long(mood, zeros=0)},
         polling=lambda _: {
-            "interval": st.sampled_from((4 * TICK, 16 * TICK)), "wake_on_write": st.just(True)
+            "interval": st.sampled_from((4 * TICK, 16 * TICK)),
+            "hold": st.just(True),
+            "wake_on_write": st.just(True),
         },
+    ),
+    "polling, everybody wakes": cases(
+        PollingServer,
+        workload=_busy,
+        store=lambda mood: {"query": long(mood, zeros=0)},
+        polling=lambda mood: _everybody_wakes(mood) | {"first_sleep": st.none()},
+    ),
+    "polling, short polls": cases(PollingServer, polling=_short_polls),
+    "polling, short polls together": cases(
+        PollingServer, moods=("grid",), workload=_together, polling=_short_polls
+    ),
+    "polling, short polls that are given up": cases(
+        PollingServer, cut=True, polling=lambda mood: _gives_up(mood) | _short_polls(mood)
+    ),
+    "polling, everybody wakes, or has given up": cases(
+        PollingServer,
+        cut=True,
+        workload=_busy,
+        polling=lambda mood: _gives_up(mood) | _everybody_wakes(mood),
     ),
     "polling, cache": cases(
         PollingServer,

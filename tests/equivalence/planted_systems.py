@@ -743,6 +743,22 @@ CASES += [
     ),
 ]
 
+SHORT = PollingServer(
+    interval=TICK, hold=False, jitter=0.25, first_sleep=TICK / 2, growth=Growth(2.0, 8 * TICK)
+)
+HERD = PollingServer(interval=32 * TICK, wake_on_write=True, wake="all")
+CASES += [
+    Case(polling(name, **parts), 6, duration=4.0)
+    for name, parts in (
+        ("short polls", RANDOM | {"polling": SHORT}),
+        ("short polls that are given up",
+         RANDOM | {"polling": attrs.evolve(SHORT, client_timeout=8 * TICK, backoff=TICK)}),
+        ("everybody wakes", all_the_same(traffic=Closed(None, TWO)) | {"polling": HERD}),
+        ("everybody wakes, or has given up",
+         RANDOM | {"polling": attrs.evolve(HERD, client_timeout=16 * TICK, backoff=TICK)}),
+    )
+]  # fmt: skip
+
 
 def with_a_long_window(case):
     """Return a case whose window has most of its messages: an order shows in their sum alone."""

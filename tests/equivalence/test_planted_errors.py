@@ -7,6 +7,7 @@ fixed list of systems. An engine that is wrong in the same way would be found li
 import functools
 
 import planted_agents  # noqa: F401 - registers its errors
+import planted_delivery  # noqa: F401 - registers its errors
 import planted_failures  # noqa: F401 - registers its errors
 import planted_polling  # noqa: F401 - registers its errors
 import planted_processor  # noqa: F401 - registers its errors

@@ -70,6 +70,8 @@ SERVERS = {
         wake_on_write=True,
         priorities=(0.5, 0.5),
     ),
+    "polling, all woken": PollingServer(interval=4 * TICK, wake_on_write=True, wake="all"),
+    "polling, short": PollingServer(interval=TICK, growth=Growth(2.0, 8 * TICK), hold=False),
     "push": PushServer(),
     "push, reject": PushServer(
         connections=2, overflow="reject", outbound=1, session=FOUR, reconnect=TWO
