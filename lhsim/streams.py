@@ -78,6 +78,10 @@ class Purpose(IntEnum):
     SLEEP = 35
     LOOK_UP = 36  # agent, cycle
     PRIORITY = 37  # sender, message number
+    # Of a request by which a consumer deletes what it has done. Its other steps are those of a
+    # request: REQUEST_UP, PARSE_REQUEST and ANSWER_DOWN at 2**32 + wait request.
+    DELETE_CPU = 41  # agent, wait request that brought the messages
+    DELETE = 42  # agent, wait request that brought the messages
     HEARTBEAT = 43  # agent, connection attempt * 2**32 + heartbeat of its connection
     ANSWER = 44  # sender, message number: whether and how its target answers
     ANSWER_THINK = 45  # sender, message number
@@ -87,6 +91,7 @@ class Purpose(IntEnum):
     LOSS_ANSWER_UP = 49  # sender, message number
     SLOWDOWN_GAP = 50  # host, slowdown
     SLOWDOWN_LENGTH = 51  # host, slowdown
+    POST_FAILURE = 52  # sender, post * 2**48 + message number; so all steps of a post
     # Below, and above where a message is sent again, attempt * 2**32 stands in the message number.
     RETRY = 60  # sender, message number: the jitter of the back-off before an attempt
     REPLY_DOWN = 61  # sender, message number

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from lhsim._jit import inlined
+from lhsim.compiled.consumers import has_queue, take_some
 from lhsim.compiled.ledger import client_of, collect, index_of, message_of, payload
 from lhsim.compiled.log import forget
 from lhsim.compiled.outlining import of_failures
 from lhsim.compiled.state import (
     ANSWER_THINK,
+    BY_DELETE,
     COLLECTION,
     CONNECTED,
     DROP_OLDEST,
@@ -28,7 +30,15 @@ from lhsim.compiled.state import (
     State,
 )
 from lhsim.compiled.store import expire, further_events
-from lhsim.rules import draw, first_spell, idle_cost, part_inside, slowness, times_as_long
+from lhsim.rules import (
+    attempt_index,
+    draw,
+    first_spell,
+    idle_cost,
+    part_inside,
+    slowness,
+    times_as_long,
+)
 
 
 @inlined
@@ -43,9 +53,7 @@ def value(s: State, stage: Record, entity: int, index: int) -> float:
 def cost_of(s: State, entity: int, stage: Record) -> float:
     """Return what a stage costs an entity [s]."""
     if entity < 2 * s.settings[0].agents:
-        receiver = s.receivers[entity >> 1]
-        index = receiver.query if stage.by_query else receiver.attempt
-        return value(s, stage, entity >> 1, index)
+        return value(s, stage, entity >> 1, receivers_index(s, entity >> 1, stage))
     if stage.constant:
         return stage.value
     message = s.messages[message_of(s, entity)]
@@ -55,6 +63,16 @@ def cost_of(s: State, entity: int, stage: Record) -> float:
     if len(s.options) > 0 and _is_drawn_late(stage.purpose):
         return value(s, stage, message.sender, message.number)
     return message.costs[stage.slot]
+
+
+@inlined
+def receivers_index(s: State, agent: int, stage: Record) -> int:
+    """Return the index of a draw of an agent's receiving side."""
+    receiver = s.receivers[agent]
+    if len(s.options) > 0 and stage.by_query == BY_DELETE:
+        return attempt_index(1, receiver.attempt)
+    index: int = receiver.query if stage.by_query else receiver.attempt
+    return index
 
 
 @inlined
@@ -175,6 +193,9 @@ def read(s: State, entity: int) -> None:
         _snapshot(s, entity)
         return  # a request, which reads what it likes
     receiver = s.receivers[entity >> 1]
+    if has_queue(s):
+        take_some(s, entity >> 1)
+        return
     if len(s.options) > 0:
         expire(s, entity >> 1)
     if len(s.options) > 0 and s.settings[0].polls == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lhsim._jit import inlined
 from lhsim.compiled.clients import go_on_after_failure, is_of_failure
+from lhsim.compiled.consumers import goes_on_to_delete, has_queue, reappear
 from lhsim.compiled.cycles import look, next_sleep, sleep_as_client, start_over
 from lhsim.compiled.impatient import attend_impatiently, handle, ring
 from lhsim.compiled.incidents import end_later, happen
@@ -30,12 +31,16 @@ from lhsim.compiled.state import (
     COLLECTED,
     COMMITTED,
     CREATED,
+    DELETE,
+    DELETE_CPU,
+    DELETE_UP,
     DONE,
     FAULT,
     LOCKED,
     LOOK_UP,
     MESSAGE_UP,
     NOBODY,
+    PARSE_DELETE,
     PARSE_MESSAGE,
     PARSE_REQUEST,
     QUERY,
@@ -47,6 +52,7 @@ from lhsim.compiled.state import (
     START,
     THINK,
     TIMES_OUT,
+    VISIBLE,
     WAIT_REQUEST,
     WAKES_ALL,
     WRITE,
@@ -72,6 +78,9 @@ def carry(s: State, entity: int, phase: int) -> int:
     if len(s.options) > 0:
         if is_of_batch(s, phase):
             return go_on_with_batch(s, entity, phase)
+        if phase == VISIBLE:
+            reappear(s, entity)
+            return DONE
         phase = after_the_limit(s, entity, phase)
     if phase == CREATED:
         return MESSAGE_UP
@@ -119,7 +128,12 @@ def attend(s: State, agent: int, phase: int) -> int:
         return PARSE_REQUEST
     if phase == REFUSED:
         return BACKOFF
-    if phase != START:  # THINK or BACKOFF, or the sleep of a client
+    if has_queue(s):
+        if phase in (THINK, DELETE_UP, PARSE_DELETE, DELETE_CPU, DELETE):
+            return goes_on_to_delete(s, phase)
+        if phase == START and agent < s.settings[0].first_consumer:
+            return DONE
+    if phase != START:  # THINK or BACKOFF, the sleep of a client, or DELETED_DOWN
         receiver.attempt += 1
     return REQUEST_UP
 
@@ -142,7 +156,7 @@ def _polls_shortly(s: State) -> bool:
 def _ask(s: State, agent: int) -> int:
     s.counts[0].cycles += 1
     if len(s.options) > 0:
-        wakes_all = s.settings[0].wakes == WAKES_ALL
+        wakes_all = s.settings[0].wakes >= WAKES_ALL
         s.pollers[agent].written = s.counts[0].news if wakes_all else 0
         return look(s, agent)
     return QUERY_CPU
@@ -179,9 +193,10 @@ def _receive(s: State, agent: int) -> int:
     if receiver.found == 0:
         receiver.attempt += 1
         return REQUEST_UP
-    for _ in range(receiver.found):
-        end(s, take(s, receiver), DELIVERED)
-    receiver.found = 0
+    if not has_queue(s):
+        for _ in range(receiver.found):
+            end(s, take(s, receiver), DELIVERED)
+        receiver.found = 0
     if _polls_shortly(s):
         start_over(s, s.pollers[agent])
     return THINK
@@ -205,7 +220,7 @@ def _sleep(s: State, agent: int) -> int:
 @inlined
 def _was_written(s: State, poller: Record) -> bool:
     """Return whether a message for which an agent wakes was stored since its cycle began."""
-    if s.settings[0].wakes == WAKES_ALL:
+    if s.settings[0].wakes >= WAKES_ALL:
         return poller.written != s.counts[0].news
     return poller.written != 0
 
@@ -217,7 +232,7 @@ def _set_alarm(s: State, agent: int, time: float) -> None:
     s.pollers[agent].alarm = alarm
     s.events[alarm].phase = ALARM
     schedule(s, alarm, time, s.stages[SLEEP].lane)
-    if s.settings[0].wakes == WAKES_ALL:
+    if s.settings[0].wakes >= WAKES_ALL:
         join(s.counts[0].asleep, s.pollers.before, s.pollers.after, agent)
 
 
@@ -229,6 +244,6 @@ def _ring(s: State, alarm: int) -> None:
     agent = s.messages[message_of(s, alarm)].sender
     if s.pollers[agent].alarm == alarm:
         s.pollers[agent].alarm = NOBODY
-        if s.settings[0].wakes == WAKES_ALL:
+        if s.settings[0].wakes >= WAKES_ALL:
             leave(s.counts[0].asleep, s.pollers.before, s.pollers.after, agent)
         make_ready(s, 2 * agent, SLEEP)

@@ -57,6 +57,7 @@ class Store:
         self._busy_timeout = store.busy_timeout
         self._query = stage(store.query, Purpose.QUERY, seed)
         self._write = stage(store.write, Purpose.WRITE, seed)
+        self._delete = stage(store.write, Purpose.DELETE, seed)
         self._batch_size = store.batch_size
         self._linger = store.linger
         self._write_more = store.write_more
@@ -99,6 +100,17 @@ class Store:
             return committed
         cost = None if self._write is None else self._write.draw(message.sender, message.number)
         return (yield from self._transact(message, cost, commit))
+
+    def delete(
+        self, agent: int, index: int, done: Callable[[], None]
+    ) -> Generator[Event, Any, None]:
+        """Write once, in line, for all that an agent deletes; at the commit it is `done`."""
+        self.writes += 1
+        if self._delete is None:
+            done()
+            return
+        cost = self._delete.draw(agent, index)
+        yield self._serve(self.writer, Purpose.DELETE, agent, index, cost, effect=done)
 
     def is_gone(self, message: Message) -> bool:
         """Return whether the event of a stored message is not kept any more."""

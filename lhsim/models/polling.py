@@ -57,12 +57,16 @@ class PollingServer:
     first_sleep: Seconds | None = field(default=None, validator=positive)
     growth: Growth | None = None  # of the sleeps of a request, from that of `interval` on
     wake_on_write: bool = False  # whether a message for the agent ends its request's sleep
-    # Whose sleep a message ends: that of its target alone, or of all requests, which then query.
+    # Whose sleep a message ends: that of its target alone (with a queue: of the request that has
+    # slept longest), or of all requests, which then query.
     wake: Wake = field(default="one", validator=one_of(WAKES))
     cache: Cache | None = None
     # Parts of the messages that have each priority, the highest first; none: all have the same.
     priorities: tuple[float, ...] = field(default=(), validator=shares)
     rate_limit: RateLimit | None = None  # of the messages that an agent sends
+    # Of a queue: after which a message that was taken and is not deleted may be taken again [s];
+    # None: never.
+    visibility: Seconds | None = field(default=None, validator=positive)
     # After which an agent gives a request up, and asks again after `backoff` [s]; None: never.
     client_timeout: Seconds | None = field(default=None, validator=positive)
 

@@ -89,13 +89,17 @@ class Polling(ServerProcesses):
             bridge.memory.disconnect()
             yield from bridge.travel(agent, bridge.answer_down, agent, request)
             if messages:
-                for message in messages:
-                    bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-                yield from bridge.think(agent, self._think, agent, request)
+                yield from self._receive(agent, request, messages)
                 sleep, following = self._first_sleeps
             elif not self.server.hold:
                 yield self.env.timeout(self._jittered(agent, request, sleep))
                 sleep, following = following, self.server.sleep_after(following)
+
+    def _receive(self, agent: int, request: int, messages: Found) -> Steps:
+        """Receive what an answer holds, and think about it."""
+        for message in messages:
+            self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+        yield from self.bridge.think(agent, self._think, agent, request)
 
     def cut(self, _is_hit: Callable[[int], bool]) -> None:
         """Cut connections: those of an agent are its requests, whose handlers do not notice."""

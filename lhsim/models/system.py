@@ -19,7 +19,7 @@ from lhsim.models.push import PushServer
 from lhsim.models.requests import RequestServer
 from lhsim.models.server import Server
 from lhsim.models.store import EventStore
-from lhsim.models.workload import Requests, Workload
+from lhsim.models.workload import ONE_QUEUE, Requests, Workload
 from lhsim.units import Seconds
 
 FEWEST_SAMPLES = 10  # of the parameters: fewer say little about their spread
@@ -135,8 +135,9 @@ class System:
     def __attrs_post_init__(self) -> None:
         self._check_server()
         self._check_clients()
+        self._check_queue()
         push = self.push
-        comes_back = push is None or push.reconnect is not None or push.asks_by_reply
+        comes_back = push is None or push.reconnect is not None or not push.connects
         if cuts(self.faults) and not comes_back:
             allowed = "a distribution where a fault cuts connections"
             raise InputError("is missing", key="push.reconnect", allowed=allowed)
@@ -174,6 +175,25 @@ class System:
             allowed = "ring, the default, where clients send requests"
             raise InputError(problem, key="workload.topology", allowed=allowed)
         self._check_turns(self.requests)
+
+    def _check_queue(self) -> None:
+        """Refuse a queue that nobody polls, and what goes with none."""
+        server = self.polling
+        if self.workload.topology != ONE_QUEUE:
+            if server is not None and server.visibility is not None:
+                problem, allowed = "is that of a queue", "nothing, or workload.topology = queue"
+                raise InputError(problem, key="polling.visibility", allowed=allowed)
+            return
+        if server is None:
+            problem, allowed = "has no consumers", "another one, or a polling server"
+            raise InputError(problem, key="workload.topology", allowed=allowed)
+        for key in ("cache", "priorities", "client_timeout"):
+            if getattr(server, key):
+                problem, allowed = "does not go with a queue", "nothing"
+                raise InputError(problem, key=f"polling.{key}", allowed=allowed)
+        if cuts(self.faults):
+            problem, allowed = "cut connections, with a queue", "stalls and slowdowns"
+            raise InputError(problem, key="faults", allowed=allowed)
 
     def _check_turns(self, server: RequestServer) -> None:
         """Refuse answers that wait for the end of a turn of which they are no part."""

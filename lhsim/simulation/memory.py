@@ -22,6 +22,7 @@ PER_MESSAGE = {"simpy": 2_000, "compiled": 180}  # on its way
 PER_LOOP = {"simpy": 2_000, "compiled": 64}
 PER_EVENT = {"simpy": 32, "compiled": 24}  # that the store keeps, where it forgets them by age
 PER_SPELL = 48  # in which a host stalls or is slow: all are drawn before the run
+POSTED = 3  # times what a message takes: also who posts it, and a post
 MOST_SPELLS = 10_000_000  # some seconds of drawing
 PER_RECORD = {"simpy": 500, "compiled": 120}  # of a message, with `keep_messages`
 
@@ -62,6 +63,8 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
         delay = max(polling.first_sleeps[0], polling.interval) / 2 if polling else 0.0
         if system.push is not None and system.push.elicitation is not None:
             delay = system.push.elicitation.timeout  # for which a message is kept, answered or not
+        if system.push is not None and system.push.webhook is not None:
+            delay = POSTED * system.push.webhook.timeout  # a post's timer goes off in any case
         on_their_way = max(rate * min(delay, duration), copies)
         kept = rate * duration
     needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.cpu.workers
@@ -69,6 +72,9 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
         on_their_way += agents * _alarms(system.polling, rate)
     if system.polling is not None and system.polling.client_timeout is not None:
         on_their_way += agents  # their requests
+    if system.polling is not None and system.polling.visibility is not None:
+        taken = on_their_way if rate is None else rate * min(system.polling.visibility, duration)
+        on_their_way += taken  # what consumers hold, until it would be visible again
     retry = system.workload.retry
     if retry is not None:  # a message, and its attempt until the patience with it has ended
         waiting = 0.0 if rate is None else rate * min(retry.timeout, duration)

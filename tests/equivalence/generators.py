@@ -158,6 +158,7 @@ def workload(mood, agents):
         "start_over": st.sampled_from((0.0, 0.5, 1.0, 0.3)),
         "slow": often(None, built(Slow, mood)),
         "retry": st.none(),  # of areas of its own, as all that makes a run longer
+        "producers": st.none(),  # likewise, with a queue
     }
 
 
@@ -288,6 +289,7 @@ def polling(mood, agents):
         "rate_limit": often(None, built(RateLimit, mood)),
         "priorities": st.sampled_from(((), (), (1.0,), (0.1, 0.9), (0.5, 0.0, 0.25, 0.25))),
         "client_timeout": st.none(),  # likewise
+        "visibility": st.none(),  # likewise
     }
 
 
@@ -785,6 +787,47 @@ def _short_polls(mood):
     }
 
 
+def _sends_to_a_queue(mood):
+    rates = st.sampled_from((8.0, 32.0))
+    return {
+        "topology": st.just("queue"),
+        "traffic": st.one_of(
+            st.builds(Poisson, rates),
+            bursts(rates),
+            st.builds(Closed, st.one_of(st.none(), whole(2, 12)), long(mood, zeros=0)),
+        ),
+        "think": long(mood, zeros=0.2),
+        "producers": st.one_of(st.none(), whole(1, 2)),
+    }
+
+
+def _sends_together(mood):
+    return _sends_to_a_queue(mood) | {"start": st.just("together")}
+
+
+def _tries_a_queue_again(mood):
+    return _sends_to_a_queue(mood) | {"retry": built(Retry, mood)}
+
+
+def _consumes(_mood):
+    """Return a queue, in which messages are visible again before, or while, they are deleted."""
+    return {
+        "interval": st.sampled_from((TICK, 4 * TICK, 16 * TICK)),
+        "limit": whole(1, 3),
+        "cache": st.none(),
+        "priorities": st.just(()),
+        "visibility": st.sampled_from((None, TICK / 2, TICK, 4 * TICK, 0.1, 16 * TICK)),
+    }
+
+
+def _wakes_consumers(mood):
+    return _consumes(mood) | {
+        "interval": st.sampled_from((4 * TICK, 16 * TICK)),
+        "hold": st.just(True),
+        "wake_on_write": st.just(True),
+    }
+
+
 def _is_cut(mood):
     return {"interval": st.sampled_from((TICK, 4 * TICK)), "backoff": st.sampled_from((TICK, 0.05)),
             "client_timeout": often(None, st.sampled_from((TICK, 4 * TICK)))}  # fmt: skip
@@ -835,6 +878,40 @@ AREAS = {
         workload=_busy,
         store=lambda mood: {"query": long(mood, zeros=0)},
         polling=lambda mood: _everybody_wakes(mood) | {"first_sleep": st.none()},
+    ),
+    "polling, a queue": cases(
+        PollingServer, fewest=3, workload=_sends_to_a_queue, polling=_consumes
+    ),
+    "polling, a queue that wakes consumers": cases(
+        PollingServer,
+        fewest=3,
+        workload=_sends_to_a_queue,
+        store=_slow_store,
+        polling=_wakes_consumers,
+    ),
+    "polling, a queue at one instant": cases(
+        PollingServer,
+        moods=("grid",),
+        fewest=3,
+        workload=_sends_together,
+        polling=_wakes_consumers,
+    ),
+    "polling, a queue and a log that forgets": cases(
+        PollingServer, fewest=3, workload=_sends_to_a_queue, store=_short_memory, polling=_consumes
+    ),
+    "polling, a queue, shared cores": cases(
+        PollingServer,
+        fewest=3,
+        workload=_sends_to_a_queue,
+        cpu=_shared,
+        store=_shared_store,
+        polling=_wakes_consumers,
+    ),
+    "polling, a queue, retries": cases(
+        PollingServer,
+        fewest=3,
+        workload=_tries_a_queue_again,
+        polling=_wakes_consumers,
     ),
     "polling, short polls": cases(PollingServer, polling=_short_polls),
     "polling, short polls together": cases(

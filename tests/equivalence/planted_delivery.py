@@ -1,10 +1,14 @@
-"""Errors in the further ways of delivery: short polls, and messages that wake everybody."""
+"""Errors in the further ways of delivery: short polls, messages that wake everybody, a queue."""
 
+from heapq import heappush
 from itertools import count
 
 from planting import around, instead_of
 
 from lhsim.metrics.account import Outcome
+from lhsim.models.bridge import Bridge
+from lhsim.models.consumers import Consumers
+from lhsim.models.database import Store
 from lhsim.models.impatient import ImpatientPolling
 from lhsim.models.polling_processes import Polling
 
@@ -95,3 +99,93 @@ def the_youngest_of_all_requests_wakes_first(original, self):
     for whom, alarms in self._alarms.items():
         self._alarms[whom] = dict(reversed(alarms.items()))
     original(self)
+
+
+# A queue
+
+
+@around(Consumers, "_line_up", system="a queue")
+def a_message_that_was_not_deleted_comes_back_last(original, self, message):
+    if message.event in self.__dict__.setdefault("seen", set()):
+        message.event = self.bridge.store.log.append() + len(self.seen)
+    self.seen.add(message.event)
+    original(self, message)
+
+
+@instead_of(Consumers, "_reappear", system="a queue")
+def a_message_that_was_not_deleted_is_gone(self, message, _timer):
+    pass
+
+
+@instead_of(Consumers, "_reappear", system="a queue that wakes one")
+def a_message_that_comes_back_wakes_nobody(self, message, _timer):
+    if message.outcome is Outcome.PENDING:
+        heappush(self._queue, (message.event, message))
+
+
+@around(Consumers, "_done", system="a queue")
+def a_duplicate_does_not_count(original, self, agent, messages):
+    original(self, agent, [one for one in messages if one.outcome is Outcome.PENDING])
+
+
+@around(Consumers, "_done", system="a queue")
+def a_message_is_taken_by_whom_it_was_for(original, self, agent, messages):
+    original(self, agent + 1, messages)
+
+
+@around(Consumers, "_receive", system="a queue")
+def a_message_is_done_before_it_is_deleted(original, self, agent, request, messages):
+    yield from self.bridge.think(agent, self._think, agent, request)
+    think, self._think = self._think, None
+    self._done(agent, messages)
+    yield from original(self, agent, request, [])
+    self._think = think
+
+
+@around(Bridge, "travel", system="a queue of those who send, too")
+def a_delete_travels_as_its_request_did(original, self, agent, route, entity, index):
+    yield from original(self, agent, route, entity, index % 2**32)
+
+
+@around(Bridge, "compute", system="a queue")
+def a_delete_is_parsed_as_its_request_was(original, self, agent, stage, entity, index):
+    yield from original(self, agent, stage, entity, index % 2**32)
+
+
+@around(Store, "delete", system="a queue")
+def a_delete_is_no_write(original, self, agent, index, done):
+    self.writes -= 1
+    yield from original(self, agent, index, done)
+
+
+@around(Store, "delete", system="a queue")
+def what_is_deleted_is_done_when_its_write_begins(original, self, agent, index, done):
+    done()
+    yield from original(self, agent, index, lambda: None)
+
+
+@instead_of(Consumers, "_wake_first", system="a queue that wakes one")
+def the_last_asleep_wakes_first(self):
+    self._news += 1
+    if self._asleep:
+        self._end_sleep(self._asleep.popitem()[1])
+
+
+@around(Consumers, "_wake_first", system="a queue that wakes one")
+def nobody_wakes_who_is_about_to_sleep(original, self):
+    original(self)
+    self._news -= 1
+
+
+@around(Consumers, "_take", system="a queue that is forgotten")
+def an_event_that_is_removed_is_taken_all_the_same(original, self, agent):
+    store = self.bridge.store
+    store.is_gone = lambda _message: False
+    found = original(self, agent)
+    del store.is_gone
+    return found
+
+
+@around(Consumers, "attend", system="a queue")
+def those_who_only_send_consume_as_well(original, self, agent, start):
+    yield from super(Consumers, self).attend(agent, start)

@@ -759,6 +759,32 @@ CASES += [
     )
 ]  # fmt: skip
 
+TAKEN = PollingServer(interval=4 * TICK, limit=2, visibility=8 * TICK)
+WOKEN = attrs.evolve(TAKEN, interval=64 * TICK, wake_on_write=True)
+TO_A_QUEUE = {
+    "workload": Workload("queue", Poisson(16.0), think=LONG_RANDOM[8], producers=2),
+    "cpu": attrs.evolve(RANDOM["cpu"], query=LONG_RANDOM[0]),
+}
+SELDOM = attrs.evolve(TO_A_QUEUE["workload"], traffic=Poisson(3.0))
+CASES += [
+    Case(polling(name, **RANDOM | TO_A_QUEUE | parts), 6, duration=4.0)
+    for name, parts in (
+        ("a queue", {"polling": TAKEN}),
+        ("a queue that wakes one", {"polling": WOKEN, "workload": SELDOM}),
+        ("a queue that wakes all",
+         {"polling": attrs.evolve(WOKEN, wake="all"), "workload": SELDOM}),
+        ("a queue of those who send, too",
+         {"polling": TAKEN,
+          "network": Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.3, retransmission_timeout=TICK),
+          "workload": Workload("queue", Poisson(8.0), LONG_RANDOM[0], slow=Slow(0.5, 3.0))}),
+        ("a queue, retries",
+         {"polling": WOKEN, "workload": attrs.evolve(TO_A_QUEUE["workload"], retry=RETRY)}),
+        ("a queue that is forgotten",
+         {"polling": attrs.evolve(TAKEN, visibility=None),
+          "store": EventStore(HALF, HALF, retention=Retention(count=4))}),
+    )
+]  # fmt: skip
+
 
 def with_a_long_window(case):
     """Return a case whose window has most of its messages: an order shows in their sum alone."""

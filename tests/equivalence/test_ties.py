@@ -283,6 +283,28 @@ def test_cores_and_a_store_that_are_shared(server, cores):
         check(Case(tied, agents, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
 
 
+QUEUES = {
+    "polled": {"interval": TICK},
+    "polled, visible again": {"interval": 2 * TICK, "visibility": 2 * TICK, "limit": 2},
+    "polled shortly": {"interval": TICK, "hold": False, "visibility": 4 * TICK},
+    "one wakes": {"wake_on_write": True, "limit": 1, "visibility": TICK},
+    "one wakes, for several": {"wake_on_write": True, "limit": 3, "visibility": 4 * TICK},
+    "all wake": {"wake_on_write": True, "wake": "all", "limit": 1, "visibility": 3 * TICK},
+}
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_consumers_of_a_queue(queue):
+    server = PollingServer(**{"interval": 4 * TICK} | QUEUES[queue])
+    for costs, producers, retry in itertools.product(
+        COSTS, (None, 2), (None, RETRIES["after a tick"])
+    ):
+        tied = system("polling", costs, workers=2, topology="queue", producers=producers)
+        workload = attrs.evolve(tied.workload, retry=retry)
+        tied = attrs.evolve(tied, workload=workload, polling=server)
+        check(Case(tied, 6, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
+
+
 def of_clients(costs, server, **traffic):
     network, processor, store, think = COSTS[costs]
     has_end = 5 if costs == "none" else None
