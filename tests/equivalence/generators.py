@@ -54,6 +54,7 @@ from lhsim.models import (
     Stalls,
     System,
     Warmth,
+    Webhook,
     Workload,
 )
 from lhsim.models.faults import cuts
@@ -329,6 +330,20 @@ def push(mood, agents):
         "backoff_cap": st.sampled_from((1.0, 3.0, 64.0)),
         "heartbeat": often(None, st.sampled_from((TICK, 4 * TICK, 0.1))),
         "elicitation": often(None, built(Elicitation, mood)),
+        "webhook": st.none(),  # of areas of its own
+    }
+
+
+def webhook(mood, _agents):
+    return {
+        "attempts": whole(1, 4),
+        "timeout": st.sampled_from((TICK / 2, TICK, 4 * TICK, 16 * TICK, 0.1)),
+        "backoff": st.sampled_from((0.0, TICK, 0.05)),
+        "factor": st.sampled_from((1.0, 1.0, 2.0, 1.5)),
+        "longest": st.sampled_from((3 * TICK, 60.0)),
+        "failure": st.sampled_from((0.0, 0.0, 0.3, 1.0)),
+        "think": long(mood),
+        "in_flight": st.one_of(st.none(), whole(1, 3)),
     }
 
 
@@ -407,6 +422,7 @@ FIELDS = {
     PushServer: push,
     RateLimit: rate_limit,
     Elicitation: elicitation,
+    Webhook: webhook,
     RequestServer: requests,
     Requests: clients,
     Memory: memory,
@@ -428,6 +444,8 @@ def built(cls, mood, agents=1, **fixed):
 
 def _push_server(**fields):
     """Return a server: what other fields need is added, or what lacks it is left out."""
+    if fields["webhook"] is not None:
+        return PushServer(webhook=fields["webhook"], rate_limit=fields["rate_limit"])
     elicitation = fields["elicitation"]
     if elicitation is not None and elicitation.asks_by == "reply":
         return PushServer(elicitation=elicitation, rate_limit=fields["rate_limit"])
@@ -833,6 +851,10 @@ def _is_cut(mood):
             "client_timeout": often(None, st.sampled_from((TICK, 4 * TICK)))}  # fmt: skip
 
 
+def _posts(mood):
+    return {"webhook": built(Webhook, mood)}
+
+
 def _comes_back(mood):
     return {
         "reconnect": long(mood, zeros=0),
@@ -1119,6 +1141,21 @@ AREAS = {
             "session": often(None, long(mood, zeros=0)),
             "reconnect": long(mood, zeros=0),
         },
+    ),
+    "push, webhooks": cases(PushServer, push=_posts),
+    "push, webhooks at one instant": cases(
+        PushServer, moods=("grid",), workload=_together, push=_posts
+    ),
+    "push, webhooks of a busy server": cases(
+        PushServer,
+        workload=_busy,
+        store=_batches,
+        push=lambda mood: {
+            "webhook": built(Webhook, mood, in_flight=whole(1, 3), think=long(mood, zeros=0))
+        },
+    ),
+    "push, webhooks and all failures": cases(
+        PushServer, cut=True, workload=_tries_again, cpu=_relays, network=_lossy, push=_posts
     ),
     "push, cut connections": cases(PushServer, cut=True, push=_comes_back),
     "push, cut connections and a line": cases(

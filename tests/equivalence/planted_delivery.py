@@ -1,16 +1,19 @@
-"""Errors in the further ways of delivery: short polls, messages that wake everybody, a queue."""
+"""Errors in the further ways of delivery: short polls, wake-up calls, queues, webhooks."""
 
 from heapq import heappush
 from itertools import count
 
-from planting import around, instead_of
+import attrs
+from planting import around, instead_of, planted
 
 from lhsim.metrics.account import Outcome
+from lhsim.models import webhook_processes
 from lhsim.models.bridge import Bridge
 from lhsim.models.consumers import Consumers
 from lhsim.models.database import Store
 from lhsim.models.impatient import ImpatientPolling
 from lhsim.models.polling_processes import Polling
+from lhsim.models.webhook_processes import Webhooks
 
 # Short polls
 
@@ -189,3 +192,117 @@ def an_event_that_is_removed_is_taken_all_the_same(original, self, agent):
 @around(Consumers, "attend", system="a queue")
 def those_who_only_send_consume_as_well(original, self, agent, start):
     yield from super(Consumers, self).attend(agent, start)
+
+
+# Webhooks
+
+
+def _hook(patch, **changes):
+    """Let the server post by another description than it was given."""
+    original = Webhooks.__init__
+
+    def init(self, server, hook, bridge):
+        original(self, server, attrs.evolve(hook, **changes), bridge)
+
+    patch.setattr(Webhooks, "__init__", init)
+
+
+@planted(system="webhooks")
+def one_post_more_is_made(patch):
+    _hook(patch, attempts=4)
+
+
+@planted(system="webhooks")
+def no_slot_limits_posts(patch):
+    _hook(patch, in_flight=None)
+
+
+@planted(system="webhooks")
+def back_offs_do_not_grow(patch):
+    _hook(patch, factor=1.0)
+
+
+@around(webhook_processes, "post_index", system="webhooks")
+def all_posts_have_the_draws_of_the_first(original, _post, index):
+    return original(0, index)
+
+
+@around(webhook_processes, "uniform", system="webhooks")
+def a_post_is_refused_by_the_draw_of_the_next_message(original, seed, purpose, sender, index):
+    return original(seed, purpose, sender, index + 1)
+
+
+@around(Webhooks, "_post", system="webhooks")
+def patience_is_half_as_long_again(original, self, message, posts, index):
+    hook, self._hook = self._hook, attrs.evolve(self._hook, timeout=1.5 * self._hook.timeout)
+    answered = original(self, message, posts, index)
+    self._hook = hook
+    return answered
+
+
+@instead_of(Webhooks, "_leave_place", system="webhooks, all the same")
+def a_slot_goes_to_the_post_that_came_last(self):
+    if self._waiting:
+        self._waiting.pop().succeed()
+    else:
+        self._occupied -= 1
+
+
+@instead_of(Webhooks, "_give_up_waiting", system="webhooks")
+def a_post_that_is_late_counts_as_answered(self, answered, _timer):
+    if not answered.triggered:
+        self.bridge.waiting.given_up += 1
+        answered.succeed(True)
+
+
+@instead_of(Webhooks, "_end_if_lost", system="webhooks")
+def a_dead_letter_is_kept_for_ever(self, message, posts):
+    pass
+
+
+@instead_of(Webhooks, "_end_if_lost", system="webhooks, slow agents and losses")
+def a_message_is_lost_while_a_post_is_under_way(self, message, posts):
+    if posts.given_up and message.outcome is Outcome.PENDING:
+        posts.under_way -= 1
+        self.bridge.ledger.end(message, Outcome.LOST, self.env.now)
+
+
+@instead_of(Webhooks, "_arrive", system="webhooks")
+def duplicates_of_posts_do_not_count(self, message):
+    if message.outcome is Outcome.PENDING:
+        self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+
+
+@around(Webhooks, "_deliver", system="webhooks")
+def repeated_posts_do_not_count(original, self, message):
+    yield from original(self, message)
+    self.repeated = 0
+
+
+@around(Webhooks, "_reach", system="webhooks, an outage")
+def answers_pass_an_outage(original, self, message, posts, index, answered):
+    yield from original(self, message, posts, index, answered)
+    if not answered.triggered:
+        answered.succeed(True)
+
+
+@planted(system="webhooks, retries")
+def a_post_of_an_attempt_is_that_of_its_message(patch):
+    original = webhook_processes.post_index
+    patch.setattr(
+        webhook_processes, "post_index", lambda post, index: original(post, index % 2**32)
+    )
+
+
+@around(Webhooks, "carry", system="webhooks")
+def a_sender_is_answered_when_its_target_has_answered(original, self, message):
+    bridge, sender, number = self.bridge, message.sender, message.number
+    let_in = yield from bridge.receive(message)
+    if not let_in:
+        return
+    yield from bridge.compute(sender, self._validate, sender, number)
+    yield from bridge.compute(sender, bridge.write_cpu, sender, number)
+    stored = yield from bridge.write(message, self._stored)
+    if stored:
+        yield from self._deliver(message)
+    yield from bridge.acknowledge(message, stored=stored)

@@ -37,6 +37,7 @@ from lhsim.models import (
     Stalls,
     System,
     Warmth,
+    Webhook,
     Workload,
 )
 
@@ -784,6 +785,30 @@ CASES += [
           "store": EventStore(HALF, HALF, retention=Retention(count=4))}),
     )
 ]  # fmt: skip
+
+HOOK = Webhook(
+    attempts=3, timeout=16 * TICK, backoff=2 * TICK, failure=0.3, think=LONG_RANDOM[8], in_flight=3
+)
+CASES += [
+    Case(push(name, **RANDOM | {"push": PushServer(webhook=HOOK)} | parts), 6, duration=4.0)
+    for name, parts in (
+        ("webhooks", {}),
+        ("webhooks, slow agents and losses",
+         {"workload": Workload("random", Poisson(4.0), slow=Slow(0.5, 3.0)),
+          "network": Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.3,
+                             retransmission_timeout=TICK)}),
+        ("webhooks, retries", {"workload": TRIES_AGAIN["workload"]}),
+        ("webhooks, an outage", {"faults": OUTAGE}),
+    )
+]  # fmt: skip
+ALL_POSTS = Webhook(2, 4 * TICK, TICK, think=ONE, in_flight=2)
+CASES.append(
+    Case(
+        push("webhooks, all the same", **ALL_THE_SAME | {"push": PushServer(webhook=ALL_POSTS)}),
+        4,
+        duration=4.0,
+    )
+)
 
 
 def with_a_long_window(case):

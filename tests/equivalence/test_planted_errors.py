@@ -44,6 +44,7 @@ NO_STAGES = {
     *LOSSES,
     Purpose.PRIORITY,
     Purpose.RETRY,
+    Purpose.POST_FAILURE,
     Purpose.DISCONNECT,
 }
 

@@ -35,6 +35,7 @@ from lhsim.models import (
     Stalls,
     System,
     Warmth,
+    Webhook,
     Workload,
 )
 
@@ -281,6 +282,27 @@ def test_cores_and_a_store_that_are_shared(server, cores):
     ):
         tied = shared(system(server, costs), cores)
         check(Case(tied, agents, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
+
+
+HOOKS = {
+    "answered": Webhook(timeout=16 * TICK, think=ONE),
+    "late": Webhook(attempts=3, timeout=2 * TICK, backoff=TICK, factor=1.0, think=ONE),
+    "late, one at a time": Webhook(attempts=2, timeout=TICK, backoff=0.0, think=TWO, in_flight=1),
+    "refused at times": Webhook(4, 4 * TICK, TICK, 2.0, 3 * TICK, failure=0.5, in_flight=2),
+}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_webhooks(hook):
+    server = PushServer(webhook=HOOKS[hook])
+    for costs, topology, retry in itertools.product(
+        COSTS, ("ring", "broadcast"), (None, RETRIES["after a tick"])
+    ):
+        tied = system("push", costs, workers=2, topology=topology, retry=retry)
+        tied = attrs.evolve(tied, push=server)
+        check(Case(tied, 4, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
+        if costs not in {"none", "store", "processor"}:  # what takes no time is refused for ever
+            check(Case(attrs.evolve(tied, faults=FAULTS), 4, duration=SAMPLED, warmup=0.0))
 
 
 QUEUES = {
