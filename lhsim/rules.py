@@ -262,6 +262,15 @@ def attempt_index(attempt: int, number: int) -> int:
 
 
 @jit
+def post_index(post: int, index: int) -> int:
+    """Return the index of the draws of a post, from 0 on, of what has an `index` without it.
+
+    That is the number of a message, or that of an attempt to send it (`attempt_index`).
+    """
+    return post << 48 | index
+
+
+@jit
 def back_off(first: float, factor: float, longest: float, failures: int) -> float:
     """Return how long a client waits after so many failures of one request, before its jitter [s].
 

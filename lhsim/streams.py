@@ -77,10 +77,15 @@ class Purpose(IntEnum):
     NODE_OF_MESSAGE = 32  # sender, message number: the choice of a balancer
     NODE_OF_REQUEST = 33  # agent, wait request, connection attempt or poll: likewise
     NODE_OF_ANSWER = 34  # sender, message number: likewise, of the answer to an elicitation
-    SLEEP = 35  # agent, cycle: the jitter of the sleep after it
+    # agent, cycle: the jitter of the sleep after it; of a short poll: agent, wait request
+    SLEEP = 35
     LOOK_UP = 36  # agent, cycle
     PRIORITY = 37  # sender, message number
     LINK = 38  # sender, message number: network delay between nodes
+    # Of a request by which a consumer deletes what it has done. Its other steps are those of a
+    # request: REQUEST_UP, PARSE_REQUEST and ANSWER_DOWN at 2**32 + wait request.
+    DELETE_CPU = 41  # agent, wait request that brought the messages
+    DELETE = 42  # agent, wait request that brought the messages
     HEARTBEAT = 43  # agent, connection attempt * 2**32 + heartbeat of its connection
     ANSWER = 44  # sender, message number: whether and how its target answers
     ANSWER_THINK = 45  # sender, message number
@@ -90,6 +95,7 @@ class Purpose(IntEnum):
     LOSS_ANSWER_UP = 49  # sender, message number
     SLOWDOWN_GAP = 50  # host, slowdown
     SLOWDOWN_LENGTH = 51  # host, slowdown
+    POST_FAILURE = 52  # sender, post * 2**48 + message number; so all steps of a post
     PAYLOAD = 55  # sender, message number: its size; of a broadcast, one for all
     ANSWER_PAYLOAD = 56  # client, request: the size of its answer
     # Below, and above where a message is sent again, attempt * 2**32 stands in the message number.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lhsim._jit import inlined
+from lhsim.compiled.consumers import has_queue, take_some
 from lhsim.compiled.ledger import client_of, collect, index_of, message_of, payload
 from lhsim.compiled.log import forget
 from lhsim.compiled.nodes import has_nodes
@@ -14,6 +15,7 @@ from lhsim.compiled.outlining import of_failures
 from lhsim.compiled.sizes import size_of_message, sized
 from lhsim.compiled.state import (
     ANSWER_THINK,
+    BY_DELETE,
     COLLECTION,
     CONNECTED,
     DROP_OLDEST,
@@ -32,7 +34,16 @@ from lhsim.compiled.state import (
     State,
 )
 from lhsim.compiled.store import expire, further_events
-from lhsim.rules import class_of, draw, first_spell, idle_cost, part_inside, slowness, times_as_long
+from lhsim.rules import (
+    attempt_index,
+    class_of,
+    draw,
+    first_spell,
+    idle_cost,
+    part_inside,
+    slowness,
+    times_as_long,
+)
 
 
 @inlined
@@ -47,9 +58,7 @@ def value(s: State, stage: Record, entity: int, index: int) -> float:
 def cost_of(s: State, entity: int, stage: Record) -> float:
     """Return what a stage costs an entity [s]."""
     if entity < 2 * s.settings[0].agents:
-        receiver = s.receivers[entity >> 1]
-        index = receiver.query if stage.by_query else receiver.attempt
-        return value(s, stage, entity >> 1, index)
+        return value(s, stage, entity >> 1, receivers_index(s, entity >> 1, stage))
     if stage.constant:
         return stage.value
     message = s.messages[message_of(s, entity)]
@@ -65,6 +74,16 @@ def cost_of(s: State, entity: int, stage: Record) -> float:
 def _draws_late(s: State) -> bool:
     """Return whether nothing is drawn when a message is created, but HEARTBEAT."""
     return len(s.options) > 1 or (len(s.options) > 0 and len(s.kinds) > 0)
+
+
+@inlined
+def receivers_index(s: State, agent: int, stage: Record) -> int:
+    """Return the index of a draw of an agent's receiving side."""
+    receiver = s.receivers[agent]
+    if len(s.options) > 0 and stage.by_query == BY_DELETE:
+        return attempt_index(1, receiver.attempt)
+    index: int = receiver.query if stage.by_query else receiver.attempt
+    return index
 
 
 @inlined
@@ -200,6 +219,9 @@ def read(s: State, entity: int) -> None:
         _snapshot(s, entity)
         return  # a request, which reads what it likes
     receiver = s.receivers[entity >> 1]
+    if has_queue(s):
+        take_some(s, entity >> 1)
+        return
     if len(s.options) > 0:
         expire(s, entity >> 1)
     if len(s.options) > 0 and s.settings[0].polls == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lhsim._jit import inlined
+from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import LOOK_UP, QUERY_CPU, SLEEP, Record, State
 from lhsim.rules import grown, jittered
 from lhsim.streams import uniform
@@ -30,3 +31,17 @@ def next_sleep(s: State, sleeper: Record, agent: int, cycle: int) -> float:
     sleeper.sleep = sleeper.following
     sleeper.following = grown(sleeper.following, settings.growth, settings.longest)
     return time
+
+
+@inlined
+def start_over(s: State, sleeper: Record) -> None:
+    """Let the next sleep be the first one: of a request, or of a client that polls shortly."""
+    sleeper.sleep, sleeper.following = s.settings[0].first_sleep, s.settings[0].second_sleep
+
+
+@inlined
+def sleep_as_client(s: State, agent: int) -> None:
+    """Let the client of a short poll sleep, as the answer to its request is empty."""
+    time = next_sleep(s, s.pollers[agent], agent, s.receivers[agent].attempt)
+    s.events[2 * agent].phase = SLEEP
+    schedule(s, 2 * agent, time, s.stages[SLEEP].lane)

@@ -8,7 +8,7 @@ request: the one whose answer has it.
 from __future__ import annotations
 
 from lhsim._jit import inlined
-from lhsim.compiled.cycles import look, next_sleep
+from lhsim.compiled.cycles import look, next_sleep, sleep_as_client, start_over
 from lhsim.compiled.ledger import (
     DELIVERED,
     connect,
@@ -49,6 +49,7 @@ from lhsim.compiled.state import (
     THINK,
     TIMES_OUT,
     WAIT_REQUEST,
+    WAKES_ALL,
     State,
 )
 
@@ -61,7 +62,11 @@ def attend_impatiently(s: State, agent: int, phase: int) -> int:
         return BACKOFF
     if phase == ANSWERED and receiver.found > 0:
         _deliver(s, agent)
+        start_over(s, s.pollers[agent])
         return THINK
+    if phase == ANSWERED and s.settings[0].holds == 0:
+        sleep_as_client(s, agent)
+        return DONE
     if phase != START:
         receiver.attempt += 1
     _ask(s, agent)
@@ -99,8 +104,7 @@ def ring(s: State, alarm: int) -> None:
     place = s.messages[message_of(s, alarm)].target
     if s.messages[place].alarm == alarm:
         s.messages[place].alarm = NOBODY
-        asleep = s.pollers[s.messages[place].sender].asleep
-        leave(asleep, s.messages.before, s.messages.after, place)
+        _wake_alone(s, place)
         make_ready(s, request(s, place), SLEEP)
     release(s, place)
 
@@ -118,6 +122,16 @@ def _admit(s: State, place: int) -> int:
             return PARSE_REQUEST
     counts.refused += 1
     return REFUSED
+
+
+@inlined
+def _wake_alone(s: State, place: int) -> None:
+    """Take a request out of the list of those that sleep."""
+    if s.settings[0].wakes == WAKES_ALL:
+        leave(s.counts[0].asleep, s.messages.before, s.messages.after, place)
+    else:
+        asleep = s.pollers[s.messages[place].sender].asleep
+        leave(asleep, s.messages.before, s.messages.after, place)
 
 
 @inlined
@@ -139,9 +153,9 @@ def _ask(s: State, agent: int) -> None:
 
 @inlined
 def _begin(s: State, place: int) -> int:
-    message, settings = s.messages[place], s.settings[0]
+    message = s.messages[place]
     message.since = s.queue[0].now
-    message.sleep, message.following = settings.first_sleep, settings.second_sleep
+    start_over(s, message)
     return _look(s, place)
 
 
@@ -154,8 +168,16 @@ def _look(s: State, place: int) -> int:
     receiver.query += 1
     s.counts[0].cycles += 1
     message.found = 0
-    message.seen = s.pollers[message.sender].written
+    message.seen = _written(s, message.sender)
     return look(s, message.sender)
+
+
+@inlined
+def _written(s: State, agent: int) -> int:
+    """Return how many messages were stored for which an agent wakes."""
+    wakes_all = s.settings[0].wakes == WAKES_ALL
+    written: int = s.counts[0].news if wakes_all else s.pollers[agent].written
+    return written
 
 
 @inlined
@@ -172,8 +194,10 @@ def _sleep_or_answer(s: State, entity: int, place: int) -> int:
     if message.found > 0:
         return RESPOND
     s.counts[0].wasted += 1
+    if settings.holds == 0:
+        return RESPOND
     time = next_sleep(s, message, message.sender, message.cycle)
-    if settings.wakes and s.pollers[message.sender].written != message.seen:
+    if settings.wakes and _written(s, message.sender) != message.seen:
         return _wake_up(s, place)
     if settings.wakes:
         _set_alarm(s, place, time)
@@ -193,6 +217,9 @@ def _set_alarm(s: State, place: int, time: float) -> None:
     message.alive += 1
     s.events[alarm].phase = ALARM
     schedule(s, alarm, time, s.stages[SLEEP].lane)
+    if s.settings[0].wakes == WAKES_ALL:
+        join(s.counts[0].asleep, s.messages.before, s.messages.after, place)
+        return
     asleep = s.pollers[message.sender].asleep
     join(asleep, s.messages.before, s.messages.after, place)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lhsim._jit import inlined
+from lhsim.compiled.lists import leave
 from lhsim.compiled.log import forget, next_in_log
 from lhsim.compiled.nodes import arrive, depart, hold, let_go, take_no_node
 from lhsim.compiled.outlining import of_failures, outlined
@@ -18,6 +19,7 @@ from lhsim.compiled.state import (
     NOBODY,
     PARSE_MESSAGE,
     PLACES,
+    POSTER,
     REPLIES,
     SENDS,
     SLEEP,
@@ -25,13 +27,24 @@ from lhsim.compiled.state import (
     TO_ANYONE,
     TO_HUB,
     TO_SENDER,
+    WAKES_ALL,
+    WAKES_FIRST,
     Record,
     State,
 )
 from lhsim.distributions.table import look_up
 from lhsim.metrics.account import BATCHES, Outcome
 from lhsim.metrics.histogram import record
-from lhsim.rules import attempt_index, batch, class_of, other_agent, other_of, priority, take_token
+from lhsim.rules import (
+    attempt_index,
+    batch,
+    class_of,
+    other_agent,
+    other_of,
+    post_index,
+    priority,
+    take_token,
+)
 from lhsim.streams import Purpose, uniform
 
 TARGET = int(Purpose.TARGET)
@@ -75,6 +88,8 @@ def index_of(s: State, message: Record) -> int:
     index: int = message.number
     if len(s.options) > 1:
         index = attempt_index(message.attempt, message.number)
+        if message.original <= POSTER:
+            index = post_index(message.posts, index)
     return index
 
 
@@ -103,6 +118,8 @@ def has_room(s: State) -> bool:
         more = settings.places
         if settings.shares:  # all that there are may come to a shared station, each with a timer
             more += 2 * (settings.agents + counts.used)
+        if settings.consumes:  # all that are in the queue may be taken, each with a receipt
+            more += counts.lined_up + max(settings.write_batch, 1)
         return counts.used + more <= places
     return counts.free >= 0 or counts.used < places
 
@@ -277,7 +294,9 @@ def show(s: State, place: int) -> None:
         s.sequence[place] = next_in_log(s)
     if s.settings[0].keep and not (len(s.options) > 1 and message.original >= 0):
         s.records[message.row].stored = s.queue[0].now
-    if s.settings[0].polls:
+    if len(s.options) > 0 and s.settings[0].consumes:
+        line_up_by_age(s, place)
+    elif s.settings[0].polls:
         if len(s.options) > 0 and len(s.priorities) > 0:
             _file(s, place)
         else:
@@ -434,6 +453,26 @@ def _append(s: State, last: int, place: int) -> None:
         s.events[payload(s, last)].next = place
 
 
+@outlined
+def line_up_by_age(s: State, place: int) -> None:
+    """Put a message into the queue, behind those that are older, and wake whoever it wakes."""
+    counts = s.counts[0]
+    last, age = counts.shared, s.sequence[place]
+    if last < 0 or s.sequence[last] < age:
+        _append(s, last, place)
+        counts.shared = place
+    else:
+        before = last
+        while s.sequence[first_of(s, before)] < age:
+            before = first_of(s, before)
+        _append(s, before, place)
+    counts.lined_up += 1
+    if s.settings[0].wakes == WAKES_FIRST:
+        _wake_first(s)
+    elif s.settings[0].wakes == WAKES_ALL:
+        _wake_everybody(s)
+
+
 @inlined
 def first_of(s: State, last: int) -> int:
     """Return the first message of a mailbox that is not empty."""
@@ -524,6 +563,9 @@ def is_full(s: State, node: int) -> bool:
 def _wake(s: State, agent: int) -> None:
     """End the sleep of an agent's request; one that is about to sleep does not begin to."""
     poller = s.pollers[agent]
+    if s.settings[0].wakes == WAKES_ALL:
+        _wake_everybody(s)
+        return
     if len(s.options) > 1 and s.settings[0].impatient:
         _wake_all(s, agent)
         return
@@ -534,13 +576,48 @@ def _wake(s: State, agent: int) -> None:
         schedule(s, 2 * agent, 0.0, 0)
 
 
+@inlined
+def _wake_first(s: State) -> None:
+    """End the sleep of the request that has been asleep longest."""
+    counts = s.counts[0]
+    counts.news += 1
+    agent = counts.asleep.first
+    if agent >= 0:
+        leave(counts.asleep, s.pollers.before, s.pollers.after, agent)
+        s.pollers[agent].alarm = NOBODY
+        s.events[2 * agent].phase = SLEEP
+        schedule(s, 2 * agent, 0.0, 0)
+
+
+@outlined
+def _wake_everybody(s: State) -> None:
+    """End the sleeps of all requests, in the order in which they went to sleep."""
+    counts = s.counts[0]
+    counts.news += 1
+    if len(s.options) > 1 and s.settings[0].impatient:
+        _wake_requests(s, counts.asleep)
+        return
+    agent = counts.asleep.first
+    counts.asleep.first = counts.asleep.last = NOBODY
+    while agent >= 0:
+        s.pollers[agent].alarm = NOBODY
+        s.events[2 * agent].phase = SLEEP
+        schedule(s, 2 * agent, 0.0, 0)
+        agent = s.pollers[agent].after
+
+
 @of_failures
 def _wake_all(s: State, agent: int) -> None:
     """End the sleeps of all requests of an agent, also of those that it has given up."""
-    poller = s.pollers[agent]
-    poller.written += 1
-    place = poller.asleep.first
-    poller.asleep.first = poller.asleep.last = NOBODY
+    s.pollers[agent].written += 1
+    _wake_requests(s, s.pollers[agent].asleep)
+
+
+@inlined
+def _wake_requests(s: State, asleep: Record) -> None:
+    """End the sleeps of the requests in a list, each of which has a place."""
+    place = asleep.first
+    asleep.first = asleep.last = NOBODY
     while place >= 0:
         s.messages[place].alarm = NOBODY
         s.events[request(s, place)].phase = SLEEP
@@ -599,6 +676,8 @@ def _keep(s: State, message: Record) -> None:
     row.sender = message.sender
     row.number = message.number
     row.target = message.target
+    if len(s.options) > 0 and s.settings[0].consumes:
+        row.target = NOBODY
     row.created = message.created
     row.stored = float("nan")
     row.acknowledged = float("nan")

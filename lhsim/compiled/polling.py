@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lhsim._jit import inlined
 from lhsim.compiled.clients import go_on_after_failure, is_of_failure
-from lhsim.compiled.cycles import look, next_sleep
+from lhsim.compiled.consumers import goes_on_to_delete, has_queue, reappear
+from lhsim.compiled.cycles import look, next_sleep, sleep_as_client, start_over
 from lhsim.compiled.impatient import attend_impatiently, handle, ring
 from lhsim.compiled.incidents import end_later, happen
 from lhsim.compiled.ledger import (
@@ -20,6 +21,7 @@ from lhsim.compiled.ledger import (
     take,
     timer,
 )
+from lhsim.compiled.lists import join, leave
 from lhsim.compiled.nodes import home, receive
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import make_ready, schedule
@@ -31,12 +33,16 @@ from lhsim.compiled.state import (
     COLLECTED,
     COMMITTED,
     CREATED,
+    DELETE,
+    DELETE_CPU,
+    DELETE_UP,
     DONE,
     FAULT,
     LOCKED,
     LOOK_UP,
     MESSAGE_UP,
     NOBODY,
+    PARSE_DELETE,
     PARSE_MESSAGE,
     PARSE_REQUEST,
     QUERY,
@@ -48,9 +54,12 @@ from lhsim.compiled.state import (
     START,
     THINK,
     TIMES_OUT,
+    VISIBLE,
     WAIT_REQUEST,
+    WAKES_ALL,
     WRITE,
     WRITE_CPU,
+    Record,
     State,
 )
 from lhsim.compiled.store import go_on_with_batch, is_of_batch, write
@@ -71,6 +80,9 @@ def carry(s: State, entity: int, phase: int) -> int:
     if len(s.options) > 0:
         if is_of_batch(s, phase):
             return go_on_with_batch(s, entity, phase)
+        if phase == VISIBLE:
+            reappear(s, entity)
+            return DONE
         phase = after_the_limit(s, entity, phase)
     if phase == CREATED:
         return MESSAGE_UP
@@ -96,7 +108,7 @@ def attend(s: State, agent: int, phase: int) -> int:
     receiver, counts = s.receivers[agent], s.counts[0]
     if len(s.options) > 1 and s.settings[0].impatient:
         return attend_impatiently(s, agent, phase)
-    if phase == SLEEP:
+    if phase == SLEEP and not _polls_shortly(s):
         return _wake_up(s, agent)
     if phase == QUERY_CPU:
         counts.queries += 1
@@ -119,7 +131,12 @@ def attend(s: State, agent: int, phase: int) -> int:
         return PARSE_REQUEST
     if phase == REFUSED:
         return BACKOFF
-    if phase != START:  # THINK or BACKOFF
+    if has_queue(s):
+        if phase in (THINK, DELETE_UP, PARSE_DELETE, DELETE_CPU, DELETE):
+            return goes_on_to_delete(s, phase)
+        if phase == START and agent < s.settings[0].first_consumer:
+            return DONE
+    if phase != START:  # THINK or BACKOFF, the sleep of a client, or DELETED_DOWN
         receiver.attempt += 1
     return REQUEST_UP
 
@@ -127,17 +144,23 @@ def attend(s: State, agent: int, phase: int) -> int:
 @inlined
 def _begin(s: State, agent: int) -> int:
     s.receivers[agent].since = s.queue[0].now
-    if len(s.options) > 0:
-        poller, settings = s.pollers[agent], s.settings[0]
-        poller.sleep, poller.following = settings.first_sleep, settings.second_sleep
+    if len(s.options) > 0 and s.settings[0].holds:
+        start_over(s, s.pollers[agent])
     return _ask(s, agent)
+
+
+@inlined
+def _polls_shortly(s: State) -> bool:
+    """Return whether requests are answered at once, and clients sleep."""
+    return len(s.options) > 0 and s.settings[0].holds == 0
 
 
 @inlined
 def _ask(s: State, agent: int) -> int:
     s.counts[0].cycles += 1
     if len(s.options) > 0:
-        s.pollers[agent].written = 0
+        wakes_all = s.settings[0].wakes >= WAKES_ALL
+        s.pollers[agent].written = s.counts[0].news if wakes_all else 0
         return look(s, agent)
     return QUERY_CPU
 
@@ -157,6 +180,8 @@ def _answer(s: State, agent: int) -> int:
     if receiver.found > 0:
         return RESPOND
     s.counts[0].wasted += 1
+    if _polls_shortly(s):
+        return RESPOND
     if len(s.options) > 0:
         return _sleep(s, agent)
     return SLEEP
@@ -165,12 +190,18 @@ def _answer(s: State, agent: int) -> int:
 @outlined
 def _receive(s: State, agent: int) -> int:
     receiver = s.receivers[agent]
+    if receiver.found == 0 and _polls_shortly(s):
+        sleep_as_client(s, agent)
+        return DONE
     if receiver.found == 0:
         receiver.attempt += 1
         return REQUEST_UP
-    for _ in range(receiver.found):
-        end(s, take(s, receiver), DELIVERED)
-    receiver.found = 0
+    if not has_queue(s):
+        for _ in range(receiver.found):
+            end(s, take(s, receiver), DELIVERED)
+        receiver.found = 0
+    if _polls_shortly(s):
+        start_over(s, s.pollers[agent])
     return THINK
 
 
@@ -179,7 +210,7 @@ def _sleep(s: State, agent: int) -> int:
     """Let an agent's request sleep after an empty cycle, for a time that is its own."""
     settings, poller = s.settings[0], s.pollers[agent]
     time = next_sleep(s, poller, agent, s.receivers[agent].query - 1)
-    if settings.wakes and poller.written:
+    if settings.wakes and _was_written(s, poller):
         return _wake_up(s, agent)
     if settings.wakes:
         _set_alarm(s, agent, time)
@@ -190,12 +221,22 @@ def _sleep(s: State, agent: int) -> int:
 
 
 @inlined
+def _was_written(s: State, poller: Record) -> bool:
+    """Return whether a message for which an agent wakes was stored since its cycle began."""
+    if s.settings[0].wakes >= WAKES_ALL:
+        return poller.written != s.counts[0].news
+    return poller.written != 0
+
+
+@inlined
 def _set_alarm(s: State, agent: int, time: float) -> None:
     """Let an alarm end the sleep of an agent's request, unless a write does it before."""
     alarm = timer(s, agent)
     s.pollers[agent].alarm = alarm
     s.events[alarm].phase = ALARM
     schedule(s, alarm, time, s.stages[SLEEP].lane)
+    if s.settings[0].wakes >= WAKES_ALL:
+        join(s.counts[0].asleep, s.pollers.before, s.pollers.after, agent)
 
 
 @inlined
@@ -206,4 +247,6 @@ def _ring(s: State, alarm: int) -> None:
     agent = s.messages[message_of(s, alarm)].sender
     if s.pollers[agent].alarm == alarm:
         s.pollers[agent].alarm = NOBODY
+        if s.settings[0].wakes >= WAKES_ALL:
+            leave(s.counts[0].asleep, s.pollers.before, s.pollers.after, agent)
         make_ready(s, 2 * agent, SLEEP)

@@ -87,6 +87,7 @@ from lhsim.compiled.state import (
     PARSE_MESSAGE,
     PARSE_REQUEST,
     POLL_UP,
+    POSTER,
     PUSH_DOWN,
     QUERY,
     QUERY_CPU,
@@ -115,6 +116,7 @@ from lhsim.compiled.state import (
 )
 from lhsim.compiled.stations import begin
 from lhsim.compiled.store import expire, go_on_with_batch, is_of_batch, write
+from lhsim.compiled.webhooks import go_on_with_posts, hand_to_posters
 from lhsim.metrics.account import Outcome
 from lhsim.rules import ACCEPT, NO_ANSWER, answer, attempt_index, grown, is_hit
 from lhsim.streams import Purpose, uniform
@@ -133,11 +135,16 @@ def carry(s: State, entity: int, phase: int) -> int:
             _cut(s, happen(s, entity))
             end_later(s, entity)
             return DONE
+        if s.messages[message_of(s, entity)].original <= POSTER:
+            return go_on_with_posts(s, entity, phase)
         if is_of_failure(phase):
             return go_on_after_failure(s, entity, phase)
     if len(s.options) > 0:
         if is_of_batch(s, phase):
             return go_on_with_batch(s, entity, phase)
+        if len(s.options) > 1 and s.settings[0].posts > 0 and phase in (WRITE, COMMITTED):
+            hand_to_posters(s, message_of(s, entity))
+            return ACKNOWLEDGE
         phase = _with_options(s, entity, phase)
     if phase == CREATED:
         return MESSAGE_UP
@@ -182,8 +189,7 @@ def attend(s: State, agent: int, phase: int) -> int:
     """Return the phase of an agent's connection that comes after one that is over."""
     receiver, settings = s.receivers[agent], s.settings[0]
     if phase == START:
-        by_reply = len(s.options) > 0 and settings.elicits == BY_REPLY
-        return DONE if by_reply else REQUEST_UP
+        return REQUEST_UP if _connects(s) else DONE
     if phase == REQUEST_UP:
         return _come(s, agent)
     if phase == CONNECTION_SLOT:
@@ -204,6 +210,14 @@ def attend(s: State, agent: int, phase: int) -> int:
         return _attend_with_option(s, agent, phase)
     receiver.attempt += 1  # RECONNECT
     return REQUEST_UP
+
+
+@inlined
+def _connects(s: State) -> bool:
+    """Return whether agents keep connections."""
+    if len(s.options) > 1 and s.settings[0].posts > 0:
+        return False
+    return not (len(s.options) > 0 and s.settings[0].elicits == BY_REPLY)
 
 
 @inlined
@@ -812,6 +826,8 @@ def _cut(s: State, fault: int) -> None:
     While nobody reaches the server, those that wait in line for a place are refused, too.
     """
     counts = s.counts[0]
+    if s.settings[0].posts > 0:
+        return  # there are no connections, and those in line are posts
     for node in range(len(s.nodes)):
         while counts.outages > 0 and s.nodes[node].line.first >= 0:
             entity = take_first(s, s.nodes[node].line)

@@ -15,8 +15,11 @@ from lhsim.compiled.state import (
     ANSWER_DOWN,
     BACKOFF,
     BEATING,
+    BY_DELETE,
     CLIENT,
     COUNTS,
+    DELETE_UP,
+    DELETED_DOWN,
     DROP_NEW,
     DROP_OLDEST,
     EVENT,
@@ -40,6 +43,7 @@ from lhsim.compiled.state import (
     OF_MESSAGE,
     ON_THE_WAY,
     OWN_LOOP,
+    PARSE_DELETE,
     PARSE_MESSAGE,
     PARSE_REQUEST,
     PATIENCE,
@@ -50,6 +54,8 @@ from lhsim.compiled.state import (
     POLL_UP,
     POLLER,
     POOL,
+    POST_AGAIN,
+    POST_OVERDUE,
     PUSH_DOWN,
     QUERY,
     QUERY_CPU,
@@ -78,6 +84,10 @@ from lhsim.compiled.state import (
     TO_NEXT,
     TO_SENDER,
     VALIDATE,
+    VISIBLE,
+    WAKES_ALL,
+    WAKES_FIRST,
+    WAKES_TARGET,
     WITH_FAILURES,
     WITH_OPTIONS,
     WRITE,
@@ -109,7 +119,7 @@ from lhsim.models.nodes import RULES
 from lhsim.models.push import ASKINGS, OUTBOUND_POLICIES, OVERFLOWS
 from lhsim.models.step import Place
 from lhsim.models.steps import steps_of
-from lhsim.models.workload import START_KINDS
+from lhsim.models.workload import ONE_QUEUE, START_KINDS
 from lhsim.rules import (
     LOSSES,
     OF_SLOWDOWNS,
@@ -139,7 +149,15 @@ OF_MESSAGES = {MESSAGE_UP, PARSE_MESSAGE, VALIDATE, WRITE_CPU, WRITE, ACKNOWLEDG
                PUSH_DOWN}  # fmt: skip
 OF_REQUESTS = {REQUEST_UP, PARSE_REQUEST, QUERY_CPU, QUERY, RESPOND, ANSWER_DOWN}
 # Of phases that are not called after it.
-PURPOSES = {REFUSED: ANSWER_DOWN, FIRST_GAP: MESSAGE_GAP, POLL_UP: REQUEST_UP}
+PURPOSES = {
+    REFUSED: ANSWER_DOWN,
+    FIRST_GAP: MESSAGE_GAP,
+    POLL_UP: REQUEST_UP,
+    DELETE_UP: REQUEST_UP,
+    PARSE_DELETE: PARSE_REQUEST,
+    DELETED_DOWN: ANSWER_DOWN,
+}
+OF_DELETES = [DELETE_UP, PARSE_DELETE, DELETED_DOWN]
 WHERE = {
     Place.NETWORK: ON_THE_WAY,
     Place.AGENT: ON_THE_WAY,
@@ -150,8 +168,11 @@ WHERE = {
     Place.WRITER: WRITER,
 }
 TARGETS = {
-    "ring": TO_NEXT, "pair": TO_NEXT, "random": TO_ANYONE, "hub": TO_HUB, "broadcast": TO_ALL
+    "ring": TO_NEXT, "pair": TO_NEXT, "random": TO_ANYONE, "hub": TO_HUB, "broadcast": TO_ALL,
+    "queue": TO_SENDER,  # so that it has one
 }  # fmt: skip
+
+WAKES_AS = {"one": WAKES_TARGET, "all": WAKES_ALL}
 
 # Where a phase passes, for how long, and what a byte adds [s].
 Passage = tuple[int, "Distribution | None", float]
@@ -227,6 +248,8 @@ def state_of(
     state = with_events(state, events, agents)
     state.receivers["mailbox"] = NOBODY
     state.pollers["alarm"] = state.pollers["asleep"] = NOBODY
+    state.pollers["sleep"] = settings["first_sleep"]
+    state.pollers["following"] = settings["second_sleep"]
     state.pollers["empty_since"] = -np.inf
     if settings["outbound_policy"][0] == DROP_OLDEST or settings["batch"][0] > 0:
         state = state._replace(links=np.zeros(len(state.messages), np.int32))
@@ -234,7 +257,7 @@ def state_of(
         state = state._replace(reached=np.zeros(len(state.messages)))
     if system.node_count > 1:
         state = state._replace(sites=np.zeros(len(state.messages), SITE))
-    if system.store.retention is not None:
+    if system.store.retention is not None or _has_queue(system):
         state = state._replace(sequence=np.zeros(len(state.messages), np.int64))
     _schedule(state)
     return state
@@ -271,9 +294,14 @@ def has_options(system: System) -> bool:
 
 
 def may_fail(system: System) -> bool:
-    """Return whether clients give up, or faults cut their connections."""
+    """Return whether clients, or a server that posts, give up, or faults cut connections."""
     impatient = system.polling is not None and system.polling.client_timeout is not None
-    return system.workload.retry is not None or impatient or bool(cuts(system.faults))
+    gives_up = system.workload.retry is not None or impatient or _posts(system)
+    return gives_up or bool(cuts(system.faults))
+
+
+def _posts(system: System) -> bool:
+    return system.push is not None and system.push.webhook is not None
 
 
 def _has_rare_options(system: System) -> bool:
@@ -284,7 +312,7 @@ def _has_rare_options(system: System) -> bool:
         or system.cpu.quantum is not None
         or system.cpu.turn > 0
         or store.quantum is not None
-        or workload.topology in {"hub", "broadcast"}
+        or workload.topology in {"hub", "broadcast", ONE_QUEUE}
         or isinstance(workload.traffic, Piecewise)
         or workload.slow is not None
         or bool(workload.classes)
@@ -301,9 +329,14 @@ def _has_rare_options(system: System) -> bool:
     )
 
 
+def _has_queue(system: System) -> bool:
+    return system.workload.topology == ONE_QUEUE
+
+
 def _polls_otherwise(server: PollingServer) -> bool:
     return (
         not server.sleeps_alike
+        or not server.hold
         or server.wake_on_write
         or server.cache is not None
         or len(server.priorities) > 1
@@ -375,7 +408,17 @@ def stages_of(system: System) -> dict[int, Passage]:
         stages[FALLBACK_SLEEP] = (ON_THE_WAY, Deterministic(push.fallback_interval), 0.0)
         stages[POLL_UP] = stages[REQUEST_UP]
         stages[REFUSED] = stages[ANSWER_DOWN]
-    return stages | _of_failures(system)
+    return stages | _of_queue(system, stages) | _of_failures(system)
+
+
+def _of_queue(system: System, stages: dict[int, Passage]) -> dict[int, Passage]:
+    """Return what else consumers do, who delete by a request."""
+    if system.polling is None or not _has_queue(system):
+        return {}
+    as_requests = {phase: stages[PURPOSES[phase]] for phase in OF_DELETES}
+    if system.polling.visibility is None:
+        return as_requests
+    return {**as_requests, VISIBLE: (ON_THE_WAY, Deterministic(system.polling.visibility), 0.0)}
 
 
 def _of_failures(system: System) -> dict[int, Passage]:
@@ -386,6 +429,11 @@ def _of_failures(system: System) -> dict[int, Passage]:
         stages[GIVES_UP] = (ON_THE_WAY, Deterministic(retry.timeout), 0.0)
     if retry is not None and retry.jitter == 0 and retry.factor == 1:
         stages[RETRY] = (ON_THE_WAY, Deterministic(min(retry.backoff, retry.longest)), 0.0)
+    if system.push is not None and (hook := system.push.webhook) is not None:
+        stages[POST_OVERDUE] = (ON_THE_WAY, Deterministic(hook.timeout), 0.0)
+        if hook.factor == 1:
+            again = Deterministic(min(hook.backoff, hook.longest))
+            stages[POST_AGAIN] = (ON_THE_WAY, again, 0.0)
     if polling is not None and polling.client_timeout is not None:
         stages[TIMES_OUT] = (ON_THE_WAY, Deterministic(polling.client_timeout), 0.0)
     return stages
@@ -465,6 +513,8 @@ def _settings(
         **_sleeps(polling),
         **_clients_of(system),
         **_patience(system),
+        **_consumption(system),
+        **_webhook(system),
     }
     settings = np.zeros(1, SETTINGS)
     for name in SETTINGS.names or ():
@@ -475,7 +525,7 @@ def _settings(
 def _sleeps(server: PollingServer | None) -> dict[str, float]:
     if server is None:
         names = ("first_sleep", "second_sleep", "jitter", "growth", "longest", "wakes", "ttl")
-        return dict.fromkeys((*names, "invalidates"), 0.0)
+        return dict.fromkeys((*names, "invalidates", "holds"), 0.0)
     growth, (first, second) = server.growth, server.first_sleeps
     return {
         "first_sleep": first,
@@ -483,9 +533,25 @@ def _sleeps(server: PollingServer | None) -> dict[str, float]:
         "jitter": server.jitter,
         "growth": growth.factor if growth else 1.0,
         "longest": growth.longest if growth else math.inf,
-        "wakes": server.wake_on_write,
+        "wakes": WAKES_AS[server.wake] if server.wake_on_write else 0,
+        "holds": server.hold,
         "ttl": server.cache.ttl if server.cache else -1.0,
         "invalidates": server.cache is not None and server.cache.invalidate,
+    }
+
+
+def _consumption(system: System) -> dict[str, float]:
+    """Return how a queue is consumed, if there is one."""
+    if not _has_queue(system):
+        return {"consumes": 0, "first_consumer": 0, "visibility": -1.0}
+    server = system.polling
+    assert server is not None, "who else has a queue"
+    wakes = {"wakes": WAKES_FIRST} if server.wake_on_write and server.wake == "one" else {}
+    return {
+        "consumes": 1,
+        "first_consumer": system.workload.producers or 0,
+        "visibility": -1.0 if server.visibility is None else server.visibility,
+        **wakes,
     }
 
 
@@ -527,6 +593,20 @@ def _patience(system: System) -> dict[str, float]:
     }
 
 
+def _webhook(system: System) -> dict[str, float]:
+    """Return how messages are posted, if they are."""
+    hook = system.push.webhook if system.push else None
+    return {
+        "posts": hook.attempts if hook else 0,
+        "post_timeout": hook.timeout if hook else math.inf,
+        "post_backoff": hook.backoff if hook else 0.0,
+        "post_factor": hook.factor if hook else 1.0,
+        "post_longest": hook.longest if hook else 0.0,
+        "post_failure": hook.failure if hook else 0.0,
+        "post_slots": _or_none(hook.in_flight if hook else None),
+    }
+
+
 def _cuts(system: System) -> NDArray[np.float64]:
     """Return when faults cut connections, how long outages last, and whom they hit: shares."""
     rows = [
@@ -540,8 +620,9 @@ def _writes(system: System, agents: int) -> dict[str, float]:
     """Return what a batch of writes is, and how many places of messages one event may take.
 
     They are those of the messages that are sent together, of attempts at them, of a timer at each
-    target of those that are stored together, of a timer of a batch, of the timers of one
-    connection, of those of slices of time, and of a client's first requests.
+    target of those that are stored together, of a timer of a batch, of the posters and posts of all
+    that it holds, of the timers of one connection, of those of slices of time, and of a client's
+    first requests.
     """
     store, copies = system.store, system.workload.copies(agents)
     batch = min(store.batch_size or 0, MOST)
@@ -553,6 +634,7 @@ def _writes(system: System, agents: int) -> dict[str, float]:
         "places": copies * (2 if system.workload.retry else 1)
         + min(agents, max(batch, 1) * copies)
         + (batch > 0)
+        + 2 * max(batch, 1) * copies * _posts(system)
         + _slices_at_a_time(system)
         + (traffic.in_flight if isinstance(traffic := system.workload.traffic, Requests) else 0)
         + SPARE,
@@ -597,7 +679,7 @@ def _counts(system: System, settings: NDArray[np.void]) -> NDArray[np.void]:
     counts["events"] = settings["first_events"]
     counts["peak_memory"] = settings["resident"] + settings["per_event"] * settings["first_events"]
     counts["shortest"], counts["longest"] = np.inf, -np.inf
-    for name in ("free", "line", "lingers", "asking", "opened"):
+    for name in ("free", "line", "lingers", "asking", "opened", "asleep", "shared"):
         counts[name] = NOBODY
     return counts
 
@@ -692,6 +774,7 @@ def _stages(system: System, whole: System, found: _Tables) -> NDArray[np.void]:
     stages = np.zeros(PHASES, STAGE)
     stages["lane"] = NOBODY
     stages["by_query"][[QUERY, QUERY_CPU, LOOK_UP]] = system.polling is not None
+    stages["by_query"][OF_DELETES] = BY_DELETE
     of_slow_agents = {
         int(purpose)
         for purpose, step in steps_of(system).items()

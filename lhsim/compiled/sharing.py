@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from lhsim._jit import inlined
+from lhsim.compiled.consumers import delete
 from lhsim.compiled.costs import first_in_line, line_up, occupy, read, service_cost
 from lhsim.compiled.ledger import message_of, release, timer
 from lhsim.compiled.outlining import outlined
 from lhsim.compiled.queue import heap_pop, heap_push, schedule
-from lhsim.compiled.state import NOBODY, QUERY, SLICE_OVER, WRITE, State
+from lhsim.compiled.state import DELETE, NOBODY, QUERY, SLICE_OVER, WRITE, State
 from lhsim.compiled.store import commit
 from lhsim.rules import first_spell, is_done, pace, part_inside, slices_end, stretched, worked
 
@@ -110,8 +111,7 @@ def _end(s: State, number: int, which: int) -> int:
     station.busy -= 1
     station.idle_since = s.queue[0].now
     if is_done(s.events[entity].time, work, station.quantum):
-        if s.events[entity].phase == WRITE:
-            commit(s, entity)
+        _take_effect(s, entity)
         if station.waiting > 0:
             _next(s, number)
         return entity
@@ -122,6 +122,15 @@ def _end(s: State, number: int, which: int) -> int:
     else:
         _run(s, number, entity, 0.0)
     return NOBODY
+
+
+@inlined
+def _take_effect(s: State, entity: int) -> None:
+    """Let what was written be seen."""
+    if s.events[entity].phase == WRITE:
+        commit(s, entity)
+    elif s.events[entity].phase == DELETE:
+        delete(s, entity)
 
 
 @outlined
@@ -165,8 +174,7 @@ def _end_share(s: State, number: int, entity: int) -> int:
     station.jobs -= 1
     heap_pop(s, s.sharing[_heap(s, number) :], station.jobs)
     station.idle_since = s.queue[0].now
-    if s.events[job].phase == WRITE:
-        commit(s, job)
+    _take_effect(s, job)
     _reckon(s, number)
     return job
 

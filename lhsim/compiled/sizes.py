@@ -74,7 +74,9 @@ def _size_of_found(s: State, entity: int) -> float:
     place = last
     for _ in range(s.receivers[agent].found):
         place = s.events[payload(s, place)].next
-        size += size_of_message(s, s.messages[place])
+        # A consumer of a queue has receipts, which name the messages.
+        message = s.messages[place].target if s.settings[0].consumes else place
+        size += size_of_message(s, s.messages[message])
     return size
 
 

@@ -62,6 +62,8 @@ LINK = int(Purpose.LINK)
 SESSION = int(Purpose.SESSION)
 RECONNECT = int(Purpose.RECONNECT)
 COLLECTION = int(Purpose.COLLECTION)
+DELETE_CPU = int(Purpose.DELETE_CPU)
+DELETE = int(Purpose.DELETE)
 HEARTBEAT = int(Purpose.HEARTBEAT)
 ANSWER_THINK = int(Purpose.ANSWER_THINK)
 ANSWER_UP = int(Purpose.ANSWER_UP)
@@ -86,6 +88,14 @@ COLLECTED = 80  # nothing: a batch is written, by the request of its first event
 COMMITTED = 81  # nothing: a request goes on, now that its batch is stored
 GIVEN_UP = 82  # nothing: a request goes on, whose batch has found the database locked for too long
 WRITE_LINGER = 83  # of a timer: for the batch of writes that is being collected
+# Those of a queue.
+VISIBLE = 84  # of a timer: from when on others may take a message that was taken
+DELETE_UP = 85  # the request by which a consumer deletes what it has done
+PARSE_DELETE = 86
+DELETED_DOWN = 87  # its answer
+# Those of webhooks, which systems with failures alone know; the others follow.
+POSTS = 88  # nothing: a poster begins
+POST_SLOT = 89  # of a poster, among the posts that may be under way
 # Options of the push server, from the first of their phases on.
 OF_OPTIONS = 90
 QUEUE_SLOT = 90  # in an outbound queue that is full
@@ -119,7 +129,10 @@ ASKED = 114  # nothing: a request for messages sets out
 FAULT = 115  # of a fault, which happens
 OUTAGE = 116  # of a fault, which is over
 TURNED_AWAY = 117  # nothing: a client that waited in line for a place gets none
-PHASES = 118
+POST_AGAIN = 130  # the back-off of a poster
+POST_OVERDUE = 131  # of a timer: the server's patience with a post
+POSTED = 132  # nothing: a post sets out
+PHASES = 133
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -133,6 +146,9 @@ WRITER = 5  # the writer of the database
 # Topologies, and policies by their index in `lhsim.models.push`.
 TO_NEXT, TO_ANYONE, TO_HUB, TO_ALL, TO_SENDER = 0, 1, 2, 3, 4
 REJECT, WAIT, FALLBACK = 0, 1, 2
+# Whom a write wakes: below `WAKES_ALL` its target alone, and else the longest asleep, or all.
+WAKES_TARGET, WAKES_ALL, WAKES_FIRST = 1, 2, 3
+BY_ATTEMPT, BY_QUERY, BY_DELETE = 0, 1, 2  # which index of a receiver a draw has
 DROP_NEW, DROP_OLDEST, BLOCK, DISCONNECT = 0, 1, 2, 3
 BY_REPLY = 2  # how a message asks its target; 0: it does not
 
@@ -146,6 +162,7 @@ NEVER_CONNECTED, KNOWN, CONNECTED = 0, 1, 2
 # What a message is: pending, an attempt at one that is. And whose place it is: see `original`.
 OF_ATTEMPT = 2
 WAIT_REQUEST = -2
+POSTER, POST = -3, -4
 
 # A record's name is the field's comment; times in seconds, numbers of entities as int32.
 ENDS = np.dtype([("first", "i4"), ("last", "i4")])  # of a list: `lhsim.compiled.lists`
@@ -197,10 +214,11 @@ _OF_FAILURES = {
     "older": ("i4", 144),  # place before it in the list of those that wait for a reply
     "younger": ("i4", 148),
     "attempt": ("i4", 152),  # its number, from 0 on; of an original: how many there were
-    "original": ("i4", 156),  # of an attempt; WAIT_REQUEST; NOBODY of all others
+    "original": ("i4", 156),  # of an attempt; WAIT_REQUEST, POSTER, POST; NOBODY of all others
     "waits": ("i4", 160),  # whether its client still waits for the reply
     "answer": ("i4", 164),  # request of its target whose answer holds it
-    # An original's:
+    "posts": ("i4", 132),  # of a poster: its number of the post, from 0 on; of a post: its own
+    # An original's, and a poster's:
     "open": ("i4", 120),  # attempts that have not ended
     "given_up": ("i4", 124),  # whether there are no further ones
     "last": ("i4", 128),  # outcome of the last that has ended
@@ -236,9 +254,13 @@ POLLER = np.dtype(
         ("alarm", "i4"),  # the timer that ends its sleep; none where it is awake
         ("empty_since", "f8"),  # snapshot that held no message; -inf: the cache knows of none
         # Whether a message for the agent was stored since its cycle began; where its requests may
-        # be given up, how many were stored.
+        # be given up, how many were stored; where a message wakes others than its target, the
+        # `news` when the cycle began.
         ("written", "i4"),
         ("asleep", ENDS),  # places of its requests that sleep
+        # Agents whose requests went to sleep before and after, where a message wakes all.
+        ("before", "i4"),
+        ("after", "i4"),
     ],
     align=True,
 )
@@ -289,7 +311,7 @@ STAGE = np.dtype(
     [
         ("where", "i4"),
         ("purpose", "i4"),
-        ("by_query", "i4"),  # whether the draw's index is a receiver's query, not its attempt
+        ("by_query", "i4"),  # which index of a receiver the draw has
         ("slot", "i4"),  # of a message's stage, among its costs
         ("cells", "i4"),  # of the quantile table
         ("lane", "i4"),  # of a constant delay
@@ -403,7 +425,18 @@ SETTINGS = np.dtype(
         ("jitter", "f8"),
         ("growth", "f8"),  # of the sleeps of a request from the second on; 1: none
         ("longest", "f8"),
-        ("wakes", "i8"),  # whether a write ends a sleep
+        ("wakes", "i8"),  # whose sleep a write ends; 0: nobody's
+        ("posts", "i8"),  # of a message at most; 0: there are no webhooks
+        ("post_timeout", "f8"),
+        ("post_backoff", "f8"),
+        ("post_factor", "f8"),
+        ("post_longest", "f8"),
+        ("post_failure", "f8"),
+        ("post_slots", "i8"),  # -1: no limit
+        ("consumes", "i8"),  # whether there is a queue
+        ("first_consumer", "i8"),
+        ("visibility", "f8"),  # -1: no end
+        ("holds", "i8"),  # whether the server holds a request that finds nothing
         ("ttl", "f8"),  # of the cache; -1: there is none
         ("invalidates", "i8"),
         ("shares", "i8"),  # whether a station is shared
@@ -460,6 +493,11 @@ COUNTS = np.dtype(
         ("asking", ENDS),  # places of clients that wait for a reply
         ("turn", "i8"),  # of the balancer: the node after the one chosen last
         ("opened", ENDS),  # clients whose connections are open, where some may be cut
+        # Where a message wakes others than its target:
+        ("news", "i4"),  # messages that somebody was to wake for; it may wrap around
+        ("asleep", ENDS),  # agents whose requests sleep, or places of these
+        ("shared", "i4"),  # last message of the queue that all agents share
+        ("lined_up", "i8"),  # messages in it
     ],
     align=True,
 )  # fmt: skip

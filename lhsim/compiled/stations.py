@@ -6,6 +6,7 @@ The mirror image of `lhsim.models.station` and `lhsim.models.loop`.
 from __future__ import annotations
 
 from lhsim._jit import inlined
+from lhsim.compiled.consumers import delete
 from lhsim.compiled.costs import (
     cost_of,
     first_in_line,
@@ -13,6 +14,7 @@ from lhsim.compiled.costs import (
     loop_of,
     occupy,
     read,
+    receivers_index,
     service_cost,
     slowed,
     stage_of,
@@ -28,6 +30,7 @@ from lhsim.compiled.state import (
     ANSWER_THINK,
     ANSWER_UP,
     BY_REPLY,
+    DELETE,
     HELD,
     NOBODY,
     NOWHERE,
@@ -56,6 +59,8 @@ def begin(s: State, entity: int, phase: int) -> bool:
             read(s, entity)
         elif phase == WRITE:
             commit(s, entity)
+        elif len(s.options) > 0 and phase == DELETE:
+            delete(s, entity)
         return False
     s.events[entity].phase = phase
     if stage.where == ON_THE_WAY:
@@ -114,6 +119,8 @@ def complete(s: State, entity: int) -> None:
             _end_turn(s, station)
     if phase == WRITE:
         commit(s, entity)
+    if len(s.options) > 0 and phase == DELETE:
+        delete(s, entity)
     if station.waiting > 0:
         _start(s, number, first_in_line(s, station))
 
@@ -131,7 +138,8 @@ def _end_turn(s: State, station: Record) -> None:
 def _set_out(s: State, entity: int, stage: Record, delay: float) -> None:
     """Let an entity be on its way, for longer where its agent is slow or a packet is lost."""
     if entity < 2 * s.settings[0].agents:
-        agent, index = entity >> 1, s.receivers[entity >> 1].attempt
+        agent = entity >> 1
+        index = receivers_index(s, agent, stage)
     else:
         message = s.messages[message_of(s, entity)]
         agent, index = message.sender, index_of(s, message)

@@ -42,7 +42,7 @@ TO_STORE = (Purpose.MESSAGE_UP, Purpose.PARSE_MESSAGE, Purpose.VALIDATE, Purpose
 FROM_STORE = (Purpose.LINK, Purpose.RELAY, Purpose.SEND, Purpose.PUSH_DOWN)
 OF_REQUEST = (Purpose.REQUEST_UP, Purpose.PARSE_REQUEST, Purpose.QUERY_CPU, Purpose.QUERY,
               Purpose.LOOK_UP, Purpose.RESPOND, Purpose.ANSWER_DOWN)  # fmt: skip
-OF_RECEIVER = (*OF_REQUEST, Purpose.THINK, Purpose.CONNECT)
+OF_RECEIVER = (*OF_REQUEST, Purpose.THINK, Purpose.CONNECT, Purpose.DELETE_CPU, Purpose.DELETE)
 OFF_THE_WAY = (Purpose.ACKNOWLEDGE, Purpose.REPLY_DOWN)  # of a message that goes on meanwhile
 ATTEMPT = attempt_index(1, 0)  # by which the numbers of two attempts at a message differ
 

@@ -91,6 +91,9 @@ class Load:
             if not plain:
                 allowed = "none: the driver's agents send on schedule, and ask again at once"
                 raise InputError("is not driven", key=f"workload.{key}", allowed=allowed)
+        if workload.topology == "queue":
+            allowed = "one in which a message has a target"
+            raise InputError("is not driven", key="workload.topology", allowed=allowed)
         if not self.end <= LONGEST:
             raise InputError("is too long", key="duration", allowed=f"at most {LONGEST:g} s in all")
         load = workload.offered_load(self.agents)

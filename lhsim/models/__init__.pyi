@@ -22,6 +22,7 @@ from .polling import Growth as Growth
 from .polling import PollingServer as PollingServer
 from .push import Elicitation as Elicitation
 from .push import PushServer as PushServer
+from .push import Webhook as Webhook
 from .requests import RequestServer as RequestServer
 from .server import Server as Server
 from .server import ServerProcesses as ServerProcesses

@@ -58,6 +58,7 @@ class Store:
         self._busy_timeout = store.busy_timeout
         self._query = stage(store.query, Purpose.QUERY, seed, store.query_per_byte)
         self._write = stage(store.write, Purpose.WRITE, seed, store.write_per_byte)
+        self._delete = stage(store.write, Purpose.DELETE, seed)
         self._batch_size = store.batch_size
         self._linger = store.linger
         self._write_more = store.write_more
@@ -103,6 +104,17 @@ class Store:
             committed: bool = yield self._join(message, commit)
             return committed
         return (yield from self._transact(message, self._cost_of_write(message, 0.0), commit))
+
+    def delete(
+        self, agent: int, index: int, done: Callable[[], None]
+    ) -> Generator[Event, Any, None]:
+        """Write once, in line, for all that an agent deletes; at the commit it is `done`."""
+        self.writes += 1
+        if self._delete is None:
+            done()
+            return
+        cost = self._delete.draw(agent, index)
+        yield self._serve(self.writer, Purpose.DELETE, agent, index, cost, effect=done)
 
     def is_gone(self, message: Message) -> bool:
         """Return whether the event of a stored message is not kept any more."""

@@ -11,12 +11,19 @@ from lhsim.metrics.account import Account, Counters, Outcome, State, Window
 from lhsim.models import running
 from lhsim.models.polling_processes import Polling
 from lhsim.models.push_processes import Push
+from lhsim.models.webhook_processes import Webhooks
 
 if TYPE_CHECKING:
+    from lhsim.models.server import ServerProcesses
     from lhsim.models.system import System
     from lhsim.models.trace import Trace
 
 NAMES = ("sender", "number", "target", "created", "stored", "acknowledged", "delivered")
+
+
+def _repeated(server: ServerProcesses) -> int:
+    """Return how many posts of messages were repeated."""
+    return server.repeated if isinstance(server, Webhooks) else 0
 
 
 class SimpyEngine:
@@ -66,7 +73,7 @@ class SimpyEngine:
             answered=push.answered if push else 0,
             refused=server.refused,
             limited=bridge.limited,
-            retries=retries.count if retries else 0,
+            retries=(retries.count if retries else 0) + _repeated(server),
             duplicates=ledger.duplicates,
             given_up=bridge.waiting.given_up,
         )

@@ -7,9 +7,9 @@ that it has received (`since_sequence`), so its next request finds the same mess
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import size_of
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lhsim.models.bridge import Bridge, Steps
     from lhsim.models.polling import PollingServer
 
+EVERYBODY = -1  # whom a message wakes that does not wake its target alone
+
 
 class ImpatientPolling(Polling):
     """The processes of the polling server, each request with one of its own."""
@@ -30,13 +32,14 @@ class ImpatientPolling(Polling):
         super().__init__(server, bridge)
         self._writes: dict[int, int] = defaultdict(int)  # by agent: messages stored for it
         self._seen: dict[tuple[int, int], int] = {}  # by agent and cycle: of these, at its start
-        self._alarms: dict[int, dict[int, Event]] = defaultdict(dict)  # by agent and cycle
+        # By whom a message wakes, and by agent and cycle.
+        self._alarms: dict[int, dict[tuple[int, int], Event]] = defaultdict(dict)
 
     def attend(self, agent: int, start: float) -> Steps:
         """Receive, for ever: ask for messages, take what comes, think, ask again."""
         env, bridge = self.env, self.bridge
         yield env.timeout(start)
-        cycles = count()
+        cycles, (sleep, following) = count(), self._first_sleeps
         for request in count():
             reply = bridge.waiting.ask(agent, self.server.client_timeout)
             env.process(self._handle(agent, request, cycles, reply))
@@ -46,6 +49,10 @@ class ImpatientPolling(Polling):
             elif answer:
                 self._deliver(answer)
                 yield from bridge.think(agent, bridge.of(agent, self._think), agent, request)
+                sleep, following = self._first_sleeps
+            elif not self.server.hold:
+                yield env.timeout(self._jittered(agent, request, sleep))
+                sleep, following = following, self.server.sleep_after(following)
 
     def _handle(self, agent: int, request: int, cycles: Iterator[int], reply: Reply) -> Steps:
         """Answer a request, whether its client still waits or not."""
@@ -84,19 +91,27 @@ class ImpatientPolling(Polling):
                 self._mailbox(message).remove(message)
                 self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
 
-    def _look(self, agent: int, cycle: int, node: int) -> Generator[Event, Any, Found]:
-        self._seen[agent, cycle] = self._writes[agent]
-        return super()._look(agent, cycle, node)
+    def _begin_cycle(self, agent: int, cycle: int) -> None:
+        if self.server.wake_on_write:
+            self._seen[agent, cycle] = self._writes[self._whom(agent)]
 
     def _sleep(self, agent: int, cycle: int, time: float) -> Steps:
-        written = self._writes[agent] > self._seen.pop((agent, cycle))
         if not self.server.wake_on_write:
             yield self.env.timeout(time)
-        elif not written:
-            alarms = self._alarms[agent]
-            alarm = alarms[cycle] = self.env.timeout(time)
+            return
+        whom = self._whom(agent)
+        if self._writes[whom] == self._seen.pop((agent, cycle)):
+            alarms = self._alarms[whom]
+            alarm = alarms[agent, cycle] = self.env.timeout(time)
             yield alarm
-            alarms.pop(cycle, None)
+            alarms.pop((agent, cycle), None)
+
+    def _whom(self, agent: int) -> int:
+        """Return by whom the writes are counted that wake an agent: it alone, or everybody."""
+        return EVERYBODY if self.server.wake == "all" else agent
+
+    def _wake_all(self) -> None:
+        self._wake(EVERYBODY)
 
     def _wake(self, agent: int) -> None:
         """End the sleeps of all requests of an agent, also of those that it has given up."""

@@ -10,7 +10,8 @@ original proposal is a loop ::
         await asyncio.sleep(1)
     return []
 
-and `Polling.wait_for_messages` below is that loop. The timeout is looked at after a sleep only.
+and `Polling.wait_for_messages` below is that loop. The timeout is looked at after a sleep only. A
+short poll has one cycle, and its client sleeps.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ class Polling(ServerProcesses):
         self._asleep: dict[int, Event] = {}  # by agent: the end of its request's sleep
         self._empty_since: dict[int, float] = {}  # by agent: a snapshot that held nothing [s]
         self._written: set[int] = set()  # agents with a new message since their cycle began
+        # Where a write wakes others than its target:
+        self._news = 0  # messages that somebody was to wake for
+        self._knows: dict[int, int] = {}  # by agent: how many there were when its cycle began
         self.cache_hits = 0
         self.timeouts = 0
 
@@ -74,7 +78,7 @@ class Polling(ServerProcesses):
         """Receive, for ever: ask for messages, take what comes, think, ask again."""
         bridge = self.bridge
         yield self.env.timeout(start)
-        cycles = count()
+        cycles, (sleep, following) = count(), self._first_sleeps
         for request in count():
             yield from bridge.travel(agent, bridge.request_up, agent, request)
             node = self._node_of(agent, request)
@@ -88,9 +92,18 @@ class Polling(ServerProcesses):
             bridge.memory.disconnect(node)
             yield from bridge.travel(agent, bridge.answer_down, agent, request, size)
             if messages:
-                for message in messages:
-                    bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-                yield from bridge.think(agent, bridge.of(agent, self._think), agent, request)
+                yield from self._receive(agent, request, messages)
+                sleep, following = self._first_sleeps
+            elif not self.server.hold:
+                yield self.env.timeout(self._jittered(agent, request, sleep))
+                sleep, following = following, self.server.sleep_after(following)
+
+    def _receive(self, agent: int, request: int, messages: Found) -> Steps:
+        """Receive what an answer holds, and think about it."""
+        for message in messages:
+            self.bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
+        think = self.bridge.of(agent, self._think)
+        yield from self.bridge.think(agent, think, agent, request)
 
     def cut(self, _is_hit: Callable[[int], bool]) -> None:
         """Cut connections: those of an agent are its requests, whose handlers do not notice."""
@@ -108,6 +121,8 @@ class Polling(ServerProcesses):
             if messages:
                 return messages
             self.wasted_cycles += 1
+            if not server.hold:
+                return []
             yield from self._sleep(agent, cycle, self._jittered(agent, cycle, sleep))
             sleep, following = following, server.sleep_after(following)
         self.timeouts += 1
@@ -116,7 +131,7 @@ class Polling(ServerProcesses):
     def _look(self, agent: int, cycle: int, node: int) -> Generator[Event, Any, Found]:
         bridge = self.bridge
         self.cycles += 1
-        self._written.discard(agent)
+        self._begin_cycle(agent, cycle)
         if self._is_known_to_be_empty(agent):
             self.cache_hits += 1
             yield from bridge.compute(agent, self._look_up, agent, cycle, node)
@@ -125,6 +140,10 @@ class Polling(ServerProcesses):
         found: Found = yield from bridge.store.query(agent, cycle, partial(self._take, agent))
         return found
 
+    def _begin_cycle(self, agent: int, _cycle: int) -> None:
+        self._written.discard(agent)
+        self._knows[agent] = self._news
+
     def _is_known_to_be_empty(self, agent: int) -> bool:
         cache = self.server.cache
         return cache is not None and self.env.now - self._empty_since.get(agent, -inf) <= cache.ttl
@@ -132,7 +151,7 @@ class Polling(ServerProcesses):
     def _sleep(self, agent: int, _cycle: int, time: float) -> Steps:
         if not self.server.wake_on_write:
             yield self.env.timeout(time)
-        elif agent not in self._written:
+        elif agent not in self._written and self._knows[agent] == self._news:
             alarm = self._asleep[agent] = self.env.timeout(time)
             yield alarm
             self._asleep.pop(agent, None)
@@ -142,6 +161,14 @@ class Polling(ServerProcesses):
         self._written.add(agent)
         alarm = self._asleep.pop(agent, None)
         if alarm is not None:
+            self._end_sleep(alarm)
+
+    def _wake_all(self) -> None:
+        """End the sleeps of all requests, in the order in which they went to sleep."""
+        self._news += 1
+        alarms = list(self._asleep.values())
+        self._asleep.clear()
+        for alarm in alarms:
             self._end_sleep(alarm)
 
     def _end_sleep(self, alarm: Event) -> None:
@@ -172,7 +199,9 @@ class Polling(ServerProcesses):
     def _post(self, message: Message) -> None:
         for one in message.together:
             self._mailbox(one).append(one)
-            if self.server.wake_on_write:
+            if self.server.wake == "all":
+                self._wake_all()
+            elif self.server.wake_on_write:
                 self._wake(one.target)
             if self.server.cache is not None and self.server.cache.invalidate:
                 self._empty_since.pop(one.target, None)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from attrs import field, fields, frozen
 
-from lhsim.checks import at_least, lasting, one_of, positive, whole, within
+from lhsim.checks import at_least, lasting, non_negative, one_of, positive, whole, within
 from lhsim.distributions import Distribution
 from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
@@ -24,6 +24,7 @@ OutboundPolicy = Literal["drop_new", "drop_oldest", "block", "disconnect"]
 OUTBOUND_POLICIES = ("drop_new", "drop_oldest", "block", "disconnect")
 Asking = Literal["push", "reply"]
 ASKINGS = ("push", "reply")
+MOST_POSTS = 1000  # of a message
 OF_CONNECTIONS = (
     "connections", "overflow", "fallback_interval", "outbound", "outbound_policy", "batch_size",
     "linger", "session", "reconnect", "backoff", "heartbeat", "agents_per_connection",
@@ -54,6 +55,27 @@ class Elicitation:
         if self.accept + self.decline + self.cancel > 1 + 1e-9:
             allowed = "at most 1 together with decline and cancel"
             raise InputError(f"{self.accept:g} is too much", key="accept", allowed=allowed)
+
+
+@frozen
+class Webhook:
+    """The server posts each message to its target over HTTP, and awaits an answer.
+
+    A target refuses a post with the probability `failure`; else it has the message, works and
+    answers. A post that is refused, or not answered within `timeout`, has failed. After the k-th
+    failure the server waits for `backoff` factor^(k-1), at most `longest`, and posts again, up to
+    so many `attempts`. Where none of them has arrived the message is a dead letter, and lost.
+    """
+
+    attempts: int = field(default=5, validator=whole(1, MOST_POSTS))  # posts, the first included
+    timeout: Seconds = field(default=10.0, validator=positive)  # from the post on [s]
+    backoff: Seconds = field(default=1.0, validator=non_negative)  # after the first failure [s]
+    factor: float = field(default=2.0, validator=at_least(1))  # of a back-off to the one before it
+    longest: Seconds = field(default=60.0, validator=non_negative)  # back-off [s]
+    failure: float = field(default=0.0, validator=within(0, 1))  # probability of each post
+    think: Distribution = ZERO  # of the target, before it answers [s]
+    # Posts of the server that await an answer at a time; others queue. None: no limit.
+    in_flight: int | None = field(default=None, validator=whole(1))
 
 
 @frozen
@@ -97,6 +119,8 @@ class PushServer:
     # From one heartbeat of a connection to the next [s]; None: there are none.
     heartbeat: Seconds | None = field(default=None, validator=positive)
     elicitation: Elicitation | None = None  # None: a message is delivered when it has arrived
+    # None: messages go over connections.
+    webhook: Webhook | None = None
     rate_limit: RateLimit | None = None  # of the messages that an agent sends
 
     def __attrs_post_init__(self) -> None:
@@ -119,20 +143,29 @@ class PushServer:
             allowed = f"a whole number where outbound_policy is {self.outbound_policy}"
             raise InputError("is missing", key="outbound", allowed=allowed)
 
-        if self.asks_by_reply:
+        if self.webhook is not None and self.elicitation is not None:
+            problem, allowed = "does not go with webhooks", "nothing, or no webhook"
+            raise InputError(problem, key="elicitation", allowed=allowed)
+        if not self.connects:
             self._refuse_options_of_connections()
 
     def _refuse_options_of_connections(self) -> None:
+        why = "elicitation.asks_by is reply" if self.webhook is None else "there is a webhook"
         for key in OF_CONNECTIONS:
             if getattr(self, key) != getattr(fields(PushServer), key).default:
                 problem = "is of no use without connections"
-                allowed = "to leave it out where elicitation.asks_by is reply"
+                allowed = f"to leave it out where {why}"
                 raise InputError(problem, key=key, allowed=allowed)
 
     @property
     def asks_by_reply(self) -> bool:
         """Whether it elicits by its replies, and so has no connections."""
         return self.elicitation is not None and self.elicitation.asks_by == "reply"
+
+    @property
+    def connects(self) -> bool:
+        """Whether agents keep connections."""
+        return not self.asks_by_reply and self.webhook is None
 
     def clients(self, agents: int) -> int:
         """Return how many clients, each with one connection, so many agents are."""

@@ -15,6 +15,7 @@ from lhsim.models import stalls as stalls_of
 from lhsim.models.balancer import Balancer
 from lhsim.models.bridge import Bridge
 from lhsim.models.classes import Population
+from lhsim.models.consumers import Consumers
 from lhsim.models.database import Store
 from lhsim.models.faults import cuts
 from lhsim.models.impatient import ImpatientPolling
@@ -29,6 +30,7 @@ from lhsim.models.stage import stage
 from lhsim.models.station import Station
 from lhsim.models.steps import steps_of
 from lhsim.models.trace import Trace, TracedBridge, TracedStore
+from lhsim.models.webhook_processes import Webhooks
 from lhsim.rules import slowness
 from lhsim.streams import Purpose
 
@@ -133,9 +135,13 @@ def slow_agents(workload: Workload, agents: int, seed: int) -> dict[int, float]:
 
 def _serve(system: System, bridge: Bridge) -> ServerProcesses:
     """Return the processes of the system's server."""
+    if system.push is not None and system.push.webhook is not None:
+        return Webhooks(system.push, system.push.webhook, bridge)
     if system.push is not None:
         return Push(system.push, bridge)
     if system.polling is not None:
+        if system.workload.topology == "queue":
+            return Consumers(system.polling, bridge)
         return _polling(system.polling, bridge, cut=bool(cuts(system.faults)))
     if system.requests is not None:
         return Answering(system.requests, bridge)

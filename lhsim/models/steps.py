@@ -49,6 +49,10 @@ def steps_of(system: System) -> Steps:
 
 def _polling(system: System, server: PollingServer) -> Steps:
     steps = {**_poll(system), Purpose.THINK: Step(Place.AGENT, system.workload.think)}
+    if system.workload.topology == "queue":
+        writer = Place.WRITER if system.store.single_writer else Place.POOL
+        steps[Purpose.DELETE_CPU] = Step(Place.OWN_LOOP, system.cpu.write)
+        steps[Purpose.DELETE] = Step(writer, system.store.write)
     if server.cache is not None:
         steps[Purpose.LOOK_UP] = Step(Place.OWN_LOOP, server.cache.look_up)
     return steps
@@ -86,6 +90,9 @@ def _push(system: System, server: PushServer) -> Steps:
     }
     if system.nodes is not None and system.nodes.count > 1:
         steps[Purpose.LINK] = Step(Place.TIMER, system.nodes.link)
+    if server.webhook is not None:
+        steps[Purpose.ANSWER_THINK] = Step(Place.AGENT, server.webhook.think)
+        steps[Purpose.ANSWER_UP] = Step(Place.NETWORK, network.up)
     if server.heartbeat is not None:
         steps[Purpose.HEARTBEAT] = Step(Place.OWN_LOOP, cpu.heartbeat)
     if elicitation is not None:

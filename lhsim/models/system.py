@@ -20,7 +20,7 @@ from lhsim.models.push import PushServer
 from lhsim.models.requests import RequestServer
 from lhsim.models.server import Server
 from lhsim.models.store import EventStore
-from lhsim.models.workload import Requests, Workload
+from lhsim.models.workload import ONE_QUEUE, Requests, Workload
 from lhsim.units import Seconds
 
 FEWEST_SAMPLES = 10  # of the parameters: fewer say little about their spread
@@ -138,8 +138,9 @@ class System:
         self._check_server()
         self._check_clients()
         self._check_nodes()
+        self._check_queue()
         push = self.push
-        comes_back = push is None or push.reconnect is not None or push.asks_by_reply
+        comes_back = push is None or push.reconnect is not None or not push.connects
         if cuts(self.faults) and not comes_back:
             allowed = "a distribution where a fault cuts connections"
             raise InputError("is missing", key="push.reconnect", allowed=allowed)
@@ -185,10 +186,37 @@ class System:
         if self.own_server is not None:
             problem, allowed = "stands beside a server of your own", "polling, push or requests"
             raise InputError(problem, key="nodes", allowed=allowed)
+        others = {
+            "workload.topology = queue": self.workload.topology == ONE_QUEUE,
+            "push.webhook": self.push is not None and self.push.webhook is not None,
+        }
+        for other, there in others.items():
+            if there and self.nodes.count > 1:
+                problem = f"does not go with {other}"
+                raise InputError(problem, key="nodes.count", allowed="1")
         crosses = self.push is not None and not self.push.asks_by_reply
         if not crosses and not self.nodes.link.table().is_zero:
             problem, allowed = "carries nothing", "0 where no message is pushed over a connection"
             raise InputError(problem, key="nodes.link", allowed=allowed)
+
+    def _check_queue(self) -> None:
+        """Refuse a queue that nobody polls, and what goes with none."""
+        server = self.polling
+        if self.workload.topology != ONE_QUEUE:
+            if server is not None and server.visibility is not None:
+                problem, allowed = "is that of a queue", "nothing, or workload.topology = queue"
+                raise InputError(problem, key="polling.visibility", allowed=allowed)
+            return
+        if server is None:
+            problem, allowed = "has no consumers", "another one, or a polling server"
+            raise InputError(problem, key="workload.topology", allowed=allowed)
+        for key in ("cache", "priorities", "client_timeout"):
+            if getattr(server, key):
+                problem, allowed = "does not go with a queue", "nothing"
+                raise InputError(problem, key=f"polling.{key}", allowed=allowed)
+        if cuts(self.faults):
+            problem, allowed = "cut connections, with a queue", "stalls and slowdowns"
+            raise InputError(problem, key="faults", allowed=allowed)
 
     def _check_turns(self, server: RequestServer) -> None:
         """Refuse answers that wait for the end of a turn of which they are no part."""

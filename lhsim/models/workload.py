@@ -23,8 +23,10 @@ from lhsim.streams import Purpose, uniform
 from lhsim.units import PerSecond, Seconds
 
 MOST_AGENTS = 10**12  # of which no run fits into the memory of a machine
-TOPOLOGIES = ("ring", "pair", "random", "hub", "broadcast")
-Topology = Literal["ring", "pair", "random", "hub", "broadcast"]
+TOPOLOGIES = ("ring", "pair", "random", "hub", "broadcast")  # in which a message has a target
+ONE_QUEUE = "queue"
+NOBODY_YET = -1  # the target of a message in a queue, until somebody has done what it asks for
+Topology = Literal["ring", "pair", "random", "hub", "broadcast", "queue"]
 Start = Literal["random", "together", "ramp"]
 START_KINDS = {"together": TOGETHER, "ramp": RAMP, "random": RANDOM}
 
@@ -300,13 +302,15 @@ class Workload:
     ``ring``: agent i sends to agent i + 1. ``pair``: agent 2i sends to agent 2i + 1, which only
     receives. ``random``: each message goes to one of the other agents, all equally likely. ``hub``:
     all others send to agent 0, which only receives. ``broadcast``: agent 0 sends to all others at
-    once, which only receive: one request to the server, and a message for each of them.
+    once, which only receive: one request to the server, and a message for each of them. ``queue``:
+    whoever asks first takes a message; all agents send and consume, or the first `producers` of
+    them only send, and the others only consume.
 
     Constant sleeps that start together stay clumped, so it matters how agents start: ``random``
     at independent uniform times in [0, `start_over`), ``ramp`` evenly over it, ``together`` at 0.
     """
 
-    topology: Topology = field(default="ring", validator=one_of(TOPOLOGIES))
+    topology: Topology = field(default="ring", validator=one_of((*TOPOLOGIES, ONE_QUEUE)))
     traffic: Traffic = Factory(Poisson)  # when an agent sends
     think: Distribution = ZERO  # from the receipt of messages to the next request for some [s]
     start: Start = field(default="random", validator=one_of(("random", "together", "ramp")))
@@ -316,6 +320,8 @@ class Workload:
     payload: Sizes = ZERO  # of a message, or a request [B]
     # Agents that differ from each other; none: all are alike.
     classes: tuple[AgentClass, ...] = ()
+    # Agents that only send, where there is a queue; None: all send and consume.
+    producers: int | None = field(default=None, validator=whole(1))
 
     def __attrs_post_init__(self) -> None:
         check_classes(self.classes)
@@ -323,6 +329,9 @@ class Workload:
             self._check_class(f"classes[{number}]", one)
         if self.classes and len(self.silent) == len(self.classes):
             raise InputError("send nothing", key="classes", allowed="a rate > 0 of one of them")
+        if self.producers is not None and self.topology != ONE_QUEUE:
+            problem, allowed = f"is of no use to a {self.topology}", "nothing, or topology = queue"
+            raise InputError(problem, key="producers", allowed=allowed)
 
     def _check_class(self, key: str, one: AgentClass) -> None:
         if one.rate is not None and not isinstance(self.traffic, Poisson | Periodic):
@@ -390,7 +399,13 @@ class Workload:
             return range(0, agents, 2)
         if self.topology == "hub":
             return range(1, agents)
+        if self.producers is not None:
+            return range(self.producers)
         return range(1) if self.topology == "broadcast" else range(agents)
+
+    def consumers(self, agents: int) -> range:
+        """Return the agents that take messages from a queue."""
+        return range(self.producers or 0, agents)
 
     def copies(self, agents: int) -> int:
         """Return how many messages an agent creates at a time, one for each of its targets."""
@@ -421,6 +436,9 @@ def check_count(workload: Workload, agents: object) -> int:
         raise InputError("1 has no other to send to", key="agents", allowed="a whole number >= 2")
     if workload.topology == "random":
         Population(workload.classes, agents).check_targets()
+    if not workload.consumers(agents):
+        allowed = f"more than the {workload.producers:,} that only send"
+        raise InputError(f"{agents:,} have no consumer", key="agents", allowed=allowed)
     return agents
 
 
@@ -431,6 +449,8 @@ def target_of(
     agents = population.agents
     if workload.topology == "hub":
         return 0
+    if workload.topology == ONE_QUEUE:
+        return NOBODY_YET
     if workload.topology == "broadcast":
         return 1 + number % (agents - 1)
     if workload.topology == "random":

@@ -6,6 +6,8 @@ It takes each cost at its mean and warm, and lets nothing wait for anything but 
   E[C^2] / (2 E[C]) + E[S] >= E[C] / 2 + E[S] (`lhsim.theory.polling_delay`). At low load a cycle
   is a sleep, C >= Z. By the utilisation law the N agents get at most 1 / D queries a second out
   of the busiest station, so that C >= N D (`lhsim.theory.ClosedNetwork`).
+- A queue. All services on the way of a message, its consumer's work and its delete; no wait for a
+  consumer. From the load on at which the consumers work all the time, there is no finite mean.
 - Requests. All services of a request, and its ways through the network. From the load on at which
   the busiest station has no time left, there is no finite mean.
 - Push. All services on the way of a message. From the load on at which the busiest station has
@@ -51,6 +53,8 @@ def lower_bound(system: System, agents: int) -> float | None:
     rate = admitted_load(system, agents)
     if rate is None or system.own_server is not None:
         return None
+    if system.polling is not None and system.workload.topology == "queue":
+        return _queue(system, system.polling, agents, rate)
     if system.polling is not None:
         return _polling(system, system.polling, agents)
     if system.requests is not None:
@@ -58,10 +62,24 @@ def lower_bound(system: System, agents: int) -> float | None:
     return _push(system, rate, system.workload.copies(agents))
 
 
+def _queue(system: System, server: PollingServer, agents: int, rate: float) -> float:
+    """Return it for the consumers of a queue, any of whom may ask the moment a message is there."""
+    workload, cpu, store = system.workload, system.cpu, system.store
+    think = workload.think.mean
+    if rate * think >= server.limit * len(workload.consumers(agents)):
+        return math.inf
+    deleted = system.network.up.mean + cpu.parse_request.mean + cpu.write.mean + store.write.mean
+    found = cpu.query.mean + store.query.mean
+    return _beyond_waiting(system) + found + think + deleted
+
+
 def _polling(system: System, server: PollingServer, agents: int) -> float:
     cpu, store = system.cpu, system.store
     read = store.query.mean + store.scan * _least_kept(store)
-    busiest = max(cpu.query.mean / system.processors, read / store.connections)  # D [s]
+    asked = cpu.query.mean
+    if not server.hold:
+        asked += cpu.parse_request.mean + cpu.respond.mean
+    busiest = max(asked / system.processors, read / store.connections)  # D [s]
     # With a cache the busiest station has fewer queries than cycles.
     least = 0.0 if server.cache is not None else agents * busiest
     waiting = polling_delay(max(server.shortest_sleep, least), 0.0)

@@ -49,7 +49,12 @@ Steps = Iterator[Asked]
 
 def least(question: Question) -> int:
     """Return the fewest agents that there can be."""
-    return 2 if question.vary == AGENTS and question.system.workload.topology != "ring" else 1
+    if question.vary != AGENTS:
+        return 1
+    workload = question.system.workload
+    if workload.topology == "queue":
+        return 1 + (workload.producers or 0)
+    return 2 if workload.topology != "ring" else 1
 
 
 @attrs.define(eq=False)

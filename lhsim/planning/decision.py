@@ -347,8 +347,11 @@ def default_designs(polling: System, push: System) -> tuple[System, ...]:
     """Return the designs that are compared where none are named."""
     server = polling.polling
     assert server is not None, "the first is a system that polls"
-    woken = attrs.evolve(polling, name=f"{polling.name} with wake-on-write",
-                         polling=attrs.evolve(server, wake_on_write=True))  # fmt: skip
+    woken = attrs.evolve(
+        polling,
+        name=f"{polling.name} with wake-on-write",
+        polling=attrs.evolve(server, hold=True, wake_on_write=True),
+    )
     interval = server.interval / 2
     quicker = attrs.evolve(
         polling,

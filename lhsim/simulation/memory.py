@@ -14,7 +14,7 @@ from lhsim.units import format_duration
 
 if TYPE_CHECKING:
     from lhsim.distributions import Distribution
-    from lhsim.models import System
+    from lhsim.models import PollingServer, System
 
 # What an engine takes [B]; `benchmarks/one_run.py` prints the peak of a run.
 PER_AGENT = {"simpy": 5_000, "compiled": 100}
@@ -22,6 +22,7 @@ PER_MESSAGE = {"simpy": 2_000, "compiled": 180}  # on its way
 PER_LOOP = {"simpy": 2_000, "compiled": 64}
 PER_EVENT = {"simpy": 32, "compiled": 24}  # that the store keeps, where it forgets them by age
 PER_SPELL = 48  # in which a host stalls or is slow: all are drawn before the run
+POSTED = 3  # times what a message takes: also who posts it, and a post
 MOST_SPELLS = 10_000_000  # some seconds of drawing
 PER_RECORD = {"simpy": 500, "compiled": 120}  # of a message, with `keep_messages`
 
@@ -62,13 +63,18 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
         delay = max(polling.first_sleeps[0], polling.interval) / 2 if polling else 0.0
         if system.push is not None and system.push.elicitation is not None:
             delay = system.push.elicitation.timeout  # for which a message is kept, answered or not
+        if system.push is not None and system.push.webhook is not None:
+            delay = POSTED * system.push.webhook.timeout  # a post's timer goes off in any case
         on_their_way = max(rate * min(delay, duration), copies)
         kept = rate * duration
     needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.loops
     if system.polling is not None and system.polling.wake_on_write:
-        on_their_way += agents  # their requests' alarms
+        on_their_way += agents * _alarms(system.polling, rate)
     if system.polling is not None and system.polling.client_timeout is not None:
         on_their_way += agents  # their requests
+    if system.polling is not None and system.polling.visibility is not None:
+        taken = on_their_way if rate is None else rate * min(system.polling.visibility, duration)
+        on_their_way += taken  # what consumers hold, until it would be visible again
     retry = system.workload.retry
     if retry is not None:  # a message, and its attempt until the patience with it has ended
         waiting = 0.0 if rate is None else rate * min(retry.timeout, duration)
@@ -77,6 +83,13 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
     needed += PER_SPELL * _spells(system, duration)
     needed += PER_EVENT[engine] * _timed_events(system, kept / copies, duration)
     return needed + PER_RECORD[engine] * kept * keep
+
+
+def _alarms(server: PollingServer, rate: float | None) -> float:
+    """Return how many alarms of a request there are that are still to go off."""
+    if server.wake == "one" or rate is None:
+        return 1.0
+    return 1.0 + rate * max(server.first_sleeps[0], server.interval)
 
 
 def _spells(system: System, duration: float) -> float:

@@ -151,8 +151,15 @@ def polling_load(system: System, server: PollingServer, agents: int, rate: float
     coming = (cpu.parse_message, cpu.write, cpu.acknowledge)
     copies = system.workload.copies(agents)
     on_loop = sum(p.mean for p in coming) / copies + cpu.respond.mean + cpu.parse_request.mean
+    consumers = agents
+    if system.workload.topology == "queue":
+        consumers = len(system.workload.consumers(agents))
+        on_loop += cpu.parse_request.mean + cpu.write.mean  # of the request that deletes
     messages = rate * on_loop
-    return (agents / server.mean_sleep * cpu.query.mean + messages) / system.processors
+    asked = cpu.query.mean
+    if not server.hold:  # each query has a request of its own
+        asked += cpu.parse_request.mean + cpu.respond.mean
+    return (consumers / server.mean_sleep * asked + messages) / system.processors
 
 
 def push_load(system: System, rate: float, copies: int) -> float:
@@ -164,6 +171,7 @@ def push_load(system: System, rate: float, copies: int) -> float:
     cpu, store = system.cpu, system.store
     coming = sum(p.mean / copies for p in (cpu.parse_message, cpu.validate, cpu.write))
     going = 0.0 if asks_by_reply(system) else cpu.send.mean / _most_in_a_send(system)
+    going *= _posts(system)
     on_loop = coming + going + cpu.acknowledge.mean / copies
     writers = 1 if store.single_writer else store.connections
     return rate * max(on_loop / system.processors, _write_per_event(store) / copies / writers)
@@ -192,7 +200,7 @@ def start_work(system: System, agents: int) -> float:
         first = 0.0
     else:
         assert system.push is not None
-        clients = 0 if system.push.asks_by_reply else system.push.clients(agents)
+        clients = 0 if not system.push.connects else system.push.clients(agents)
         first = clients * cpu.connect.mean
     work = first / system.processors
     if system.workload.traffic.closed:
@@ -244,6 +252,14 @@ def asks_by_reply(system: System) -> bool:
 def _most_in_a_send(system: System) -> int:
     """Return how many messages leave a push system together at most."""
     return (system.push.batch_size or 1) if system.push is not None else 1
+
+
+def _posts(system: System) -> float:
+    """Return how often a message is sent, in the mean: webhooks repeat what was refused."""
+    hook = system.push.webhook if system.push is not None else None
+    if hook is None or hook.failure == 0:
+        return 1.0
+    return sum(hook.failure**post for post in range(hook.attempts))
 
 
 def _write_per_event(store: EventStore) -> float:

@@ -20,8 +20,8 @@ def model_events(system: System, agents: int, duration: float) -> int:
 
     Open traffic creates as many messages as its rate says, and each is delivered at most once; so
     do clients at their fastest. An agent that polls queries once an interval and once more after
-    each message, and sleeps as often; a message that wakes it adds one more of both. What another
-    closed loop does is not known beforehand, and is left out.
+    each message, and sleeps as often; a message that wakes it, or everybody, adds one more of both.
+    What another closed loop does is not known beforehand, and is left out.
     """
     messages = (system.offered_load(agents) or 0.0) * duration
     if system.requests is not None and system.workload.traffic.closed:
@@ -29,7 +29,8 @@ def model_events(system: System, agents: int, duration: float) -> int:
     polling = system.polling
     if polling is None:
         return _whole(2 * messages)
-    sleeps = agents * duration / polling.shortest_sleep + messages * polling.wake_on_write
+    woken = messages * (agents if polling.wake == "all" else polling.wake_on_write)
+    sleeps = agents * duration / polling.shortest_sleep + woken
     return _whole(3 * messages + 2 * sleeps)
 
 

@@ -57,10 +57,12 @@ from lhsim.models import (
     Stalls,
     System,
     Warmth,
+    Webhook,
     Workload,
 )
 from lhsim.models.faults import cuts
 from lhsim.models.nodes import RULES
+from lhsim.models.polling import WAKES
 from lhsim.models.push import OUTBOUND_POLICIES, OVERFLOWS
 
 TICK = 1 / 64  # [s]; sums of ticks are exact
@@ -163,6 +165,7 @@ def workload(mood, agents):
         "retry": st.none(),  # of areas of its own, as all that makes a run longer
         "payload": often(ZERO, size(mood)),
         "classes": often((), classes(mood, has_rate=False, at_random=False)),
+        "producers": st.none(),  # likewise, with a queue
     }
 
 
@@ -351,11 +354,14 @@ def polling(mood, agents):
         "jitter": st.sampled_from((0.0, 0.0, 0.0, 0.25, 1.0)),
         "first_sleep": often(None, st.sampled_from((TICK, 2 * TICK, 3 * TICK, 16 * TICK, 0.15))),
         "growth": often(None, built(Growth, mood)),
+        "hold": st.sampled_from((True, True, False)),
         "wake_on_write": st.booleans(),
+        "wake": st.sampled_from(WAKES),
         "cache": often(None, built(Cache, mood)),
         "rate_limit": often(None, built(RateLimit, mood)),
         "priorities": st.sampled_from(((), (), (1.0,), (0.1, 0.9), (0.5, 0.0, 0.25, 0.25))),
         "client_timeout": st.none(),  # likewise
+        "visibility": st.none(),  # likewise
     }
 
 
@@ -395,6 +401,20 @@ def push(mood, agents):
         "backoff_cap": st.sampled_from((1.0, 3.0, 64.0)),
         "heartbeat": often(None, st.sampled_from((TICK, 4 * TICK, 0.1))),
         "elicitation": often(None, built(Elicitation, mood)),
+        "webhook": st.none(),  # of areas of its own
+    }
+
+
+def webhook(mood, _agents):
+    return {
+        "attempts": whole(1, 4),
+        "timeout": st.sampled_from((TICK / 2, TICK, 4 * TICK, 16 * TICK, 0.1)),
+        "backoff": st.sampled_from((0.0, TICK, 0.05)),
+        "factor": st.sampled_from((1.0, 1.0, 2.0, 1.5)),
+        "longest": st.sampled_from((3 * TICK, 60.0)),
+        "failure": st.sampled_from((0.0, 0.0, 0.3, 1.0)),
+        "think": long(mood),
+        "in_flight": st.one_of(st.none(), whole(1, 3)),
     }
 
 
@@ -485,6 +505,7 @@ FIELDS = {
     PushServer: push,
     RateLimit: rate_limit,
     Elicitation: elicitation,
+    Webhook: webhook,
     RequestServer: requests,
     Requests: clients,
     Nodes: nodes,
@@ -508,6 +529,8 @@ def built(cls, mood, agents=1, **fixed):
 
 def _push_server(**fields):
     """Return a server: what other fields need is added, or what lacks it is left out."""
+    if fields["webhook"] is not None:
+        return PushServer(webhook=fields["webhook"], rate_limit=fields["rate_limit"])
     elicitation = fields["elicitation"]
     if elicitation is not None and elicitation.asks_by == "reply":
         return PushServer(elicitation=elicitation, rate_limit=fields["rate_limit"])
@@ -562,6 +585,10 @@ def _retention(count, age):
 def _polling_server(interval, growth, **others):
     if growth is not None:
         growth = attrs.evolve(growth, longest=max(growth.longest, interval))
+    if not others["hold"]:
+        others["timeout"], others["wake_on_write"] = 60.0, False
+    if not others["wake_on_write"]:
+        others["wake"] = "one"
     return PollingServer(interval=interval, growth=growth, **others)
 
 
@@ -879,9 +906,73 @@ def _gives_up(mood):
     }
 
 
+def _everybody_wakes(_mood):
+    return {
+        "interval": st.sampled_from((4 * TICK, 16 * TICK)),
+        "hold": st.just(True),
+        "wake_on_write": st.just(True),
+        "wake": st.just("all"),
+    }
+
+
+def _short_polls(mood):
+    return {
+        "interval": st.sampled_from((TICK, 4 * TICK, 0.1)),
+        "hold": st.just(False),
+        "jitter": st.sampled_from((0.0, 0.0, 0.25)),
+        "first_sleep": often(None, st.sampled_from((TICK / 2, 2 * TICK))),
+        "growth": often(None, built(Growth, mood)),
+    }
+
+
+def _sends_to_a_queue(mood):
+    rates = st.sampled_from((8.0, 32.0))
+    return {
+        "topology": st.just("queue"),
+        "traffic": st.one_of(
+            st.builds(Poisson, rates),
+            bursts(rates),
+            st.builds(Closed, st.one_of(st.none(), whole(2, 12)), long(mood, zeros=0)),
+        ),
+        "think": long(mood, zeros=0.2),
+        "producers": st.one_of(st.none(), whole(1, 2)),
+    }
+
+
+def _sends_together(mood):
+    return _sends_to_a_queue(mood) | {"start": st.just("together")}
+
+
+def _tries_a_queue_again(mood):
+    return _sends_to_a_queue(mood) | {"retry": built(Retry, mood)}
+
+
+def _consumes(_mood):
+    """Return a queue, in which messages are visible again before, or while, they are deleted."""
+    return {
+        "interval": st.sampled_from((TICK, 4 * TICK, 16 * TICK)),
+        "limit": whole(1, 3),
+        "cache": st.none(),
+        "priorities": st.just(()),
+        "visibility": st.sampled_from((None, TICK / 2, TICK, 4 * TICK, 0.1, 16 * TICK)),
+    }
+
+
+def _wakes_consumers(mood):
+    return _consumes(mood) | {
+        "interval": st.sampled_from((4 * TICK, 16 * TICK)),
+        "hold": st.just(True),
+        "wake_on_write": st.just(True),
+    }
+
+
 def _is_cut(mood):
     return {"interval": st.sampled_from((TICK, 4 * TICK)), "backoff": st.sampled_from((TICK, 0.05)),
             "client_timeout": often(None, st.sampled_from((TICK, 4 * TICK)))}  # fmt: skip
+
+
+def _posts(mood):
+    return {"webhook": built(Webhook, mood)}
 
 
 def _comes_back(mood):
@@ -919,8 +1010,63 @@ AREAS = {
         workload=_busy,
         store=lambda mood: {"query": long(mood, zeros=0)},
         polling=lambda _: {
-            "interval": st.sampled_from((4 * TICK, 16 * TICK)), "wake_on_write": st.just(True)
+            "interval": st.sampled_from((4 * TICK, 16 * TICK)),
+            "hold": st.just(True),
+            "wake_on_write": st.just(True),
         },
+    ),
+    "polling, everybody wakes": cases(
+        PollingServer,
+        workload=_busy,
+        store=lambda mood: {"query": long(mood, zeros=0)},
+        polling=lambda mood: _everybody_wakes(mood) | {"first_sleep": st.none()},
+    ),
+    "polling, a queue": cases(
+        PollingServer, fewest=3, workload=_sends_to_a_queue, polling=_consumes
+    ),
+    "polling, a queue that wakes consumers": cases(
+        PollingServer,
+        fewest=3,
+        workload=_sends_to_a_queue,
+        store=_slow_store,
+        polling=_wakes_consumers,
+    ),
+    "polling, a queue at one instant": cases(
+        PollingServer,
+        moods=("grid",),
+        fewest=3,
+        workload=_sends_together,
+        polling=_wakes_consumers,
+    ),
+    "polling, a queue and a log that forgets": cases(
+        PollingServer, fewest=3, workload=_sends_to_a_queue, store=_short_memory, polling=_consumes
+    ),
+    "polling, a queue, shared cores": cases(
+        PollingServer,
+        fewest=3,
+        workload=_sends_to_a_queue,
+        cpu=_shared,
+        store=_shared_store,
+        polling=_wakes_consumers,
+    ),
+    "polling, a queue, retries": cases(
+        PollingServer,
+        fewest=3,
+        workload=_tries_a_queue_again,
+        polling=_wakes_consumers,
+    ),
+    "polling, short polls": cases(PollingServer, polling=_short_polls),
+    "polling, short polls together": cases(
+        PollingServer, moods=("grid",), workload=_together, polling=_short_polls
+    ),
+    "polling, short polls that are given up": cases(
+        PollingServer, cut=True, polling=lambda mood: _gives_up(mood) | _short_polls(mood)
+    ),
+    "polling, everybody wakes, or has given up": cases(
+        PollingServer,
+        cut=True,
+        workload=_busy,
+        polling=lambda mood: _gives_up(mood) | _everybody_wakes(mood),
     ),
     "polling, cache": cases(
         PollingServer,
@@ -1149,6 +1295,21 @@ AREAS = {
             "session": often(None, long(mood, zeros=0)),
             "reconnect": long(mood, zeros=0),
         },
+    ),
+    "push, webhooks": cases(PushServer, push=_posts),
+    "push, webhooks at one instant": cases(
+        PushServer, moods=("grid",), workload=_together, push=_posts
+    ),
+    "push, webhooks of a busy server": cases(
+        PushServer,
+        workload=_busy,
+        store=_batches,
+        push=lambda mood: {
+            "webhook": built(Webhook, mood, in_flight=whole(1, 3), think=long(mood, zeros=0))
+        },
+    ),
+    "push, webhooks and all failures": cases(
+        PushServer, cut=True, workload=_tries_again, cpu=_relays, network=_lossy, push=_posts
     ),
     "push, cut connections": cases(PushServer, cut=True, push=_comes_back),
     "push, cut connections and a line": cases(

@@ -40,6 +40,7 @@ from lhsim.models import (
     Stalls,
     System,
     Warmth,
+    Webhook,
     Workload,
 )
 
@@ -862,6 +863,72 @@ CASES += [
         4,
     ),
 ]  # fmt: skip
+
+SHORT = PollingServer(
+    interval=TICK, hold=False, jitter=0.25, first_sleep=TICK / 2, growth=Growth(2.0, 8 * TICK)
+)
+HERD = PollingServer(interval=32 * TICK, wake_on_write=True, wake="all")
+CASES += [
+    Case(polling(name, **parts), 6, duration=4.0)
+    for name, parts in (
+        ("short polls", RANDOM | {"polling": SHORT}),
+        ("short polls that are given up",
+         RANDOM | {"polling": attrs.evolve(SHORT, client_timeout=8 * TICK, backoff=TICK)}),
+        ("everybody wakes", all_the_same(traffic=Closed(None, TWO)) | {"polling": HERD}),
+        ("everybody wakes, or has given up",
+         RANDOM | {"polling": attrs.evolve(HERD, client_timeout=16 * TICK, backoff=TICK)}),
+    )
+]  # fmt: skip
+
+TAKEN = PollingServer(interval=4 * TICK, limit=2, visibility=8 * TICK)
+WOKEN = attrs.evolve(TAKEN, interval=64 * TICK, wake_on_write=True)
+TO_A_QUEUE = {
+    "workload": Workload("queue", Poisson(16.0), think=LONG_RANDOM[8], producers=2),
+    "cpu": attrs.evolve(RANDOM["cpu"], query=LONG_RANDOM[0]),
+}
+SELDOM = attrs.evolve(TO_A_QUEUE["workload"], traffic=Poisson(3.0))
+CASES += [
+    Case(polling(name, **RANDOM | TO_A_QUEUE | parts), 6, duration=4.0)
+    for name, parts in (
+        ("a queue", {"polling": TAKEN}),
+        ("a queue that wakes one", {"polling": WOKEN, "workload": SELDOM}),
+        ("a queue that wakes all",
+         {"polling": attrs.evolve(WOKEN, wake="all"), "workload": SELDOM}),
+        ("a queue of those who send, too",
+         {"polling": TAKEN,
+          "network": Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.3, retransmission_timeout=TICK),
+          "workload": Workload("queue", Poisson(8.0), LONG_RANDOM[0], slow=Slow(0.5, 3.0))}),
+        ("a queue, retries",
+         {"polling": WOKEN, "workload": attrs.evolve(TO_A_QUEUE["workload"], retry=RETRY)}),
+        ("a queue that is forgotten",
+         {"polling": attrs.evolve(TAKEN, visibility=None),
+          "store": EventStore(HALF, HALF, retention=Retention(count=4))}),
+    )
+]  # fmt: skip
+
+HOOK = Webhook(
+    attempts=3, timeout=16 * TICK, backoff=2 * TICK, failure=0.3, think=LONG_RANDOM[8], in_flight=3
+)
+CASES += [
+    Case(push(name, **RANDOM | {"push": PushServer(webhook=HOOK)} | parts), 6, duration=4.0)
+    for name, parts in (
+        ("webhooks", {}),
+        ("webhooks, slow agents and losses",
+         {"workload": Workload("random", Poisson(4.0), slow=Slow(0.5, 3.0)),
+          "network": Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.3,
+                             retransmission_timeout=TICK)}),
+        ("webhooks, retries", {"workload": TRIES_AGAIN["workload"]}),
+        ("webhooks, an outage", {"faults": OUTAGE}),
+    )
+]  # fmt: skip
+ALL_POSTS = Webhook(2, 4 * TICK, TICK, think=ONE, in_flight=2)
+CASES.append(
+    Case(
+        push("webhooks, all the same", **ALL_THE_SAME | {"push": PushServer(webhook=ALL_POSTS)}),
+        4,
+        duration=4.0,
+    )
+)
 
 
 def with_a_long_window(case):

@@ -16,6 +16,7 @@ from lhsim.models.replies import Failed
 from lhsim.models.running import start
 from lhsim.models.sharing import ProcessorSharing, TimeShared
 from lhsim.models.station import Service
+from lhsim.models.webhook_processes import Webhooks
 from lhsim.models.workload import START_KINDS, Traffic
 from lhsim.rules import start_time
 from lhsim.simulation.engines import ONLY_WITH_SIMPY
@@ -136,6 +137,12 @@ OF = {
         "alarm in vain": 8,
         "cache entry of a snapshot of expired messages": 1,
         "more requests than agents": 20,
+        "short poll that finds nothing": 20,
+        "message for which everybody wakes": 20,
+        "message done by a consumer": 20,
+        "message done by two consumers": 10,
+        "message that is visible again": 10,
+        "consumer that wakes first": 10,
     }
     | FAILURES,
     "push": BOTH
@@ -178,6 +185,11 @@ OF = {
         "client turned away from the line": 3,
         "message that crosses nodes": 10,
         "lines of several nodes": 1,
+        "post that arrives": 20,
+        "post that arrives twice": 10,
+        "post that is made again": 20,
+        "dead letter": 5,
+        "post that waits for a slot": 5,
     }
     | FAILURES,
 }
@@ -818,6 +830,7 @@ def _in_the_end(bridge, server, case):
             "cache hit": server.cache_hits > 0,
             "message that overtakes another": _overtakes(messages),
             "found nothing": server.wasted_cycles > 0,
+            **_delivery(server, system, bridge.ledger),
         }
     else:
         own |= {
@@ -827,12 +840,42 @@ def _in_the_end(bridge, server, case):
             "agent that comes back": server.attempts > len(_clients(bridge)),
             "relay": crossed and not system.cpu.relay.table().is_zero,
             **_sharing(bridge, server, messages),
+            **_posting(server, outcomes, bridge.ledger),
         }
     return both | own
 
 
 def _clients(bridge):
     return range(0, bridge.agents, bridge.agents_per_connection)
+
+
+def _delivery(server, system, ledger):
+    has_queue = system.workload.topology == "queue"
+    return {
+        "short poll that finds nothing": not system.polling.hold and server.wasted_cycles > 0,
+        "message for which everybody wakes": system.polling.wake == "all" and server._news > 0,
+        "message done by a consumer": has_queue and ledger.outcomes[Outcome.DELIVERED] > 0,
+        "message done by two consumers": has_queue and ledger.duplicates > 0,
+        "message that is visible again": has_queue
+        and any(message.outcome is Outcome.PENDING for _, message in server._queue)
+        and system.polling.visibility is not None,
+        "consumer that wakes first": has_queue
+        and system.polling.wake_on_write
+        and system.polling.wake == "one"
+        and server._news > 0,
+    }
+
+
+def _posting(server, outcomes, ledger):
+    if not isinstance(server, Webhooks):
+        return {}
+    return {
+        "post that arrives": outcomes[Outcome.DELIVERED] > 0,
+        "post that arrives twice": ledger.duplicates > 0,
+        "post that is made again": server.repeated > 0,
+        "dead letter": outcomes[Outcome.LOST] > 0,
+        "post that waits for a slot": bool(server._waiting),
+    }
 
 
 def _sharing(bridge, server, messages):

@@ -8,6 +8,7 @@ import functools
 
 import planted_agents  # noqa: F401 - registers its errors
 import planted_classes  # noqa: F401 - registers its errors
+import planted_delivery  # noqa: F401 - registers its errors
 import planted_failures  # noqa: F401 - registers its errors
 import planted_nodes  # noqa: F401 - registers its errors
 import planted_polling  # noqa: F401 - registers its errors
@@ -48,6 +49,7 @@ NO_STAGES = {
     *LOSSES,
     Purpose.PRIORITY,
     Purpose.RETRY,
+    Purpose.POST_FAILURE,
     Purpose.DISCONNECT,
 }
 

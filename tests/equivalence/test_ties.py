@@ -36,6 +36,7 @@ from lhsim.models import (
     Stalls,
     System,
     Warmth,
+    Webhook,
     Workload,
 )
 from lhsim.models.nodes import RULES
@@ -72,6 +73,8 @@ SERVERS = {
         wake_on_write=True,
         priorities=(0.5, 0.5),
     ),
+    "polling, all woken": PollingServer(interval=4 * TICK, wake_on_write=True, wake="all"),
+    "polling, short": PollingServer(interval=TICK, growth=Growth(2.0, 8 * TICK), hold=False),
     "push": PushServer(),
     "push, reject": PushServer(
         connections=2, overflow="reject", outbound=1, session=FOUR, reconnect=TWO
@@ -305,6 +308,49 @@ def test_cores_and_a_store_that_are_shared(server, cores):
     ):
         tied = shared(system(server, costs), cores)
         check(Case(tied, agents, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
+
+
+HOOKS = {
+    "answered": Webhook(timeout=16 * TICK, think=ONE),
+    "late": Webhook(attempts=3, timeout=2 * TICK, backoff=TICK, factor=1.0, think=ONE),
+    "late, one at a time": Webhook(attempts=2, timeout=TICK, backoff=0.0, think=TWO, in_flight=1),
+    "refused at times": Webhook(4, 4 * TICK, TICK, 2.0, 3 * TICK, failure=0.5, in_flight=2),
+}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_webhooks(hook):
+    server = PushServer(webhook=HOOKS[hook])
+    for costs, topology, retry in itertools.product(
+        COSTS, ("ring", "broadcast"), (None, RETRIES["after a tick"])
+    ):
+        tied = system("push", costs, workers=2, topology=topology, retry=retry)
+        tied = attrs.evolve(tied, push=server)
+        check(Case(tied, 4, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
+        if costs not in {"none", "store", "processor"}:  # what takes no time is refused for ever
+            check(Case(attrs.evolve(tied, faults=FAULTS), 4, duration=SAMPLED, warmup=0.0))
+
+
+QUEUES = {
+    "polled": {"interval": TICK},
+    "polled, visible again": {"interval": 2 * TICK, "visibility": 2 * TICK, "limit": 2},
+    "polled shortly": {"interval": TICK, "hold": False, "visibility": 4 * TICK},
+    "one wakes": {"wake_on_write": True, "limit": 1, "visibility": TICK},
+    "one wakes, for several": {"wake_on_write": True, "limit": 3, "visibility": 4 * TICK},
+    "all wake": {"wake_on_write": True, "wake": "all", "limit": 1, "visibility": 3 * TICK},
+}
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_consumers_of_a_queue(queue):
+    server = PollingServer(**{"interval": 4 * TICK} | QUEUES[queue])
+    for costs, producers, retry in itertools.product(
+        COSTS, (None, 2), (None, RETRIES["after a tick"])
+    ):
+        tied = system("polling", costs, workers=2, topology="queue", producers=producers)
+        workload = attrs.evolve(tied.workload, retry=retry)
+        tied = attrs.evolve(tied, workload=workload, polling=server)
+        check(Case(tied, 6, duration=SAMPLED / 2, warmup=0.0, drain=0.0))
 
 
 def of_clients(costs, server, **traffic):

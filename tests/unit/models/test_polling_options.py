@@ -232,6 +232,117 @@ def test_a_wake_up_call_takes_the_sleep_out_of_the_latency(engine):
     assert woken.latency.max < 1e-9
 
 
+# A message wakes everybody
+
+
+@engines
+def test_a_write_wakes_all_by_hand(engine):
+    # Both query at 0 and sleep. A message for agent 0 is stored at 4: both query, and agent 0 asks
+    # again at once. Of four, three are stored at 4: all find all of them at the first query.
+    server = PollingServer(interval=10.0, timeout=100.0, wake_on_write=True, wake="all")
+    workload = Workload("hub", Closed(1), start="together")
+    one = System(
+        name="hub", workload=workload, store=EventStore(write=Deterministic(4.0)), polling=server
+    )
+    result = run(one, engine, duration=9.0)
+    assert result.records["delivered"].tolist() == [4.0]
+    assert result.counters.queries == 2 + 2 + 1
+    result = run(one, engine, agents=4, duration=9.0)
+    assert set(result.records["delivered"]) == {4.0}
+    assert result.metrics.wasted_poll_cycles == result.counters.queries - 1
+
+
+@engines
+def test_those_who_went_to_sleep_first_wake_first(engine):
+    # Queries take 1 s on the one connection, and the agents start at 0, 2, 4 and 6. A message for
+    # agent 1 is stored at 4.5: 0 wakes before 1, which has slept for less, so that its query lasts
+    # from 6 to 7. Agent 2 has queried up to 5, and does so again, from 7 to 8; 3 from 8 to 9, 1
+    # from 9 to 10. The message for 3 is stored at 9: what 3 has queried by then is too old, so it
+    # does so again, and goes before 0, which goes on after the events that are due.
+    server = PollingServer(interval=100.0, wake_on_write=True, wake="all", timeout=1000.0)
+    store = EventStore(Deterministic(1.0), Deterministic(4.5), connections=1, single_writer=True)
+    one = one_way(server, write=4.5, messages=1, store=store)
+    one = attrs.evolve(one, workload=attrs.evolve(one.workload, start="ramp", start_over=8.0))
+    result = run(one, engine, agents=4, duration=50.0)
+    assert result.records["delivered"].tolist() == [7.0, 11.0]
+
+
+@engines
+def test_a_herd_multiplies_the_queries(engine):
+    agents = 20
+    one, everybody = (
+        run(busy(interval=5.0, wake_on_write=True, wake=wake), engine, agents)
+        for wake in ("one", "all")
+    )
+    # A message makes all query, and its target once more: it asks again.
+    per_message = everybody.counters.queries / everybody.counters.delivered
+    assert per_message == pytest.approx(agents + 1, rel=0.1)
+    assert one.counters.queries < everybody.counters.queries / 5
+    assert everybody.latency.max < 1e-9
+
+
+# A short poll
+
+
+@engines
+def test_a_short_poll_by_hand(engine):
+    # Each way takes 0.5 s. Agent 1 asks at 0, is answered at 1, and sleeps to 3; and so at 3, 6 and
+    # 9. Its requests are there at 0.5, 3.5 and 6.5. The message is stored at 4: the request of 6
+    # finds it, and brings it at 7, where the loop ends.
+    server = PollingServer(interval=2.0, hold=False)
+    network = Network(Deterministic(0.5), Deterministic(0.5))
+    result = run(one_way(server, write=3.5, messages=1, network=network), engine, duration=8.25)
+    assert result.records["stored"].tolist() == [4.0]
+    assert result.records["delivered"].tolist() == [7.0]
+    assert result.counters.timeouts == 0
+    assert result.counters.queries == 3 + 3  # and those of agent 0
+
+
+@engines
+def test_the_sleeps_of_a_client_grow_and_start_over_by_hand(engine):
+    # Agent 1 asks at 0, sleeps 1, asks at 1, sleeps 2, asks at 3, sleeps 4, asks at 7, sleeps 8,
+    # asks at 15. The message is stored at 8, so it comes at 15; it asks again at 15, and sleeps 1:
+    # the next one, stored at 23, meets its requests at 16, 18, 22, 30.
+    server = PollingServer(interval=1.0, hold=False, growth=Growth(2.0, 8.0))
+    result = run(one_way(server, write=8.0), engine)
+    assert result.records["delivered"].tolist() == [15.0, 30.0]
+
+
+@engines
+def test_a_short_poll_holds_no_connection(engine):
+    held, short = (run(busy(interval=1.0, hold=hold), engine, 20) for hold in (True, False))
+    assert held.metrics.connection_count == 20
+    assert short.metrics.connection_count == 1
+    assert short.latency.mean == pytest.approx(0.5, abs=0.05)
+    # Without network and service times both find the same messages at the same times.
+    assert held.records["delivered"].tobytes() == short.records["delivered"].tobytes()
+
+
+@engines
+def test_a_long_way_lets_a_short_poll_be_late(engine):
+    # C = interval + up + down from one query to the next; half of it, and the way up of the message
+    # and down of the answer.
+    network = Network(Deterministic(0.5), Deterministic(0.5))
+    system = attrs.evolve(busy(interval=1.0, hold=False), network=network)
+    result = run(system, engine, 50, duration=200.0)
+    assert result.latency.mean == pytest.approx(polling_delay(2.0, 0.0) + 1.0, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"hold": False, "timeout": 30.0}, "timeout"),
+        ({"hold": False, "wake_on_write": True}, "wake_on_write"),
+        ({"wake": "all"}, "wake"),
+        ({"wake": "some"}, "wake"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options, key):
+    with pytest.raises(InputError) as error:
+        PollingServer(**options)
+    assert error.value.key == key
+
+
 # The cache
 
 
