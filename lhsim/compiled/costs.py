@@ -248,7 +248,6 @@ def _snapshot(s: State, entity: int) -> None:
     """
     message = s.messages[message_of(s, entity)]
     agent, levels = message.sender, len(s.priorities)
-    message.size = 0.0
     mark = message.number if message.waits else NOBODY
     expire(s, agent)
     found = 0

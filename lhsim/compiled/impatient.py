@@ -168,6 +168,7 @@ def _look(s: State, place: int) -> int:
     receiver.query += 1
     s.counts[0].cycles += 1
     message.found = 0
+    message.size = 0.0
     message.seen = _written(s, message.sender)
     return look(s, message.sender)
 

@@ -564,7 +564,13 @@ def _nodes(rule, affinity, **fields):
 
 
 def _balanced(system, nodes):
-    """Return a system with nodes; what has nothing to cross between them has no link."""
+    """Return a system with nodes; what has nothing to cross between them has no link.
+
+    A queue and webhooks have one node.
+    """
+    hook = system.push is not None and system.push.webhook is not None
+    if nodes is not None and (hook or system.workload.topology == "queue"):
+        nodes = attrs.evolve(nodes, count=1)
     if nodes is not None and (system.push is None or system.push.asks_by_reply):
         nodes = attrs.evolve(nodes, link=ZERO)
     return attrs.evolve(system, nodes=nodes)
