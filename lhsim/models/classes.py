@@ -46,18 +46,21 @@ class AgentClass:
 def check_classes(classes: Sequence[AgentClass]) -> None:
     """Refuse classes whose shares do not make 1, or whose names do not tell them apart."""
     if len(classes) > MOST_CLASSES:
-        raise InputError(f"{len(classes)} are too many", allowed=f"at most {MOST_CLASSES}")
+        problem, allowed = f"{len(classes)} are too many", f"at most {MOST_CLASSES}"
+        raise InputError(problem, key="classes", allowed=allowed)
     names = [one.name for one in classes]
     for number, one in enumerate(classes):
         if one.name in names[:number]:
             problem = f"{one.name!r} is there twice"
-            raise InputError(problem, key=f"[{number}].name", allowed="each name once")
+            raise InputError(problem, key=f"classes[{number}].name", allowed="each name once")
         if one.target is not None and one.target not in names:
             problem = f"{one.target!r} is no class"
-            raise InputError(problem, key=f"[{number}].target", allowed=", ".join(names))
+            raise InputError(problem, key=f"classes[{number}].target", allowed=", ".join(names))
     total = sum(one.share for one in classes)
     if classes and not abs(total - 1) < 1e-9:
-        raise InputError(f"make {total:g} together", key="share", allowed="shares that make 1")
+        raise InputError(
+            f"have {total:g} of all agents", key="classes", allowed="shares that make 1"
+        )
 
 
 class Population:
