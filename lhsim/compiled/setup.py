@@ -89,7 +89,9 @@ from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import (
     Closed,
     Collection,
+    Disconnect,
     EventStore,
+    NodeFailure,
     OpenTraffic,
     Outage,
     Piecewise,
@@ -98,7 +100,7 @@ from lhsim.models import (
     Requests,
     System,
 )
-from lhsim.models.faults import cuts, slowdowns, stalls
+from lhsim.models.faults import downtimes, slowdowns, stalls
 from lhsim.models.nodes import RULES
 from lhsim.models.push import ASKINGS, OUTBOUND_POLICIES, OVERFLOWS
 from lhsim.models.steps import Place, steps_of
@@ -206,6 +208,7 @@ def state_of(
         credits=np.zeros(agents if settings["budget"][0] >= 0 else 0),
         cuts=faults,
         nodes=_nodes(system),
+        downtimes=downtimes(system.faults),
         homes=np.full(agents if system.node_count > 1 else 0, NOBODY, HOME),
         sites=np.zeros(0, SITE),
         address=0,
@@ -229,6 +232,7 @@ def state_of(
 def _nodes(system: System) -> NDArray[np.void]:
     nodes = np.zeros(system.node_count, NODE)
     nodes["line"] = NOBODY
+    nodes["up"] = True
     return nodes
 
 
@@ -259,7 +263,7 @@ def has_options(system: System) -> bool:
 def may_fail(system: System) -> bool:
     """Return whether clients give up, or faults cut their connections."""
     impatient = system.polling is not None and system.polling.client_timeout is not None
-    return system.workload.retry is not None or impatient or bool(cuts(system.faults))
+    return system.workload.retry is not None or impatient or bool(system.cuts)
 
 
 def _has_rare_options(system: System) -> bool:
@@ -311,7 +315,7 @@ def _extended(server: PushServer) -> bool:
 
 
 def _clients(system: System, agents: int) -> NDArray[np.void]:
-    known = system.push is not None and (_extended(system.push) or bool(cuts(system.faults)))
+    known = system.push is not None and (_extended(system.push) or bool(system.cuts))
     clients = np.zeros(agents if known else 0, CLIENT)
     clients["multiple"] = 1.0
     clients["blocked"] = clients["oldest"] = clients["timer"] = NOBODY
@@ -378,7 +382,7 @@ def _of_failures(system: System) -> dict[int, Passage]:
 def _is_impatient(system: System) -> bool:
     """Return whether a poller may have several requests under way: one given up, or cut."""
     polling = system.polling
-    return polling is not None and (polling.client_timeout is not None or bool(cuts(system.faults)))
+    return polling is not None and (polling.client_timeout is not None or bool(system.cuts))
 
 
 def _settings(
@@ -497,7 +501,7 @@ def _patience(system: System) -> dict[str, float]:
     """Return how clients give up, and what comes after."""
     retry, polling, push = system.workload.retry, system.polling, system.push
     timeout = polling.client_timeout if polling else None
-    cut = bool(cuts(system.faults))
+    cut = bool(system.cuts)
     return {
         "attempts": min(retry.attempts, MOST) if retry else 0,
         "retry_timeout": retry.timeout if retry else math.inf,
@@ -514,11 +518,14 @@ def _patience(system: System) -> dict[str, float]:
 
 def _cuts(system: System) -> NDArray[np.float64]:
     """Return when faults cut connections, how long outages last, and whom they hit: shares."""
-    rows = [
-        (one.at, one.duration, 1.0) if isinstance(one, Outage) else (one.at, -1.0, one.share)
-        for one in cuts(system.faults)
-    ]
+    rows = [(one.at, *_extent(one)) for one in system.cuts]
     return np.ascontiguousarray(np.array(rows, float).reshape(-1, 3).T)
+
+
+def _extent(fault: Outage | Disconnect | NodeFailure) -> tuple[float, float]:
+    if isinstance(fault, Outage):
+        return fault.duration, 1.0
+    return -1.0, fault.share if isinstance(fault, Disconnect) else -1.0 - fault.node
 
 
 def _writes(system: System, agents: int) -> dict[str, float]:

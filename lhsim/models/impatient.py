@@ -55,8 +55,10 @@ class ImpatientPolling(Polling):
             yield from bridge.travel(agent, bridge.answer_down, agent, request)
             reply.give(Failed.REFUSED)
             return
+        reply.node = node
         messages = yield from self.wait_for_messages(agent, request, cycles, node)
         yield from bridge.compute(agent, self._respond, agent, request, node)
+        reply.node = None
         bridge.memory.disconnect(node)
         yield from bridge.travel(agent, bridge.answer_down, agent, request)
         reply.give(messages)

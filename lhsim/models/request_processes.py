@@ -41,7 +41,7 @@ class Answering(ServerProcesses):
         """Bring a request to the server, and its answer back."""
         bridge, client, number = self.bridge, message.sender, message.number
         yield from bridge.travel(client, bridge.request_up, client, number)
-        if not bridge.exceeds_limit(message):
+        if not bridge.unreachable and not bridge.exceeds_limit(message):
             yield from self._answer(message, client, number)
         elif message.outcome is Outcome.PENDING:
             bridge.refuse(message)

@@ -15,7 +15,7 @@ from lhsim.models import stalls as stalls_of
 from lhsim.models.balancer import Balancer
 from lhsim.models.bridge import Bridge
 from lhsim.models.database import Store
-from lhsim.models.faults import cuts
+from lhsim.models.faults import downtimes
 from lhsim.models.impatient import ImpatientPolling
 from lhsim.models.incidents import happen
 from lhsim.models.ledger import Ledger
@@ -65,7 +65,7 @@ def start(
         for name, resource in _resources_of(server):
             bridge.adopt(name, resource)
     senders = agents_of.start(bridge, server)
-    for number, fault in enumerate(cuts(system.faults)):
+    for number, fault in enumerate(system.cuts):
         bridge.env.process(happen(bridge, server, number, fault))
     return Running(bridge, server, senders)
 
@@ -97,7 +97,7 @@ def _bridge(
         loops=_loops(env, system, seed, window),
         store=store,
         memory=memory,
-        balancer=Balancer(system.nodes, memory, seed),
+        balancer=Balancer(env, system.nodes, memory, seed, downtimes(system.faults)),
         ledger=Ledger(window, keep_messages=keep_messages),
         rate_limit=system.server.rate_limit,
         agents_per_connection=system.push.agents_per_connection if system.push else 1,
@@ -134,7 +134,7 @@ def _serve(system: System, bridge: Bridge) -> ServerProcesses:
     if system.push is not None:
         return Push(system.push, bridge)
     if system.polling is not None:
-        return _polling(system.polling, bridge, cut=bool(cuts(system.faults)))
+        return _polling(system.polling, bridge, cut=bool(system.cuts))
     if system.requests is not None:
         return Answering(system.requests, bridge)
     assert system.own_server is not None

@@ -7,6 +7,7 @@ from comparison import Case
 from generators import LONG_RANDOM, SHORT_RANDOM, TICK
 
 from lhsim.distributions import Deterministic, Exponential
+from lhsim.distributions.base import ZERO
 from lhsim.models import (
     Cache,
     Closed,
@@ -18,6 +19,7 @@ from lhsim.models import (
     Growth,
     Memory,
     Network,
+    NodeFailure,
     Nodes,
     Outage,
     Periodic,
@@ -792,6 +794,21 @@ CASES += [
         ("asked, workers", {"nodes": Nodes(2, "random"), "requests": RequestServer(workers=1)}),
     )
 ]  # fmt: skip
+FAILS = {"faults": (NodeFailure(1.0, 1.0, 1), NodeFailure(2.5, 0.5, 0))}
+CASES += [
+    Case(push(f"nodes, one fails{name}", **OF_NODES | FAILS | parts), 9, duration=4.0)
+    for name, parts in (
+        ("", {"push": COMES_BACK}),
+        (", kept", {"push": COMES_BACK} | chosen("random", affinity=True)),
+        (", retries",
+         {"push": COMES_BACK, "workload": TRIES_AGAIN["workload"]} | chosen("two_choices")),
+        (", a line", {"push": attrs.evolve(COMES_BACK, connections=2)} | chosen("round_robin")),
+    )
+]  # fmt: skip
+CASES += [
+    Case(polling("nodes, one fails, polled", **RANDOM | FAILS | chosen("hash", link=ZERO)), 9),
+    Case(requests("nodes, one fails, asked", **OF_CLIENTS | FAILS | chosen("hash", link=ZERO)), 9),
+]
 
 
 def with_a_long_window(case):

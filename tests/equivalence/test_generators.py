@@ -171,7 +171,7 @@ OF = {
         "connection of several agents": 20,
         "connection of fewer agents, the last": 8,
         "batch for several agents": 5,
-        "poll for several agents": 3,
+        "poll for several agents": 1,
         "client that comes before its first agent": 4,
         "message that stays on the loop of its client": 6,
         "elicitation expired before it expired in the store": 1,
