@@ -300,7 +300,7 @@ def a_failure_cuts_who_waits_at_any_node(bridge, server, node):
     server.fail(node)
 
 
-@around(Bridge, "_leave", system="nodes, one fails, retries")
+@around(Bridge, "_leave", system="nodes, one fails, retries, slow replies")
 def a_failure_cuts_replies_on_their_way(original, self, message):
     reply, message.reply = message.reply, None
     original(self, message)

@@ -794,7 +794,8 @@ CASES += [
         ("asked, workers", {"nodes": Nodes(2, "random"), "requests": RequestServer(workers=1)}),
     )
 ]  # fmt: skip
-FAILS = {"faults": (NodeFailure(1.0, 1.0, 1), NodeFailure(2.5, 0.5, 0))}
+FAILS = {"faults": tuple(NodeFailure(0.6 + 0.4 * k, 0.3, k % 3) for k in range(8))}
+SLOW_REPLIES = {"network": Network(SHORT_RANDOM[7], LONG_RANDOM[8])}
 CASES += [
     Case(push(f"nodes, one fails{name}", **OF_NODES | FAILS | parts), 9, duration=4.0)
     for name, parts in (
@@ -802,6 +803,8 @@ CASES += [
         (", kept", {"push": COMES_BACK} | chosen("random", affinity=True)),
         (", retries",
          {"push": COMES_BACK, "workload": TRIES_AGAIN["workload"]} | chosen("two_choices")),
+        (", retries, slow replies",
+         {"push": COMES_BACK, **of_retries(timeout=1.0)} | SLOW_REPLIES | chosen("hash")),
         (", a line", {"push": attrs.evolve(COMES_BACK, connections=2)} | chosen("round_robin")),
     )
 ]  # fmt: skip
