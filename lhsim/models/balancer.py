@@ -36,6 +36,7 @@ class Balancer:
         self._seed = seed
         self._connections = memory.by_node
         self._working = np.zeros(self.count, np.int64)  # what nodes hold beside connections
+        self._all_up = np.ones(self.count, np.int64)
         self._turn = 0  # the node after the one chosen last
         has_affinity = nodes is not None and nodes.affinity
         self._homes: dict[int, int] | None = {} if has_affinity else None  # by client
@@ -59,6 +60,8 @@ class Balancer:
 
     def _up(self) -> NDArray[np.int64]:
         """Return of each node whether it is up: 1."""
+        if self._downtimes.size == 0:
+            return self._all_up
         return np.array([not self.is_down(node) for node in range(self.count)], np.int64)
 
     @property

@@ -67,6 +67,7 @@ BOTH = {
     "nodes that are busy": 20,
     "node chosen because it holds less": 10,
     "node chosen once and for all": 10,
+    "node chosen while another is down": 5,
 }
 SHARED = {
     "slice ended early": 20,
@@ -350,6 +351,8 @@ def _watch_balancer(bridge, system, seen):
         loads = balancer._connections + balancer._working
         known = balancer._homes is not None and client in balancer._homes
         node = choose(client, *address)
+        if any(map(balancer.is_down, range(balancer.count))):
+            seen.add("node chosen while another is down")
         if balancer.count > 1 and known:
             seen.add("node chosen once and for all")
         elif system.nodes is not None and system.nodes.rule in looks and loads[node] < loads.max():
