@@ -204,44 +204,82 @@ def idle_cost(
 
 @jit
 def choose_node(
-    rule: int, client: int, turn: int, loads: IntArray, seed: int, purpose: int, entity: int,
-    index: int,
+    rule: int, client: int, turn: int, loads: IntArray, up: IntArray, alive: int, seed: int,
+    purpose: int, entity: int, index: int,
 ) -> int:  # fmt: skip
     """Return the node to which a balancer sends an arrival, by its rule.
 
     `client` is the number of the connection, or client, that it comes from, `turn` the node after
-    the one chosen last, and `loads` what each node holds; the rest addresses the draw.
+    the one chosen last, `loads` what each node holds, and `up` whether it is up, as `alive` of
+    them are, at least one; the rest addresses the draw.
     """
     if rule == HASH:
-        return client % len(loads)
+        node = client % len(loads)
+        return node if up[node] else nth_up(client % alive, up, alive)
     if rule == ROUND_ROBIN:
-        return turn
+        return next_up(turn, up)
     if rule == LEAST_CONNECTIONS:
-        return least_loaded(loads, turn)
+        return least_loaded(loads, up, turn)
     u = uniform(seed, purpose, entity, index)
-    return int(u * len(loads)) if rule == RANDOM_NODE else less_loaded_of_two(u, loads)
+    if rule == RANDOM_NODE:
+        return nth_up(int(u * alive), up, alive)
+    return less_loaded_of_two(u, loads, up, alive)
 
 
 @jit
-def least_loaded(loads: IntArray, turn: int) -> int:
+def next_up(node: int, up: IntArray) -> int:
+    """Return the first node from one on that is up, node 0 following on the last."""
+    while not up[node]:
+        node = (node + 1) % len(up)
+    return node
+
+
+@jit
+def nth_up(which: int, up: IntArray, alive: int) -> int:
+    """Return a node by its number, from 0 on, among the nodes that are up."""
+    if alive == len(up):
+        return which
+    node = next_up(0, up)
+    for _ in range(which):
+        node = next_up(node + 1, up)
+    return node
+
+
+@jit
+def least_loaded(loads: IntArray, up: IntArray, turn: int) -> int:
     """Return the node that holds the fewest, of several the first from node `turn` on."""
-    best = turn
-    for step in range(1, len(loads)):
+    best = next_up(turn, up)
+    for step in range(len(loads)):
         node = (turn + step) % len(loads)
-        if loads[node] < loads[best]:
+        if up[node] and loads[node] < loads[best]:
             best = node
     return best
 
 
 @jit
-def less_loaded_of_two(u: float, loads: IntArray) -> int:
+def less_loaded_of_two(u: float, loads: IntArray, up: IntArray, alive: int) -> int:
     """Return which of two nodes holds less; a uniform draw `u` says which two in which order."""
-    others = len(loads) - 1
-    pair = int(u * (len(loads) * others))
+    others = alive - 1
+    if others == 0:
+        return next_up(0, up)
+    pair = int(u * (alive * others))
     first, second = pair // others, pair % others
     if second >= first:
         second += 1
+    first, second = nth_up(first, up, alive), nth_up(second, up, alive)
     return second if loads[second] < loads[first] else first
+
+
+@jit
+def is_down(node: int, now: float, downtimes: FloatArray) -> bool:
+    """Return whether a node is down: `downtimes` are starts, ends and nodes of failures.
+
+    It is so at the very start of a failure, and not at its end.
+    """
+    for k in range(downtimes.shape[1]):
+        if downtimes[2, k] == node and downtimes[0, k] <= now < downtimes[1, k]:
+            return True
+    return False
 
 
 @jit

@@ -24,7 +24,15 @@ from lhsim.compiled.ledger import (
     without_first,
 )
 from lhsim.compiled.lists import join, leave
-from lhsim.compiled.nodes import OF_REQUEST, choose, has_nodes, own, place_on
+from lhsim.compiled.nodes import (
+    OF_REQUEST,
+    choose,
+    has_nodes,
+    is_unreachable,
+    own,
+    place_on,
+    set_held,
+)
 from lhsim.compiled.outlining import of_failures
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.replies import ask, give
@@ -92,6 +100,7 @@ def handle(s: State, entity: int, phase: int) -> int:
         return _wake_up(s, place)
     if phase == RESPOND:
         disconnect(s, own(s, place))
+        set_held(s, place, 0)
         return ANSWER_DOWN
     give(s, place, ANSWERED if phase == ANSWER_DOWN else FAILED)
     release(s, place)
@@ -113,12 +122,13 @@ def ring(s: State, alarm: int) -> None:
 def _admit(s: State, place: int) -> int:
     """Let a node accept a request, or refuse it."""
     message, counts = s.messages[place], s.counts[0]
-    if counts.outages == 0:
+    if not is_unreachable(s):
         if has_nodes(s):
             node = choose(s, message.sender, OF_REQUEST, message.sender, message.number)
             place_on(s, place, node)
         if not is_full(s, own(s, place)):
             connect(s, own(s, place))
+            set_held(s, place, 1)
             return PARSE_REQUEST
     counts.refused += 1
     return REFUSED

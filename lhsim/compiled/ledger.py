@@ -9,7 +9,7 @@ import numpy as np
 from lhsim._jit import inlined
 from lhsim.compiled.lists import leave
 from lhsim.compiled.log import forget, next_in_log
-from lhsim.compiled.nodes import arrive, depart, hold, let_go, take_no_node
+from lhsim.compiled.nodes import arrive, depart, hold, is_unreachable, let_go, set_held
 from lhsim.compiled.outlining import of_failures, outlined
 from lhsim.compiled.queue import fetch, make_ready, schedule
 from lhsim.compiled.state import (
@@ -145,7 +145,7 @@ def new_place(s: State) -> int:
         counts.used += 1
     if len(s.options) > 1:
         s.messages[place].original = NOBODY
-    take_no_node(s, place)
+    set_held(s, place, 0)
     return place
 
 
@@ -225,7 +225,7 @@ def create_at(s: State, place: int, sender: int, number: int) -> None:
 @inlined
 def after_the_limit(s: State, entity: int, phase: int) -> int:
     """Return the phase that is over: for a message that is not let in, the last one."""
-    if len(s.options) > 1 and phase == MESSAGE_UP and s.counts[0].outages > 0:
+    if len(s.options) > 1 and phase == MESSAGE_UP and is_unreachable(s):
         reject(s, message_of(s, entity))
         return ACKNOWLEDGE
     if phase == MESSAGE_UP:

@@ -6,9 +6,10 @@ A message's request is on one, and what is sent to its target on another.
 
 from __future__ import annotations
 
+from lhsim import rules
 from lhsim._jit import inlined
 from lhsim.compiled.outlining import outlined
-from lhsim.compiled.state import State
+from lhsim.compiled.state import NOBODY, State
 from lhsim.rules import choose_node
 from lhsim.streams import Purpose
 
@@ -28,15 +29,52 @@ def choose(s: State, agent: int, purpose: int, entity: int, index: int) -> int:
     """Return the node to which the balancer sends what comes from an agent."""
     settings, counts = s.settings[0], s.counts[0]
     client = agent // settings.agents_per_connection
-    if settings.affinity and s.homes[client].kept >= 0:
+    if settings.affinity and s.homes[client].kept >= 0 and not is_down(s, s.homes[client].kept):
         kept: int = s.homes[client].kept
         return kept
-    loads, seed = s.nodes.load, settings.seed
-    node = choose_node(settings.rule, client, counts.turn, loads, seed, purpose, entity, index)
+    turn, loads, up, alive = counts.turn, s.nodes.load, s.nodes.up, _look(s)
+    address = settings.seed, purpose, entity, index
+    node = choose_node(settings.rule, client, turn, loads, up, alive, *address)
     counts.turn = (node + 1) % settings.nodes
     if settings.affinity:
         s.homes[client].kept = node
     return node
+
+
+@inlined
+def _look(s: State) -> int:
+    """Look which nodes are up; return how many."""
+    alive = len(s.nodes)
+    if s.downtimes.shape[1] > 0:
+        alive = 0
+        for node in range(len(s.nodes)):
+            s.nodes[node].up = not is_down(s, node)
+            alive += s.nodes[node].up
+    return alive
+
+
+@inlined
+def is_down(s: State, node: int) -> bool:
+    """Return whether a node is down now."""
+    return has_nodes(s) and rules.is_down(node, s.queue[0].now, s.downtimes)
+
+
+@inlined
+def no_node_is_up(s: State) -> bool:
+    """Return whether all nodes are down."""
+    return has_nodes(s) and s.downtimes.shape[1] > 0 and _look(s) == 0
+
+
+@inlined
+def is_unreachable(s: State) -> bool:
+    """Return whether nobody reaches the server: an outage, or a failure of all nodes."""
+    return len(s.options) > 1 and (s.counts[0].outages > 0 or no_node_is_up(s))
+
+
+@inlined
+def failing(s: State, fault: int) -> int:
+    """Return the node that a fault is of, or NOBODY."""
+    return int(-1 - s.cuts[2, fault]) if s.cuts[2, fault] < 0 else NOBODY
 
 
 @inlined
@@ -113,7 +151,7 @@ def depart(s: State, place: int) -> None:
 
 
 @inlined
-def take_no_node(s: State, place: int) -> None:
-    """Let a new place be on no node yet."""
+def set_held(s: State, place: int, held: int) -> None:
+    """Note whether a request is on its node, as that of a new place is not."""
     if has_nodes(s):
-        s.sites[place].held = 0
+        s.sites[place].held = held

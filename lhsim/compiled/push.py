@@ -35,9 +35,12 @@ from lhsim.compiled.lists import append, join, leave, take_first
 from lhsim.compiled.nodes import (
     OF_ANSWER,
     choose,
+    failing,
     has_nodes,
     hold,
     home,
+    is_down,
+    is_unreachable,
     let_go,
     own,
     place_on,
@@ -196,6 +199,9 @@ def attend(s: State, agent: int, phase: int) -> int:
         let_go(s, home(s, agent))
         return CONNECT
     if phase == CONNECT:
+        if len(s.options) > 1 and is_down(s, home(s, agent)):
+            disconnect(s, home(s, agent))
+            return _turn_away(s, agent)
         _open(s, agent)
         if s.stages[SESSION].where == NOWHERE:
             return DONE
@@ -346,7 +352,7 @@ def _come(s: State, agent: int) -> int:
     """Let an agent in, refuse it, or let it wait for a place."""
     counts, settings = s.counts[0], s.settings[0]
     counts.attempts += 1
-    is_reachable = not _is_unreachable(s)
+    is_reachable = not is_unreachable(s)
     if is_reachable:
         receive(s, agent, s.receivers[agent].attempt)
     node = home(s, agent)
@@ -354,10 +360,7 @@ def _come(s: State, agent: int) -> int:
         connect(s, node)
         return CONNECT
     if not is_reachable or settings.overflow != WAIT:
-        _refuse(s, agent)
-        if len(s.options) > 0 and settings.overflow == FALLBACK:
-            return _fall_back(s, agent)
-        return RECONNECT if settings.reconnects else DONE
+        return _turn_away(s, agent)
     entity = 2 * agent
     s.events[entity].phase = CONNECTION_SLOT
     if len(s.options) > 0:
@@ -368,10 +371,13 @@ def _come(s: State, agent: int) -> int:
     return DONE
 
 
-@inlined
-def _is_unreachable(s: State) -> bool:
-    """Return whether nobody reaches the server: an outage."""
-    return len(s.options) > 1 and s.counts[0].outages > 0
+@outlined
+def _turn_away(s: State, agent: int) -> int:
+    """Refuse an agent, who comes back, or polls until then."""
+    _refuse(s, agent)
+    if len(s.options) > 0 and s.settings[0].overflow == FALLBACK:
+        return _fall_back(s, agent)
+    return RECONNECT if s.settings[0].reconnects else DONE
 
 
 @inlined
@@ -500,7 +506,7 @@ def _answer(s: State, place: int, phase: int) -> int:
     if phase == ANSWER_THINK:
         return ANSWER_UP
     if phase == ANSWER_UP:
-        if _is_unreachable(s):
+        if is_unreachable(s):
             release(s, place)
             return DONE
         if has_nodes(s):
@@ -566,7 +572,7 @@ def _attend_with_option(s: State, agent: int, phase: int) -> int:
         receiver.attempt += 1
         return REQUEST_UP if s.queue[0].now >= s.clients[agent].until else POLL_UP
     if phase == POLL_UP:
-        if _is_unreachable(s):
+        if is_unreachable(s):
             return REFUSED
         receive(s, agent, receiver.attempt)
         hold(s, home(s, agent))
@@ -825,18 +831,20 @@ def _cut(s: State, fault: int) -> None:
 
     While nobody reaches the server, those that wait in line for a place are refused, too.
     """
-    counts = s.counts[0]
+    counts, failed = s.counts[0], failing(s, fault)
+    all_are_hit = failed < 0 and is_unreachable(s)
     if s.settings[0].posts > 0:
         return  # there are no connections, and those in line are posts
     for node in range(len(s.nodes)):
-        while counts.outages > 0 and s.nodes[node].line.first >= 0:
+        while (all_are_hit or node == failed) and s.nodes[node].line.first >= 0:
             entity = take_first(s, s.nodes[node].line)
             s.events[entity].phase = TURNED_AWAY
             schedule(s, entity, 0.0, 0)
-    agent = counts.opened.first
+    agent, seed = counts.opened.first, s.settings[0].seed
     while agent >= 0:
         younger = s.clients[agent].younger
-        if is_hit(s.settings[0].seed, agent, fault, s.cuts[2, fault]):
+        is_on_it = failed >= 0 and home(s, agent) == failed
+        if is_on_it or (failed < 0 and is_hit(seed, agent, fault, s.cuts[2, fault])):
             _leave(s, agent)
             make_ready(s, 2 * agent, EVICTED)
         agent = younger

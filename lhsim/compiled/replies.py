@@ -10,6 +10,7 @@ from __future__ import annotations
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import message_of, patience_of, release, request
 from lhsim.compiled.lists import join, leave
+from lhsim.compiled.nodes import failing, has_nodes
 from lhsim.compiled.outlining import of_failures
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import FAILED, State
@@ -67,6 +68,16 @@ def cut_replies(s: State, fault: int) -> None:
     place = s.counts[0].asking.first
     while place >= 0:
         younger = s.messages[place].younger
-        if is_hit(s.settings[0].seed, s.messages[place].sender, fault, s.cuts[2, fault]):
+        if _is_cut(s, place, fault):
             give(s, place, FAILED)
         place = younger
+
+
+@inlined
+def _is_cut(s: State, place: int, fault: int) -> bool:
+    """Return whether a fault cuts the connection over which a reply is to come."""
+    node = failing(s, fault)
+    if has_nodes(s) and node >= 0:
+        site = s.sites[place]
+        return site.held == 1 and site.own == node
+    return is_hit(s.settings[0].seed, s.messages[place].sender, fault, s.cuts[2, fault])

@@ -23,7 +23,7 @@ from lhsim.compiled.ledger import (
     release,
 )
 from lhsim.compiled.lists import append, take_first
-from lhsim.compiled.nodes import OF_MESSAGE, choose, has_nodes, own, place_on
+from lhsim.compiled.nodes import OF_MESSAGE, choose, has_nodes, no_node_is_up, own, place_on
 from lhsim.compiled.queue import make_ready, schedule
 from lhsim.compiled.state import (
     ANSWER_DOWN,
@@ -137,6 +137,8 @@ def _arrive(s: State, entity: int) -> int:
 
 @inlined
 def _is_let_in(s: State, place: int) -> bool:
+    if no_node_is_up(s):
+        return _refuse(s, place)
     if len(s.buckets) == 0:
         return True
     settings, client = s.settings[0], s.messages[place].sender
@@ -144,11 +146,16 @@ def _is_let_in(s: State, place: int) -> bool:
     full_at = take_token(now, full_at, settings.token_interval, settings.token_burst)
     if full_at < 0:
         s.counts[0].limited += 1
-        if s.messages[place].pending:  # else its client has given it up
-            close(s, place, REJECTED)
-        return False
+        return _refuse(s, place)
     s.buckets[client] = full_at
     return True
+
+
+@inlined
+def _refuse(s: State, place: int) -> bool:
+    if s.messages[place].pending:  # else its client has given it up
+        close(s, place, REJECTED)
+    return False
 
 
 @inlined

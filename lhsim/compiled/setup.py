@@ -104,7 +104,9 @@ from lhsim.metrics.histogram import BUCKETS
 from lhsim.models import (
     Closed,
     Collection,
+    Disconnect,
     EventStore,
+    NodeFailure,
     OpenTraffic,
     Outage,
     Piecewise,
@@ -114,7 +116,7 @@ from lhsim.models import (
     System,
 )
 from lhsim.models.classes import Population
-from lhsim.models.faults import cuts, slowdowns, stalls
+from lhsim.models.faults import downtimes, slowdowns, stalls
 from lhsim.models.nodes import RULES
 from lhsim.models.push import ASKINGS, OUTBOUND_POLICIES, OVERFLOWS
 from lhsim.models.step import Place
@@ -241,6 +243,7 @@ def state_of(
         class_latency=np.zeros(several * BATCHES),
         cuts=faults,
         nodes=_nodes(system),
+        downtimes=downtimes(system.faults),
         homes=np.full(agents if system.node_count > 1 else 0, NOBODY, HOME),
         sites=np.zeros(0, SITE),
         address=0,
@@ -266,6 +269,7 @@ def state_of(
 def _nodes(system: System) -> NDArray[np.void]:
     nodes = np.zeros(system.node_count, NODE)
     nodes["line"] = NOBODY
+    nodes["up"] = True
     return nodes
 
 
@@ -297,7 +301,7 @@ def may_fail(system: System) -> bool:
     """Return whether clients, or a server that posts, give up, or faults cut connections."""
     impatient = system.polling is not None and system.polling.client_timeout is not None
     gives_up = system.workload.retry is not None or impatient or _posts(system)
-    return gives_up or bool(cuts(system.faults))
+    return gives_up or bool(system.cuts)
 
 
 def _posts(system: System) -> bool:
@@ -360,7 +364,7 @@ def _extended(server: PushServer) -> bool:
 
 
 def _clients(system: System, agents: int) -> NDArray[np.void]:
-    known = system.push is not None and (_extended(system.push) or bool(cuts(system.faults)))
+    known = system.push is not None and (_extended(system.push) or bool(system.cuts))
     clients = np.zeros(agents if known else 0, CLIENT)
     clients["multiple"] = 1.0
     clients["blocked"] = clients["oldest"] = clients["timer"] = NOBODY
@@ -442,7 +446,7 @@ def _of_failures(system: System) -> dict[int, Passage]:
 def _is_impatient(system: System) -> bool:
     """Return whether a poller may have several requests under way: one given up, or cut."""
     polling = system.polling
-    return polling is not None and (polling.client_timeout is not None or bool(cuts(system.faults)))
+    return polling is not None and (polling.client_timeout is not None or bool(system.cuts))
 
 
 def _settings(
@@ -578,7 +582,7 @@ def _patience(system: System) -> dict[str, float]:
     """Return how clients give up, and what comes after."""
     retry, polling, push = system.workload.retry, system.polling, system.push
     timeout = polling.client_timeout if polling else None
-    cut = bool(cuts(system.faults))
+    cut = bool(system.cuts)
     return {
         "attempts": min(retry.attempts, MOST) if retry else 0,
         "retry_timeout": retry.timeout if retry else math.inf,
@@ -609,11 +613,14 @@ def _webhook(system: System) -> dict[str, float]:
 
 def _cuts(system: System) -> NDArray[np.float64]:
     """Return when faults cut connections, how long outages last, and whom they hit: shares."""
-    rows = [
-        (one.at, one.duration, 1.0) if isinstance(one, Outage) else (one.at, -1.0, one.share)
-        for one in cuts(system.faults)
-    ]
+    rows = [(one.at, *_extent(one)) for one in system.cuts]
     return np.ascontiguousarray(np.array(rows, float).reshape(-1, 3).T)
+
+
+def _extent(fault: Outage | Disconnect | NodeFailure) -> tuple[float, float]:
+    if isinstance(fault, Outage):
+        return fault.duration, 1.0
+    return -1.0, fault.share if isinstance(fault, Disconnect) else -1.0 - fault.node
 
 
 def _writes(system: System, agents: int) -> dict[str, float]:

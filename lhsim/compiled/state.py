@@ -536,6 +536,7 @@ NODE = np.dtype(
         ("connections", "i8"),
         ("load", "i8"),  # these, and all else that it holds
         ("occupied", "i8"),  # workers
+        ("up", "i8"),  # whether it was, when the balancer last looked
         ("line", ENDS),  # push: clients that wait for a place; requests: those for a worker
     ],
     align=True,
@@ -590,8 +591,11 @@ class State(NamedTuple):
     class_cohort: Any  # ended messages of the cohort, of shape (classes, len(Outcome)), if several
     class_histogram: Any  # of shape (classes BATCHES, BUCKETS)
     class_latency: Any  # sums, of shape (classes BATCHES,)
-    cuts: Any  # times, durations and shares of faults; -1: it has none; of shape (3, faults)
+    # Times, durations and shares of faults, of shape (3, faults). A duration of -1: it has none; a
+    # share below 0: it is that of a node, -1 - its number.
+    cuts: Any
     nodes: Records  # at least one
+    downtimes: Any  # of nodes that fail: starts, ends, numbers, of shape (3, failures)
     homes: Records  # by agent; empty where there is one node
     sites: Records  # by message; likewise
     address: Any  # of `events`
@@ -640,6 +644,7 @@ LAYOUT: dict[str, tuple[Any, tuple[int, ...]]] = {
     "class_latency": (np.float64, (-1,)),
     "cuts": (np.float64, (3, -1)),
     "nodes": (NODE, (-1,)),
+    "downtimes": (np.float64, (3, -1)),
     "homes": (HOME, (-1,)),
     "sites": (SITE, (-1,)),
 }

@@ -108,6 +108,8 @@ def _costs(system: System) -> Better:
         yield "twice the database connections", _with(system, "store", connections=twice)
     if _takes_time(network.up) or _takes_time(network.down):
         yield "half the network delay", _times(system, "network.up*", "network.down*")
+    if system.nodes is not None and _takes_time(system.nodes.link):
+        yield "half the delay between nodes", _times(system, "nodes.link*")
     yield "no packet loss", _with(system, "network", loss=0.0)
 
 

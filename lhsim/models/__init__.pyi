@@ -9,6 +9,7 @@ from .cpu import Warmth as Warmth
 from .engine import SimpyEngine as SimpyEngine
 from .faults import Disconnect as Disconnect
 from .faults import Fault as Fault
+from .faults import NodeFailure as NodeFailure
 from .faults import Outage as Outage
 from .faults import Slowdown as Slowdown
 from .faults import Stall as Stall

@@ -88,8 +88,8 @@ class Bridge:
 
     @property
     def unreachable(self) -> bool:
-        """Whether the server is unreachable now: an outage."""
-        return self.outages > 0
+        """Whether the server is unreachable now: an outage, or a failure of all nodes."""
+        return self.outages > 0 or self.balancer.all_are_down
 
     def stage(self, distribution: Distribution | None, purpose: Purpose) -> Stage | None:
         """Return a random cost of this run, or None where it is always 0."""
@@ -179,13 +179,21 @@ class Bridge:
         node = self.choose_node(message.sender, *address)
         for one in message.together:
             one.node = node
+        if message.reply is not None:
+            message.reply.node = node
         self.balancer.enter(node)
+
+    def _leave(self, message: Message) -> None:
+        """Let a message, and all sent with it, leave its node."""
+        if message.reply is not None:
+            message.reply.node = None
+        self.balancer.leave(message.node)
 
     def admit(self, message: Message) -> bool:
         """Return whether the rate limit lets a message in; reject it where it does not."""
         if not self.exceeds_limit(message):
             return True
-        self.balancer.leave(message.node)
+        self._leave(message)
         self.refuse(message)
         return False
 
@@ -200,7 +208,7 @@ class Bridge:
         """Answer the sender of a message, whether it was stored or not."""
         sender, number = message.sender, message.number
         yield from self.compute(sender, self._acknowledge, sender, number, message.node)
-        self.balancer.leave(message.node)
+        self._leave(message)
         if stored:
             self.ledger.acknowledge(message, self.env.now)
         self._reply(message, None if stored else Failed.REFUSED)

@@ -15,7 +15,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from lhsim.checks import at_least, non_negative, one_of, positive, within
+from lhsim.checks import at_least, non_negative, one_of, positive, whole, within
 from lhsim.units import Seconds
 
 Component = Literal["cpu", "store"]
@@ -71,6 +71,17 @@ class Disconnect(Fault):
     share: float = field(default=1.0, validator=within(0, 1))  # each with this probability
 
 
+@frozen(slots=False)
+class NodeFailure(Fault):
+    """A node is unreachable for a time: its connections are cut, and others get what comes."""
+
+    name: ClassVar[str] = "node"
+
+    at: Seconds = field(validator=non_negative)  # [s]
+    duration: Seconds = field(validator=positive)  # [s]
+    node: int = field(validator=whole(0))  # its number, from 0 on
+
+
 def stalls(faults: Iterable[Fault], component: Component) -> NDArray[np.float64]:
     """Return when a component stands still: starts and ends [s], of shape (2, stalls)."""
     found = [fault for fault in faults if isinstance(fault, Stall) and fault.component == component]
@@ -84,7 +95,14 @@ def slowdowns(faults: Iterable[Fault]) -> NDArray[np.float64]:
     return np.array(rows).reshape(-1, 3).T
 
 
-def cuts(faults: Iterable[Fault]) -> tuple[Outage | Disconnect, ...]:
+def downtimes(faults: Iterable[Fault]) -> NDArray[np.float64]:
+    """Return when nodes are down: starts, ends [s] and numbers, of shape (3, failures)."""
+    found = [fault for fault in faults if isinstance(fault, NodeFailure)]
+    rows = [[one.at, one.at + one.duration, one.node] for one in found]
+    return np.ascontiguousarray(np.array(rows, float).reshape(-1, 3).T)
+
+
+def cuts(faults: Iterable[Fault]) -> tuple[Outage | Disconnect | NodeFailure, ...]:
     """Return the faults that cut connections, in the order of their times."""
-    found = [fault for fault in faults if isinstance(fault, Outage | Disconnect)]
+    found = [fault for fault in faults if isinstance(fault, Outage | Disconnect | NodeFailure)]
     return tuple(sorted(found, key=lambda fault: fault.at))

@@ -63,9 +63,11 @@ class ImpatientPolling(Polling):
             yield from bridge.travel(agent, bridge.answer_down, agent, request)
             reply.give(Failed.REFUSED)
             return
+        reply.node = node
         messages = yield from self.wait_for_messages(agent, request, cycles, node)
         size = size_of(messages)
         yield from bridge.compute(agent, self._respond, agent, request, node, size)
+        reply.node = None
         bridge.memory.disconnect(node)
         yield from bridge.travel(agent, bridge.answer_down, agent, request, size)
         reply.give(messages)

@@ -226,9 +226,18 @@ class Push(ServerProcesses):
         While nobody reaches the server, those that wait in line for a place are refused, too.
         """
         for line in self._lines:
-            while self.bridge.unreachable and line:
-                line.popleft().succeed(False)
-        for agent in [one for one in self._connections if is_hit(one)]:
+            if self.bridge.unreachable:
+                _turn_away(line)
+        self._close([one for one in self._connections if is_hit(one)])
+
+    def fail(self, node: int) -> None:
+        """Cut the connections to a node, and refuse those that wait in its line for a place."""
+        _turn_away(self._lines[node])
+        self._close([one for one, at in self._connections.items() if at.node == node])
+
+    def _close(self, agents: list[int]) -> None:
+        """Close connections of agents, who try again after `reconnect`."""
+        for agent in agents:
             connection = self._connections[agent]
             self._leave(agent)
             self.env.process(self._come_back(agent, connection.attempt))
@@ -262,6 +271,9 @@ class Push(ServerProcesses):
         else:
             self.bridge.memory.connect(node)
         yield from self.bridge.compute(agent, self._connect, agent, attempt, node)
+        if self.bridge.balancer.is_down(node):
+            self.bridge.memory.disconnect(node)
+            return False
         self._known.add(agent)
         connection = self._connections[agent] = Connection(attempt, node)
         if self._heartbeat is not None:
@@ -489,3 +501,9 @@ class Push(ServerProcesses):
     def _stored(self, message: Message) -> None:
         self.created += len(message.together)
         self.bridge.memory.store()
+
+
+def _turn_away(line: deque[Event]) -> None:
+    """Refuse all that wait in a line."""
+    while line:
+        line.popleft().succeed(False)

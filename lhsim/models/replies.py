@@ -46,6 +46,7 @@ class Reply:
 
     def __init__(self, waiting: Waiting, agent: int) -> None:
         self.agent = agent
+        self.node: int | None = None  # that works on it now
         self.event: Event = waiting.env.event()
         self._waiting = waiting
 

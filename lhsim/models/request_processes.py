@@ -43,7 +43,7 @@ class Answering(ServerProcesses):
         bridge, client, number = self.bridge, message.sender, message.number
         yield from bridge.travel(client, bridge.request_up, client, number, message.size)
         size = 0.0
-        if not bridge.exceeds_limit(message):
+        if not bridge.unreachable and not bridge.exceeds_limit(message):
             size = self._size_of_answer(client, number)
             yield from self._answer(message, client, number)
         elif message.outcome is Outcome.PENDING:

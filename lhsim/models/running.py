@@ -17,7 +17,7 @@ from lhsim.models.bridge import Bridge
 from lhsim.models.classes import Population
 from lhsim.models.consumers import Consumers
 from lhsim.models.database import Store
-from lhsim.models.faults import cuts
+from lhsim.models.faults import downtimes
 from lhsim.models.impatient import ImpatientPolling
 from lhsim.models.incidents import happen
 from lhsim.models.ledger import Ledger
@@ -68,7 +68,7 @@ def start(
         for name, resource in _resources_of(server):
             bridge.adopt(name, resource)
     senders = agents_of.start(bridge, server)
-    for number, fault in enumerate(cuts(system.faults)):
+    for number, fault in enumerate(system.cuts):
         bridge.env.process(happen(bridge, server, number, fault))
     return Running(bridge, server, senders)
 
@@ -101,7 +101,7 @@ def _bridge(
         loops=_loops(env, system, seed, window),
         store=store,
         memory=memory,
-        balancer=Balancer(system.nodes, memory, seed),
+        balancer=Balancer(env, system.nodes, memory, seed, downtimes(system.faults)),
         ledger=Ledger(window, population, keep_messages=keep_messages),
         rate_limit=system.server.rate_limit,
         agents_per_connection=system.push.agents_per_connection if system.push else 1,
@@ -142,7 +142,7 @@ def _serve(system: System, bridge: Bridge) -> ServerProcesses:
     if system.polling is not None:
         if system.workload.topology == "queue":
             return Consumers(system.polling, bridge)
-        return _polling(system.polling, bridge, cut=bool(cuts(system.faults)))
+        return _polling(system.polling, bridge, cut=bool(system.cuts))
     if system.requests is not None:
         return Answering(system.requests, bridge)
     assert system.own_server is not None

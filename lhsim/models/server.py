@@ -95,5 +95,8 @@ class ServerProcesses(abc.ABC):
         """
         yield self.env.timeout(start)
 
+    def fail(self, node: int) -> None:  # noqa: B027 - a server of your own has no nodes
+        """Close the connections to a node."""
+
     def cut(self, is_hit: Callable[[int], bool]) -> None:  # noqa: B027 - most have nothing to cut
         """Close the connections of the agents that a fault hits; by default there are none."""

@@ -11,7 +11,7 @@ from lhsim.checks import positive, printable, whole, within
 from lhsim.errors import InputError
 from lhsim.models import paths
 from lhsim.models.cpu import Cpu
-from lhsim.models.faults import Fault, cuts
+from lhsim.models.faults import Disconnect, Fault, NodeFailure, Outage, cuts
 from lhsim.models.memory import Memory
 from lhsim.models.network import Network
 from lhsim.models.nodes import Nodes
@@ -141,7 +141,7 @@ class System:
         self._check_queue()
         push = self.push
         comes_back = push is None or push.reconnect is not None or not push.connects
-        if cuts(self.faults) and not comes_back:
+        if self.cuts and not comes_back:
             allowed = "a distribution where a fault cuts connections"
             raise InputError("is missing", key="push.reconnect", allowed=allowed)
         self._check_samples()
@@ -167,8 +167,9 @@ class System:
             raise InputError("has nobody to answer it", key="workload.traffic", allowed=allowed)
         if self.requests is None:
             return
-        if cuts(self.faults):
-            problem, allowed = "cut connections, of which there are none", "stalls and slowdowns"
+        if any(isinstance(fault, Outage | Disconnect) for fault in self.faults):
+            problem = "cut connections, of which there are none"
+            allowed = "stalls, slowdowns and failures of nodes"
             raise InputError(problem, key="faults", allowed=allowed)
         if self.workload.retry is not None:
             problem = "does not go with requests"
@@ -180,7 +181,15 @@ class System:
         self._check_turns(self.requests)
 
     def _check_nodes(self) -> None:
-        """Refuse a balancer, or a network between its nodes, that would have nothing to do."""
+        """Refuse a balancer, a network between its nodes or a failure that would do nothing."""
+        failures = [fault for fault in self.faults if isinstance(fault, NodeFailure)]
+        if failures and self.node_count == 1:
+            problem, allowed = "need a node beside those that fail", "nodes.count >= 2"
+            raise InputError(problem, key="faults", allowed=allowed)
+        for fault in failures:
+            if fault.node >= self.node_count:
+                allowed = f"0 to {self.node_count - 1}"
+                raise InputError(f"{fault.node} is no node", key="faults.node", allowed=allowed)
         if self.nodes is None:
             return
         if self.own_server is not None:
@@ -214,7 +223,7 @@ class System:
             if getattr(server, key):
                 problem, allowed = "does not go with a queue", "nothing"
                 raise InputError(problem, key=f"polling.{key}", allowed=allowed)
-        if cuts(self.faults):
+        if self.cuts:
             problem, allowed = "cut connections, with a queue", "stalls and slowdowns"
             raise InputError(problem, key="faults", allowed=allowed)
 
@@ -280,6 +289,11 @@ class System:
         if self.requests is not None:
             return "requests"
         return "polling" if self.polling is not None else "push"
+
+    @property
+    def cuts(self) -> tuple[Outage | Disconnect | NodeFailure, ...]:
+        """The faults that cut connections, where there are any, in the order of their times."""
+        return () if self.requests is not None else cuts(self.faults)
 
     @property
     def node_count(self) -> int:

@@ -36,6 +36,7 @@ from lhsim.models import (
     Growth,
     Memory,
     Network,
+    NodeFailure,
     Nodes,
     Outage,
     PerByte,
@@ -485,6 +486,14 @@ def cuts_at_set_times():
     return st.lists(st.one_of(outage, disconnect), min_size=1, max_size=3).map(tuple)
 
 
+def failures_at_set_times(nodes):
+    """Return a few failures of nodes, which may overlap or touch, or be of all nodes."""
+    times = st.sampled_from((0.0, 3 * TICK, 4 * TICK, 8 * TICK, 0.3, 0.5))
+    lengths = st.sampled_from((TICK / 4, TICK, 4 * TICK, 0.05, 0.25))
+    failure = st.builds(NodeFailure, times, lengths, whole(0, nodes - 1))
+    return st.lists(failure, min_size=1, max_size=4).map(tuple)
+
+
 FIELDS = {
     Workload: workload,
     Retry: retry,
@@ -563,17 +572,18 @@ def _nodes(rule, affinity, **fields):
     return Nodes(rule=rule, affinity=affinity and rule != "hash", **fields)
 
 
-def _balanced(system, nodes):
-    """Return a system with nodes; what has nothing to cross between them has no link.
+def _balanced(nodes, workload, push=None, **_others):
+    """Return nodes; what has nothing to cross between them has no link.
 
     A queue and webhooks have one node.
     """
-    hook = system.push is not None and system.push.webhook is not None
-    if nodes is not None and (hook or system.workload.topology == "queue"):
+    if nodes is None:
+        return None
+    hook = push is not None and push.webhook is not None
+    if hook or workload.topology == "queue":
         nodes = attrs.evolve(nodes, count=1)
-    if nodes is not None and (system.push is None or system.push.asks_by_reply):
-        nodes = attrs.evolve(nodes, link=ZERO)
-    return attrs.evolve(system, nodes=nodes)
+    crosses = push is not None and not push.asks_by_reply
+    return nodes if crosses else attrs.evolve(nodes, link=ZERO)
 
 
 def _store(**fields):
@@ -649,7 +659,11 @@ def cases(draw, server, moods=MOODS, many=False, fewest=1, cut=False, **focus):
     few = [] if "nodes" in focus else 4 * [st.none()]
     nodes = built(Nodes, mood, **focus["nodes"](mood) if "nodes" in focus else {})
     balancer = draw(st.one_of(*few, nodes))
-    system = _balanced(System(name=name, **built_parts, faults=faults), balancer)
+    balancer = _balanced(balancer, **built_parts)
+    several = balancer is not None and balancer.count > 1
+    if several and (cut or (server is RequestServer and draw(st.booleans()))):
+        faults += draw(failures_at_set_times(balancer.count))
+    system = System(name=name, **built_parts, nodes=balancer, faults=faults)
     system = _finite(system, agents)
     share = draw(st.sampled_from((None, 0.0, 0.125, 0.5)))
     duration = min(draw(st.sampled_from((SAMPLED, 2.0, 3.0))), STEPS / _steps(system, agents))
@@ -685,8 +699,8 @@ def _finite(system, agents):
 
 def _shortest_cycle(system):
     """Return what a message of a closed loop takes at least, in the mean; one refused, too [s]."""
-    limited = system.server.rate_limit is not None
-    if cuts(system.faults):  # an outage refuses what comes at once
+    limited = system.server.rate_limit is not None or bool(cuts(system.faults))
+    if system.cuts:  # an outage refuses what comes at once
         return system.workload.traffic.wait + system.network.up.mean
     if system.requests is None:
         cycle = system.network.up.mean + system.cpu.parse_message.mean
@@ -1230,7 +1244,9 @@ AREAS = {
     "push, nodes with few places": cases(PushServer, push=_few_places, nodes=_several),
     "push, nodes and elicitations": cases(PushServer, push=_asks, nodes=_several),
     "push, nodes, cut connections": cases(PushServer, push=_few_places, nodes=_several, cut=True),
-    "push, nodes, retries": cases(PushServer, workload=_tries_again, nodes=_several),
+    "push, nodes, retries": cases(
+        PushServer, workload=_tries_again, push=_comes_back, nodes=_several, cut=True
+    ),
     "polling, nodes": cases(PollingServer, nodes=_several),
     "polling, nodes, all that fails": cases(
         PollingServer, workload=_tries_again, polling=_gives_up, nodes=_several, cut=True

@@ -263,6 +263,7 @@ def who_is_cut_comes_back_at_once(original, self, agent, attempt):
     yield from self._come(agent, attempt + 1)
 
 
-@around(running, "cuts", system="cut connections")
-def a_fault_is_left_out(original, faults):
-    return original(faults)[1:]
+@around(running, "happen", system="cut connections")
+def a_fault_is_left_out(original, bridge, server, number, fault):
+    if number > 0:
+        yield from original(bridge, server, number, fault)

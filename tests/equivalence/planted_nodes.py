@@ -1,13 +1,15 @@
 """Errors in the balancer, and in what its nodes hold and send to each other."""
 
+import numpy as np
 from planting import around, instead_of, planted
 
 from lhsim import rules
-from lhsim.models import balancer
+from lhsim.models import balancer, incidents
 from lhsim.models.balancer import Balancer
 from lhsim.models.bridge import Bridge
 from lhsim.models.polling_processes import Polling
 from lhsim.models.push_processes import Push
+from lhsim.models.replies import Failed
 from lhsim.models.request_processes import Answering
 from lhsim.streams import Purpose
 
@@ -25,9 +27,9 @@ def of_equal_nodes_the_lowest_number_is_chosen(original, rule, client, _turn, *r
 
 
 def _with_draw(patch, wrong):
-    def choose(rule, client, turn, loads, seed, *address):
-        if rule != rules.TWO_CHOICES:
-            return rules.choose_node(rule, client, turn, loads, seed, *address)
+    def choose(rule, client, turn, loads, up, alive, seed, *address):
+        if rule != rules.TWO_CHOICES or alive < len(loads):
+            return rules.choose_node(rule, client, turn, loads, up, alive, seed, *address)
         return wrong(rules.uniform(seed, *address), loads)
 
     patch.setattr(balancer, "choose_node", choose)
@@ -46,7 +48,10 @@ def of_two_equal_nodes_the_second_is_chosen(patch):
 
 @planted(system="nodes, asked by two choices")
 def the_fuller_of_two_nodes_is_chosen(patch):
-    _with_draw(patch, lambda u, loads: rules.less_loaded_of_two(u, -loads))
+    def wrong(u, loads):
+        return rules.less_loaded_of_two(u, -loads, np.ones(len(loads), np.int64), len(loads))
+
+    _with_draw(patch, wrong)
 
 
 @planted(system="nodes, asked by two choices")
@@ -257,3 +262,53 @@ def a_message_is_sent_by_its_own_node(original, self, message, connection):
     if first is not None:
         yield first
         yield from steps
+
+
+# Failures
+
+
+@instead_of(Push, "fail", system="nodes, one fails")
+def a_failure_leaves_connections_open(self, _node):
+    pass
+
+
+@around(Push, "fail", system="nodes, one fails")
+def a_failure_cuts_the_connections_of_the_next_node(original, self, node):
+    original(self, (node + 1) % self.bridge.balancer.count)
+
+
+@instead_of(Balancer, "is_down", system="nodes, one fails")
+def a_balancer_does_not_notice_a_failure(self, _node):
+    return False
+
+
+@around(Balancer, "is_down", system="nodes, one fails, kept")
+def a_client_whose_node_has_failed_waits_for_it(original, self, node):
+    kept = self._homes is not None and node in self._homes.values()
+    return not kept and original(self, node)
+
+
+@instead_of(incidents, "_fail", system="nodes, one fails, retries")
+def a_failure_spares_who_waits_for_a_reply(_bridge, server, node):
+    server.fail(node)
+
+
+@instead_of(incidents, "_fail", system="nodes, one fails, retries")
+def a_failure_cuts_who_waits_at_any_node(bridge, server, node):
+    for reply in list(bridge.waiting.replies):
+        reply.give(Failed.CUT)
+    server.fail(node)
+
+
+@around(Bridge, "_leave", system="nodes, one fails, retries, slow replies")
+def a_failure_cuts_replies_on_their_way(original, self, message):
+    reply, message.reply = message.reply, None
+    original(self, message)
+    message.reply = reply
+
+
+@around(Push, "fail", system="nodes, one fails, a line")
+def a_failure_lets_who_waits_in_line_wait(original, self, node):
+    line, self._lines[node] = self._lines[node], type(self._lines[node])()
+    original(self, node)
+    self._lines[node].extend(line)

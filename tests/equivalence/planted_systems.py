@@ -7,6 +7,7 @@ from comparison import Case
 from generators import LONG_RANDOM, SHORT_RANDOM, TICK
 
 from lhsim.distributions import Deterministic, Exponential
+from lhsim.distributions.base import ZERO
 from lhsim.models import (
     AgentClass,
     Cache,
@@ -19,6 +20,7 @@ from lhsim.models import (
     Growth,
     Memory,
     Network,
+    NodeFailure,
     Nodes,
     Outage,
     PerByte,
@@ -795,6 +797,24 @@ CASES += [
         ("asked, workers", {"nodes": Nodes(2, "random"), "requests": RequestServer(workers=1)}),
     )
 ]  # fmt: skip
+FAILS = {"faults": tuple(NodeFailure(0.6 + 0.4 * k, 0.3, k % 3) for k in range(8))}
+SLOW_REPLIES = {"network": Network(SHORT_RANDOM[7], LONG_RANDOM[8])}
+CASES += [
+    Case(push(f"nodes, one fails{name}", **OF_NODES | FAILS | parts), 9, duration=4.0)
+    for name, parts in (
+        ("", {"push": COMES_BACK}),
+        (", kept", {"push": COMES_BACK} | chosen("random", affinity=True)),
+        (", retries",
+         {"push": COMES_BACK, "workload": TRIES_AGAIN["workload"]} | chosen("two_choices")),
+        (", retries, slow replies",
+         {"push": COMES_BACK, **of_retries(timeout=1.0)} | SLOW_REPLIES | chosen("hash")),
+        (", a line", {"push": attrs.evolve(COMES_BACK, connections=2)} | chosen("round_robin")),
+    )
+]  # fmt: skip
+CASES += [
+    Case(polling("nodes, one fails, polled", **RANDOM | FAILS | chosen("hash", link=ZERO)), 9),
+    Case(requests("nodes, one fails, asked", **OF_CLIENTS | FAILS | chosen("hash", link=ZERO)), 9),
+]
 
 
 A_BYTE = TICK / 8192  # costs [s]

@@ -68,6 +68,7 @@ BOTH = {
     "nodes that are busy": 20,
     "node chosen because it holds less": 10,
     "node chosen once and for all": 10,
+    "node chosen while another is down": 5,
 }
 SHARED = {
     "slice ended early": 20,
@@ -178,7 +179,7 @@ OF = {
         "connection of several agents": 20,
         "connection of fewer agents, the last": 8,
         "batch for several agents": 5,
-        "poll for several agents": 3,
+        "poll for several agents": 1,
         "client that comes before its first agent": 4,
         "message that stays on the loop of its client": 6,
         "elicitation expired before it expired in the store": 1,
@@ -362,6 +363,8 @@ def _watch_balancer(bridge, system, seen):
         loads = balancer._connections + balancer._working
         known = balancer._homes is not None and client in balancer._homes
         node = choose(client, *address)
+        if any(map(balancer.is_down, range(balancer.count))):
+            seen.add("node chosen while another is down")
         if balancer.count > 1 and known:
             seen.add("node chosen once and for all")
         elif system.nodes is not None and system.nodes.rule in looks and loads[node] < loads.max():

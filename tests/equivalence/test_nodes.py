@@ -12,6 +12,7 @@ from lhsim.models import (
     Cpu,
     EventStore,
     Network,
+    NodeFailure,
     Nodes,
     Poisson,
     PollingServer,
@@ -34,8 +35,10 @@ WORKLOAD = Workload(traffic=Poisson(8.0), start="together")
 @settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
 @given(case=st.one_of(*AREAS.values()), rule=st.sampled_from(RULES))
 def test_one_node_is_none(engine, case, rule):
-    none = attrs.evolve(case, system=attrs.evolve(case.system, nodes=None))
-    one = attrs.evolve(case, system=attrs.evolve(case.system, nodes=Nodes(1, rule)))
+    faults = tuple(one for one in case.system.faults if not isinstance(one, NodeFailure))
+    system = attrs.evolve(case.system, nodes=None, faults=faults)
+    none = attrs.evolve(case, system=system)
+    one = attrs.evolve(case, system=attrs.evolve(system, nodes=Nodes(1, rule)))
     assert differences(none.run(engine), one.run(engine)) == []
 
 

@@ -22,6 +22,7 @@ from lhsim.models import (
     EventStore,
     Growth,
     Network,
+    NodeFailure,
     Nodes,
     Outage,
     Periodic,
@@ -237,6 +238,11 @@ FAULTS = (
     Outage(16 * TICK, 8 * TICK), Outage(18 * TICK, TICK), Disconnect(32 * TICK, 0.5),
     Outage(40 * TICK, 2 * TICK), Outage(42 * TICK, TICK),
 )  # fmt: skip
+# One by one, and then both.
+NODES_FAIL = (
+    NodeFailure(8 * TICK, 4 * TICK, 1), NodeFailure(48 * TICK, 4 * TICK, 0),
+    NodeFailure(64 * TICK, 4 * TICK, 0), NodeFailure(65 * TICK, 2 * TICK, 1),
+)  # fmt: skip
 
 
 def failing(tied, **options):
@@ -264,6 +270,7 @@ def test_connections_that_are_cut(server):
         tied = failing(system(server, costs, traffic=Closed(None, ONE), retry=retry))
         check(Case(tied, 4, duration=SAMPLED, warmup=0.0, drain=0.0))
         tied = on_nodes(tied, "least_connections")
+        tied = attrs.evolve(tied, faults=(*tied.faults, *NODES_FAIL))
         check(Case(tied, 4, duration=SAMPLED, warmup=0.0, drain=0.0))
 
 

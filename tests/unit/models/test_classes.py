@@ -130,10 +130,10 @@ def test_figures_of_classes_are_those_of_their_messages():
     far = Network(Deterministic(0.1), Deterministic(0.1))
     result = run(push(Workload(classes=two_classes(network=far))), duration=200.0)
     sent = latencies(result)
-    for name, mine in (("first", result.records["sender"] < 3), ("second", None)):
-        mine = ~(result.records["sender"] < 3) if mine is None else mine
+    of_first = result.records["sender"] < 3
+    for name, agents, mine in (("first", 3, of_first), ("second", 7, ~of_first)):
         found = result.classes[name]
-        assert found.agents == (3 if name == "first" else 7)
+        assert found.agents == agents
         assert found.created == np.count_nonzero(mine)
         assert found.latency.mean == pytest.approx(np.nanmean(sent[mine]))
     assert sum(one.delivered for one in result.classes.values()) == result.outcomes["delivered"]

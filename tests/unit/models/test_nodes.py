@@ -13,12 +13,14 @@ from lhsim.models import (
     Elicitation,
     EventStore,
     Network,
+    NodeFailure,
     Nodes,
     Poisson,
     PollingServer,
     PushServer,
     Requests,
     RequestServer,
+    Retry,
     Server,
     System,
     Workload,
@@ -29,6 +31,7 @@ from lhsim.rules import choose_node, less_loaded_of_two
 from lhsim.simulation import simulate
 
 MS = 1e-3
+UP = np.ones(3, np.int64)
 TEN_MS = Deterministic(10 * MS)
 ONE_EACH = Workload(traffic=Closed(1), topology="pair", start="together")
 
@@ -57,11 +60,11 @@ def busy(result):
 )
 def test_a_rule_without_a_draw(rule, node):
     loads = np.array([3, 2, 2])
-    found = choose_node(RULES.index(rule), 7, 1, loads, 1, 32, 0, 0)
+    found = choose_node(RULES.index(rule), 7, 1, loads, UP, 3, 1, 32, 0, 0)
     assert found == (1 if rule == "least_connections" else node)
     if rule == "least_connections":  # of equals the first from the turn on
-        assert choose_node(RULES.index(rule), 7, 2, loads, 1, 32, 0, 0) == 2
-        assert choose_node(RULES.index(rule), 7, 0, loads, 1, 32, 0, 0) == 1
+        assert choose_node(RULES.index(rule), 7, 2, loads, UP, 3, 1, 32, 0, 0) == 2
+        assert choose_node(RULES.index(rule), 7, 0, loads, UP, 3, 1, 32, 0, 0) == 1
 
 
 @pytest.mark.parametrize("nodes", [2, 3, 7])
@@ -70,19 +73,37 @@ def test_each_ordered_pair_of_two_choices_has_the_same_share_of_the_draws(nodes)
     pairs = nodes * (nodes - 1)
     middles = (np.arange(pairs) + 0.5) / pairs
     equal = np.zeros(nodes, np.int64)
-    first = [less_loaded_of_two(u, equal) for u in middles]
+    first = [less_loaded_of_two(u, equal, equal + 1, nodes) for u in middles]
     assert np.bincount(first).tolist() == [nodes - 1] * nodes
     for free in range(nodes):
         loads = np.full(nodes, 5)
         loads[free] = 0
-        chosen = [less_loaded_of_two(u, loads) for u in middles]
+        chosen = [less_loaded_of_two(u, loads, equal + 1, nodes) for u in middles]
         assert chosen.count(free) == 2 * (nodes - 1)
 
 
 @pytest.mark.parametrize("u", [0.0, 1 - 2.0**-53])
 @pytest.mark.parametrize("nodes", [2, 3, 10, 1000])
 def test_any_draw_is_a_node(nodes, u):
-    assert 0 <= less_loaded_of_two(u, np.zeros(nodes, np.int64)) < nodes
+    equal = np.zeros(nodes, np.int64)
+    assert 0 <= less_loaded_of_two(u, equal, equal + 1, nodes) < nodes
+
+
+@pytest.mark.parametrize("rule", range(len(RULES)))
+@pytest.mark.parametrize("up", [[0, 1, 0, 1, 1], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1], [1, 1, 1, 1, 0]])
+def test_no_rule_chooses_a_node_that_is_down(rule, up):
+    loads, up, found = np.zeros(5, np.int64), np.array(up), set()
+    for number in range(200):
+        turn = number % 5
+        address = up.sum(), 1, 32, number, 0
+        found.add(choose_node(rule, number, turn, loads, up, *address))
+    assert found == set(np.flatnonzero(up))
+
+
+def test_by_hash_only_the_clients_of_a_node_that_fails_move():
+    loads, up = np.zeros(3, np.int64), np.array([1, 0, 1])
+    found = [choose_node(0, client, 0, loads, up, 2, 1, 32, 0, 0) for client in range(6)]
+    assert found == [0, 2, 2, 0, 0, 2]  # those of node 1: to the nodes that are up, by turns
 
 
 # By hand
@@ -159,6 +180,80 @@ def test_workers_are_those_of_a_node(engine, nodes, answered):
     )
     times = run(system, engine, agents=4).records["delivered"]
     assert sorted(times) == pytest.approx([one * MS for one in answered])
+
+
+def failing(**parts):
+    """Return two nodes by hash, of which node 1 fails from 1 s to 3 s."""
+    usual = {
+        "nodes": Nodes(2),
+        "workload": Workload(traffic=Closed(None, Deterministic(0.5)), start="together"),
+        "faults": (NodeFailure(at=1.0, duration=2.0, node=1),),
+        "cpu": Cpu(connect=Deterministic(1 * MS)),
+    }
+    return System(name="failing", **usual | parts)
+
+
+def test_clients_of_a_node_that_fails_come_to_another(engine):
+    """Agent 1 loses its connection at 1 s, and has one on node 0 at 1.101 s, where it stays."""
+    again = Deterministic(0.1)
+    system = failing(push=PushServer(overflow="wait", reconnect=again))
+    found = run(system, engine, agents=2, duration=2.0)
+    for_agent_1 = found.records["target"] == 1
+    created, delivered = (found.records[name][for_agent_1] for name in ("created", "delivered"))
+    assert created == pytest.approx([0.0, 0.501, 1.001, 1.601])
+    assert delivered == pytest.approx([0.001, 0.501, 1.101, 1.601])
+    assert busy(found) == pytest.approx([2 * MS / 2, 1 * MS / 2])
+
+
+def test_senders_whose_node_fails_lose_their_answer(engine):
+    """The message of agent 1 is parsed by node 1 from 0.9 s to 1.3 s, and sent again at 1.1 s."""
+    system = System(
+        name="failing",
+        nodes=Nodes(2),
+        workload=Workload(
+            traffic=Closed(1), start="ramp", start_over=1.8, topology="ring",
+            retry=Retry(timeout=10.0, backoff=0.1, jitter=0.0),
+        ),
+        cpu=Cpu(parse_message=Deterministic(0.4)),
+        polling=PollingServer(interval=0.01),
+        faults=(NodeFailure(at=1.0, duration=5.0, node=1),),
+    )  # fmt: skip
+    found = run(system, engine, agents=2, duration=5.0)
+    assert found.records["acknowledged"] == pytest.approx([0.4, 1.3])
+    # The node goes on with what it has: its message is stored before that of the retry.
+    assert found.records["stored"] == pytest.approx([0.4, 1.3])
+    first, second = busy(found)
+    assert first == pytest.approx(2 * second)
+
+
+def test_requests_come_to_nodes_that_are_up(engine):
+    system = failing(
+        requests=RequestServer(),
+        cpu=Cpu(query=TEN_MS),
+        workload=Workload(traffic=Requests(think=Deterministic(0.09)), start="together"),
+    )
+    found = run(system, engine, agents=2, duration=4.0)
+    first, second = busy(found)
+    # Both clients meet on node 0 for 2 of 4 s.
+    assert second == pytest.approx(0.05, rel=0.05)
+    assert first == pytest.approx(0.15, rel=0.05)
+    assert found.outcomes["rejected"] == 0
+
+
+@pytest.mark.parametrize("server", ["push", "polling", "requests"])
+def test_where_all_nodes_are_down_nobody_is_let_in(engine, server):
+    servers = {
+        "push": PushServer(reconnect=Deterministic(0.1)),
+        "polling": PollingServer(),
+        "requests": RequestServer(),
+    }
+    down = tuple(NodeFailure(at=1.0, duration=2.0, node=node) for node in range(2))
+    traffic = Workload(traffic=Poisson(20.0), start="together")
+    system = failing(**{server: servers[server]}, faults=down, workload=traffic)
+    found = run(system, engine, agents=2, duration=4.0).records
+    inside = (found["created"] >= 1.0) & (found["created"] < 3.0)
+    assert inside.any()
+    assert (found["outcome"][inside] == "rejected").all()
 
 
 # Laws
@@ -273,6 +368,25 @@ class Own(Server):
             "nodes.link: carries nothing",
         ),
         (lambda: System(name="x", nodes=Nodes(2), server=Own()), "nodes: stands beside"),
+        (
+            lambda: System(name="x", faults=(NodeFailure(1.0, 1.0, 0),), requests=RequestServer()),
+            "faults: need a node beside",
+        ),
+        (
+            lambda: System(
+                name="x",
+                nodes=Nodes(2),
+                faults=(NodeFailure(1.0, 1.0, 2),),
+                requests=RequestServer(),
+            ),
+            "faults.node: 2 is no node",
+        ),
+        (
+            lambda: System(
+                name="x", nodes=Nodes(2), faults=(NodeFailure(1.0, 1.0, 1),), push=PushServer()
+            ),
+            "push.reconnect: is missing",
+        ),
     ],
 )
 def test_what_would_do_nothing_is_refused(make, line):
