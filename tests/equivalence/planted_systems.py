@@ -793,6 +793,8 @@ CASES += [
     Case(push(name, **RANDOM | {"push": PushServer(webhook=HOOK)} | parts), 6, duration=4.0)
     for name, parts in (
         ("webhooks", {}),
+        ("webhooks, dead letters",
+         {"push": PushServer(webhook=Webhook(2, 2 * TICK, TICK, failure=0.5))}),
         ("webhooks, slow agents and losses",
          {"workload": Workload("random", Poisson(4.0), slow=Slow(0.5, 3.0)),
           "network": Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.3,
