@@ -173,7 +173,7 @@ def the_last_asleep_wakes_first(self):
         self._end_sleep(self._asleep.popitem()[1])
 
 
-@around(Consumers, "_sleep", system="a queue that wakes one")
+@around(Consumers, "_sleep", system="a queue with one consumer")
 def a_consumer_sleeps_though_there_is_a_message(original, self, agent, cycle, time):
     yield from Polling._sleep(self, agent, cycle, time)
 

@@ -786,6 +786,19 @@ CASES += [
     )
 ]  # fmt: skip
 
+CASES.append(
+    Case(
+        polling(
+            "a queue with one consumer",
+            workload=Workload("queue", Poisson(4.0), think=ONE, producers=2),
+            store=EventStore(query=LONG_RANDOM[0]),
+            polling=WOKEN,
+        ),
+        3,
+        duration=4.0,
+    )
+)
+
 HOOK = Webhook(
     attempts=3, timeout=16 * TICK, backoff=2 * TICK, failure=0.3, think=LONG_RANDOM[8], in_flight=3
 )
