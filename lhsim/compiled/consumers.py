@@ -69,18 +69,33 @@ def take_some(s: State, agent: int) -> None:
     counts, limit = s.counts[0], s.settings[0].limit
     forget(s, s.queue[0].now)
     found = 0
-    while found < limit and counts.shared >= 0:
-        place = first_of(s, counts.shared)
-        counts.shared = without_first(s, counts.shared)
-        counts.lined_up -= 1
-        if s.messages[place].pending == 0:
-            release(s, place)  # deleted by one that has worked on it for too long
-        elif s.sequence[place] < counts.removed:
+    while found < limit and has_message(s):
+        place = _take_first(s)
+        if s.sequence[place] < counts.removed:
             end(s, place, EXPIRED)
         else:
             _hand_out(s, agent, place)
             found += 1
     s.receivers[agent].found = found
+
+
+@outlined
+def has_message(s: State) -> bool:
+    """Return whether the queue holds a message that is not done; drop those that are."""
+    counts = s.counts[0]
+    while counts.shared >= 0 and s.messages[first_of(s, counts.shared)].pending == 0:
+        release(s, _take_first(s))
+    return counts.shared >= 0
+
+
+@inlined
+def _take_first(s: State) -> int:
+    """Take the oldest message out of the queue, which is not empty."""
+    counts = s.counts[0]
+    first = first_of(s, counts.shared)
+    counts.shared = without_first(s, counts.shared)
+    counts.lined_up -= 1
+    return first
 
 
 @inlined

@@ -580,7 +580,6 @@ def _wake(s: State, agent: int) -> None:
 def _wake_first(s: State) -> None:
     """End the sleep of the request that has been asleep longest."""
     counts = s.counts[0]
-    counts.news += 1
     agent = counts.asleep.first
     if agent >= 0:
         leave(counts.asleep, s.pollers.before, s.pollers.after, agent)

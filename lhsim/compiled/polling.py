@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lhsim._jit import inlined
 from lhsim.compiled.clients import go_on_after_failure, is_of_failure
-from lhsim.compiled.consumers import goes_on_to_delete, has_queue, reappear
+from lhsim.compiled.consumers import goes_on_to_delete, has_message, has_queue, reappear
 from lhsim.compiled.cycles import look, next_sleep, sleep_as_client, start_over
 from lhsim.compiled.impatient import attend_impatiently, handle, ring
 from lhsim.compiled.incidents import end_later, happen
@@ -57,6 +57,7 @@ from lhsim.compiled.state import (
     VISIBLE,
     WAIT_REQUEST,
     WAKES_ALL,
+    WAKES_FIRST,
     WRITE,
     WRITE_CPU,
     Record,
@@ -159,7 +160,7 @@ def _polls_shortly(s: State) -> bool:
 def _ask(s: State, agent: int) -> int:
     s.counts[0].cycles += 1
     if len(s.options) > 0:
-        wakes_all = s.settings[0].wakes >= WAKES_ALL
+        wakes_all = s.settings[0].wakes == WAKES_ALL
         s.pollers[agent].written = s.counts[0].news if wakes_all else 0
         return look(s, agent)
     return QUERY_CPU
@@ -222,8 +223,13 @@ def _sleep(s: State, agent: int) -> int:
 
 @inlined
 def _was_written(s: State, poller: Record) -> bool:
-    """Return whether a message for which an agent wakes was stored since its cycle began."""
-    if s.settings[0].wakes >= WAKES_ALL:
+    """Return whether a message for which an agent wakes was stored since its cycle began.
+
+    Or whether there is one for which nobody was asleep.
+    """
+    if s.settings[0].wakes == WAKES_FIRST:
+        return has_message(s)
+    if s.settings[0].wakes == WAKES_ALL:
         return poller.written != s.counts[0].news
     return poller.written != 0
 

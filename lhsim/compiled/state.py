@@ -254,8 +254,8 @@ POLLER = np.dtype(
         ("alarm", "i4"),  # the timer that ends its sleep; none where it is awake
         ("empty_since", "f8"),  # snapshot that held no message; -inf: the cache knows of none
         # Whether a message for the agent was stored since its cycle began; where its requests may
-        # be given up, how many were stored; where a message wakes others than its target, the
-        # `news` when the cycle began.
+        # be given up, how many were stored; where a message wakes everybody, the `news` when the
+        # cycle began.
         ("written", "i4"),
         ("asleep", ENDS),  # places of its requests that sleep
         # Agents whose requests went to sleep before and after, where a message wakes all.
@@ -494,7 +494,7 @@ COUNTS = np.dtype(
         ("turn", "i8"),  # of the balancer: the node after the one chosen last
         ("opened", ENDS),  # clients whose connections are open, where some may be cut
         # Where a message wakes others than its target:
-        ("news", "i4"),  # messages that somebody was to wake for; it may wrap around
+        ("news", "i4"),  # messages for which everybody woke; it may wrap around
         ("asleep", ENDS),  # agents whose requests sleep, or places of these
         ("shared", "i4"),  # last message of the queue that all agents share
         ("lined_up", "i8"),  # messages in it

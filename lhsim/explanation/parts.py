@@ -50,6 +50,7 @@ ATTEMPT = attempt_index(1, 0)  # by which the numbers of two attempts at a messa
 GAPS = {
     "polling": ("commit", "sleep"),
     "push": ("commit", "connection"),
+    "webhook": ("commit", "slot or further post"),
     "requests": ("worker or turn", "worker or turn"),
     "own": ("elsewhere", "elsewhere"),
 }
@@ -156,7 +157,7 @@ def _steps_of(
         receivers=receivers,
         copies=system.workload.copies(agents) if receivers is not None else 1,
         shared=system.push.agents_per_connection if system.push is not None else 1,
-        gaps=GAPS[kind],
+        gaps=GAPS["webhook" if system.push is not None and system.push.webhook else kind],
         paused={one: _pauses(system, seed, horizon, one) for one in stations},
         slowness={one: _slowness(system, seed, horizon, one) for one in stations},
     )

@@ -74,17 +74,26 @@ class Consumers(Polling):
 
     def _wake_first(self) -> None:
         """End the sleep of the request that has been asleep longest."""
-        self._news += 1
         if self._asleep:
             first = next(iter(self._asleep))
             self._end_sleep(self._asleep.pop(first))
 
+    def _sleep(self, agent: int, cycle: int, time: float) -> Steps:
+        # A message for which nobody was asleep is for whoever would go to sleep now.
+        wakes_one = self.server.wake_on_write and self.server.wake == "one"
+        if not (wakes_one and self._has_message()):
+            yield from super()._sleep(agent, cycle, time)
+
+    def _has_message(self) -> bool:
+        """Return whether the queue holds a message that is not done; drop those that are."""
+        while self._queue and self._queue[0][1].outcome is not Outcome.PENDING:
+            heappop(self._queue)
+        return bool(self._queue)
+
     def _take(self, _agent: int) -> Found:
         found: Found = []
-        while self._queue and len(found) < self.server.limit:
+        while len(found) < self.server.limit and self._has_message():
             _, message = heappop(self._queue)
-            if message.outcome is not Outcome.PENDING:
-                continue  # deleted by one that has worked on it for too long
             if self.bridge.store.is_gone(message):
                 self.bridge.ledger.end(message, Outcome.EXPIRED, self.env.now)
                 continue

@@ -57,8 +57,8 @@ class Polling(ServerProcesses):
         self._asleep: dict[int, Event] = {}  # by agent: the end of its request's sleep
         self._empty_since: dict[int, float] = {}  # by agent: a snapshot that held nothing [s]
         self._written: set[int] = set()  # agents with a new message since their cycle began
-        # Where a write wakes others than its target:
-        self._news = 0  # messages that somebody was to wake for
+        # Where a write wakes everybody:
+        self._news = 0  # messages for which they woke
         self._knows: dict[int, int] = {}  # by agent: how many there were when its cycle began
         self.cache_hits = 0
         self.timeouts = 0

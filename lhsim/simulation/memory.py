@@ -69,7 +69,7 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
         kept = rate * duration
     needed: float = PER_AGENT[engine] * agents + PER_LOOP[engine] * system.loops
     if system.polling is not None and system.polling.wake_on_write:
-        on_their_way += agents * _alarms(system.polling, rate)
+        on_their_way += agents + _alarms_of_the_woken(system, system.polling, agents)
     if system.polling is not None and system.polling.client_timeout is not None:
         on_their_way += agents  # their requests
     if system.polling is not None and system.polling.visibility is not None:
@@ -85,11 +85,17 @@ def estimate(system: System, agents: int, duration: float, engine: str, *, keep:
     return needed + PER_RECORD[engine] * kept * keep
 
 
-def _alarms(server: PollingServer, rate: float | None) -> float:
-    """Return how many alarms of a request there are that are still to go off."""
+def _alarms_of_the_woken(system: System, server: PollingServer, agents: int) -> float:
+    """Return how many alarms are still to go off of sleeps that have ended before, where all wake.
+
+    Each query sets one, and the busiest station bounds the queries.
+    """
+    rate, cpu, store = system.offered_load(agents), system.cpu, system.store
     if server.wake == "one" or rate is None:
-        return 1.0
-    return 1.0 + rate * max(server.first_sleeps[0], server.interval)
+        return 0.0
+    busiest = max(cpu.query.mean / cpu.processors, store.query.mean / store.connections)
+    queries = min(agents * rate, 1 / busiest if busiest > 0 else math.inf)
+    return queries * max(server.first_sleeps[0], server.interval)
 
 
 def _spells(system: System, duration: float) -> float:

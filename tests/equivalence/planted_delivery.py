@@ -169,15 +169,18 @@ def what_is_deleted_is_done_when_its_write_begins(original, self, agent, index, 
 
 @instead_of(Consumers, "_wake_first", system="a queue that wakes one")
 def the_last_asleep_wakes_first(self):
-    self._news += 1
     if self._asleep:
         self._end_sleep(self._asleep.popitem()[1])
 
 
-@around(Consumers, "_wake_first", system="a queue that wakes one")
-def nobody_wakes_who_is_about_to_sleep(original, self):
-    original(self)
-    self._news -= 1
+@around(Consumers, "_sleep", system="a queue with one consumer")
+def a_consumer_sleeps_though_there_is_a_message(original, self, agent, cycle, time):
+    yield from Polling._sleep(self, agent, cycle, time)
+
+
+@instead_of(Consumers, "_has_message", system="a queue that wakes one")
+def what_is_done_is_a_message_all_the_same(self):
+    return bool(self._queue)
 
 
 @around(Consumers, "_take", system="a queue that is forgotten")
@@ -255,15 +258,14 @@ def a_post_that_is_late_counts_as_answered(self, answered, _timer):
         answered.succeed(True)
 
 
-@instead_of(Webhooks, "_end_if_lost", system="webhooks")
+@instead_of(Webhooks, "_end_if_lost", system="webhooks, dead letters")
 def a_dead_letter_is_kept_for_ever(self, message, posts):
     pass
 
 
-@instead_of(Webhooks, "_end_if_lost", system="webhooks, slow agents and losses")
+@instead_of(Webhooks, "_end_if_lost", system="webhooks, dead letters")
 def a_message_is_lost_while_a_post_is_under_way(self, message, posts):
     if posts.given_up and message.outcome is Outcome.PENDING:
-        posts.under_way -= 1
         self.bridge.ledger.end(message, Outcome.LOST, self.env.now)
 
 

@@ -926,6 +926,19 @@ CASES += [
     )
 ]  # fmt: skip
 
+CASES.append(
+    Case(
+        polling(
+            "a queue with one consumer",
+            workload=Workload("queue", Poisson(4.0), think=ONE, producers=2),
+            store=EventStore(query=LONG_RANDOM[0]),
+            polling=WOKEN,
+        ),
+        3,
+        duration=4.0,
+    )
+)
+
 HOOK = Webhook(
     attempts=3, timeout=16 * TICK, backoff=2 * TICK, failure=0.3, think=LONG_RANDOM[8], in_flight=3
 )
@@ -933,6 +946,8 @@ CASES += [
     Case(push(name, **RANDOM | {"push": PushServer(webhook=HOOK)} | parts), 6, duration=4.0)
     for name, parts in (
         ("webhooks", {}),
+        ("webhooks, dead letters",
+         {"push": PushServer(webhook=Webhook(2, 2 * TICK, TICK, failure=0.5))}),
         ("webhooks, slow agents and losses",
          {"workload": Workload("random", Poisson(4.0), slow=Slow(0.5, 3.0)),
           "network": Network(LONG_RANDOM[1], LONG_RANDOM[2], loss=0.3,

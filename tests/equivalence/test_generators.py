@@ -865,7 +865,7 @@ def _delivery(server, system, ledger):
         "consumer that wakes first": has_queue
         and system.polling.wake_on_write
         and system.polling.wake == "one"
-        and server._news > 0,
+        and ledger.outcomes[Outcome.DELIVERED] > 0,
     }
 
 

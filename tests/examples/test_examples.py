@@ -171,6 +171,19 @@ def test_designs_that_cannot_be_had(capsys):
     assert "did you mean 'polling'?" in capsys.readouterr().err
 
 
+# --- ways_to_deliver -----------------------------------------------------------------------------
+
+
+def test_ways_to_deliver(capsys):
+    script = load("ways_to_deliver")
+    assert script.main(["--agents", "20", "--duration", "10"]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line[:22].strip() for line in lines] == list(script.WAYS)
+    queries = {line[:22].strip(): float(line.split()[-1]) for line in lines}
+    assert queries["push"] == queries["webhook"] == 0
+    assert queries["long poll, all woken"] > 5 * queries["long poll, woken"]
+
+
 # --- service_times -------------------------------------------------------------------------------
 
 HISTOGRAM = """

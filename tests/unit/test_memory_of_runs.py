@@ -4,7 +4,8 @@ import pytest
 from attrs import evolve
 
 import lhsim
-from lhsim.distributions import Exponential
+from lhsim.distributions import Deterministic, Exponential
+from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError, LhsimError
 from lhsim.models import (
     Closed,
@@ -15,6 +16,7 @@ from lhsim.models import (
     PushServer,
     Retention,
     System,
+    Webhook,
     Workload,
 )
 from lhsim.models.cpu import Slowdowns, Stalls
@@ -77,6 +79,33 @@ def test_a_message_that_may_be_answered_is_kept_for_its_timeout():
     estimates = [memory.estimate(s, 100, 60.0, "compiled", keep=False) for s in (plain, asking)]
     # Without, one message on its way is the least that is counted.
     assert estimates[1] - estimates[0] == memory.PER_MESSAGE["compiled"] * (100 * 20 - 1)
+
+
+def test_alarms_of_sleeps_that_everybody_has_ended_are_kept_until_they_go_off():
+    # 10 messages/s wake 100 agents, who sleep for 2 s; at most 500 queries/s where one takes 2 ms.
+    workload = Workload(traffic=Poisson(0.1))
+    systems = [
+        System(
+            "herd",
+            workload=workload,
+            store=EventStore(query, connections=1),
+            polling=PollingServer(interval=2.0, wake_on_write=True, wake=wake),
+        )
+        for wake, query in (("one", ZERO), ("all", ZERO), ("all", Deterministic(2e-3)))
+    ]
+    estimates = [memory.estimate(one, 100, 60.0, "compiled", keep=False) for one in systems]
+    alone, everybody, slow = (one / memory.PER_MESSAGE["compiled"] for one in estimates)
+    assert everybody - alone == pytest.approx(100 * 10 * 2)
+    assert slow - alone == pytest.approx(500 * 2)
+
+
+def test_what_posts_a_message_is_kept_with_it():
+    plain, posting = (
+        System("push", workload=Workload(traffic=Poisson(1.0)), push=PushServer(webhook=hook))
+        for hook in (None, Webhook(timeout=5.0))
+    )
+    estimates = [memory.estimate(s, 100, 60.0, "compiled", keep=False) for s in (plain, posting)]
+    assert estimates[1] - estimates[0] == memory.PER_MESSAGE["compiled"] * (100 * 15 - 1)
 
 
 @pytest.mark.parametrize(

@@ -151,3 +151,39 @@ def test_clients_have_no_bound_of_their_own_and_never_overload():
     assert lower_bound(clients, 500) is None
     assert saturation(clients) == pytest.approx(SATURATION * 1.011 / 0.01)
     assert not lhsim.simulate(clients, agents=500, duration=60.0).overloaded
+
+
+def consumers(think, **server):
+    options = {"limit": 1, "wake_on_write": True, "interval": 1e3, "timeout": 1e5}
+    return System(
+        name="queue",
+        workload=Workload("queue", Poisson(1.0), Deterministic(think), producers=4),
+        cpu=Cpu(query=MS, parse_request=MS, write=MS),
+        store=EventStore(write=MS),
+        polling=PollingServer(**options | server),
+    )
+
+
+def test_a_queue_has_no_finite_mean_where_consumers_work_all_the_time():
+    """4 messages/s, and 8 consumers: work of 2 s keeps all of them busy."""
+    assert lower_bound(consumers(2.0), 12) == math.inf
+    assert lower_bound(consumers(2.0, limit=2), 12) < math.inf
+    quick = consumers(0.5)
+    # Two writes with what the loop does for them, a query, the work, and a request to delete.
+    assert lower_bound(quick, 12) == pytest.approx(0.5 + 6e-3)
+    result = lhsim.simulate(quick, agents=12, duration=60.0)
+    assert lower_bound(quick, 12) <= result.latency.mean < 0.52
+
+
+def test_a_short_poll_takes_the_loop_a_whole_request():
+    """100 agents ask once a second: 3 ms each of the loop, where a long poll takes 1 ms."""
+    cpu = Cpu(query=MS, parse_request=MS, respond=MS)
+    held, short = (
+        System(
+            "s", cpu=cpu, workload=Workload(traffic=Poisson(1e-6)), polling=PollingServer(hold=h)
+        )
+        for h in (True, False)
+    )
+    assert saturation(held) == pytest.approx(3 * saturation(short), rel=1e-3)
+    result = lhsim.simulate(short, agents=100, duration=60.0)
+    assert result.utilization["cpu"] == pytest.approx(0.3, rel=0.1)
