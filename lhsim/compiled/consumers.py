@@ -24,7 +24,7 @@ from lhsim.compiled.ledger import (
     without_first,
 )
 from lhsim.compiled.log import forget
-from lhsim.compiled.outlining import outlined
+from lhsim.compiled.outlining import of_options
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
     DELETE,
@@ -63,7 +63,7 @@ def goes_on_to_delete(s: State, phase: int) -> int:
     return DELETED_DOWN if phase == DELETE else DELETE_UP
 
 
-@outlined
+@of_options
 def take_some(s: State, agent: int) -> None:
     """Let a query take the oldest messages of the queue, up to the limit."""
     counts, limit = s.counts[0], s.settings[0].limit
@@ -79,7 +79,7 @@ def take_some(s: State, agent: int) -> None:
     s.receivers[agent].found = found
 
 
-@outlined
+@of_options
 def has_message(s: State) -> bool:
     """Return whether the queue holds a message that is not done; drop those that are."""
     counts = s.counts[0]
@@ -127,7 +127,7 @@ def reappear(s: State, timer: int) -> None:
     release(s, receipt)
 
 
-@outlined
+@of_options
 def delete(s: State, consumer: int) -> None:
     """Let the messages end that a consumer has worked on; the first to delete one delivers it."""
     agent = consumer >> 1

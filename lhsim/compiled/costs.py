@@ -117,7 +117,7 @@ def loop_of(s: State, agent: int, node: int) -> int:
     if len(s.options) > 0 and s.settings[0].agents_per_connection > 1:
         number = np.uint32(number // np.uint32(s.settings[0].agents_per_connection))
     loop: Any = 0
-    if has_nodes(s):
+    if len(s.options) > 0 and has_nodes(s):
         nodes = np.uint32(s.settings[0].nodes)
         loops = np.uint32(s.settings[0].loops) // nodes  # of each node
         loop = node * np.int64(loops) + np.int64(number // nodes % loops)
@@ -219,7 +219,7 @@ def read(s: State, entity: int) -> None:
         _snapshot(s, entity)
         return  # a request, which reads what it likes
     receiver = s.receivers[entity >> 1]
-    if has_queue(s):
+    if len(s.options) > 0 and has_queue(s):
         take_some(s, entity >> 1)
         return
     if len(s.options) > 0:

@@ -34,13 +34,19 @@ def outlined(function: F) -> F:
     return cast(F, _by_options(copied, called, called))
 
 
+def of_options(function: F) -> F:
+    """Compile `function` so where there are options; elsewhere it is nothing, and returns 0."""
+    called = _called(inlined(function))
+    return cast(F, _by_options(_nothing, called, called))
+
+
 def of_failures(function: F) -> F:
     """Compile `function` so where there are failures; elsewhere it is nothing, and returns 0."""
+    return cast(F, _by_options(_nothing, _nothing, _called(inlined(function))))
 
-    def nothing(s: Any, *arguments: Any) -> Any:
-        return 0
 
-    return cast(F, _by_options(nothing, nothing, _called(inlined(function))))
+def _nothing(s: Any, *arguments: Any) -> Any:
+    return 0
 
 
 def _called(body: Any) -> Any:

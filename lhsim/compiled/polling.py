@@ -109,7 +109,7 @@ def attend(s: State, agent: int, phase: int) -> int:
     receiver, counts = s.receivers[agent], s.counts[0]
     if len(s.options) > 1 and s.settings[0].impatient:
         return attend_impatiently(s, agent, phase)
-    if phase == SLEEP and not _polls_shortly(s):
+    if phase == SLEEP and (len(s.options) == 0 or not _polls_shortly(s)):
         return _wake_up(s, agent)
     if phase == QUERY_CPU:
         counts.queries += 1
@@ -132,7 +132,7 @@ def attend(s: State, agent: int, phase: int) -> int:
         return PARSE_REQUEST
     if phase == REFUSED:
         return BACKOFF
-    if has_queue(s):
+    if len(s.options) > 0 and has_queue(s):
         if phase in (THINK, DELETE_UP, PARSE_DELETE, DELETE_CPU, DELETE):
             return goes_on_to_delete(s, phase)
         if phase == START and agent < s.settings[0].first_consumer:
@@ -181,7 +181,7 @@ def _answer(s: State, agent: int) -> int:
     if receiver.found > 0:
         return RESPOND
     s.counts[0].wasted += 1
-    if _polls_shortly(s):
+    if len(s.options) > 0 and _polls_shortly(s):
         return RESPOND
     if len(s.options) > 0:
         return _sleep(s, agent)
@@ -191,17 +191,17 @@ def _answer(s: State, agent: int) -> int:
 @outlined
 def _receive(s: State, agent: int) -> int:
     receiver = s.receivers[agent]
-    if receiver.found == 0 and _polls_shortly(s):
+    if len(s.options) > 0 and receiver.found == 0 and _polls_shortly(s):
         sleep_as_client(s, agent)
         return DONE
     if receiver.found == 0:
         receiver.attempt += 1
         return REQUEST_UP
-    if not has_queue(s):
+    if len(s.options) == 0 or not has_queue(s):
         for _ in range(receiver.found):
             end(s, take(s, receiver), DELIVERED)
         receiver.found = 0
-    if _polls_shortly(s):
+    if len(s.options) > 0 and _polls_shortly(s):
         start_over(s, s.pollers[agent])
     return THINK
 

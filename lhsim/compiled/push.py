@@ -160,15 +160,17 @@ def carry(s: State, entity: int, phase: int) -> int:
     if phase == WRITE_CPU or (len(s.options) > 0 and phase in (LOCKED, COLLECTED)):
         return write(s, entity, phase)
     place = message_of(s, entity)
-    if has_nodes(s) and phase == WRITE and _is_far(s, place):
+    if len(s.options) > 0 and has_nodes(s) and phase == WRITE and _is_far(s, place):
         return LINK
     if len(s.options) > 0 and _is_of_option(s, phase):
         return _go_on_with_option(s, entity, place, phase)
     if len(s.options) > 0 and phase == WRITE and s.settings[0].elicits == BY_REPLY:
         return ACKNOWLEDGE
-    if (phase == WRITE or (has_nodes(s) and phase == LINK)) and _crosses(s, place):
+    if (phase == WRITE or (len(s.options) > 0 and has_nodes(s) and phase == LINK)) and _crosses(
+        s, place
+    ):
         return RELAY
-    if phase in (WRITE, RELAY, UNPARKED) or (has_nodes(s) and phase == LINK):
+    if phase in (WRITE, RELAY, UNPARKED) or (len(s.options) > 0 and has_nodes(s) and phase == LINK):
         return _push(s, entity, place)
     if phase == SEND:
         return _sent(s, entity, place)
@@ -281,7 +283,7 @@ def _push(s: State, entity: int, place: int) -> int:
         _miss(s, place)
         return _after_push(s, entity, place)
     message.connection = target.attempt
-    if has_nodes(s):
+    if len(s.options) > 0 and has_nodes(s):
         s.sites[place].targets = s.homes[_client(s, place)].node
     if target.queued == settings.outbound:
         if len(s.options) > 0 and settings.outbound_policy != DROP_NEW:
@@ -509,7 +511,7 @@ def _answer(s: State, place: int, phase: int) -> int:
         if is_unreachable(s):
             release(s, place)
             return DONE
-        if has_nodes(s):
+        if len(s.options) > 0 and has_nodes(s):
             _bring_answer(s, place)
         return PARSE_ANSWER
     if phase == PARSE_ANSWER and _how(s, place) == ACCEPT:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import message_of, payload, sending_of
-from lhsim.compiled.outlining import outlined
+from lhsim.compiled.outlining import of_options
 from lhsim.compiled.state import (
     ANSWER_PAYLOAD,
     OF_ANSWER,
@@ -41,7 +41,7 @@ def size_of_message(s: State, message: Record) -> float:
     return draw(s.cells[kind.payload], seed, PAYLOAD, message.sender, sending)
 
 
-@outlined
+@of_options
 def _size(s: State, entity: int, stage: Record) -> float:
     """Return how many bytes of an entity a stage costs."""
     if stage.sized == OF_FOUND:
