@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -13,7 +13,7 @@ from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, engine_of
 from lhsim.execution.progress import work
 from lhsim.metrics import Latency
-from lhsim.metrics.latency import mean_of_runs, quantile_of_runs
+from lhsim.metrics.latency import mean_of_runs, merged, quantile_of_runs
 from lhsim.models.workload import check_count
 from lhsim.planning.horizons import Horizon, cells, seeds
 from lhsim.units import format_duration
@@ -21,6 +21,7 @@ from lhsim.units import format_duration
 if TYPE_CHECKING:
     from lhsim.experiments.specification import MaxEvents
     from lhsim.models import System
+    from lhsim.simulation.result import ClassResult
 
 __all__ = [
     "FailedRun",
@@ -28,6 +29,7 @@ __all__ = [
     "Skipped",
     "cells",
     "check_agents",
+    "class_figures",
     "model_events",
     "pooled_latencies",
     "seeds",
@@ -104,3 +106,25 @@ def pooled_latencies(latencies: Sequence[Latency]) -> dict[str, Estimate]:
         f"p{level}_latency_ms": quantile_of_runs(latencies, level / 100).scaled(MS_PER_SECOND)
         for level in QUANTILES
     }
+
+
+def class_figures(runs: Sequence[Mapping[str, ClassResult]]) -> dict[str, dict[str, float]]:
+    """Return the figures of the messages of all replications, by the class of their sender.
+
+    A quantile that pending messages leave open is a lower bound.
+    """
+    found = {}
+    for name, first in runs[0].items():
+        together = merged([run[name].latency for run in runs])
+        quantiles = {
+            f"p{level}_latency_ms": together.quantile(level / 100) * MS_PER_SECOND
+            for level in QUANTILES
+        }
+        found[name] = {
+            "agents": first.agents,
+            "messages": sum(run[name].created for run in runs),
+            "delivered": sum(run[name].delivered for run in runs),
+            "mean_latency_ms": together.mean * MS_PER_SECOND,
+            **quantiles,
+        }
+    return found

@@ -103,6 +103,12 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
                 for what, ends in value.items()
                 for end, limit in zip(("low", "high"), ends, strict=True)
             }
+        elif name == "classes":
+            flat |= {
+                f"{what}[{which}]": figure
+                for which, figures in value.items()
+                for what, figure in figures.items()
+            }
         elif name == "settings":
             flat[name] = "; ".join(value)
         elif name == "relative_half_widths":

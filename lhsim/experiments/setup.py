@@ -185,13 +185,19 @@ def settings_column(setup: Setup, more: Sequence[str] = ()) -> dict[str, Any]:
 
 def describe(workload: Workload) -> str:
     """Return a workload in a few words."""
+    classes = len(workload.classes)
+    return _pace(workload) + (f", {classes} classes of agents" if classes > 1 else "")
+
+
+def _pace(workload: Workload) -> str:
     traffic = workload.traffic
     if isinstance(traffic, Requests):
         asks = "" if traffic.in_flight == 1 else f", {traffic.in_flight} requests at a time"
         think = format_duration(float(f"{traffic.think.mean:.4g}"))
         return f"clients that think for {think}{asks}"
     if isinstance(traffic, Poisson | Periodic):
-        pace = f"{traffic.name.capitalize()} {traffic.rate:g} msg/s an agent"
+        mean = "" if all(one.rate is None for one in workload.classes) else ", or its class's"
+        pace = f"{traffic.name.capitalize()} {traffic.rate:g} msg/s an agent{mean}"
     elif isinstance(traffic, Closed):
         count = (
             "messages without end" if traffic.messages is None else f"{traffic.messages} messages"

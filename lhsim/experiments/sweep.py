@@ -40,7 +40,13 @@ from lhsim.experiments import precision as rounds
 from lhsim.experiments.axes import AGENTS, Design, Levels, Point, parse_axes
 from lhsim.experiments.excel import write_excel
 from lhsim.experiments.figures import axes_figure, scaling_figure
-from lhsim.experiments.levels import FailedRun, Horizon, Skipped, pooled_latencies
+from lhsim.experiments.levels import (
+    FailedRun,
+    Horizon,
+    Skipped,
+    class_figures,
+    pooled_latencies,
+)
 from lhsim.experiments.points import Base, DesignPoint, check_names, design_points, levels
 from lhsim.experiments.specification import MaxEvents
 from lhsim.library import as_system
@@ -52,6 +58,7 @@ from lhsim.report.levels import legend, level_table
 from lhsim.report.notebook import card
 from lhsim.simulation import Result
 from lhsim.simulation.engines import choose
+from lhsim.simulation.result import ClassResult
 from lhsim.streams import MAX_SEED
 
 if TYPE_CHECKING:
@@ -113,7 +120,11 @@ class Sweep:
     def level_rows(self) -> list[dict[str, Any]]:
         """Return a flat record per system, number of agents and point of the other axes."""
         return [
-            row | values | self._verdict(row, values) | self._predicted(row)
+            row
+            | values
+            | self._verdict(row, values)
+            | self._predicted(row)
+            | self._of_classes(row, values)
             for values, runs, pooled in self._levels
             for row in level_rows(runs, pooled)
         ]
@@ -301,6 +312,21 @@ class Sweep:
             "prediction90": {name: list(ends) for name, ends in found.items()},
             "knee_agents": None if knee is None else knee.agents,
         }
+
+    def _of_classes(self, row: Mapping[str, Any], values: Point) -> dict[str, Any]:
+        """Return the figures of a level by the class of the sender, where agents differ."""
+        found = self._classes.get((row["system"], row["agents"], *values.values()))
+        return {} if found is None or row["overloaded"] else {"classes": found}
+
+    @cached_property
+    def _classes(self) -> dict[tuple[Any, ...], dict[str, dict[str, float]]]:
+        """The figures by class of the levels that have some, by system, agents and other axes."""
+        groups: dict[tuple[Any, ...], list[Mapping[str, ClassResult]]] = {}
+        for result, values in zip(self.results, self._values, strict=True):
+            if result.classes:
+                at = result.system, result.agents, *values.values()
+                groups.setdefault(at, []).append(result.classes)
+        return {at: class_figures(runs) for at, runs in groups.items()}
 
     def _servers(self, result: Result) -> int:
         if self.scale_out is None or result.system in {system.name for system in self.systems}:

@@ -6,6 +6,7 @@ The agents of a class follow each other: the first class has the first of them, 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,22 @@ def check_classes(classes: Sequence[AgentClass]) -> None:
         raise InputError(
             f"have {total:g} of all agents", key="classes", allowed="shares that make 1"
         )
+
+
+def fewest_agents(classes: Sequence[AgentClass]) -> int:
+    """Return so many agents that somebody sends, and each class has somebody to send to.
+
+    A class with the share s of N agents has more than s N - 1 of them.
+    """
+    if not classes:
+        return 1
+    senders = max(one.share for one in classes if one.rate != 0)
+    needs = [1 / senders]
+    shares = {one.name: one.share for one in classes}
+    for one in classes:
+        if one.target is not None and one.share > 0 and shares[one.target] > 0:
+            needs.append((2 if one.target == one.name else 1) / shares[one.target])
+    return math.floor(max(needs)) + 1 if len(classes) > 1 else math.ceil(max(needs))
 
 
 class Population:

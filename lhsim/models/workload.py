@@ -17,7 +17,7 @@ from lhsim.checks import MOST, at_least, non_negative, one_of, positive, rate, w
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
 from lhsim.distributions.base import ZERO, Sizes
 from lhsim.errors import InputError, shown
-from lhsim.models.classes import AgentClass, Population, check_classes
+from lhsim.models.classes import AgentClass, Population, check_classes, fewest_agents
 from lhsim.rules import RAMP, RANDOM, TOGETHER, other_of, rate_schedule
 from lhsim.streams import Purpose, uniform
 from lhsim.units import PerSecond, Seconds
@@ -393,6 +393,15 @@ class Workload:
         """The classes whose agents send nothing, by their numbers."""
         return frozenset(number for number, one in enumerate(self.classes) if one.rate == 0)
 
+    @property
+    def fewest(self) -> int:
+        """The fewest agents that the topology, and what the classes need, can be made of."""
+        if self.topology == ONE_QUEUE:
+            of_topology = 1 + (self.producers or 0)
+        else:
+            of_topology = 1 if self.topology == "ring" else 2
+        return max(of_topology, fewest_agents(self.classes))
+
     def senders(self, agents: int) -> range:
         """Return the agents that send."""
         if self.topology == "pair":
@@ -436,6 +445,8 @@ def check_count(workload: Workload, agents: object) -> int:
         raise InputError("1 has no other to send to", key="agents", allowed="a whole number >= 2")
     if workload.topology == "random":
         Population(workload.classes, agents).check_targets()
+    if workload.offered_load(agents) == 0:
+        raise InputError(f"{agents:,} leave nobody who sends", key="agents", allowed="more of them")
     if not workload.consumers(agents):
         allowed = f"more than the {workload.producers:,} that only send"
         raise InputError(f"{agents:,} have no consumer", key="agents", allowed=allowed)

@@ -51,10 +51,7 @@ def least(question: Question) -> int:
     """Return the fewest agents that there can be."""
     if question.vary != AGENTS:
         return 1
-    workload = question.system.workload
-    if workload.topology == "queue":
-        return 1 + (workload.producers or 0)
-    return 2 if workload.topology != "ring" else 1
+    return question.system.workload.fewest
 
 
 @attrs.define(eq=False)

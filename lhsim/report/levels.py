@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
@@ -60,6 +61,36 @@ def prediction_table(rows: Sequence[Row]) -> list[str]:
     ]  # fmt: skip
     title = "one further run, 90 % prediction intervals"
     return ["", title, table(columns, lines)]
+
+
+def class_table(rows: Sequence[Row]) -> list[str]:
+    """Return a table of the messages of each class of agents, where there are some."""
+    known = [row for row in rows if "classes" in row]
+    if not known:
+        return []
+    columns = [
+        Column("agents"),
+        Column("class", left=True),
+        Column("of it"),
+        *(Column(name) for name in ("p50", "p95", "p99")),
+        Column("arrived"),
+    ]
+    lines = [
+        [
+            f"{row['agents']:,}" if number == 0 else "",
+            name,
+            f"{found['agents']:,}",
+            *(_figure(found[column]) for column in _QUANTILES),
+            percent(found["delivered"] / found["messages"]) if found["messages"] else UNKNOWN,
+        ]
+        for row in known
+        for number, (name, found) in enumerate(row["classes"].items())
+    ]
+    return ["", "messages by the class of their sender", table(columns, lines)]
+
+
+def _figure(value: float | None) -> str:
+    return UNKNOWN if value is None or math.isnan(value) else latency(value)
 
 
 def _between(ends: Sequence[float] | None, key: str) -> str:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import lhsim
 from lhsim import parameters
@@ -25,6 +27,7 @@ from lhsim.models import (
 )
 from lhsim.models.average import in_the_mean
 from lhsim.models.classes import Population
+from lhsim.models.workload import check_count
 from lhsim.planning.bounds import lower_bound
 from lhsim.simulation import simulate
 
@@ -211,6 +214,34 @@ def test_bad_classes_and_sizes_are_refused_where_they_stand(change, key):
     with pytest.raises(InputError) as refused:
         parameters.structure(change, Workload, source="here")
     assert refused.value.key == key
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_from_the_fewest_agents_on_all_numbers_will_do(data):
+    weights = data.draw(st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any))
+    names = [f"{number}" for number in range(len(weights))]
+    total = sum(weights)
+    largest = names[weights.index(max(weights))]
+    targets = st.sampled_from([None, None, largest])
+    classes = tuple(
+        AgentClass(
+            name,
+            weight / total,
+            rate=None if name == largest else data.draw(st.sampled_from([None, 0.0, 2.0])),
+            target=data.draw(targets),
+        )
+        for name, weight in zip(names, weights, strict=True)
+    )
+    workload = Workload("random", classes=classes)
+    agents = max(2, workload.fewest) + data.draw(st.integers(0, 60))
+    assert check_count(workload, agents) == agents
+
+
+def test_agents_who_leave_nobody_who_sends_are_refused():
+    classes = (AgentClass("loud", 0.01), AgentClass("silent", 0.99, rate=0.0))
+    with pytest.raises(InputError, match="leave nobody who sends"):
+        lhsim.simulate(push(Workload(classes=classes)), agents=10, duration=1.0)
 
 
 def test_too_few_agents_for_the_targets_of_a_class_are_refused():
