@@ -61,6 +61,7 @@ HELP = {
     "lhsim.cli.logs": {
         "import": "Convert another tool's log into a request log.",
         "inspect": "Show what logs of requests tell about load and server.",
+        "profile": "Make the load of a log over time the traffic of a model.",
     },
     "lhsim.cli.live": {
         "serve": "Run a real server that offers polling and push.",
@@ -77,7 +78,8 @@ SECTIONS = {
         "failure", "all", "report",
     ),
     "Real servers": (
-        "import", "inspect", "calibrate", "crosscheck", "serve", "measure", "validate", "alerts",
+        "import", "inspect", "profile", "calibrate", "crosscheck", "serve", "measure", "validate",
+        "alerts",
     ),
 }  # fmt: skip
 

@@ -8,7 +8,16 @@ import click
 
 from lhsim import experiments
 from lhsim.cli.commands import Command
-from lhsim.cli.options import PATH, Parsed, choice, format_option, option, options, parse_duration
+from lhsim.cli.options import (
+    PATH,
+    Parsed,
+    choice,
+    format_option,
+    option,
+    options,
+    parse_agents,
+    parse_duration,
+)
 from lhsim.errors import InputError
 from lhsim.readers.formats.hints import AUTO, NAMES, Hints
 
@@ -90,6 +99,42 @@ def inspect(**given: Any) -> int:
         raise InputError("is missing", source="LOG", allowed="one log or more")
     asked = experiments.InspectOptions(format=given.pop("kind"), hints=hints, **given)
     return experiments.run_inspect(asked)
+
+
+@click.command(cls=Command)
+@click.argument("logs", nargs=-1, metavar="LOG...", type=PATH)
+@click.option("--agents", required=True, metavar="N", type=Parsed("N", parse_agents),
+              help="Agents that send the messages of the log.")  # fmt: skip
+@click.option("--every", metavar="TIME", default="15min", show_default=True,
+              type=Parsed("TIME", parse_duration), help="Time with one rate.")  # fmt: skip
+@click.option("--system", metavar="NAME_OR_FILE", default="polling", show_default=True,
+              help="System that gets the traffic.")  # fmt: skip
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
+              help="Change a parameter; repeatable.")  # fmt: skip
+@click.option("--as", "kind", metavar="FORMAT", type=choice(AUTO, *NAMES, kind="format"),
+              default=AUTO, show_default=True, help="Format of the logs.")  # fmt: skip
+@click.option("--output", "-o", required=True, metavar="FILE", type=PATH,
+              help="New .toml file for the model.")  # fmt: skip
+@options(hint_options())
+@format_option(("table", "json"), "output_format")
+@options([quiet_option()])
+def profile(**given: Any) -> int:
+    """Make the load of a log over time the traffic of a model.
+
+    LOG is a request log, in any format that lhsim import reads; several are parts of one. The
+    model has piecewise traffic: agents send as many messages in each piece of time as the log has
+    requests, at random within it.
+    """
+    hints = _hints(given)
+    if not given["logs"]:
+        raise InputError("is missing", source="LOG", allowed="one log or more")
+    (agents, *more) = given.pop("agents")
+    if more:
+        raise InputError("are several", source="--agents", allowed="one number")
+    asked = experiments.ProfileOptions(
+        format=given.pop("kind"), hints=hints, agents=agents, **given
+    )
+    return experiments.run_profile(asked)
 
 
 def _hints(given: dict[str, Any]) -> Hints:

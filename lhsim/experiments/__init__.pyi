@@ -10,6 +10,7 @@ from .latency import run_latency
 from .logs import ImportOptions, InspectOptions, run_import, run_inspect
 from .measure import run_measure
 from .output import own_version
+from .profile import ProfileOptions, run_profile
 from .reporting import write_report
 from .scaling import run_scaling
 from .schemas import schema_text
@@ -26,6 +27,7 @@ __all__ = [
     "CrosscheckOptions",
     "ImportOptions",
     "InspectOptions",
+    "ProfileOptions",
     "ValidateOptions",
     "alerts_text",
     "catalogue",
@@ -45,6 +47,7 @@ __all__ = [
     "run_inspect",
     "run_latency",
     "run_measure",
+    "run_profile",
     "run_scaling",
     "run_sensitivity",
     "run_serve",

@@ -14,7 +14,7 @@ from lhsim import analysis
 from lhsim.calibration.logs import read_log
 from lhsim.errors import InputError
 from lhsim.experiments.options import DONE
-from lhsim.experiments.output import check_folder, show, write_files
+from lhsim.experiments.output import check_new, show, write_files
 from lhsim.readers.durations import Durations
 from lhsim.readers.formats.described import NoLog
 from lhsim.readers.formats.hints import AUTO, Hints
@@ -112,7 +112,7 @@ def run_import(asked: ImportOptions) -> int:
 
     Returns the exit code.
     """
-    _check_new(asked.output, KINDS, "--output")
+    check_new(asked.output, KINDS, "--output")
     name = None if asked.format == AUTO else asked.format
     log = read_requests(asked.files, name, asked.hints)
     folder = asked.output.parent
@@ -127,7 +127,7 @@ def run_import(asked: ImportOptions) -> int:
 def run_inspect(asked: InspectOptions) -> int:
     """Show what logs can tell; return the exit code."""
     if asked.picture is not None:
-        _check_new(asked.picture, PICTURES, "--output")
+        check_new(asked.picture, PICTURES, "--output")
     found = _found(asked)
     _refuse_useless(asked, found)
     inspections = [one for one in found if isinstance(one, Inspection)]
@@ -295,14 +295,3 @@ def _imported(one: dict[str, Any]) -> str:
 
 def _lines(title: str, rows: Sequence[tuple[str, str]]) -> str:
     return "\n".join([title, *(f"  {label:<{_LABEL}}  {text}" for label, text in rows)])
-
-
-def _check_new(path: Path, kinds: Sequence[str], option: str) -> None:
-    """Refuse what could not be written in the end."""
-    if path.suffix.lower() not in kinds:
-        problem = f"{path.name[:60]!r} ends in none of {', '.join(kinds)}"
-        raise InputError(problem, source=option)
-    if path.exists():
-        allowed = "a file that is not there: nothing is overwritten"
-        raise InputError("exists", source=str(path), allowed=allowed)
-    check_folder(path.parent, option)

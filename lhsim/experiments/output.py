@@ -118,6 +118,17 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def check_new(path: Path, kinds: Sequence[str], option: str) -> None:
+    """Refuse what could not be written in the end."""
+    if path.suffix.lower() not in kinds:
+        problem = f"{path.name[:60]!r} ends in none of {', '.join(kinds)}"
+        raise InputError(problem, source=option)
+    if path.exists():
+        allowed = "a file that is not there: nothing is overwritten"
+        raise InputError("exists", source=str(path), allowed=allowed)
+    check_folder(path.parent, option)
+
+
 def check_folder(folder: Path, option: str = "--output-dir") -> None:
     """Raise `InputError` unless files can be written in `folder`; leave nothing behind.
 

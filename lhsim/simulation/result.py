@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -165,6 +166,37 @@ class Result:
     def messages(self) -> pd.DataFrame | None:
         """Each message with its times [s] and outcome, where ``keep_messages`` asked for it."""
         return None if self.records is None else _frame(self.records)
+
+    def windows(self) -> pd.DataFrame:
+        """Return the latencies over the run: a row for each twentieth of the measured window.
+
+        Messages are counted where they were created; those still on their way count with their
+        age, and ``pending`` says how many they are: a quantile that they reach is a lower bound.
+        """
+        edges = np.linspace(self.warmup, self.horizon - self.drain, len(self.latency.sums) + 1)
+        since = self.horizon - self.latency.ages
+        rows = []
+        for number, (start, end) in enumerate(itertools.pairwise(edges)):
+            ages = self.latency.ages[(start <= since) & (since < end)]
+            part = Latency(
+                counts=self.latency.counts[number : number + 1],
+                sums=self.latency.sums[number : number + 1],
+                min=self.latency.min,
+                max=self.latency.max,
+                ages=ages,
+            )
+            rows.append(
+                {
+                    "start_s": float(start),
+                    "end_s": float(end),
+                    "messages_per_second": (part.count + part.pending) / float(end - start),
+                    "delivered": part.count,
+                    "pending": part.pending,
+                    "mean_latency_ms": part.mean * MS,
+                    **{f"p{level}_latency_ms": part.quantile(level / 100) * MS for level in LEVELS},
+                }
+            )
+        return _frame(rows)
 
     def alerts(self) -> tuple[Alert, ...]:
         """Return which alerts would have fired in the run, and when, its warm-up included.

@@ -12,7 +12,7 @@ from generators import AREAS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("LHSIM_EXAMPLES", "30"))  # of each area
+EXAMPLES = int(os.environ.get("LHSIM_EXAMPLES", "15"))  # of each area
 
 looking = settings(
     max_examples=EXAMPLES,

@@ -1,0 +1,120 @@
+"""`lhsim profile`: the load of a log over time, as the traffic of a model file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import evolve, frozen
+
+from lhsim import parameters
+from lhsim.errors import InputError
+from lhsim.experiments.options import DONE
+from lhsim.experiments.output import check_new, show, write_files
+from lhsim.library import load_system
+from lhsim.models import Piece, Piecewise
+from lhsim.models.workload import check_count
+from lhsim.readers.formats.hints import AUTO, Hints
+from lhsim.readers.requests import read_requests
+from lhsim.units import format_duration
+
+if TYPE_CHECKING:
+    from lhsim.readers.request_log import RequestLog
+
+MOST_PIECES = 10_000
+
+
+@frozen
+class ProfileOptions:
+    """What the user asks of a profile."""
+
+    logs: tuple[Path, ...]  # parts of one run
+    format: str
+    hints: Hints
+    system: str
+    settings: tuple[str, ...]
+    agents: int  # that send all the messages of the log
+    every: float  # length of a piece [s]
+    output: Path
+    output_format: str
+    quiet: bool
+
+
+def run_profile(asked: ProfileOptions) -> int:
+    """Write a model file whose traffic is the load of logs; return the exit code."""
+    check_new(asked.output, (".toml",), "--output")
+    system = load_system(asked.system, asked.settings)
+    check_count(system.workload, asked.agents)
+    log = read_requests(asked.logs, None if asked.format == AUTO else asked.format, asked.hints)
+    senders = len(system.workload.senders(asked.agents)) * system.workload.copies(asked.agents)
+    traffic = profile(log, asked.every, senders)
+    made = evolve(
+        system, workload=evolve(system.workload, traffic=traffic), calibration=system.calibration
+    )
+    path = asked.output
+    write_files(path.parent, {path.name: lambda to: parameters.dump(made, to)})
+    facts = _facts(log, traffic, senders) | {"agents": asked.agents}
+    show(json.dumps(facts, indent=2) if asked.output_format == "json" else _text(facts))
+    if not asked.quiet:
+        print(f"written: {path}", file=sys.stderr)
+    return DONE
+
+
+def profile(log: RequestLog, every: float, senders: int) -> Piecewise:
+    """Return traffic whose rate is that of a log, in pieces of one length.
+
+    Parameters
+    ----------
+    log
+        n requests; what is sent is counted when it was sent.
+    every
+        Length of a piece [s]. What is left at the end makes the last piece longer if it is shorter
+        than half of that.
+    senders
+        Among how many agents the rate is shared.
+
+    Raises
+    ------
+    InputError
+        When the log is shorter than two pieces, or has more than `MOST_PIECES`.
+    """
+    span = float(log.start[-1])
+    pieces = round(span / every)
+    if not 2 <= pieces <= MOST_PIECES:
+        long = format_duration(span)
+        allowed = f"a time of which {long} has 2 to {MOST_PIECES:,}"
+        raise InputError(f"{every:g} s is out of range", source="--every", allowed=allowed)
+    edges = np.append(np.arange(pieces) * every, np.nextafter(span, np.inf))
+    counts, _ = np.histogram(log.start, edges)
+    return Piecewise(
+        tuple(
+            Piece(float(length), float(count / length / senders))
+            for count, length in zip(counts, np.diff(edges), strict=True)
+        )
+    )
+
+
+def _facts(log: RequestLog, traffic: Piecewise, senders: int) -> dict[str, float]:
+    rates = [piece.rate * senders for piece in traffic.pieces]
+    return {
+        "messages": len(log.start),
+        "span_s": sum(piece.duration for piece in traffic.pieces),
+        "pieces": len(rates),
+        "least_per_second": min(rates),
+        "mean_per_second": traffic.rate_per_agent * senders,
+        "most_per_second": max(rates),
+    }
+
+
+def _text(facts: dict[str, float]) -> str:
+    return "\n".join(
+        (
+            f"{facts['messages']:,} messages in {format_duration(facts['span_s'])}, "
+            f"as {facts['pieces']:,} rates of {facts['agents']:,} agents",
+            f"from {facts['least_per_second']:.4g}/s to {facts['most_per_second']:.4g}/s, "
+            f"{facts['mean_per_second']:.4g}/s in the mean",
+        )
+    )
