@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
@@ -29,12 +29,18 @@ MOST_CLASSES = 100
 ALL = "all"  # of what a class has no name for
 
 
+def _printable(instance: object, attribute: Any, value: Any) -> None:
+    if value is not None:
+        printable(instance, attribute, value)
+
+
 @frozen
 class AgentClass:
     """Agents that differ from others; what a class does not say is as for all agents."""
 
-    name: str = field(validator=printable)  # by which figures and other classes call it
     share: float = field(validator=within(0, 1))  # of the agents; all shares make 1
+    # By which figures and other classes call it; None: "class 1", "class 2", ... as they stand.
+    name: str | None = field(default=None, validator=_printable)
     # Messages that an agent of the class sends, where the traffic has a rate [1/s]; 0: none.
     rate: PerSecond | None = field(default=None, validator=non_negative)
     payload: Sizes | None = None  # of a message that an agent sends [B]
@@ -44,15 +50,20 @@ class AgentClass:
     target: str | None = None
 
 
+def names_of(classes: Sequence[AgentClass]) -> tuple[str, ...]:
+    """Return the names of classes."""
+    return tuple(one.name or f"class {number}" for number, one in enumerate(classes, start=1))
+
+
 def check_classes(classes: Sequence[AgentClass]) -> None:
     """Refuse classes whose shares do not make 1, or whose names do not tell them apart."""
     if len(classes) > MOST_CLASSES:
         problem, allowed = f"{len(classes)} are too many", f"at most {MOST_CLASSES}"
         raise InputError(problem, key="classes", allowed=allowed)
-    names = [one.name for one in classes]
+    names = names_of(classes)
     for number, one in enumerate(classes):
-        if one.name in names[:number]:
-            problem = f"{one.name!r} is there twice"
+        if names[number] in names[:number]:
+            problem = f"{names[number]!r} is there twice"
             raise InputError(problem, key=f"classes[{number}].name", allowed="each name once")
         if one.target is not None and one.target not in names:
             problem = f"{one.target!r} is no class"
@@ -73,10 +84,11 @@ def fewest_agents(classes: Sequence[AgentClass]) -> int:
         return 1
     senders = max(one.share for one in classes if one.rate != 0)
     needs = [1 / senders]
-    shares = {one.name: one.share for one in classes}
-    for one in classes:
-        if one.target is not None and one.share > 0 and shares[one.target] > 0:
-            needs.append((2 if one.target == one.name else 1) / shares[one.target])
+    names = names_of(classes)
+    for name, one in zip(names, classes, strict=True):
+        share = 0.0 if one.target is None else classes[names.index(one.target)].share
+        if one.share > 0 and share > 0:
+            needs.append((2 if one.target == name else 1) / share)
     return math.floor(max(needs)) + 1 if len(classes) > 1 else math.ceil(max(needs))
 
 
@@ -85,7 +97,7 @@ class Population:
 
     def __init__(self, classes: Sequence[AgentClass], agents: int) -> None:
         self.agents = agents
-        self.names = tuple(one.name for one in classes) or (ALL,)
+        self.names = names_of(classes) or (ALL,)
         self.ends = class_ends([one.share for one in classes] or [1.0], agents)
         # The first agent of each class, and the first beyond it.
         self.ranges = list(itertools.pairwise([0, *(int(end) for end in self.ends)]))

@@ -836,9 +836,9 @@ OF_CLASSES = Workload(
     think=ONE,
     payload=Exponential(100.0),
     classes=(
-        AgentClass("loud", 0.4, rate=8.0, payload=Exponential(300.0), target="far"),
-        AgentClass("silent", 0.2, rate=0.0),
-        AgentClass("far", 0.4, think=TWO, network=Network(TWO, TWO, bandwidth=512 / TICK)),
+        AgentClass(0.4, "loud", rate=8.0, payload=Exponential(300.0), target="far"),
+        AgentClass(0.2, "silent", rate=0.0),
+        AgentClass(0.4, "far", think=TWO, network=Network(TWO, TWO, bandwidth=512 / TICK)),
     ),
 )
 SMALL = Exponential(100.0)

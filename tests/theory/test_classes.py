@@ -49,8 +49,8 @@ def test_classes_share_the_queue_and_differ_by_their_own_bytes():
     """FIFO with Poisson arrivals: all wait W of the mixture, and each class has its own service."""
     small, large = Exponential(2e3), Exponential(20e3)
     classes = (
-        AgentClass("small", 0.75, payload=small),
-        AgentClass("large", 0.25, rate=2.0, payload=large),
+        AgentClass(0.75, "small", payload=small),
+        AgentClass(0.25, "large", rate=2.0, payload=large),
     )
     shares = 0.75 * 4.0 / (0.75 * 4.0 + 0.25 * 2.0)
     system = with_workload(
@@ -73,8 +73,8 @@ def test_classes_share_the_queue_and_differ_by_their_own_bytes():
 def test_a_link_delays_each_byte_and_a_class_has_its_own():
     near, far = 1e6, 1e4  # [B/s]
     classes = (
-        AgentClass("near", 0.5, network=Network(bandwidth=near)),
-        AgentClass("far", 0.5, network=Network(bandwidth=far)),
+        AgentClass(0.5, "near", network=Network(bandwidth=near)),
+        AgentClass(0.5, "far", network=Network(bandwidth=far)),
     )
     system = with_workload(
         open_queue(20.0), topology="random", payload=Exponential(100.0), classes=classes
@@ -89,4 +89,4 @@ def test_a_link_delays_each_byte_and_a_class_has_its_own():
 
 
 def test_a_workload_of_one_class_is_that_workload():
-    assert np.isclose(Workload(classes=(AgentClass("all", 1.0),)).offered_load(7), 0.7)
+    assert np.isclose(Workload(classes=(AgentClass(1.0, "all"),)).offered_load(7), 0.7)

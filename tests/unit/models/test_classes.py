@@ -48,7 +48,7 @@ def latencies(result):
 
 
 def two_classes(**of_second):
-    return (AgentClass("first", 0.3), AgentClass("second", 0.7, **of_second))
+    return (AgentClass(0.3, "first"), AgentClass(0.7, "second", **of_second))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def two_classes(**of_second):
     ],
 )
 def test_each_class_has_its_share_of_the_agents_in_a_row(shares, agents, sizes):
-    classes = [AgentClass(f"{number}", share) for number, share in enumerate(shares)]
+    classes = [AgentClass(share, f"{number}") for number, share in enumerate(shares)]
     population = Population(classes, agents)
     assert [end - first for first, end in population.ranges] == sizes
     members = [population.class_of(agent) for agent in range(agents)]
@@ -114,9 +114,9 @@ def test_a_request_pays_for_its_bytes_and_its_answer_for_its_own():
 
 def test_classes_send_at_their_own_rates_to_their_own_targets():
     classes = (
-        AgentClass("loud", 0.2, rate=5.0, target="quiet"),
-        AgentClass("silent", 0.3, rate=0.0),
-        AgentClass("quiet", 0.5),
+        AgentClass(0.2, "loud", rate=5.0, target="quiet"),
+        AgentClass(0.3, "silent", rate=0.0),
+        AgentClass(0.5, "quiet"),
     )
     system = push(Workload("random", Periodic(0.5), classes=classes))
     result = run(system, agents=10, duration=100.0)
@@ -144,7 +144,7 @@ def test_figures_of_classes_are_those_of_their_messages():
 
 def test_one_class_of_all_agents_changes_nothing():
     usual = Workload("random", Periodic(0.5), think=Uniform(0.0, 0.1), payload=Exponential(KB))
-    one = evolve(usual, classes=(AgentClass("all", 1.0),))
+    one = evolve(usual, classes=(AgentClass(1.0, "all"),))
     parts = {"network": Network(bandwidth=1e5), "cpu": Cpu(per_byte=PerByte(send=1e-6))}
     a, b = run(push(usual, **parts)), run(push(one, **parts))
     for name in a.records:
@@ -167,8 +167,8 @@ def test_messages_without_bytes_cost_what_they_did():
 
 def test_closed_forms_take_classes_and_sizes_in_the_mean():
     classes = (
-        AgentClass("loud", 0.25, rate=3.0, payload=Deterministic(8 * KB)),
-        AgentClass("others", 0.75, rate=1.0),
+        AgentClass(0.25, "loud", rate=3.0, payload=Deterministic(8 * KB)),
+        AgentClass(0.75, "others", rate=1.0),
     )
     workload = Workload(traffic=Periodic(1.0), payload=Exponential(2 * KB), classes=classes)
     system = push(
@@ -226,8 +226,8 @@ def test_from_the_fewest_agents_on_all_numbers_will_do(data):
     targets = st.sampled_from([None, None, largest])
     classes = tuple(
         AgentClass(
-            name,
             weight / total,
+            name,
             rate=None if name == largest else data.draw(st.sampled_from([None, 0.0, 2.0])),
             target=data.draw(targets),
         )
@@ -239,13 +239,13 @@ def test_from_the_fewest_agents_on_all_numbers_will_do(data):
 
 
 def test_agents_who_leave_nobody_who_sends_are_refused():
-    classes = (AgentClass("loud", 0.01), AgentClass("silent", 0.99, rate=0.0))
+    classes = (AgentClass(0.01, "loud"), AgentClass(0.99, "silent", rate=0.0))
     with pytest.raises(InputError, match="leave nobody who sends"):
         lhsim.simulate(push(Workload(classes=classes)), agents=10, duration=1.0)
 
 
 def test_too_few_agents_for_the_targets_of_a_class_are_refused():
-    classes = (AgentClass("many", 0.9, target="few"), AgentClass("few", 0.1))
+    classes = (AgentClass(0.9, "many", target="few"), AgentClass(0.1, "few"))
     system = push(Workload("random", classes=classes))
     with pytest.raises(InputError, match="leave class 'many' nobody to send to"):
         lhsim.simulate(system, agents=4, duration=1.0)
