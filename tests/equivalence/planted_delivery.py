@@ -19,8 +19,8 @@ from lhsim.models.webhook_processes import Webhooks
 
 
 @around(Polling, "wait_for_messages", system="short polls")
-def the_server_sleeps_before_an_empty_answer(original, self, agent, request, cycles):
-    messages = yield from original(self, agent, request, cycles)
+def the_server_sleeps_before_an_empty_answer(original, self, agent, request, cycles, node):
+    messages = yield from original(self, agent, request, cycles, node)
     if not messages and not self.server.hold:
         yield self.env.timeout(self.server.interval / 8)
     return messages
@@ -33,26 +33,26 @@ def the_sleeps_of_a_client_never_start_over(self, agent, start):
     cycles, (sleep, following) = count(), self._first_sleeps
     for request in count():
         yield from bridge.travel(agent, bridge.request_up, agent, request)
-        if not self._accept():
+        if not self._accept(0):
             yield from bridge.travel(agent, bridge.answer_down, agent, request)
             yield self.env.timeout(self.server.backoff)
             continue
-        messages = yield from self.wait_for_messages(agent, request, cycles)
+        messages = yield from self.wait_for_messages(agent, request, cycles, 0)
         yield from bridge.compute(agent, self._respond, agent, request)
-        bridge.memory.disconnect()
+        bridge.memory.disconnect(0)
         yield from bridge.travel(agent, bridge.answer_down, agent, request)
         if messages:
             for message in messages:
                 bridge.ledger.end(message, Outcome.DELIVERED, self.env.now)
-            yield from bridge.think(agent, self._think, agent, request)
+            yield from bridge.think(agent, bridge.of(agent, self._think), agent, request)
         elif not self.server.hold:
             yield self.env.timeout(self._jittered(agent, request, sleep))
             sleep, following = following, self.server.sleep_after(following)
 
 
 @around(Polling, "wait_for_messages", system="short polls")
-def an_empty_answer_to_a_short_poll_is_a_timeout(original, self, agent, request, cycles):
-    messages = yield from original(self, agent, request, cycles)
+def an_empty_answer_to_a_short_poll_is_a_timeout(original, self, agent, request, cycles, node):
+    messages = yield from original(self, agent, request, cycles, node)
     self.timeouts += not messages and not self.server.hold
     return messages
 
@@ -138,21 +138,21 @@ def a_message_is_taken_by_whom_it_was_for(original, self, agent, messages):
 
 @around(Consumers, "_receive", system="a queue")
 def a_message_is_done_before_it_is_deleted(original, self, agent, request, messages):
-    yield from self.bridge.think(agent, self._think, agent, request)
-    think, self._think = self._think, None
+    yield from self.bridge.think(agent, self.bridge.of(agent, self._think), agent, request)
+    think, self._think = self._think, (None,)
     self._done(agent, messages)
     yield from original(self, agent, request, [])
     self._think = think
 
 
 @around(Bridge, "travel", system="a queue of those who send, too")
-def a_delete_travels_as_its_request_did(original, self, agent, route, entity, index):
-    yield from original(self, agent, route, entity, index % 2**32)
+def a_delete_travels_as_its_request_did(original, self, agent, routes, entity, index, *more):
+    yield from original(self, agent, routes, entity, index % 2**32, *more)
 
 
 @around(Bridge, "compute", system="a queue")
-def a_delete_is_parsed_as_its_request_was(original, self, agent, stage, entity, index):
-    yield from original(self, agent, stage, entity, index % 2**32)
+def a_delete_is_parsed_as_its_request_was(original, self, agent, stage, entity, index, *more):
+    yield from original(self, agent, stage, entity, index % 2**32, *more)
 
 
 @around(Store, "delete", system="a queue")

@@ -145,12 +145,12 @@ def who_waits_in_line_is_not_held(original, self, agent, attempt, node):
 def not_held(system, *purposes):
     """Let what a node does for some purposes be done for nobody that it holds."""
 
-    def compute(original, self, agent, stage, entity, index, node=0):
+    def compute(original, self, agent, stage, entity, index, node=0, *size):
         if stage is None or stage.purpose not in purposes:
-            yield from original(self, agent, stage, entity, index, node)
+            yield from original(self, agent, stage, entity, index, node, *size)
             return
         self.balancer.leave(node)
-        yield from original(self, agent, stage, entity, index, node)
+        yield from original(self, agent, stage, entity, index, node, *size)
         self.balancer.enter(node)
 
     compute.__name__ = f"a_node_does_not_hold_what_it_does_for_{purposes[0].name}"

@@ -8,12 +8,14 @@ import pytest
 from comparison import NAMES_OF_THE_ENGINE, Case, differences
 
 from lhsim.distributions import Deterministic
-from lhsim.models import Closed, Cpu, PushServer, System, Workload
+from lhsim.models import AgentClass, Closed, Cpu, PushServer, System, Workload
 from lhsim.simulation import Result
 
 SYSTEM = System(
     name="s",
-    workload=Workload(traffic=Closed(3), start="together"),
+    workload=Workload(
+        traffic=Closed(3), start="together", classes=(AgentClass(0.5), AgentClass(0.5))
+    ),
     cpu=Cpu(send=Deterministic(1e-3)),
     push=PushServer(),
 )

@@ -9,8 +9,8 @@ from lhsim.compiled.kernel import PARTS
 ROOT = Path(lhsim.__file__).parent
 # They describe a system or say what is wrong with it: nothing of them gets into a kernel.
 NOT_COMPILED = {
-    "_machine", "distributions", "errors", "models", "models/faults", "models/nodes", "models/push",
-    "models/steps", "models/workload",
+    "_machine", "distributions", "errors", "models", "models/classes", "models/faults",
+    "models/nodes", "models/push", "models/step", "models/steps", "models/workload",
 }  # fmt: skip
 
 
