@@ -21,7 +21,7 @@ from lhsim.models.workload import START_KINDS, Traffic
 from lhsim.rules import start_time
 from lhsim.simulation.engines import ONLY_WITH_SIMPY
 
-SAMPLE = 40  # cases of each area
+SAMPLE = 24  # cases of each area
 TIES = 10  # in a run: instants with several events
 LOOKS = 40  # at the state of a run
 

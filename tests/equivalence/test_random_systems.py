@@ -12,7 +12,7 @@ from generators import AREAS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("LHSIM_EXAMPLES", "15"))  # of each area
+EXAMPLES = int(os.environ.get("LHSIM_EXAMPLES", "8"))  # of each area
 
 looking = settings(
     max_examples=EXAMPLES,
@@ -29,13 +29,13 @@ def test_the_engines_agree(area, data):
 
 
 @pytest.mark.parametrize("engine", sorted({REFERENCE, CANDIDATE}))
-@settings(looking, max_examples=max(1, EXAMPLES // 2))
+@settings(looking, max_examples=max(8, EXAMPLES // 2))
 @given(case=st.one_of(*AREAS.values()))
 def test_a_seed_gives_one_result(engine, case):
     assert differences(case.run(engine), case.run(engine)) == []
 
 
-@settings(looking, max_examples=max(1, EXAMPLES // 2))
+@settings(looking, max_examples=max(8, EXAMPLES // 2))
 @given(case=st.one_of(*AREAS.values()))
 def test_to_keep_the_messages_changes_nothing_else(case):
     kept, thrown_away = (attrs.evolve(case, keep_messages=keep) for keep in (True, False))

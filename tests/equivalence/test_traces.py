@@ -18,7 +18,7 @@ from lhsim.models import SimpyEngine
 from lhsim.models.trace import Trace
 from lhsim.simulation.run import Run
 
-EXAMPLES = int(os.environ.get("LHSIM_EXAMPLES", "4"))  # of each area
+EXAMPLES = int(os.environ.get("LHSIM_EXAMPLES", "2"))  # of each area
 
 looking = settings(
     max_examples=EXAMPLES,
