@@ -91,7 +91,8 @@ def compile_once(cells: Iterable[Cell]) -> None:
     # The kernel that a system needs follows from its architecture and its options.
     different = {(compiled.kind_of(cell.system), cell.engine): cell for cell in cells}
     for cell in different.values():
-        simulation.simulate(cell.system, agents=2, duration=1e-9, engine=cell.engine)
+        fewest = cell.system.workload.fewest
+        simulation.simulate(cell.system, agents=fewest, duration=1e-9, engine=cell.engine)
 
 
 def in_order(cells: Sequence[Cell], indices: Sequence[int]) -> Sequence[int]:

@@ -90,6 +90,7 @@ def _advance(
 
 
 def _cell(system: System, agents: int, horizon: Horizon, seed: int, engine: str) -> Cell:
+    agents = max(agents, system.workload.fewest)
     if system.workload.topology == "pair":
         agents += agents % 2
     return levels_of.cells(system, agents, horizon, levels_of.seeds(seed, 1), engine)[0]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from lhsim import simulation
-from lhsim.analysis.intervals import Estimate
+from lhsim.analysis import flags
+from lhsim.analysis.intervals import Estimate, known
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, engine_of
 from lhsim.execution.progress import work
 from lhsim.metrics import Latency
-from lhsim.metrics.latency import mean_of_runs, merged, quantile_of_runs
+from lhsim.metrics.latency import mean_of_runs, quantile_of_runs
 from lhsim.models.workload import check_count
 from lhsim.planning.horizons import Horizon, cells, seeds
 from lhsim.units import format_duration
@@ -108,23 +109,29 @@ def pooled_latencies(latencies: Sequence[Latency]) -> dict[str, Estimate]:
     }
 
 
-def class_figures(runs: Sequence[Mapping[str, ClassResult]]) -> dict[str, dict[str, float]]:
-    """Return the figures of the messages of all replications, by the class of their sender.
+def class_figures(runs: Sequence[Mapping[str, ClassResult]]) -> dict[str, dict[str, Any]]:
+    """Return a row of each class: the messages of all replications, by the class of their sender.
 
-    A quantile that pending messages leave open is a lower bound.
+    Its latencies, intervals, ``lower_bounds`` and ``flags`` are those of a row of a level.
     """
-    found = {}
-    for name, first in runs[0].items():
-        together = merged([run[name].latency for run in runs])
-        quantiles = {
-            f"p{level}_latency_ms": together.quantile(level / 100) * MS_PER_SECOND
-            for level in QUANTILES
-        }
-        found[name] = {
-            "agents": first.agents,
-            "messages": sum(run[name].created for run in runs),
-            "delivered": sum(run[name].delivered for run in runs),
-            "mean_latency_ms": together.mean * MS_PER_SECOND,
-            **quantiles,
-        }
-    return found
+    return {name: _class_row([run[name] for run in runs]) for name in runs[0]}
+
+
+def _class_row(runs: Sequence[ClassResult]) -> dict[str, Any]:
+    found = pooled_latencies([run.latency for run in runs])
+    return {
+        "agents": runs[0].agents,
+        "messages": sum(run.created for run in runs),
+        "delivered": sum(run.delivered for run in runs),
+        **{name: known(one.value) for name, one in found.items()},
+        **{
+            f"{name.removesuffix('_latency_ms')}_ci95_ms": [known(one.low), known(one.high)]
+            for name, one in found.items()
+        },
+        "lower_bounds": [name for name, one in found.items() if flags.LOWER_BOUND in one.flags],
+        "flags": {
+            name: list(one.flags)
+            for name, one in found.items()
+            if one.flags and known(one.value) is not None
+        },
+    }

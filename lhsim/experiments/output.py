@@ -107,7 +107,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
             flat |= {
                 f"{what}[{which}]": figure
                 for which, figures in value.items()
-                for what, figure in figures.items()
+                for what, figure in _flat(figures).items()
             }
         elif name == "settings":
             flat[name] = "; ".join(value)

@@ -51,9 +51,7 @@ def run_profile(asked: ProfileOptions) -> int:
     log = read_requests(asked.logs, None if asked.format == AUTO else asked.format, asked.hints)
     senders = len(system.workload.senders(asked.agents)) * system.workload.copies(asked.agents)
     traffic = profile(log, asked.every, senders)
-    made = evolve(
-        system, workload=evolve(system.workload, traffic=traffic), calibration=system.calibration
-    )
+    made = evolve(system, workload=evolve(system.workload, traffic=traffic))
     path = asked.output
     write_files(path.parent, {path.name: lambda to: parameters.dump(made, to)})
     facts = _facts(log, traffic, senders) | {"agents": asked.agents}

@@ -319,7 +319,7 @@ class Sweep:
         return {} if found is None or row["overloaded"] else {"classes": found}
 
     @cached_property
-    def _classes(self) -> dict[tuple[Any, ...], dict[str, dict[str, float]]]:
+    def _classes(self) -> dict[tuple[Any, ...], dict[str, dict[str, Any]]]:
         """The figures by class of the levels that have some, by system, agents and other axes."""
         groups: dict[tuple[Any, ...], list[Mapping[str, ClassResult]]] = {}
         for result, values in zip(self.results, self._values, strict=True):

@@ -66,7 +66,8 @@ def levels(question: Question, more: Sequence[int] = (), *, closely: bool) -> li
     wanted = [one for one in powers if one < top / (2 if knows else 1)] + near
     wanted += [one for one in more if one <= max(near)]
     rounded = {2 * round(float(f"{one:.2g}") / 2) for one in wanted}
-    return sorted(one for one in rounded if 2 <= one <= question.most)
+    fewest = max(2, question.system.workload.fewest)
+    return sorted(one for one in rounded if fewest <= one <= question.most)
 
 
 def point(result: Result, quantile: float | None) -> Part:
@@ -115,7 +116,7 @@ class Answers:
     def warm(self) -> None:
         """Load the engine of each system, or begin to compile it, before anybody asks."""
         for one in self.known.values():
-            simulate(one.system, agents=2, duration=1e-9)
+            simulate(one.system, agents=one.system.workload.fewest, duration=1e-9)
 
     def of(self, state: State, is_outdated: Outdated = lambda: False) -> Iterator[Part]:
         """Yield the parts of an answer, ever sharper ones, the last with ``done``.

@@ -87,9 +87,11 @@ class Load:
             ("think", workload.think == Deterministic(0.0)),
             ("slow", workload.slow is None),
             ("retry", workload.retry is None),
+            ("classes", not workload.classes),
+            ("payload", workload.payload == Deterministic(0.0)),
         ):
             if not plain:
-                allowed = "none: the driver's agents send on schedule, and ask again at once"
+                allowed = "none: the driver's agents are alike, and send on schedule"
                 raise InputError("is not driven", key=f"workload.{key}", allowed=allowed)
         if workload.topology == "queue":
             allowed = "one in which a message has a target"

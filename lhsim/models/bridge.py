@@ -16,7 +16,7 @@ from lhsim.metrics.account import Outcome
 from lhsim.models.limits import Buckets
 from lhsim.models.replies import Failed, Reply, Waiting
 from lhsim.models.stage import Route, Stage, stage
-from lhsim.models.station import Station, Watched
+from lhsim.models.station import Service, Station, Watched
 from lhsim.streams import Purpose
 
 if TYPE_CHECKING:
@@ -155,7 +155,14 @@ class Bridge:
     ) -> Steps:
         """Work on the loop of a node that serves `agent`, with so many bytes."""
         if stage is not None:
-            yield self.loop(agent, node).serve(stage.cost(entity, index, size))
+            address = stage.purpose, entity, index
+            yield self._serve(agent, node, address, stage.cost(entity, index, size))
+
+    def _serve(
+        self, agent: int, node: int, _address: tuple[int, int, int], demand: float
+    ) -> Service:
+        """Return the service of a step on a loop, which its address names."""
+        return self.loop(agent, node).serve(demand)
 
     def receive(self, message: Message) -> Generator[Event, Any, bool]:
         """Bring a message to the server, which parses it; return whether it is let in."""

@@ -68,6 +68,9 @@ def check_classes(classes: Sequence[AgentClass]) -> None:
         if one.target is not None and one.target not in names:
             problem = f"{one.target!r} is no class"
             raise InputError(problem, key=f"classes[{number}].target", allowed=", ".join(names))
+        if one.target is not None and classes[names.index(one.target)].share == 0:
+            problem, allowed = f"{one.target!r} has no agents", "a class whose share is > 0"
+            raise InputError(problem, key=f"classes[{number}].target", allowed=allowed)
     total = sum(one.share for one in classes)
     if classes and not abs(total - 1) < 1e-9:
         raise InputError(
@@ -86,8 +89,8 @@ def fewest_agents(classes: Sequence[AgentClass]) -> int:
     needs = [1 / senders]
     names = names_of(classes)
     for name, one in zip(names, classes, strict=True):
-        share = 0.0 if one.target is None else classes[names.index(one.target)].share
-        if one.share > 0 and share > 0:
+        if one.target is not None and one.share > 0:
+            share = classes[names.index(one.target)].share
             needs.append((2 if one.target == name else 1) / share)
     return math.floor(max(needs)) + 1 if len(classes) > 1 else math.ceil(max(needs))
 

@@ -113,19 +113,10 @@ class TracedBridge(Bridge):
             address = route.purpose, entity, index
             self._trace.wait(address, agent, "network", since, self.env.now)
 
-    def compute(
-        self,
-        agent: int,
-        stage: Stage | None,
-        entity: int,
-        index: int,
-        node: int = 0,
-        size: float = 0.0,
-    ) -> Steps:
-        """Work on the loop of a node that serves `agent`, with so many bytes."""
-        if stage is not None:
-            loop, demand = ("cpu", self.loop(agent, node)), stage.cost(entity, index, size)
-            yield self._trace.follow((stage.purpose, entity, index), agent, loop, demand)
+    def _serve(
+        self, agent: int, node: int, address: tuple[int, int, int], demand: float
+    ) -> Service:
+        return self._trace.follow(address, agent, ("cpu", self.loop(agent, node)), demand)
 
 
 class TracedStore(Store):

@@ -327,8 +327,9 @@ class Workload:
         check_classes(self.classes)
         for number, one in enumerate(self.classes):
             self._check_class(f"classes[{number}]", one)
-        if self.classes and len(self.silent) == len(self.classes):
-            raise InputError("send nothing", key="classes", allowed="a rate > 0 of one of them")
+        if self.classes and all(one.rate == 0 or one.share == 0 for one in self.classes):
+            allowed = "one of them with agents, and a rate > 0"
+            raise InputError("send nothing", key="classes", allowed=allowed)
         if self.producers is not None and self.topology != ONE_QUEUE:
             problem, allowed = f"is of no use to a {self.topology}", "nothing, or topology = queue"
             raise InputError(problem, key="producers", allowed=allowed)
@@ -400,7 +401,8 @@ class Workload:
             of_topology = 1 + (self.producers or 0)
         else:
             of_topology = 1 if self.topology == "ring" else 2
-        return max(of_topology, fewest_agents(self.classes))
+        fewest = max(of_topology, fewest_agents(self.classes))
+        return fewest + fewest % 2 if self.topology == "pair" else fewest
 
     def senders(self, agents: int) -> range:
         """Return the agents that send."""

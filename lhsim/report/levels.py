@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
@@ -80,17 +79,16 @@ def class_table(rows: Sequence[Row]) -> list[str]:
             f"{row['agents']:,}" if number == 0 else "",
             name,
             f"{found['agents']:,}",
-            *(_figure(found[column]) for column in _QUANTILES),
+            *(_latency(found, column) for column in _QUANTILES),
             percent(found["delivered"] / found["messages"]) if found["messages"] else UNKNOWN,
         ]
         for row in known
         for number, (name, found) in enumerate(row["classes"].items())
     ]
-    return ["", "messages by the class of their sender", table(columns, lines)]
-
-
-def _figure(value: float | None) -> str:
-    return UNKNOWN if value is None or math.isnan(value) else latency(value)
+    by_class = [found for row in known for found in row["classes"].values()]
+    above = {*legend(rows)}
+    more = [line for line in marks.legend(by_class, _QUANTILES) if line not in above]
+    return ["", "messages by the class of their sender", table(columns, lines), *more]
 
 
 def _between(ends: Sequence[float] | None, key: str) -> str:

@@ -20,6 +20,8 @@ from lhsim.models import ArrivalProcess, Piecewise
 from lhsim.simulation.result import MS, ClassResult, Result
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from lhsim.models import System
 
 SAMPLES = 100  # of the state, equally spaced over a run
@@ -182,31 +184,33 @@ class Run:
         )
 
     def _latency(self) -> Latency:
-        account, window = self._account, self._window
-        created = account.open_since
-        of_cohort = (window.start <= created) & (created < window.cohort_end)
+        account = self._account
         some = account.cohort[Outcome.DELIVERED] > 0
         return Latency(
             counts=account.histogram,
             sums=account.latency,
             min=account.shortest if some else math.nan,
             max=account.longest if some else math.nan,
-            ages=window.end - created[of_cohort],
+            ages=self._ages(account.open_since),
         )
 
     def _of_class(self, account: ClassAccount) -> ClassResult:
-        since, window = account.open_since, self._window
-        of_cohort = (window.start <= since) & (since < window.cohort_end)
         filled = np.flatnonzero(account.histogram.sum(axis=0))
         latency = Latency(
             counts=account.histogram,
             sums=account.latency,
             min=float(histogram.edges(filled[0])[0]) if len(filled) else math.nan,
             max=float(histogram.edges(filled[-1])[1]) if len(filled) else math.nan,
-            ages=window.end - since[of_cohort],
+            ages=self._ages(account.open_since),
         )
         created = sum(account.cohort) + latency.pending
         return ClassResult(account.agents, created, account.cohort[Outcome.DELIVERED], latency)
+
+    def _ages(self, open_since: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the ages of the messages of the cohort that are still open [s]."""
+        window = self._window
+        of_cohort = (window.start <= open_since) & (open_since < window.cohort_end)
+        return window.end - open_since[of_cohort]
 
     def _utilization(self) -> dict[str, float]:
         """Return the mean part of each station's servers that is busy, of the loops the busiest.

@@ -1,5 +1,8 @@
 """Classes of agents, and what the sizes of messages add: worked by hand, and laws."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 from attrs import evolve
@@ -29,6 +32,7 @@ from lhsim.models.average import in_the_mean
 from lhsim.models.classes import Population
 from lhsim.models.workload import check_count
 from lhsim.planning.bounds import lower_bound
+from lhsim.report.levels import class_table, legend
 from lhsim.simulation import simulate
 
 KB = 1e3
@@ -202,6 +206,9 @@ def test_a_file_says_sizes_in_bytes():
         ({"classes": [{"name": "a", "share": 1, "target": "b"}]}, "classes[0].target"),
         ({"classes": [{"name": "a", "share": 1, "target": "a"}]}, "classes[0].target"),
         ({"classes": [{"name": "a", "share": 1, "rate": 0}]}, "classes"),
+        ({"classes": [{"share": 1, "rate": 0}, {"share": 0}]}, "classes"),
+        ({"topology": "random", "classes": [{"share": 1, "target": "class 2"}, {"share": 0}]},
+         "classes[0].target"),
         ({"classes": [{"name": "a", "share": 1, "rate": 1}], "traffic": "closed"},
          "classes[0].rate"),
         ({"payload": "2 s"}, "payload"),
@@ -236,6 +243,30 @@ def test_from_the_fewest_agents_on_all_numbers_will_do(data):
     workload = Workload("random", classes=classes)
     agents = max(2, workload.fewest) + data.draw(st.integers(0, 60))
     assert check_count(workload, agents) == agents
+
+
+def test_a_sweep_begins_with_as_many_agents_as_its_classes_need():
+    classes = (AgentClass(0.2, rate=2.0), AgentClass(0.8, rate=0.0))
+    swept = lhsim.sweep(push(Workload(classes=classes)), agents=[10, 20], duration=20.0)
+    (first, _) = swept.level_rows()
+    sends, silent = first["classes"]["class 1"], first["classes"]["class 2"]
+    assert (sends["agents"], silent["agents"]) == (2, 8)
+    assert sends["delivered"] > 0
+    assert silent["messages"] == 0
+    assert silent["p99_latency_ms"] is None
+    json.dumps(first, allow_nan=False)
+
+
+def test_latencies_of_classes_carry_their_marks():
+    """A link so slow that its messages are still on their way: their quantiles are lower bounds."""
+    slow = Network(Exponential(5.0), Exponential(5.0))
+    classes = (AgentClass(0.5, "near"), AgentClass(0.5, "far", network=slow))
+    swept = lhsim.sweep(push(Workload(classes=classes)), agents=[20], duration=300.0)
+    (row,) = swept.level_rows()
+    assert "p99_latency_ms" in row["classes"]["far"]["lower_bounds"]
+    table = "\n".join(class_table([row]))
+    assert re.search(r"far +10 .*>\d", table)
+    assert "> a lower bound" in "\n".join([table, *legend([row])])
 
 
 def test_agents_who_leave_nobody_who_sends_are_refused():
