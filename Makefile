@@ -1,6 +1,6 @@
 # Everything runs in .venv, which is created when it is missing. A working environment of your own
 # at .venv is used as it is; it only gets what constraints.txt says.
-.PHONY: help scaling test check lint docs clean
+.PHONY: help scaling test check bounds lint docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -32,6 +32,10 @@ test: $(for_work) ## install what is needed, then run all tests
 check: lint ## linters, types and the quick tests
 	@$(python) -m pytest -q -x -n auto --dist loadfile -m "not slow" tests/test_architecture.py tests/unit $(ARGS)
 
+bounds: $(for_work) ## equality of the engines, with all indices of the kernels checked
+	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.bounds $(python) -m pytest -q -n auto --dist load \
+	  $(foreach test,edges random_systems ties traces,tests/equivalence/test_$(test).py) $(ARGS)
+
 lint: $(for_work) ## linters and types
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
@@ -42,7 +46,7 @@ docs: $(for_docs) ## build the documentation into site/
 	@echo "site/index.html"
 
 clean: ## remove caches and build output, but neither results nor .venv
-	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site .bounds *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f $(for_use) $(for_work) $(for_docs)
 	find lhsim tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 

@@ -68,6 +68,7 @@ class CompiledEngine:
         while True:
             now = self._state.queue["now"][0]
             why = self._run(self._addresses, border, EVENTS_AT_A_TIME)
+            self._check_room()
             if why == kernel.REACHED:
                 break
             if why == kernel.SHORT_DAYS:
@@ -126,6 +127,13 @@ class CompiledEngine:
         kept = np.arange(first, counts["removed"] + counts["events"])
         log[kept & (len(log) - 1)] = old[kept & (len(old) - 1)]
         self._hold(self._state._replace(log=log))
+
+    def _check_room(self) -> None:
+        """Stop before memory is touched that a kernel has spoilt: none checks its indices."""
+        state, counts = self._state, self._state.counts[0]
+        assert counts["used"] <= len(state.messages), "a kernel took messages for which was no room"
+        kept = counts["created"] if state.settings["keep"][0] else 0
+        assert kept <= len(state.records), "a kernel kept records for which was no room"
 
     def _check_memory(self, more: int) -> None:
         if more > free_memory():

@@ -38,7 +38,7 @@ from lhsim.compiled.views import attach
 PATIENCE = 2.0  # before the user is told why nothing happens [s]
 
 # Why a kernel came back.
-REACHED, NO_ROOM, NO_RECORDS, NO_LOG, PAUSED, SHORT_DAYS = 0, 1, 2, 3, 4, 5
+NOTHING, REACHED, NO_ROOM, NO_RECORDS, NO_LOG, PAUSED, SHORT_DAYS = -1, 0, 1, 2, 3, 4, 5
 
 # What is compiled, or a constant in what is; under lhsim/.
 PARTS = (
@@ -74,24 +74,39 @@ def _sources() -> str:
 @inlined
 def _run(s: State, until: float, most: int, attend: Protocol, carry: Protocol) -> int:
     for _ in range(most):
-        if not has_room(s):
-            return NO_ROOM
-        if not has_records(s):
-            return NO_RECORDS
-        if len(s.options) > 0 and not has_log(s):
-            return NO_LOG
-        entity = next_event(s, until)
+        lacking = _lacks(s)
+        if lacking != NOTHING:
+            return lacking
+        entity = NOBODY
+        if len(s.options) > 0:
+            entity = next_ready(s)  # one for which there was no room before
         if entity == NOBODY:
-            if len(s.options) > 0:
-                forget(s, until)  # for the state of the system by then
-            return REACHED
-        if entity == TOO_SHORT:
-            return SHORT_DAYS
-        entity = _happen(s, entity)
+            entity = next_event(s, until)
+            if entity == NOBODY:
+                if len(s.options) > 0:
+                    forget(s, until)  # for the state of the system by then
+                return REACHED
+            if entity == TOO_SHORT:
+                return SHORT_DAYS
+            entity = _happen(s, entity)
         while entity != NOBODY:
             _go_on(s, entity, attend, carry)
+            if len(s.options) > 0 and s.queue[0].ready >= 0 and _lacks(s) != NOTHING:
+                break
             entity = next_ready(s)
     return PAUSED
+
+
+@inlined
+def _lacks(s: State) -> int:
+    """Return what has to grow before one more entity goes on, or NOTHING."""
+    if not has_room(s):
+        return NO_ROOM
+    if not has_records(s):
+        return NO_RECORDS
+    if len(s.options) > 0 and not has_log(s):
+        return NO_LOG
+    return NOTHING
 
 
 @inlined

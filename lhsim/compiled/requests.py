@@ -31,6 +31,7 @@ from lhsim.compiled.state import (
     CREATED,
     DONE,
     HELD,
+    NOBODY,
     PARSE_REQUEST,
     PATIENCE,
     QUERY,
@@ -198,11 +199,21 @@ def _receive(s: State, entity: int) -> int:
         release(s, place)
         release(s, place)
         return DONE
-    if message.connection == 0 and message.alive == 1:
+    if message.connection != 0:
+        release(s, place)
+        return DONE
+    took_no_time = message.created == s.queue[0].now
+    following = entity
+    if message.alive > 1:
+        following = next_request(s, message.sender)
+        release(s, place)
+    elif not took_no_time:
         return ASKS
-    if message.connection == 0:
-        make_ready(s, next_request(s, message.sender), ASKS)
-    release(s, place)
+    if took_no_time:
+        s.events[following].phase = ASKS
+        schedule(s, following, 0.0, NOBODY)
+    else:
+        make_ready(s, following, ASKS)
     return DONE
 
 

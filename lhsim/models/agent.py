@@ -150,6 +150,8 @@ class Senders:
             yield from self._carry(message)
             if message.outcome is Outcome.EXPIRED:
                 return  # the client has gone on
+            if message.created == bridge.env.now:
+                yield bridge.env.timeout(0.0)  # else all of its requests would be one event
 
     def _lose_patience(self, message: Message, _timer: Event) -> None:
         """Give a request up that is not answered by now, and let its client go on."""

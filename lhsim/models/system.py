@@ -19,6 +19,7 @@ from lhsim.models.polling import PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.requests import RequestServer
 from lhsim.models.server import Server
+from lhsim.models.steps import steps_of
 from lhsim.models.store import EventStore
 from lhsim.models.workload import ONE_QUEUE, Requests, Workload
 from lhsim.units import Seconds
@@ -139,6 +140,7 @@ class System:
         self._check_clients()
         self._check_nodes()
         self._check_queue()
+        self._check_time()
         push = self.push
         comes_back = push is None or push.reconnect is not None or not push.connects
         if self.cuts and not comes_back:
@@ -226,6 +228,17 @@ class System:
         if self.cuts:
             problem, allowed = "cut connections, with a queue", "stalls and slowdowns"
             raise InputError(problem, key="faults", allowed=allowed)
+
+    def _check_time(self) -> None:
+        """Refuse clients without end whose requests take no time: there is no second instant."""
+        traffic, classes = self.workload.traffic, self.workload.classes
+        if not isinstance(traffic, Requests) or math.isfinite(traffic.messages_of_a_sender):
+            return
+        waits = any(kind.traffic.wait > 0 for kind in self.workload.kinds)
+        travels = self.network.loss > 0 or any(one.network is not None for one in classes)
+        if not waits and not travels and all(step.is_free for step in steps_of(self).values()):
+            problem, allowed = "sends without end in no time", "a think time, or steps that cost"
+            raise InputError(problem, key="workload.traffic", allowed=allowed)
 
     def _check_turns(self, server: RequestServer) -> None:
         """Refuse answers that wait for the end of a turn of which they are no part."""

@@ -19,6 +19,8 @@ from lhsim.models import (
     Poisson,
     PollingServer,
     PushServer,
+    RequestServer,
+    Requests,
     Retention,
     Stalls,
     System,
@@ -112,6 +114,26 @@ def test_more_events_with_an_age_than_there_is_room_for_at_first(system, batch):
     case = Case(attrs.evolve(system, **parts), 25, duration=2.5)
     check(case)
     assert case.run(CANDIDATE).samples["memory_b"].max() > 2 * setup.FEWEST_EVENTS
+
+
+@pytest.mark.parametrize("patience", [None, 1.0])
+def test_requests_that_take_no_time_have_room(patience, monkeypatch):
+    """Each is an event of its own, though none has to wait for anything."""
+    monkeypatch.setattr(setup, "FEWEST_MESSAGES", 1)
+    traffic = Requests(requests=50, patience=patience)
+    parts = {"workload": Workload(traffic=traffic), "network": Network(), "cpu": Cpu()}
+    system = System("instant", **parts, store=EventStore(), requests=RequestServer())
+    check(Case(system, 3))
+
+
+def test_answers_that_leave_together_have_room(monkeypatch):
+    """At the end of one turn of the loop all clients create their next requests."""
+    monkeypatch.setattr(setup, "FEWEST_MESSAGES", 1)
+    workload = Workload(traffic=Requests(patience=1.0), start="together")
+    cpu = Cpu(respond=Deterministic(TICK), turn=TICK)
+    server = RequestServer(by_turn=True)
+    system = System("turns", workload=workload, network=Network(), cpu=cpu, requests=server)
+    check(Case(system, 200))
 
 
 def test_a_batch_of_writes_may_open_a_batch_for_each_of_its_targets():

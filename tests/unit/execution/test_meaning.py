@@ -16,7 +16,7 @@ import small
 import lhsim
 from lhsim.simulation import MEANING
 
-FIGURES = {2: {"push": "44464ad45a083e15", "polling": "0ab71e25302e3dd1"}}
+FIGURES = {3: {"push": "44464ad45a083e15", "polling": "0ab71e25302e3dd1"}}
 
 
 @pytest.mark.parametrize("system", [small.PUSH, small.POLLING], ids=lambda system: system.name)
