@@ -14,7 +14,7 @@ import numpy as np
 from attrs import field, frozen
 from simpy.events import Event
 
-from lhsim.errors import InvariantError
+from lhsim.errors import InvariantError, LhsimError
 from lhsim.metrics.account import BATCHES, Outcome, Window
 from lhsim.metrics.histogram import BUCKETS, Counts, record
 from lhsim.rules import attempt_index, batch
@@ -22,6 +22,9 @@ from lhsim.rules import attempt_index, batch
 if TYPE_CHECKING:
     from lhsim.models.classes import Population
     from lhsim.models.replies import Reply
+
+
+MOST_AT_ONCE = 5_000_000  # messages of one instant: no agents that start together have so many
 
 
 class Message:
@@ -116,6 +119,7 @@ class Ledger:
         self._window = window
         self.population = population
         self.created = 0
+        self._instant = (-np.inf, 0)  # of the last message, and how many had been created before it
         self.outcomes = [0] * len(Outcome)  # of ended messages, by Outcome
         self.cohort = [0] * len(Outcome)  # of the ended messages of the cohort
         self.cohort_created = 0
@@ -139,8 +143,18 @@ class Ledger:
         return len(self.open)
 
     def create(self, sender: int, number: int, target: int, now: float) -> Message:
-        """Return a new message."""
+        """Return a new message.
+
+        Raises
+        ------
+        LhsimError
+            When there is no end to messages of one instant, as where a refusal takes no time.
+        """
         message = Message(sender, number, target, now)
+        if now > self._instant[0]:
+            self._instant = (now, self.created)
+        elif self.created - self._instant[1] > MOST_AT_ONCE:
+            raise LhsimError(f"time stands still at {now:g} s: messages cause each other at once")
         self.created += 1
         self.open[message] = None
         if self._window.start <= now < self._window.cohort_end:

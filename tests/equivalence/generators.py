@@ -716,6 +716,8 @@ def _shortest_cycle(system):
     if system.requests is None:
         cycle = system.network.up.mean + system.cpu.parse_message.mean
         return system.workload.traffic.wait + cycle + (0 if limited else system.store.write.mean)
+    if limited and isinstance(system.workload.traffic, Closed):  # it goes on where a request ends
+        return system.workload.traffic.wait + system.network.up.mean
     cpu, cycle = system.cpu, system.network.up.mean + system.network.down.mean
     served = cpu.parse_request.mean + cpu.query.mean + cpu.respond.mean + system.store.query.mean
     return system.workload.traffic.wait + cycle + (0 if limited else served)

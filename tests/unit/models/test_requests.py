@@ -8,12 +8,14 @@ import pytest
 from attrs import evolve
 
 from lhsim.distributions import Deterministic, Exponential, Uniform
-from lhsim.errors import InputError
+from lhsim.errors import InputError, LhsimError
 from lhsim.models import (
+    Closed,
     Cpu,
     Disconnect,
     EventStore,
     Network,
+    RateLimit,
     Requests,
     RequestServer,
     Retry,
@@ -21,6 +23,7 @@ from lhsim.models import (
     System,
     Warmth,
     Workload,
+    ledger,
 )
 from lhsim.simulation import simulate
 
@@ -252,3 +255,23 @@ def test_answers_that_are_no_part_of_a_turn_are_refused(cpu, store, key):
 def test_shared_cores_have_no_turns(fields):
     with pytest.raises(InputError, match="is that of one loop"):
         Cpu(turn=1e-3, **fields)
+
+
+def test_requests_without_end_that_take_no_time_are_refused():
+    with pytest.raises(InputError, match="sends without end in no time"):
+        System("free", workload=Workload(traffic=Requests()), requests=RequestServer())
+    System(
+        "paused", workload=Workload(traffic=Requests(Deterministic(D))), requests=RequestServer()
+    )
+    System("ends", workload=Workload(traffic=Requests(requests=3)), requests=RequestServer())
+
+
+@pytest.mark.parametrize("traffic", [Requests(), Closed(None)], ids=lambda traffic: traffic.name)
+def test_refusals_without_end_in_one_instant_are_an_error(traffic, monkeypatch):
+    monkeypatch.setattr(ledger, "MOST_AT_ONCE", 1000)
+    workload, server = Workload(traffic=traffic), RequestServer(rate_limit=RateLimit(1.0, 1))
+    system = System(
+        "limited", workload=workload, cpu=Cpu(respond=Deterministic(D)), requests=server
+    )
+    with pytest.raises(LhsimError, match="time stands still"):
+        simulate(system, agents=1, duration=10.0, engine="simpy")
