@@ -1,6 +1,6 @@
 from .autoscaling import Autoscaler, autoscale
 from .decision import Decision, decide
-from .fleet import Fleet, fleet
+from .fleets import Fleet, fleet
 from .scaling_out import ScaleOut, scaled_out, scaled_out_name
 from .screening import Sensitivity, sensitivity
 from .search import Capacity, capacities, capacity

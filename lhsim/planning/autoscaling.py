@@ -190,9 +190,7 @@ Row = tuple[int, int, float, float, bool]
 class _Fleet:
     """The nodes between two evaluations, and what waits for them."""
 
-    def __init__(
-        self, rule: Autoscaler, sizes: Sequence[FleetSize], most: int, start: int
-    ) -> None:
+    def __init__(self, rule: Autoscaler, sizes: Sequence[FleetSize], most: int, start: int) -> None:
         self._rule, self._sizes, self._most = rule, sizes, most
         self._ready = start
         self._starting: deque[int] = deque()  # periods until each is ready, the next one first

@@ -104,12 +104,14 @@ def _scaled(plan: Row, rule: Row | None) -> Iterator[str]:
 
 
 def _milestone(one: Row, end: str) -> str:
-    what = f"{_count(one['nodes'])} keep it at the busiest time"
+    what = (
+        f"{_count(one['nodes'])} {'keeps' if one['nodes'] == 1 else 'keep'} it at the busiest time"
+    )
     if one["day"] is None:
-        return f"{what} up to {end}, the end of the forecast"
-    last, first = one["days"]  # the fewest agents that they may hold come first
-    days = f"{last or UNKNOWN} to {first or f'after {end}'}"
-    return f"{what} up to {one['agents']:,} agents, before {one['day']} ({days})"
+        return f"{what} beyond {end}, the end of the forecast"
+    sooner, later = one["days"]  # the fewest agents that they may hold come first
+    days = f"{sooner or UNKNOWN} to {later or f'after {end}'}"
+    return f"{what} up to {one['agents']:,} agents, until {one['day']} ({days})"
 
 
 def _table(plan: Row) -> str:

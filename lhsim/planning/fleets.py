@@ -539,9 +539,7 @@ def _counts(most: int) -> Iterator[int]:
     yield most
 
 
-def _first(
-    asked: Asked, agents: int, nodes: int, found: Sequence[FleetSize], peak: float
-) -> float:
+def _first(asked: Asked, agents: int, nodes: int, found: Sequence[FleetSize], peak: float) -> float:
     """Return the load from which a capacity is searched [1/s]."""
     if found and found[-1].capacity > 0:
         return found[-1].capacity * nodes / found[-1].nodes
