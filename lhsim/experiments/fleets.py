@@ -1,4 +1,4 @@
-"""`lhsim fleet`: the fewest nodes for each hour of a load, and what an autoscaler would have run."""
+"""`lhsim fleet`: the fewest nodes for each hour of a load, and what an autoscaler would run."""
 
 from __future__ import annotations
 

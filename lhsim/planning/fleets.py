@@ -2,11 +2,8 @@
 
 Each piece of the load is taken as a load of its own that goes on for ever: it is long against the
 time in which the queues of a server settle, so that what a piece shows is what the load would show
-in the long run. For each number of nodes a search (`lhsim.planning.search`) finds the load up to
-which the objectives are kept; the fewest nodes of a window are those whose capacity its busiest
-piece does not exceed. Nodes share the store, so that what they serve is not proportional to their
-number: up to `EACH` nodes every number is searched, beyond them one in geometric progression, and
-those between lie on straight lines.
+in the long run. The fewest nodes of a window are those whose capacity its busiest piece does not
+exceed (`lhsim.planning.fleet_sizes`).
 
 Growth is one of the agents, whose load over the day stays what it is.
 """
@@ -33,14 +30,13 @@ from lhsim.errors import InputError
 from lhsim.execution import running
 from lhsim.execution.progress import told
 from lhsim.library import as_system
-from lhsim.models import Nodes, Piecewise, Poisson, System
+from lhsim.models import Piecewise, System
 from lhsim.models.workload import check_count
 from lhsim.planning import search
 from lhsim.planning.autoscaling import Autoscaler, FleetSize, autoscale
-from lhsim.planning.bounds import saturation
+from lhsim.planning.fleet_sizes import Asked, load_of, sizes_of
 from lhsim.planning.growth import MOST_MONTHS, Forecast, forecast, parse_day
-from lhsim.planning.horizons import Horizon, cells, seeds
-from lhsim.planning.levels import AGENTS, Question, run_all
+from lhsim.planning.levels import AGENTS, Question
 from lhsim.planning.objectives import parse_objectives
 from lhsim.report.fleet import fleet_sentences
 from lhsim.report.notebook import card
@@ -61,15 +57,11 @@ HOUR = 3600.0  # [s]
 DAY = 24 * HOUR  # [s]
 MONTHS = 12  # of the horizon
 RATE = "workload.traffic.rate"
-EACH = 8  # nodes, up to which every number is searched
-STEP = 1.25  # ratio of the numbers of nodes that are searched beyond these
 MOST_NODES = 100  # that are tried
 MOST_WINDOWS = 1000
+PERIODS = 4  # of an autoscaler in a window at least
+ROUNDING = 1e-9  # part of a window
 SETTLED = 10.0  # times the settling time that a piece lasts at least
-SHARES = (0.25, 0.5, 0.75, 1.0)  # of a capacity, at which the utilization is looked at
-LOOK = Horizon(messages=5_000, shortest=10.0)  # of each of these runs
-GAIN = 0.02  # by which more nodes raise the capacity at least, else they are of no use
-BUSY = 0.99  # utilization of a station that has nothing left
 
 
 @frozen
@@ -285,33 +277,6 @@ def _series(plan: Plan, number: int, found: Fleet) -> Iterator[analysis.Series]:
         yield analysis.Series(name, hours, most, colour=2 * number + 1, dashed=True)
 
 
-@frozen
-class Asked:
-    """What is asked: arguments that were checked."""
-
-    system: System
-    question: Question  # of the system, for whatever number of nodes
-    ahead: Forecast
-    window: float  # [s]
-    most: int  # nodes
-    growth: str | None
-    autoscaler: Autoscaler | None
-
-    @property
-    def pieces(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The edges of the pieces [s], from 0 on, and the rate of an agent in each [1/s]."""
-        traffic = self.system.workload.traffic
-        assert isinstance(traffic, Piecewise)
-        edges = np.cumsum([0.0, *(piece.duration for piece in traffic.pieces)])
-        return edges, np.array([piece.rate for piece in traffic.pieces])
-
-    def with_nodes(self, nodes: int, rate: float) -> System:
-        """Return the system with so many nodes, whose agents send at one rate [1/s]."""
-        workload = attrs.evolve(self.system.workload, traffic=Poisson(rate))
-        some = attrs.evolve(self.system.nodes or Nodes(1), count=nodes)
-        return attrs.evolve(self.system, nodes=some, workload=workload)
-
-
 def fleet(
     system: System | str | PathLike[str],
     slo: str | Iterable[str],
@@ -414,7 +379,7 @@ def ask(
         allowed = f"a time of which {format_duration(span)} has at most {MOST_WINDOWS:,}"
         raise InputError(f"{seconds:g} s is out of range", source="--window", allowed=allowed)
     most = checks.whole_number(most, "most", 1)
-    _check_autoscaler(autoscaler, most)
+    _check_autoscaler(autoscaler, most, min(seconds, span))
     asked = Asked(
         system,
         Question(
@@ -439,14 +404,19 @@ def _said(ahead: Forecast, growth: str | PathLike[str]) -> str:
     return Path(growth).name if ahead.rate is None else ahead.rate.text
 
 
-def _check_autoscaler(rule: Autoscaler | None, most: int) -> None:
-    if rule is not None and not isinstance(rule, Autoscaler):
+def _check_autoscaler(rule: object, most: int, window: float) -> None:
+    if rule is None:
+        return
+    if not isinstance(rule, Autoscaler):
         allowed = "an Autoscaler of lhsim.planning, or None"
         raise InputError("is none", key="autoscaler", allowed=allowed)
-    if rule is not None and rule.least > most:
-        raise InputError(
-            f"{most} is out of range", source="--most", allowed=f"at least {rule.least}, its least"
-        )
+    if rule.least > most:
+        allowed = f"at least {rule.least}, the fewest nodes of the autoscaler"
+        raise InputError(f"{most} is out of range", source="--most", allowed=allowed)
+    if rule.period > window / PERIODS:
+        problem = f"{format_duration(rule.period)} is out of range"
+        allowed = f"at most {format_duration(window / PERIODS)}, a quarter of a window"
+        raise InputError(problem, source="--period", allowed=allowed)
 
 
 def answer(asked: Asked, runner: Runner, on_done: OnDone | None = None) -> Fleet:
@@ -487,8 +457,8 @@ def _plan(
 ) -> Plan:
     agents = _paired(asked, asked.ahead.on(day))
     edges, rates = asked.pieces
-    loads = rates * _load(asked, agents)
-    sizes = _sizes(asked, agents, loads, runner, on_done, known)
+    loads = rates * load_of(asked, agents)
+    sizes = sizes_of(asked, agents, loads, runner, on_done, known)
     windows = tuple(_windows(asked, edges, loads, sizes))
     if asked.autoscaler is not None:
         windows = tuple(_autoscaled(asked.autoscaler, edges, loads, sizes, windows))
@@ -499,145 +469,6 @@ def _paired(asked: Asked, agents: int) -> int:
     """Return the nearest number of agents that the topology can have."""
     least = max(agents, asked.system.workload.fewest)
     return least - least % 2 if asked.system.workload.topology == "pair" else least
-
-
-def _load(asked: Asked, agents: int) -> float:
-    """Return the messages of all agents for each of one agent's."""
-    load = asked.with_nodes(1, 1.0).offered_load(agents)
-    assert load is not None, "Poisson traffic is open"
-    return load
-
-
-def _sizes(
-    asked: Asked,
-    agents: int,
-    loads: NDArray[np.float64],
-    runner: Runner,
-    on_done: OnDone | None,
-    known: list[Capacity],
-) -> list[FleetSize]:
-    """Return what 1, 2, 3, ... nodes serve, up to as many as are of use."""
-    found: list[FleetSize] = []
-    factor, peak = _load(asked, agents), float(loads.max())
-    for nodes in _counts(asked.most):
-        first = _first(asked, agents, nodes, found, peak) / factor
-        answered = _capacity(asked, agents, nodes, first, runner, on_done)
-        known.append(answered)
-        size = _size(asked, agents, nodes, answered, peak, runner, on_done)
-        found = [*found, *_between(found[-1], size)] if found else [size]
-        if _is_enough(asked, found, peak):
-            break
-    return found
-
-
-def _counts(most: int) -> Iterator[int]:
-    """Yield the numbers of nodes that are searched, in ascending order."""
-    nodes = 1
-    while nodes < most:
-        yield nodes
-        nodes = nodes + 1 if nodes < EACH else math.ceil(nodes * STEP)
-    yield most
-
-
-def _first(asked: Asked, agents: int, nodes: int, found: Sequence[FleetSize], peak: float) -> float:
-    """Return the load from which a capacity is searched [1/s]."""
-    if found and found[-1].capacity > 0:
-        return found[-1].capacity * nodes / found[-1].nodes
-    system = asked.with_nodes(nodes, peak / _load(asked, agents))
-    holds = saturation(system)
-    return peak if holds is None or not math.isfinite(holds) else peak * holds / agents
-
-
-def _capacity(
-    asked: Asked, agents: int, nodes: int, rate: float, runner: Runner, on_done: OnDone | None
-) -> Capacity:
-    """Return the rate of an agent up to which so many nodes keep the objectives."""
-    system = asked.with_nodes(nodes, rate)
-    question = attrs.evolve(asked.question, system=system, agents=agents)
-    *_, last = search.answers(question, runner, on_done)
-    return last
-
-
-def _size(
-    asked: Asked,
-    agents: int,
-    nodes: int,
-    found: Capacity,
-    peak: float,
-    runner: Runner,
-    on_done: OnDone | None,
-) -> FleetSize:
-    """Return what so many nodes serve, from their capacity and runs below it."""
-    factor = _load(asked, agents)
-    low, high = found.interval
-    capacity = found.value if found.value is not None else low
-    ends = ((low or 0.0) * factor, math.inf if high is None else high * factor)
-    kept = 0.0 if capacity is None else capacity * factor
-    top = kept or peak / 2
-    horizon_cells = [
-        cell
-        for share in SHARES
-        for cell in cells(asked.with_nodes(nodes, share * top / factor), agents, LOOK,
-                          seeds(asked.question.seed, 1), asked.question.engine)
-    ]  # fmt: skip
-    results = run_all(horizon_cells, runner, on_done)
-    cpu = [result.metrics.cpu_utilization_percent / 100 for result in results]
-    busiest = [max(result.utilization.values()) for result in results]
-    loads, utilization = _curve([share * top for share in SHARES], cpu, busiest)
-    return FleetSize(nodes, kept, loads, utilization, ends)
-
-
-def _curve(
-    loads: Sequence[float], cpu: Sequence[float], busiest: Sequence[float]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return loads from 0 to the throughput, and the utilization of the processors at each.
-
-    It is straight below the first load and beyond the last, up to where the busiest station has
-    nothing left.
-    """
-    idle = max(0.0, cpu[0] - (cpu[1] - cpu[0]) / (loads[1] - loads[0]) * loads[0])
-    step = loads[-1] - loads[-2]
-    slope = (busiest[-1] - busiest[-2]) / step
-    left = max(0.0, 1.0 - busiest[-1])
-    beyond = left / slope if slope > 0 and busiest[-1] < BUSY else 0.0
-    throughput = loads[-1] + beyond
-    full = min(1.0, cpu[-1] + (cpu[-1] - cpu[-2]) / step * beyond)
-    if not beyond:
-        return (0.0, *loads), (idle, *cpu)
-    return (0.0, *loads, throughput), (idle, *cpu, full)
-
-
-def _between(low: FleetSize, high: FleetSize) -> Iterator[FleetSize]:
-    """Yield the sizes after one up to another, on straight lines between them."""
-    for nodes in range(low.nodes + 1, high.nodes):
-        part = (nodes - low.nodes) / (high.nodes - low.nodes)
-
-        def mix(a: float, b: float, part: float = part) -> float:
-            return math.inf if math.inf in (a, b) else a + part * (b - a)
-
-        throughput = mix(low.throughput, high.throughput)
-        shares = np.linspace(0, 1, len(SHARES) + 2)
-        busy = [mix(low.busy(one * low.throughput), high.busy(one * high.throughput))
-                for one in shares]  # fmt: skip
-        yield FleetSize(
-            nodes,
-            mix(low.capacity, high.capacity),
-            tuple((shares * throughput).tolist()),
-            tuple(busy),
-            (mix(low.interval[0], high.interval[0]), mix(low.interval[1], high.interval[1])),
-        )
-    yield high
-
-
-def _is_enough(asked: Asked, found: Sequence[FleetSize], peak: float) -> bool:
-    """Return whether more nodes are of no use, for the day or for the autoscaler."""
-    last, rule = found[-1], asked.autoscaler
-    if last.interval[0] >= peak:
-        return rule is None or last.nodes >= rule.most or last.busy(peak) <= rule.target
-    if last.nodes <= EACH // 2:
-        return False
-    half = found[last.nodes // 2 - 1]
-    return last.capacity < (1 + GAIN) * half.capacity  # what all nodes share has nothing left
 
 
 def _windows(
@@ -652,7 +483,8 @@ def _windows(
     for start, end in pairwise([0.0, *ends]):
         inside = np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)
         seconds = np.maximum(inside, 0.0)
-        peak = float(loads[seconds > 0].max())
+        # A piece that ends with a window does not reach into the next by a rounding error.
+        peak = float(loads[seconds > ROUNDING * (end - start)].max())
         yield Window(
             start,
             end,
@@ -685,13 +517,11 @@ def _autoscaled(
     total = np.concatenate([[0.0], np.cumsum(loads * np.diff(edges))])
     ends = np.linspace(0.0, span, periods + 1)
     arriving = np.diff(np.interp(ends, edges, total)) * periods / span
-    ran = autoscale(np.tile(arriving, 2), sizes, rule)
-    nodes, short, wait = (values[periods:] for values in (ran.nodes, ran.short, ran.wait))
     length = span / periods
+    ran = autoscale(np.tile(arriving, 2), sizes, attrs.evolve(rule, period=length))
+    nodes, short, wait = ran.nodes[periods:], ran.short[periods:], ran.wait[periods:]
     for window in windows:
         inside = (window.start <= at) & (at < window.end)
-        if not inside.any():
-            inside = np.arange(periods) == np.searchsorted(at, window.start).clip(0, periods - 1)
         sent = float(arriving[inside].sum())
         some = nodes[inside]
         yield attrs.evolve(
@@ -717,8 +547,9 @@ def _milestones(
         system = asked.with_nodes(nodes, float(rates.max()))
         question = attrs.evolve(asked.question, system=system, vary=AGENTS, agents=None)
         *_, found = search.answers(question, runner, on_done)
-        held = None if found.value is None else int(found.value)
         low, high = found.interval
+        open_ended = found.value is None and high is None
+        held = None if open_ended else int(found.value or low or 0)
         yield Milestone(
             nodes,
             held,
