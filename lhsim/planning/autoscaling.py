@@ -10,8 +10,9 @@ Nodes that are still starting count as idle where that would add more of them. I
 most that it wanted within the stabilization window. Not modelled are its limits on how many nodes
 come or go at a time, which by default let a fleet double within 15 s, and late or missing metrics.
 
-The load on the nodes is a fluid: what arrives beyond their throughput waits, and is served when
-there is room. A saturated node is 100 % utilized, however much waits, so that a rule of ratios sees
+The load on the nodes is a fluid: what arrives beyond their throughput waits, and all that are ready
+serve it when there is room. A balancer that does not look at queues leaves it to the nodes that
+have it, and it takes longer. A saturated node is 100 % utilized, however much waits, so that a rule of ratios sees
 no more of an overload than 1 / target.
 
 >>> from lhsim.planning.autoscaling import Autoscaler, autoscale, proportional

@@ -40,8 +40,8 @@ from lhsim.planning.levels import AGENTS, Question
 from lhsim.planning.objectives import parse_objectives
 from lhsim.report.fleet import fleet_sentences
 from lhsim.report.notebook import card
+from lhsim.report.text import duration
 from lhsim.simulation.engines import choose
-from lhsim.simulation.horizons import lead_time
 from lhsim.streams import MAX_SEED
 from lhsim.units import format_duration
 
@@ -61,7 +61,8 @@ MOST_NODES = 100  # that are tried
 MOST_WINDOWS = 1000
 PERIODS = 4  # of an autoscaler in a window at least
 ROUNDING = 1e-9  # part of a window
-SETTLED = 10.0  # times the settling time that a piece lasts at least
+SETTLED = 10.0  # relaxation times that a piece lasts at least
+BUSIEST = 0.99  # utilization beyond which nobody waits until queues settle
 
 
 @frozen
@@ -367,6 +368,9 @@ def ask(
         problem = "is no load over time"
         allowed = "kind = 'piecewise', such as lhsim profile writes it"
         raise InputError(problem, source=system.name, key="workload.traffic", allowed=allowed)
+    if system.faults:
+        problem = "happen at set times, of which a piece of the load knows nothing"
+        raise InputError(problem, source=system.name, key="faults", allowed="none")
     objectives = parse_objectives(slo)
     if growth is None and horizon is not None:
         raise InputError("changes nothing", source="--horizon", allowed="none without --growth")
@@ -436,20 +440,33 @@ def answer(asked: Asked, runner: Runner, on_done: OnDone | None = None) -> Fleet
         plans=plans,
         milestones=milestones,
         extrapolated=any(one.extrapolated for one in capacities),
-        warnings=(*_short_pieces(asked), *asked.system.caveats),
+        warnings=(*_short_pieces(asked, plans), *asked.system.caveats),
     )
 
 
-def _short_pieces(asked: Asked) -> Iterator[str]:
+def _short_pieces(asked: Asked, plans: Sequence[Plan]) -> Iterator[str]:
     """Yield that pieces are too short to be taken as loads that go on for ever."""
     edges, _ = asked.pieces
     shortest = float(np.diff(edges).min())
-    settles = lead_time(asked.with_nodes(1, 1.0), asked.ahead.on(asked.ahead.start))
+    settles = max(_settling(size) for plan in plans for size in plan.sizes)
     if shortest < SETTLED * settles:
         yield (
-            f"pieces of {format_duration(shortest)} are short against the {settles:.3g} s in which "
-            "the server settles: what piles up in one reaches into the next"
+            f"pieces of {duration(shortest)} are short against the {duration(settles)} in which "
+            "queues settle at capacity: what piles up in one reaches into the next"
         )
+
+
+def _settling(size: FleetSize) -> float:
+    """Return the relaxation time of a node's queue at capacity [s]: S / (1 - sqrt(rho))^2.
+
+    That is the one of M/M/1 (P. M. Morse, Stochastic properties of waiting lines, Operations
+    Research 3, 1955).
+    """
+    if not size.capacity:
+        return 0.0
+    utilization = size.busy(size.capacity)
+    service = utilization * size.nodes / size.capacity
+    return service / (1 - math.sqrt(min(utilization, BUSIEST))) ** 2
 
 
 def _plan(
