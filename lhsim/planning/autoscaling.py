@@ -12,8 +12,8 @@ come or go at a time, which by default let a fleet double within 15 s, and late 
 
 The load on the nodes is a fluid: what arrives beyond their throughput waits, and all that are ready
 serve it when there is room. A balancer that does not look at queues leaves it to the nodes that
-have it, and it takes longer. A saturated node is 100 % utilized, however much waits, so that a rule of ratios sees
-no more of an overload than 1 / target.
+have it, and it takes longer. A saturated node is 100 % utilized, however much waits, so that a rule
+of ratios sees no more of an overload than 1 / target.
 
 >>> from lhsim.planning.autoscaling import Autoscaler, autoscale, proportional
 >>> rule = Autoscaler(target=0.5, start_delay=30.0, period=15.0, stabilization=0.0)

@@ -1,9 +1,12 @@
 """What each number of nodes serves, for `lhsim.planning.fleets`.
 
-A search (`lhsim.planning.search`) finds the load up to which so many nodes keep the objectives, and
-a few runs below it how busy they are. Nodes share the store, so that what they serve is not
-proportional to their number: up to `EACH` nodes every number is searched, beyond them one in
-geometric progression, and those between lie on straight lines.
+A search (`lhsim.planning.search`) finds the load up to which so many nodes keep the objectives, to
+an interval as narrow as `PRECISE`; a few runs below it show how busy they are. The uncertainty
+of the parameters comes from a closed form (`lhsim.planning.uncertainty.load_spread`).
+
+Nodes share the store, so that what they serve is not proportional to their number: up to `EACH`
+nodes every number is searched, beyond them one in geometric progression, and those between lie on
+straight lines.
 """
 
 from __future__ import annotations
@@ -24,14 +27,17 @@ from lhsim.planning.bounds import saturation
 from lhsim.planning.growth import Forecast
 from lhsim.planning.horizons import Horizon, cells, seeds
 from lhsim.planning.levels import Question, run_all
+from lhsim.planning.uncertainty import Spread, combined, load_spread
 
 if TYPE_CHECKING:
     from lhsim.execution import Runner
     from lhsim.planning.levels import OnDone
-    from lhsim.planning.search import Capacity
+    from lhsim.planning.search import Capacity, Range
 
 EACH = 8  # nodes, up to which every number is searched
 STEP = 1.25  # ratio of the numbers of nodes that are searched beyond these
+PRECISE = 0.08  # width of the interval that the runs leave of a capacity, as a part of it
+SLOWER = 0.9  # of a load, at which it is looked at how the work depends on it
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of a capacity, at which the utilization is looked at
 LOOK = Horizon(messages=5_000, shortest=10.0)  # of each of these runs
 GAIN = 0.02  # by which twice as many nodes raise the capacity at least, else they are of no use
@@ -82,12 +88,11 @@ def sizes_of(
 ) -> list[FleetSize]:
     """Return what 1, 2, 3, ... nodes serve, up to as many as are of use."""
     found: list[FleetSize] = []
-    factor, peak = load_of(asked, agents), float(loads.max())
+    peak = float(loads.max())
     for nodes in _counts(asked.most):
-        first = _first(asked, agents, nodes, found, peak) / factor
-        answered = _capacity(asked, agents, nodes, first, runner, on_done)
+        first = _first(asked, agents, nodes, found, peak)
+        size, answered = _size(asked, agents, nodes, first, runner, on_done)
         known.append(answered)
-        size = _size(asked, agents, nodes, answered, peak, runner, on_done)
         found = [*found, *_between(found[-1], size)] if found else [size]
         if _is_enough(asked, found, peak):
             break
@@ -112,43 +117,67 @@ def _first(asked: Asked, agents: int, nodes: int, found: Sequence[FleetSize], pe
     return peak if holds is None or not math.isfinite(holds) else peak * holds / agents
 
 
-def _capacity(
-    asked: Asked, agents: int, nodes: int, rate: float, runner: Runner, on_done: OnDone | None
-) -> Capacity:
-    """Return the rate of an agent up to which so many nodes keep the objectives."""
-    system = asked.with_nodes(nodes, rate)
-    question = attrs.evolve(asked.question, system=system, agents=agents)
-    *_, last = search.answers(question, runner, on_done)
-    return last
+def narrowed(
+    question: Question, spread: Spread | None, runner: Runner, on_done: OnDone | None
+) -> tuple[Capacity, Range]:
+    """Return the answer to a question, as narrow as `PRECISE`, and its interval.
+
+    That has the part of the parameters in it, which is their `spread`; None: none.
+    """
+    system, calibration = question.system, question.system.calibration
+    if calibration is not None:  # its samples would be searched one by one
+        system = attrs.evolve(system, calibration=attrs.evolve(calibration, samples={}))
+    for found in search.answers(attrs.evolve(question, system=system), runner, on_done):
+        last = found.crossing
+        if last is not None and last.simulation[1] <= (1 + PRECISE) * last.simulation[0]:
+            break
+    low, high = found.interval
+    if found.value and spread is not None and low is not None and high is not None:
+        return found, combined(found.value, (low, high), spread.interval_at(found.value))
+    return found, (low, high)
 
 
 def _size(
     asked: Asked,
     agents: int,
     nodes: int,
-    found: Capacity,
-    peak: float,
+    first: float,
     runner: Runner,
     on_done: OnDone | None,
-) -> FleetSize:
-    """Return what so many nodes serve, from their capacity and runs below it."""
+) -> tuple[FleetSize, Capacity]:
+    """Return what so many nodes serve, searched from a load on [1/s], and the answer of that."""
     factor = load_of(asked, agents)
-    low, high = found.interval
-    capacity = found.value if found.value is not None else low
+    system = asked.with_nodes(nodes, first / factor)
+    question = attrs.evolve(asked.question, system=system, agents=agents)
+    slower = asked.with_nodes(nodes, first / factor * SLOWER)
+    spread = load_spread(slower, system, agents, question.confidence)
+    found, (low, high) = narrowed(question, spread, runner, on_done)
     ends = ((low or 0.0) * factor, math.inf if high is None else high * factor)
-    kept = 0.0 if capacity is None else capacity * factor
-    top = kept or peak / 2
-    horizon_cells = [
-        cell
-        for share in SHARES
-        for cell in cells(asked.with_nodes(nodes, share * top / factor), agents, LOOK,
-                          seeds(asked.question.seed, 1), asked.question.engine)
-    ]  # fmt: skip
-    results = run_all(horizon_cells, runner, on_done)
+    kept = factor * (low or 0.0 if found.value is None else found.value)
+    loads, utilization = _looked(asked, agents, nodes, kept or first, runner, on_done)
+    return FleetSize(nodes, kept, loads, utilization, ends), found
+
+
+def _looked(
+    asked: Asked, agents: int, nodes: int, top: float, runner: Runner, on_done: OnDone | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return how busy so many nodes are at loads up to one of them [1/s], as `FleetSize` has it."""
+    loads = [share * top for share in SHARES]
+    wanted = seeds(asked.question.seed, 1)
+    results = run_all(
+        [
+            cell
+            for load in loads
+            for cell in cells(
+                asked.with_nodes(nodes, load / load_of(asked, agents)),
+                agents, LOOK, wanted, asked.question.engine,
+            )
+        ],
+        runner,
+        on_done,
+    )  # fmt: skip
     cpu = [result.metrics.cpu_utilization_percent / 100 for result in results]
-    busiest = [max(result.utilization.values()) for result in results]
-    loads, utilization = _curve([share * top for share in SHARES], cpu, busiest)
-    return FleetSize(nodes, kept, loads, utilization, ends)
+    return _curve(loads, cpu, [max(result.utilization.values()) for result in results])
 
 
 def _curve(

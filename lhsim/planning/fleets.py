@@ -32,12 +32,12 @@ from lhsim.execution.progress import told
 from lhsim.library import as_system
 from lhsim.models import Piecewise, System
 from lhsim.models.workload import check_count
-from lhsim.planning import search
 from lhsim.planning.autoscaling import Autoscaler, FleetSize, autoscale
-from lhsim.planning.fleet_sizes import Asked, load_of, sizes_of
+from lhsim.planning.fleet_sizes import Asked, load_of, narrowed, sizes_of
 from lhsim.planning.growth import MOST_MONTHS, Forecast, forecast, parse_day
 from lhsim.planning.levels import AGENTS, Question
 from lhsim.planning.objectives import parse_objectives
+from lhsim.planning.uncertainty import closed_form_spread
 from lhsim.report.fleet import fleet_sentences
 from lhsim.report.notebook import card
 from lhsim.report.text import duration
@@ -563,8 +563,7 @@ def _milestones(
     for nodes in range(first.nodes, max(end, first.nodes + 1)):
         system = asked.with_nodes(nodes, float(rates.max()))
         question = attrs.evolve(asked.question, system=system, vary=AGENTS, agents=None)
-        *_, found = search.answers(question, runner, on_done)
-        low, high = found.interval
+        found, (low, high) = narrowed(question, closed_form_spread(question), runner, on_done)
         open_ended = found.value is None and high is None
         held = None if open_ended else int(found.value or low or 0)
         yield Milestone(
