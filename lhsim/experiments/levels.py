@@ -22,6 +22,7 @@ from lhsim.units import format_duration
 if TYPE_CHECKING:
     from lhsim.experiments.specification import MaxEvents
     from lhsim.models import System
+    from lhsim.simulation import Result
     from lhsim.simulation.result import ClassResult
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "pooled_latencies",
     "seeds",
     "why_not",
+    "window_figures",
     "work",
 ]
 
@@ -118,11 +120,39 @@ def class_figures(runs: Sequence[Mapping[str, ClassResult]]) -> dict[str, dict[s
 
 
 def _class_row(runs: Sequence[ClassResult]) -> dict[str, Any]:
-    found = pooled_latencies([run.latency for run in runs])
     return {
         "agents": runs[0].agents,
         "messages": sum(run.created for run in runs),
         "delivered": sum(run.delivered for run in runs),
+        **_figures([run.latency for run in runs]),
+    }
+
+
+def window_figures(runs: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return a row of each twentieth of the measured window: the messages of all replications.
+
+    Its latencies, intervals, ``lower_bounds`` and ``flags`` are those of a row of a level. Runs
+    that ended early have other windows, and are left out; with no other run there is no row.
+    """
+    whole = [run for run in runs if not run.stopped_early]
+    return [_window_row(list(parts)) for parts in zip(*(run.parts() for run in whole), strict=True)]
+
+
+def _window_row(parts: Sequence[tuple[float, float, Latency]]) -> dict[str, Any]:
+    (start, end, _), latencies = parts[0], [latency for _, _, latency in parts]
+    messages = sum(latency.count + latency.pending for latency in latencies)
+    return {
+        "start_s": start,
+        "end_s": end,
+        "messages_per_second": messages / (end - start) / len(parts),
+        "pending": sum(latency.pending for latency in latencies),
+        **_figures(latencies),
+    }
+
+
+def _figures(latencies: Sequence[Latency]) -> dict[str, Any]:
+    found = pooled_latencies(latencies)
+    return {
         **{name: known(one.value) for name, one in found.items()},
         **{
             f"{name.removesuffix('_latency_ms')}_ci95_ms": [known(one.low), known(one.high)]

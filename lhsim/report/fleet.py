@@ -7,12 +7,20 @@ from itertools import pairwise
 from textwrap import wrap
 from typing import Any
 
-from lhsim.report.text import UNKNOWN, Column, between, duration, percent, table, three_digits
+from lhsim.report.text import (
+    UNKNOWN,
+    Column,
+    between,
+    clock,
+    duration,
+    percent,
+    table,
+    three_digits,
+)
 from lhsim.units import format_duration
 
 Row = Mapping[str, Any]
 WIDTH = 80  # of a text, in columns
-DAY = 86_400.0  # [s]
 EACH = 8  # nodes, up to which every number is searched
 SCALED = "time with too little capacity, messages sent in it, and the longest wait for it"
 
@@ -148,23 +156,6 @@ def _nodes(one: Row) -> str:
         return UNKNOWN if low is None else f"{low}"
     best = UNKNOWN if one["nodes"] is None else f"{one['nodes']}"
     return f"{best} ({UNKNOWN if low is None else low}-{'?' if high is None else high})"
-
-
-def clock(seconds: float) -> str:
-    """Return a time from the beginning of a load as on a clock, with its day after the first.
-
-    >>> clock(4500), clock(86400), clock(90000)
-    ('01:15', '24:00', '1d 01:00')
-    """
-    days, rest = divmod(round(seconds), int(DAY))
-    if days and (rest or days > 1):
-        return f"{days}d {_clock(rest)}"
-    return "24:00" if days else _clock(rest)
-
-
-def _clock(seconds: int) -> str:
-    minutes, left = divmod(seconds, 60)
-    return f"{minutes // 60:02}:{minutes % 60:02}" + (f":{left:02}" if left else "")
 
 
 def _span(seconds: float) -> str:
