@@ -36,6 +36,8 @@ def hint_options() -> list[Any]:
                type=choice(*STAMPS), metavar="|".join(STAMPS)),
         option("--log-format", "Format string of an access log, as in the server's "
                "configuration, or a name such as nginx.", metavar="FORMAT"),
+        option("--client", "Variable of an access log's format that names clients, such as "
+               "'$remote_addr'.", metavar="VARIABLE"),
         option("--span-kind", "Kind of span to read, if traces have both.", type=choice(*SPANS),
                metavar="|".join(SPANS)),
         option("--sleep-first", "Time of a \\sleep before the first command of pgbench's "
@@ -139,5 +141,5 @@ def profile(**given: Any) -> int:
 
 def take_hints(given: dict[str, Any]) -> Hints:
     """Take what is said of files out of the options of a command."""
-    names = ("unit", "stamps", "log_format", "span_kind", "sleep_first", "sleep_last")
+    names = ("unit", "stamps", "log_format", "client", "span_kind", "sleep_first", "sleep_last")
     return Hints(**{name: given.pop(name) for name in names})

@@ -21,6 +21,7 @@ from lhsim.models.workload import check_count
 from lhsim.planning import fleets
 from lhsim.planning.autoscaling import Autoscaler
 from lhsim.planning.fleets import Fleet, fleet_rows
+from lhsim.planning.samples import with_traffic
 from lhsim.readers.formats.hints import AUTO, Hints
 from lhsim.readers.requests import read_requests
 from lhsim.report.fleet import fleet_text
@@ -92,8 +93,7 @@ def _with_logs(system: System, asked: FleetOptions) -> System:
     agents = check_count(system.workload, asked.agents)
     log = read_requests(asked.logs, None if asked.format == AUTO else asked.format, asked.hints)
     senders = len(system.workload.senders(agents)) * system.workload.copies(agents)
-    traffic = profile(log, asked.every, senders)
-    return attrs.evolve(system, workload=attrs.evolve(system.workload, traffic=traffic))
+    return with_traffic(system, profile(log, asked.every, senders))
 
 
 def _autoscaler(given: Mapping[str, Any]) -> Autoscaler | None:

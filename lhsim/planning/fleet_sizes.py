@@ -27,6 +27,7 @@ from lhsim.planning.bounds import saturation
 from lhsim.planning.growth import Forecast
 from lhsim.planning.horizons import Horizon, cells, seeds
 from lhsim.planning.levels import Question, run_all
+from lhsim.planning.samples import with_traffic
 from lhsim.planning.uncertainty import Spread, combined, load_spread
 
 if TYPE_CHECKING:
@@ -66,9 +67,8 @@ class Asked:
 
     def with_nodes(self, nodes: int, rate: float) -> System:
         """Return the system with so many nodes, whose agents send at one rate [1/s]."""
-        workload = attrs.evolve(self.system.workload, traffic=Poisson(rate))
         some = attrs.evolve(self.system.nodes or Nodes(1), count=nodes)
-        return attrs.evolve(self.system, nodes=some, workload=workload)
+        return attrs.evolve(with_traffic(self.system, Poisson(rate)), nodes=some)
 
 
 def load_of(asked: Asked, agents: int) -> float:

@@ -10,8 +10,26 @@ import numpy as np
 from scipy.special import ndtri
 
 from lhsim.models import System, paths
+from lhsim.models.workload import Traffic
 
 MOVES_SEED = 1
+TRAFFIC = "workload.traffic"  # the path of it
+
+
+def with_traffic(system: System, traffic: Traffic) -> System:
+    """Return the system with other traffic.
+
+    What its calibration found of the traffic that it had, such as think times, is left out.
+    """
+    workload = attrs.evolve(system.workload, traffic=traffic)
+    if system.calibration is None:
+        return attrs.evolve(system, workload=workload)
+    samples, parameters = (
+        {path: value for path, value in known.items() if not path.startswith(TRAFFIC)}
+        for known in (system.calibration.samples, system.calibration.parameters)
+    )
+    calibration = attrs.evolve(system.calibration, samples=samples, parameters=parameters)
+    return attrs.evolve(system, workload=workload, calibration=calibration)
 
 
 def samples_of(system: System) -> list[System]:
