@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.special import ndtri
 from lhsim.models import System, paths
 from lhsim.models.workload import Traffic
 
+T = TypeVar("T")
 MOVES_SEED = 1
 TRAFFIC = "workload.traffic"  # the path of it
 
@@ -24,12 +26,16 @@ def with_traffic(system: System, traffic: Traffic) -> System:
     workload = attrs.evolve(system.workload, traffic=traffic)
     if system.calibration is None:
         return attrs.evolve(system, workload=workload)
-    samples, parameters = (
-        {path: value for path, value in known.items() if not path.startswith(TRAFFIC)}
-        for known in (system.calibration.samples, system.calibration.parameters)
+    known = system.calibration
+    calibration = attrs.evolve(
+        known, samples=_beside(known.samples), parameters=_beside(known.parameters)
     )
-    calibration = attrs.evolve(system.calibration, samples=samples, parameters=parameters)
     return attrs.evolve(system, workload=workload, calibration=calibration)
+
+
+def _beside(known: Mapping[str, T]) -> dict[str, T]:
+    """Return what is known of anything but the traffic."""
+    return {path: value for path, value in known.items() if not path.startswith(TRAFFIC)}
 
 
 def samples_of(system: System) -> list[System]:
