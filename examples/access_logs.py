@@ -20,6 +20,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
+
 import lhsim
 from lhsim.distributions import Exponential
 from lhsim.models import Cpu, Nodes, RequestServer, System, Workload
@@ -49,16 +51,20 @@ def day() -> System:
     )
 
 
-def lines_of(node: int) -> list[str]:
-    """Return the lines of a node, in the order in which it has written them."""
+def answered() -> pd.DataFrame:
+    """Return the requests of the day that were answered, in the order of their answers."""
     run = lhsim.simulate(
         day(), agents=CLIENTS, duration=86400, warmup=0, drain=0, seed=SEED, keep_messages=True
     )
     messages = run.messages
     assert messages is not None
-    own = messages[(messages["sender"] % NODES == node) & (messages["delivered"] > 0)]
-    rows = own.sort_values("delivered")[["sender", "created", "delivered"]]
-    return [line(*row) for row in rows.itertuples(index=False, name=None)]
+    return messages[messages["delivered"] > 0].sort_values("delivered")
+
+
+def lines_of(requests: pd.DataFrame, node: int) -> list[str]:
+    """Return the lines of a node, in the order in which it has written them."""
+    own = requests[requests["sender"] % NODES == node][["sender", "created", "delivered"]]
+    return [line(*row) for row in own.itertuples(index=False, name=None)]
 
 
 def line(client: int, sent: float, answered: float) -> str:
@@ -73,8 +79,9 @@ def line(client: int, sent: float, answered: float) -> str:
 def main(folder: str) -> None:
     """Write the three logs."""
     Path(folder).mkdir(parents=True, exist_ok=True)
+    requests = answered()
     for node in range(NODES):
-        lines = lines_of(node)
+        lines = lines_of(requests, node)
         (Path(folder) / f"node{node + 1}.log").write_text("\n".join(lines) + "\n")
         print(f"node{node + 1}.log: {len(lines):,} requests")
 
