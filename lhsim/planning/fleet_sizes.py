@@ -122,12 +122,15 @@ def narrowed(
 ) -> tuple[Capacity, Range]:
     """Return the answer to a question, as narrow as `PRECISE`, and its interval.
 
-    That has the part of the parameters in it, which is their `spread`; None: none.
+    That has the part of the parameters in it, which is their `spread`; None: none. Raises
+    `KeyboardInterrupt` after Ctrl-C: of a fleet there is no answer with less.
     """
     system, calibration = question.system, question.system.calibration
     if calibration is not None:  # its samples would be searched one by one
         system = attrs.evolve(system, calibration=attrs.evolve(calibration, samples={}))
     for found in search.answers(attrs.evolve(question, system=system), runner, on_done):
+        if found.stop_reason == search.INTERRUPTED:
+            raise KeyboardInterrupt
         last = found.crossing
         if last is not None and last.simulation[1] <= (1 + PRECISE) * last.simulation[0]:
             break

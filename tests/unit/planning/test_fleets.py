@@ -12,10 +12,11 @@ import pytest
 import lhsim
 from lhsim.distributions import Exponential
 from lhsim.errors import InputError
+from lhsim.execution import running
 from lhsim.models import Cpu, EventStore, Nodes, RequestServer, System, Workload
 from lhsim.models.faults import NodeFailure
 from lhsim.models.workload import Piece, Piecewise, Poisson
-from lhsim.planning import Autoscaler, autoscale, fleet
+from lhsim.planning import Autoscaler, autoscale, fleet, fleets
 
 AGENTS, PIECES, LENGTH = 200, 20, 120.0
 SERVICE, LIMIT = 0.01, 0.15  # [s]
@@ -241,6 +242,30 @@ def test_pieces_that_are_too_short_are_a_warning(kept):
         day(rates=[0.2, 0.3], length=0.2), "p99<150ms", agents=AGENTS, folder=kept, progress=False
     )
     assert any("pieces of 200 ms are short against the 3" in line for line in found.warnings)
+
+
+class Interrupted:
+    """A runner that Ctrl-C ends after some calls, with what the calls before have run."""
+
+    def __init__(self, runner, calls):
+        self.runner, self.left = runner, calls
+
+    def run(self, cells, *, on_done=None):
+        self.left -= 1
+        assert self.left >= 0, "it goes on after Ctrl-C"
+        return ({}, True) if not self.left else self.runner.run(cells, on_done=on_done)
+
+
+@pytest.mark.parametrize("calls", [1, 3, 30])
+def test_ctrl_c_ends_it(calls):
+    asked = fleets.ask(
+        day(), "p99<150ms", AGENTS, None, None, None, LENGTH, 100, None, 0.95, 1, "auto"
+    )
+    with (
+        running([asked.with_nodes(2, 1.0)], "auto", 1, None, None) as runner,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        fleets.answer(asked, Interrupted(runner, calls))
 
 
 @pytest.mark.parametrize(
