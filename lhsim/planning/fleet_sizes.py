@@ -233,4 +233,4 @@ def _is_enough(asked: Asked, found: Sequence[FleetSize], peak: float) -> bool:
     if last.nodes <= EACH // 2:
         return False
     half = found[last.nodes // 2 - 1]
-    return last.capacity < (1 + GAIN) * half.capacity  # what all nodes share has nothing left
+    return last.capacity <= (1 + GAIN) * half.capacity  # what all nodes share has nothing left

@@ -224,6 +224,15 @@ def test_nodes_that_a_store_holds_back_are_no_use(kept):
     assert "00:02-00:04" in found.sentences()[0]
 
 
+def test_an_objective_that_no_idle_server_keeps_is_given_up_soon(kept):
+    hopeless = fleet(day(), "p99<1ms", agents=AGENTS, window=LENGTH, folder=kept, progress=False)
+    (plan,) = hopeless.plans
+    assert plan.nodes is None
+    assert len(plan.sizes) < 10
+    assert all(window.interval[1] is None for window in plan.windows)
+    assert "no number of nodes up to 5 keeps it 00:00-00:40" in hopeless.sentences()[0]
+
+
 def test_beyond_eight_nodes_some_numbers_are_interpolated(kept):
     found = fleet(
         day(rates=[0.5, 3.2]), "p99<150ms", agents=AGENTS, window=LENGTH, folder=kept,
