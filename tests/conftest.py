@@ -34,6 +34,7 @@ SLOW = (
     "unit/experiments/test_optimisations.py",
     "unit/experiments/test_suites.py",
     "unit/planning/test_capacity.py",
+    "unit/planning/test_fleets.py",
     "unit/test_documentation.py::test_the_site",
     "unit/test_kernel_cache.py",
     "unit/validation/",

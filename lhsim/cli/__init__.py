@@ -47,6 +47,9 @@ HELP = {
         "explain": "Show where latency comes from, and what would shorten it.",
         "sensitivity": "Find which parameters move latency and capacity most.",
     },
+    "lhsim.cli.fleet": {
+        "fleet": "Find the fewest nodes for each hour of a load, and with growth.",
+    },
     "lhsim.cli.compare": {
         "compare": "Say what differs between two results beyond chance.",
     },
@@ -72,7 +75,7 @@ HELP = {
 # The sections of ``lhsim --help``, the first steps first.
 SECTIONS = {
     "Start": ("init", "list", "scaling", "capacity"),
-    "Plan": ("explore", "decide", "explain", "compare", "sensitivity", "run", "schema"),
+    "Plan": ("explore", "decide", "fleet", "explain", "compare", "sensitivity", "run", "schema"),
     "Experiments with polling and push": (
         "claims", "latency", "memory", "recovery", "burst", "contention", "optimisations",
         "failure", "all", "report",

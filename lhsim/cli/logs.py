@@ -36,6 +36,8 @@ def hint_options() -> list[Any]:
                type=choice(*STAMPS), metavar="|".join(STAMPS)),
         option("--log-format", "Format string of an access log, as in the server's "
                "configuration, or a name such as nginx.", metavar="FORMAT"),
+        option("--client", "Variable of an access log's format that names clients, such as "
+               "'$remote_addr'.", metavar="VARIABLE"),
         option("--span-kind", "Kind of span to read, if traces have both.", type=choice(*SPANS),
                metavar="|".join(SPANS)),
         option("--sleep-first", "Time of a \\sleep before the first command of pgbench's "
@@ -65,7 +67,7 @@ def import_log(**given: Any) -> int:
     auto to detect it. Several FILEs are parts of one run, such as one per thread of pgbench. It
     prints what it read and what the format cannot tell.
     """
-    hints = _hints(given)
+    hints = take_hints(given)
     if not given["files"]:
         raise InputError("is missing", source="FILE", allowed="one file or more, of one run")
     return experiments.run_import(
@@ -94,7 +96,7 @@ def inspect(**given: Any) -> int:
     times, whether requests arrive in clusters, and whether the server was saturated. Several LOGs
     are loads of one server.
     """
-    hints = _hints(given)
+    hints = take_hints(given)
     if not given["logs"]:
         raise InputError("is missing", source="LOG", allowed="one log or more")
     asked = experiments.InspectOptions(format=given.pop("kind"), hints=hints, **given)
@@ -125,7 +127,7 @@ def profile(**given: Any) -> int:
     model has piecewise traffic: agents send as many messages in each piece of time as the log has
     requests, at random within it.
     """
-    hints = _hints(given)
+    hints = take_hints(given)
     if not given["logs"]:
         raise InputError("is missing", source="LOG", allowed="one log or more")
     (agents, *more) = given.pop("agents")
@@ -137,7 +139,7 @@ def profile(**given: Any) -> int:
     return experiments.run_profile(asked)
 
 
-def _hints(given: dict[str, Any]) -> Hints:
+def take_hints(given: dict[str, Any]) -> Hints:
     """Take what is said of files out of the options of a command."""
-    names = ("unit", "stamps", "log_format", "span_kind", "sleep_first", "sleep_last")
+    names = ("unit", "stamps", "log_format", "client", "span_kind", "sleep_first", "sleep_last")
     return Hints(**{name: given.pop(name) for name in names})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -63,13 +63,15 @@ def _common(folder: str, kept: str) -> Callable[[Callable[..., Any]], Callable[.
                default="polling", show_default=True),
         option("--set", "Change a parameter, such as polling.interval=50ms; repeatable.",
                metavar="KEY=VALUE", **SEVERAL),
-        *_running(folder, kept),
+        *running_options(folder, kept),
     ]  # fmt: skip
 
     return options(declared)
 
 
-def _running(folder: str, kept: str) -> list[Callable[..., Any]]:
+def running_options(
+    folder: str, kept: str, formats: Sequence[str] = FORMATS
+) -> list[Callable[..., Any]]:
     """Return the options of how a question is answered; what is `kept` goes to `folder`."""
     return [
         seed_option(),
@@ -78,7 +80,7 @@ def _running(folder: str, kept: str) -> list[Callable[..., Any]]:
         option("--output-dir", f"Folder for {kept}; finished runs are reused.", metavar="DIR",
                type=PATH, default=folder, show_default=True),
         fresh_option(),
-        format_option(FORMATS),
+        format_option(formats),
         *silence_options(),
     ]  # fmt: skip
 
@@ -124,7 +126,7 @@ def capacity(**given: Any) -> int:
 @option("--start", "First day, such as 2027-01-31.  [default: today]", metavar="DATE")
 @option("--confidence", "How surely a design has to keep the objectives; the level of all "
         "intervals.", type=Parsed("C", parse_share), default=0.95, show_default=True)  # fmt: skip
-@options([*system_options(), *_running("results/decide", "the plot and the runs")])
+@options([*system_options(), *running_options("results/decide", "the plot and the runs")])
 def decide(**given: Any) -> int:
     """Say which design to run, until when, and at what cost.
 

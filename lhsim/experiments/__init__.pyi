@@ -6,6 +6,7 @@ from .compare import CompareOptions, run_compare
 from .crosscheck import CrosscheckOptions, run_crosscheck
 from .everything import run_all
 from .explore import run_explore
+from .fleets import FleetOptions, run_fleet
 from .latency import run_latency
 from .logs import ImportOptions, InspectOptions, run_import, run_inspect
 from .measure import run_measure
@@ -25,6 +26,7 @@ __all__ = [
     "CalibrateOptions",
     "CompareOptions",
     "CrosscheckOptions",
+    "FleetOptions",
     "ImportOptions",
     "InspectOptions",
     "ProfileOptions",
@@ -43,6 +45,7 @@ __all__ = [
     "run_explain",
     "run_explore",
     "run_file",
+    "run_fleet",
     "run_import",
     "run_inspect",
     "run_latency",

@@ -20,6 +20,7 @@ from lhsim.experiments.options import DONE, NOT_KEPT, Options
 from lhsim.experiments.output import (
     ANSWER,
     check_folder,
+    formatted,
     import_plots,
     json_file,
     plots,
@@ -43,6 +44,8 @@ from lhsim.report.text import metric_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from lhsim.models import System
 
 DESIGNS = ("polling", "push")  # from which those are made that `lhsim decide` compares
 
@@ -68,7 +71,7 @@ def run_capacity(
     Takes what `lhsim.capacity` does. `within` is its budget, None for none, and `begun` the time
     from which that counts, on the monotonic clock [s].
     """
-    words = ["capacity", *_words("slo", slo), *_settings({**asked, "within": within})]
+    words = ["capacity", *option_words("slo", slo), *settings_words({**asked, "within": within})]
     setup = prepare("capacity", options, command=words, has_file=False)
     agents = options.agents[0] if options.agents else None
     question = search.ask(
@@ -81,7 +84,7 @@ def run_capacity(
             progress.known(capacity_so_far(found.to_dict()))
         return found
 
-    return _answer(
+    return settle(
         setup,
         narrowed,
         lambda found: _capacity_text(setup, found),
@@ -148,14 +151,14 @@ def run_decide(options: Options, slo: Sequence[str], **asked: Any) -> int:
     Takes what `lhsim.decide` does.
     """
     asked["start"] = asked["start"] or date.today().isoformat()
-    words = ["decide", *_words("slo", slo), *_settings(asked)]
+    words = ["decide", *option_words("slo", slo), *settings_words(asked)]
     setup = prepare("decide", options, DESIGNS, command=words, has_file=False)
     designs = setup.systems if options.systems else decision.default_designs(*setup.systems)
     agents = options.agents[0] if options.agents else None
     question = decision.ask(
         slo, agents, systems=designs, seed=options.seed, engine=options.engine, **asked
     )
-    return _answer(
+    return settle(
         setup,
         lambda runner, progress: decision.answer(question, runner, progress.ran),
         lambda found: decision_text(found.details()),
@@ -221,7 +224,9 @@ def run_explain(
     Takes what `lhsim.explain` does. Messages go to the file `trace` in the format of Perfetto.
     """
     asked_for = {"duration": duration, "confidence": confidence, "trace": trace}
-    setup = prepare("explain", options, command=["explain", *_settings(asked_for)], has_file=False)
+    setup = prepare(
+        "explain", options, command=["explain", *settings_words(asked_for)], has_file=False
+    )
     assert options.agents is not None
     (agents,) = options.agents
     if trace is not None:
@@ -236,7 +241,7 @@ def run_explain(
             write_files(trace.parent, {trace.name: text_file(found.trace_json())})
         return found
 
-    return _answer(
+    return settle(
         setup,
         answered,
         lambda found: explanation_text(found.to_dict()),
@@ -304,15 +309,15 @@ def run_sensitivity(
 
     Takes what `lhsim.sensitivity` does.
     """
-    words = ["sensitivity", *_words("metric", metrics), *_words("range", ranges)]
-    words += _words("trajectories", [trajectories])
+    words = ["sensitivity", *option_words("metric", metrics), *option_words("range", ranges)]
+    words += option_words("trajectories", [trajectories])
     setup = prepare("sensitivity", options, command=words, has_file=False)
     assert options.agents is not None
     (agents,), names = options.agents, tuple(dict.fromkeys(metrics)) or ("p99", KNEE)
     asked = screening.ask(
         setup.system, agents, names, ranges, trajectories, options.seed, options.engine
     )
-    return _answer(
+    return settle(
         setup,
         lambda runner, progress: screening.answer(asked, runner, progress.ran),
         lambda found: sensitivity_tables(found.to_dict()),
@@ -362,43 +367,46 @@ def _sensitivity_finding(setup: Setup, found: Sensitivity) -> Finding:
     )
 
 
-def _words(name: str, values: Sequence[object]) -> list[str]:
+def option_words(name: str, values: Sequence[object]) -> list[str]:
     """Return an option of the command line with each of some values."""
     return [word for one in values for word in (f"--{name}", str(one))]
 
 
-def _settings(asked: Mapping[str, object]) -> list[str]:
+def settings_words(asked: Mapping[str, object]) -> list[str]:
     """Return the options of a command line; those with None were not given."""
     return [
         word
         for name, value in asked.items()
         if value is not None
-        for word in _words(name.replace("_", "-"), [value])
+        for word in option_words(name.replace("_", "-"), [value])
     ]
 
 
-def _answer(
+def settle(
     setup: Setup,
     answer: Callable[[Runner, Progress], A],
     text: Callable[[A], str],
     finding: Callable[[A], Finding],
     holds: Callable[[A], bool] = lambda _: True,
     interrupted: Callable[[A], bool] = lambda _: False,
+    rows: Callable[[A], list[dict[str, Any]]] | None = None,
+    systems: Sequence[System] = (),
 ) -> int:
     """Let a question be answered with runs that are kept, show and write it; return the exit code.
 
     `answer` finds it, and leaves with `KeyboardInterrupt` on Ctrl-C. `text` makes what stdout shows
     where JSON is not asked for, `finding` what a report shows; `holds` says whether a check does,
-    `interrupted` whether Ctrl-C ended it with less than it would have come to.
+    `interrupted` whether Ctrl-C ended it with less than it would have come to. `rows` are what CSV
+    has, and `systems` what runs, where these are others than the systems of the question.
     """
     options = setup.options
     import_plots()
     try:
-        with running(setup) as runner:
+        with running(setup, systems) as runner:
             with search_progress(setup.name, shown=options.show_progress) as progress:
                 found = answer(runner, progress)
-            data, as_json = found.to_dict(), options.output_format == "json"
-            show(json.dumps(data, indent=2, allow_nan=False) if as_json else text(found))
+            data = found.to_dict()
+            show(_shown(options.output_format, data, lambda: text(found), rows and rows(found)))
             files = {**plots(found.plot(), setup.name), ANSWER: json_file(data)}
             files |= finding(found).files()
             names = write_result(options.output_dir, files, manifest(setup))
@@ -408,3 +416,11 @@ def _answer(
     if interrupted(found):
         return say_interrupted(setup)
     return DONE if holds(found) else NOT_KEPT
+
+
+def _shown(
+    how: str, data: dict[str, Any], text: Callable[[], str], rows: list[dict[str, Any]] | None
+) -> str:
+    if how == "json":
+        return json.dumps(data, indent=2, allow_nan=False)
+    return text() if rows is None else formatted(rows, how, text)

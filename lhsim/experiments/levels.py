@@ -9,12 +9,12 @@ from attrs import frozen
 
 from lhsim import simulation
 from lhsim.analysis import flags
-from lhsim.analysis.intervals import Estimate, known
+from lhsim.analysis.intervals import SMALLEST_TAIL, Estimate, known
 from lhsim.errors import InputError
 from lhsim.execution import Cell, Failure, engine_of
 from lhsim.execution.progress import work
 from lhsim.metrics import Latency
-from lhsim.metrics.latency import mean_of_runs, quantile_of_runs
+from lhsim.metrics.latency import mean_of_runs, merged, quantile_of_runs
 from lhsim.models.workload import check_count
 from lhsim.planning.horizons import Horizon, cells, seeds
 from lhsim.units import format_duration
@@ -22,6 +22,7 @@ from lhsim.units import format_duration
 if TYPE_CHECKING:
     from lhsim.experiments.specification import MaxEvents
     from lhsim.models import System
+    from lhsim.simulation import Result
     from lhsim.simulation.result import ClassResult
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "pooled_latencies",
     "seeds",
     "why_not",
+    "window_figures",
     "work",
 ]
 
@@ -133,5 +135,36 @@ def _class_row(runs: Sequence[ClassResult]) -> dict[str, Any]:
             name: list(one.flags)
             for name, one in found.items()
             if one.flags and known(one.value) is not None
+        },
+    }
+
+
+def window_figures(runs: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return a row of each twentieth of the measured window: the messages of all replications.
+
+    Its latencies, ``lower_bounds`` and ``flags`` are those of a row of a level; a window is too
+    short to say how much its messages are correlated, and they have no intervals. Runs that ended
+    early have other windows, and are left out; with no other run there is no row.
+    """
+    whole = [run for run in runs if not run.stopped_early]
+    return [_window_row(list(parts)) for parts in zip(*(run.parts() for run in whole), strict=True)]
+
+
+def _window_row(parts: Sequence[tuple[float, float, Latency]]) -> dict[str, Any]:
+    (start, end, _), together = parts[0], merged([latency for _, _, latency in parts])
+    messages = together.count + together.pending
+    levels = {f"p{level}_latency_ms": level / 100 for level in QUANTILES}
+    return {
+        "start_s": start,
+        "end_s": end,
+        "messages_per_second": messages / (end - start) / len(parts),
+        "pending": together.pending,
+        "mean_latency_ms": known(together.mean * MS_PER_SECOND),
+        **{name: known(together.quantile(q) * MS_PER_SECOND) for name, q in levels.items()},
+        "lower_bounds": [name for name, q in levels.items() if together.is_lower_bound(q)],
+        "flags": {
+            name: [flags.THIN_TAIL]
+            for name, q in levels.items()
+            if 0 < messages * (1 - q) < SMALLEST_TAIL
         },
     }

@@ -109,6 +109,8 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
                 for which, figures in value.items()
                 for what, figure in _flat(figures).items()
             }
+        elif name == "windows":
+            continue  # rows of their own, which JSON has
         elif name == "settings":
             flat[name] = "; ".join(value)
         elif name == "relative_half_widths":

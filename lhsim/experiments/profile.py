@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 
 from lhsim import parameters
 from lhsim.errors import InputError
@@ -17,6 +17,7 @@ from lhsim.experiments.output import check_new, show, write_files
 from lhsim.library import load_system
 from lhsim.models import Piece, Piecewise
 from lhsim.models.workload import check_count
+from lhsim.planning.samples import with_traffic
 from lhsim.readers.formats.hints import AUTO, Hints
 from lhsim.readers.requests import read_requests
 from lhsim.units import format_duration
@@ -51,7 +52,7 @@ def run_profile(asked: ProfileOptions) -> int:
     log = read_requests(asked.logs, None if asked.format == AUTO else asked.format, asked.hints)
     senders = len(system.workload.senders(asked.agents)) * system.workload.copies(asked.agents)
     traffic = profile(log, asked.every, senders)
-    made = evolve(system, workload=evolve(system.workload, traffic=traffic))
+    made = with_traffic(system, traffic)
     path = asked.output
     write_files(path.parent, {path.name: lambda to: parameters.dump(made, to)})
     facts = _facts(log, traffic, senders) | {"agents": asked.agents}

@@ -41,7 +41,7 @@ from lhsim.planning import ScaleOut
 from lhsim.planning.predictions import Intervals, intervals, predictable, prediction_cells
 from lhsim.planning.uncertainty import combined, knee_spread
 from lhsim.report.decision import knees_paragraph, knees_sentence
-from lhsim.report.levels import class_table, prediction_table, scaling_table
+from lhsim.report.levels import class_table, prediction_table, scaling_table, window_table
 from lhsim.simulation import Result
 
 if TYPE_CHECKING:
@@ -174,7 +174,8 @@ def report(
         "",
         scaling_table(sweep.level_rows()) if sweep.results else "no run was finished",
     ]
-    lines += class_table(sweep.level_rows()) + prediction_table(sweep.level_rows())
+    lines += class_table(sweep.level_rows()) + window_table(sweep.level_rows())
+    lines += prediction_table(sweep.level_rows())
     lines += precision_lines(sweep)
     if sweep.results:
         lines.append("")

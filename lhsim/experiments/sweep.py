@@ -46,13 +46,14 @@ from lhsim.experiments.levels import (
     Skipped,
     class_figures,
     pooled_latencies,
+    window_figures,
 )
 from lhsim.experiments.points import Base, DesignPoint, check_names, design_points, levels
 from lhsim.experiments.specification import MaxEvents
 from lhsim.library import as_system
 from lhsim.models import System
-from lhsim.models.workload import check_count
-from lhsim.planning import ScaleOut
+from lhsim.models.workload import Piecewise, check_count
+from lhsim.planning import ScaleOut, scaled_out_name
 from lhsim.planning.predictions import Intervals
 from lhsim.report.levels import legend, level_table
 from lhsim.report.notebook import card
@@ -125,6 +126,7 @@ class Sweep:
             | self._verdict(row, values)
             | self._predicted(row)
             | self._of_classes(row, values)
+            | self._of_windows(row, values)
             for values, runs, pooled in self._levels
             for row in level_rows(runs, pooled)
         ]
@@ -327,6 +329,31 @@ class Sweep:
                 at = result.system, result.agents, *values.values()
                 groups.setdefault(at, []).append(result.classes)
         return {at: class_figures(runs) for at, runs in groups.items()}
+
+    def _of_windows(self, row: Mapping[str, Any], values: Point) -> dict[str, Any]:
+        """Return the figures of a level over its runs, where the load changes over time."""
+        found = self._windows.get((row["system"], row["agents"], *values.values()))
+        return {"windows": found} if found else {}
+
+    @cached_property
+    def _windows(self) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+        """The figures over time of the levels whose runs are as long as half their load or more."""
+        groups: dict[tuple[Any, ...], list[Result]] = {}
+        for result, values in zip(self.results, self._values, strict=True):
+            if result.horizon - result.drain - result.warmup >= self._half_load(result.system):
+                at = result.system, result.agents, *values.values()
+                groups.setdefault(at, []).append(result)
+        return {at: window_figures(runs) for at, runs in groups.items()}
+
+    def _half_load(self, name: str) -> float:
+        """Return half the length of the load of a system [s]; infinite where it is one rate."""
+        for system in self.systems:
+            traffic = system.workload.traffic
+            if name in {system.name, scaled_out_name(system.name)} and isinstance(
+                traffic, Piecewise
+            ):
+                return sum(piece.duration for piece in traffic.pieces) / 2
+        return math.inf
 
     def _servers(self, result: Result) -> int:
         if self.scale_out is None or result.system in {system.name for system in self.systems}:

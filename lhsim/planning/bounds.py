@@ -138,16 +138,26 @@ def saturation(system: System) -> float | None:
     load grows in proportion to the agents, as that of clients does who hardly wait.
     """
     some = 1000
-    rate = admitted_load(system, some)
+    load = mean_load(system, some)
+    if load is None:
+        return None
+    return some * SATURATION / load if load else math.inf
+
+
+@averaged
+def mean_load(system: System, agents: int) -> float | None:
+    """Return the part of the time for which the loops are busy, or more than 1, costs warm.
+
+    None as for `saturation`.
+    """
+    rate = admitted_load(system, agents)
     if rate is None and system.requests is not None:
         cycle = cycle_time(system, 1)
-        rate = some * system.workload.traffic.at_a_time / cycle if cycle > 0 else None
+        rate = agents * system.workload.traffic.at_a_time / cycle if cycle > 0 else None
     if rate is None or system.own_server is not None:
         return None
     if system.polling is not None:
-        load = polling_load(system, system.polling, some, rate)
-    elif system.requests is not None:
-        load = requests_load(system, rate)
-    else:
-        load = push_load(system, rate, system.workload.copies(some))
-    return some * SATURATION / load if load else math.inf
+        return polling_load(system, system.polling, agents, rate)
+    if system.requests is not None:
+        return requests_load(system, rate)
+    return push_load(system, rate, system.workload.copies(agents))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Executor
-from datetime import date, datetime
+from datetime import date
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from lhsim.execution.progress import told
 from lhsim.library import as_system
 from lhsim.planning.advice import Advice, Change, Measurement, advise, changes, measure_next
 from lhsim.planning.design import Design, design_of
-from lhsim.planning.growth import MONTH, MOST_MONTHS, Forecast, forecast
+from lhsim.planning.growth import MONTH, MOST_MONTHS, Forecast, forecast, parse_day
 from lhsim.planning.levels import Question, run_all
 from lhsim.planning.objectives import parse_objectives
 from lhsim.planning.odds import HORIZON, RUNS, find_odds
@@ -297,7 +297,7 @@ def ask(
             problem = "says nothing of growth"
             raise InputError(problem, source="--slo", key=one.text, allowed=allowed)
     months = checks.whole_number(horizon, "horizon", 1, MOST_MONTHS)
-    ahead = forecast(agents, growth, _day(start), months)
+    ahead = forecast(agents, growth, parse_day(start), months)
     if server_cost is not None:
         server_cost = checks.positive_number(server_cost, "server_cost")
     currency = _currency(currency)
@@ -318,20 +318,6 @@ def _currency(given: object) -> str:
         allowed = f"up to {LONGEST_CURRENCY} characters, such as EUR"
         raise InputError(f"{shown(name)} is no currency", key="currency", allowed=allowed)
     return name
-
-
-def _day(start: object) -> date:
-    if start is None:
-        return date.today()
-    if isinstance(start, str):
-        try:
-            return date.fromisoformat(start)
-        except ValueError:
-            pass
-    elif isinstance(start, date) and not pd.isna(start):
-        return start.date() if isinstance(start, datetime) else start
-    allowed = "a date such as 2027-01-31"
-    raise InputError(f"{shown(start)} is no date", source="--start", allowed=allowed)
 
 
 def _designs(given: object) -> tuple[System, ...]:

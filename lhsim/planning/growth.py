@@ -16,12 +16,13 @@ from __future__ import annotations
 import math
 import re
 from calendar import monthrange
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from attrs import field, frozen
 from numpy.typing import NDArray
 
@@ -144,6 +145,21 @@ def forecast(
         problem = f"{shown(growth)} comes to more than {MOST:,} agents"
         raise InputError(problem, source="--growth", allowed="a slower growth or a nearer horizon")
     return Forecast(start, np.rint(found).astype(np.int64), float(months), rate)
+
+
+def parse_day(start: object) -> date:
+    """Return the day that a date, a text such as ``2027-01-31``, or None for today, means."""
+    if start is None:
+        return date.today()
+    if isinstance(start, str):
+        try:
+            return date.fromisoformat(start)
+        except ValueError:
+            pass
+    elif isinstance(start, date) and not pd.isna(start):
+        return start.date() if isinstance(start, datetime) else start
+    allowed = "a date such as 2027-01-31"
+    raise InputError(f"{shown(start)} is no date", source="--start", allowed=allowed)
 
 
 def _later(start: date, months: int) -> date:

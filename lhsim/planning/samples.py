@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 import numpy as np
 from scipy.special import ndtri
 
 from lhsim.models import System, paths
+from lhsim.models.workload import Traffic
 
+T = TypeVar("T")
 MOVES_SEED = 1
+TRAFFIC = "workload.traffic"  # the path of it
+
+
+def with_traffic(system: System, traffic: Traffic) -> System:
+    """Return the system with other traffic.
+
+    What its calibration found of the traffic that it had, such as think times, is left out.
+    """
+    workload = attrs.evolve(system.workload, traffic=traffic)
+    if system.calibration is None:
+        return attrs.evolve(system, workload=workload)
+    known = system.calibration
+    calibration = attrs.evolve(
+        known, samples=_beside(known.samples), parameters=_beside(known.parameters)
+    )
+    return attrs.evolve(system, workload=workload, calibration=calibration)
+
+
+def _beside(known: Mapping[str, T]) -> dict[str, T]:
+    """Return what is known of anything but the traffic."""
+    return {path: value for path, value in known.items() if not path.startswith(TRAFFIC)}
 
 
 def samples_of(system: System) -> list[System]:

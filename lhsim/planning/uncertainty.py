@@ -23,7 +23,7 @@ import numpy as np
 from attrs import frozen
 from scipy.special import stdtrit
 
-from lhsim.planning.bounds import saturation
+from lhsim.planning.bounds import mean_load, saturation
 from lhsim.planning.crossings import Task, crossings, slope_at
 from lhsim.planning.levels import AGENTS
 from lhsim.planning.samples import in_runs, samples_of
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MOST_SEARCHES = 20  # samples for each of which a crossing is searched, the first of the file
 RUNS = (2,)  # of a level for one sample
+LEAST_ELASTICITY = 0.01  # of the load of a server over that of its messages
 STAND_IN = 2.0  # by which the closed form's half-width is widened where it stands in for runs
 # What the parameters' part of an interval comes from.
 RUNS_SAID, CLOSED_FORM, NOT_YET, NO_SAMPLES = "runs", "closed form", "not yet", "no samples"
@@ -154,6 +155,25 @@ def knee_spread(system: System, confidence: float = 0.95) -> Spread | None:
     if base is None or not sampled:
         return None
     return spread([one / base for one in sampled if one is not None], confidence)
+
+
+def load_spread(slower: System, system: System, agents: int, confidence: float) -> Spread | None:
+    """Return how far the samples of the parameters move the load that a system carries.
+
+    The same closed form stands in for runs, and is widened as much. Where agents load a server
+    that send nothing, as those that poll do, a share of the costs is a greater one of the load that
+    is left; `slower` is the system with a lower load, which says by how much. None where there are
+    no samples, or no closed form.
+    """
+    base, below = mean_load(system, agents), mean_load(slower, agents)
+    sampled = [mean_load(one, agents) for one in in_runs(samples_of(system))]
+    rates = [one.workload.offered_load(agents) for one in (slower, system)]
+    if not base or not below or not sampled or None in rates:
+        return None
+    elasticity = math.log(base / below) / math.log(rates[1] / rates[0])  # type: ignore[operator]
+    found = spread([one / base for one in sampled if one], confidence)
+    half_width = STAND_IN * found.half_width / max(elasticity, LEAST_ELASTICITY)
+    return attrs.evolve(found, half_width=half_width, by=CLOSED_FORM)
 
 
 def combined(

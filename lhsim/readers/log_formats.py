@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import field, frozen
 
@@ -49,6 +49,7 @@ _ENVOY = re.compile(r"%(?P<plain>[A-Z][A-Z_]{2,}(?:\([^)%]*\))?)(?::\d+)?%")
 _APACHE = re.compile(r"%[!<>\d,]*(?:\{(?P<argument>[^}]*)\})?(?P<plain>\^?[A-Za-z]{1,2})")
 
 REQUEST, PATH, STATUS, DURATION = "request", "path", "status", "duration"
+CLIENT = "client"
 STAMP = "stamp"
 _ROLES = {
     "request": REQUEST, "request_uri": PATH, "uri": PATH, "document_uri": PATH, "status": STATUS,
@@ -125,13 +126,20 @@ class _Variable:
     value: str  # as a regular expression
 
 
-def log_format(given: str) -> LogFormat:
+def log_format(given: str, client: str | None = None) -> LogFormat:
     """Return a format of lines from a format string, a directive or the name of a preset.
+
+    Parameters
+    ----------
+    given
+        The format.
+    client
+        A variable of it that names the client of a request, as the format has it; None: none does.
 
     Raises
     ------
     InputError
-        When it is none, or says neither which request nor how it went.
+        When it is none, says neither which request nor how it went, or lacks the variable.
     """
     text = PRESETS.get(given) or _bare(given)
     parts = _parts(text)
@@ -139,6 +147,8 @@ def log_format(given: str) -> LogFormat:
     if not variables:
         raise InputError(f"{given!r} has no variables", source="--log-format", allowed=ALLOWED)
     chosen = _chosen(variables)
+    if client is not None:
+        chosen[CLIENT] = _client(client, variables, chosen)
     duration = chosen[DURATION].name
     per_second = _PER_SECOND[duration]
     pattern = "".join(_expressions(parts, {id(one): role for role, one in chosen.items()}))
@@ -199,6 +209,20 @@ def _chosen(variables: Iterable[_Variable]) -> dict[str, _Variable]:
     if stamps:
         found[STAMP] = min(stamps, key=lambda one: _STAMPS[one.name].step)
     return found
+
+
+def _client(
+    given: str, variables: Sequence[_Variable], chosen: Mapping[str, _Variable]
+) -> _Variable:
+    """Return the variable that names the client, as somebody has written it: $name or name."""
+    wanted = next((one.name for one in _parts(given) if isinstance(one, _Variable)), given.strip())
+    taken = {id(one) for one in chosen.values()}
+    free = {one.name: one for one in variables if id(one) not in taken}
+    if wanted not in free:
+        problem = f"{given[:_SHOWN]!r} is no variable of the format that names clients"
+        allowed = f"one of {', '.join(free)}" if free else "a format with one"
+        raise InputError(problem, source="--client", allowed=allowed)
+    return free[wanted]
 
 
 def _expressions(parts: list[str | _Variable], roles: dict[int, str]) -> Iterable[str]:

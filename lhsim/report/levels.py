@@ -7,7 +7,16 @@ from textwrap import wrap
 from typing import Any
 
 from lhsim.report import marks
-from lhsim.report.text import UNKNOWN, Column, axis_text, latency, percent, table, three_digits
+from lhsim.report.text import (
+    UNKNOWN,
+    Column,
+    axis_text,
+    clock,
+    latency,
+    percent,
+    table,
+    three_digits,
+)
 
 Row = Mapping[str, Any]
 WIDTH = 80  # of a warning, in columns
@@ -89,6 +98,36 @@ def class_table(rows: Sequence[Row]) -> list[str]:
     above = {*legend(rows)}
     more = [line for line in marks.legend(by_class, _QUANTILES) if line not in above]
     return ["", "messages by the class of their sender", table(columns, lines), *more]
+
+
+def window_table(rows: Sequence[Row]) -> list[str]:
+    """Return a table of latencies over the runs of each level whose load changes over time."""
+    known = [row for row in rows if "windows" in row]
+    if not known:
+        return []
+    several = len({row["system"] for row in known}) > 1
+    columns = [
+        Column("system" if several else "", left=True),
+        Column("agents"),
+        Column("window", left=True),
+        Column("msg/s"),
+        *(Column(name) for name in ("p50", "p95", "p99")),
+    ]
+    lines = [
+        [
+            row["system"] if several and number == 0 else "",
+            f"{row['agents']:,}" if number == 0 else "",
+            f"{clock(found['start_s'])}-{clock(found['end_s'])}",
+            three_digits(found["messages_per_second"]) if found["messages_per_second"] else "0",
+            *(_latency(found, column) for column in _QUANTILES),
+        ]
+        for row in known
+        for number, found in enumerate(row["windows"])
+    ]
+    by_window = [found for row in known for found in row["windows"]]
+    above = {*legend(rows)}
+    more = [line for line in marks.legend(by_window, _QUANTILES) if line not in above]
+    return ["", "messages by the time when they were sent", table(columns, lines), *more]
 
 
 def _between(ends: Sequence[float] | None, key: str) -> str:

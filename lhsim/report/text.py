@@ -12,6 +12,7 @@ from lhsim.units import format_duration
 
 UNKNOWN = "-"
 NO_LOSS = 0.999  # share of the messages that are delivered, from which on none are lost
+DAY = 86_400  # [s]
 KNEE, CAPACITY = "knee", "capacity"  # metrics that count agents
 
 
@@ -137,6 +138,23 @@ def three_digits(number: float) -> str:
     if abs(float(f"{number:.3g}")) >= 1000:
         return f"{number:,.0f}"
     return f"{number:#.3g}".rstrip(".")
+
+
+def clock(seconds: float) -> str:
+    """Return a time from the beginning of a load as on a clock, with its day after the first.
+
+    >>> clock(4500), clock(86400), clock(90000)
+    ('01:15', '24:00', '1d 01:00')
+    """
+    days, rest = divmod(round(seconds), DAY)
+    if days and (rest or days > 1):
+        return f"{days}d {_clock(rest)}"
+    return "24:00" if days else _clock(rest)
+
+
+def _clock(seconds: int) -> str:
+    minutes, left = divmod(seconds, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}" + (f":{left:02}" if left else "")
 
 
 def percent(share: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -173,30 +173,33 @@ class Result:
         Messages are counted where they were created; those still on their way count with their
         age, and ``pending`` says how many they are: a quantile that they reach is a lower bound.
         """
+        rows = [
+            {
+                "start_s": start,
+                "end_s": end,
+                "messages_per_second": (part.count + part.pending) / (end - start),
+                "delivered": part.count,
+                "pending": part.pending,
+                "mean_latency_ms": part.mean * MS,
+                **{f"p{level}_latency_ms": part.quantile(level / 100) * MS for level in LEVELS},
+            }
+            for start, end, part in self.parts()
+        ]
+        return _frame(rows)
+
+    def parts(self) -> Iterator[tuple[float, float, Latency]]:
+        """Yield the twentieths of the measured window: start and end [s], and their latencies."""
         edges = np.linspace(self.warmup, self.horizon - self.drain, len(self.latency.sums) + 1)
         since = self.horizon - self.latency.ages
-        rows = []
-        for number, (start, end) in enumerate(itertools.pairwise(edges)):
-            ages = self.latency.ages[(start <= since) & (since < end)]
+        for number, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
             part = Latency(
                 counts=self.latency.counts[number : number + 1],
                 sums=self.latency.sums[number : number + 1],
                 min=self.latency.min,
                 max=self.latency.max,
-                ages=ages,
+                ages=self.latency.ages[(start <= since) & (since < end)],
             )
-            rows.append(
-                {
-                    "start_s": float(start),
-                    "end_s": float(end),
-                    "messages_per_second": (part.count + part.pending) / float(end - start),
-                    "delivered": part.count,
-                    "pending": part.pending,
-                    "mean_latency_ms": part.mean * MS,
-                    **{f"p{level}_latency_ms": part.quantile(level / 100) * MS for level in LEVELS},
-                }
-            )
-        return _frame(rows)
+            yield start, end, part
 
     def alerts(self) -> tuple[Alert, ...]:
         """Return which alerts would have fired in the run, and when, its warm-up included.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import io
+import math
 import sys
 import tomllib
 from datetime import date
@@ -16,6 +17,8 @@ import pandas as pd
 import pytest
 
 import lhsim
+from lhsim.readers.formats.hints import Hints
+from lhsim.readers.requests import read_requests
 
 FOLDER = Path(__file__).parents[2] / "examples"
 SLOW = """
@@ -295,6 +298,26 @@ def test_each_script_is_tested_and_says_how_it_is_called():
         text = script.read_text(encoding="utf-8")
         assert f"python examples/{script.name}" in text
         assert f'load("{script.stem}")' in tested or script.stem == "fit_default_systems"
+
+
+# --- access_logs ---------------------------------------------------------------------------------
+
+
+def test_access_logs_of_three_nodes_are_a_day_of_clients_that_stay_on_theirs(capsys):
+    script = load("access_logs")
+    script.main("logs")
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in printed] == ["node1.log", "node2.log", "node3.log"]
+    hints = Hints(log_format=script.FORMAT, client="$remote_addr")
+    logs = [read_requests(f"logs/node{n}.log", "access-log", hints) for n in (1, 2, 3)]
+    names = [set(log.client_names) for log in logs]
+    assert len(set.union(*names)) == sum(map(len, names)) == script.CLIENTS
+    loads = [piece.rate * piece.duration for piece in script.day().workload.traffic.pieces]
+    expected = script.CLIENTS * sum(loads)
+    total = sum(map(len, logs))
+    assert abs(total - expected) < 4 * math.sqrt(expected)  # Poisson
+    night = np.concatenate([log.response[log.start < 3600] for log in logs])
+    assert night.mean() == pytest.approx(script.WORK, rel=0.15)  # hardly any queue
 
 
 # --- run_sheet -----------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ def notebook(request):
     return request.param
 
 
-def test_there_are_six():
-    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
+def test_there_are_seven():
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07"]
 
 
 def test_it_is_kept_without_output_and_explains_itself(notebook):

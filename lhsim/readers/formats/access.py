@@ -2,7 +2,7 @@
 
 `lhsim.readers.log_formats` says which variables are read and whether they stamp a start or an end.
 A duration has the sending of the answer to a slow client in it. A log names no closed clients: an
-address may be many of them, or one behind several.
+address may be many of them, or one behind several. Which variable does, the user may say.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from attrs import evolve
+
 from lhsim.errors import InputError
 from lhsim.readers.access_logs import LONGEST
 from lhsim.readers.formats.described import Format, Row, in_nanoseconds, of_rows, whole_text
 from lhsim.readers.formats.hints import Hints
 from lhsim.readers.log_formats import (
     ALLOWED,
+    CLIENT,
     DURATION,
     PATH,
     REQUEST,
@@ -33,6 +36,7 @@ from lhsim.units import format_duration
 
 _NUMBER = re.compile(r"\d{1,19}(\.\d{1,9})?")
 _CLF = "%d/%b/%Y:%H:%M:%S %z"
+NO_CLIENTS = "clients, but for --client: an address is none"
 _SHOWN = 80  # of a line that is refused: its end, where the times are
 
 
@@ -41,7 +45,7 @@ def read(paths: Sequence[Path], hints: Hints) -> RequestLog:
     if hints.log_format is None:
         problem = "is an access log, whose format is not known"
         raise InputError(problem, source=str(paths[0]), allowed=f"--log-format with {ALLOWED}")
-    form = log_format(hints.log_format)
+    form = log_format(hints.log_format, hints.client)
     if form.stamp is None:
         problem = f"{form.name} does not say when a request was"
         allowed = "a format with $msec, $time_local, %t, %{usec}t or %START_TIME%"
@@ -50,7 +54,11 @@ def read(paths: Sequence[Path], hints: Hints) -> RequestLog:
     rows = [row for path in paths for row in reading.rows(path)]
     notes = list(reading.notes())
     stamps = hints.stamps or form.stamp.stamps
-    return of_rows(FORMAT, paths, rows, stamps=stamps, resolution=form.stamp.step, notes=notes)
+    log = of_rows(FORMAT, paths, rows, stamps=stamps, resolution=form.stamp.step, notes=notes)
+    if hints.client is None:
+        return log
+    unknown = tuple(one for one in FORMAT.unknown if one != NO_CLIENTS)
+    return evolve(log, facts={**log.facts, "unknown": unknown})
 
 
 class _Reading:
@@ -88,7 +96,7 @@ class _Reading:
             raise InputError(f"{fields[STAMP][:40]!r} is no time", source=place)
         operation = fields.get(REQUEST) or fields.get(PATH) or ""
         short = " ".join(operation.split(" ")[:2]).partition("?")[0]
-        return Row(stamp, round(seconds * 1e9), None, fields[STATUS], short[:200])
+        return Row(stamp, round(seconds * 1e9), fields.get(CLIENT), fields[STATUS], short[:200])
 
     def notes(self) -> Iterator[str]:
         if self.without:
@@ -123,13 +131,13 @@ FORMAT = Format(
     stamps="end",
     unit="by the format string",
     unknown=(
-        "clients: an address is none",
+        NO_CLIENTS,
         "requests that the server never took",
         "the intended start",
         "the processor time of the server",
     ),
     read=read,
     recognises=lambda _: False,  # without its format string a line may mean anything
-    hints=frozenset({"log_format", "stamps"}),
+    hints=frozenset({"log_format", "client", "stamps"}),
     several=True,
 )

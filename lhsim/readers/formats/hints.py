@@ -18,6 +18,7 @@ class Hints:
     unit: str | None = None  # of its times: s, ms, us or ns
     stamps: str | None = None  # whether its time stamps are those of starts or ends
     log_format: str | None = None  # of an access log
+    client: str | None = None  # variable of that format which names the client of a request
     span_kind: str | None = None  # of traces: server or client
     sleep_first: float = 0.0  # of pgbench's script, before its first command [s]
     sleep_last: float = 0.0  # of pgbench's script, after its last command [s]

@@ -7,9 +7,12 @@ import pytest
 from attrs import evolve
 
 import lhsim
+from lhsim.distributions import Exponential
 from lhsim.errors import InputError
+from lhsim.models import Cpu, Poisson, Provenance, Requests, RequestServer, System, Workload
 from lhsim.models.system import Calibration
-from lhsim.planning.samples import in_runs
+from lhsim.planning.samples import in_runs, with_traffic
+from lhsim.planning.uncertainty import load_spread
 
 SYSTEM = lhsim.load_system("push")
 
@@ -52,6 +55,65 @@ def test_systems_move_in_pairs():
                 strict=True)  # fmt: skip
     for one, other in pairs:
         assert other.cpu.send.mean == pytest.approx(2 * one.cpu.send.mean)
+
+
+def sampled(system, factors):
+    known = Calibration(samples={"cpu.query*": factors})
+    return evolve(system, calibration=known)
+
+
+def test_a_load_moves_as_its_costs_do_and_twice_as_far():
+    """A server that nobody loads but its messages: a factor on costs is one on the load."""
+    factors = tuple(1 + 0.02 * number for number in range(-5, 6))
+    web = System(
+        name="web",
+        requests=RequestServer(),
+        cpu=Cpu(query=Exponential(0.01)),
+        workload=Workload(traffic=Poisson(0.1)),
+    )
+    slower = with_traffic(sampled(web, factors), Poisson(0.09))
+    found = load_spread(slower, sampled(web, factors), 50, 0.95)
+    logarithms = [math.log(one) for one in factors]
+    assert found.half_width == pytest.approx(2 * 2.228 * stdev(logarithms), rel=1e-3)  # t of 10
+    assert found.by == "closed form"
+    assert load_spread(web, web, 50, 0.95) is None
+
+
+def test_where_polls_make_most_of_the_load_its_costs_move_the_rest_farther():
+    polling = sampled(
+        lhsim.load_system("polling"), tuple(0.95 + 0.01 * number for number in range(11))
+    )
+    few, many = (
+        load_spread(
+            with_traffic(polling, Poisson(0.9 * rate)),
+            with_traffic(polling, Poisson(rate)),
+            500,
+            0.95,
+        ).half_width
+        for rate in (4.0, 0.1)
+    )
+    assert many > 3 * few
+
+
+def test_other_traffic_takes_no_samples_of_what_was_there():
+    thinking = Requests(think=Exponential(1.0))
+    numbers = tuple(0.95 + 0.01 * number for number in range(11))
+    source = Provenance("logs", 9)
+    known = Calibration(
+        samples={"workload.traffic.think*": numbers, "cpu.query*": numbers},
+        parameters={"workload.traffic.think": source, "cpu.query": source},
+    )
+    web = System(
+        name="web",
+        requests=RequestServer(),
+        cpu=Cpu(query=Exponential(0.01)),
+        workload=Workload(traffic=thinking),
+        calibration=known,
+    )
+    found = with_traffic(web, Poisson(0.5))
+    assert found.workload.traffic == Poisson(0.5)
+    assert found.calibration.samples == {"cpu.query*": numbers}
+    assert set(found.calibration.parameters) == {"cpu.query"}
 
 
 @pytest.mark.parametrize("moves", [{"store": 0.1}, {"cpu": -0.1}, {"cpu": math.nan}])

@@ -443,6 +443,29 @@ def test_access_logs_need_their_format(tmp_path):
         assert word in refusal(other, format="access-log", hints=ACCESS["nginx.log"])
 
 
+def test_a_variable_of_an_access_log_names_clients_where_the_user_says_so(tmp_path):
+    path = tmp_path / "log"
+    path.write_text('10.0.0.7 "GET /a HTTP/1.1" 200 0.250 1767225601.000\n'
+                    '10.0.0.9 "GET /b HTTP/1.1" 200 0.500 1767225602.000\n'
+                    '10.0.0.7 "GET /b HTTP/1.1" 200 0.125 1767225603.000\n')  # fmt: skip
+    form = '$remote_addr "$request" $status $request_time $msec'
+    for said in ("$remote_addr", "${remote_addr}", "remote_addr"):
+        log = read_requests(path, "access-log", Hints(log_format=form, client=said))
+        assert [log.client_names[code] for code in log.client] == [
+            "10.0.0.7",
+            "10.0.0.9",
+            "10.0.0.7",
+        ]
+        assert not any("clients" in one for one in log.facts["unknown"])
+    without = read_requests(path, "access-log", Hints(log_format=form))
+    assert without.clients is None
+    assert any("clients" in one for one in without.facts["unknown"])
+    for said in ("$cookie_user", "$status", "", "$request_time"):
+        hints = Hints(log_format=form, client=said)
+        assert "--client: " in refusal(path, format="access-log", hints=hints)
+        assert "allowed: one of remote_addr" in refusal(path, format="access-log", hints=hints)
+
+
 # --- OpenTelemetry -------------------------------------------------------------------------------
 
 
