@@ -115,6 +115,16 @@ class Manifest:
         return self.machine.pace * (1 + longer / self.end)
 
     @property
+    def short_poll(self) -> bool:
+        """Whether polls were answered at once, and the agents slept between them."""
+        return self.server.get("polling.hold") == 0
+
+    @property
+    def way(self) -> str:
+        """How messages were delivered, where that is another way than the usual one."""
+        return "short poll" if self.short_poll else ""
+
+    @property
     def closed(self) -> bool:
         """Whether its agents wait for answers, which then set their rate."""
         return self.workload.traffic.closed
@@ -207,8 +217,9 @@ class Recording:
     def _headline(self) -> str:
         manifest = self.manifest
         load = "" if manifest.closed else f", {manifest.offered_load:g} messages/s"
+        way = f" by {manifest.way}" if manifest.way else ""
         return (
-            f"{manifest.architecture}: {manifest.agents:,} agents{load} for "
+            f"{manifest.architecture}{way}: {manifest.agents:,} agents{load} for "
             f"{manifest.duration:g} s, seed {manifest.seed}"
         )
 

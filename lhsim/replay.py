@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from os import PathLike
+from typing import Any
 
+import attrs
 import numpy as np
 import pandas as pd
 from attrs import evolve
@@ -46,6 +48,7 @@ def replay(
         problem = f"is a {system.architecture} server"
         allowed = f"one of the run's architecture, {manifest.architecture}"
         raise InputError(problem, source=system.name, allowed=allowed)
+    system = _delivering_as(system, manifest)
     system = _at_pace(system, manifest.machine)
     system = evolve(
         system, workload=manifest.workload, cpu=evolve(system.cpu, connect=ZERO), calibration=None
@@ -60,6 +63,26 @@ def replay(
         keep_messages=True,
     )
     return recorded(system, result, manifest)
+
+
+def _delivering_as(system: System, manifest: Manifest) -> System:
+    """Return a system that delivers in the way of a run, where that is another than the usual one.
+
+    Costs stay what they are: so a system that was calibrated on the usual way predicts the others.
+    """
+    polling = system.polling
+    if polling is None or not manifest.short_poll:
+        return system
+    # The sleep is the agents' own, and theirs is plain; who holds nothing wakes nobody.
+    interval = manifest.server.get("polling.interval", polling.interval)
+    plain = _without(polling, "timeout", "wake_on_write", "wake", "jitter", "first_sleep", "growth")
+    return evolve(system, polling=evolve(polling, hold=False, interval=interval, **plain))
+
+
+def _without(server: object, *names: str) -> dict[str, Any]:
+    """Return settings of a server by name, each as it is where nobody says anything of it."""
+    usual = attrs.fields_dict(type(server))
+    return {name: usual[name].default for name in names}
 
 
 def _at_pace(system: System, machine: Machine) -> System:

@@ -73,6 +73,8 @@ def parse_rate(text: str) -> float:
 )
 @option("--interval", "Time a poll waits between two queries.  [default: 1 s]", type=_TIME)
 @option("--timeout", "Longest time a poll waits for a message.  [default: 60 s]", type=_TIME)
+@option("--short-poll", "Answer polls at once, empty or not; clients sleep for --interval.",
+        is_flag=True)  # fmt: skip
 @option("--limit", "Most messages in one response.  [default: 10]", type=whole(1, 1000))
 @option("--connections", "Most waiting polls, and most push connections.  [default: 2000]",
         type=whole(1, 10**6))  # fmt: skip

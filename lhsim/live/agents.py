@@ -51,6 +51,8 @@ class Share:
     time: NDArray[np.float64]  # [s]
     payload: int  # [B]
     end: float  # [s]
+    # From an empty answer to the next request of a poll [s]; None: the server holds requests
+    poll_after: float | None = None
 
 
 @frozen(eq=False)

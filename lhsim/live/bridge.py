@@ -247,7 +247,7 @@ class Bridge:
         return answer(f'{{"events":[{found}],"last_sequence":{last}}}')
 
     async def _poll(self, request: Request, agent: str, since: int, timeout: float) -> list[Event]:
-        """Query, sleep, and so on until there is something, or nothing for `timeout`."""
+        """Query, sleep, and so on until there is something, or nothing for `timeout`; or once."""
         loop = asyncio.get_running_loop()
         start = loop.time()
         watch: asyncio.Task[None] | None = None
@@ -258,6 +258,8 @@ class Bridge:
                 if events:
                     return events
                 self.monitor.wasted.inc()
+                if self.settings.short_poll:
+                    return []
                 if watch is None:  # only now: a request that finds something has no use for it
                     watch = self._watch(request)
                 await asyncio.wait((watch,), timeout=self.settings.interval)

@@ -24,6 +24,7 @@ SETTINGS = {
     "polling_interval_seconds": "polling.interval",
     "polling_timeout_seconds": "polling.timeout",
     "polling_limit": "polling.limit",
+    "polling_hold": "polling.hold",
 }
 
 

@@ -12,7 +12,7 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -44,6 +44,7 @@ MOST_MESSAGES = 5_000_000
 MOST_AGENTS = 50_000
 LEAD = 0.5  # between the start signal and the start [s]
 PATIENCE = 60.0  # to connect the agents, and half a second more for each of them [s]
+USUAL = 1.0  # sleep of a short poll, where the server names none [s]
 ANSWER = 10.0  # for the page of metrics [s]
 LATE = 5e-3  # p99 of the driver's lag that spoils a run [s]
 BUSY = 0.8  # part of a core that a process may use before it is late
@@ -169,10 +170,10 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
         raise InputError("holds no message", key="duration", allowed="a longer one, or more load")
     _check_files(load)
     before = probe.spin(load.spin)
-    shown = asyncio.run(_page(load))
+    told = counters.settings(asyncio.run(_page(load)))
     name = f"r{secrets.token_hex(4)}"
     count = min(load.processes, load.agents)
-    shares = [(_share(load, planned, name, part),) for part in range(count)]
+    shares = [(_share(load, told, planned, name, part),) for part in range(count)]
     cores = [] if load.server_core is None else [(load.server_core,)]
     with spawned(work, shares) as pipes, spawned(probe.keep_pace, cores) as paces:
         _connected(load, pipes)
@@ -205,7 +206,7 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
         duration=load.duration,
         drain=load.drain,
         started=started,
-        server=counters.settings(shown),
+        server=told,
         options=load.options,
         machine=machine,
     )
@@ -216,7 +217,9 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
 # --- processes -----------------------------------------------------------------------------------
 
 
-def _share(load: Load, planned: Schedule, name: str, part: int) -> Share:
+def _share(
+    load: Load, told: Mapping[str, float], planned: Schedule, name: str, part: int
+) -> Share:
     """Return the part of a run that a process has: every so many agents, for an even load."""
     agents = np.arange(load.agents)[part :: load.processes]
     rows = np.flatnonzero(planned.sender % load.processes == part)
@@ -235,6 +238,7 @@ def _share(load: Load, planned: Schedule, name: str, part: int) -> Share:
         time=planned.time[rows],
         payload=load.payload,
         end=load.end,
+        poll_after=None if told.get("polling.hold", 1.0) else told.get("polling.interval", USUAL),
     )
 
 

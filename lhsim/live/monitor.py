@@ -65,9 +65,12 @@ class Monitor:
 
     def _show(self, settings: BridgeSettings) -> None:
         """Show what who measures has to know of the server."""
-        for name, text, value in (
+        shown: list[tuple[str, str, float]] = [
             ("polling_interval_seconds", "Sleep between two queries.", settings.interval),
             ("polling_timeout_seconds", "Of a request, if it has none.", settings.timeout),
             ("polling_limit", "Messages in an answer.", settings.limit),
-        ):
+        ]
+        if settings.short_poll:
+            shown.append(("polling_hold", "Whether requests that find nothing are held.", 0))
+        for name, text, value in shown:
             Gauge(name, text, registry=self.registry).set(value)

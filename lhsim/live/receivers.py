@@ -58,11 +58,19 @@ class StoreAgents(Agents):
 
 
 class PollingAgents(StoreAgents):
-    """Agents that ask for their messages, and again at once."""
+    """Agents that ask for their messages, and again at once, or by short polls after a sleep."""
 
     async def _receive(self, agent: int) -> None:
-        for event in await self._clients[agent].wait(TIMEOUT):
+        events = await self._clients[agent].wait(TIMEOUT)
+        for event in events:
             self._take(event)
+        if not events:
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Wait after an answer that held nothing, where the server has not done so."""
+        if self._share.poll_after is not None:
+            await asyncio.sleep(self._share.poll_after)
 
 
 class PushAgents(StoreAgents):

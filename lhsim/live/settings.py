@@ -53,6 +53,9 @@ class BridgeSettings:
     interval: Seconds = field(default=1.0, validator=within(1e-4, 3600))
     # Without messages an empty answer goes out after this time, unless the request has its own [s]
     timeout: Seconds = field(default=60.0, validator=within(0, LONGEST_WAIT))
+    # Whether a request that finds nothing is answered at once, and not held; the client sleeps for
+    # `interval` before it asks again
+    short_poll: bool = False
     limit: int = field(default=10, validator=whole(1, 1000))  # messages in an answer
     # Requests for messages held at a time; and as many push connections, of both kinds together
     connections: int = field(default=2000, validator=whole(1, 10**6))
