@@ -38,7 +38,7 @@ from lhsim.metrics.alerts import (
     of_minute,
     success_percent,
 )
-from lhsim.models import Slowdown, Workload
+from lhsim.models import Slowdown, Webhook, Workload
 from lhsim.readers.tables import read_parquet
 from lhsim.report.notebook import card
 from lhsim.units import Seconds
@@ -98,6 +98,8 @@ class Manifest:
     started: str = ""  # date and time
     server: dict[str, float] = Factory(dict)  # what the server says of its settings
     options: dict[str, str] = Factory(dict)  # of the driver
+    # How the server posted, and what targets did with it; None: messages went over connections
+    webhook: Webhook | None = None
     machine: Machine = Factory(Machine)
     doubts: tuple[str, ...] = ()  # why the run may be spoiled
 
@@ -120,8 +122,15 @@ class Manifest:
         return self.server.get("polling.hold") == 0
 
     @property
+    def at_least_once(self) -> bool:
+        """Whether a message may be delivered again."""
+        return self.webhook is not None
+
+    @property
     def way(self) -> str:
         """How messages were delivered, where that is another way than the usual one."""
+        if self.webhook is not None:
+            return "webhook"
         return "short poll" if self.short_poll else ""
 
     @property

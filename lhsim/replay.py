@@ -15,6 +15,7 @@ from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.library import as_system
 from lhsim.models import System
+from lhsim.models.push import OF_CONNECTIONS
 from lhsim.recording import Machine, Manifest, Recording, check_modelled, messages_of
 from lhsim.simulation import Result, simulate
 
@@ -70,7 +71,10 @@ def _delivering_as(system: System, manifest: Manifest) -> System:
 
     Costs stay what they are: so a system that was calibrated on the usual way predicts the others.
     """
-    polling = system.polling
+    polling, push = system.polling, system.push
+    if push is not None and manifest.webhook is not None:
+        plain = _without(push, *OF_CONNECTIONS, "elicitation")
+        return evolve(system, push=evolve(push, webhook=manifest.webhook, **plain))
     if polling is None or not manifest.short_poll:
         return system
     # The sleep is the agents' own, and theirs is plain; who holds nothing wakes nobody.

@@ -24,6 +24,7 @@ from lhsim.live.client import BridgeError
 from lhsim.live.mcp.protocol import Era
 
 if TYPE_CHECKING:  # each process of a driver would wait a second for pandas
+    from lhsim.models import Webhook
     from lhsim.recording import Architecture
 
 AT_ONCE = 50  # agents that are connected at a time
@@ -53,6 +54,8 @@ class Share:
     end: float  # [s]
     # From an empty answer to the next request of a poll [s]; None: the server holds requests
     poll_after: float | None = None
+    webhook: Webhook | None = None  # by which agents receive; None: as the architecture says
+    seed: int = 0  # of what agents do with what they receive
 
 
 @frozen(eq=False)

@@ -43,6 +43,7 @@ from lhsim.live.store import Event, EventStore, NewEvent, Stored
 from lhsim.live.streams import PushServer, ServerSentEvents
 from lhsim.live.threads import StoreThreads
 from lhsim.live.tokens import Tokens
+from lhsim.live.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from lhsim.live.mcp.server import McpServer
@@ -85,7 +86,8 @@ class Bridge:
         self._buckets = Buckets(settings.rate_limit) if settings.rate_limit else None
         self._held = Places(settings.connections, "too many requests for messages")
         self._hub = Hub(disconnect=settings.outbound_policy == "disconnect")
-        self._store = StoreThreads(store, settings, self._hub.stored, self._hub.reread, self.stages)
+        self._store = StoreThreads(store, settings, self._on_stored, self._on_doubt, self.stages)
+        self._webhooks = self._webhook_server(keys.signing)
         self._elicitations = Elicitations(settings.elicitations, self._say_expired)
         self._push = PushServer(
             settings, self._hub, self._store.read, self.monitor, by_token(self._tokens), self.stages
@@ -105,6 +107,8 @@ class Bridge:
             watch.cancel()
         self._store.stop()
         self._hub.close()
+        if self._webhooks is not None:
+            self._webhooks.stop()
         if self._mcp is not None:
             self._mcp.stop()
 
@@ -113,6 +117,23 @@ class Bridge:
 
         token = by_token(self._tokens)
         return McpServer(self.settings, token, self._take_token, self.monitor, self._bodies)
+
+    def _webhook_server(self, secret: bytes) -> Webhooks | None:
+        settings = self.settings
+        if settings.webhook is None:
+            return None
+        most = settings.connections
+        return Webhooks(settings.webhook, most, secret, self._store.read, self.monitor)
+
+    def _on_stored(self, event: Event) -> None:
+        self._hub.stored(event)
+        if self._webhooks is not None:
+            self._webhooks.stored(event)
+
+    def _on_doubt(self) -> None:
+        self._hub.reread()
+        if self._webhooks is not None:
+            self._webhooks.reread()
 
     def _routes(self) -> list[BaseRoute]:
         token = by_token(self._tokens)
@@ -127,7 +148,23 @@ class Bridge:
             self._post("/elicitation/respond", self._respond, token),
             Route("/events/stream", ServerSentEvents(self._push), methods=["GET"]),
             WebSocketRoute("/ws", self._push.websocket),
+            *([] if self._webhooks is None else self._webhook_routes(self._webhooks)),
             *([] if self._mcp is None else [Route("/mcp", self._mcp)]),
+        ]
+
+    def _webhook_routes(self, webhooks: Webhooks) -> list[BaseRoute]:
+        async def register(_request: Request, agent: str, body: dict[str, Any]) -> Response:
+            bodies.fields(body, "url")
+            return answer({"agent_id": agent, "key": webhooks.register(agent, body.get("url"))})
+
+        async def remove(_request: Request, agent: str, body: dict[str, Any]) -> Response:
+            bodies.fields(body)
+            return answer({"agent_id": agent, "removed": webhooks.remove(agent)})
+
+        token = by_token(self._tokens)
+        return [
+            self._post("/webhook/register", register, token),
+            self._post("/webhook/remove", remove, token),
         ]
 
     def _post(self, path: str, handler: Handler, authenticate: Authenticate) -> Route:
@@ -224,6 +261,8 @@ class Bridge:
             "payload": payload,
         }
         event = NewEvent(sender, target, message_id, bodies.dump(content))
+        if self._webhooks is not None:
+            self._webhooks.admit(target)
         try:
             return await self._store.append(event)
         except Exception:

@@ -238,6 +238,14 @@ class BridgeClient:
         events: list[dict[str, Any]] = answer["events"]
         return events
 
+    async def register_webhook(self, url: str) -> str:
+        """Let messages for this agent be posted to `url`; return the bearer token of the posts."""
+        return str((await self.call("POST", "/webhook/register", {"url": url}))["key"])
+
+    async def remove_webhook(self) -> None:
+        """Let messages for this agent be posted no more."""
+        await self.call("POST", "/webhook/remove", {})
+
     async def websocket(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield messages after the cursor, pushed over a WebSocket, until it is closed."""
         async with self.open_websocket() as socket:

@@ -31,9 +31,9 @@ from lhsim.live.agents import Seen, Share
 from lhsim.live.client import BridgeClient
 from lhsim.live.mcp.protocol import MODES, Era
 from lhsim.live.pace import slowdowns
-from lhsim.live.settings import LONGEST_MESSAGE
+from lhsim.live.settings import LONGEST_MESSAGE, is_loopback
 from lhsim.live.workers import spawned, work
-from lhsim.models import Slowdown, Workload
+from lhsim.models import Slowdown, Webhook, Workload
 from lhsim.models.schedule import Schedule, schedule
 from lhsim.models.workload import check_count
 from lhsim.recording import ARCHITECTURES, Architecture, Machine, Manifest, Recording
@@ -53,6 +53,8 @@ FAILED = 0.001  # part of the messages that were refused
 # A connection to send on, and one to receive. A client of MCP has two at rest and one more for each
 # question or answer that is on its way: with a server that keeps up that is seldom more than one.
 FILES_OF_AN_AGENT = {"polling": 2, "push": 2, "mcp": 3}
+OF_WEBHOOKS = "push.webhook."
+OF_SERVER = ("attempts", "timeout", "backoff", "factor", "longest", "in_flight")
 FILES_BESIDES = 64  # libraries, pipes
 MOST_ASKED = LONGEST_MESSAGE - 20  # characters of a question: its numbers need the rest
 
@@ -77,12 +79,15 @@ class Load:
     enrolment: str | None = field(default=None, repr=False)  # key of the bridge, if it has one
     server_core: int | None = field(default=None, validator=whole(0))  # of this machine
     era: Era | None = None  # of MCP; None: modern
+    # What targets do with posts, where agents receive by webhooks; the rest is the server's
+    webhook: Webhook | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.server_core is not None and self.server_core >= probe.cores():
             allowed = f"a whole number below {probe.cores()}"
             raise InputError("is no core of ours", key="server_core", allowed=allowed)
         self._check_mcp()
+        self._check_webhook()
         workload = self.workload
         for key, plain in (
             ("think", workload.think == Deterministic(0.0)),
@@ -121,6 +126,20 @@ class Load:
             allowed = f"at most {MOST_ASKED:,} in a question"
             raise InputError(f"{self.payload:,} is too long", key="payload", allowed=allowed)
 
+    def _check_webhook(self) -> None:
+        if self.webhook is None:
+            return
+        if self.architecture != "push":
+            allowed = "with the architecture push alone"
+            raise InputError(f"{self.architecture} has none", key="webhook", allowed=allowed)
+        for name in OF_SERVER:
+            if getattr(self.webhook, name) != getattr(Webhook(), name):
+                allowed = "failure and think; the server says the rest"
+                raise InputError("is the server's", key=f"push.webhook.{name}", allowed=allowed)
+        if not is_loopback(urlsplit(self.url).hostname or ""):
+            problem = "cannot be reached by webhooks: their targets are on this machine's loopback"
+            raise InputError(problem, key="url", allowed="a bridge on this machine, on loopback")
+
     @property
     def end(self) -> float:
         """The end of the run, drain included [s]."""
@@ -133,10 +152,11 @@ class Load:
         return found | ({"era": self.era or "modern"} if self.architecture == "mcp" else {})
 
 
-def _check_files(load: Load) -> None:
+def _check_files(load: Load, hook: Webhook | None) -> None:
     """Refuse a run whose agents would not get their connections."""
     each = math.ceil(load.agents / min(load.processes, load.agents))
-    needed = FILES_OF_AN_AGENT[load.architecture] * each + FILES_BESIDES
+    posts = 0 if hook is None else hook.in_flight or 0
+    needed = FILES_OF_AN_AGENT[load.architecture] * each + posts + FILES_BESIDES
     most = probe.open_files()
     if needed > most:
         problem = f"needs {needed:,} open files in each process, of {most:,}"
@@ -168,12 +188,13 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
     planned = schedule(load.workload, load.agents, load.end, load.seed)
     if not len(planned):
         raise InputError("holds no message", key="duration", allowed="a longer one, or more load")
-    _check_files(load)
-    before = probe.spin(load.spin)
     told = counters.settings(asyncio.run(_page(load)))
+    hook = _webhook(load, told)
+    _check_files(load, hook)
+    before = probe.spin(load.spin)
     name = f"r{secrets.token_hex(4)}"
     count = min(load.processes, load.agents)
-    shares = [(_share(load, told, planned, name, part),) for part in range(count)]
+    shares = [(_share(load, told, hook, planned, name, part),) for part in range(count)]
     cores = [] if load.server_core is None else [(load.server_core,)]
     with spawned(work, shares) as pipes, spawned(probe.keep_pace, cores) as paces:
         _connected(load, pipes)
@@ -206,8 +227,9 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
         duration=load.duration,
         drain=load.drain,
         started=started,
-        server=told,
-        options=load.options,
+        server={path: value for path, value in told.items() if not path.startswith(OF_WEBHOOKS)},
+        options=load.options | _repeated(load, seen),
+        webhook=hook,
         machine=machine,
     )
     run = Recording(manifest, messages, counted)
@@ -218,7 +240,12 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
 
 
 def _share(
-    load: Load, told: Mapping[str, float], planned: Schedule, name: str, part: int
+    load: Load,
+    told: Mapping[str, float],
+    hook: Webhook | None,
+    planned: Schedule,
+    name: str,
+    part: int,
 ) -> Share:
     """Return the part of a run that a process has: every so many agents, for an even load."""
     agents = np.arange(load.agents)[part :: load.processes]
@@ -239,7 +266,21 @@ def _share(
         payload=load.payload,
         end=load.end,
         poll_after=None if told.get("polling.hold", 1.0) else told.get("polling.interval", USUAL),
+        webhook=hook,
+        seed=load.seed,
     )
+
+
+def _webhook(load: Load, told: Mapping[str, float]) -> Webhook | None:
+    """Return how messages are posted, by the server and to targets; None where they are not."""
+    if load.webhook is None:
+        return None
+    own = {name: told.get(f"{OF_WEBHOOKS}{name}") for name in OF_SERVER}
+    if None in own.values():
+        allowed = "a bridge that posts, lhsim serve --webhook-allow 'http://127.0.0.1:*'"
+        raise InputError("says nothing of webhooks", source=load.url, allowed=allowed)
+    whole = {name: int(own[name] or 0) for name in ("attempts", "in_flight")}
+    return evolve(load.webhook, **{**own, **whole})
 
 
 def _connected(load: Load, pipes: list[Connection]) -> None:
@@ -360,6 +401,15 @@ def _delivered(seen: list[Seen]) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(("sender", "number", "delivered_s"), joined, strict=True)))
 
 
+def _more_than_once(seen: list[Seen]) -> int:
+    return int(_delivered(seen).duplicated(["sender", "number"]).sum())
+
+
+def _repeated(load: Load, seen: list[Seen]) -> dict[str, str]:
+    """Return how many deliveries were further ones, where there may be some."""
+    return {} if load.webhook is None else {"duplicates": str(_more_than_once(seen))}
+
+
 def _machine(
     stalls: tuple[probe.Stalls, probe.Stalls],
     host: tuple[tuple[float, float], tuple[float, float]],
@@ -396,8 +446,8 @@ def _doubts(run: Recording, seen: list[Seen]) -> Iterator[str]:
     if refused > FAILED * len(run.messages):
         problem = next(part.problem for part in seen if part.problem)
         yield f"{refused} requests failed; the last: {problem}"
-    twice = int(_delivered(seen).duplicated(["sender", "number"]).sum())
-    if twice:
+    twice = _more_than_once(seen)
+    if twice and not run.manifest.at_least_once:
         yield f"{twice} messages were delivered more than once"
     if (run.counters.diff() < 0)[list(counters.TOTALS & set(run.counters))].any(axis=None):
         yield "the server's counters fell: it was started again"

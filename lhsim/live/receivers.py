@@ -8,8 +8,11 @@ from typing import Any
 
 from lhsim.live.agents import FAULTS, Agents, Share
 from lhsim.live.client import BridgeClient
+from lhsim.live.targets import Endpoint
+from lhsim.models.reactions import Targets
 
 TIMEOUT = 60.0  # of a request for messages, as in the original [s]
+OF_EVENT = 10_000  # of a posted event besides its text, at most [B]
 BACKOFF = 0.5  # of an agent that was refused [s]
 
 
@@ -71,6 +74,43 @@ class PollingAgents(StoreAgents):
         """Wait after an answer that held nothing, where the server has not done so."""
         if self._share.poll_after is not None:
             await asyncio.sleep(self._share.poll_after)
+
+
+class WebhookAgents(StoreAgents):
+    """Agents to whose endpoint the bridge posts; there is one for those of a process."""
+
+    def __init__(self, share: Share) -> None:
+        super().__init__(share)
+        assert share.webhook is not None
+        self._targets = Targets(share.webhook, share.seed)
+        self._endpoint = Endpoint(self._receive_post, OF_EVENT + share.payload)
+        self._opened: asyncio.Task[None] | None = None
+
+    async def _connect(self, agent: int) -> None:
+        await super()._connect(agent)
+        if self._opened is None:
+            self._opened = asyncio.ensure_future(self._endpoint.open())
+        await asyncio.shield(self._opened)
+        key = await self._clients[agent].register_webhook(self._endpoint.url(agent))
+        self._endpoint.keys[agent] = key.encode()
+
+    def _begin(self) -> None:
+        self._targets.work(0, 0, 0)  # what draws is loaded before the first message
+
+    async def _receive(self, agent: int) -> None:
+        """Do nothing: what comes is posted."""
+
+    def _receive_post(self, _agent: int, event: dict[str, Any], post: int) -> float | None:
+        """Return how long a target works on a post, None where it refuses it."""
+        sender, number = event["payload"]["sender"], event["payload"]["number"]
+        if self._targets.refuse(sender, number, post):
+            return None
+        self._take(event)
+        return self._targets.work(sender, number, post)
+
+    async def _hang_up(self) -> None:
+        self._endpoint.close()
+        await super()._hang_up()
 
 
 class PushAgents(StoreAgents):

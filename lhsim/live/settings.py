@@ -12,6 +12,7 @@ from attrs import field, frozen
 from lhsim._files import expanded
 from lhsim.checks import one_of, whole, within
 from lhsim.errors import InputError
+from lhsim.live.origins import ALLOWED, Origin
 from lhsim.units import PerSecond, Seconds
 
 OutboundPolicy = Literal["drop_new", "disconnect"]
@@ -32,6 +33,35 @@ class RateLimit:
     rate: PerSecond = field(validator=within(1e-6, 1e6))  # tokens that a bucket gets [1/s]
     # Tokens that it holds at most, and at first
     burst: int = field(default=1, validator=whole(1, 10**6))
+
+
+def _origins(_instance: object, _attribute: object, values: tuple[str, ...]) -> None:
+    if not values:
+        raise InputError("allows nothing", key="allow", allowed=ALLOWED)
+    for text in values:
+        Origin.of(text)
+
+
+@frozen
+class WebhookSettings:
+    """Posts of messages to endpoints of their targets.
+
+    As `push.webhook` of the models, but for what targets do.
+    """
+
+    # Origins to which the bridge may post: http://HOST:PORT, or http://HOST:* for all its ports
+    allow: tuple[str, ...] = field(validator=_origins)
+    # Posts of a message, the first included
+    attempts: int = field(default=5, validator=whole(1, 1000))
+    # From a post to its answer [s]
+    timeout: Seconds = field(default=10.0, validator=within(1e-3, LONGEST_WAIT))
+    # After the first failure [s]
+    backoff: Seconds = field(default=1.0, validator=within(0, 3600))
+    factor: float = field(default=2.0, validator=within(1, 100))  # of one to that before it
+    longest: Seconds = field(default=60.0, validator=within(0, 3600))  # back-off [s]
+    in_flight: int = field(default=100, validator=whole(1, 10_000))  # posts at a time
+    # Messages that are not done with; more for such targets are refused, 503
+    waiting: int = field(default=100_000, validator=whole(1, 10**6))
 
 
 def _store(_instance: object, _attribute: object, value: str) -> None:
@@ -71,6 +101,7 @@ class BridgeSettings:
     # Of an answer to a question [s]
     elicitation_timeout: Seconds = field(default=30.0, validator=within(1e-3, LONGEST_WAIT))
     elicitations: int = field(default=10_000, validator=whole(1, 10**6))  # open at a time
+    webhook: WebhookSettings | None = None  # None: there are no webhooks
     mcp: bool = False  # whether agents can also ask one another by MCP, at /mcp
     # Connections that query; PostgreSQL alone
     store_connections: int = field(default=1, validator=whole(1, 100))
