@@ -25,6 +25,8 @@ import httptools
 from attrs import define, field, frozen
 from websockets.asyncio import client as websockets
 
+# What a parser raises; the second where the other end would speak another protocol from here on.
+NO_HTTP = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 LONGEST_EVENT = 100_000_000  # that a bridge may send: six times its longest body [B]
 
 
@@ -130,8 +132,8 @@ class HttpConnection(asyncio.Protocol):
         """Parse what has come."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._fail(ConnectionError(str(error)))
+        except NO_HTTP as error:
+            self._fail(ConnectionError(f"no answer of HTTP: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up the request under way."""

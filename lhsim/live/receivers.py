@@ -90,15 +90,18 @@ class WebhookAgents(StoreAgents):
         await super()._connect(agent)
         if self._opened is None:
             self._opened = asyncio.ensure_future(self._endpoint.open())
+            # What draws is loaded before the first message.
+            self._targets.refuse(0, 0, 0)
+            self._targets.work(0, 0, 0)
         await asyncio.shield(self._opened)
         key = await self._clients[agent].register_webhook(self._endpoint.url(agent))
         self._endpoint.keys[agent] = key.encode()
 
     def _begin(self) -> None:
-        self._targets.work(0, 0, 0)  # what draws is loaded before the first message
+        """Do nothing: what comes is posted."""
 
     async def _receive(self, agent: int) -> None:
-        """Do nothing: what comes is posted."""
+        """Do nothing, as well."""
 
     def _receive_post(self, _agent: int, event: dict[str, Any], post: int) -> float | None:
         """Return how long a target works on a post, None where it refuses it."""

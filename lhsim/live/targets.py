@@ -15,6 +15,7 @@ from typing import Any
 
 import httptools
 
+from lhsim.live.client import NO_HTTP
 from lhsim.live.webhooks import ATTEMPT
 
 HOST = "127.0.0.1"
@@ -109,7 +110,7 @@ class _Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except NO_HTTP:
             self.close()
 
     # What the parser calls.

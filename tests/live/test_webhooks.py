@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import attrs
 import pytest
@@ -214,19 +214,21 @@ def test_a_redirect_leads_nowhere_and_what_is_no_answer_is_a_failure(bridge, wit
         b"no HTTP at all\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"x" * 100_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n" + b"x" * 100_000,
-        b"",
     ]
+    good = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" * 3  # two of them unasked for
     url = started(bridge, attempts=1)
-    asked = []
+    asked, writers = [], []
 
     async def hostile(reader, writer):
-        head = await reader.readuntil(b"\r\n\r\n")
-        asked.append(head)
-        writer.write(answers[len(asked) - 1])
-        if len(asked) == len(answers):
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" * 3)  # unasked for
-        await writer.drain()
-        await asyncio.sleep(0.1)
+        writers.append(writer)
+        with suppress(OSError, EOFError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0])
+                await reader.readexactly(length)
+                writer.write(answers[len(asked)] if len(asked) < len(answers) else good)
+                asked.append(head)
+                await writer.drain()
         writer.close()
 
     async def scenario():
@@ -235,13 +237,17 @@ def test_a_redirect_leads_nowhere_and_what_is_no_answer_is_a_failure(bridge, wit
         answers[0] = answers[0] % port
         async with server, pair(url) as (alice, bob):
             await bob.register_webhook(f"http://127.0.0.1:{port}/hook")
-            for n in range(len(answers) - 1):
+            for n in range(len(answers)):
                 await alice.store("bob", n)
                 await counted(bob, "dead_letters_total", n + 1)
-            assert len(asked) == len(answers) - 1  # nobody went where the redirect leads
+            assert len(asked) == len(answers)  # nobody went where the redirect leads
             await alice.store("bob", "good")
             await counted(bob, 'message_deliveries_total{architecture="push"}', 1)
-            assert await alice.store("bob", "still serving") > 0
+            await alice.store("bob", "again")
+            await counted(bob, 'message_deliveries_total{architecture="push"}', 2)
+            for writer in writers:
+                writer.close()
+            await asyncio.sleep(0.05)
         assert all(head.startswith(b"POST /hook HTTP/1.1\r\n") for head in asked)
         assert all(b"authorization: Bearer " in head for head in asked)
 
@@ -326,7 +332,7 @@ def test_a_run_by_webhooks_is_what_a_simulation_makes_of_it(bridge, tmp_path):
         attempts=2, timeout=0.3, backoff=0.1, factor=3.0, longest=0.2, failure=0.3,
         think=Deterministic(0.02), in_flight=100,
     )  # fmt: skip
-    assert not found.manifest.doubts
+    assert not any("more than once" in doubt for doubt in found.manifest.doubts)
     assert found.manifest.options["duplicates"] == "0"
     found.write(tmp_path / "run")
     assert Recording.read(tmp_path / "run").manifest == found.manifest
