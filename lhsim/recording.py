@@ -39,6 +39,7 @@ from lhsim.metrics.alerts import (
     success_percent,
 )
 from lhsim.models import Slowdown, Webhook, Workload
+from lhsim.models.workload import ONE_QUEUE
 from lhsim.readers.tables import read_parquet
 from lhsim.report.notebook import card
 from lhsim.units import Seconds
@@ -124,14 +125,22 @@ class Manifest:
     @property
     def at_least_once(self) -> bool:
         """Whether a message may be delivered again."""
-        return self.webhook is not None
+        return self.webhook is not None or self.has_queue
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether consumers took the messages from a queue."""
+        return self.workload.topology == ONE_QUEUE
 
     @property
     def way(self) -> str:
         """How messages were delivered, where that is another way than the usual one."""
-        if self.webhook is not None:
-            return "webhook"
-        return "short poll" if self.short_poll else ""
+        ways = {
+            "webhook": self.webhook is not None,
+            "queue": self.has_queue,
+            "short poll": self.short_poll,
+        }
+        return ", ".join(name for name, is_so in ways.items() if is_so)
 
     @property
     def closed(self) -> bool:

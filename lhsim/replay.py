@@ -19,6 +19,9 @@ from lhsim.models.push import OF_CONNECTIONS
 from lhsim.recording import Machine, Manifest, Recording, check_modelled, messages_of
 from lhsim.simulation import Result, simulate
 
+# Of no use to a short poll; or the agents' own then, who sleep for a constant time.
+OF_HELD = ("timeout", "wake_on_write", "wake", "jitter", "first_sleep", "growth")
+
 
 def replay(
     system: System | str | PathLike[str], manifest: Manifest, seed: int | None = None
@@ -51,9 +54,7 @@ def replay(
         raise InputError(problem, source=system.name, allowed=allowed)
     system = _delivering_as(system, manifest)
     system = _at_pace(system, manifest.machine)
-    system = evolve(
-        system, workload=manifest.workload, cpu=evolve(system.cpu, connect=ZERO), calibration=None
-    )
+    system = evolve(system, cpu=evolve(system.cpu, connect=ZERO), calibration=None)
     result = simulate(
         system,
         agents=manifest.agents,
@@ -67,24 +68,24 @@ def replay(
 
 
 def _delivering_as(system: System, manifest: Manifest) -> System:
-    """Return a system that delivers in the way of a run, where that is another than the usual one.
+    """Return a system with the workload of a run, which delivers in its way.
 
-    Costs stay what they are: so a system that was calibrated on the usual way predicts the others.
+    The way changes only where that of the run is another than the usual one. Costs stay what they
+    are: so a system that was calibrated on the usual way predicts the others.
     """
     polling, push = system.polling, system.push
     if push is not None and manifest.webhook is not None:
-        plain = _without(push, *OF_CONNECTIONS, "elicitation")
-        return evolve(system, push=evolve(push, webhook=manifest.webhook, **plain))
-    if polling is None or not manifest.short_poll:
-        return system
-    # The sleep is the agents' own, and theirs is plain; who holds nothing wakes nobody.
-    interval = manifest.server.get("polling.interval", polling.interval)
-    plain = _without(polling, "timeout", "wake_on_write", "wake", "jitter", "first_sleep", "growth")
-    return evolve(system, polling=evolve(polling, hold=False, interval=interval, **plain))
+        push = evolve(push, webhook=manifest.webhook, **_usual(push, *OF_CONNECTIONS, "elicitation"))
+    if polling is not None and manifest.has_queue and "polling.visibility" in manifest.server:
+        polling = evolve(polling, visibility=manifest.server["polling.visibility"])
+    if polling is not None and manifest.short_poll:
+        interval = manifest.server.get("polling.interval", polling.interval)
+        polling = evolve(polling, hold=False, interval=interval, **_usual(polling, *OF_HELD))
+    return evolve(system, workload=manifest.workload, polling=polling, push=push)
 
 
-def _without(server: object, *names: str) -> dict[str, Any]:
-    """Return settings of a server by name, each as it is where nobody says anything of it."""
+def _usual(server: object, *names: str) -> dict[str, Any]:
+    """Return settings of a server by their names, as they are where nothing is said of them."""
     usual = attrs.fields_dict(type(server))
     return {name: usual[name].default for name in names}
 

@@ -94,6 +94,9 @@ def parse_rate(text: str) -> float:
 @option("--rate-limit", "Limit of each agent, such as 10/min, or with a burst 10/min,13.",
         type=Parsed("RATE[,BURST]", parse_limit))  # fmt: skip
 @option("--max-body", "Most bytes of a request.  [default: 1000000]", type=whole(1024, 16_000_000))
+@option("--queue", "Offer a queue, whose messages go to whoever asks first.", is_flag=True)
+@option("--visibility", "Time until a message that was taken from the queue, and is not deleted, "
+        "is there again.  [default: 30 s]", type=_TIME)  # fmt: skip
 @option("--webhook-allow", "Post messages to endpoints of agents, at this address alone, such as "
         "http://127.0.0.1:9000, or http://127.0.0.1:* for all its ports; repeatable.",
         multiple=True, type=Parsed("ORIGIN", parse_origin))  # fmt: skip

@@ -240,6 +240,20 @@ class BridgeClient:
         events: list[dict[str, Any]] = answer["events"]
         return events
 
+    async def take(
+        self, timeout: float | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Take messages from the queue; return them, and the receipt to `delete` them with."""
+        query = "" if timeout is None else f"?{urlencode({'timeout_seconds': timeout})}"
+        answer = await self.call("POST", f"/queue/take{query}")
+        return answer["events"], answer["receipt"]
+
+    async def delete(self, receipt: str) -> list[int]:
+        """Delete what was taken; return the numbers of those that nobody had deleted before."""
+        answer = await self.call("POST", "/queue/delete", {"receipt": receipt})
+        deleted: list[int] = answer["deleted"]
+        return deleted
+
     async def register_webhook(self, url: str) -> str:
         """Let messages for this agent be posted to `url`; return the bearer token of the posts."""
         return str((await self.call("POST", "/webhook/register", {"url": url}))["key"])

@@ -17,12 +17,14 @@ COUNTERS = {
     "webhook_posts_total": "posts",
     "webhook_retries_total": "retries",
     "dead_letters_total": "dead_letters",
+    "queue_duplicates_total": "duplicates",
     "memory_usage_mb": "memory_mb",
     "active_connections": "connections",
 }
 # Those that only grow while the server lives.
 TOTALS = {
     "cpu_s", "polls", "wasted_polls", "deliveries", "timeouts", "posts", "retries", "dead_letters",
+    "duplicates",
 }  # fmt: skip
 # What a server says of itself, by the paths of the model's parameters.
 SETTINGS = {
@@ -30,6 +32,7 @@ SETTINGS = {
     "polling_timeout_seconds": "polling.timeout",
     "polling_limit": "polling.limit",
     "polling_hold": "polling.hold",
+    "polling_visibility_seconds": "polling.visibility",
     "webhook_attempts": "push.webhook.attempts",
     "webhook_timeout_seconds": "push.webhook.timeout",
     "webhook_backoff_seconds": "push.webhook.backoff",

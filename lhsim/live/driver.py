@@ -35,7 +35,7 @@ from lhsim.live.settings import LONGEST_MESSAGE, is_loopback
 from lhsim.live.workers import spawned, work
 from lhsim.models import Slowdown, Webhook, Workload
 from lhsim.models.schedule import Schedule, schedule
-from lhsim.models.workload import check_count
+from lhsim.models.workload import NOBODY_YET, ONE_QUEUE, check_count
 from lhsim.recording import ARCHITECTURES, Architecture, Machine, Manifest, Recording
 from lhsim.units import Seconds
 
@@ -89,8 +89,9 @@ class Load:
         self._check_mcp()
         self._check_webhook()
         workload = self.workload
+        has_queue = workload.topology == ONE_QUEUE
         for key, plain in (
-            ("think", workload.think == Deterministic(0.0)),
+            ("think", has_queue or workload.think == Deterministic(0.0)),
             ("slow", workload.slow is None),
             ("retry", workload.retry is None),
             ("classes", not workload.classes),
@@ -99,9 +100,10 @@ class Load:
             if not plain:
                 allowed = "none: the driver's agents are alike, and send on schedule"
                 raise InputError("is not driven", key=f"workload.{key}", allowed=allowed)
-        if workload.topology == "queue":
-            allowed = "one in which a message has a target"
-            raise InputError("is not driven", key="workload.topology", allowed=allowed)
+        if has_queue and self.architecture != "polling":
+            allowed = "with the architecture polling alone"
+            raise InputError(f"{self.architecture} has no queue", key="workload.topology",
+                             allowed=allowed)  # fmt: skip
         if not self.end <= LONGEST:
             raise InputError("is too long", key="duration", allowed=f"at most {LONGEST:g} s in all")
         load = workload.offered_load(self.agents)
@@ -190,6 +192,7 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
         raise InputError("holds no message", key="duration", allowed="a longer one, or more load")
     told = counters.settings(asyncio.run(_page(load)))
     hook = _webhook(load, told)
+    _check_queue(load, told)
     _check_files(load, hook)
     before = probe.spin(load.spin)
     name = f"r{secrets.token_hex(4)}"
@@ -266,9 +269,18 @@ def _share(
         payload=load.payload,
         end=load.end,
         poll_after=None if told.get("polling.hold", 1.0) else told.get("polling.interval", USUAL),
+        work=load.workload.think if load.workload.topology == ONE_QUEUE else None,
+        producers=load.workload.producers or 0,
         webhook=hook,
         seed=load.seed,
     )
+
+
+def _check_queue(load: Load, told: Mapping[str, float]) -> None:
+    """Refuse a bridge without the queue that a run needs."""
+    if load.workload.topology == ONE_QUEUE and "polling.visibility" not in told:
+        allowed = "a bridge with one, lhsim serve --queue"
+        raise InputError("has no queue", source=load.url, allowed=allowed)
 
 
 def _webhook(load: Load, told: Mapping[str, float]) -> Webhook | None:
@@ -392,13 +404,17 @@ def _messages(planned: Schedule, seen: list[Seen]) -> pd.DataFrame:
         table.loc[part.rows, "sent_s"] = part.sent
         table.loc[part.rows, "acknowledged_s"] = part.acknowledged
     delivered = _delivered(seen).sort_values("delivered_s").drop_duplicates(["sender", "number"])
-    return table.merge(delivered, "left", on=["sender", "number"])
+    table = table.merge(delivered, "left", on=["sender", "number"])
+    if (planned.target == NOBODY_YET).any():
+        table["target"] = table["taker"].fillna(NOBODY_YET).astype(int)
+    return table.drop(columns="taker")
 
 
 def _delivered(seen: list[Seen]) -> pd.DataFrame:
-    columns = [(part.sender, part.number, part.delivered) for part in seen]
+    columns = [(part.sender, part.number, part.delivered, part.taker) for part in seen]
     joined = map(np.concatenate, zip(*columns, strict=True))
-    return pd.DataFrame(dict(zip(("sender", "number", "delivered_s"), joined, strict=True)))
+    names = ("sender", "number", "delivered_s", "taker")
+    return pd.DataFrame(dict(zip(names, joined, strict=True)))
 
 
 def _more_than_once(seen: list[Seen]) -> int:
@@ -407,7 +423,9 @@ def _more_than_once(seen: list[Seen]) -> int:
 
 def _repeated(load: Load, seen: list[Seen]) -> dict[str, str]:
     """Return how many deliveries were further ones, where there may be some."""
-    return {} if load.webhook is None else {"duplicates": str(_more_than_once(seen))}
+    if load.webhook is None and load.workload.topology != ONE_QUEUE:
+        return {}
+    return {"duplicates": str(_more_than_once(seen) + sum(part.repeated for part in seen))}
 
 
 def _machine(

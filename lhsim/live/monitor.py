@@ -43,6 +43,7 @@ class Monitor:
         self.retries = counter("webhook_retries", "Posts beyond the first of a message.")
         self.given_up = counter("webhook_timeouts", "Posts that were not answered in time.")
         self.dead_letters = counter("dead_letters", "Messages that no target has accepted.")
+        self.duplicates = counter("queue_duplicates", "Deletes of what was deleted before.")
         self.memory = gauge("memory_usage_mb", "Resident memory.")
         self.processor = gauge("cpu_utilization_percent", "Of one core.")
         held = "Push connections and requests for messages held."
@@ -76,6 +77,9 @@ class Monitor:
         ]
         if settings.short_poll:
             shown.append(("polling_hold", "Whether requests that find nothing are held.", 0))
+        if settings.queue:
+            text = "Of messages that were taken from the queue."
+            shown.append(("polling_visibility_seconds", text, settings.visibility))
         if settings.webhook is not None:
             hook = settings.webhook
             shown += [

@@ -20,6 +20,8 @@ LONGEST_WAIT = 300.0  # of a request for messages, as in the original [s]
 LONGEST_MESSAGE = 10_000  # characters of a question
 SHORTEST_SECRET = 16  # [B]
 LONGEST_SECRET = 1_000_000  # of the file of one [B]
+LONGEST_NUMBER = 20  # characters of the number of an event, and what stands between two
+SPARE = 200  # of the body of a request, for all but those [B]
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
@@ -87,6 +89,10 @@ class BridgeSettings:
     # `interval` before it asks again
     short_poll: bool = False
     limit: int = field(default=10, validator=whole(1, 1000))  # messages in an answer
+    # Whether there is a queue, whose messages whoever asks first takes
+    queue: bool = False
+    # After which a message of the queue that was taken, and is not deleted, is there again [s]
+    visibility: Seconds = field(default=30.0, validator=within(1e-3, 43_200))
     # Requests for messages held at a time; and as many push connections, of both kinds together
     connections: int = field(default=2000, validator=whole(1, 10**6))
     # Messages queued for a push connection
@@ -127,6 +133,10 @@ class BridgeSettings:
         if self.store_connections > 1 and store_of(self.store)[0] == SQLITE:
             allowed = "1 with SQLite, which has one thread"
             raise InputError("is out of range", key="store_connections", allowed=allowed)
+        # A receipt names all messages of an answer, and comes back in the body of a request.
+        if self.queue and self.limit * LONGEST_NUMBER > self.max_body - SPARE:
+            allowed = f"at most {(self.max_body - SPARE) // LONGEST_NUMBER} with a queue"
+            raise InputError("is too much for max_body", key="limit", allowed=allowed)
         if self.stage_times and Path(self.stage_times).suffix not in {".parquet", ".csv"}:
             problem = f"{self.stage_times!r} is of no known kind"
             raise InputError(problem, key="stage_times", allowed="a file .parquet or .csv")
