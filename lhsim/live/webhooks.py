@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import hmac
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -27,6 +28,7 @@ from lhsim.live.store import Event, StoreError
 ATTEMPT = "lhsim-attempt"  # a header of each post: 0 for the first of a message
 LONGEST_ANSWER = 65_536  # of a target, its head included [B]
 _PAGE = 100  # events read at a time
+Place = tuple[str, str, int]
 Read = Callable[[str, int, int], Awaitable[list[Event]]]
 
 
@@ -67,7 +69,7 @@ class Webhooks:
         self._hooks: dict[str, Hook] = {}
         self._places = asyncio.Semaphore(settings.in_flight)
         self._deliveries: set[asyncio.Task[None]] = set()
-        self._idle: dict[tuple[str, str, int], list[_ToTarget]] = {}
+        self._idle = _Idle(settings.in_flight)
         self._last = 0  # the highest number of an event that was stored
         self._doubt: int | None = None  # after which number events may have been stored unheard
         self._stopping = False
@@ -123,10 +125,7 @@ class Webhooks:
         self._stopping = True
         for task in self._deliveries:
             task.cancel()
-        for connections in self._idle.values():
-            for connection in connections:
-                connection.close()
-        self._idle.clear()
+        self._idle.close()
 
     def _key(self, agent: str, url: Url) -> str:
         content = f"lhsim webhook\n{agent}\n{url.scheme}://{url.host}:{url.port}{url.path}"
@@ -178,7 +177,7 @@ class Webhooks:
         except TimeoutError:
             self._monitor.given_up.inc()
             return False
-        except OSError:  # it cannot be reached, hangs up, or does not speak HTTP
+        except (OSError, UnicodeError):  # it cannot be reached, hangs up, or does not speak HTTP
             return False
         return 200 <= answer.status < 300
 
@@ -190,21 +189,59 @@ class Webhooks:
             connection.close()
             raise
         if connection.open and not self._stopping:
-            self._idle.setdefault(url.place, []).append(connection)
+            self._idle.keep(url.place, connection)
         else:
             connection.close()
         return answer
 
     async def _connection(self, url: Url) -> _ToTarget:
-        idle = self._idle.get(url.place, [])
-        while idle:
-            connection = idle.pop()
-            if connection.open:
-                return connection
+        idle = self._idle.take(url.place)
+        if idle is not None:
+            return idle
         loop = asyncio.get_running_loop()
         tls = True if url.scheme == "https" else None
         _, connection = await loop.create_connection(_ToTarget, *url.address, ssl=tls)
         return connection
+
+
+class _Idle:
+    """Connections that wait for the next post to their place, so many at most of all places."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._by_place: dict[Place, list[_ToTarget]] = {}
+        self._places: OrderedDict[_ToTarget, Place] = OrderedDict()  # that idle longest first
+
+    def take(self, place: Place) -> _ToTarget | None:
+        """Return a connection to a place, None where there is none."""
+        while place in self._by_place:
+            connection = self._by_place[place][-1]
+            self._forget(connection)
+            if connection.open:
+                return connection
+        return None
+
+    def keep(self, place: Place, connection: _ToTarget) -> None:
+        """Keep a connection, and close one that has been idle longer where they are too many."""
+        self._by_place.setdefault(place, []).append(connection)
+        self._places[connection] = place
+        if len(self._places) > self._most:
+            oldest = next(iter(self._places))
+            self._forget(oldest)
+            oldest.close()
+
+    def close(self) -> None:
+        """Close all."""
+        for connection in self._places:
+            connection.close()
+        self._by_place.clear()
+        self._places.clear()
+
+    def _forget(self, connection: _ToTarget) -> None:
+        place = self._places.pop(connection)
+        self._by_place[place].remove(connection)
+        if not self._by_place[place]:
+            del self._by_place[place]
 
 
 class _ToTarget(HttpConnection):

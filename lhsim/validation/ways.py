@@ -25,6 +25,7 @@ from lhsim.models import System, Webhook, Workload
 from lhsim.recording import Manifest, Modelled
 
 RUNS = 10  # simulated, for a prediction
+IN_FLIGHT = 100  # posts of a bridge at a time, as by default
 PREDICTIONS = "predictions.json"
 ENDS = (0.05, 0.95)  # of its interval
 
@@ -61,7 +62,7 @@ class Way:
             duration=load.duration,
             drain=load.drain,
             server=self.settings,
-            webhook=None if hook is None else evolve(hook, in_flight=100),
+            webhook=None if hook is None else evolve(hook, in_flight=IN_FLIGHT),
         )
 
 
