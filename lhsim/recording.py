@@ -38,7 +38,8 @@ from lhsim.metrics.alerts import (
     of_minute,
     success_percent,
 )
-from lhsim.models import Slowdown, Workload
+from lhsim.models import Slowdown, Webhook, Workload
+from lhsim.models.workload import ONE_QUEUE
 from lhsim.readers.tables import read_parquet
 from lhsim.report.notebook import card
 from lhsim.units import Seconds
@@ -98,6 +99,8 @@ class Manifest:
     started: str = ""  # date and time
     server: dict[str, float] = Factory(dict)  # what the server says of its settings
     options: dict[str, str] = Factory(dict)  # of the driver
+    # How the server posted, and what targets did with it; None: messages went over connections
+    webhook: Webhook | None = None
     machine: Machine = Factory(Machine)
     doubts: tuple[str, ...] = ()  # why the run may be spoiled
 
@@ -113,6 +116,31 @@ class Manifest:
             return None
         longer = math.fsum(one.duration * (one.factor - 1) for one in self.machine.slowdowns)
         return self.machine.pace * (1 + longer / self.end)
+
+    @property
+    def short_poll(self) -> bool:
+        """Whether polls were answered at once, and the agents slept between them."""
+        return self.server.get("polling.hold") == 0
+
+    @property
+    def at_least_once(self) -> bool:
+        """Whether a message may be delivered again."""
+        return self.webhook is not None or self.has_queue
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether consumers took the messages from a queue."""
+        return self.workload.topology == ONE_QUEUE
+
+    @property
+    def way(self) -> str:
+        """How messages were delivered, where that is another way than the usual one."""
+        ways = {
+            "webhook": self.webhook is not None,
+            "queue": self.has_queue,
+            "short poll": self.short_poll,
+        }
+        return ", ".join(name for name, is_so in ways.items() if is_so)
 
     @property
     def closed(self) -> bool:
@@ -207,8 +235,9 @@ class Recording:
     def _headline(self) -> str:
         manifest = self.manifest
         load = "" if manifest.closed else f", {manifest.offered_load:g} messages/s"
+        way = f" by {manifest.way}" if manifest.way else ""
         return (
-            f"{manifest.architecture}: {manifest.agents:,} agents{load} for "
+            f"{manifest.architecture}{way}: {manifest.agents:,} agents{load} for "
             f"{manifest.duration:g} s, seed {manifest.seed}"
         )
 

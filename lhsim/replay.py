@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from os import PathLike
+from typing import Any
 
+import attrs
 import numpy as np
 import pandas as pd
 from attrs import evolve
@@ -13,8 +15,12 @@ from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.library import as_system
 from lhsim.models import System
+from lhsim.models.push import OF_CONNECTIONS
 from lhsim.recording import Machine, Manifest, Recording, check_modelled, messages_of
 from lhsim.simulation import Result, simulate
+
+# Of no use to a short poll; or the agents' own then, who sleep for a constant time.
+OF_HELD = ("timeout", "wake_on_write", "wake", "jitter", "first_sleep", "growth")
 
 
 def replay(
@@ -46,10 +52,9 @@ def replay(
         problem = f"is a {system.architecture} server"
         allowed = f"one of the run's architecture, {manifest.architecture}"
         raise InputError(problem, source=system.name, allowed=allowed)
+    system = _delivering_as(system, manifest)
     system = _at_pace(system, manifest.machine)
-    system = evolve(
-        system, workload=manifest.workload, cpu=evolve(system.cpu, connect=ZERO), calibration=None
-    )
+    system = evolve(system, cpu=evolve(system.cpu, connect=ZERO), calibration=None)
     result = simulate(
         system,
         agents=manifest.agents,
@@ -60,6 +65,29 @@ def replay(
         keep_messages=True,
     )
     return recorded(system, result, manifest)
+
+
+def _delivering_as(system: System, manifest: Manifest) -> System:
+    """Return a system with the workload of a run, which delivers in its way.
+
+    The way changes only where that of the run is another than the usual one. Costs stay what they
+    are: so a system that was calibrated on the usual way predicts the others.
+    """
+    polling, push = system.polling, system.push
+    if push is not None and manifest.webhook is not None:
+        push = evolve(push, webhook=manifest.webhook, **_usual(push, *OF_CONNECTIONS, "elicitation"))
+    if polling is not None and manifest.has_queue and "polling.visibility" in manifest.server:
+        polling = evolve(polling, visibility=manifest.server["polling.visibility"])
+    if polling is not None and manifest.short_poll:
+        interval = manifest.server.get("polling.interval", polling.interval)
+        polling = evolve(polling, hold=False, interval=interval, **_usual(polling, *OF_HELD))
+    return evolve(system, workload=manifest.workload, polling=polling, push=push)
+
+
+def _usual(server: object, *names: str) -> dict[str, Any]:
+    """Return settings of a server by their names, as they are where nothing is said of them."""
+    usual = attrs.fields_dict(type(server))
+    return {name: usual[name].default for name in names}
 
 
 def _at_pace(system: System, machine: Machine) -> System:

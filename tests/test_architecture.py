@@ -54,7 +54,8 @@ PARTS_OF_SYSTEMS = (
 )  # fmt: skip
 DESCRIPTIONS = {f"lhsim.models.{name}" for name in PARTS_OF_SYSTEMS}
 WORKLOADS = {"lhsim.models.schedule", "lhsim.models.workload"}
-PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": WORKLOADS | {"lhsim.models.faults"}}
+AGENTS = WORKLOADS | {"lhsim.models.push", "lhsim.models.reactions"}  # what they do
+PARTS_OF_MODELS = {"compiled": DESCRIPTIONS, "live": AGENTS | {"lhsim.models.faults"}}
 ARRAYS_ONLY = {"errors", "units", "checks", "_jit"}
 HELD_TO_LESS = {
     "theory": {"errors", "checks"},  # an oracle shares nothing with what it is held against

@@ -71,7 +71,8 @@ class Level:
         manifest = self.manifest
         if manifest.closed:
             return f"{manifest.agents} client" + ("s" if manifest.agents > 1 else "")
-        return f"{manifest.agents} agents, {manifest.offered_load:g} messages/s"
+        way = f", {manifest.way}" if manifest.way else ""
+        return f"{manifest.agents} agents, {manifest.offered_load:g} messages/s{way}"
 
     @property
     def doubtful(self) -> tuple[Recording, ...]:

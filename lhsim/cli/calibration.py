@@ -23,6 +23,7 @@ from lhsim.experiments.extras import NEEDED, check_extra
 from lhsim.experiments.options import FORMATS, MAX_SEED
 
 SHOWN = ("table", "json")  # formats of the data
+WAYS = ("short-poll", "queue", "webhook")  # as in lhsim.validation.ways
 ARCHITECTURES = ("polling", "push")  # as in lhsim.recording, whose libraries help need not wait for
 
 
@@ -101,6 +102,9 @@ def crosscheck(**given: Any) -> int:
               help="Windows of 8 s, four predicted loads, four runs of each.")  # fmt: skip
 @click.option("--architecture", "architectures", multiple=True, type=choice(*ARCHITECTURES),
               help="Architecture to validate; repeatable.  [default: both]")  # fmt: skip
+@click.option("--way", "ways", multiple=True, type=choice(*WAYS),
+              help="Also measure this way to deliver, predicted by the model of the ordinary one; "
+              "repeatable.")  # fmt: skip
 @click.option(
     "--store", metavar="URL", help="Database of the server: postgresql://...  [default: SQLite]"
 )
@@ -124,4 +128,5 @@ def validate(**given: Any) -> int:
     if given["store"] is not None and given["store"].startswith("postgres"):
         check_extra(("psycopg",))
     given["architectures"] = tuple(dict.fromkeys(given["architectures"])) or ARCHITECTURES
+    given["ways"] = tuple(dict.fromkeys(given["ways"]))
     return experiments.run_validate(experiments.ValidateOptions(**shown(given), jobs=cores()))

@@ -25,6 +25,7 @@ from lhsim.cli.options import (
 from lhsim.errors import InputError
 from lhsim.experiments.extras import NEEDED_BY_MCP, check_extra
 from lhsim.experiments.options import MAX_SEED
+from lhsim.live.origins import Origin
 from lhsim.live.settings import RateLimit
 from lhsim.units import PER_SECOND
 
@@ -46,6 +47,12 @@ def parse_limit(text: str) -> dict[str, float | int]:
     except (InputError, ValueError):  # the second for very many digits
         raise InputError(f"{text[:40]!r} is out of range", allowed=_ALLOWED_RATE) from None
     return {"rate": limit.rate, "burst": limit.burst}
+
+
+def parse_origin(text: str) -> str:
+    """Return a text that is an origin, to which a server may post."""
+    Origin.of(text)
+    return text
 
 
 def parse_rate(text: str) -> float:
@@ -73,6 +80,8 @@ def parse_rate(text: str) -> float:
 )
 @option("--interval", "Time a poll waits between two queries.  [default: 1 s]", type=_TIME)
 @option("--timeout", "Longest time a poll waits for a message.  [default: 60 s]", type=_TIME)
+@option("--short-poll", "Answer polls at once, empty or not; clients sleep for --interval.",
+        is_flag=True)  # fmt: skip
 @option("--limit", "Most messages in one response.  [default: 10]", type=whole(1, 1000))
 @option("--connections", "Most waiting polls, and most push connections.  [default: 2000]",
         type=whole(1, 10**6))  # fmt: skip
@@ -85,6 +94,12 @@ def parse_rate(text: str) -> float:
 @option("--rate-limit", "Limit of each agent, such as 10/min, or with a burst 10/min,13.",
         type=Parsed("RATE[,BURST]", parse_limit))  # fmt: skip
 @option("--max-body", "Most bytes of a request.  [default: 1000000]", type=whole(1024, 16_000_000))
+@option("--queue", "Offer a queue, whose messages go to whoever asks first.", is_flag=True)
+@option("--visibility", "Time until a message that was taken from the queue, and is not deleted, "
+        "is there again.  [default: 30 s]", type=_TIME)  # fmt: skip
+@option("--webhook-allow", "Post messages to endpoints of agents, at this address alone, such as "
+        "http://127.0.0.1:9000, or http://127.0.0.1:* for all its ports; repeatable.",
+        multiple=True, type=Parsed("ORIGIN", parse_origin))  # fmt: skip
 @option("--mcp", "Let agents also ask one another by MCP, at URL/mcp.",
         is_flag=True)  # fmt: skip
 @option("--batch-size", "Most messages per write transaction.  [default: 1]", type=whole(1, 10_000))
@@ -110,6 +125,8 @@ def serve(**given: Any) -> int:
     """
     check_extra()
     del given["workers"]
+    allowed = given.pop("webhook_allow")
+    given["webhook"] = {"allow": list(allowed)} if allowed else None
     return experiments.run_serve(given.pop("config"), given)
 
 
@@ -136,7 +153,10 @@ def alerts(over: Path | None) -> None:
 @click.option("--rate", type=Parsed("RATE", parse_rate),
               help="Messages per agent per second, Poisson.  [default: 1]")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
-              help="Change the workload, such as workload.topology=pair; repeatable.")  # fmt: skip
+              help="Change the workload, such as workload.topology=pair, or what targets of "
+              "webhooks do, such as push.webhook.failure=0.1; repeatable.")  # fmt: skip
+@click.option("--webhook", is_flag=True,
+              help="Agents receive by webhooks, with --architecture push.")  # fmt: skip
 @click.option(
     "--duration",
     type=_TIME,

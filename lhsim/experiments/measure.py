@@ -16,10 +16,12 @@ from lhsim.execution.progress import steps
 from lhsim.experiments.options import DONE
 from lhsim.experiments.output import NotWrittenError, check_folder
 from lhsim.live import driver, server
+from lhsim.models.push import Webhook
 from lhsim.models.workload import Poisson, Workload
 from lhsim.recording import Manifest, Recording, check_free
 from lhsim.report.text import live_figure, percent
 
+OF_TARGETS = "push.webhook."
 # What a time ends with; all of them begin when the message is to be sent.
 MEANINGS = {
     "store": "until it is stored, and its sender knows",
@@ -32,6 +34,7 @@ def run_measure(
     *,
     rate: float | None,
     settings: Sequence[str],
+    webhook: bool,
     enrolment_file: str | None,
     output_dir: Path,
     output_format: str,
@@ -45,8 +48,10 @@ def run_measure(
     asked of the load are fields of `lhsim.live.driver.Load`.
     """
     check_free(output_dir)
+    planned = asked_of(rate, settings, webhook=webhook)
     asked = driver.Load(
-        workload=workload_of(rate, settings),
+        workload=planned.workload,
+        webhook=planned.webhook,
         enrolment=server.read_secrets(None, enrolment_file).enrolment,
         **load,
     )
@@ -62,15 +67,24 @@ def run_measure(
     return DONE
 
 
-def workload_of(rate: float | None, settings: Sequence[str]) -> Workload:
-    """Return the workload of a run: Poisson, 1 message/s of each agent, with what is set."""
-    plain = Manifest("polling", 1, Workload(traffic=Poisson(rate or 1.0)), 1, 0.0, 1.0)
-    for setting in parameters.each_once(settings, source="--set"):
-        if not setting.startswith("workload."):
-            allowed = "KEY=VALUE of the workload, such as workload.topology=pair"
+def asked_of(rate: float | None, settings: Sequence[str], *, webhook: bool) -> Manifest:
+    """Return a manifest with the workload of a run, and what targets of webhooks do.
+
+    The workload is Poisson, 1 message/s of each agent, with what is set.
+    """
+    settings = parameters.each_once(settings, source="--set")
+    webhook |= any(setting.startswith(OF_TARGETS) for setting in settings)
+    hook = Webhook() if webhook else None
+    plain = Manifest(
+        "push", 1, Workload(traffic=Poisson(rate or 1.0)), 1, 0.0, 1.0, webhook=hook
+    )
+    for setting in settings:
+        if not setting.startswith(("workload.", OF_TARGETS)):
+            allowed = "KEY=VALUE of the workload, such as workload.topology=pair, or of webhooks"
             raise InputError(f"{setting[:60]!r} is none", source="--set", allowed=allowed)
-    table = parameters.apply_settings(parameters.unstructure(plain), settings, source="--set")
-    return parameters.structure(table, Manifest, source="--set").workload
+    own = [setting.removeprefix("push.") for setting in settings]
+    table = parameters.apply_settings(parameters.unstructure(plain), own, source="--set")
+    return parameters.structure(table, Manifest, source="--set")
 
 
 def show(run: Recording, how: str) -> None:

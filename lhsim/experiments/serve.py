@@ -48,6 +48,9 @@ def read_settings(config: str | None, given: Mapping[str, Any]) -> BridgeSetting
             data, BridgeSettings, source=source
         )  # alone first: its mistakes are its own
     own = {key: value for key, value in given.items() if value is not None and value is not False}
+    for key, value in own.items():
+        if isinstance(value, dict) and isinstance(data.get(key), dict):
+            own[key] = {**data[key], **value}
     try:
         return parameters.structure({**data, **own}, BridgeSettings, source=source)
     except InputError as error:

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -26,7 +26,9 @@ from lhsim.recording import MANIFEST, Manifest, Modelled
 from lhsim.replay import replay
 from lhsim.units import format_duration
 from lhsim.validation import FULL, QUICK, Plan, Validated, validate
+from lhsim.validation.ways import PREDICTIONS, WAYS
 
+OF_WAY = 2  # steps of another way to deliver besides its runs
 CALIBRATING = 3  # steps of a validation besides its runs
 FIRST_GUESS = 9.0  # of a step, until some are done [s]
 
@@ -39,6 +41,7 @@ class ValidateOptions:
     architectures: tuple[Modelled, ...]
     store: str | None  # of the server, as a URL; None for SQLite
     seed: int  # of all messages
+    ways: tuple[str, ...]  # to deliver, that are measured besides
     output_dir: Path
     fresh: bool  # measure everything again
     check: bool  # the exit code says whether the models pass
@@ -53,10 +56,12 @@ def run_validate(asked: ValidateOptions) -> int:
     plan = {"quick": QUICK, "full": FULL}[asked.how_much]
     folder = asked.output_dir
     check_folder(folder)
+    ways = [name for name in asked.ways if WAYS[name].architecture in asked.architectures]
     steps = 1 + sum(plan.runs(architecture) + CALIBRATING for architecture in asked.architectures)
+    steps += len(ways) * (plan.runs_of_way() + OF_WAY)
     tell = lines(steps, shown=asked.show_progress)
     tell("compiling the models")
-    _compile(asked.architectures)
+    _compile(asked.architectures, ways)
     found = [
         _validated(plan, architecture, folder / asked.how_much, tell, asked)
         for architecture in asked.architectures
@@ -66,12 +71,19 @@ def run_validate(asked: ValidateOptions) -> int:
         for one in found
         for row in one.crosscheck.to_dicts()
     ]
+    others = {name: each for one in found for name, each in one.ways.items()}
+    rows += [
+        {**row, "level": f"{name}, {row['level']}"}
+        for name, each in others.items()
+        for row in each.to_dicts()
+    ]
     texts = [text_of(one.crosscheck) for one in found]
+    texts += [f"Delivered by {name}:\n{text_of(each)}" for name, each in others.items()]
     text = partial("\n\n".join, texts)
     show(formatted(rows, asked.output_format, text))
     if not asked.quiet:
         print(f"written to {folder / asked.how_much}", file=sys.stderr)
-    failed = any(one.crosscheck.fails for one in found)
+    failed = any(each.fails for each in (*(one.crosscheck for one in found), *others.values()))
     return NOT_KEPT if asked.check and failed else DONE
 
 
@@ -110,20 +122,24 @@ def _validated(
             own,
             store=asked.store,
             seed=asked.seed,
+            ways=asked.ways,
             executor=executor,
             tell=lambda what: tell(f"{architecture}, {what}"),
         )
     figures = overlays(found.crosscheck).items()
     write_overlays(folder, {f"{architecture}-{name}": figure for name, figure in figures})
     parameters.dump(found.calibrated.system, folder / f"{architecture}.toml")
-    rows = json.dumps(found.crosscheck.to_dicts(), indent=2, allow_nan=False)
-    (folder / f"{architecture}.json").write_text(rows + "\n", encoding="utf-8")
+    for name, each in {architecture: found.crosscheck, **found.ways}.items():
+        rows = json.dumps(each.to_dicts(), indent=2, allow_nan=False)
+        (folder / f"{name}.json").write_text(rows + "\n", encoding="utf-8")
     return found
 
 
 def _forget(folder: Path) -> None:
     """Remove the runs in a folder of a validation, and nothing else."""
-    for manifest in folder.glob(f"*/{MANIFEST}"):
+    for written in folder.glob(f"*/{PREDICTIONS}"):
+        written.unlink()
+    for manifest in [*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")]:
         try:
             shutil.rmtree(manifest.parent)
         except OSError as error:
@@ -131,13 +147,18 @@ def _forget(folder: Path) -> None:
             raise InputError(problem, source=str(manifest.parent)) from None
 
 
-def _compile(architectures: tuple[Modelled, ...]) -> None:
+def _compile(architectures: tuple[Modelled, ...], ways: Sequence[str]) -> None:
     """Compile the kernels that will be needed, each in a process of its own, before measuring."""
+    plain = Workload(traffic=Poisson(1.0))
+    little = [Manifest(one, 2, plain, 1, 0.0, 2.0) for one in architectures]
+    little += [
+        Manifest(way.architecture, 2, way.workload(plain), 1, 0.0, 2.0, server=way.settings,
+                 webhook=way.webhook)
+        for way in map(WAYS.__getitem__, ways)
+    ]  # fmt: skip
     with ProcessPoolExecutor(len(architectures), get_context("spawn")) as pool:
-        list(pool.map(_replay_a_little, architectures))
+        list(pool.map(_replay_a_little, little))
 
 
-def _replay_a_little(architecture: Modelled) -> None:
-
-    little = Manifest(architecture, 2, Workload(traffic=Poisson(1.0)), 1, 0.0, 2.0)
-    replay(load_system(architecture), little)
+def _replay_a_little(little: Manifest) -> None:
+    replay(load_system(little.architecture), little)

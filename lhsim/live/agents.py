@@ -22,8 +22,11 @@ from websockets.exceptions import WebSocketException
 
 from lhsim.live.client import BridgeError
 from lhsim.live.mcp.protocol import Era
+from lhsim.models.workload import NOBODY_YET
 
 if TYPE_CHECKING:  # each process of a driver would wait a second for pandas
+    from lhsim.distributions import Distribution
+    from lhsim.models import Webhook
     from lhsim.recording import Architecture
 
 AT_ONCE = 50  # agents that are connected at a time
@@ -51,6 +54,12 @@ class Share:
     time: NDArray[np.float64]  # [s]
     payload: int  # [B]
     end: float  # [s]
+    # From an empty answer to the next request of a poll [s]; None: the server holds requests
+    poll_after: float | None = None
+    work: Distribution | None = None  # of consumers of a queue, on an answer; None: there is none
+    producers: int = 0  # of the run: agents that only send
+    webhook: Webhook | None = None  # by which agents receive; None: as the architecture says
+    seed: int = 0  # of what agents do with what they receive
 
 
 @frozen(eq=False)
@@ -63,6 +72,8 @@ class Seen:
     sender: NDArray[np.int64]  # of the messages that were delivered
     number: NDArray[np.int64]
     delivered: NDArray[np.float64]
+    taker: NDArray[np.int64]  # who has taken each from a queue; `NOBODY_YET` elsewhere
+    repeated: int  # deliveries from a queue of what was delivered before
     refused: int
     problem: str  # the last one, in a line
     busy: float  # part of the time in which this process was busy
@@ -83,7 +94,8 @@ class Agents(ABC):
         self._start = 0.0
         self._sent = np.full(len(share.time), np.nan)
         self._acknowledged = np.full(len(share.time), np.nan)
-        self._delivered: list[tuple[int, int, float]] = []
+        self._delivered: list[tuple[int, int, float, int]] = []
+        self._repeated = 0
         self._refused = 0
         self._unanswered = 0  # messages that are sent, and not yet acknowledged
         self._problem = ""
@@ -177,13 +189,13 @@ class Agents(ABC):
 
     # --- helpers -------------------------------------------------------------------------------
 
-    def _deliver(self, sender: int, number: int) -> None:
+    def _deliver(self, sender: int, number: int, taker: int = NOBODY_YET) -> None:
         """Note that a message has come."""
-        self._delivered.append((sender, number, self._now()))
+        self._delivered.append((sender, number, self._now(), taker))
 
     def _seen(self, used: float) -> Seen:
         share = self._share
-        found = np.array(self._delivered, float).reshape(-1, 3).T
+        found = np.array(self._delivered, float).reshape(-1, 4).T
         return Seen(
             rows=share.rows,
             sent=self._sent,
@@ -191,6 +203,8 @@ class Agents(ABC):
             sender=found[0].astype(int),
             number=found[1].astype(int),
             delivered=found[2],
+            taker=found[3].astype(int),
+            repeated=self._repeated,
             refused=self._refused,
             problem=self._problem,
             busy=used / max(share.end, 1e-9),

@@ -77,7 +77,7 @@ def fields(body: Mapping[str, Any], *known: str) -> None:
     """Refuse (400) a body with keys that are not `known`."""
     for key in body:
         if key not in known:
-            raise Refusal(400, f"unknown key {key[:40]!r}; allowed: {', '.join(known)}")
+            raise Refusal(400, f"unknown key {key[:40]!r}; allowed: {', '.join(known) or 'none'}")
 
 
 def agent_id(value: object, key: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from lhsim._files import expanded
+from lhsim.errors import InputError
 from lhsim.live import bodies
 from lhsim.live.elicitations import ACTIONS, Elicitation, Elicitations
 from lhsim.live.endpoints import (
@@ -36,13 +37,15 @@ from lhsim.live.forms import validate
 from lhsim.live.limits import Buckets, Places
 from lhsim.live.monitor import Monitor
 from lhsim.live.push import Hub
+from lhsim.live.queue import QUEUE, Queue
 from lhsim.live.refusals import Refusal
 from lhsim.live.settings import BridgeSettings
 from lhsim.live.stages import StageTimes
-from lhsim.live.store import Event, EventStore, NewEvent, Stored
+from lhsim.live.store import Event, EventStore, NewEvent, Stored, StoreError
 from lhsim.live.streams import PushServer, ServerSentEvents
 from lhsim.live.threads import StoreThreads
-from lhsim.live.tokens import Tokens
+from lhsim.live.tokens import Receipts, Tokens
+from lhsim.live.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from lhsim.live.mcp.server import McpServer
@@ -85,7 +88,10 @@ class Bridge:
         self._buckets = Buckets(settings.rate_limit) if settings.rate_limit else None
         self._held = Places(settings.connections, "too many requests for messages")
         self._hub = Hub(disconnect=settings.outbound_policy == "disconnect")
-        self._store = StoreThreads(store, settings, self._hub.stored, self._hub.reread, self.stages)
+        self._store = StoreThreads(store, settings, self._on_stored, self._on_doubt, self.stages)
+        self._webhooks = self._webhook_server(keys.signing)
+        self._queue = _queue_of(store, settings) if settings.queue else None
+        self._receipts = Receipts(keys.signing)
         self._elicitations = Elicitations(settings.elicitations, self._say_expired)
         self._push = PushServer(
             settings, self._hub, self._store.read, self.monitor, by_token(self._tokens), self.stages
@@ -105,6 +111,8 @@ class Bridge:
             watch.cancel()
         self._store.stop()
         self._hub.close()
+        if self._webhooks is not None:
+            self._webhooks.stop()
         if self._mcp is not None:
             self._mcp.stop()
 
@@ -113,6 +121,31 @@ class Bridge:
 
         token = by_token(self._tokens)
         return McpServer(self.settings, token, self._take_token, self.monitor, self._bodies)
+
+    def _webhook_server(self, secret: bytes) -> Webhooks | None:
+        settings = self.settings
+        if settings.webhook is None:
+            return None
+        most = settings.connections
+        return Webhooks(settings.webhook, most, secret, self._store.read, self.monitor)
+
+    def _on_stored(self, event: Event) -> None:
+        self._hub.stored(event)
+        if self._webhooks is not None:
+            self._webhooks.stored(event)
+        if self._queue is not None and event.target == QUEUE:
+            self._queue.add([event.sequence])
+
+    def _on_doubt(self) -> None:
+        self._hub.reread()
+        if self._webhooks is not None:
+            self._webhooks.reread()
+        if self._queue is not None:
+            self._later(self._look_again(self._queue))
+
+    async def _look_again(self, queue: Queue) -> None:
+        with suppress(StoreError):  # a restart finds what this has not
+            await self._store.do(queue.look, writes=True)
 
     def _routes(self) -> list[BaseRoute]:
         token = by_token(self._tokens)
@@ -127,7 +160,37 @@ class Bridge:
             self._post("/elicitation/respond", self._respond, token),
             Route("/events/stream", ServerSentEvents(self._push), methods=["GET"]),
             WebSocketRoute("/ws", self._push.websocket),
+            *([] if self._queue is None else self._queue_routes(self._queue)),
+            *([] if self._webhooks is None else self._webhook_routes(self._webhooks)),
             *([] if self._mcp is None else [Route("/mcp", self._mcp)]),
+        ]
+
+    def _queue_routes(self, queue: Queue) -> list[BaseRoute]:
+        async def take(request: Request, agent: str, _body: dict[str, Any]) -> Response:
+            return await self._take(queue, request, agent)
+
+        async def delete(_request: Request, agent: str, body: dict[str, Any]) -> Response:
+            return await self._delete(queue, agent, body)
+
+        token = by_token(self._tokens)
+        return [
+            Route("/queue/take", self._endpoint(take, token), methods=["POST"]),
+            self._post("/queue/delete", delete, token),
+        ]
+
+    def _webhook_routes(self, webhooks: Webhooks) -> list[BaseRoute]:
+        async def register(_request: Request, agent: str, body: dict[str, Any]) -> Response:
+            bodies.fields(body, "url")
+            return answer({"agent_id": agent, "key": webhooks.register(agent, body.get("url"))})
+
+        async def remove(_request: Request, agent: str, body: dict[str, Any]) -> Response:
+            bodies.fields(body)
+            return answer({"agent_id": agent, "removed": webhooks.remove(agent)})
+
+        token = by_token(self._tokens)
+        return [
+            self._post("/webhook/register", register, token),
+            self._post("/webhook/remove", remove, token),
         ]
 
     def _post(self, path: str, handler: Handler, authenticate: Authenticate) -> Route:
@@ -185,6 +248,8 @@ class Bridge:
     ) -> Response:
         bodies.fields(body, "agent_id")
         agent = bodies.agent_id(body.get("agent_id"), "agent_id")
+        if agent == QUEUE:
+            raise Refusal(400, f"agent_id {QUEUE!r} is the bridge's own")
         token, expiry = self._tokens.sign(agent)
         return answer({"agent_id": agent, "token": token, "expires_at": expiry})
 
@@ -202,6 +267,8 @@ class Bridge:
         if message_id.startswith(":"):
             raise Refusal(400, "a message_id that begins with ':' is the bridge's own")
         target = bodies.agent_id(body.get("target"), "target")
+        if target == QUEUE and self._queue is None:
+            raise Refusal(400, "this bridge has no queue")
         stored = await self._append(agent, target, kind, message_id, body.get("payload"))
         return answer({"sequence": stored.event.sequence, "duplicate": stored.duplicate})
 
@@ -224,6 +291,8 @@ class Bridge:
             "payload": payload,
         }
         event = NewEvent(sender, target, message_id, bodies.dump(content))
+        if self._webhooks is not None:
+            self._webhooks.admit(target)
         try:
             return await self._store.append(event)
         except Exception:
@@ -236,28 +305,67 @@ class Bridge:
         since = bodies.whole(bodies.once(query, "since_sequence"), "since_sequence")
         given = {"timeout_seconds": bodies.once(query, "timeout_seconds")}
         timeout = bodies.timeout(given, self.settings.timeout)
+
+        def look() -> Awaitable[list[Event]]:
+            return self._store.read(agent, since, self.settings.limit)
+
         with self._held.some():
-            events = await self._poll(request, agent, since, timeout)
-        now = time.time()
-        for event in events:
-            self.monitor.latency.labels("polling").observe(1e3 * (now - event.stored_at))
+            events = await self._poll(request, look, timeout)
+        self._observe(events)
         self.monitor.deliveries.labels("polling").inc(len(events))
         last = events[-1].sequence if events else since
         found = ",".join(event.to_json() for event in events)
         return answer(f'{{"events":[{found}],"last_sequence":{last}}}')
 
-    async def _poll(self, request: Request, agent: str, since: int, timeout: float) -> list[Event]:
-        """Query, sleep, and so on until there is something, or nothing for `timeout`."""
+    def _observe(self, events: list[Event]) -> None:
+        now = time.time()
+        for event in events:
+            self.monitor.latency.labels("polling").observe(1e3 * (now - event.stored_at))
+
+    async def _take(self, queue: Queue, request: Request, agent: str) -> Response:
+        given = {"timeout_seconds": bodies.once(request.query_params, "timeout_seconds")}
+        timeout = bodies.timeout(given, self.settings.timeout)
+
+        def look() -> Awaitable[list[Event]]:
+            return self._store.do(lambda store: queue.take(store, self.settings.limit))
+
+        with self._held.some():
+            events = await self._poll(request, look, timeout)
+        self._observe(events)
+        receipt = "null"
+        if events:
+            taken = self._receipts.sign(agent, (event.sequence for event in events))
+            receipt = f'"{taken}"'
+        found = ",".join(event.to_json() for event in events)
+        return answer(f'{{"events":[{found}],"receipt":{receipt}}}')
+
+    async def _delete(self, queue: Queue, agent: str, body: dict[str, Any]) -> Response:
+        bodies.fields(body, "receipt")
+        receipt = bodies.text(body, "receipt", most=self.settings.max_body)
+        sequences = self._receipts.check(agent, receipt)
+        if sequences is None:
+            raise Refusal(403, "receipt is none of this agent's")
+        deleted = await self._store.do(lambda store: queue.delete(store, sequences), writes=True)
+        self.monitor.deliveries.labels("polling").inc(len(deleted))
+        self.monitor.duplicates.inc(len(sequences) - len(deleted))
+        return answer({"deleted": deleted, "duplicates": len(sequences) - len(deleted)})
+
+    async def _poll(
+        self, request: Request, look: Callable[[], Awaitable[list[Event]]], timeout: float
+    ) -> list[Event]:
+        """Query, sleep, and so on until there is something, or nothing for `timeout`; or once."""
         loop = asyncio.get_running_loop()
         start = loop.time()
         watch: asyncio.Task[None] | None = None
         try:
             while True:
-                events = await self._store.read(agent, since, self.settings.limit)
+                events = await look()
                 self.monitor.cycles.inc()
                 if events:
                     return events
                 self.monitor.wasted.inc()
+                if self.settings.short_poll:
+                    return []
                 if watch is None:  # only now: a request that finds something has no use for it
                     watch = self._watch(request)
                 await asyncio.wait((watch,), timeout=self.settings.interval)
@@ -282,6 +390,8 @@ class Bridge:
     async def _ask(self, _request: Request, agent: str, body: dict[str, Any]) -> Response:
         self._take_token(agent)
         target, message, timeout = bodies.question(body, self.settings.elicitation_timeout)
+        if target == QUEUE:
+            raise Refusal(400, "target is a queue, which answers nothing")
         asked = self._elicitations.create(agent, target, message, body.get("schema"), timeout)
         try:
             stored = await self._append(
@@ -340,9 +450,22 @@ class Bridge:
             with suppress(Exception):  # counted as a failure of the store; who asked has a clock
                 await self._tell(asked, "expired", None)
 
-        task = asyncio.get_running_loop().create_task(tell())
+        self._later(tell())
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._told.add(task)
         task.add_done_callback(self._told.discard)
+
+
+def _queue_of(store: EventStore, settings: BridgeSettings) -> Queue:
+    """Return the queue, with what the store holds for it."""
+    queue = Queue(settings.visibility)
+    try:
+        queue.look(store)
+    except StoreError as error:
+        raise InputError(f"cannot be used: {error}", source="the store", key="queue") from None
+    return queue
 
 
 def _anybody(_connection: HTTPConnection) -> str:

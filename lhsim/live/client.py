@@ -25,6 +25,8 @@ import httptools
 from attrs import define, field, frozen
 from websockets.asyncio import client as websockets
 
+# What a parser raises; the second where the other end would speak another protocol from here on.
+NO_HTTP = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 LONGEST_EVENT = 100_000_000  # that a bridge may send: six times its longest body [B]
 
 
@@ -130,8 +132,8 @@ class HttpConnection(asyncio.Protocol):
         """Parse what has come."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._fail(ConnectionError(str(error)))
+        except NO_HTTP as error:
+            self._fail(ConnectionError(f"no answer of HTTP: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up the request under way."""
@@ -237,6 +239,28 @@ class BridgeClient:
         self.cursor = max(self.cursor, answer["last_sequence"])
         events: list[dict[str, Any]] = answer["events"]
         return events
+
+    async def take(
+        self, timeout: float | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Take messages from the queue; return them, and the receipt to `delete` them with."""
+        query = "" if timeout is None else f"?{urlencode({'timeout_seconds': timeout})}"
+        answer = await self.call("POST", f"/queue/take{query}")
+        return answer["events"], answer["receipt"]
+
+    async def delete(self, receipt: str) -> list[int]:
+        """Delete what was taken; return the numbers of those that nobody had deleted before."""
+        answer = await self.call("POST", "/queue/delete", {"receipt": receipt})
+        deleted: list[int] = answer["deleted"]
+        return deleted
+
+    async def register_webhook(self, url: str) -> str:
+        """Let messages for this agent be posted to `url`; return the bearer token of the posts."""
+        return str((await self.call("POST", "/webhook/register", {"url": url}))["key"])
+
+    async def remove_webhook(self) -> None:
+        """Let messages for this agent be posted no more."""
+        await self.call("POST", "/webhook/remove", {})
 
     async def websocket(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield messages after the cursor, pushed over a WebSocket, until it is closed."""

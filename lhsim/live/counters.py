@@ -14,16 +14,31 @@ COUNTERS = {
     "wasted_polls_total": "wasted_polls",
     "message_deliveries_total": "deliveries",
     "timeout_events_total": "timeouts",
+    "webhook_posts_total": "posts",
+    "webhook_retries_total": "retries",
+    "dead_letters_total": "dead_letters",
+    "queue_duplicates_total": "duplicates",
     "memory_usage_mb": "memory_mb",
     "active_connections": "connections",
 }
 # Those that only grow while the server lives.
-TOTALS = {"cpu_s", "polls", "wasted_polls", "deliveries", "timeouts"}
+TOTALS = {
+    "cpu_s", "polls", "wasted_polls", "deliveries", "timeouts", "posts", "retries", "dead_letters",
+    "duplicates",
+}  # fmt: skip
 # What a server says of itself, by the paths of the model's parameters.
 SETTINGS = {
     "polling_interval_seconds": "polling.interval",
     "polling_timeout_seconds": "polling.timeout",
     "polling_limit": "polling.limit",
+    "polling_hold": "polling.hold",
+    "polling_visibility_seconds": "polling.visibility",
+    "webhook_attempts": "push.webhook.attempts",
+    "webhook_timeout_seconds": "push.webhook.timeout",
+    "webhook_backoff_seconds": "push.webhook.backoff",
+    "webhook_backoff_factor": "push.webhook.factor",
+    "webhook_backoff_longest_seconds": "push.webhook.longest",
+    "webhook_in_flight": "push.webhook.in_flight",
 }
 
 

@@ -12,7 +12,7 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -31,11 +31,11 @@ from lhsim.live.agents import Seen, Share
 from lhsim.live.client import BridgeClient
 from lhsim.live.mcp.protocol import MODES, Era
 from lhsim.live.pace import slowdowns
-from lhsim.live.settings import LONGEST_MESSAGE
+from lhsim.live.settings import LONGEST_MESSAGE, is_loopback
 from lhsim.live.workers import spawned, work
-from lhsim.models import Slowdown, Workload
+from lhsim.models import Slowdown, Webhook, Workload
 from lhsim.models.schedule import Schedule, schedule
-from lhsim.models.workload import check_count
+from lhsim.models.workload import NOBODY_YET, ONE_QUEUE, check_count
 from lhsim.recording import ARCHITECTURES, Architecture, Machine, Manifest, Recording
 from lhsim.units import Seconds
 
@@ -44,6 +44,7 @@ MOST_MESSAGES = 5_000_000
 MOST_AGENTS = 50_000
 LEAD = 0.5  # between the start signal and the start [s]
 PATIENCE = 60.0  # to connect the agents, and half a second more for each of them [s]
+USUAL = 1.0  # sleep of a short poll, where the server names none [s]
 ANSWER = 10.0  # for the page of metrics [s]
 LATE = 5e-3  # p99 of the driver's lag that spoils a run [s]
 BUSY = 0.8  # part of a core that a process may use before it is late
@@ -52,6 +53,8 @@ FAILED = 0.001  # part of the messages that were refused
 # A connection to send on, and one to receive. A client of MCP has two at rest and one more for each
 # question or answer that is on its way: with a server that keeps up that is seldom more than one.
 FILES_OF_AN_AGENT = {"polling": 2, "push": 2, "mcp": 3}
+OF_WEBHOOKS = "push.webhook."
+OF_SERVER = ("attempts", "timeout", "backoff", "factor", "longest", "in_flight")
 FILES_BESIDES = 64  # libraries, pipes
 MOST_ASKED = LONGEST_MESSAGE - 20  # characters of a question: its numbers need the rest
 
@@ -76,15 +79,19 @@ class Load:
     enrolment: str | None = field(default=None, repr=False)  # key of the bridge, if it has one
     server_core: int | None = field(default=None, validator=whole(0))  # of this machine
     era: Era | None = None  # of MCP; None: modern
+    # What targets do with posts, where agents receive by webhooks; the rest is the server's
+    webhook: Webhook | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.server_core is not None and self.server_core >= probe.cores():
             allowed = f"a whole number below {probe.cores()}"
             raise InputError("is no core of ours", key="server_core", allowed=allowed)
         self._check_mcp()
+        self._check_webhook()
         workload = self.workload
+        has_queue = workload.topology == ONE_QUEUE
         for key, plain in (
-            ("think", workload.think == Deterministic(0.0)),
+            ("think", has_queue or workload.think == Deterministic(0.0)),
             ("slow", workload.slow is None),
             ("retry", workload.retry is None),
             ("classes", not workload.classes),
@@ -93,9 +100,10 @@ class Load:
             if not plain:
                 allowed = "none: the driver's agents are alike, and send on schedule"
                 raise InputError("is not driven", key=f"workload.{key}", allowed=allowed)
-        if workload.topology == "queue":
-            allowed = "one in which a message has a target"
-            raise InputError("is not driven", key="workload.topology", allowed=allowed)
+        if has_queue and self.architecture != "polling":
+            allowed = "with the architecture polling alone"
+            raise InputError(f"{self.architecture} has no queue", key="workload.topology",
+                             allowed=allowed)  # fmt: skip
         if not self.end <= LONGEST:
             raise InputError("is too long", key="duration", allowed=f"at most {LONGEST:g} s in all")
         load = workload.offered_load(self.agents)
@@ -120,6 +128,20 @@ class Load:
             allowed = f"at most {MOST_ASKED:,} in a question"
             raise InputError(f"{self.payload:,} is too long", key="payload", allowed=allowed)
 
+    def _check_webhook(self) -> None:
+        if self.webhook is None:
+            return
+        if self.architecture != "push":
+            allowed = "with the architecture push alone"
+            raise InputError(f"{self.architecture} has none", key="webhook", allowed=allowed)
+        for name in OF_SERVER:
+            if getattr(self.webhook, name) != getattr(Webhook(), name):
+                allowed = "failure and think; the server says the rest"
+                raise InputError("is the server's", key=f"push.webhook.{name}", allowed=allowed)
+        if not is_loopback(urlsplit(self.url).hostname or ""):
+            problem = "cannot be reached by webhooks: their targets are on this machine's loopback"
+            raise InputError(problem, key="url", allowed="a bridge on this machine, on loopback")
+
     @property
     def end(self) -> float:
         """The end of the run, drain included [s]."""
@@ -132,10 +154,11 @@ class Load:
         return found | ({"era": self.era or "modern"} if self.architecture == "mcp" else {})
 
 
-def _check_files(load: Load) -> None:
+def _check_files(load: Load, hook: Webhook | None) -> None:
     """Refuse a run whose agents would not get their connections."""
     each = math.ceil(load.agents / min(load.processes, load.agents))
-    needed = FILES_OF_AN_AGENT[load.architecture] * each + FILES_BESIDES
+    posts = 0 if hook is None else hook.in_flight or 0
+    needed = FILES_OF_AN_AGENT[load.architecture] * each + posts + FILES_BESIDES
     most = probe.open_files()
     if needed > most:
         problem = f"needs {needed:,} open files in each process, of {most:,}"
@@ -167,12 +190,14 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
     planned = schedule(load.workload, load.agents, load.end, load.seed)
     if not len(planned):
         raise InputError("holds no message", key="duration", allowed="a longer one, or more load")
-    _check_files(load)
+    told = counters.settings(asyncio.run(_page(load)))
+    hook = _webhook(load, told)
+    _check_queue(load, told)
+    _check_files(load, hook)
     before = probe.spin(load.spin)
-    shown = asyncio.run(_page(load))
     name = f"r{secrets.token_hex(4)}"
     count = min(load.processes, load.agents)
-    shares = [(_share(load, planned, name, part),) for part in range(count)]
+    shares = [(_share(load, told, hook, planned, name, part),) for part in range(count)]
     cores = [] if load.server_core is None else [(load.server_core,)]
     with spawned(work, shares) as pipes, spawned(probe.keep_pace, cores) as paces:
         _connected(load, pipes)
@@ -205,8 +230,9 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
         duration=load.duration,
         drain=load.drain,
         started=started,
-        server=counters.settings(shown),
-        options=load.options,
+        server={path: value for path, value in told.items() if not path.startswith(OF_WEBHOOKS)},
+        options=load.options | _repeated(load, seen),
+        webhook=hook,
         machine=machine,
     )
     run = Recording(manifest, messages, counted)
@@ -216,7 +242,14 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
 # --- processes -----------------------------------------------------------------------------------
 
 
-def _share(load: Load, planned: Schedule, name: str, part: int) -> Share:
+def _share(
+    load: Load,
+    told: Mapping[str, float],
+    hook: Webhook | None,
+    planned: Schedule,
+    name: str,
+    part: int,
+) -> Share:
     """Return the part of a run that a process has: every so many agents, for an even load."""
     agents = np.arange(load.agents)[part :: load.processes]
     rows = np.flatnonzero(planned.sender % load.processes == part)
@@ -235,7 +268,31 @@ def _share(load: Load, planned: Schedule, name: str, part: int) -> Share:
         time=planned.time[rows],
         payload=load.payload,
         end=load.end,
+        poll_after=None if told.get("polling.hold", 1.0) else told.get("polling.interval", USUAL),
+        work=load.workload.think if load.workload.topology == ONE_QUEUE else None,
+        producers=load.workload.producers or 0,
+        webhook=hook,
+        seed=load.seed,
     )
+
+
+def _check_queue(load: Load, told: Mapping[str, float]) -> None:
+    """Refuse a bridge without the queue that a run needs."""
+    if load.workload.topology == ONE_QUEUE and "polling.visibility" not in told:
+        allowed = "a bridge with one, lhsim serve --queue"
+        raise InputError("has no queue", source=load.url, allowed=allowed)
+
+
+def _webhook(load: Load, told: Mapping[str, float]) -> Webhook | None:
+    """Return how messages are posted, by the server and to targets; None where they are not."""
+    if load.webhook is None:
+        return None
+    own = {name: told.get(f"{OF_WEBHOOKS}{name}") for name in OF_SERVER}
+    if None in own.values():
+        allowed = "a bridge that posts, lhsim serve --webhook-allow 'http://127.0.0.1:*'"
+        raise InputError("says nothing of webhooks", source=load.url, allowed=allowed)
+    whole = {name: int(own[name] or 0) for name in ("attempts", "in_flight")}
+    return evolve(load.webhook, **{**own, **whole})
 
 
 def _connected(load: Load, pipes: list[Connection]) -> None:
@@ -347,13 +404,28 @@ def _messages(planned: Schedule, seen: list[Seen]) -> pd.DataFrame:
         table.loc[part.rows, "sent_s"] = part.sent
         table.loc[part.rows, "acknowledged_s"] = part.acknowledged
     delivered = _delivered(seen).sort_values("delivered_s").drop_duplicates(["sender", "number"])
-    return table.merge(delivered, "left", on=["sender", "number"])
+    table = table.merge(delivered, "left", on=["sender", "number"])
+    if (planned.target == NOBODY_YET).any():
+        table["target"] = table["taker"].fillna(NOBODY_YET).astype(int)
+    return table.drop(columns="taker")
 
 
 def _delivered(seen: list[Seen]) -> pd.DataFrame:
-    columns = [(part.sender, part.number, part.delivered) for part in seen]
+    columns = [(part.sender, part.number, part.delivered, part.taker) for part in seen]
     joined = map(np.concatenate, zip(*columns, strict=True))
-    return pd.DataFrame(dict(zip(("sender", "number", "delivered_s"), joined, strict=True)))
+    names = ("sender", "number", "delivered_s", "taker")
+    return pd.DataFrame(dict(zip(names, joined, strict=True)))
+
+
+def _more_than_once(seen: list[Seen]) -> int:
+    return int(_delivered(seen).duplicated(["sender", "number"]).sum())
+
+
+def _repeated(load: Load, seen: list[Seen]) -> dict[str, str]:
+    """Return how many deliveries were further ones, where there may be some."""
+    if load.webhook is None and load.workload.topology != ONE_QUEUE:
+        return {}
+    return {"duplicates": str(_more_than_once(seen) + sum(part.repeated for part in seen))}
 
 
 def _machine(
@@ -392,8 +464,8 @@ def _doubts(run: Recording, seen: list[Seen]) -> Iterator[str]:
     if refused > FAILED * len(run.messages):
         problem = next(part.problem for part in seen if part.problem)
         yield f"{refused} requests failed; the last: {problem}"
-    twice = int(_delivered(seen).duplicated(["sender", "number"]).sum())
-    if twice:
+    twice = _more_than_once(seen)
+    if twice and not run.manifest.at_least_once:
         yield f"{twice} messages were delivered more than once"
     if (run.counters.diff() < 0)[list(counters.TOTALS & set(run.counters))].any(axis=None):
         yield "the server's counters fell: it was started again"

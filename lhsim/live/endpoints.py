@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from lhsim.live.bodies import dump, parse
 from lhsim.live.limits import Places
+from lhsim.live.queue import QUEUE
 from lhsim.live.refusals import Refusal
 from lhsim.live.stages import StageTimes
 from lhsim.live.store import StoreError
@@ -120,7 +121,7 @@ def by_token(tokens: Tokens) -> Authenticate:
 
     def authenticate(connection: HTTPConnection) -> str:
         agent = tokens.check(bearer(connection))
-        if agent is None:
+        if agent is None or agent == QUEUE:
             raise Refusal(401, "no valid token")
         return agent
 

@@ -39,6 +39,11 @@ class Monitor:
         self.timeouts = counter("timeout_events", "Requests answered with nothing.")
         self.wasted = counter("wasted_polls", "Queries that found nothing.")
         self.events = counter("websocket_events", "Messages sent by push.")
+        self.posts = counter("webhook_posts", "Posts to targets.")
+        self.retries = counter("webhook_retries", "Posts beyond the first of a message.")
+        self.given_up = counter("webhook_timeouts", "Posts that were not answered in time.")
+        self.dead_letters = counter("dead_letters", "Messages that no target has accepted.")
+        self.duplicates = counter("queue_duplicates", "Deletes of what was deleted before.")
         self.memory = gauge("memory_usage_mb", "Resident memory.")
         self.processor = gauge("cpu_utilization_percent", "Of one core.")
         held = "Push connections and requests for messages held."
@@ -65,9 +70,25 @@ class Monitor:
 
     def _show(self, settings: BridgeSettings) -> None:
         """Show what who measures has to know of the server."""
-        for name, text, value in (
+        shown: list[tuple[str, str, float]] = [
             ("polling_interval_seconds", "Sleep between two queries.", settings.interval),
             ("polling_timeout_seconds", "Of a request, if it has none.", settings.timeout),
             ("polling_limit", "Messages in an answer.", settings.limit),
-        ):
+        ]
+        if settings.short_poll:
+            shown.append(("polling_hold", "Whether requests that find nothing are held.", 0))
+        if settings.queue:
+            text = "Of messages that were taken from the queue."
+            shown.append(("polling_visibility_seconds", text, settings.visibility))
+        if settings.webhook is not None:
+            hook = settings.webhook
+            shown += [
+                ("webhook_attempts", "Posts of a message.", hook.attempts),
+                ("webhook_timeout_seconds", "Of a post.", hook.timeout),
+                ("webhook_backoff_seconds", "After the first failure.", hook.backoff),
+                ("webhook_backoff_factor", "Of a back-off to the one before it.", hook.factor),
+                ("webhook_backoff_longest_seconds", "Longest back-off.", hook.longest),
+                ("webhook_in_flight", "Posts at a time.", hook.in_flight),
+            ]
+        for name, text, value in shown:
             Gauge(name, text, registry=self.registry).set(value)

@@ -18,7 +18,18 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from lhsim.errors import InputError
 from lhsim.live.settings import shown
-from lhsim.live.store import INSERT, KNOWN, READ, Event, NewEvent, Stored, StoreError
+from lhsim.live.store import (
+    COLUMNS,
+    DELETED,
+    INSERT,
+    KNOWN,
+    PENDING,
+    READ,
+    Event,
+    NewEvent,
+    Stored,
+    StoreError,
+)
 
 _LINGERING = 5.0  # for the server to notice that the bridge before this one has died [s]
 _RETRY = 0.1  # [s]
@@ -39,6 +50,11 @@ CREATE INDEX IF NOT EXISTS events_by_target ON events (target, sequence);
 # The statements of both stores, with the marks of values that psycopg has.
 _INSERT = f"{INSERT.replace('?', '%s')} RETURNING sequence"
 _KNOWN, _READ = KNOWN.replace("?", "%s"), READ.replace("?", "%s")
+_PENDING = PENDING.replace("?", "%s")
+_FIND = f"SELECT {COLUMNS} FROM events WHERE sequence = ANY(%s) ORDER BY sequence"
+_DELETE = (
+    "INSERT INTO deleted SELECT unnest(%s::bigint[]) ON CONFLICT DO NOTHING RETURNING sequence"
+)
 _LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 _SET = "SELECT set_config(%s, %s, false)"
 _CHECK = (
@@ -141,6 +157,27 @@ class PostgresStore:
         with _told():
             rows = self._reader().execute(_READ, (target, since, limit)).fetchall()
         return [Event(*row) for row in rows]
+
+    def find(self, sequences: Sequence[int]) -> list[Event]:
+        """Return the events of these numbers, oldest first."""
+        with _told():
+            rows = self._reader().execute(_FIND, (list(sequences),)).fetchall()
+        return [Event(*row) for row in rows]
+
+    def pending(self, target: str) -> list[int]:
+        """Return the numbers of the events for a queue that are not deleted, ascending."""
+        with _told():
+            self._hold()
+            self._writer.execute(DELETED)
+            return [row[0] for row in self._writer.execute(_PENDING, (target,)).fetchall()]
+
+    def delete(self, sequences: Sequence[int]) -> list[int]:
+        """Note that events of a queue are done with; return those that were not before."""
+        with _told():
+            self._hold()
+        with _told(self._writer):
+            rows = self._writer.execute(_DELETE, (list(sequences),)).fetchall()
+        return sorted(row[0] for row in rows)
 
     def check(self) -> None:
         """Raise a `StoreError` when events could not be stored or read now, but for their size."""

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from lhsim._files import expanded
 from lhsim.checks import one_of, whole, within
 from lhsim.errors import InputError
+from lhsim.live.origins import ALLOWED, Origin
 from lhsim.units import PerSecond, Seconds
 
 OutboundPolicy = Literal["drop_new", "disconnect"]
@@ -19,6 +20,8 @@ LONGEST_WAIT = 300.0  # of a request for messages, as in the original [s]
 LONGEST_MESSAGE = 10_000  # characters of a question
 SHORTEST_SECRET = 16  # [B]
 LONGEST_SECRET = 1_000_000  # of the file of one [B]
+LONGEST_NUMBER = 20  # characters of the number of an event, and what stands between two
+SPARE = 200  # of the body of a request, for all but those [B]
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
@@ -32,6 +35,35 @@ class RateLimit:
     rate: PerSecond = field(validator=within(1e-6, 1e6))  # tokens that a bucket gets [1/s]
     # Tokens that it holds at most, and at first
     burst: int = field(default=1, validator=whole(1, 10**6))
+
+
+def _origins(_instance: object, _attribute: object, values: tuple[str, ...]) -> None:
+    if not values:
+        raise InputError("allows nothing", key="allow", allowed=ALLOWED)
+    for text in values:
+        Origin.of(text)
+
+
+@frozen
+class WebhookSettings:
+    """Posts of messages to endpoints of their targets.
+
+    As `push.webhook` of the models, but for what targets do.
+    """
+
+    # Origins to which the bridge may post: http://HOST:PORT, or http://HOST:* for all its ports
+    allow: tuple[str, ...] = field(validator=_origins)
+    # Posts of a message, the first included
+    attempts: int = field(default=5, validator=whole(1, 1000))
+    # From a post to its answer [s]
+    timeout: Seconds = field(default=10.0, validator=within(1e-3, LONGEST_WAIT))
+    # After the first failure [s]
+    backoff: Seconds = field(default=1.0, validator=within(0, 3600))
+    factor: float = field(default=2.0, validator=within(1, 100))  # of one to that before it
+    longest: Seconds = field(default=60.0, validator=within(0, 3600))  # back-off [s]
+    in_flight: int = field(default=100, validator=whole(1, 10_000))  # posts at a time
+    # Messages that are not done with; more for such targets are refused, 503
+    waiting: int = field(default=100_000, validator=whole(1, 10**6))
 
 
 def _store(_instance: object, _attribute: object, value: str) -> None:
@@ -53,7 +85,14 @@ class BridgeSettings:
     interval: Seconds = field(default=1.0, validator=within(1e-4, 3600))
     # Without messages an empty answer goes out after this time, unless the request has its own [s]
     timeout: Seconds = field(default=60.0, validator=within(0, LONGEST_WAIT))
+    # Whether a request that finds nothing is answered at once, and not held; the client sleeps for
+    # `interval` before it asks again
+    short_poll: bool = False
     limit: int = field(default=10, validator=whole(1, 1000))  # messages in an answer
+    # Whether there is a queue, whose messages whoever asks first takes
+    queue: bool = False
+    # After which a message of the queue that was taken, and is not deleted, is there again [s]
+    visibility: Seconds = field(default=30.0, validator=within(1e-3, 43_200))
     # Requests for messages held at a time; and as many push connections, of both kinds together
     connections: int = field(default=2000, validator=whole(1, 10**6))
     # Messages queued for a push connection
@@ -68,6 +107,7 @@ class BridgeSettings:
     # Of an answer to a question [s]
     elicitation_timeout: Seconds = field(default=30.0, validator=within(1e-3, LONGEST_WAIT))
     elicitations: int = field(default=10_000, validator=whole(1, 10**6))  # open at a time
+    webhook: WebhookSettings | None = None  # None: there are no webhooks
     mcp: bool = False  # whether agents can also ask one another by MCP, at /mcp
     # Connections that query; PostgreSQL alone
     store_connections: int = field(default=1, validator=whole(1, 100))
@@ -93,6 +133,10 @@ class BridgeSettings:
         if self.store_connections > 1 and store_of(self.store)[0] == SQLITE:
             allowed = "1 with SQLite, which has one thread"
             raise InputError("is out of range", key="store_connections", allowed=allowed)
+        # A receipt names all messages of an answer, and comes back in the body of a request.
+        if self.queue and self.limit * LONGEST_NUMBER > self.max_body - SPARE:
+            allowed = f"at most {(self.max_body - SPARE) // LONGEST_NUMBER} with a queue"
+            raise InputError("is too much for max_body", key="limit", allowed=allowed)
         if self.stage_times and Path(self.stage_times).suffix not in {".parquet", ".csv"}:
             problem = f"{self.stage_times!r} is of no known kind"
             raise InputError(problem, key="stage_times", allowed="a file .parquet or .csv")

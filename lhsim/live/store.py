@@ -8,6 +8,7 @@ the database, since it would become what is measured.
 from __future__ import annotations
 
 import fcntl
+import json
 import math
 import os
 import sqlite3
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -81,6 +82,21 @@ class EventStore(Protocol):
     def read(self, target: str, since: int, limit: int) -> list[Event]:
         """Return the events for an agent whose number is above `since`, oldest first."""
 
+    def find(self, sequences: Sequence[int]) -> list[Event]:
+        """Return the events of these numbers, oldest first."""
+
+    def pending(self, target: str) -> list[int]:
+        """Return the numbers of the events for a queue that are not deleted, ascending.
+
+        It comes before all calls of `delete`.
+        """
+
+    def delete(self, sequences: Sequence[int]) -> list[int]:
+        """Note that events of a queue are done with; return those that were not before.
+
+        The events stay, so that a `message_id` is stored once.
+        """
+
     def check(self) -> None:
         """Raise a `StoreError` when events could not be stored or read now, but for their size."""
 
@@ -91,7 +107,7 @@ class EventStore(Protocol):
         """Let go of the database."""
 
 
-_COLUMNS = "sequence, target, stored_at, body"
+COLUMNS = "sequence, target, stored_at, body"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS events (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -105,7 +121,7 @@ CREATE TABLE IF NOT EXISTS events (
 _SETUP = (
     "SELECT count(*) FROM sqlite_master",  # nothing is changed in what is no database
     _TABLE,
-    f"SELECT {_COLUMNS}, sender, message_id FROM events LIMIT 0",  # of our own, not another's
+    f"SELECT {COLUMNS}, sender, message_id FROM events LIMIT 0",  # of our own, not another's
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "CREATE INDEX IF NOT EXISTS events_by_target ON events (target, sequence)",
@@ -115,10 +131,23 @@ INSERT = (
     "INSERT INTO events (sender, target, message_id, stored_at, body) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (sender, message_id) DO NOTHING"
 )
-KNOWN = f"SELECT {_COLUMNS} FROM events WHERE sender = ? AND message_id = ?"
+KNOWN = f"SELECT {COLUMNS} FROM events WHERE sender = ? AND message_id = ?"
+DELETED = "CREATE TABLE IF NOT EXISTS deleted (sequence BIGINT PRIMARY KEY)"
+PENDING = (
+    "SELECT sequence FROM events WHERE target = ? AND sequence NOT IN "
+    "(SELECT sequence FROM deleted) ORDER BY sequence"
+)
+_FIND = (
+    f"SELECT {COLUMNS} FROM events WHERE sequence IN (SELECT value FROM json_each(?)) "
+    "ORDER BY sequence"
+)
+_DELETE = (
+    "INSERT INTO deleted SELECT value FROM json_each(?) WHERE true "
+    "ON CONFLICT DO NOTHING RETURNING sequence"
+)
 _SLICE = 50  # for which SQLite waits for others by itself [ms]
 _OF_THE_FILE = (sqlite3.OperationalError, sqlite3.DatabaseError)  # and not a class below them
-READ = f"SELECT {_COLUMNS} FROM events WHERE target = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+READ = f"SELECT {COLUMNS} FROM events WHERE target = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 
 
 class SqliteStore:
@@ -191,6 +220,27 @@ class SqliteStore:
     def _read(self, target: str, since: int, limit: int) -> list[Event]:
         rows = self._database.execute(READ, (target, since, limit)).fetchall()
         return [Event(*row) for row in rows]
+
+    def find(self, sequences: Sequence[int]) -> list[Event]:
+        """Return the events of these numbers, oldest first."""
+        return self._in_time(lambda: [Event(*row) for row in self._rows(_FIND, sequences)])
+
+    def pending(self, target: str) -> list[int]:
+        """Return the numbers of the events for a queue that are not deleted, ascending."""
+
+        def look() -> list[int]:
+            self._database.execute(DELETED)
+            return [row[0] for row in self._database.execute(PENDING, (target,)).fetchall()]
+
+        return self._in_time(look)
+
+    def delete(self, sequences: Sequence[int]) -> list[int]:
+        """Note that events of a queue are done with; return those that were not before."""
+        return self._in_time(lambda: sorted(row[0] for row in self._rows(_DELETE, sequences)))
+
+    def _rows(self, statement: str, sequences: Sequence[int]) -> list[tuple[Any, ...]]:
+        numbers = json.dumps(list(sequences))
+        return self._database.execute(statement, (numbers,)).fetchall()
 
     def check(self) -> None:
         """Raise a `StoreError` when events could not be stored or read now, but for their size."""

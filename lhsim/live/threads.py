@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from attrs import define
 
@@ -26,6 +26,8 @@ from lhsim.live.store import Event, EventStore, NewEvent, SqliteStore, Stored, S
 
 T = TypeVar("T")
 
+QUERY: Final = "query"
+WRITE: Final = "write"
 LAST = 1.0  # that the store has when the bridge stops [s]
 FRESH = 1.0  # for which a look at the store is good [s]
 _TICK = 0.1  # between two looks for those who have waited too long [s]
@@ -74,6 +76,14 @@ class StoreThreads:
         Raise `StoreError` when the store fails, or does not answer in time.
         """
         return await self._call(lambda: self._store.read(target, since, limit))
+
+    async def do(self, work: Callable[[EventStore], T], *, writes: bool = False) -> T:
+        """Return what `work` returns on a thread, in line with what else reads, or writes.
+
+        Raise `StoreError` as `read` does.
+        """
+        pool, stage = (self._writer, WRITE) if writes else (self._readers, QUERY)
+        return await self._call(lambda: work(self._store), pool, stage)
 
     async def append(self, event: NewEvent) -> Stored:
         """Store an event, with others if they go out in batches.
@@ -185,7 +195,12 @@ class StoreThreads:
         if not self.hangs:
             self._store.close()
 
-    async def _call(self, work: Callable[[], T], pool: ThreadPoolExecutor | None = None) -> T:
+    async def _call(
+        self,
+        work: Callable[[], T],
+        pool: ThreadPoolExecutor | None = None,
+        stage: Stage = QUERY,
+    ) -> T:
         """Return what a query returns, or that there is no answer in time."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._patient.wait_for(future)
@@ -196,7 +211,7 @@ class StoreThreads:
         def done(result: T | None, error: BaseException | None) -> None:
             _settle(future, result, error)
 
-        self._submit(pool or self._readers, "query", wanted, done)
+        self._submit(pool or self._readers, stage, wanted, done)
         return await future
 
     def _submit(

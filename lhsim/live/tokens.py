@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from binascii import Error
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from attrs import define, field
 
@@ -52,6 +52,36 @@ class Tokens:
 
     def _signature(self, content: str) -> bytes:
         return hmac.digest(self._secret, content.encode(), hashlib.sha256)
+
+
+class Receipts:
+    """Names what an agent has taken from a queue, so that it alone can delete it.
+
+    A receipt is ``NUMBERS.SIGNATURE``: the messages, and the HMAC of these and the agent. As with
+    tokens, the bridge keeps none of them.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        # A key of its own: nothing that is signed as a receipt is good as a token.
+        self._key = hmac.digest(secret, b"lhsim receipts", hashlib.sha256)
+
+    def sign(self, agent: str, sequences: Iterable[int]) -> str:
+        """Return a receipt for messages that an agent has taken."""
+        numbers = "-".join(map(str, sequences))
+        return f"{numbers}.{self._signature(agent, numbers)}"
+
+    def check(self, agent: str, receipt: str) -> list[int] | None:
+        """Return for which messages a receipt is; None when it is none of this agent."""
+        numbers, _, signature = receipt.rpartition(".")
+        if not receipt.isascii() or not hmac.compare_digest(
+            signature, self._signature(agent, numbers)
+        ):
+            return None
+        return [int(one) for one in numbers.split("-")]
+
+    def _signature(self, agent: str, numbers: str) -> str:
+        content = f"{agent} {numbers}".encode()
+        return _encode(hmac.digest(self._key, content, hashlib.sha256))
 
 
 def _encode(content: bytes) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from lhsim.live.agents import FAULTS, Agents, Share, problem_of
 from lhsim.live.probe import open_files
-from lhsim.live.receivers import PollingAgents, PushAgents
+from lhsim.live.receivers import Consumers, PollingAgents, PushAgents, WebhookAgents
 
 GRACE = 5.0  # to hang up, once all has been told [s]
 
@@ -84,9 +84,9 @@ async def _work(share: Share, pipe: Connection) -> None:
 def agents_of(share: Share) -> Agents:
     """Return the agents of a share, by its architecture."""
     if share.architecture == "polling":
-        return PollingAgents(share)
+        return PollingAgents(share) if share.work is None else Consumers(share)
     if share.architecture == "push":
-        return PushAgents(share)
+        return PushAgents(share) if share.webhook is None else WebhookAgents(share)
     from lhsim.live.mcp.agents import McpAgents  # noqa: PLC0415 - needs the extra lhsim[mcp]
 
     # What goes wrong is counted. The SDK would write a traceback for each connection that is cut.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,16 +15,19 @@ GRACE = 15.0  # to end [s]
 
 
 @contextmanager
-def serving(store: str, log: Path) -> Iterator[tuple[str, int | None]]:
+def serving(
+    store: str, log: Path, options: Sequence[str] = ()
+) -> Iterator[tuple[str, int | None]]:
     """Run a bridge on a free port of this machine; yield its URL, and its core where that is known.
 
-    `store` is as for ``lhsim serve``, and `log` gets what the bridge says. Raises `InputError` when
+    `store` and `options` are as for ``lhsim serve``, and `log` gets what the bridge says. Raises `InputError` when
     it does not start.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     root = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "lhsim.experiments", "serve", "--port", "0", "--store", store]
+    command += options
     with log.open("w", encoding="utf-8") as errors, on(cores[:1]):
         process = subprocess.Popen(
             command,

@@ -48,7 +48,13 @@ class Plan:
     overload: float = 1.2  # of the capacity as it is guessed, to saturate
     rates: dict[str, float] = field(factory=lambda: {"polling": 1.0, "push": 4.0})  # an agent [1/s]
     chatty: float = 4.0  # times as many messages of an agent
+    # Parts of the capacity at which other ways to deliver are measured; there they may saturate
+    ways: tuple[float, ...] = (0.1, 0.25, 0.4)
     spin: Seconds = 0.2  # of the machine, before and after each run
+
+    def runs_of_way(self) -> int:
+        """Return how many runs another way to deliver takes."""
+        return len(self.ways) * self.repetitions.predicted
 
     def runs(self, architecture: Modelled) -> int:
         """Return how many there are, if saturation is found at once."""

@@ -20,13 +20,15 @@ from lhsim.calibration.levels import FALL
 from lhsim.crosscheck import Crosscheck, crosscheck
 from lhsim.errors import InputError
 from lhsim.live.driver import Load, measure
-from lhsim.models import Poisson, Workload
+from lhsim.models import Poisson, System, Workload
 from lhsim.recording import MANIFEST, Modelled, Recording
 from lhsim.validation.bridge import serving
 from lhsim.validation.plan import Plan
+from lhsim.validation.ways import PREDICTIONS, WAYS, Way, predict
 
 ATTEMPTS = 6  # to saturate the server, each with a fifth more
 MORE = 1.2
+FAR = 10_000  # from the seeds of the ordinary runs to those of another way
 
 Tell = Callable[[str], None]  # what begins now
 
@@ -49,6 +51,7 @@ class Validated:
     runs: tuple[Recording, ...]  # those calibrated on
     predicted: tuple[Recording, ...]
     kept: int  # of these runs were there already
+    ways: dict[str, Crosscheck] = field(factory=dict)  # other ways to deliver, by name
 
     def __repr__(self) -> str:
         """Return the verdict in a line."""
@@ -62,6 +65,7 @@ def validate(
     *,
     store: str | None = None,
     seed: int = 1,
+    ways: Sequence[str] = (),
     executor: Executor | None = None,
     tell: Tell = lambda _what: None,
 ) -> Validated:
@@ -79,6 +83,9 @@ def validate(
         URL of the server's event store; None: SQLite, a new file for each run.
     seed
         Of all messages.
+    ways
+        Names of `lhsim.validation.ways.WAYS`: bridges that deliver in another way are measured as
+        well, those of this architecture, and held against the same model.
     executor
         Simulates several runs at a time.
     tell
@@ -96,6 +103,11 @@ def validate(
     calibrated = calibrate(campaign.calibration, name=name, executor=executor)
     tell("predicting")
     found = crosscheck(calibrated.system, campaign.predicted, seed=seed, executor=executor)
+    others = {
+        name: campaign.of_way(name).held_against(calibrated.system, executor)
+        for name in ways
+        if WAYS[name].architecture == architecture
+    }
     return Validated(
         architecture=architecture,
         calibrated=calibrated,
@@ -103,6 +115,7 @@ def validate(
         runs=tuple(campaign.calibration),
         predicted=tuple(campaign.predicted),
         kept=campaign.kept,
+        ways=others,
     )
 
 
@@ -120,6 +133,8 @@ class _Campaign:
     store: str | None
     seed: int
     tell: Tell
+    way: Way | None = None  # None: the ordinary one
+    capacity: float = 0.0  # [messages/s]
     count: int = 0  # runs so far
     kept: int = 0
     calibration: list[Recording] = field(factory=list)
@@ -135,7 +150,7 @@ class _Campaign:
             loads[name] = self._agents_at(load_that_uses(part, self._costs))
             self._measured(name, 1, loads[name])
         loads["saturated"] = self._saturate()
-        capacity = load_that_uses(1.0, self._costs)
+        capacity = self.capacity = load_that_uses(1.0, self._costs)
         predicted = {
             f"predicted-{part:g}": self._agents_at(part * capacity) for part in plan.predicted
         }
@@ -149,6 +164,35 @@ class _Campaign:
             for name, agents in predicted.items():
                 if number <= plan.repetitions.predicted:
                     self.predicted.append(self._run(f"{name}-{number}", agents))
+
+    def of_way(self, name: str) -> _Campaign:
+        """Return the campaign of another way to deliver."""
+        folder = self.folder / name
+        seed = self.seed + FAR
+        return _Campaign(self.plan, self.architecture, folder, self.store, seed,
+                         lambda what: self.tell(f"{name}, {what}"), WAYS[name],
+                         self.capacity)  # fmt: skip
+
+    def held_against(self, system: System, executor: Executor | None) -> Crosscheck:
+        """Predict the runs of a way, write that down, measure them, and compare."""
+        assert self.way is not None
+        loads = [self._agents_at(part * self.capacity) for part in self.plan.ways]
+        times = self.plan.repetitions.predicted
+        planned = [
+            [
+                self.way.manifest(self._load(agents, self.seed + number * len(loads) + place))
+                for number in range(times)
+            ]
+            for place, agents in enumerate(loads)
+        ]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.tell("predicting")
+        predict(system, planned, self.folder / PREDICTIONS, self.seed, executor)
+        for number in range(1, times + 1):
+            for part, agents in zip(self.plan.ways, loads, strict=True):
+                self.predicted.append(self._run(f"part-{part:g}-{number}", agents))
+        self.tell("comparing")
+        return crosscheck(system, self.predicted, seed=self.seed, executor=executor)
 
     def _times(self, name: str) -> int:
         """Return how often a load that is calibrated on is measured."""
@@ -203,7 +247,8 @@ class _Campaign:
         self.tell(f"{name}: {agents.number} agents")
         folder.mkdir(parents=True, exist_ok=True)
         store = self.store or f"sqlite:///{(folder / 'events.db').resolve()}"
-        with serving(store, folder / "bridge.log") as (url, core):
+        options = () if self.way is None else self.way.options
+        with serving(store, folder / "bridge.log", options) as (url, core):
             run = measure(evolve(load, url=url, server_core=core))
         for path in folder.glob("events.db*"):
             path.unlink()
@@ -212,7 +257,7 @@ class _Campaign:
 
     def _load(self, agents: Agents, seed: int) -> Load:
         plan = self.plan
-        return Load(
+        load = Load(
             url="http://127.0.0.1:1",  # until the bridge is there
             architecture=self.architecture,
             agents=agents.number,
@@ -224,6 +269,7 @@ class _Campaign:
             processes=1,
             spin=plan.spin,
         )
+        return load if self.way is None else self.way.load(load)
 
     def _read(self, folder: Path, load: Load) -> Recording:
         run = Recording.read(folder)

@@ -41,6 +41,20 @@ def test_what_cannot_be_asked_is_refused(refused, arguments, line):
     assert refused("--architecture", "mcp", *arguments).startswith(line)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["polling", "--webhook"], "webhook: polling has none; allowed: with the architecture push"),
+        (["push", "--set", "push.webhook.attempts=2"], "push.webhook.attempts: is the server's"),
+        (["push", "--set", "push.webhook.failure=2"], "--set: webhook.failure: 2.0 is out of"),
+        (["push", "--set", "push.outbound=2"], "--set: 'push.outbound=2' is none"),
+        (["push", "--set", "workload.topology=queue"], "workload.topology: push has no queue"),
+    ],
+)
+def test_ways_that_do_not_go_together_are_refused(refused, arguments, line):
+    assert refused("--architecture", *arguments).startswith(line)
+
+
 def test_without_the_extra_it_says_what_to_install(refused, monkeypatch):
     monkeypatch.setattr(live, "NEEDED_BY_MCP", ("no_such_library",))
     assert refused("--architecture", "mcp") == (

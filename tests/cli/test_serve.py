@@ -104,6 +104,13 @@ def test_options_come_on_top_of_the_file(folder):
     assert settings.allow_remote
 
 
+def test_addresses_of_webhooks_come_on_top_of_the_files_settings(folder):
+    (folder / "b.toml").write_text('[webhook]\nallow = ["http://a"]\nattempts = 2\n')
+    given = {"webhook": {"allow": ["http://127.0.0.1:*"]}}
+    found = serve.read_settings("b.toml", given).webhook
+    assert (found.allow, found.attempts) == (("http://127.0.0.1:*",), 2)
+
+
 def test_alerts_are_yaml(capsys):
     assert cli.run(["alerts"]) == 0
     assert len(yaml.safe_load(capsys.readouterr().out)["groups"][0]["rules"]) == 9

@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import pytest
 
+import lhsim
 from lhsim.cli import run as command
 from lhsim.errors import InputError
 from lhsim.live import counters
@@ -13,6 +14,7 @@ from lhsim.live.driver import Load, measure
 from lhsim.models import Poisson, Workload
 from lhsim.models.schedule import schedule
 from lhsim.recording import Recording
+from lhsim.replay import replay
 
 WORKLOAD = Workload(traffic=Poisson(2.0))
 
@@ -52,6 +54,17 @@ def test_what_was_to_be_sent_is_sent_and_comes(bridge, architecture):
         assert 20.0 < figures["polls"] < 100.0  # six agents, ten a second at most, and answers
     else:
         assert figures["polls"] == 0.0
+
+
+def test_by_short_polls_the_agents_sleep(bridge):
+    url = bridge.start("--interval", "100ms", "--short-poll")
+    found = measure(load(url, "polling"))
+    assert found.manifest.way == "short poll"
+    assert found.cohort["delivered_s"].notna().all()
+    # Six agents, ten a second at most, and one more for each answer; they would be thousands.
+    assert 20.0 < found.measures()["polls"] < 100.0
+    replayed = replay(lhsim.load_system("polling"), found.manifest).measures()
+    assert replayed["polls"] == pytest.approx(found.measures()["polls"], rel=0.15)
 
 
 def test_a_server_that_is_not_there_is_bad_input():

@@ -171,3 +171,19 @@ def test_several_connections_query_at_a_time(stored_bridge, within):
             assert [[event["sequence"] for event in page] for page in pages] == [[number]] * 20
 
     within(scenario())
+
+
+def test_a_short_poll_is_answered_at_once(bridge, within):
+    url = bridge.start("--short-poll", "--interval", "20s")
+
+    async def scenario():
+        async with pair(url) as (alice, bob):
+            assert [await bob.wait(60) for _ in range(3)] == [[], [], []]  # none is held for 20 s
+            await alice.store("bob", 1)
+            assert [event["payload"] for event in await bob.wait(60)] == [1]
+            found = await metrics(bob)
+            assert (found["polling_cycles_total"], found["wasted_polls_total"]) == (4, 3)
+            assert found["timeout_events_total"] == 0
+            assert found["polling_hold"] == 0
+
+    within(scenario())

@@ -10,11 +10,13 @@ import pyarrow.parquet
 import pytest
 
 import lhsim
-from lhsim.calibration import calibrate
+from lhsim import parameters
+from lhsim.calibration import calibrate, levels
 from lhsim.calibration.logs import of_recording
 from lhsim.crosscheck import crosscheck
+from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
-from lhsim.models import Closed, Periodic, Poisson, Workload
+from lhsim.models import Closed, Periodic, Poisson, Webhook, Workload
 from lhsim.models.schedule import schedule
 from lhsim.models.workload import Piece, Piecewise
 from lhsim.recording import COUNTERS, MANIFEST, MESSAGES, Machine, Manifest, Recording
@@ -211,3 +213,66 @@ def test_what_pandas_notes_in_a_file_is_not_believed(run, tmp_path, noted):
     pa.parquet.write_table(table.replace_schema_metadata({b"pandas": noted}), path)
     found = Recording.read(tmp_path / "run").messages
     pd.testing.assert_frame_equal(found, run.messages)
+
+
+POLLED = attrs.evolve(MANIFEST_OF_A_RUN, doubts=(), server={"polling.interval": 0.5})
+BY_WAYS = {
+    "short poll": attrs.evolve(POLLED, server={"polling.interval": 0.5, "polling.hold": 0.0}),
+    "queue": attrs.evolve(
+        POLLED,
+        server={"polling.visibility": 2.0},
+        workload=Workload("queue", Poisson(1.0), think=Deterministic(0.1)),
+    ),
+    "webhook": attrs.evolve(
+        POLLED, architecture="push", server={}, webhook=Webhook(failure=0.2, backoff=0.3)
+    ),
+}
+
+
+@pytest.mark.parametrize("way", BY_WAYS)
+def test_a_replay_delivers_as_the_run_did(way, monkeypatch):
+    """And so, by the costs of a usual bridge, do a calibration and a cross-check."""
+    manifest = BY_WAYS[way]
+    assert manifest.way == way
+    assert parameters.structure(parameters.unstructure(manifest), Manifest, source="") == manifest
+    asked = []
+
+    def simulate(system, **given):
+        asked.append(system)
+        return lhsim.simulate(system, **given, engine="simpy")
+
+    monkeypatch.setattr("lhsim.replay.simulate", simulate)
+    usual = lhsim.load_system(manifest.architecture)
+    run = replay(usual, manifest)
+    (system,) = asked
+    if way == "short poll":
+        assert (system.polling.hold, system.polling.interval) == (False, 0.5)
+        assert run.measures()["polls"] > 30  # twice a second for each of 20 agents
+    elif way == "queue":
+        assert system.polling == attrs.evolve(usual.polling, visibility=2.0)
+        assert run.times("latency").min() >= 0.1
+    else:
+        assert system.push == attrs.evolve(usual.push, webhook=manifest.webhook)
+        assert run.times("latency").quantile(0.9) >= 0.3  # the back-off of a fifth of them
+    assert way in repr(run)
+
+
+def test_a_run_in_the_usual_way_leaves_a_system_as_it_is(monkeypatch):
+    asked = []
+
+    def simulate(system, **given):
+        asked.append(system)
+        return lhsim.simulate(system, **given)
+
+    monkeypatch.setattr("lhsim.replay.simulate", simulate)
+    system = lhsim.load_system("polling", {"polling.hold": False, "polling.interval": 0.3})
+    replay(system, POLLED)
+    assert asked[0].polling == system.polling
+
+
+def test_levels_of_two_ways_are_two():
+    some = [replay(lhsim.load_system("polling"), one) for one in (POLLED, BY_WAYS["short poll"])]
+    found = levels(some)
+    assert [level.name for level in found] == [
+        "20 agents, 20 messages/s", "20 agents, 20 messages/s, short poll"
+    ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import contextmanager
 
@@ -9,11 +10,15 @@ import attrs
 import pytest
 
 import lhsim
+from lhsim.cli import calibration
 from lhsim.errors import InputError
+from lhsim.live.settings import WebhookSettings
+from lhsim.models import Webhook
 from lhsim.recording import Manifest
 from lhsim.replay import replay
 from lhsim.validation import FULL, QUICK, Plan, Repetitions, validate
 from lhsim.validation.validate import Cost, load_that_uses
+from lhsim.validation.ways import IN_FLIGHT, PREDICTIONS, WAYS
 
 validation = sys.modules["lhsim.validation.validate"]  # its name is that of the function
 
@@ -33,24 +38,58 @@ PLAN = Plan(
 @pytest.fixture
 def server(monkeypatch):
     """Loads that were driven; the server is a system with other costs than the default one."""
-    driven = []
+    driven, served = [], []
     true = lhsim.load_system("push")
     true = attrs.evolve(true, cpu=true.cpu.slower(1.5))
 
     def measure(load):
         driven.append(load)
         asked = Manifest(load.architecture, load.agents, load.workload, load.seed, load.warmup,
-                         load.duration, load.drain)  # fmt: skip
+                         load.duration, load.drain, webhook=load.webhook)  # fmt: skip
         return replay(true, asked)
 
     @contextmanager
-    def serving(_store, log):
+    def serving(_store, log, options=()):
+        served.append(options)
         log.write_text("")
         yield "http://127.0.0.1:1", 0
 
     monkeypatch.setattr(validation, "measure", measure)
     monkeypatch.setattr(validation, "serving", serving)
     return driven
+
+
+@pytest.mark.usefixtures("few_samples")
+def test_other_ways_are_predicted_before_they_are_measured(server, monkeypatch, tmp_path):
+    written = tmp_path / "webhook" / PREDICTIONS
+    count = []
+
+    def measured(load):
+        count.append((load.webhook is not None, written.exists()))
+        return measure(load)
+
+    measure = validation.measure
+    monkeypatch.setattr(validation, "measure", measured)
+    found = validate(PLAN, "push", tmp_path, ways=("queue", "webhook"))
+    assert list(found.ways) == ["webhook"]  # the other one is none of push
+    assert count == [(False, False)] * PLAN.runs("push") + [(True, True)] * PLAN.runs_of_way()
+    rows = json.loads(written.read_text())
+    of_ways = server[-PLAN.runs_of_way() :]
+    assert {row["agents"] for row in rows} == {load.agents for load in of_ways}
+    assert len({load.seed for load in server}) == len(server)
+    for row in rows:
+        low, high = row["interval90"]
+        assert low <= high
+    levels = {row["level"] for row in found.ways["webhook"].to_dicts()}
+    assert all(", webhook" in level or level == "all levels" for level in levels)
+
+
+def test_ways_are_those_of_the_command_and_what_a_bridge_says_of_itself():
+    assert tuple(WAYS) == calibration.WAYS
+    hook = WebhookSettings(allow=("http://a",))
+    usual = Webhook(in_flight=IN_FLIGHT)
+    for name in ("attempts", "timeout", "backoff", "factor", "longest", "in_flight"):
+        assert getattr(hook, name) == getattr(usual, name)
 
 
 def test_a_model_of_the_servers_own_kind_is_not_rejected(server, tmp_path):
