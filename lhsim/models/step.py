@@ -30,8 +30,3 @@ class Step:
     place: Place
     cost: Distribution | None  # [s]; None: 0
     per_byte: float = 0.0  # what a byte of what passes adds [s]
-
-    @property
-    def is_free(self) -> bool:
-        """Whether it costs nothing, however many bytes pass."""
-        return self.per_byte == 0 and (self.cost is None or self.cost.table().is_zero)

@@ -19,7 +19,6 @@ from lhsim.models.polling import PollingServer
 from lhsim.models.push import PushServer
 from lhsim.models.requests import RequestServer
 from lhsim.models.server import Server
-from lhsim.models.steps import steps_of
 from lhsim.models.store import EventStore
 from lhsim.models.workload import ONE_QUEUE, Requests, Workload
 from lhsim.units import Seconds
@@ -236,7 +235,10 @@ class System:
             return
         waits = any(kind.traffic.wait > 0 for kind in self.workload.kinds)
         travels = self.network.loss > 0 or any(one.network is not None for one in classes)
-        if not waits and not travels and all(step.is_free for step in steps_of(self).values()):
+        cpu, store, network = self.cpu, self.store, self.network
+        costs = cpu.parse_request, cpu.query, cpu.respond, store.query, network.up, network.down
+        costs_nothing = not self.has_payloads and all(cost.table().is_zero for cost in costs)
+        if costs_nothing and not waits and not travels:
             problem, allowed = "sends without end in no time", "a think time, or steps that cost"
             raise InputError(problem, key="workload.traffic", allowed=allowed)
 
