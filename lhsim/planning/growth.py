@@ -4,7 +4,7 @@
 >>> from lhsim.planning.growth import forecast
 >>> ahead = forecast(1000, "10%/month", date(2027, 1, 1), 12)
 >>> ahead.on(date(2027, 7, 2)), ahead.first_beyond(2000)
-(1766, datetime.date(2027, 8, 11))
+(1769, datetime.date(2027, 8, 11))
 
 A growth in per cent is compound, one in agents is linear. The months up to a horizon are taken as
 equally long, so that twelve of 1 % are 12.68 % on the same day of the next year. The days between

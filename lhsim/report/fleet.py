@@ -21,6 +21,7 @@ from lhsim.units import format_duration
 
 Row = Mapping[str, Any]
 WIDTH = 80  # of a text, in columns
+SHOWN = 3  # times that are named
 EACH = 8  # nodes, up to which every number is searched
 SCALED = "time with too little capacity, messages sent in it, and the longest wait for it"
 
@@ -77,8 +78,10 @@ def _times(windows: Sequence[Row]) -> str:
         else:
             runs.append([one])
     said = [f"{clock(run[0]['start'])}-{clock(run[-1]['end'])}" for run in runs]
-    shown = said if len(said) <= 3 else [*said[:3], f"{len(said) - 3} more times"]
-    return ", ".join(shown)
+    more = len(said) - SHOWN
+    if more > 0:
+        said[SHOWN:] = ["and once more" if more == 1 else f"and {more} times more"]
+    return ", ".join(said)
 
 
 def _fixed(plan: Row) -> Iterator[str]:
