@@ -104,7 +104,7 @@ def scaling_plot(
         What the legend says of scaled-out systems.
     """
     with drawing(ax, height=5.6) as axes:
-        _axes(axes)
+        _axes(axes, linear=not _latencies(curves))
         coloured = list(zip(COLOURS * len(curves), curves, strict=False))
         for colour, curve in coloured:
             _draw(axes, curve, colour)
@@ -168,8 +168,10 @@ def beside(ax: Axes) -> None:
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
 
 
-def _axes(ax: Axes) -> None:
-    ax.set(xscale="log", yscale="log", xlabel="agents", ylabel="end-to-end latency")
+def _axes(ax: Axes, *, linear: bool) -> None:
+    """Set the axes up; that of latencies is `linear` where none is above 0."""
+    yscale = "linear" if linear else "log"
+    ax.set(xscale="log", yscale=yscale, xlabel="agents", ylabel="end-to-end latency")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: as_duration(value)))
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -286,6 +288,13 @@ def _mark_overloads(ax: Axes, coloured: Sequence[tuple[str, Curve]]) -> int:
 
 def _fit(ax: Axes, curves: Sequence[Curve]) -> None:
     """Fit the latency axis to the quantiles: the band of a few replications may reach below 0."""
+    values = _latencies(curves)
+    if values:
+        ax.set_ylim(min(values) / 2, max(values) * 2)
+
+
+def _latencies(curves: Sequence[Curve]) -> list[float]:
+    """Return the quantiles and bounds above 0 that curves show [s]."""
     quantiles = [
         _settled(line, values)
         for curve in curves
@@ -293,14 +302,12 @@ def _fit(ax: Axes, curves: Sequence[Curve]) -> None:
         for values in line.quantiles.values()
     ]
     bounds = [curve.bound[1] for curve in curves]
-    values = [
+    return [
         value
         for some in (*quantiles, *bounds)
         for value in some
         if math.isfinite(value) and value > 0
     ]
-    if values:
-        ax.set_ylim(min(values) / 2, max(values) * 2)
 
 
 def _mark(ax: Axes, curve: Curve, colour: str) -> None:

@@ -32,7 +32,7 @@ class Nodes:
     two nodes drawn at random the one that holds fewer; of equals the first that was drawn.
     """
 
-    count: int = field(validator=whole(1))  # servers, each with all that is said of one
+    count: int = field(validator=whole(1, 100_000))  # servers, each with all that is said of one
     rule: Rule = field(default="hash", validator=one_of(RULES))
     # Whether a client keeps the node of its first choice: sticky sessions.
     affinity: bool = False
