@@ -67,7 +67,7 @@ def prepare(
         _check_target(setting, chosen)
     loaded, sources = [], []
     for given in chosen:
-        system, its_settings = _load(given, settings, options.settings)
+        system, its_settings = _load(name, given, settings, options.settings)
         loaded.append(system)
         sources.append(source(given, find_system(given), its_settings))
     check_names(loaded)
@@ -131,7 +131,7 @@ def find_system(given: str) -> Path:
 
 
 def _load(
-    given: str, settings: Sequence[str], own: Sequence[str]
+    name: str, given: str, settings: Sequence[str], own: Sequence[str]
 ) -> tuple[System, tuple[str, ...]]:
     """Return a system as its file, the experiment and then the user have it, and the settings."""
     path = find_system(given)
@@ -140,7 +140,9 @@ def _load(
         *(one for one in settings if server_of(one) in {None, system.architecture}),
         *(one for one in own if server_of(one) in {None, system.architecture}),
     )
-    return configured(path, all_settings, source="--set"), all_settings
+    # Without settings of the user's own it is the experiment that a system does not go with.
+    place = "--set" if own else f"{name}, which sets it for {given}"
+    return configured(path, all_settings, source=place), all_settings
 
 
 def _check_target(setting: str, chosen: Sequence[str]) -> None:
