@@ -75,7 +75,9 @@ def _delivering_as(system: System, manifest: Manifest) -> System:
     """
     polling, push = system.polling, system.push
     if push is not None and manifest.webhook is not None:
-        push = evolve(push, webhook=manifest.webhook, **_usual(push, *OF_CONNECTIONS, "elicitation"))
+        push = evolve(
+            push, webhook=manifest.webhook, **_usual(push, *OF_CONNECTIONS, "elicitation")
+        )
     if polling is not None and manifest.has_queue and "polling.visibility" in manifest.server:
         polling = evolve(polling, visibility=manifest.server["polling.visibility"])
     if polling is not None and manifest.short_poll:

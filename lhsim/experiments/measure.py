@@ -75,9 +75,7 @@ def asked_of(rate: float | None, settings: Sequence[str], *, webhook: bool) -> M
     settings = parameters.each_once(settings, source="--set")
     webhook |= any(setting.startswith(OF_TARGETS) for setting in settings)
     hook = Webhook() if webhook else None
-    plain = Manifest(
-        "push", 1, Workload(traffic=Poisson(rate or 1.0)), 1, 0.0, 1.0, webhook=hook
-    )
+    plain = Manifest("push", 1, Workload(traffic=Poisson(rate or 1.0)), 1, 0.0, 1.0, webhook=hook)
     for setting in settings:
         if not setting.startswith(("workload.", OF_TARGETS)):
             allowed = "KEY=VALUE of the workload, such as workload.topology=pair, or of webhooks"

@@ -240,9 +240,7 @@ class BridgeClient:
         events: list[dict[str, Any]] = answer["events"]
         return events
 
-    async def take(
-        self, timeout: float | None = None
-    ) -> tuple[list[dict[str, Any]], str | None]:
+    async def take(self, timeout: float | None = None) -> tuple[list[dict[str, Any]], str | None]:
         """Take messages from the queue; return them, and the receipt to `delete` them with."""
         query = "" if timeout is None else f"?{urlencode({'timeout_seconds': timeout})}"
         answer = await self.call("POST", f"/queue/take{query}")

@@ -49,9 +49,7 @@ class Endpoint:
     async def open(self) -> None:
         """Listen."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Connection(self), HOST, 0, backlog=BACKLOG
-        )
+        self._server = await loop.create_server(lambda: _Connection(self), HOST, 0, backlog=BACKLOG)
         self._port = self._server.sockets[0].getsockname()[1]
 
     def url(self, agent: int) -> str:

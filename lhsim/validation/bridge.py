@@ -15,9 +15,7 @@ GRACE = 15.0  # to end [s]
 
 
 @contextmanager
-def serving(
-    store: str, log: Path, options: Sequence[str] = ()
-) -> Iterator[tuple[str, int | None]]:
+def serving(store: str, log: Path, options: Sequence[str] = ()) -> Iterator[tuple[str, int | None]]:
     """Run a bridge on a free port of this machine; yield its URL, and its core where that is known.
 
     `store` and `options` are as for ``lhsim serve``, and `log` gets what the bridge says. Raises `InputError` when

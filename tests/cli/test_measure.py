@@ -44,7 +44,10 @@ def test_what_cannot_be_asked_is_refused(refused, arguments, line):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["polling", "--webhook"], "webhook: polling has none; allowed: with the architecture push"),
+        (
+            ["polling", "--webhook"],
+            "webhook: polling has none; allowed: with the architecture push",
+        ),
         (["push", "--set", "push.webhook.attempts=2"], "push.webhook.attempts: is the server's"),
         (["push", "--set", "push.webhook.failure=2"], "--set: webhook.failure: 2.0 is out of"),
         (["push", "--set", "push.outbound=2"], "--set: 'push.outbound=2' is none"),

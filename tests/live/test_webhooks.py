@@ -333,7 +333,7 @@ def test_a_run_by_webhooks_is_what_a_simulation_makes_of_it(bridge, tmp_path):
         think=Deterministic(0.02), in_flight=100,
     )  # fmt: skip
     assert not any("more than once" in doubt for doubt in found.manifest.doubts)
-    assert found.manifest.options["duplicates"] == "0"
+    assert found.manifest.duplicates == 0
     found.write(tmp_path / "run")
     assert Recording.read(tmp_path / "run").manifest == found.manifest
     # Targets refuse the very posts that they refuse in a simulation under the same seed.

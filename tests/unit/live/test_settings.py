@@ -43,8 +43,10 @@ def test_a_file_says_all_with_units():
         ({"rate_limit": {"rate": 0}}, "rate_limit.rate: 0.0 is out of range"),
         ({"rate_limit": {"rate": 1e-320}}, "rate_limit.rate: 1e-320 is out of range"),
         ({"rate_limit": {"rate": 1, "burst": 10**9}}, "rate_limit.burst: 1000000000 is out of"),
-        ({"queue": True, "limit": 500, "max_body": 9000}, "limit: is too much for max_body; "
-         "allowed: at most 440 with a queue"),
+        (
+            {"queue": True, "limit": 500, "max_body": 9000},
+            "limit: is too much for max_body; allowed: at most 440 with a queue",
+        ),
         ({"visibility": 0}, "visibility: 0.0 is out of range"),
         ({"webhook": {}}, "webhook.allow: is missing"),
         ({"webhook": {"allow": []}}, "webhook.allow: allows nothing; allowed: http://HOST:PORT"),
