@@ -181,8 +181,8 @@ def test_addresses_that_are_not_allowed_are_refused(bridge, within):
                     await alice.call("POST", "/webhook/register", {"url": address})
                 assert (failure.value.status, address) == (status, address)
                 assert failure.value.problem.startswith(problem)
+            body = {"url": "http://127.0.0.1/", "agent_id": "bob"}
             with pytest.raises(BridgeError, match="400: unknown key 'agent_id'"):
-                body = {"url": "http://127.0.0.1/", "agent_id": "bob"}
                 await alice.call("POST", "/webhook/register", body)
             alice.token = "x"
             for path in ("/webhook/register", "/webhook/remove"):
