@@ -101,6 +101,8 @@ class Manifest:
     options: dict[str, str] = Factory(dict)  # of the driver
     # How the server posted, and what targets did with it; None: messages went over connections
     webhook: Webhook | None = None
+    # Deliveries of what had been delivered before, by webhooks or from a queue
+    duplicates: int = field(default=0, validator=whole(0))
     machine: Machine = Factory(Machine)
     doubts: tuple[str, ...] = ()  # why the run may be spoiled
 

@@ -14,7 +14,7 @@ from lhsim import checks
 from lhsim.distributions.base import ZERO
 from lhsim.errors import InputError
 from lhsim.library import as_system
-from lhsim.models import System
+from lhsim.models import PollingServer, PushServer, System
 from lhsim.models.push import OF_CONNECTIONS
 from lhsim.recording import Machine, Manifest, Recording, check_modelled, messages_of
 from lhsim.simulation import Result, simulate
@@ -75,20 +75,19 @@ def _delivering_as(system: System, manifest: Manifest) -> System:
     """
     polling, push = system.polling, system.push
     if push is not None and manifest.webhook is not None:
-        push = evolve(
-            push, webhook=manifest.webhook, **_usual(push, *OF_CONNECTIONS, "elicitation")
-        )
+        usual = _usual(PushServer, *OF_CONNECTIONS, "elicitation")
+        push = evolve(push, webhook=manifest.webhook, **usual)
     if polling is not None and manifest.has_queue and "polling.visibility" in manifest.server:
         polling = evolve(polling, visibility=manifest.server["polling.visibility"])
     if polling is not None and manifest.short_poll:
         interval = manifest.server.get("polling.interval", polling.interval)
-        polling = evolve(polling, hold=False, interval=interval, **_usual(polling, *OF_HELD))
+        polling = evolve(polling, hold=False, interval=interval, **_usual(PollingServer, *OF_HELD))
     return evolve(system, workload=manifest.workload, polling=polling, push=push)
 
 
-def _usual(server: object, *names: str) -> dict[str, Any]:
+def _usual(server: type[PollingServer | PushServer], *names: str) -> dict[str, Any]:
     """Return settings of a server by their names, as they are where nothing is said of them."""
-    usual = attrs.fields_dict(type(server))
+    usual = attrs.fields_dict(server)
     return {name: usual[name].default for name in names}
 
 

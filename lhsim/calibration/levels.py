@@ -138,7 +138,7 @@ def _load_of(manifest: Manifest) -> str:
     """Return what runs of one load have in common; clients are known by their number."""
     if manifest.closed:
         return f"{manifest.agents} x {manifest.workload.traffic.at_a_time}"
-    return repr(evolve(manifest, seed=0, started="", doubts=(), machine=Machine()))
+    return repr(evolve(manifest, seed=0, started="", doubts=(), machine=Machine(), duplicates=0))
 
 
 def _order(level: Level) -> tuple[float, int]:

@@ -72,7 +72,7 @@ def asked_of(rate: float | None, settings: Sequence[str], *, webhook: bool) -> M
 
     The workload is Poisson, 1 message/s of each agent, with what is set.
     """
-    settings = parameters.each_once(settings, source="--set")
+    parameters.each_once(settings, source="--set")
     webhook |= any(setting.startswith(OF_TARGETS) for setting in settings)
     hook = Webhook() if webhook else None
     plain = Manifest("push", 1, Workload(traffic=Poisson(rate or 1.0)), 1, 0.0, 1.0, webhook=hook)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +88,11 @@ class Bridge:
         self._buckets = Buckets(settings.rate_limit) if settings.rate_limit else None
         self._held = Places(settings.connections, "too many requests for messages")
         self._hub = Hub(disconnect=settings.outbound_policy == "disconnect")
-        self._store = StoreThreads(store, settings, self._on_stored, self._on_doubt, self.stages)
-        self._webhooks = self._webhook_server(keys.signing)
         self._queue = _queue_of(store, settings) if settings.queue else None
+        self._store = StoreThreads(
+            store, settings, self._on_stored, self._on_doubt, self._on_commit, self.stages
+        )
+        self._webhooks = self._webhook_server(keys.signing)
         self._receipts = Receipts(keys.signing)
         self._elicitations = Elicitations(settings.elicitations, self._say_expired)
         self._push = PushServer(
@@ -133,8 +135,11 @@ class Bridge:
         self._hub.stored(event)
         if self._webhooks is not None:
             self._webhooks.stored(event)
-        if self._queue is not None and event.target == QUEUE:
-            self._queue.add([event.sequence])
+
+    def _on_commit(self, events: Sequence[Event]) -> None:
+        # Not on the loop, where it would hear of it later than who takes from the thread.
+        if self._queue is not None:
+            self._queue.add(event.sequence for event in events if event.target == QUEUE)
 
     def _on_doubt(self) -> None:
         self._hub.reread()

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -231,12 +232,14 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
         drain=load.drain,
         started=started,
         server={path: value for path, value in told.items() if not path.startswith(OF_WEBHOOKS)},
-        options=load.options | _repeated(load, seen),
+        options=load.options,
         webhook=hook,
         machine=machine,
     )
     run = Recording(manifest, messages, counted)
-    return evolve(run, manifest=evolve(manifest, doubts=tuple(_doubts(run, seen))))
+    doubts = tuple(_doubts(run, seen))
+    duplicates = _duplicates(seen) if manifest.at_least_once else 0
+    return evolve(run, manifest=evolve(manifest, doubts=doubts, duplicates=duplicates))
 
 
 # --- processes -----------------------------------------------------------------------------------
@@ -287,12 +290,13 @@ def _webhook(load: Load, told: Mapping[str, float]) -> Webhook | None:
     """Return how messages are posted, by the server and to targets; None where they are not."""
     if load.webhook is None:
         return None
-    own = {name: told.get(f"{OF_WEBHOOKS}{name}") for name in OF_SERVER}
-    if None in own.values():
+    try:
+        own: dict[str, Any] = {name: told[f"{OF_WEBHOOKS}{name}"] for name in OF_SERVER}
+    except KeyError:
         allowed = "a bridge that posts, lhsim serve --webhook-allow 'http://127.0.0.1:*'"
-        raise InputError("says nothing of webhooks", source=load.url, allowed=allowed)
-    whole = {name: int(own[name] or 0) for name in ("attempts", "in_flight")}
-    return evolve(load.webhook, **{**own, **whole})
+        raise InputError("says nothing of webhooks", source=load.url, allowed=allowed) from None
+    whole = {name: int(own[name]) for name in ("attempts", "in_flight")}
+    return evolve(load.webhook, **(own | whole))
 
 
 def _connected(load: Load, pipes: list[Connection]) -> None:
@@ -417,15 +421,10 @@ def _delivered(seen: list[Seen]) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(names, joined, strict=True)))
 
 
-def _more_than_once(seen: list[Seen]) -> int:
-    return int(_delivered(seen).duplicated(["sender", "number"]).sum())
-
-
-def _repeated(load: Load, seen: list[Seen]) -> dict[str, str]:
-    """Return how many deliveries were further ones, where there may be some."""
-    if load.webhook is None and load.workload.topology != ONE_QUEUE:
-        return {}
-    return {"duplicates": str(_more_than_once(seen) + sum(part.repeated for part in seen))}
+def _duplicates(seen: list[Seen]) -> int:
+    """Return how many deliveries were of what had been delivered before."""
+    twice = int(_delivered(seen).duplicated(["sender", "number"]).sum())
+    return twice + sum(part.repeated for part in seen)
 
 
 def _machine(
@@ -464,7 +463,7 @@ def _doubts(run: Recording, seen: list[Seen]) -> Iterator[str]:
     if refused > FAILED * len(run.messages):
         problem = next(part.problem for part in seen if part.problem)
         yield f"{refused} requests failed; the last: {problem}"
-    twice = _more_than_once(seen)
+    twice = _duplicates(seen)
     if twice and not run.manifest.at_least_once:
         yield f"{twice} messages were delivered more than once"
     if (run.counters.diff() < 0)[list(counters.TOTALS & set(run.counters))].any(axis=None):

@@ -54,6 +54,8 @@ class StoreThreads:
     # goes on; and before the next of these when a write has failed and may have been done
     _stored: Callable[[Event], None]
     _doubted: Callable[[], None] = lambda: None
+    # Called on the thread that writes, at the commit of new events
+    _committed: Callable[[Sequence[Event]], None] = lambda _events: None
     _stages: StageTimes | None = None  # gets the times of query, write and thread_hop
 
     def __attrs_post_init__(self) -> None:
@@ -82,8 +84,8 @@ class StoreThreads:
 
         Raise `StoreError` as `read` does.
         """
-        pool, stage = (self._writer, WRITE) if writes else (self._readers, QUERY)
-        return await self._call(lambda: work(self._store), pool, stage)
+        pool = self._writer if writes else self._readers
+        return await self._call(lambda: work(self._store), pool, WRITE if writes else QUERY)
 
     async def append(self, event: NewEvent) -> Stored:
         """Store an event, with others if they go out in batches.
@@ -149,7 +151,7 @@ class StoreThreads:
             return []
         until = time.monotonic() + self._settings.store_timeout
         try:
-            return self._store.append(events, time.time())
+            return self._append(events)
         except Exception as problem:
             if len(events) == 1:
                 return [problem]
@@ -159,9 +161,14 @@ class StoreThreads:
         if time.monotonic() >= until:
             return before
         try:
-            return self._store.append([event], time.time())[0]
+            return self._append([event])[0]
         except Exception as problem:
             return problem
+
+    def _append(self, events: Sequence[NewEvent]) -> list[Stored]:
+        stored = self._store.append(events, time.time())
+        self._committed([one.event for one in stored if not one.duplicate])
+        return stored
 
     def _note(self, result: Stored | Exception) -> None:
         """Say what was stored, in order, and after what may have been."""

@@ -18,8 +18,8 @@ GRACE = 15.0  # to end [s]
 def serving(store: str, log: Path, options: Sequence[str] = ()) -> Iterator[tuple[str, int | None]]:
     """Run a bridge on a free port of this machine; yield its URL, and its core where that is known.
 
-    `store` and `options` are as for ``lhsim serve``, and `log` gets what the bridge says. Raises `InputError` when
-    it does not start.
+    `store` and `options` are as for ``lhsim serve``, and `log` gets what the bridge says. Raises
+    `InputError` when it does not start.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     root = str(Path(__file__).parents[2])

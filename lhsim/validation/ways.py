@@ -22,6 +22,7 @@ from lhsim.crosscheck.metrics import QUANTILES, RATES
 from lhsim.distributions import Exponential, Lognormal
 from lhsim.live.driver import Load
 from lhsim.models import System, Webhook, Workload
+from lhsim.models.workload import Topology
 from lhsim.recording import Manifest, Modelled
 
 RUNS = 10  # simulated, for a prediction
@@ -37,14 +38,13 @@ class Way:
     architecture: Modelled  # whose bridge it changes
     options: tuple[str, ...]  # of ``lhsim serve``
     settings: dict[str, float]  # what that bridge says of them
-    topology: str = "ring"
+    topology: Topology = "ring"
     think: Exponential | None = None  # of consumers
     webhook: Webhook | None = None  # what targets do
 
     def workload(self, plain: Workload) -> Workload:
         """Return the workload of agents that would have this one in the ordinary way."""
-        own = {} if self.think is None else {"think": self.think}
-        return evolve(plain, topology=self.topology, **own)
+        return evolve(plain, topology=self.topology, think=self.think or plain.think)
 
     def load(self, plain: Load) -> Load:
         """Return the load of agents that would put this one on the ordinary bridge."""

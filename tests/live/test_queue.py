@@ -201,7 +201,7 @@ def test_a_run_over_a_queue_is_recorded_as_any_other(bridge, tmp_path):
     found = measure(load(url))
     assert found.manifest.way == "queue"
     assert found.manifest.server["polling.visibility"] == 20.0
-    assert found.manifest.options["duplicates"] == "0"
+    assert found.manifest.duplicates == 0
     cohort = found.cohort
     assert cohort["delivered_s"].notna().all()
     assert set(cohort["sender"]) == {0, 1}
@@ -218,7 +218,7 @@ def test_work_that_takes_longer_than_the_visibility_is_done_twice(bridge):
     url = bridge.start("--queue", "--interval", "50ms", "--visibility", "100ms", "--short-poll")
     found = measure(load(url, traffic=Poisson(1.0), think=Deterministic(0.3)))
     assert found.manifest.way == "queue, short poll"
-    assert int(found.manifest.options["duplicates"]) > 0
+    assert found.manifest.duplicates > 0
     assert not any("more than once" in doubt for doubt in found.manifest.doubts)
 
 

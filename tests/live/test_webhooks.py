@@ -181,8 +181,8 @@ def test_addresses_that_are_not_allowed_are_refused(bridge, within):
                     await alice.call("POST", "/webhook/register", {"url": address})
                 assert (failure.value.status, address) == (status, address)
                 assert failure.value.problem.startswith(problem)
+            body = {"url": "http://127.0.0.1/", "agent_id": "bob"}
             with pytest.raises(BridgeError, match="400: unknown key 'agent_id'"):
-                body = {"url": "http://127.0.0.1/", "agent_id": "bob"}
                 await alice.call("POST", "/webhook/register", body)
             alice.token = "x"
             for path in ("/webhook/register", "/webhook/remove"):
@@ -333,7 +333,7 @@ def test_a_run_by_webhooks_is_what_a_simulation_makes_of_it(bridge, tmp_path):
         think=Deterministic(0.02), in_flight=100,
     )  # fmt: skip
     assert not any("more than once" in doubt for doubt in found.manifest.doubts)
-    assert found.manifest.options["duplicates"] == "0"
+    assert found.manifest.duplicates == 0
     found.write(tmp_path / "run")
     assert Recording.read(tmp_path / "run").manifest == found.manifest
     # Targets refuse the very posts that they refuse in a simulation under the same seed.

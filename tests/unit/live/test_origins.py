@@ -36,7 +36,7 @@ def test_an_origin_holds_its_own_urls(origin, url, holds):
      "http://a:65536", "http://a b", "http://a@b", "http://a:**", "http://ä", "//a"],
 )  # fmt: skip
 def test_what_is_no_origin_is_refused(text):
-    with pytest.raises(InputError, match="origin|no such port"):
+    with pytest.raises(InputError, match=r"origin|no such port"):
         Origin.of(text)
 
 
