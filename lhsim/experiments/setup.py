@@ -95,7 +95,8 @@ def varied(setup: Setup, number: int, settings: Sequence[str]) -> System:
     """Return a system of an experiment with more settings, below those of the command line."""
     system, given = setup.systems[number], setup.sources[number].given
     own = [one for one in settings if server_of(one) in {None, system.architecture}]
-    return _load(given, (*setup.settings, *own), setup.options.settings)[0]
+    settings = (*setup.settings, *own)
+    return _load(setup.name, given, settings, setup.options.settings)[0]
 
 
 @contextmanager
