@@ -107,6 +107,8 @@ class Consumers(PollingAgents):
         await asyncio.sleep(self._work.time(agent, request))
         deleted = set(await client.delete(receipt))
         for event in events:
+            if not event["sender"].startswith(f"{self._share.run}."):
+                continue  # left over by somebody else, and done with now
             if event["sequence"] in deleted:
                 self._take(event, agent)
             else:

@@ -214,6 +214,21 @@ def test_a_run_over_a_queue_is_recorded_as_any_other(bridge, tmp_path):
     assert replayed["delivery"] == found.measures()["delivery"] == 1.0
 
 
+def test_what_was_left_in_the_queue_is_no_message_of_a_run(bridge, within):
+    url = bridge.start("--queue", "--interval", "100ms")
+
+    async def leave():
+        async with pair(url) as (alice, _):
+            for number in range(20):
+                await alice.store(QUEUE, {"sender": 0, "number": number, "text": ""})
+
+    within(leave())
+    found = measure(load(url))
+    delivered = found.messages["delivered_s"]
+    assert (delivered.isna() | (delivered >= found.messages["sent_s"] + 0.05)).all()
+    assert found.manifest.duplicates == 0
+
+
 def test_work_that_takes_longer_than_the_visibility_is_done_twice(bridge):
     url = bridge.start("--queue", "--interval", "50ms", "--visibility", "100ms", "--short-poll")
     found = measure(load(url, traffic=Poisson(1.0), think=Deterministic(0.3)))
