@@ -19,6 +19,7 @@ from lhsim.errors import InputError
 from lhsim.experiments.comparing import differences
 from lhsim.experiments.sides import Level, Side
 from lhsim.models import System
+from lhsim.simulation import MEANING
 
 RECORDINGS = Path(__file__).parents[3] / "notebooks" / "data" / "calibrate"
 
@@ -202,7 +203,11 @@ def test_systems_of_two_names_are_compared_where_each_side_has_one():
     ("a", "b", "problem"),
     [
         (side("a", [1.0]), side("b", [2.0]), "no figure has two runs on both sides"),
-        (side("a", [1.0, 2.0]), evolve(side("b", [2.0, 3.0]), meaning=1), "versions 2 and 1"),
+        (
+            side("a", [1.0, 2.0]),
+            evolve(side("b", [2.0, 3.0]), meaning=1),
+            f"versions {MEANING} and 1",
+        ),
         (
             side("a", [1.0, 2.0]),
             Side("b", {}, capacity={"value": 1, "interval": [1, 2]}),
