@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
@@ -45,7 +46,13 @@ def _percent(text: str) -> float:
 
 def _time(text: str) -> float:
     """Return a time [s] that may be 0."""
-    return 0.0 if text.strip() == "0" else parse_duration(text)
+    if re.fullmatch(r"\s*0+(\.0*)?\s*(s|ms|us|min|h)?\s*", text):
+        return 0.0
+    try:
+        return parse_duration(text)
+    except InputError as error:
+        allowed = (error.allowed or "").replace("> 0 s", ">= 0 s")
+        raise InputError(error.problem, allowed=allowed) from None
 
 
 SHARE_OF_ALL, TIME = Parsed("SHARE", _percent), Parsed("TIME", parse_duration)

@@ -60,7 +60,7 @@ def asked(bare):
 
 @pytest.fixture
 def scaled(asked):
-    return [*asked, "--target-utilization", "60%", "--start-delay", "0", "--growth", "2%/month"]
+    return [*asked, "--target-utilization", "60%", "--start-delay", "0s", "--growth", "2%/month"]
 
 
 def test_json_has_exactly_what_is_promised(scaled, capsys):
