@@ -465,7 +465,7 @@ class Bridge:
 
 def _queue_of(store: EventStore, settings: BridgeSettings) -> Queue:
     """Return the queue, with what the store holds for it."""
-    queue = Queue(settings.visibility)
+    queue = Queue(settings.visibility_timeout)
     try:
         queue.look(store)
     except StoreError as error:

@@ -79,7 +79,7 @@ class Monitor:
             shown.append(("polling_hold", "Whether requests that find nothing are held.", 0))
         if settings.queue:
             text = "Of messages that were taken from the queue."
-            shown.append(("polling_visibility_seconds", text, settings.visibility))
+            shown.append(("polling_visibility_seconds", text, settings.visibility_timeout))
         if settings.webhook is not None:
             hook = settings.webhook
             shown += [

@@ -22,6 +22,7 @@ SHORTEST_SECRET = 16  # [B]
 LONGEST_SECRET = 1_000_000  # of the file of one [B]
 LONGEST_NUMBER = 20  # characters of the number of an event, and what stands between two
 SPARE = 200  # of the body of a request, for all but those [B]
+VISIBILITY = 30.0  # of what is taken from the queue, unless the settings say another [s]
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
@@ -91,8 +92,9 @@ class BridgeSettings:
     limit: int = field(default=10, validator=whole(1, 1000))  # messages in an answer
     # Whether there is a queue, whose messages whoever asks first takes
     queue: bool = False
-    # After which a message of the queue that was taken, and is not deleted, is there again [s]
-    visibility: Seconds = field(default=30.0, validator=within(1e-3, 43_200))
+    # After which a message of the queue that was taken, and is not deleted, is there again [s];
+    # None: VISIBILITY
+    visibility: Seconds | None = field(default=None, validator=within(1e-3, 43_200))
     # Requests for messages held at a time; and as many push connections, of both kinds together
     connections: int = field(default=2000, validator=whole(1, 10**6))
     # Messages queued for a push connection
@@ -133,6 +135,9 @@ class BridgeSettings:
         if self.store_connections > 1 and store_of(self.store)[0] == SQLITE:
             allowed = "1 with SQLite, which has one thread"
             raise InputError("is out of range", key="store_connections", allowed=allowed)
+        if self.visibility is not None and not self.queue:
+            allowed = "nothing, or queue = true (--queue)"
+            raise InputError("is that of a queue", key="visibility", allowed=allowed)
         # A receipt names all messages of an answer, and comes back in the body of a request.
         if self.queue and self.limit * LONGEST_NUMBER > self.max_body - SPARE:
             allowed = f"at most {(self.max_body - SPARE) // LONGEST_NUMBER} with a queue"
@@ -140,6 +145,11 @@ class BridgeSettings:
         if self.stage_times and Path(self.stage_times).suffix not in {".parquet", ".csv"}:
             problem = f"{self.stage_times!r} is of no known kind"
             raise InputError(problem, key="stage_times", allowed="a file .parquet or .csv")
+
+    @property
+    def visibility_timeout(self) -> float:
+        """After which a message that was taken, and is not deleted, is there again [s]."""
+        return VISIBILITY if self.visibility is None else self.visibility
 
 
 def store_of(text: str) -> tuple[str, str]:

@@ -48,6 +48,7 @@ def test_a_file_says_all_with_units():
             "limit: is too much for max_body; allowed: at most 440 with a queue",
         ),
         ({"visibility": 0}, "visibility: 0.0 is out of range"),
+        ({"visibility": 5.0}, "visibility: is that of a queue; allowed: nothing, or queue = true"),
         ({"webhook": {}}, "webhook.allow: is missing"),
         ({"webhook": {"allow": []}}, "webhook.allow: allows nothing; allowed: http://HOST:PORT"),
         ({"webhook": {"allow": ["*"]}}, "webhook.allow: '*' is no origin"),
