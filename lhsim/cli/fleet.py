@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Any
 
@@ -18,6 +17,7 @@ from lhsim.cli.options import (
     option,
     options,
     parse_duration,
+    parse_pause,
     parse_share,
     read,
     whole,
@@ -44,19 +44,8 @@ def _percent(text: str) -> float:
     return share
 
 
-def _time(text: str) -> float:
-    """Return a time [s] that may be 0."""
-    if re.fullmatch(r"\s*0+(\.0*)?\s*(s|ms|us|min|h)?\s*", text):
-        return 0.0
-    try:
-        return parse_duration(text)
-    except InputError as error:
-        allowed = (error.allowed or "").replace("> 0 s", ">= 0 s")
-        raise InputError(error.problem, allowed=allowed) from None
-
-
 SHARE_OF_ALL, TIME = Parsed("SHARE", _percent), Parsed("TIME", parse_duration)
-TIME_OR_NONE = Parsed("TIME", _time)
+PAUSE = Parsed("TIME", parse_pause)
 
 
 @click.command(cls=Command)
@@ -82,9 +71,9 @@ TIME_OR_NONE = Parsed("TIME", _time)
 @option("--start", "First day, such as 2027-01-31.  [default: today]", metavar="DATE")
 @option("--target-utilization", "Show what an autoscaler would run that holds this utilization of "
         "the processors, such as 70%.", type=SHARE_OF_ALL)  # fmt: skip
-@option("--start-delay", "Time until a new node is ready.  [default: 60s]", type=TIME_OR_NONE)
+@option("--start-delay", "Time until a new node is ready.  [default: 60s]", type=PAUSE)
 @option("--stabilization", "Time whose highest recommendation bounds scaling in.  [default: 300s]",
-        type=TIME_OR_NONE)  # fmt: skip
+        type=PAUSE)  # fmt: skip
 @option("--period", "Time between two evaluations.  [default: 15s]", type=TIME)
 @option("--tolerance", "Part of the target by which the utilization may miss it.  [default: 10%]",
         type=SHARE_OF_ALL)  # fmt: skip

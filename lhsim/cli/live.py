@@ -18,6 +18,7 @@ from lhsim.cli.options import (
     option,
     options,
     parse_duration,
+    parse_pause,
     shown,
     silence_options,
     whole,
@@ -31,6 +32,7 @@ from lhsim.units import PER_SECOND
 
 _ALLOWED_RATE = "RATE or RATE,BURST, such as 10/min,13; 1e-6/s to 1e6/s, bursts of 1-1,000,000"
 _TIME = Parsed("TIME", parse_duration)
+_PAUSE = Parsed("TIME", parse_pause)
 
 
 def parse_limit(text: str) -> dict[str, float | int]:
@@ -79,7 +81,7 @@ def parse_rate(text: str) -> float:
     metavar="URL",
 )
 @option("--interval", "Time a poll waits between two queries.  [default: 1 s]", type=_TIME)
-@option("--timeout", "Longest time a poll waits for a message.  [default: 60 s]", type=_TIME)
+@option("--timeout", "Longest time a poll waits for a message.  [default: 60 s]", type=_PAUSE)
 @option("--short-poll", "Answer polls at once, empty or not; clients sleep for --interval.",
         is_flag=True)  # fmt: skip
 @option("--limit", "Most messages in one response.  [default: 10]", type=whole(1, 1000))
@@ -103,7 +105,7 @@ def parse_rate(text: str) -> float:
 @option("--mcp", "Let agents also ask one another by MCP, at URL/mcp.",
         is_flag=True)  # fmt: skip
 @option("--batch-size", "Most messages per write transaction.  [default: 1]", type=whole(1, 10_000))
-@option("--linger", "Time a batch waits for more messages.  [default: 0]", type=_TIME)
+@option("--linger", "Time a batch waits for more messages.  [default: 0]", type=_PAUSE)
 @option(
     "--store-connections",
     "Connections that query, with PostgreSQL.  [default: 1]",

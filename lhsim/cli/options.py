@@ -73,17 +73,22 @@ def parse_agents(text: str) -> tuple[int, ...]:
     return tuple(int(count) for count in counts)
 
 
-def parse_duration(text: str) -> float:
-    """Return seconds from a number of them, or from a text such as ``"2 min"``."""
+def parse_duration(text: str, least: float = checks.SHORTEST) -> float:
+    """Return seconds, `least` at least, from a number or from a text such as ``"2 min"``."""
     try:
         seconds: float | str = float(text)
     except ValueError:
         seconds = text
     try:
-        return checks.duration(seconds, "")
+        return checks.duration(seconds, "", least=least)
     except InputError as error:
         problem = error.problem if seconds is text else f"{text[:40]!r} is out of range"
         raise InputError(problem, allowed=error.allowed) from None
+
+
+def parse_pause(text: str) -> float:
+    """Return seconds as `parse_duration` does, of which there may be none."""
+    return parse_duration(text, least=0.0)
 
 
 def cores() -> int:

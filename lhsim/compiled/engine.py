@@ -131,9 +131,9 @@ class CompiledEngine:
     def _check_room(self) -> None:
         """Stop before memory is touched that a kernel has spoilt: none checks its indices."""
         state, counts = self._state, self._state.counts[0]
-        assert counts["used"] <= len(state.messages), "a kernel took messages for which was no room"
         kept = counts["created"] if state.settings["keep"][0] else 0
-        assert kept <= len(state.records), "a kernel kept records for which was no room"
+        if counts["used"] > len(state.messages) or kept > len(state.records):
+            raise InvariantError("a kernel wrote beyond the room for its messages")
 
     def _check_memory(self, more: int) -> None:
         if more > free_memory():

@@ -142,7 +142,7 @@ def _load(
         *(one for one in own if server_of(one) in {None, system.architecture}),
     )
     # Without settings of the user's own it is the experiment that a system does not go with.
-    place = "--set" if own else f"{name}, which sets it for {given}"
+    place = "--set" if own else f"{name}: settings for {given}"
     return configured(path, all_settings, source=place), all_settings
 
 

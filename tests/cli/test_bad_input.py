@@ -83,7 +83,7 @@ def test_systems_that_an_experiment_cannot_set(refused, folder):
     """No option of the user's is to blame."""
     (folder / "web.toml").write_text('name = "web"\n[requests]\n[cpu]\nrespond = "20 ms"\n')
     line = refused("latency", "--system", "./web.toml", "--quiet")
-    assert line.startswith("latency, which sets it for ./web.toml: workload.topology: ")
+    assert line.startswith("latency: settings for ./web.toml: workload.topology: ")
 
 
 @pytest.mark.parametrize(

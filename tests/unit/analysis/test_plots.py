@@ -46,6 +46,15 @@ def scaled_out(curves):
     return [evolve(curves[0], scaled_out=line)]
 
 
+def test_latencies_of_0_have_a_linear_axis(curves):
+    nothing = {"p50": [0.0, 0.0], "p99": [0.0, 0.0]}
+    bands = {name: (values, values) for name, values in nothing.items()}
+    line = Line([10, 100], nothing, bands, pending=[False] * 2, overloaded=[False] * 2)
+    free = evolve(curves[0], fixed=line, bound=([10.0, 100.0], [0.0, 0.0]))
+    (axes,) = scaling_plot([free]).axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
+
+
 def test_axes_are_logarithmic_and_fit_the_quantiles_not_the_bands(curves):
     (ax,) = scaling_plot(curves).axes
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
