@@ -148,6 +148,19 @@ class Load:
         """The end of the run, drain included [s]."""
         return self.warmup + self.duration + self.drain
 
+    def manifest(self, **known: Any) -> Manifest:
+        """Return the manifest of a run of this load, with what else is known of the run."""
+        return Manifest(
+            architecture=self.architecture,
+            agents=self.agents,
+            workload=self.workload,
+            seed=self.seed,
+            warmup=self.warmup,
+            duration=self.duration,
+            drain=self.drain,
+            **known,
+        )
+
     @property
     def options(self) -> dict[str, str]:
         """What a recording says of the driver."""
@@ -222,14 +235,7 @@ def measure(load: Load, progress: Progress = lambda _passed, _of: None) -> Recor
     machine = _machine(stalls, (host_before, host_after), messages)
     if paced is not None:
         machine = evolve(machine, pace=paced[0], slowdowns=paced[1])
-    manifest = Manifest(
-        architecture=load.architecture,
-        agents=load.agents,
-        workload=load.workload,
-        seed=load.seed,
-        warmup=load.warmup,
-        duration=load.duration,
-        drain=load.drain,
+    manifest = load.manifest(
         started=started,
         server={path: value for path, value in told.items() if not path.startswith(OF_WEBHOOKS)},
         options=load.options,

@@ -53,17 +53,8 @@ class Way:
     def manifest(self, load: Load) -> Manifest:
         """Return the manifest that a run of a load will have, as far as it is known before."""
         hook = self.webhook
-        return Manifest(
-            architecture=self.architecture,
-            agents=load.agents,
-            workload=load.workload,
-            seed=load.seed,
-            warmup=load.warmup,
-            duration=load.duration,
-            drain=load.drain,
-            server=self.settings,
-            webhook=None if hook is None else evolve(hook, in_flight=IN_FLIGHT),
-        )
+        posting = None if hook is None else evolve(hook, in_flight=IN_FLIGHT)
+        return load.manifest(server=self.settings, webhook=posting)
 
 
 # A consumer works longer than the visibility timeout on e^-5, 0.7 %, of its messages; of the posts
