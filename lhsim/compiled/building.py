@@ -2,7 +2,8 @@
 
 ::
 
-    python -m lhsim.compiled.building polling    # or push, requests; and "options", "failures"
+    python -m lhsim.compiled.building polling    # or push, with "options" or "failures" or neither
+    python -m lhsim.compiled.building requests world
 
 To compile a kernel takes a processor a minute or so, and is done once: it is kept on disk, where a
 later run finds it. The process goes on when the one that started it ends, so that the next command
@@ -24,16 +25,16 @@ from attrs import frozen
 
 from lhsim import _jit
 from lhsim.compiled import kernel
-from lhsim.compiled.state import ARRAYS, PLAIN, WITH_FAILURES, WITH_OPTIONS
+from lhsim.compiled.state import ARRAYS, PLAIN, WITH_FAILURES, WITH_OPTIONS, WITH_WORLD
 
 AHEAD = "ahead"  # LHSIM_COMPILE: compile before the first run, not beside it
 # What the compilation of a kernel takes on a slow processor, by what it covers [s].
-USUAL = {PLAIN: 30.0, WITH_OPTIONS: 45.0, WITH_FAILURES: 75.0}
-NAMES = ("", "options", "failures")  # of what it covers
+USUAL = {PLAIN: 30.0, WITH_OPTIONS: 40.0, WITH_WORLD: 30.0, WITH_FAILURES: 75.0}
+NAMES = ("", "options", "world", "failures")  # of what it covers
 NICENESS = 5  # of a process that compiles, beside one that somebody waits for
 LEAST = 5.0  # that one takes which has not come to its end for longer than usual [s]
 
-Kind: TypeAlias = tuple[str, int]  # architecture, and PLAIN, WITH_OPTIONS or WITH_FAILURES
+Kind: TypeAlias = tuple[str, int]  # architecture, and one of `USUAL`
 
 
 @frozen

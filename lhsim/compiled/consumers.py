@@ -24,7 +24,7 @@ from lhsim.compiled.ledger import (
     without_first,
 )
 from lhsim.compiled.log import forget
-from lhsim.compiled.outlining import of_options
+from lhsim.compiled.outlining import of_world
 from lhsim.compiled.queue import schedule
 from lhsim.compiled.state import (
     DELETE,
@@ -44,7 +44,7 @@ EXPIRED = int(Outcome.EXPIRED)
 @inlined
 def has_queue(s: State) -> bool:
     """Return whether messages wait in one queue for all agents."""
-    return len(s.options) > 0 and s.settings[0].consumes > 0
+    return len(s.options) > 1 and s.settings[0].consumes > 0
 
 
 @inlined
@@ -63,7 +63,7 @@ def goes_on_to_delete(s: State, phase: int) -> int:
     return DELETED_DOWN if phase == DELETE else DELETE_UP
 
 
-@of_options
+@of_world
 def take_some(s: State, agent: int) -> None:
     """Let a query take the oldest messages of the queue, up to the limit."""
     counts, limit = s.counts[0], s.settings[0].limit
@@ -79,7 +79,7 @@ def take_some(s: State, agent: int) -> None:
     s.receivers[agent].found = found
 
 
-@of_options
+@of_world
 def has_message(s: State) -> bool:
     """Return whether the queue holds a message that is not done; drop those that are."""
     counts = s.counts[0]
@@ -127,7 +127,7 @@ def reappear(s: State, timer: int) -> None:
     release(s, receipt)
 
 
-@of_options
+@of_world
 def delete(s: State, consumer: int) -> None:
     """Let the messages end that a consumer has worked on; the first to delete one delivers it."""
     agent = consumer >> 1
@@ -151,7 +151,7 @@ def _name_consumer(s: State, place: int, agent: int) -> None:
     if s.settings[0].keep == 0:
         return
     original = place
-    if len(s.options) > 1 and s.messages[place].original >= 0:
+    if len(s.options) > 2 and s.messages[place].original >= 0:
         original = s.messages[place].original
     if s.messages[original].pending:
         s.records[s.messages[original].row].target = agent

@@ -14,21 +14,17 @@ from lhsim.compiled.nodes import has_nodes
 from lhsim.compiled.outlining import of_failures
 from lhsim.compiled.sizes import size_of_message, sized
 from lhsim.compiled.state import (
-    ANSWER_THINK,
     BY_DELETE,
     COLLECTION,
     CONNECTED,
     DROP_OLDEST,
     DROPPED_IN_QUEUE,
     HEARTBEAT,
-    LINK,
     NOBODY,
     PHASES,
     PLACES,
     QUERY,
     SEND,
-    THINK,
-    VALIDATE_ANSWER,
     WRITE,
     Record,
     State,
@@ -65,7 +61,7 @@ def cost_of(s: State, entity: int, stage: Record) -> float:
     if _draws_late(s) and stage.purpose != HEARTBEAT:
         late = message.cycle if stage.by_query else index_of(s, message)
         return value(s, stage, message.sender, late)
-    if len(s.options) > 0 and _is_drawn_late(stage.purpose):
+    if len(s.options) > 0 and stage.slot < 0:
         return value(s, stage, message.sender, message.number)
     return message.costs[stage.slot]
 
@@ -73,23 +69,17 @@ def cost_of(s: State, entity: int, stage: Record) -> float:
 @inlined
 def _draws_late(s: State) -> bool:
     """Return whether nothing is drawn when a message is created, but HEARTBEAT."""
-    return len(s.options) > 1 or (len(s.options) > 0 and len(s.kinds) > 0)
+    return len(s.options) > 2 or (len(s.options) > 1 and len(s.kinds) > 0)
 
 
 @inlined
 def receivers_index(s: State, agent: int, stage: Record) -> int:
     """Return the index of a draw of an agent's receiving side."""
     receiver = s.receivers[agent]
-    if len(s.options) > 0 and stage.by_query == BY_DELETE:
+    if len(s.options) > 1 and stage.by_query == BY_DELETE:
         return attempt_index(1, receiver.attempt)
     index: int = receiver.query if stage.by_query else receiver.attempt
     return index
-
-
-@inlined
-def _is_drawn_late(purpose: int) -> bool:
-    """Return whether a stage of a message has no slot among those drawn when it is created."""
-    return purpose in (THINK, LINK) or ANSWER_THINK <= purpose <= VALIDATE_ANSWER
 
 
 @inlined
@@ -105,7 +95,7 @@ def slowed(s: State, agent: int, delay: float) -> float:
 def stage_of(s: State, phase: int, agent: int) -> Record:
     """Return the stage of a phase as it is for an agent, by its class."""
     row = phase
-    if len(s.options) > 0 and len(s.kinds) > 1:
+    if len(s.options) > 1 and len(s.kinds) > 1:
         row += PHASES * class_of(agent, s.kinds.end)
     return s.stages[row]
 
@@ -117,7 +107,7 @@ def loop_of(s: State, agent: int, node: int) -> int:
     if len(s.options) > 0 and s.settings[0].agents_per_connection > 1:
         number = np.uint32(number // np.uint32(s.settings[0].agents_per_connection))
     loop: Any = 0
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         nodes = np.uint32(s.settings[0].nodes)
         loops = np.uint32(s.settings[0].loops) // nodes  # of each node
         loop = node * np.int64(loops) + np.int64(number // nodes % loops)
@@ -219,7 +209,7 @@ def read(s: State, entity: int) -> None:
         _snapshot(s, entity)
         return  # a request, which reads what it likes
     receiver = s.receivers[entity >> 1]
-    if len(s.options) > 0 and has_queue(s):
+    if len(s.options) > 1 and has_queue(s):
         take_some(s, entity >> 1)
         return
     if len(s.options) > 0:

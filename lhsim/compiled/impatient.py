@@ -123,7 +123,7 @@ def _admit(s: State, place: int) -> int:
     """Let a node accept a request, or refuse it."""
     message, counts = s.messages[place], s.counts[0]
     if not is_unreachable(s):
-        if len(s.options) > 0 and has_nodes(s):
+        if len(s.options) > 1 and has_nodes(s):
             node = choose(s, message.sender, OF_REQUEST, message.sender, message.number)
             place_on(s, place, node)
         if not is_full(s, own(s, place)):

@@ -30,6 +30,8 @@ from lhsim.compiled.state import (
     SOME,
     WITH_FAILURES,
     WITH_OPTIONS,
+    WITH_WORLD,
+    WORLD,
     State,
 )
 from lhsim.compiled.stations import begin, complete
@@ -169,7 +171,7 @@ def _kernels(sources: str) -> tuple[Any, Any, dict[tuple[str, int], Any]]:
     @jit
     def run_requests(memory: Any, until: float, most: int) -> int:
         _ = sources
-        state = attach(memory.ctypes.data, SOME)
+        state = attach(memory.ctypes.data, WORLD)
         return _run(state, until, most, requests.attend, requests.carry)
 
     @jit
@@ -189,7 +191,7 @@ def _kernels(sources: str) -> tuple[Any, Any, dict[tuple[str, int], Any]]:
         ("push", PLAIN): run_push,
         ("polling", WITH_OPTIONS): run_polling_with_options,
         ("push", WITH_OPTIONS): run_push_with_options,
-        ("requests", WITH_OPTIONS): run_requests,
+        ("requests", WITH_WORLD): run_requests,
         ("polling", WITH_FAILURES): run_polling_with_failures,
         ("push", WITH_FAILURES): run_push_with_failures,
     }

@@ -86,7 +86,7 @@ def reply_to(s: State, message: int) -> int:
 def index_of(s: State, message: Record) -> int:
     """Return the index of the draws of a message, or of an attempt at it."""
     index: int = message.number
-    if len(s.options) > 1:
+    if len(s.options) > 2:
         index = attempt_index(message.attempt, message.number)
         if message.original <= POSTER:
             index = post_index(message.posts, index)
@@ -118,7 +118,7 @@ def has_room(s: State) -> bool:
         more = settings.places
         if settings.shares:  # all that there are may come to a shared station, each with a timer
             more += 2 * (settings.agents + counts.used)
-        if settings.consumes:  # all that are in the queue may be taken, each with a receipt
+        if len(s.options) > 1 and settings.consumes:  # all in the queue may be taken, with receipts
             more += counts.lined_up + max(settings.write_batch, 1)
         return counts.used + more <= places
     return counts.free >= 0 or counts.used < places
@@ -143,7 +143,7 @@ def new_place(s: State) -> int:
     else:
         place = counts.used
         counts.used += 1
-    if len(s.options) > 1:
+    if len(s.options) > 2:
         s.messages[place].original = NOBODY
     set_held(s, place, 0)
     return place
@@ -175,7 +175,7 @@ def dispatch(s: State, sender: int, number: int) -> None:
 @inlined
 def _tries_again(s: State) -> bool:
     """Return whether senders wait for a reply."""
-    return len(s.options) > 1 and s.settings[0].attempts > 0
+    return len(s.options) > 2 and s.settings[0].attempts > 0
 
 
 @inlined
@@ -210,7 +210,7 @@ def create_at(s: State, place: int, sender: int, number: int) -> None:
     message.created = now
     message.alive = 2
     message.pending = 1
-    if len(s.options) > 1:
+    if len(s.options) > 2:
         message.attempt = message.waits = message.open = message.given_up = 0
         message.answer = NOBODY
     _draw_costs(s, message)
@@ -225,7 +225,7 @@ def create_at(s: State, place: int, sender: int, number: int) -> None:
 @inlined
 def after_the_limit(s: State, entity: int, phase: int) -> int:
     """Return the phase that is over: for a message that is not let in, the last one."""
-    if len(s.options) > 1 and phase == MESSAGE_UP and is_unreachable(s):
+    if len(s.options) > 2 and phase == MESSAGE_UP and is_unreachable(s):
         reject(s, message_of(s, entity))
         return ACKNOWLEDGE
     if phase == MESSAGE_UP:
@@ -292,9 +292,9 @@ def show(s: State, place: int) -> None:
     message.stored = s.queue[0].now
     if len(s.options) > 0 and len(s.sequence) > 0:
         s.sequence[place] = next_in_log(s)
-    if s.settings[0].keep and not (len(s.options) > 1 and message.original >= 0):
+    if s.settings[0].keep and not (len(s.options) > 2 and message.original >= 0):
         s.records[message.row].stored = s.queue[0].now
-    if len(s.options) > 0 and s.settings[0].consumes:
+    if len(s.options) > 1 and s.settings[0].consumes:
         line_up_by_age(s, place)
     elif s.settings[0].polls:
         if len(s.options) > 0 and len(s.priorities) > 0:
@@ -326,7 +326,7 @@ def close(s: State, place: int, outcome: int) -> None:
     if len(s.options) > 0 and settings.elicits:
         delivered = s.reached[place]
     message.pending = 0
-    if len(s.options) > 1 and message.original >= 0:
+    if len(s.options) > 2 and message.original >= 0:
         place = _end_attempt(s, place, outcome)
         if place < 0:
             return
@@ -351,7 +351,7 @@ def close(s: State, place: int, outcome: int) -> None:
 def _count(s: State, message: Record, outcome: int) -> None:
     """Count a message of the cohort that has ended."""
     s.counts[0].cohort[outcome] += 1
-    if len(s.options) > 0 and len(s.class_cohort) > 0:
+    if len(s.options) > 1 and len(s.class_cohort) > 0:
         s.class_cohort[class_of(message.sender, s.kinds.end), outcome] += 1
 
 
@@ -390,7 +390,7 @@ def release(s: State, place: int) -> None:
     message.alive -= 1
     if message.alive == 0:
         _free(s, place)
-        if len(s.options) > 1 and message.original >= 0:
+        if len(s.options) > 2 and message.original >= 0:
             _release_original(s, message.original)
 
 
@@ -532,7 +532,7 @@ def connect(s: State, node: int) -> None:
     """Count one more connection."""
     counts = s.counts[0]
     counts.connections += 1
-    if len(s.options) > 0:
+    if len(s.options) > 1:
         s.nodes[node].connections += 1
         hold(s, node)
     counts.peak_connections = max(counts.peak_connections, counts.connections)
@@ -545,7 +545,7 @@ def connect(s: State, node: int) -> None:
 def disconnect(s: State, node: int) -> None:
     """Count one connection fewer."""
     s.counts[0].connections -= 1
-    if len(s.options) > 0:
+    if len(s.options) > 1:
         s.nodes[node].connections -= 1
         let_go(s, node)
 
@@ -554,7 +554,7 @@ def disconnect(s: State, node: int) -> None:
 def is_full(s: State, node: int) -> bool:
     """Return whether a node has as many connections as it may have."""
     limit, connections = s.settings[0].connections, s.counts[0].connections
-    if len(s.options) > 0:
+    if len(s.options) > 1:
         connections = s.nodes[node].connections
     return limit >= 0 and connections >= limit
 
@@ -566,7 +566,7 @@ def _wake(s: State, agent: int) -> None:
     if s.settings[0].wakes == WAKES_ALL:
         _wake_everybody(s)
         return
-    if len(s.options) > 1 and s.settings[0].impatient:
+    if len(s.options) > 2 and s.settings[0].impatient:
         _wake_all(s, agent)
         return
     poller.written = 1
@@ -593,7 +593,7 @@ def _wake_everybody(s: State) -> None:
     """End the sleeps of all requests, in the order in which they went to sleep."""
     counts = s.counts[0]
     counts.news += 1
-    if len(s.options) > 1 and s.settings[0].impatient:
+    if len(s.options) > 2 and s.settings[0].impatient:
         _wake_requests(s, counts.asleep)
         return
     agent = counts.asleep.first
@@ -634,7 +634,7 @@ def _target(s: State, sender: int, number: int) -> int:
             return 1 + number % s.settings[0].copies
         if s.settings[0].topology == TO_SENDER:
             return sender
-    if len(s.options) > 0 and len(s.kinds) > 0 and s.settings[0].topology == TO_ANYONE:
+    if len(s.options) > 1 and len(s.kinds) > 0 and s.settings[0].topology == TO_ANYONE:
         kind = s.kinds[class_of(sender, s.kinds.end)]
         u = uniform(s.settings[0].seed, TARGET, sender, number)
         return other_of(u, sender, kind.first_target, kind.end_of_targets)
@@ -659,7 +659,7 @@ def _measure(s: State, message: Record, among: int, delivered: float) -> None:
     latency = delivered - message.created
     record(s.histogram, among, latency)
     s.latency[among] += latency
-    if len(s.options) > 0 and len(s.class_cohort) > 0:
+    if len(s.options) > 1 and len(s.class_cohort) > 0:
         row = class_of(message.sender, s.kinds.end) * BATCHES + among
         record(s.class_histogram, row, latency)
         s.class_latency[row] += latency
@@ -675,7 +675,7 @@ def _keep(s: State, message: Record) -> None:
     row.sender = message.sender
     row.number = message.number
     row.target = message.target
-    if len(s.options) > 0 and s.settings[0].consumes:
+    if len(s.options) > 1 and s.settings[0].consumes:
         row.target = NOBODY
     row.created = message.created
     row.stored = float("nan")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lhsim import rules
 from lhsim._jit import inlined
-from lhsim.compiled.outlining import of_options
+from lhsim.compiled.outlining import of_world
 from lhsim.compiled.state import NOBODY, State
 from lhsim.rules import choose_node
 from lhsim.streams import Purpose
@@ -21,10 +21,10 @@ OF_ANSWER = int(Purpose.NODE_OF_ANSWER)
 @inlined
 def has_nodes(s: State) -> bool:
     """Return whether there are several nodes."""
-    return len(s.options) > 0 and s.settings[0].nodes > 1
+    return len(s.options) > 1 and s.settings[0].nodes > 1
 
 
-@of_options
+@of_world
 def choose(s: State, agent: int, purpose: int, entity: int, index: int) -> int:
     """Return the node to which the balancer sends what comes from an agent."""
     settings, counts = s.settings[0], s.counts[0]
@@ -56,19 +56,19 @@ def _look(s: State) -> int:
 @inlined
 def is_down(s: State, node: int) -> bool:
     """Return whether a node is down now."""
-    return len(s.options) > 0 and has_nodes(s) and rules.is_down(node, s.queue[0].now, s.downtimes)
+    return len(s.options) > 1 and has_nodes(s) and rules.is_down(node, s.queue[0].now, s.downtimes)
 
 
 @inlined
 def no_node_is_up(s: State) -> bool:
     """Return whether all nodes are down."""
-    return len(s.options) > 0 and has_nodes(s) and s.downtimes.shape[1] > 0 and _look(s) == 0
+    return len(s.options) > 1 and has_nodes(s) and s.downtimes.shape[1] > 0 and _look(s) == 0
 
 
 @inlined
 def is_unreachable(s: State) -> bool:
     """Return whether nobody reaches the server: an outage, or a failure of all nodes."""
-    return len(s.options) > 1 and (s.counts[0].outages > 0 or no_node_is_up(s))
+    return len(s.options) > 2 and (s.counts[0].outages > 0 or no_node_is_up(s))
 
 
 @inlined
@@ -80,7 +80,7 @@ def failing(s: State, fault: int) -> int:
 @inlined
 def receive(s: State, agent: int, index: int) -> None:
     """Let the balancer send an agent's request, attempt to connect, or poll, to a node."""
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         s.homes[agent].node = choose(s, agent, OF_REQUEST, agent, index)
 
 
@@ -88,7 +88,7 @@ def receive(s: State, agent: int, index: int) -> None:
 def home(s: State, agent: int) -> int:
     """Return the node that a receiving side is on."""
     node = 0
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         node = s.homes[agent].node
     return node
 
@@ -97,7 +97,7 @@ def home(s: State, agent: int) -> int:
 def own(s: State, place: int) -> int:
     """Return the node that a message's request is on."""
     node = 0
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         node = s.sites[place].own
     return node
 
@@ -106,7 +106,7 @@ def own(s: State, place: int) -> int:
 def targets(s: State, place: int) -> int:
     """Return the node from which a message is sent to its target."""
     node = 0
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         node = s.sites[place].targets
     return node
 
@@ -114,28 +114,28 @@ def targets(s: State, place: int) -> int:
 @inlined
 def place_on(s: State, place: int, node: int) -> None:
     """Let a message's request, or what takes the place of one, be on a node."""
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         s.sites[place].own = node
 
 
 @inlined
 def hold(s: State, node: int) -> None:
     """Let a node hold one more arrival that takes no place among its connections."""
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         s.nodes[node].load += 1
 
 
 @inlined
 def let_go(s: State, node: int) -> None:
     """Let a node be done with one of those."""
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         s.nodes[node].load -= 1
 
 
 @inlined
 def arrive(s: State, place: int, sender: int, index: int) -> None:
     """Let a message come to a node, which holds it until it is answered."""
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         node = choose(s, sender, OF_MESSAGE, sender, index)
         s.sites[place].own = node
         s.sites[place].held = 1
@@ -145,7 +145,7 @@ def arrive(s: State, place: int, sender: int, index: int) -> None:
 @inlined
 def depart(s: State, place: int) -> None:
     """Let a message's request leave its node, if it is there."""
-    if len(s.options) > 0 and has_nodes(s) and s.sites[place].held:
+    if len(s.options) > 1 and has_nodes(s) and s.sites[place].held:
         s.sites[place].held = 0
         s.nodes[s.sites[place].own].load -= 1
 
@@ -153,5 +153,5 @@ def depart(s: State, place: int) -> None:
 @inlined
 def set_held(s: State, place: int, held: int) -> None:
     """Note whether a request is on its node, as that of a new place is not."""
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         s.sites[place].held = held

@@ -1,11 +1,12 @@
-"""Functions that are code of their own in the kernels with options.
+"""Functions that are code of their own in the kernels with most options.
 
 Nearly everything is compiled into the one loop of a kernel: a call costs more than most of the
 functions do. But where many places call a large function, each gets a copy of it, of all that it
-calls, and of what that calls. With all options the copies are so many that the compiler takes
+calls, and of what that calls. With all options, the copies are so many that the compiler takes
 minutes over them, for code that few systems run often.
 
-What only systems with failures need is not even read by the compiler where there are none.
+What only systems with more around the server, or with failures, need is not even read by the
+compiler where there is none.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def outlined(function: F) -> F:
-    """Compile `function`, whose first argument is a `State`, on its own where that has options.
+    """Compile `function`, whose first argument is a `State`, on its own in the largest kernels.
 
-    In the kernels without options it is as with `inlined`.
+    In the kernels with few options, or none, it is as with `inlined`.
     """
     body: Any = inlined(function)
     called = _called(body)
@@ -31,18 +32,18 @@ def outlined(function: F) -> F:
     def copied(s: Any, *arguments: Any) -> Any:
         return body(s, *arguments)
 
-    return cast(F, _by_options(copied, called, called))
+    return cast(F, _by_options(copied, copied, called, called))
 
 
-def of_options(function: F) -> F:
-    """Compile `function` so where there are options; elsewhere it is nothing, and returns 0."""
+def of_world(function: F) -> F:
+    """Compile `function` so where there is more around the server; elsewhere it is nothing: 0."""
     called = _called(inlined(function))
-    return cast(F, _by_options(_nothing, called, called))
+    return cast(F, _by_options(_nothing, _nothing, called, called))
 
 
 def of_failures(function: F) -> F:
     """Compile `function` so where there are failures; elsewhere it is nothing, and returns 0."""
-    return cast(F, _by_options(_nothing, _nothing, _called(inlined(function))))
+    return cast(F, _by_options(_nothing, _nothing, _nothing, _called(inlined(function))))
 
 
 def _nothing(s: Any, *arguments: Any) -> Any:

@@ -69,7 +69,7 @@ from lhsim.compiled.store import go_on_with_batch, is_of_batch, write
 @inlined
 def carry(s: State, entity: int, phase: int) -> int:
     """Return the phase of a message's request that comes after one that is over."""
-    if len(s.options) > 1:
+    if len(s.options) > 2:
         if phase == FAULT:
             happen(s, entity)
             end_later(s, entity)
@@ -107,7 +107,7 @@ def carry(s: State, entity: int, phase: int) -> int:
 def attend(s: State, agent: int, phase: int) -> int:
     """Return the phase of an agent's receiving side that comes after one that is over."""
     receiver, counts = s.receivers[agent], s.counts[0]
-    if len(s.options) > 1 and s.settings[0].impatient:
+    if len(s.options) > 2 and s.settings[0].impatient:
         return attend_impatiently(s, agent, phase)
     if phase == SLEEP and (len(s.options) == 0 or not _polls_shortly(s)):
         return _wake_up(s, agent)
@@ -132,7 +132,7 @@ def attend(s: State, agent: int, phase: int) -> int:
         return PARSE_REQUEST
     if phase == REFUSED:
         return BACKOFF
-    if len(s.options) > 0 and has_queue(s):
+    if len(s.options) > 1 and has_queue(s):
         if phase in (THINK, DELETE_UP, PARSE_DELETE, DELETE_CPU, DELETE):
             return goes_on_to_delete(s, phase)
         if phase == START and agent < s.settings[0].first_consumer:
@@ -197,7 +197,7 @@ def _receive(s: State, agent: int) -> int:
     if receiver.found == 0:
         receiver.attempt += 1
         return REQUEST_UP
-    if len(s.options) == 0 or not has_queue(s):
+    if len(s.options) <= 1 or not has_queue(s):
         for _ in range(receiver.found):
             end(s, take(s, receiver), DELIVERED)
         receiver.found = 0
@@ -247,7 +247,7 @@ def _set_alarm(s: State, agent: int, time: float) -> None:
 
 @inlined
 def _ring(s: State, alarm: int) -> None:
-    if len(s.options) > 1 and s.settings[0].impatient:
+    if len(s.options) > 2 and s.settings[0].impatient:
         ring(s, alarm)
         return
     agent = s.messages[message_of(s, alarm)].sender

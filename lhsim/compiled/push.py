@@ -133,7 +133,7 @@ ANSWER = int(Purpose.ANSWER)
 @inlined
 def carry(s: State, entity: int, phase: int) -> int:
     """Return the phase of a message's request, or payload, that comes after one that is over."""
-    if len(s.options) > 1:
+    if len(s.options) > 2:
         if phase == FAULT:
             _cut(s, happen(s, entity))
             end_later(s, entity)
@@ -142,10 +142,12 @@ def carry(s: State, entity: int, phase: int) -> int:
             return go_on_with_posts(s, entity, phase)
         if is_of_failure(phase):
             return go_on_after_failure(s, entity, phase)
+    if phase == VALIDATE:
+        return WRITE_CPU
     if len(s.options) > 0:
         if is_of_batch(s, phase):
             return go_on_with_batch(s, entity, phase)
-        if len(s.options) > 1 and s.settings[0].posts > 0 and phase in (WRITE, COMMITTED):
+        if len(s.options) > 2 and s.settings[0].posts > 0 and phase in (WRITE, COMMITTED):
             hand_to_posters(s, message_of(s, entity))
             return ACKNOWLEDGE
         phase = _with_options(s, entity, phase)
@@ -155,22 +157,20 @@ def carry(s: State, entity: int, phase: int) -> int:
         return PARSE_MESSAGE
     if phase == PARSE_MESSAGE:
         return VALIDATE
-    if phase == VALIDATE:
-        return WRITE_CPU
     if phase == WRITE_CPU or (len(s.options) > 0 and phase in (LOCKED, COLLECTED)):
         return write(s, entity, phase)
     place = message_of(s, entity)
-    if len(s.options) > 0 and has_nodes(s) and phase == WRITE and _is_far(s, place):
+    if len(s.options) > 1 and has_nodes(s) and phase == WRITE and _is_far(s, place):
         return LINK
     if len(s.options) > 0 and _is_of_option(s, phase):
         return _go_on_with_option(s, entity, place, phase)
     if len(s.options) > 0 and phase == WRITE and s.settings[0].elicits == BY_REPLY:
         return ACKNOWLEDGE
-    if (phase == WRITE or (len(s.options) > 0 and has_nodes(s) and phase == LINK)) and _crosses(
+    if (phase == WRITE or (len(s.options) > 1 and has_nodes(s) and phase == LINK)) and _crosses(
         s, place
     ):
         return RELAY
-    if phase in (WRITE, RELAY, UNPARKED) or (len(s.options) > 0 and has_nodes(s) and phase == LINK):
+    if phase in (WRITE, RELAY, UNPARKED) or (len(s.options) > 1 and has_nodes(s) and phase == LINK):
         return _push(s, entity, place)
     if phase == SEND:
         return _sent(s, entity, place)
@@ -201,7 +201,7 @@ def attend(s: State, agent: int, phase: int) -> int:
         let_go(s, home(s, agent))
         return CONNECT
     if phase == CONNECT:
-        if len(s.options) > 1 and is_down(s, home(s, agent)):
+        if len(s.options) > 2 and is_down(s, home(s, agent)):
             disconnect(s, home(s, agent))
             return _turn_away(s, agent)
         _open(s, agent)
@@ -223,7 +223,7 @@ def attend(s: State, agent: int, phase: int) -> int:
 @inlined
 def _connects(s: State) -> bool:
     """Return whether agents keep connections."""
-    if len(s.options) > 1 and s.settings[0].posts > 0:
+    if len(s.options) > 2 and s.settings[0].posts > 0:
         return False
     return not (len(s.options) > 0 and s.settings[0].elicits == BY_REPLY)
 
@@ -283,7 +283,7 @@ def _push(s: State, entity: int, place: int) -> int:
         _miss(s, place)
         return _after_push(s, entity, place)
     message.connection = target.attempt
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         s.sites[place].targets = s.homes[_client(s, place)].node
     if target.queued == settings.outbound:
         if len(s.options) > 0 and settings.outbound_policy != DROP_NEW:
@@ -365,7 +365,7 @@ def _come(s: State, agent: int) -> int:
         return _turn_away(s, agent)
     entity = 2 * agent
     s.events[entity].phase = CONNECTION_SLOT
-    if len(s.options) > 0:
+    if len(s.options) > 1:
         append(s, s.nodes[node].line, entity)
         hold(s, node)
     else:
@@ -404,7 +404,7 @@ def _open(s: State, agent: int) -> None:
         _begin_connection(s, agent)
     if len(s.options) > 0:
         expire(s, agent)
-    if len(s.options) > 1 and s.cuts.shape[1] > 0:
+    if len(s.options) > 2 and s.cuts.shape[1] > 0:
         join(s.counts[0].opened, s.clients.older, s.clients.younger, agent)
     while receiver.mailbox >= 0:
         make_ready(s, payload(s, take(s, receiver)), UNPARKED)
@@ -414,7 +414,7 @@ def _open(s: State, agent: int) -> None:
 def _leave(s: State, agent: int) -> None:
     counts = s.counts[0]
     s.receivers[agent].status = KNOWN
-    if len(s.options) > 1 and s.cuts.shape[1] > 0:
+    if len(s.options) > 2 and s.cuts.shape[1] > 0:
         leave(counts.opened, s.clients.older, s.clients.younger, agent)
     if len(s.options) > 0 and s.settings[0].outbound_policy == BLOCK:
         while s.clients[agent].blocked >= 0:
@@ -422,7 +422,7 @@ def _leave(s: State, agent: int) -> None:
     if len(s.options) > 0 and s.settings[0].batch > 0:
         _give_back(s, agent)
     node = home(s, agent)
-    if len(s.options) > 0:
+    if len(s.options) > 1:
         if s.nodes[node].line.first >= 0:
             schedule(s, take_first(s, s.nodes[node].line), 0.0, 0)
             return
@@ -511,7 +511,7 @@ def _answer(s: State, place: int, phase: int) -> int:
         if is_unreachable(s):
             release(s, place)
             return DONE
-        if len(s.options) > 0 and has_nodes(s):
+        if len(s.options) > 1 and has_nodes(s):
             _bring_answer(s, place)
         return PARSE_ANSWER
     if phase == PARSE_ANSWER and _how(s, place) == ACCEPT:
@@ -564,11 +564,11 @@ def _attend_with_option(s: State, agent: int, phase: int) -> int:
     receiver, counts = s.receivers[agent], s.counts[0]
     if phase == EVICTED:
         return RECONNECT
-    if len(s.options) > 1 and phase == TURNED_AWAY:
+    if len(s.options) > 2 and phase == TURNED_AWAY:
         let_go(s, home(s, agent))
         _refuse(s, agent)
         return RECONNECT if s.settings[0].reconnects else DONE
-    if len(s.options) > 1 and phase == REFUSED:
+    if len(s.options) > 2 and phase == REFUSED:
         return FALLBACK_SLEEP
     if phase == FALLBACK_SLEEP:
         receiver.attempt += 1

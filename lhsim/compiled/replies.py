@@ -77,7 +77,7 @@ def cut_replies(s: State, fault: int) -> None:
 def _is_cut(s: State, place: int, fault: int) -> bool:
     """Return whether a fault cuts the connection over which a reply is to come."""
     node = failing(s, fault)
-    if len(s.options) > 0 and has_nodes(s) and node >= 0:
+    if len(s.options) > 1 and has_nodes(s) and node >= 0:
         site = s.sites[place]
         return site.held == 1 and site.own == node
     return is_hit(s.settings[0].seed, s.messages[place].sender, fault, s.cuts[2, fault])

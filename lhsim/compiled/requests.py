@@ -123,7 +123,7 @@ def _arrive(s: State, entity: int) -> int:
         s.messages[place].stored = np.nan  # it has no answer
         return ANSWER_DOWN
     s.messages[place].stored = 0.0  # until it is
-    if len(s.options) > 0 and has_nodes(s):
+    if len(s.options) > 1 and has_nodes(s):
         client = s.messages[place].sender
         chosen = choose(s, client, OF_MESSAGE, client, s.messages[place].number)
         place_on(s, place, chosen)

@@ -27,6 +27,7 @@ from lhsim.compiled.state import (
     FAULT,
     FIRST_GAP,
     GIVES_UP,
+    HEARTBEAT,
     HOME,
     KIND,
     LANE,
@@ -90,6 +91,7 @@ from lhsim.compiled.state import (
     WAKES_TARGET,
     WITH_FAILURES,
     WITH_OPTIONS,
+    WITH_WORLD,
     WRITE,
     WRITE_CPU,
     WRITE_LINGER,
@@ -285,9 +287,12 @@ def _schedule(state: State) -> None:
 def kind_of(system: System) -> tuple[str, int]:
     """Return which kernel a system needs: its architecture, and what it has to cover.
 
-    That is `PLAIN`, `WITH_OPTIONS`, or `WITH_FAILURES` and all options.
+    That is `PLAIN`, `WITH_OPTIONS`, or all that there is: `WITH_WORLD` for requests, which do not
+    fail, and `WITH_FAILURES` for messages.
     """
-    if may_fail(system):
+    if system.requests is not None:
+        return system.architecture, WITH_WORLD
+    if may_fail(system) or _has_more_around_it(system):
         return system.architecture, WITH_FAILURES
     return system.architecture, WITH_OPTIONS if _has_rare_options(system) else PLAIN
 
@@ -308,19 +313,21 @@ def _posts(system: System) -> bool:
     return system.push is not None and system.push.webhook is not None
 
 
+def _has_more_around_it(system: System) -> bool:
+    """Return whether there is more around one server than agents that are alike."""
+    alike = not system.workload.classes and not system.has_payloads
+    return system.node_count > 1 or not alike or _has_queue(system)
+
+
 def _has_rare_options(system: System) -> bool:
     workload, store, server = system.workload, system.store, system.server
     return (
-        system.requests is not None
-        or system.node_count > 1
-        or system.cpu.quantum is not None
+        system.cpu.quantum is not None
         or system.cpu.turn > 0
         or store.quantum is not None
-        or workload.topology in {"hub", "broadcast", ONE_QUEUE}
+        or workload.topology in {"hub", "broadcast"}
         or isinstance(workload.traffic, Piecewise)
         or workload.slow is not None
-        or bool(workload.classes)
-        or system.has_payloads
         or system.network.loss > 0
         or store.busy_timeout is not None
         or stalls(system.faults, "store").size > 0
@@ -809,15 +816,16 @@ def _stages(system: System, whole: System, found: _Tables) -> NDArray[np.void]:
                 stage["lane"] = found.lane(float(cells[0, 0]))
             continue
         stage["cells"] = found.table(cells)
+        if phase != HEARTBEAT:  # whose place holds its cost alone
+            stage["slot"] = len(found.slots) if phase in drawn_at_once else NOBODY
         if phase in drawn_at_once:
-            stage["slot"] = len(found.slots)
             found.slots.append((phase, int(stage["cells"][0])))
     return stages
 
 
 def _drawn_at_once(system: System) -> set[int]:
     """Return the stages of a message that are drawn when it is created."""
-    if may_fail(system) or _has_kinds(system):
+    if kind_of(system)[1] == WITH_FAILURES or _has_kinds(system):
         return set()  # all are drawn when they begin
     return OF_MESSAGES if system.requests is None else OF_REQUESTS
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lhsim._jit import inlined
 from lhsim.compiled.ledger import message_of, payload, sending_of
-from lhsim.compiled.outlining import of_options
+from lhsim.compiled.outlining import of_world
 from lhsim.compiled.state import (
     ANSWER_PAYLOAD,
     OF_ANSWER,
@@ -26,7 +26,7 @@ from lhsim.rules import class_of, draw
 @inlined
 def sized(s: State, entity: int, stage: Record, cost: float) -> float:
     """Return what a stage costs an entity with its bytes, of what it costs it without [s]."""
-    if len(s.options) > 0 and stage.sized > 0:
+    if len(s.options) > 1 and stage.sized > 0:
         return cost + stage.per_byte * _size(s, entity, stage)
     return cost
 
@@ -41,7 +41,7 @@ def size_of_message(s: State, message: Record) -> float:
     return draw(s.cells[kind.payload], seed, PAYLOAD, message.sender, sending)
 
 
-@of_options
+@of_world
 def _size(s: State, entity: int, stage: Record) -> float:
     """Return how many bytes of an entity a stage costs."""
     if stage.sized == OF_FOUND:

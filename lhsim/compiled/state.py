@@ -484,7 +484,7 @@ COUNTS = np.dtype(
         ("first_store_stall", "i8"),  # that has not ended
         ("free", "i4"),  # message places used before, as a list
         ("used", "i4"),  # message places that have been used at all
-        ("line", ENDS),  # push without options: clients that wait for a place
+        ("line", ENDS),  # push of one node: clients that wait for a place
         ("awaited", "i8"),  # closed loop, broadcast: messages whose end the sender waits for
         ("collected", "i8"),  # events in the batch of writes that is being collected
         ("batch", "i4"),  # its first request
@@ -650,10 +650,12 @@ LAYOUT: dict[str, tuple[Any, tuple[int, ...]]] = {
 }
 ARRAYS = len(LAYOUT)
 
-# Whether a system has options that few have, and whether clients give up or are cut: a part of the
-# type of `State`, so that the code for that is not even there in the kernels that need none of it.
-NONE, SOME, FAILURES = (), (True,), (True, True)
-PLAIN, WITH_OPTIONS, WITH_FAILURES = (len(options) for options in (NONE, SOME, FAILURES))
+# Whether a system has options that few have; whether there is more around one server than agents
+# that are alike (nodes, classes, sizes, a queue); and whether clients give up or are cut. Each has
+# what those before it have. It is a part of the type of `State`, so that the code for an option is
+# not even there in the kernels that need none of it.
+NONE, SOME, WORLD, FAILURES = (), (True,), (True, True), (True, True, True)
+PLAIN, WITH_OPTIONS, WITH_WORLD, WITH_FAILURES = map(len, (NONE, SOME, WORLD, FAILURES))
 
 
 def addresses(state: State) -> NDArray[np.int64]:

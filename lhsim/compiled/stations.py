@@ -59,7 +59,7 @@ def begin(s: State, entity: int, phase: int) -> bool:
             read(s, entity)
         elif phase == WRITE:
             commit(s, entity)
-        elif len(s.options) > 0 and phase == DELETE:
+        elif len(s.options) > 1 and phase == DELETE:
             delete(s, entity)
         return False
     s.events[entity].phase = phase
@@ -86,7 +86,7 @@ def begin(s: State, entity: int, phase: int) -> bool:
 @inlined
 def _stage(s: State, entity: int, phase: int) -> Record:
     """Return the stage that begins, as it is for the agent whose time or network it takes."""
-    if len(s.options) > 0 and len(s.kinds) > 1:
+    if len(s.options) > 1 and len(s.kinds) > 1:
         return stage_of(s, phase, _whose(s, entity, s.stages[phase].purpose))
     return s.stages[phase]
 
@@ -119,7 +119,7 @@ def complete(s: State, entity: int) -> None:
             _end_turn(s, station)
     if phase == WRITE:
         commit(s, entity)
-    if len(s.options) > 0 and phase == DELETE:
+    if len(s.options) > 1 and phase == DELETE:
         delete(s, entity)
     if station.waiting > 0:
         _start(s, number, first_in_line(s, station))
@@ -137,6 +137,9 @@ def _end_turn(s: State, station: Record) -> None:
 @inlined
 def _set_out(s: State, entity: int, stage: Record, delay: float) -> None:
     """Let an entity be on its way, for longer where its agent is slow or a packet is lost."""
+    if not stage.slows and stage.losses == 0:
+        schedule(s, entity, delay, stage.lane)
+        return
     if entity < 2 * s.settings[0].agents:
         agent = entity >> 1
         index = receivers_index(s, agent, stage)

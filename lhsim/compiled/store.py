@@ -202,11 +202,15 @@ def _payload_of(s: State, entity: int) -> int:
 # Retention
 
 
-@outlined
+@inlined
 def expire(s: State, agent: int) -> None:
     """Let the messages end that wait for an agent, and whose events are not kept any more."""
-    if len(s.sequence) == 0:
-        return
+    if len(s.sequence) > 0:
+        _expire(s, agent)
+
+
+@outlined
+def _expire(s: State, agent: int) -> None:
     forget(s, s.queue[0].now)
     if s.settings[0].polls == 0:
         _sift(s, agent)
