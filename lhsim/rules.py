@@ -24,6 +24,7 @@ BUSY_DELAYS = np.array([1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100]) / 1000
 ROUNDING = 1e-9  # of a quantum, which a job may have left by rounding
 LONGEST_TIMEOUT = 60.0  # of a retransmission, unless the first one is longer [s]
 AT_START = int(Purpose.START)
+RECORD = int(Purpose.RECORD)
 SLOW = int(Purpose.SLOW)
 # The draws that say how often a packet is lost, by the purpose of its delay.
 LOSSES = {
@@ -65,6 +66,31 @@ def start_time(how: int, over: float, agent: int, agents: int, seed: int) -> flo
     if how == RAMP:
         return over * (agent / agents)
     return over * uniform(seed, AT_START, agent, 0)
+
+
+@jit
+def recorded_time(
+    rank: int, number: int, times: FloatArray, firsts: IntArray, period: float, seed: int
+) -> float:
+    """Return when a sender sends message `number` of what was recorded [s].
+
+    The sender of a `rank` has the record of client `rank` modulo their number, whose ascending
+    `times` begin at the index that `firsts` has for it, and which repeats after a `period`. Where
+    a client was there before, it begins at a random time of its record.
+    """
+    clients = len(firsts) - 1
+    begin = firsts[rank % clients]
+    several = firsts[rank % clients + 1] - begin
+    shift = uniform(seed, RECORD, rank, 0) * period if rank >= clients else 0.0
+    low, high = 0, several  # the first that is beyond the end of the period, so that it comes first
+    while low < high:
+        middle = (low + high) // 2
+        if times[begin + middle] + shift < period:
+            low = middle + 1
+        else:
+            high = middle
+    index = low + number
+    return float(times[begin + index % several] + shift + (index // several - 1) * period)
 
 
 @jit

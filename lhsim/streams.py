@@ -98,6 +98,7 @@ class Purpose(IntEnum):
     POST_FAILURE = 52  # sender, post * 2**48 + message number; so all steps of a post
     PAYLOAD = 55  # sender, message number: its size; of a broadcast, one for all
     ANSWER_PAYLOAD = 56  # client, request: the size of its answer
+    RECORD = 57  # sender, 0: where in what was recorded it begins
     # Below, and above where a message is sent again, attempt * 2**32 stands in the message number.
     RETRY = 60  # sender, message number: the jitter of the back-off before an attempt
     REPLY_DOWN = 61  # sender, message number

@@ -107,8 +107,10 @@ def inspect(**given: Any) -> int:
 @click.argument("logs", nargs=-1, metavar="LOG...", type=PATH)
 @click.option("--agents", required=True, metavar="N", type=Parsed("N", parse_agents),
               help="Agents that send the messages of the log.")  # fmt: skip
-@click.option("--every", metavar="TIME", default="15min", show_default=True,
-              type=Parsed("TIME", parse_duration), help="Time with one rate.")  # fmt: skip
+@click.option("--every", metavar="TIME", type=Parsed("TIME", parse_duration),
+              help="Time with one rate.  [default: 15min]")  # fmt: skip
+@click.option("--replay", is_flag=True,
+              help="Keep the time of each request, instead of rates.")  # fmt: skip
 @click.option("--system", metavar="NAME_OR_FILE", default="polling", show_default=True,
               help="System that gets the traffic.")  # fmt: skip
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
@@ -125,7 +127,8 @@ def profile(**given: Any) -> int:
 
     LOG is a request log, in any format that lhsim import reads; several are parts of one. The
     model has piecewise traffic: agents send as many messages in each piece of time as the log has
-    requests, at random within it.
+    requests, at random within it. With --replay it has recorded traffic: a message at the very
+    time of each request.
     """
     hints = take_hints(given)
     if not given["logs"]:

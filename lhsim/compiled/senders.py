@@ -21,7 +21,7 @@ from lhsim.compiled.state import (
     START,
     State,
 )
-from lhsim.rules import class_of, start_time, time_to_next
+from lhsim.rules import class_of, recorded_time, start_time, time_to_next
 
 STARTS, GAP, ENDS, PAUSES = 0, 1, 2, 3  # what a sender waits for
 MOST_MESSAGES = 1 << 29  # of a sender, whose number has 29 bits
@@ -41,8 +41,9 @@ def start(s: State) -> None:
             _first(s, 2 * agent, _earliest_start(s, agent))
         if _sends(s, agent):
             sender = 2 * settings.agents + agent
-            events[sender].phase = STARTS
-            _first(s, sender, _start(s, agent))
+            events[sender].phase = GAP if len(s.recorded) > 0 else STARTS
+            at = _recorded(s, agent, 0) if len(s.recorded) > 0 else _start(s, agent)
+            _first(s, sender, at)
     for fault in range(s.cuts.shape[1]):
         _first(s, request(s, fault), s.cuts[0, fault])
 
@@ -62,6 +63,15 @@ def _start(s: State, agent: int) -> float:
     return start_time(
         settings.start_kind, settings.start_over, agent, settings.agents, settings.seed
     )
+
+
+@inlined
+def _recorded(s: State, agent: int, number: int) -> float:
+    """Return when an agent sends a message, by what was recorded [s]."""
+    settings = s.settings[0]
+    rank = (agent - settings.first_sender) // settings.sender_step
+    period, seed = settings.record_period, settings.seed
+    return recorded_time(rank, number, s.recorded, s.recorded_firsts, period, seed)
 
 
 @inlined
@@ -103,6 +113,10 @@ def _send_on_schedule(s: State, entity: int) -> None:
         number += 1
         stage = stage_of(s, MESSAGE_GAP, sender)
     event.phase = number << 2 | GAP
+    if len(s.options) > 0 and len(s.recorded) > 0:
+        gap = max(0.0, _recorded(s, sender, number) - s.queue[0].now)
+        schedule(s, entity, gap, NOBODY)
+        return
     gap = value(s, stage, sender, number)
     if len(s.options) > 0 and s.schedule.shape[1] > 0:
         gap = time_to_next(s.queue[0].now, gap, s.schedule)

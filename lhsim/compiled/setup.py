@@ -114,6 +114,7 @@ from lhsim.models import (
     Piecewise,
     PollingServer,
     PushServer,
+    Recorded,
     Requests,
     System,
 )
@@ -202,6 +203,8 @@ def state_of(
         most = MOST // (3 + PLACES) - FEWEST_MESSAGES
         allowed = f"at most {most:,} with the compiled engine"
         raise InputError(f"{agents:,} are too many", key="agents", allowed=allowed)
+    none = np.zeros(0), np.zeros(0, np.int64)
+    times, firsts = traffic.record if isinstance(traffic, Recorded) else none
     # Memory that is all zeros takes none until it is written to.
     events = np.zeros(places, EVENT)
     state = State(
@@ -227,6 +230,8 @@ def state_of(
         boxes=np.full(agents * len(priorities), NOBODY, np.int32),
         priorities=priorities,
         pollers=np.zeros(agents if system.polling and has_options(system) else 0, POLLER),
+        recorded=times,
+        recorded_firsts=firsts,
         schedule=traffic.schedule if isinstance(traffic, Piecewise) else np.zeros((3, 0)),
         buckets=np.zeros(agents if system.server.rate_limit is not None else 0),
         clients=_clients(system, agents),
@@ -326,7 +331,7 @@ def _has_rare_options(system: System) -> bool:
         or system.cpu.turn > 0
         or store.quantum is not None
         or workload.topology in {"hub", "broadcast"}
-        or isinstance(workload.traffic, Piecewise)
+        or isinstance(workload.traffic, Piecewise | Recorded)
         or workload.slow is not None
         or system.network.loss > 0
         or store.busy_timeout is not None
@@ -477,6 +482,7 @@ def _settings(
         "end_of_senders": workload.senders(agents).stop,
         "sender_step": workload.senders(agents).step,
         "copies": workload.copies(agents),
+        "record_period": traffic.length if isinstance(traffic, Recorded) else -1.0,
         "start_kind": START_KINDS[workload.start],
         "start_over": workload.start_over,
         "polls": polling is not None,

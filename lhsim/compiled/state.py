@@ -375,6 +375,7 @@ SETTINGS = np.dtype(
         ("end_of_senders", "i8"),
         ("sender_step", "i8"),
         ("copies", "i8"),  # messages that an agent creates at a time
+        ("record_period", "f8"),  # [s]
         ("start_kind", "i8"),
         ("start_over", "f8"),
         ("polls", "i8"),  # whether the server is a polling server
@@ -575,6 +576,9 @@ class State(NamedTuple):
     boxes: Any  # by agent and priority: last messages of mailboxes; none where there is one alone
     priorities: Any  # `lhsim.rules.bounds`, of shape (priorities,); none where there is one alone
     pollers: Records  # by agent; none where no option needs them
+    # Recorded times by client, and the index of the first of each and of none; empty without.
+    recorded: Any
+    recorded_firsts: Any
     schedule: Any  # of `lhsim.rules.rate_schedule`, of shape (3, pieces + 1)
     buckets: Any  # when the token bucket of each agent is full again; empty without a rate limit
     clients: Records  # by their first agents; empty without options of the push server
@@ -626,6 +630,8 @@ LAYOUT: dict[str, tuple[Any, tuple[int, ...]]] = {
     "boxes": (np.int32, (-1,)),
     "priorities": (np.float64, (-1,)),
     "pollers": (POLLER, (-1,)),
+    "recorded": (np.float64, (-1,)),
+    "recorded_firsts": (np.int64, (-1,)),
     "schedule": (np.float64, (3, -1)),
     "buckets": (np.float64, (-1,)),
     "clients": (CLIENT, (-1,)),

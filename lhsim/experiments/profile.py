@@ -15,8 +15,8 @@ from lhsim.errors import InputError
 from lhsim.experiments.options import DONE
 from lhsim.experiments.output import check_new, show, write_files
 from lhsim.library import load_system
-from lhsim.models import Piece, Piecewise
-from lhsim.models.workload import check_count
+from lhsim.models import Piece, Piecewise, Recorded
+from lhsim.models.workload import MOST_RECORDED, check_count
 from lhsim.planning.samples import with_traffic
 from lhsim.readers.formats.hints import AUTO, Hints
 from lhsim.readers.requests import read_requests
@@ -25,6 +25,7 @@ from lhsim.units import format_duration
 if TYPE_CHECKING:
     from lhsim.readers.request_log import RequestLog
 
+EVERY = 900.0  # length of a piece [s]
 MOST_PIECES = 10_000
 
 
@@ -38,7 +39,8 @@ class ProfileOptions:
     system: str
     settings: tuple[str, ...]
     agents: int  # that send all the messages of the log
-    every: float  # length of a piece [s]
+    every: float | None  # length of a piece [s]; None: `EVERY`
+    replay: bool  # whether each request keeps its time
     output: Path
     output_format: str
     quiet: bool
@@ -51,7 +53,7 @@ def run_profile(asked: ProfileOptions) -> int:
     check_count(system.workload, asked.agents)
     log = read_requests(asked.logs, None if asked.format == AUTO else asked.format, asked.hints)
     senders = len(system.workload.senders(asked.agents)) * system.workload.copies(asked.agents)
-    traffic = profile(log, asked.every, senders)
+    traffic = _traffic(asked, log, senders)
     made = with_traffic(system, traffic)
     path = asked.output
     write_files(path.parent, {path.name: lambda to: parameters.dump(made, to)})
@@ -60,6 +62,45 @@ def run_profile(asked: ProfileOptions) -> int:
     if not asked.quiet:
         print(f"written: {path}", file=sys.stderr)
     return DONE
+
+
+def _traffic(asked: ProfileOptions, log: RequestLog, senders: int) -> Piecewise | Recorded:
+    if not asked.replay:
+        return profile(log, EVERY if asked.every is None else asked.every, senders)
+    if asked.every is not None:
+        allowed = "one of them: the time of each request, or rates"
+        raise InputError("goes with no --replay", source="--every", allowed=allowed)
+    return as_recorded(log, senders)
+
+
+def as_recorded(log: RequestLog, senders: int) -> Recorded:
+    """Return traffic in which each request of a log is a message at its time.
+
+    Where the log names at least as many clients as there are senders, a sender has all requests of
+    its clients; else the senders take the requests in turn. The record repeats after the span of
+    the log, and a mean gap.
+
+    Parameters
+    ----------
+    log
+        n requests; what is sent is sent at the time when they were.
+    senders
+        Among how many agents they are shared.
+
+    Raises
+    ------
+    InputError
+        When the log has fewer requests than there are senders, or more than a model may have.
+    """
+    sent = log.start
+    if not senders <= len(sent) <= MOST_RECORDED or sent[-1] <= 0:
+        allowed = f"a time between the first and the last, and {senders:,} to {MOST_RECORDED:,}"
+        raise InputError(f"has {len(sent):,} requests", source=log.source, allowed=allowed)
+    own = np.arange(len(sent))
+    if log.has_clients and log.clients is not None and log.clients >= senders:
+        _, own = np.unique(log.client, return_inverse=True)
+    length = float(sent[-1]) * len(sent) / (len(sent) - 1)
+    return Recorded(tuple(sent.tolist()), length, tuple((own % senders).tolist()))
 
 
 def profile(log: RequestLog, every: float, senders: int) -> Piecewise:
@@ -96,7 +137,13 @@ def profile(log: RequestLog, every: float, senders: int) -> Piecewise:
     )
 
 
-def _facts(log: RequestLog, traffic: Piecewise, senders: int) -> dict[str, float]:
+def _facts(log: RequestLog, traffic: Piecewise | Recorded, senders: int) -> dict[str, float]:
+    if isinstance(traffic, Recorded):
+        return {
+            "messages": len(traffic.times),
+            "span_s": traffic.length,
+            "mean_per_second": traffic.rate_per_agent * senders,
+        }
     rates = [piece.rate * senders for piece in traffic.pieces]
     return {
         "messages": len(log.start),
@@ -109,6 +156,14 @@ def _facts(log: RequestLog, traffic: Piecewise, senders: int) -> dict[str, float
 
 
 def _text(facts: dict[str, float]) -> str:
+    if "pieces" not in facts:
+        return "\n".join(
+            (
+                f"{facts['messages']:,} messages in {format_duration(facts['span_s'])}, "
+                f"each at its time, of {facts['agents']:,} agents",
+                f"{facts['mean_per_second']:.4g}/s in the mean",
+            )
+        )
     return "\n".join(
         (
             f"{facts['messages']:,} messages in {format_duration(facts['span_s'])}, "

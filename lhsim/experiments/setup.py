@@ -20,7 +20,7 @@ from lhsim.experiments.output import Source, check_folder, source, versions
 from lhsim.experiments.points import check_names, server_of
 from lhsim.library import configured, load_system
 from lhsim.models import System, Workload
-from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson, Requests
+from lhsim.models.workload import Closed, Periodic, Piecewise, Poisson, Recorded, Requests
 from lhsim.units import format_duration
 
 WIDTH = 80  # of the text, in columns
@@ -208,6 +208,9 @@ def _pace(workload: Workload) -> str:
         pace = f"closed loop of {count}"
     elif isinstance(traffic, Piecewise):
         pace = f"bursts around {traffic.rate_per_agent:g} msg/s an agent"
+    elif isinstance(traffic, Recorded):
+        long = format_duration(traffic.length)
+        pace = f"{len(traffic.times):,} messages recorded in {long}"
     else:
         pace = traffic.name
     return f"{workload.topology}, {pace}"

@@ -52,7 +52,7 @@ from lhsim.experiments.points import Base, DesignPoint, check_names, design_poin
 from lhsim.experiments.specification import MaxEvents
 from lhsim.library import as_system
 from lhsim.models import System
-from lhsim.models.workload import Piecewise, check_count
+from lhsim.models.workload import check_count
 from lhsim.planning import ScaleOut, scaled_out_name
 from lhsim.planning.predictions import Intervals
 from lhsim.report.levels import legend, level_table
@@ -348,11 +348,8 @@ class Sweep:
     def _half_load(self, name: str) -> float:
         """Return half the length of the load of a system [s]; infinite where it is one rate."""
         for system in self.systems:
-            traffic = system.workload.traffic
-            if name in {system.name, scaled_out_name(system.name)} and isinstance(
-                traffic, Piecewise
-            ):
-                return sum(piece.duration for piece in traffic.pieces) / 2
+            if name in {system.name, scaled_out_name(system.name)}:
+                return system.workload.traffic.period / 2
         return math.inf
 
     def _servers(self, result: Result) -> int:

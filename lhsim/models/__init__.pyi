@@ -39,6 +39,7 @@ from .workload import Periodic as Periodic
 from .workload import Piece as Piece
 from .workload import Piecewise as Piecewise
 from .workload import Poisson as Poisson
+from .workload import Recorded as Recorded
 from .workload import Requests as Requests
 from .workload import Retry as Retry
 from .workload import Slow as Slow

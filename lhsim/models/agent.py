@@ -17,6 +17,7 @@ from lhsim.models.workload import (
     Closed,
     OpenTraffic,
     Piecewise,
+    Recorded,
     Requests,
     target_of,
 )
@@ -79,6 +80,10 @@ class Senders:
             self.life = self.send_at_a_rate
             self._schedule = traffic.schedule
             self._expected = _gap(bridge, traffic.expected)
+        elif isinstance(traffic, Recorded):
+            self.life = self.send_as_recorded
+            self._recorded = traffic
+            self._ranks = bridge.workload.senders(bridge.agents)
         elif isinstance(traffic, ArrivalProcess):
             self.life = self.send_by_a_rule
             self._arrivals = traffic
@@ -108,6 +113,15 @@ class Senders:
         for number in count():
             expected = self._expected.draw(agent, number)
             yield env.timeout(time_to_next(env.now, expected, self._schedule))
+            self._send(agent, number)
+
+    def send_as_recorded(self, agent: int, start: float) -> Steps:
+        """Send at recorded times, which count from the start of the run, not of the agent."""
+        del start
+        env, seed, rank = self._bridge.env, self._bridge.seed, self._ranks.index(agent)
+        for number in count():
+            at = self._recorded.time_of(rank, number, seed)
+            yield env.timeout(max(0.0, at - env.now))
             self._send(agent, number)
 
     def send_by_a_rule(self, agent: int, start: float) -> Steps:

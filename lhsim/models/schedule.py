@@ -6,6 +6,8 @@ simulation can have the same messages at the same times.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from lhsim.models.workload import (
     ArrivalProcess,
     OpenTraffic,
     Piecewise,
+    Recorded,
+    Traffic,
     Workload,
     target_of,
 )
@@ -50,13 +54,13 @@ def schedule(workload: Workload, agents: int, until: float, seed: int) -> Schedu
     how = START_KINDS[workload.start]
     starts = [start_time(how, workload.start_over, agent, agents, seed) for agent in range(agents)]
     copies, population = workload.copies(agents), Population(workload.classes, agents)
-    kinds = workload.kinds
+    kinds, ranks = workload.kinds, workload.senders(agents)
     rows = [
         (time, sender, number * copies + copy)
-        for sender in workload.senders(agents)
+        for rank, sender in enumerate(ranks)
         if (number_of_class := population.class_of(sender)) not in workload.silent
         for number, time in enumerate(
-            _times(kinds[number_of_class], sender, starts[sender], until, seed)
+            _times(kinds[number_of_class], rank, sender, starts[sender], until, seed)
         )
         for copy in range(copies)
     ]
@@ -68,32 +72,29 @@ def schedule(workload: Workload, agents: int, until: float, seed: int) -> Schedu
     )
 
 
-def _times(workload: Workload, agent: int, start: float, until: float, seed: int) -> list[float]:
-    """Return when an agent sends, before `until` [s]."""
-    traffic = workload.traffic
+def _times(
+    workload: Workload, rank: int, agent: int, start: float, until: float, seed: int
+) -> list[float]:
+    """Return when an agent sends, before `until` [s]; `rank` is its number among the senders."""
+    gap = _gaps(workload.traffic, rank, agent, seed)
+    now, found = 0.0 if isinstance(workload.traffic, Recorded) else start, list[float]()
+    while (now := now + gap(len(found), now)) < until:
+        found.append(now)
+    return found
+
+
+def _gaps(traffic: Traffic, rank: int, agent: int, seed: int) -> Callable[[int, float], float]:
+    """Return the function that says how long it takes from a time to a message by its number."""
     if isinstance(traffic, OpenTraffic):
         first = Stage(traffic.first_gap, Purpose.MESSAGE_GAP, seed)
         gap = Stage(traffic.gap, Purpose.MESSAGE_GAP, seed)
-        now, number = start + first.draw(agent, 0), 0
-        found = []
-        while now < until:
-            found.append(now)
-            number += 1
-            now += gap.draw(agent, number)
-        return found
+        return lambda number, _: (gap if number else first).draw(agent, number)
     if isinstance(traffic, Piecewise):
-        expected = Stage(traffic.expected, Purpose.MESSAGE_GAP, seed)
-        found, now, number = [], start, 0
-        while True:
-            now += time_to_next(now, expected.draw(agent, number), traffic.schedule)
-            if now >= until:
-                return found
-            found.append(now)
-            number += 1
+        expected, rates = Stage(traffic.expected, Purpose.MESSAGE_GAP, seed), traffic.schedule
+        return lambda number, now: time_to_next(now, expected.draw(agent, number), rates)
+    if isinstance(traffic, Recorded):
+        return lambda number, now: max(0.0, traffic.time_of(rank, number, seed) - now)
     if isinstance(traffic, ArrivalProcess):
-        found, now = [], start
-        while (now := now + traffic.time_to_next(agent, len(found), now, seed)) < until:
-            found.append(now)
-        return found
-    allowed = "poisson, periodic or piecewise: a closed loop has no times of its own"
+        return lambda number, now: traffic.time_to_next(agent, number, now, seed)
+    allowed = "poisson, periodic, piecewise or recorded: a closed loop has no times of its own"
     raise InputError(f"is {traffic.name}", key="workload.traffic", allowed=allowed)

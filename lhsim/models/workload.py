@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import math
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,12 +19,13 @@ from lhsim.distributions import Deterministic, Distribution, Exponential, Unifor
 from lhsim.distributions.base import ZERO, Sizes
 from lhsim.errors import InputError, shown
 from lhsim.models.classes import AgentClass, Population, check_classes, fewest_agents
-from lhsim.rules import RAMP, RANDOM, TOGETHER, other_of, rate_schedule
+from lhsim.rules import RAMP, RANDOM, TOGETHER, other_of, rate_schedule, recorded_time
 from lhsim.streams import Purpose, uniform
 from lhsim.units import PerSecond, Seconds
 
 MOST_AGENTS = 10**12  # of which no run fits into the memory of a machine
 TOPOLOGIES = ("ring", "pair", "random", "hub", "broadcast")  # in which a message has a target
+MOST_RECORDED = 200_000  # times in a model
 ONE_QUEUE = "queue"
 NOBODY_YET = -1  # the target of a message in a queue, until somebody has done what it asks for
 Topology = Literal["ring", "pair", "random", "hub", "broadcast", "queue"]
@@ -61,6 +63,11 @@ class Traffic(abc.ABC):
     @property
     def messages_of_a_sender(self) -> float:
         """Messages that a sender creates before it stops; infinite where it never does."""
+        return math.inf
+
+    @property
+    def period(self) -> float:
+        """After which a load that changes repeats; infinite where it goes on as it is [s]."""
         return math.inf
 
 
@@ -189,7 +196,12 @@ class Piecewise(Traffic):
     def rate_per_agent(self) -> float:
         """The mean rate [1/s]."""
         expected = math.fsum(piece.duration * piece.rate for piece in self.pieces)
-        return expected / math.fsum(piece.duration for piece in self.pieces)
+        return expected / self.period
+
+    @property
+    def period(self) -> float:
+        """The length of all pieces [s]."""
+        return math.fsum(piece.duration for piece in self.pieces)
 
     @property
     def schedule(self) -> NDArray[np.float64]:
@@ -201,6 +213,67 @@ class Piecewise(Traffic):
     def expected(self) -> Distribution:
         """Messages that are expected from one to the next; the schedule makes a time of them."""
         return Exponential(1.0)
+
+
+@frozen(slots=False)
+class Recorded(Traffic):
+    """Messages at the times that were recorded of clients, whatever the server does.
+
+    The senders are the clients, in their order, and each repeats its record after `length`. More
+    senders than clients have the same records once more, from a random time of them on. The times
+    count from the start of the run, whenever an agent starts.
+    """
+
+    name: ClassVar[str] = "recorded"
+
+    times: tuple[Seconds, ...]  # of the messages, ascending, from 0 on [s]
+    length: Seconds = field(validator=positive)  # of the record, which then repeats [s]
+    # Who sent each, numbered from 0 on without a gap; none: they are all of one client.
+    clients: tuple[int, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        self._check_times()
+        if self.clients:
+            self._check_clients()
+
+    def _check_times(self) -> None:
+        if not 1 <= len(self.times) <= MOST_RECORDED:
+            problem, allowed = f"are {len(self.times):,}", f"1 to {MOST_RECORDED:,} times"
+            raise InputError(problem, key="times", allowed=allowed)
+        times = np.array(self.times, float)
+        if not (times[0] >= 0 and np.all(np.diff(times) >= 0) and times[-1] < self.length):
+            allowed = f"ascending times from 0 to less than the length, {self.length:g} s"
+            raise InputError("are out of order or range", key="times", allowed=allowed)
+
+    def _check_clients(self) -> None:
+        if len(self.clients) != len(self.times):
+            problem, allowed = f"are {len(self.clients):,}", f"{len(self.times):,}, one for a time"
+            raise InputError(problem, key="clients", allowed=allowed)
+        if set(self.clients) != set(range(max(self.clients) + 1)):
+            allowed = "all numbers from 0 on, up to the highest"
+            raise InputError("leave numbers out", key="clients", allowed=allowed)
+
+    @property
+    def rate_per_agent(self) -> float:
+        """The mean rate [1/s]."""
+        return len(self.times) / (len(self.record[1]) - 1) / self.length
+
+    @property
+    def period(self) -> float:
+        """The length of the record [s]."""
+        return self.length
+
+    @cached_property
+    def record(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The times by client, and the index of the first of each, as `recorded_time` has them."""
+        clients = np.array(self.clients or [0] * len(self.times), np.int64)
+        order = np.argsort(clients, kind="stable")
+        firsts = np.append(0, np.cumsum(np.bincount(clients)))
+        return np.array(self.times, float)[order], firsts.astype(np.int64)
+
+    def time_of(self, rank: int, number: int, seed: int) -> float:
+        """Return when the sender of a rank, from 0 on, sends a message [s]."""
+        return recorded_time(rank, number, *self.record, self.length, seed)
 
 
 @frozen(slots=False)

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from lhsim.models import Piecewise
 from lhsim.simulation.settling import (
     cycle_time,
     growing_time,
@@ -128,7 +127,7 @@ def settled_by(system: System, agents: int) -> float:
     0 where the start is a part of what is asked: for loads that change, or that faults interrupt,
     and for loops with an end whose agents make no crowd.
     """
-    changes = isinstance(system.workload.traffic, Piecewise) or bool(system.faults)
+    changes = math.isfinite(system.workload.traffic.period) or bool(system.faults)
     if changes or (_ends(system) and not _crowds(system, agents)):
         return 0.0
     return system.workload.started_by + settled_after(system, agents)

@@ -16,7 +16,7 @@ import numpy as np
 from lhsim.metrics import AgentCommunicationMetrics, Latency, histogram
 from lhsim.metrics.account import Account, ClassAccount, Counters, Outcome, State, Window
 from lhsim.metrics.alerts import slope
-from lhsim.models import ArrivalProcess, Piecewise
+from lhsim.models import ArrivalProcess
 from lhsim.simulation.result import MS, ClassResult, Result
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ def _steady(system: System) -> bool:
         return False
     if isinstance(traffic, ArrivalProcess) and not traffic.steady:
         return False
-    return not isinstance(traffic, Piecewise) and not system.faults
+    return math.isinf(traffic.period) and not system.faults
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -47,6 +47,7 @@ from lhsim.models import (
     PollingServer,
     PushServer,
     RateLimit,
+    Recorded,
     Requests,
     RequestServer,
     Retention,
@@ -136,6 +137,7 @@ def traffic(mood, agents):
     return st.one_of(
         closed,
         bursts(rates),
+        recorded(mood),
         closed if mood == "grid" else st.builds(Poisson, rates),
         st.builds(Poisson, rates),
         st.builds(Periodic, rates, st.sampled_from([0.0, 0.0, 0.25, 1.0])),
@@ -151,6 +153,26 @@ def bursts(rates):
                 Piecewise((Piece(0.1, rate), Piece(0.7, 2.0), Piece(100.0, 0.0))),
                 Piecewise((Piece(1e-3, rate),)),
             )
+        )
+    )
+
+
+RECORDS = {
+    "grid": (0.0, 0.0, TICK, 3 * TICK, 3 * TICK, 8 * TICK),
+    "random": (0.01234, 0.1, 0.1001, 0.37, 0.5, 0.98),
+    "scales": (0.0, 1e-9, 2e-9, 1e-3, 0.5, 2.9),
+}
+
+
+def recorded(mood):
+    """Return records of one client, of several, and of a client that sends everything at once."""
+    times = RECORDS.get(mood, RECORDS["random"])
+    return st.sampled_from(
+        (
+            Recorded(times, 16 * TICK + 2.9),
+            Recorded(times, times[-1] + TICK, (0, 1, 0, 2, 1, 2)),
+            Recorded(times, times[-1] + 0.25, (1, 0, 0, 1, 1, 1)),
+            Recorded((TICK,) * 6, 8 * TICK, (0, 0, 1, 0, 1, 2)),
         )
     )
 

@@ -10,6 +10,7 @@ from simpy import Environment
 from lhsim.metrics.account import Outcome
 from lhsim.models import (
     Periodic,
+    Recorded,
     Workload,
     agent,
     ledger,
@@ -17,6 +18,7 @@ from lhsim.models import (
     running,
     stage,
 )
+from lhsim.models.agent import Senders
 from lhsim.models.bridge import Bridge
 from lhsim.models.ledger import Ledger
 from lhsim.models.memory import MemoryUse
@@ -52,6 +54,30 @@ def the_copies_of_a_request_in_a_reply_never_expire(self, message):
     for one in message.together:
         self.env.process(self._travel(one))
     yield from self._expire(message, self._deadline(message))
+
+
+@around(Recorded, "time_of", system="recorded")
+def an_agent_has_the_record_of_its_own_number(right, self, rank, number, seed):
+    return right(self, 2 * rank, number, seed)
+
+
+@around(Recorded, "time_of", system="recorded")
+def a_record_does_not_repeat(right, self, rank, number, seed):
+    return right(self, rank, number, seed) if number < 2 else 1e9
+
+
+@around(Recorded, "time_of", system="recorded")
+def further_senders_send_with_those_before_them(right, self, rank, number, seed):
+    return right(self, rank % 2, number, seed)
+
+
+@instead_of(Senders, "send_as_recorded", system="recorded")
+def recorded_times_count_from_the_start_of_the_agent(self, agent, start):
+    env, rank = self._bridge.env, self._ranks.index(agent)
+    for number in itertools.count():
+        at = start + self._recorded.time_of(rank, number, self._bridge.seed)
+        yield env.timeout(max(0.0, at - env.now))
+        self._send(agent, number)
 
 
 @instead_of(Workload, "senders", system="pairs")

@@ -31,6 +31,7 @@ from lhsim.models import (
     PollingServer,
     PushServer,
     RateLimit,
+    Recorded,
     Requests,
     RequestServer,
     Retention,
@@ -110,6 +111,7 @@ SLOW = {
     "network": Network(ONE, LONG_RANDOM[0], loss=0.3, retransmission_timeout=TICK),
 }
 BURSTS = Piecewise((Piece(8 * TICK, 2.0), Piece(4 * TICK, 0.0), Piece(2 * TICK, 40.0)))
+RECORDED = Recorded((0.0, TICK, 0.4, 0.55, 0.9), 1.0, clients=(0, 1, 0, 1, 0))
 
 CASES = [
     Case(polling("random", **RANDOM), 6, duration=4.0),
@@ -282,6 +284,7 @@ CASES = [
         duration=2.0,
     ),
     Case(push("bursts", workload=Workload(traffic=BURSTS)), 4, duration=4.0),
+    Case(push("recorded", workload=Workload("pair", RECORDED)), 8, duration=4.0),
     Case(
         polling(
             "rate limit",

@@ -808,6 +808,9 @@ def _in_the_end(bridge, server, case):
         "lost packet": system.network.loss > 0.1 and len(messages) > 0,
         "rate limit": bridge.limited > 0 and outcomes[Outcome.DELIVERED] > 0,
         "bursts": system.workload.traffic.name == "piecewise" and len(messages) > 1,
+        "recorded": system.workload.traffic.name == "recorded" and len(messages) > 1,
+        "more senders than recorded clients": system.workload.traffic.name == "recorded"
+        and len(system.workload.senders(bridge.agents)) >= len(system.workload.traffic.record[1]),
         "hub": system.workload.topology == "hub" and outcomes[Outcome.DELIVERED] > 1,
         "broadcast": any(len(m.copies) > 1 and m.stored > 0 for m in messages),
         "closed loop of broadcasts": _second_broadcast_in_turn(system, messages),
@@ -933,6 +936,7 @@ def test_traffic_is_of_each_kind():
         "poisson",
         "periodic",
         "piecewise",
+        "recorded",
         "closed",
         "requests",
     }

@@ -46,6 +46,7 @@ NO_STAGES = {
     Purpose.NODE_OF_REQUEST,
     Purpose.NODE_OF_ANSWER,
     Purpose.SLOW,
+    Purpose.RECORD,
     *LOSSES,
     Purpose.PRIORITY,
     Purpose.RETRY,

@@ -5,7 +5,7 @@ import pytest
 
 import lhsim
 from lhsim.errors import InputError
-from lhsim.experiments.profile import profile
+from lhsim.experiments.profile import as_recorded, profile
 from lhsim.models import Poisson, PushServer, System, Workload
 from lhsim.readers.requests import read_requests
 
@@ -93,3 +93,35 @@ def test_the_command_writes_a_model_that_can_be_run(tmp_path, capsys):
     assert lhsim.load_system(str(out)).offered_load(10) == pytest.approx(1502 / (3 * HOUR))
     assert lhsim_command([*asked, "--system", "push"]) == 2  # nothing is overwritten
     assert lhsim_command([*asked[:-1], str(tmp_path / "other.toml"), "--agents", "0"]) == 2
+
+
+def test_a_replay_sends_each_request_of_the_log_at_its_time(tmp_path):
+    at = np.round(uneven(), 3)
+    traffic = as_recorded(log(at, tmp_path), senders=10)  # more than the 7 clients: in turn
+    assert traffic.clients[:12] == (*range(10), 0, 1)
+    system = System(name="day", push=PushServer(), workload=Workload(traffic=traffic))
+    run = lhsim.simulate(system, agents=10, duration=3 * HOUR, warmup=0.0, drain=0.0,
+                         keep_messages=True)  # fmt: skip
+    assert np.sort(run.records["created"]) == pytest.approx(at[at < 3 * HOUR])
+
+
+def test_a_replay_keeps_the_clients_of_the_log_together(tmp_path):
+    traffic = as_recorded(log(uneven(), tmp_path), senders=3)
+    assert traffic.clients[:9] == (0, 1, 2, 0, 1, 2, 0, 0, 1)
+
+
+def test_the_command_replays(tmp_path, capsys):
+    from lhsim.cli import run as lhsim_command
+
+    log(uneven(), tmp_path)
+    out = tmp_path / "replay.toml"
+    asked = ["profile", str(tmp_path / "log.csv"), "--agents", "10", "--replay", "-o", str(out)]
+    assert lhsim_command(asked) == 0
+    assert "1,502 messages in 3 h" in capsys.readouterr().out
+    assert len(lhsim.load_system(str(out)).workload.traffic.times) == 1502
+    out.unlink()
+    assert lhsim_command([*asked, "--every", "1h"]) == 2
+    assert lhsim_command([*asked[:3], "2000", *asked[4:-1], str(tmp_path / "new.toml")]) == 2
+    errors = capsys.readouterr().err
+    assert "--every: goes with no --replay" in errors
+    assert "has 1,502 requests; allowed" in errors
