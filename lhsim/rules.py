@@ -22,6 +22,7 @@ TOGETHER, RAMP, RANDOM = 0, 1, 2  # how agents start
 # SQLite's busy handler: what a writer sleeps that finds the database locked once more [s].
 BUSY_DELAYS = np.array([1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100]) / 1000
 ROUNDING = 1e-9  # of a quantum, which a job may have left by rounding
+FIRST_TIMEOUT = 1.0  # of a retransmission of an attempt to connect (RFC 6298, 2.1) [s]
 LONGEST_TIMEOUT = 60.0  # of a retransmission, unless the first one is longer [s]
 AT_START = int(Purpose.START)
 RECORD = int(Purpose.RECORD)
@@ -100,6 +101,12 @@ def slowness(share: float, factor: float, agent: int, seed: int) -> float:
 
 
 @jit
+def next_timeout(timeout: float) -> float:
+    """Return the timeout of a retransmission after one of `timeout` (RFC 6298, 5.5) [s]."""
+    return min(2.0 * timeout, max(timeout, LONGEST_TIMEOUT))
+
+
+@jit
 def retransmission_delay(u: float, loss: float, timeout: float) -> float:
     """Return how much later a packet arrives because it was lost, for a uniform draw `u` [s].
 
@@ -109,7 +116,7 @@ def retransmission_delay(u: float, loss: float, timeout: float) -> float:
     delay, threshold = 0.0, loss
     while u < threshold:
         delay += timeout
-        timeout = min(2.0 * timeout, max(timeout, LONGEST_TIMEOUT))
+        timeout = next_timeout(timeout)
         threshold *= loss
     return delay
 

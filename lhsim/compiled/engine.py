@@ -26,6 +26,7 @@ COUNTERS = (
     *("created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored", "sent"),
     *("attempts", "answered", "refused", "limited", "cache_hits", "given_up", "retries"),
     "duplicates",
+    "dropped",
 )
 LONGER = 2.0**16  # times, where nearly all days of the calendar are empty
 MISTUNED = 4  # times too many or too few events a day, before the calendar is put in anew

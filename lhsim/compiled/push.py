@@ -77,6 +77,7 @@ from lhsim.compiled.state import (
     FAULT,
     FLUSHED,
     HEARTBEAT,
+    KNOCKS,
     KNOWN,
     LINGER,
     LINK,
@@ -121,7 +122,16 @@ from lhsim.compiled.stations import begin
 from lhsim.compiled.store import expire, go_on_with_batch, is_of_batch, write
 from lhsim.compiled.webhooks import go_on_with_posts, hand_to_posters
 from lhsim.metrics.account import Outcome
-from lhsim.rules import ACCEPT, NO_ANSWER, answer, attempt_index, grown, is_hit
+from lhsim.rules import (
+    ACCEPT,
+    FIRST_TIMEOUT,
+    NO_ANSWER,
+    answer,
+    attempt_index,
+    grown,
+    is_hit,
+    next_timeout,
+)
 from lhsim.streams import Purpose, uniform
 
 DROPPED = int(Outcome.DROPPED)
@@ -199,8 +209,12 @@ def attend(s: State, agent: int, phase: int) -> int:
         return _come(s, agent)
     if phase == CONNECTION_SLOT:
         let_go(s, home(s, agent))
-        return CONNECT
+        return _accept(s, home(s, agent))
+    if len(s.options) > 1 and phase == KNOCKS:
+        return _knock(s, agent)
     if phase == CONNECT:
+        if len(s.options) > 1:
+            s.nodes[home(s, agent)].accepting -= 1
         if len(s.options) > 2 and is_down(s, home(s, agent)):
             disconnect(s, home(s, agent))
             return _turn_away(s, agent)
@@ -351,16 +365,27 @@ def _after_push(s: State, entity: int, place: int) -> int:
 
 @outlined
 def _come(s: State, agent: int) -> int:
-    """Let an agent in, refuse it, or let it wait for a place."""
-    counts, settings = s.counts[0], s.settings[0]
-    counts.attempts += 1
-    is_reachable = not is_unreachable(s)
-    if is_reachable:
+    """Let an agent come to a node, which lets it in, refuses it, or lets it wait for a place."""
+    s.counts[0].attempts += 1
+    if not is_unreachable(s):
         receive(s, agent, s.receivers[agent].attempt)
+    if len(s.options) > 1 and s.settings[0].backlog >= 0:
+        s.clients[agent].timeout = FIRST_TIMEOUT
+    return _knock(s, agent)
+
+
+@outlined
+def _knock(s: State, agent: int) -> int:
+    """Let an agent in, refuse it, let it wait for a place, or, with a full backlog, come again."""
+    counts, settings = s.counts[0], s.settings[0]
+    is_reachable = not is_unreachable(s)
     node = home(s, agent)
+    if len(s.options) > 1 and is_reachable and _drops(s, node):
+        _knock_later(s, agent)
+        return DONE
     if is_reachable and not is_full(s, node):
         connect(s, node)
-        return CONNECT
+        return _accept(s, node)
     if not is_reachable or settings.overflow != WAIT:
         return _turn_away(s, agent)
     entity = 2 * agent
@@ -371,6 +396,30 @@ def _come(s: State, agent: int) -> int:
     else:
         append(s, counts.line, entity)
     return DONE
+
+
+@inlined
+def _accept(s: State, node: int) -> int:
+    """Let a node accept a connection that has its place; return the phase that this is."""
+    if len(s.options) > 1:
+        s.nodes[node].accepting += 1
+    return CONNECT
+
+
+@inlined
+def _drops(s: State, node: int) -> bool:
+    """Return whether a node has no place for one more attempt that it has to accept."""
+    return 0 <= s.settings[0].backlog <= s.nodes[node].accepting
+
+
+@inlined
+def _knock_later(s: State, agent: int) -> None:
+    """Drop an attempt, which the host of the client repeats."""
+    timeout = s.clients[agent].timeout
+    s.clients[agent].timeout = next_timeout(timeout)
+    s.counts[0].dropped += 1
+    s.events[2 * agent].phase = KNOCKS
+    schedule(s, 2 * agent, timeout, NOBODY)
 
 
 @outlined

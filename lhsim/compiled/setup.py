@@ -321,7 +321,8 @@ def _posts(system: System) -> bool:
 def _has_more_around_it(system: System) -> bool:
     """Return whether there is more around one server than agents that are alike."""
     alike = not system.workload.classes and not system.has_payloads
-    return system.node_count > 1 or not alike or _has_queue(system)
+    has_backlog = system.push is not None and system.push.backlog is not None
+    return system.node_count > 1 or not alike or _has_queue(system) or has_backlog
 
 
 def _has_rare_options(system: System) -> bool:
@@ -368,6 +369,7 @@ def _extended(server: PushServer) -> bool:
     return (
         server.outbound_policy != "drop_new"
         or server.backoff is not None
+        or server.backlog is not None
         or server.heartbeat is not None
         or server.overflow == "fallback"
         or server.batch_size is not None
@@ -503,6 +505,7 @@ def _settings(
         "batch": min(push.batch_size or 0, MOST) if push else 0,
         "linger": push.linger or 0.0 if push else 0.0,
         "backoff": push.backoff or 0.0 if push else 0.0,
+        "backlog": _or_none(push.backlog if push else None),
         "backoff_cap": push.backoff_cap if push else 1.0,
         "heartbeat": push is not None
         and push.heartbeat is not None

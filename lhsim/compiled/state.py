@@ -132,7 +132,8 @@ TURNED_AWAY = 117  # nothing: a client that waited in line for a place gets none
 POST_AGAIN = 130  # the back-off of a poster
 POST_OVERDUE = 131  # of a timer: the server's patience with a post
 POSTED = 132  # nothing: a post sets out
-PHASES = 133
+KNOCKS = 133  # until the host of a client repeats an attempt that was dropped
+PHASES = 134
 DONE = -1  # the entity waits for nothing any more
 
 # Where a phase passes.
@@ -396,6 +397,7 @@ SETTINGS = np.dtype(
         ("batch", "i8"),  # messages in a batch; 0: there are none
         ("linger", "f8"),
         ("backoff", "f8"),  # 0: none
+        ("backlog", "i8"),  # -1: no limit
         ("backoff_cap", "f8"),
         ("heartbeat", "i8"),  # whether there are heartbeats that cost something
         ("scan", "f8"),
@@ -466,9 +468,9 @@ COUNTS = np.dtype(
     [
         *((name, "i8") for name in (
             "created", "queries", "writes", "locked", "cycles", "wasted", "timeouts", "stored",
-            "sent", "attempts", "answered", "refused", "limited", "cache_hits", "cohort_created",
-            "connections", "peak_connections", "given_up", "retries", "duplicates",
-            "outages",
+            "sent", "attempts", "answered", "refused", "dropped", "limited", "cache_hits",
+            "cohort_created", "connections", "peak_connections", "given_up", "retries",
+            "duplicates", "outages",
         )),
         ("events", "i8"),  # in the store, those at the start included
         ("removed", "i8"),  # events that were in the store before
@@ -517,6 +519,7 @@ RECORD = np.dtype(
 # What options of the push server add to a client, and so to its connection.
 CLIENT = np.dtype(
     [
+        ("timeout", "f8"),  # of the next retransmission of its attempt to connect
         ("multiple", "f8"),  # of its time to the next try
         ("until", "f8"),  # when it next tries to connect, if it was refused and polls
         ("blocked", "i4"),  # last entity of a circular list that waits for room in its queue
@@ -537,6 +540,7 @@ NODE = np.dtype(
         ("connections", "i8"),
         ("load", "i8"),  # these, and all else that it holds
         ("occupied", "i8"),  # workers
+        ("accepting", "i8"),  # attempts to connect
         ("up", "i8"),  # whether it was, when the balancer last looked
         ("line", ENDS),  # push: clients that wait for a place; requests: those for a worker
     ],

@@ -56,6 +56,7 @@ class Counters:
     cache_hits: int  # polling: cycles that the cache has spared a query
     retries: int = 0  # attempts to send a message beyond the first
     duplicates: int = 0  # deliveries of messages beyond the first
+    dropped: int = 0  # push: attempts to connect, by a full backlog
     given_up: int = 0  # requests and attempts, by clients after their timeout
 
     @property

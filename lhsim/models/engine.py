@@ -76,6 +76,7 @@ class SimpyEngine:
             retries=(retries.count if retries else 0) + _repeated(server),
             duplicates=ledger.duplicates,
             given_up=bridge.waiting.given_up,
+            dropped=push.dropped if push else 0,
         )
 
     def state(self) -> State:

@@ -26,8 +26,8 @@ Asking = Literal["push", "reply"]
 ASKINGS = ("push", "reply")
 MOST_POSTS = 1000  # of a message
 OF_CONNECTIONS = (
-    "connections", "overflow", "fallback_interval", "outbound", "outbound_policy", "batch_size",
-    "linger", "session", "reconnect", "backoff", "heartbeat", "agents_per_connection",
+    "connections", "backlog", "overflow", "fallback_interval", "outbound", "outbound_policy",
+    "batch_size", "linger", "session", "reconnect", "backoff", "heartbeat", "agents_per_connection",
 )  # fmt: skip
 
 
@@ -87,6 +87,10 @@ class PushServer:
     rejected, or waits until it connects or polls; one to an agent that has never connected
     always waits, as that is no fault of the server.
 
+    An attempt that finds `backlog` others which their node has not accepted yet, or is about to, is
+    dropped. Nobody tells the client: its host sends the attempt again after 1 s, 2 s, 4 s, and so
+    on, up to a minute.
+
     A message that finds `outbound` of them in its connection's queue is dropped (``drop_new``),
     takes the place of the oldest that is not being sent yet (``drop_oldest``), waits for a place
     (``block``), or makes the server close the connection (``disconnect``).
@@ -99,6 +103,8 @@ class PushServer:
     # Agents that share a connection: so many in a row.
     agents_per_connection: int = field(default=1, validator=whole(1))
     connections: int | None = field(default=None, validator=whole(1))  # open at a time
+    # Attempts to connect that a node has not accepted yet, at a time; None: no limit.
+    backlog: int | None = field(default=None, validator=whole(1))
     overflow: Overflow = field(default="reject", validator=one_of(OVERFLOWS))
     # With fallback: from the end of a poll of an agent that was refused to its next [s].
     fallback_interval: Seconds | None = field(default=None, validator=positive)

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 from lhsim.metrics.account import Outcome
 from lhsim.models.ledger import size_of
 from lhsim.models.server import ServerProcesses
-from lhsim.rules import ACCEPT, NO_ANSWER, answer, attempt_index, grown
+from lhsim.rules import (
+    ACCEPT,
+    FIRST_TIMEOUT,
+    NO_ANSWER,
+    answer,
+    attempt_index,
+    grown,
+    next_timeout,
+)
 from lhsim.streams import Purpose, uniform
 
 if TYPE_CHECKING:
@@ -77,9 +85,11 @@ class Push(ServerProcesses):
         self._parked: dict[int, list[Message]] = {}  # by client: stored messages that wait for it
         # Clients that wait for a connection slot of each node.
         self._lines: list[deque[Event]] = [deque() for _ in range(bridge.balancer.count)]
+        self._accepting = [0] * bridge.balancer.count  # attempts, by node
         self.created = 0
         self.sent = 0
         self.attempts = 0
+        self.dropped = 0  # attempts, by a full backlog
         self.answered = 0
 
     def carry(self, message: Message) -> Steps:
@@ -157,7 +167,7 @@ class Push(ServerProcesses):
         for attempt in numbers:
             yield from bridge.travel(agent, bridge.request_up, agent, attempt)
             self.attempts += 1
-            node = self._node_for(agent, attempt)
+            node = yield from self._knock(agent, attempt)
             if let_in := node is not None:
                 let_in = yield from self._enter(agent, attempt, node)
             if not let_in:
@@ -247,12 +257,24 @@ class Push(ServerProcesses):
         yield from self.bridge.delay(self._reconnect, agent, attempt)
         yield from self._come(agent, attempt + 1)
 
-    def _node_for(self, agent: int, attempt: int) -> int | None:
+    def _knock(self, agent: int, attempt: int) -> Generator[Event, Any, int | None]:
         """Return the node that lets an agent in, or where it may wait; None: it is refused."""
         if self.bridge.unreachable:
             return None
         node = self.bridge.choose_node(agent, Purpose.NODE_OF_REQUEST, agent, attempt)
+        timeout = FIRST_TIMEOUT
+        while self._drops(node):
+            self.dropped += 1
+            yield self.env.timeout(timeout)
+            timeout = next_timeout(timeout)
+            if self.bridge.unreachable:
+                return None
         return None if self._is_full(node) and self.server.overflow != "wait" else node
+
+    def _drops(self, node: int) -> bool:
+        """Return whether a node has no place for one more attempt that it has to accept."""
+        backlog = self.server.backlog
+        return backlog is not None and self._accepting[node] >= backlog
 
     def _is_full(self, node: int) -> bool:
         limit = self.server.connections
@@ -270,7 +292,9 @@ class Push(ServerProcesses):
                 return False
         else:
             self.bridge.memory.connect(node)
+        self._accepting[node] += 1
         yield from self.bridge.compute(agent, self._connect, agent, attempt, node)
+        self._accepting[node] -= 1
         if self.bridge.balancer.is_down(node):
             self.bridge.memory.disconnect(node)
             return False

@@ -415,6 +415,7 @@ def rate_limit(_mood, _agents):
 def push(mood, agents):
     return {
         "agents_per_connection": st.sampled_from((1, 1, 1, 2, 3, 5, 100)),
+        "backlog": often(None, whole(1, 2)),
         "connections": often(None, whole(1, max(1, agents // 2))),
         "overflow": st.sampled_from(OVERFLOWS),
         "fallback_interval": st.sampled_from((TICK, 4 * TICK, 0.1)),

@@ -461,3 +461,36 @@ def an_answer_that_declines_is_validated(u, accept, decline, cancel):
 def what_has_expired_is_not_answered(original, self, message, elicitation):
     if message.outcome is Outcome.PENDING:
         yield from original(self, message, elicitation)
+
+
+# The backlog
+
+
+@instead_of(Push, "_drops", system="backlog")
+def there_is_no_end_to_the_backlog(self, node):
+    return False
+
+
+@instead_of(Push, "_drops", system="backlog")
+def a_backlog_holds_one_more(self, node):
+    backlog = self.server.backlog
+    return backlog is not None and self._accepting[node] > backlog
+
+
+@instead_of(push_models, "next_timeout", system="backlog")
+def a_host_repeats_at_equal_intervals(timeout):
+    return timeout
+
+
+@around(Push, "_leave", system="backlog")
+def a_connection_is_in_the_backlog_for_as_long_as_it_is_open(original, self, agent):
+    self._accepting[self._connections[agent].node] -= 1
+    original(self, agent)
+
+
+@around(Push, "_knock", system="backlog")
+def an_attempt_that_is_dropped_counts_again(original, self, agent, attempt):
+    before = self.dropped
+    node = yield from original(self, agent, attempt)
+    self.attempts += self.dropped - before
+    return node

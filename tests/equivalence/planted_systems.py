@@ -346,6 +346,18 @@ CASES += [
 CASES.append(
     Case(
         push(
+            "backlog",
+            workload=Workload(traffic=Closed(None, TWO), start="together"),
+            cpu=Cpu(connect=Exponential(4 * TICK)),
+            push=PushServer(backlog=1, **SHORT_SESSIONS),
+        ),
+        6,
+        duration=16.0,
+    )
+)
+CASES.append(
+    Case(
+        push(
             "backoff and heartbeats",
             cpu=Cpu(heartbeat=Exponential(4 * TICK), workers=2),
             push=PushServer(

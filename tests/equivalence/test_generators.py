@@ -672,6 +672,13 @@ def _watch_refusals(server, seen):
         in_a_row[agent] = 0
         return (yield from enter(agent, attempt, node))
 
+    def watched_drops(node):
+        dropped = drops(node)
+        if dropped:
+            seen.add("attempt that a full backlog drops")
+        return dropped
+
+    drops, server._drops = server._drops, watched_drops
     server._refuse, server._enter = watched_refuse, watched_enter
 
 

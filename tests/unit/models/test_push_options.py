@@ -6,6 +6,7 @@ Agent 0 sends to agent 1 every 0.1 s, from a random phase on, from which the tim
 import math
 
 import pytest
+from attrs import evolve
 
 from lhsim import simulate
 from lhsim.distributions import Deterministic
@@ -487,3 +488,51 @@ def test_what_is_out_of_range_is_named(options, key):
     elicitation = options.pop("elicitation", None)
     with pytest.raises(InputError, match=key):
         PushServer(**options, elicitation=elicitation and Elicitation(**elicitation))
+
+
+# The backlog
+
+
+@ENGINES
+def test_a_full_backlog_drops_attempts_which_hosts_repeat_after_1_2_and_4_s(engine):
+    """To connect takes 2 s, and one may wait: three come at 0, and two of them are dropped.
+
+    At 1 the first is not done; at 3 (1 + 2) the place is free for the second, and the third is
+    dropped again; at 7 (1 + 2 + 4) it is let in, and connected at 9.
+    """
+    system = System(
+        "storm",
+        workload=Workload(traffic=Closed(1), start="together"),
+        cpu=Cpu(connect=Deterministic(2.0)),
+        push=PushServer(backlog=1),
+    )
+    times = {"agents": 3, "warmup": 0.0, "drain": 0.0, "engine": engine}
+    for duration, dropped in ((0.5, 2), (1.5, 4), (3.5, 5), (8.5, 5)):
+        result = simulate(system, duration=duration, **times)
+        assert (result.counters.attempts, result.counters.dropped) == (3, dropped)
+    # The message of each waits at the server for its target to be connected.
+    found = simulate(system, duration=10.0, keep_messages=True, **times).messages
+    assert sorted(found["delivered"]) == [2.0, 5.0, 9.0]
+
+
+@ENGINES
+def test_a_storm_of_clients_takes_as_long_as_their_hosts_wait(engine):
+    """100 come at once, 50 ms each: without a backlog they are in after 5 s. With one of 10 the
+    node is idle while hosts wait, and the last of them is in after 15 s (1 + 2 + 4 + 8) or later.
+    """
+    system = System(
+        "storm",
+        workload=Workload(traffic=Closed(1), start="together"),
+        cpu=Cpu(connect=Deterministic(0.05)),
+        push=PushServer(),
+    )
+    limited = evolve(system, push=PushServer(backlog=10))
+    last = [
+        simulate(
+            one, agents=100, duration=200.0, warmup=0.0, drain=0.0, engine=engine,
+            keep_messages=True,
+        ).messages["delivered"].max()
+        for one in (system, limited)
+    ]  # fmt: skip
+    assert last[0] == pytest.approx(5.0, abs=0.2)
+    assert last[1] > 15.0

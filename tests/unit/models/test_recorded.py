@@ -76,7 +76,10 @@ def test_clusters_wait_as_they_were_recorded():
     cpu = Cpu(send=Deterministic(0.01))
     together = Recorded((0.0,) * 20, 1.0, tuple(range(20)))
     spread = Piecewise((Piece(1.0, 1.0),))
-    means = [run(one, 20, duration=60.0, start_over=0.0, cpu=cpu).latency.mean for one in (together, spread)]
+    means = [
+        run(one, 20, duration=60.0, start_over=0.0, cpu=cpu).latency.mean
+        for one in (together, spread)
+    ]
     assert means[0] == pytest.approx(0.095 + 0.01, rel=0.05)
     assert means[1] < 0.02
 
