@@ -314,7 +314,7 @@ def test_ctrl_c_ends_it(calls):
         ({"autoscaler": 0.7}, "autoscaler: is none"),
         ({"autoscaler": Autoscaler(least=5), "most": 4}, "--most: 4 is out of range"),
         ({"autoscaler": Autoscaler(period=60.0)}, "--period: 60 s is out of range"),
-        ({"autoscaler": Autoscaler(period=1e-9)}, "--period: 1e-09 s is out of range"),
+        ({"autoscaler": Autoscaler(period=1e-9)}, "--period: 1 ns is out of range"),
         ({"confidence": 1.0}, "confidence"),
     ],
 )  # fmt: skip
