@@ -75,7 +75,14 @@ def run_fleet(options: Options, asked: FleetOptions) -> int:
 
 def _command(asked: FleetOptions) -> list[str]:
     """Return the words of the command line that ask for it."""
-    names = ("agents", "growth", "horizon", "start", "window", "most", "confidence")
+    names = (
+        "growth",
+        "horizon",
+        "start",
+        "window",
+        "most",
+        "confidence",
+    )  # agents are in `Options`
     given = {name: getattr(asked, name) for name in names} | dict(asked.autoscaler)
     words = ["fleet", *map(str, asked.logs), *option_words("slo", asked.slo)]
     if asked.logs:

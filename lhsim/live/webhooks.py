@@ -27,6 +27,7 @@ from lhsim.live.store import Event, StoreError
 
 ATTEMPT = "lhsim-attempt"  # a header of each post: 0 for the first of a message
 LONGEST_ANSWER = 65_536  # of a target, its head included [B]
+MOST_WAITING = 256_000_000  # of messages that are not done with, as they are stored [B]
 _PAGE = 100  # events read at a time
 Place = tuple[str, str, int]
 Read = Callable[[str, int, int], Awaitable[list[Event]]]
@@ -69,6 +70,7 @@ class Webhooks:
         self._hooks: dict[str, Hook] = {}
         self._places = asyncio.Semaphore(settings.in_flight)
         self._deliveries: set[asyncio.Task[None]] = set()
+        self._waiting = 0  # of the messages of these [B]
         self._idle = _Idle(settings.in_flight)
         self._last = 0  # the highest number of an event that was stored
         self._doubt: int | None = None  # after which number events may have been stored unheard
@@ -101,7 +103,8 @@ class Webhooks:
 
     def admit(self, target: str) -> None:
         """Refuse (503) a message that would be one too many of those that wait to be posted."""
-        if target in self._hooks and len(self._deliveries) >= self._settings.waiting:
+        full = len(self._deliveries) >= self._settings.waiting or self._waiting >= MOST_WAITING
+        if full and target in self._hooks:
             self._monitor.failures.labels("waiting").inc()
             raise Refusal(503, "too many messages wait to be posted", retry_after=1.0)
 
@@ -148,6 +151,13 @@ class Webhooks:
 
     async def _deliver(self, event: Event) -> None:
         """Post an event until it is accepted, or no attempt is left."""
+        self._waiting += len(event.body)
+        try:
+            await self._attempt(event)
+        finally:
+            self._waiting -= len(event.body)
+
+    async def _attempt(self, event: Event) -> None:
         settings = self._settings
         wait = min(settings.backoff, settings.longest)
         for number in range(settings.attempts):

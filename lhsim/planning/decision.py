@@ -380,7 +380,9 @@ def _today(asked: Asked, runner: Runner, on_done: OnDone | None) -> list[list[Re
     agents = asked.ahead.on(asked.ahead.start)
     least = 2 if agents < 2 else agents
     each = [
-        attrs.evolve(one, horizon=HORIZON).cells(least - least % one.unit, range(RUNS))
+        attrs.evolve(one, horizon=HORIZON).cells(
+            max(least - least % one.unit, one.system.workload.fewest), range(RUNS)
+        )
         for one in asked.questions
     ]
     results = run_all([cell for some in each for cell in some], runner, on_done)

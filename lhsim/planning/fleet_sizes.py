@@ -43,6 +43,8 @@ SHARES = (0.25, 0.5, 0.75, 1.0)  # of a capacity, at which the utilization is lo
 LOOK = Horizon(messages=5_000, shortest=10.0)  # of each of these runs
 GAIN = 0.02  # by which twice as many nodes raise the capacity at least, else they are of no use
 BUSY = 0.99  # utilization of a station that has nothing left
+# Utilization without a message, as of polls, up to which further nodes make nothing faster.
+IDLE = 0.5
 
 
 @frozen
@@ -228,9 +230,13 @@ def _between(low: FleetSize, high: FleetSize) -> Iterator[FleetSize]:
 def _is_enough(asked: Asked, found: Sequence[FleetSize], peak: float) -> bool:
     """Return whether more nodes are of no use, for the day or for the autoscaler."""
     last, rule = found[-1], asked.autoscaler
+    if rule is not None and last.nodes < rule.least:
+        return False
     if last.interval[0] >= peak:
         return rule is None or last.nodes >= rule.most or last.busy(peak) <= rule.target
     if last.nodes <= EACH // 2:
         return False
+    if not last.capacity:
+        return last.busy(0.0) < IDLE
     half = found[last.nodes // 2 - 1]
     return last.capacity <= (1 + GAIN) * half.capacity  # what all nodes share has nothing left

@@ -60,6 +60,7 @@ RATE = "workload.traffic.rate"
 MOST_NODES = 100  # that are tried
 MOST_WINDOWS = 1000
 PERIODS = 4  # of an autoscaler in a window at least
+MOST_PERIODS = 2_500_000  # of an autoscaler in the load: a year of 15 s each
 ROUNDING = 1e-9  # part of a window
 SETTLED = 10.0  # relaxation times that a piece lasts at least
 BUSIEST = 0.99  # utilization beyond which nobody waits until queues settle
@@ -383,7 +384,7 @@ def ask(
         allowed = f"a time of which {format_duration(span)} has at most {MOST_WINDOWS:,}"
         raise InputError(f"{seconds:g} s is out of range", source="--window", allowed=allowed)
     most = checks.whole_number(most, "most", 1)
-    _check_autoscaler(autoscaler, most, min(seconds, span))
+    _check_autoscaler(autoscaler, most, min(seconds, span), span)
     asked = Asked(
         system,
         Question(
@@ -408,7 +409,7 @@ def _said(ahead: Forecast, growth: str | PathLike[str]) -> str:
     return Path(growth).name if ahead.rate is None else ahead.rate.text
 
 
-def _check_autoscaler(rule: object, most: int, window: float) -> None:
+def _check_autoscaler(rule: object, most: int, window: float, span: float) -> None:
     if rule is None:
         return
     if not isinstance(rule, Autoscaler):
@@ -420,6 +421,10 @@ def _check_autoscaler(rule: object, most: int, window: float) -> None:
     if rule.period > window / PERIODS:
         problem = f"{format_duration(rule.period)} is out of range"
         allowed = f"at most {format_duration(window / PERIODS)}, a quarter of a window"
+        raise InputError(problem, source="--period", allowed=allowed)
+    if rule.period < span / MOST_PERIODS:
+        problem = f"{format_duration(rule.period)} is out of range"
+        allowed = f"a time of which {format_duration(span)} has at most {MOST_PERIODS:,}"
         raise InputError(problem, source="--period", allowed=allowed)
 
 

@@ -38,6 +38,7 @@ MONTH = 365.25 / 12  # [d]
 DAYS = {"day": 1.0, "week": 7.0, "month": MONTH, "year": 365.25}
 MOST_MONTHS = 600
 MOST = 10**12  # agents; no forecast of more means anything
+STEEPEST = -36.0, 700.0  # decline and growth in a month, as logarithms that doubles can undo
 ALLOWED = "8%/month, 500/month (or a day, week, year), or a CSV file with columns date and agents"
 _RATE = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*(%?)\s*/\s*(day|week|month|year)\s*")
 
@@ -177,12 +178,16 @@ def _rate(growth: object) -> Rate:
     if match is None:
         raise InputError(f"{shown(growth)} is no growth", source="--growth", allowed=ALLOWED)
     number, percent, unit = float(match[1]), bool(match[2]), DAYS[match[3]]
-    if not percent:
+    if not percent and abs(number) <= MOST:
         return Rate(number * MONTH / unit, compound=False)
-    if number <= -100:
+    if percent and number <= -100:
         problem = f"{shown(growth)} leaves no agents"
         raise InputError(problem, source="--growth", allowed="more than -100%")
-    return Rate(math.expm1(math.log1p(number / 100) * MONTH / unit), compound=True)
+    power = math.log1p(number / 100) * MONTH / unit if percent else math.inf
+    if not STEEPEST[0] <= power <= STEEPEST[1]:
+        allowed = "a slower one" if number > 0 else "a slower decline"
+        raise InputError(f"{shown(growth)} is out of range", source="--growth", allowed=allowed)
+    return Rate(math.expm1(power), compound=True)
 
 
 def agents_by_day(path: Named) -> dict[date, int]:

@@ -87,7 +87,8 @@ class Question:
         """Return the level nearest to a value that can be run."""
         if not self.is_whole:
             return value
-        return float(max(self.unit, self.unit * round(value / self.unit)))
+        least = self.system.workload.fewest if self.vary == AGENTS else self.unit
+        return float(max(least, self.unit * round(value / self.unit)))
 
     def cells(self, value: float, replications: range) -> list[Cell]:
         """Return runs of a level.

@@ -36,6 +36,7 @@ HORIZON = Horizon(messages=10_000, shortest=20.0)  # of each run
 RUNS = 4  # of a level of the system itself
 SUREST = 0.99  # the largest probability, and its complement the smallest
 NARROWEST = 0.005  # standard deviation of the logarithm of a crossing
+LEAST = 2.0  # agents, where the system can be made of so few
 FEW = 40.0  # agents from which a crossing is searched where the saturation leads to none
 
 
@@ -96,7 +97,8 @@ def find_odds(question: Question, runner: Runner, on_done: OnDone | None = None)
     asked = attrs.evolve(question, horizon=HORIZON, looks=(RUNS,))
     place = _crossing(asked, runner, on_done)
     if place is None:
-        least = points_of({"": (plain_task(asked, 2.0), 2.0)}, runner, on_done)[""]
+        level = asked.nearest(LEAST)
+        least = points_of({"": (plain_task(asked, level), level)}, runner, on_done)[""]
         return Found(Odds(math.inf)) if least.good else Found(Odds(0.0), least.objective)
     runs = _variance_of_runs(place)
     moves, parameters = sample_moves(asked, place.value, runner, on_done)
@@ -116,7 +118,7 @@ def _crossing(question: Question, runner: Runner, on_done: OnDone | None) -> Pla
     starts = [start] if start is not None and math.isfinite(start) else []
     for near in (*starts, FEW):
         try:
-            found = crossings({"": plain_task(question, max(near, 2.0))}, runner, on_done)[""]
+            found = crossings({"": plain_task(question, max(near, LEAST))}, runner, on_done)[""]
         except NoCrossingError:
             continue
         return found

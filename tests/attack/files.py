@@ -166,7 +166,7 @@ gap = { family = "exponential", mean = "1 s" }
 length = { family = "deterministic", value = "5 ms" }
 [store]
 connections = 2
-query = { family = "gamma", mean = "1 ms", cv = 0.5 }
+query = { family = "gamma", mean = "1 ms", shape = 4.0 }
 [polling]
 interval = "100 ms"
 timeout = "1 s"
@@ -180,14 +180,104 @@ agents = [1, 50]
 [workload]
 traffic = { kind = "closed", messages = 5 }
 [cpu]
-send = { family = "empirical", values = [0.001, 0.002, 0.004] }
+send = { family = "empirical", samples = [0.001, 0.002, 0.004] }
 [push]
 connections = 20
 agents_per_connection = 2
 [[faults]]
-kind = "slow"
-agents = 1
+kind = "slowdown"
+at = "50 ms"
+duration = "50 ms"
 factor = 3
+""",
+    b"""name = "nodes"
+[nodes]
+count = 3
+rule = "two_choices"
+affinity = true
+link = { family = "exponential", mean = "1 ms" }
+[workload]
+topology = "random"
+payload = { family = "lognormal", median = "2 kB", sigma = 1.0 }
+traffic = { kind = "poisson", rate = "2/s" }
+[[workload.classes]]
+name = "few"
+share = 0.25
+rate = "5/s"
+payload = "100 kB"
+target = "many"
+[[workload.classes]]
+name = "many"
+share = 0.75
+[workload.classes.network]
+up = { family = "exponential", mean = "10 ms" }
+bandwidth = "20 Mbit/s"
+[cpu]
+workers = 2
+[cpu.per_byte]
+parse_message = "1.5 ns"
+validate = "3 ns"
+send = "1 ns"
+[store]
+write = { family = "deterministic", value = "1 ms" }
+write_per_byte = "2 ns"
+[push]
+connections = 20
+reconnect = { family = "exponential", mean = "20 ms" }
+[[faults]]
+kind = "node"
+at = "100 ms"
+duration = "50 ms"
+node = 1
+""",
+    b"""name = "queue"
+[workload]
+topology = "queue"
+producers = 1
+think = { family = "exponential", mean = "20 ms" }
+traffic = { kind = "poisson", rate = "20/s" }
+[polling]
+hold = false
+interval = "20 ms"
+jitter = 0.1
+limit = 3
+visibility = "50 ms"
+wake_on_write = false
+growth = { factor = 2.0, longest = "100 ms" }
+""",
+    b"""name = "webhooks"
+[workload]
+traffic = { kind = "piecewise", pieces = [
+  { duration = "100 ms", rate = "1/s" },
+  { duration = "50 ms", rate = "50/s" },
+] }
+[cpu]
+send = { family = "deterministic", value = "1 ms" }
+[push.webhook]
+attempts = 3
+timeout = "50 ms"
+backoff = "10 ms"
+factor = 2.0
+longest = "50 ms"
+failure = 0.2
+in_flight = 2
+think = { family = "lognormal", median = "20 ms", sigma = 1.0 }
+""",
+    b"""name = "web"
+[requests]
+workers = 4
+answer_payload = "20 kB"
+[nodes]
+count = 2
+rule = "least_connections"
+[cpu]
+query = { family = "exponential", mean = "20 ms" }
+[workload]
+payload = "1 kB"
+traffic = { kind = "piecewise", pieces = [
+  { duration = "100 ms", rate = "1/s" },
+  { duration = "50 ms", rate = "50/s" },
+] }
 """,
 )
 

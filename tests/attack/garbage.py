@@ -21,8 +21,13 @@ from urllib.parse import quote, urlsplit
 
 from attrs import frozen
 
+# Of a bridge with all endpoints.
+OPTIONS = ("--mcp", "--interval", "50ms", "--timeout", "500ms", "--queue", "--visibility", "200ms",
+           "--webhook-allow", "http://127.0.0.1:*")  # fmt: skip
 PROTOCOLS = ("http", "raw", "websocket", "sse", "mcp")
-POSTS = ("/session/create", "/event/store", "/elicitation/create", "/elicitation/respond", "/mcp")
+POSTS = ("/session/create", "/event/store", "/elicitation/create", "/elicitation/respond",
+         "/queue/take", "/queue/delete", "/webhook/register", "/webhook/remove",
+         "/mcp")  # fmt: skip
 GETS = ("/health", "/metrics", "/event/wait", "/elicitation/pending", "/events/stream", "/ws",
         "/mcp", "/nowhere", "/health/", "/%ed%a0%80", "/..", "//", "/event/wait/")  # fmt: skip
 PAUSE = 0.05  # in which a server may answer before the attacker hangs up [s]
@@ -101,6 +106,27 @@ def forms(draw: random.Random) -> str:
     return json.dumps(schema)
 
 
+def receipts(draw: random.Random) -> str:
+    """Return what is no receipt of anybody's."""
+    numbers = draw.choice(("1", "1-2", "", "-", "-1", "²", "1e9", "9" * 5000, "1-" * 9000))
+    return numbers + draw.choice((".", "", "..", "." + "A" * 43, ".é", ".\ud800", ".\0"))
+
+
+def addresses(draw: random.Random) -> str:
+    """Return the address of a webhook: one to which nobody may post, or where nobody answers."""
+    host = draw.choice(
+        ("127.0.0.1", "127.0.0.1", "127.0.0.1:9", "127.0.0.1:1", "127.1", "2130706433", "0x7f.1",
+         "localhost", "[::1]", "[::ffff:127.0.0.1]", "0", "169.254.169.254", "a@127.0.0.1",
+         "127.0.0.1:9@x", "127.0.0.1\\@x", "x" * 254, ".", "a..b", "-", "\u2488", "é", "[::1%lo]",
+         "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:0", "127.0.0.1:*", "")
+    )  # fmt: skip
+    scheme = draw.choice(("http",) * 6 + ("https", "HTTP", "file", "gopher", "unix", "javascript"))
+    path = draw.choice(
+        ("", "/", "/a?b", "/#", "/\r\nx: y", "/ ", "/%0d%0a", "/" + "x" * 2000, "\\")
+    )
+    return f"{scheme}://{host}{path}"
+
+
 def bodies(draw: random.Random, path: str) -> bytes:
     """Return the body of a request to a path: nearly right, or not at all."""
     fields = {
@@ -108,6 +134,10 @@ def bodies(draw: random.Random, path: str) -> bytes:
         "/event/store": ("target", "payload", "message_id", "type", "sender"),
         "/elicitation/create": ("target", "message", "schema", "timeout_seconds"),
         "/elicitation/respond": ("elicitation_id", "nonce", "action", "content"),
+        "/queue/take": (),
+        "/webhook/remove": (),
+        "/queue/delete": ("receipt",),
+        "/webhook/register": ("url",),
     }.get(path, ("jsonrpc", "id", "method", "params"))
     given = {name: draw.choice((values(draw), '"bob"')) for name in fields}
     if "schema" in given:
@@ -118,7 +148,12 @@ def bodies(draw: random.Random, path: str) -> bytes:
             "timeout_seconds": "1",
         }
     if "target" in given and draw.random() < 0.7:
-        given["target"] = '"bob"'
+        given["target"] = draw.choice(('"bob"', '"bob"', '":queue"'))
+    given |= {
+        name: json.dumps(make(draw))
+        for name, make in (("receipt", receipts), ("url", addresses))
+        if name in given and draw.random() < 0.9
+    }
     pairs = [f'"{name}":{value}' for name, value in given.items() if draw.random() < 0.9]
     text = "{" + ",".join(pairs) + "}"
     return draw.choice((
@@ -192,7 +227,7 @@ def http(draw: random.Random, token: str) -> Attack:
     """Return a complete request with something wrong in it."""
     headers = _headers(draw, token)
     if draw.random() < 0.7:
-        path = draw.choice(POSTS[:4])
+        path = draw.choice(POSTS[:-1])
         return Attack("http", (_head("POST", path, headers, bodies(draw, path)),), answered=True)
     method = draw.choice(("GET", "GET", "GET", "HEAD", "DELETE", "PUT", "OPTIONS"))
     path = f"{draw.choice(GETS[:4] + GETS[5:])}?timeout_seconds=0&{_queries(draw)}"

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 from attrs import frozen
 from bridges import LONGEST_END, Bridge
-from garbage import requests, throw
+from garbage import OPTIONS, requests, throw
 from watch import Tally
 
 from lhsim.live.client import BridgeClient
@@ -45,7 +45,7 @@ def strained(store: str, seed: int, seconds: float, most: int) -> Tally:
     with tempfile.TemporaryDirectory(prefix="lhsim-") as folder:
         place = str(Path(folder) / "events.db") if store == "sqlite" else store
         bridge = Bridge(Path(folder), place)
-        bridge.start("--mcp", "--interval", "50ms", "--timeout", "500ms")
+        bridge.start(*OPTIONS)
         try:
             server = psutil.Process(bridge.process.pid)
             before = use(server)

@@ -37,6 +37,14 @@ def test_a_malformed_file_is_read_or_refused_in_one_line(kind):
     assert found.tried == TRIALS
 
 
+@pytest.mark.parametrize("model", files.OWN_MODELS, ids=lambda model: model.split(b'"')[1].decode())
+def test_a_model_that_is_damaged_was_right_before(tmp_path, monkeypatch, model):
+    """Else each damage would be refused for what was wrong all along."""
+    monkeypatch.chdir(tmp_path)
+    Path("model.toml").write_bytes(model)
+    files.read_model()
+
+
 @pytest.mark.parametrize(
     "trial",
     [one for one in surroundings.trials() if one.command[:1] == ("list",) or "full" in one.output],

@@ -13,7 +13,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from bridges import Bridge
-from garbage import PROTOCOLS, requests, throw
+from garbage import OPTIONS, PROTOCOLS, requests, throw
 
 from lhsim.live.client import BridgeClient
 
@@ -27,7 +27,7 @@ GROWTH = 40_000_000  # [B]
 @pytest.fixture
 def bridge(tmp_path):
     bridge = Bridge(tmp_path, str(tmp_path / "events.db"))
-    bridge.start("--mcp", "--interval", "50ms", "--timeout", "500ms")
+    bridge.start(*OPTIONS)
     yield bridge
     bridge.end(signal.SIGKILL)
 
@@ -122,7 +122,7 @@ def test_what_was_acknowledged_outlives_garbage_and_a_sudden_death(bridge):
             await asyncio.gather(*(attack() for _ in range(AT_ONCE)))
             await asyncio.to_thread(bridge.end, signal.SIGKILL)
             await sending
-        bridge.start("--mcp")
+        bridge.start(*OPTIONS)
         async with await BridgeClient.connect(bridge.url, "victim") as victim:
             got = []
             while page := await victim.wait(0):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import date
 
 import numpy as np
@@ -178,3 +179,15 @@ def test_a_system_without_a_load_over_time_is_refused(capsys, tmp_path):
     assert cli.run([*arguments, "--output-dir", str(tmp_path / "none")]) == 2
     assert "polling: workload.traffic: is no load over time" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_the_command_of_a_finding_gives_the_same_answer_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "day.toml").write_text(DAY)
+    asked = ["fleet", "--slo", "p99<1s", "--agents", "20", "--system", "./day.toml"]
+    quiet = ["--quiet", "--output-dir"]
+    assert cli.run([*asked, "--start", "2027-01-31", *quiet, "one"]) == 0
+    command = shlex.split(json.loads((tmp_path / "one/finding.json").read_text())["command"])
+    assert cli.run([*command[command.index("fleet") :], *quiet, "two"]) == 0
+    capsys.readouterr()
+    assert (tmp_path / "one/answer.json").read_text() == (tmp_path / "two/answer.json").read_text()

@@ -15,7 +15,12 @@ from lhsim.distributions import Deterministic
 from lhsim.errors import InputError
 from lhsim.live.client import BridgeError
 from lhsim.live.driver import Load, measure
+from lhsim.live.monitor import Monitor
+from lhsim.live.refusals import Refusal
+from lhsim.live.settings import BridgeSettings, WebhookSettings
+from lhsim.live.store import Event
 from lhsim.live.targets import Endpoint
+from lhsim.live.webhooks import Webhooks
 from lhsim.models import Poisson, Webhook, Workload
 from lhsim.recording import Recording
 
@@ -275,6 +280,33 @@ def test_a_target_that_never_answers_does_not_hold_up_the_end(bridge, within):
 
     within(scenario())
     assert "Traceback" not in bridge.log
+
+
+def test_messages_that_wait_to_be_posted_take_so_much_memory_and_no_more(monkeypatch, within):
+    """A target that never answers, and messages as large as they may be: 100,000 of 1 MB."""
+    monkeypatch.setattr("lhsim.live.webhooks.MOST_WAITING", 2500)
+
+    async def nothing(*_):
+        return []
+
+    async def scenario():
+        settings = WebhookSettings(allow=("http://127.0.0.1:*",))
+        hooks = Webhooks(settings, 10, b"secret", nothing, Monitor(BridgeSettings()))
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            hooks.register("bob", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+            for number in range(3):
+                hooks.admit("bob")
+                hooks.stored(Event(number, "bob", 0.0, "{" + "x" * 998 + "}"))
+                await asyncio.sleep(0)
+            hooks.admit("carol")
+            with pytest.raises(Refusal, match="too many messages wait"):
+                hooks.admit("bob")
+            hooks.stop()
+            while hooks._deliveries:
+                await asyncio.sleep(0.01)
+            hooks.admit("bob")
+
+    within(scenario())
 
 
 def test_a_hook_that_is_removed_gets_no_more(bridge, within):

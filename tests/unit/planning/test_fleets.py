@@ -16,7 +16,8 @@ from lhsim.execution import running
 from lhsim.models import Cpu, EventStore, Nodes, RequestServer, System, Workload
 from lhsim.models.faults import NodeFailure
 from lhsim.models.workload import Piece, Piecewise, Poisson
-from lhsim.planning import Autoscaler, autoscale, fleet, fleets
+from lhsim.planning import Autoscaler, autoscale, fleet, fleet_sizes, fleets
+from lhsim.planning.autoscaling import FleetSize
 
 AGENTS, PIECES, LENGTH = 200, 20, 120.0
 SERVICE, LIMIT = 0.01, 0.15  # [s]
@@ -233,6 +234,26 @@ def test_an_objective_that_no_idle_server_keeps_is_given_up_soon(kept):
     assert "no number of nodes up to 5 keeps it 00:00-00:40" in hopeless.sentences()[0]
 
 
+@pytest.mark.parametrize(("idle", "gives_up"), [(1.0, False), (0.8, False), (0.2, True)])
+def test_nodes_that_polls_alone_keep_busy_need_further_ones(idle, gives_up):
+    """Where no number so far keeps the objective, further ones do if the processors are full."""
+    asked = fleets.ask(
+        day(), "p99<150ms", AGENTS, None, None, None, LENGTH, 100, None, 0.95, 1, "auto"
+    )
+    sizes = [FleetSize(nodes, 0.0, (0.0, 1.0), (idle, idle), (0.0, 0.1)) for nodes in range(1, 6)]
+    assert fleet_sizes._is_enough(asked, sizes, peak=10.0) is gives_up
+
+
+def test_an_autoscaler_may_have_more_nodes_at_least_than_the_load_needs(kept):
+    rule = attrs.evolve(RULE, least=3)
+    found = fleet(
+        day(rates=[0.2, 0.3]), "p99<150ms", agents=AGENTS, window=LENGTH, autoscaler=rule,
+        folder=kept, progress=False,
+    )  # fmt: skip
+    assert [window.nodes for window in found.plans[0].windows] == [1, 1]
+    assert [window.autoscaled for window in found.plans[0].windows] == [(3, 3), (3, 3)]
+
+
 def test_beyond_eight_nodes_some_numbers_are_interpolated(kept):
     found = fleet(
         day(rates=[0.5, 3.2]), "p99<150ms", agents=AGENTS, window=LENGTH, folder=kept,
@@ -293,6 +314,7 @@ def test_ctrl_c_ends_it(calls):
         ({"autoscaler": 0.7}, "autoscaler: is none"),
         ({"autoscaler": Autoscaler(least=5), "most": 4}, "--most: 4 is out of range"),
         ({"autoscaler": Autoscaler(period=60.0)}, "--period: 60 s is out of range"),
+        ({"autoscaler": Autoscaler(period=1e-9)}, "--period: 1 ns is out of range"),
         ({"confidence": 1.0}, "confidence"),
     ],
 )  # fmt: skip

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from lhsim.distributions import Exponential
 from lhsim.execution import Runner
-from lhsim.models import Cpu, Poisson, PushServer, System, Workload
+from lhsim.models import Cpu, Poisson, PollingServer, PushServer, System, Workload
 from lhsim.models.system import Calibration
 from lhsim.planning.levels import Question
 from lhsim.planning.misfits import misfit
@@ -133,3 +133,15 @@ def test_the_first_of_several_objectives_binds():
 
 def test_the_answer_is_that_of_the_system_whatever_its_name():
     assert odds_of(queue()).odds == odds_of(evolve(queue(), name="other")).odds
+
+
+def test_nothing_is_run_with_fewer_agents_than_the_system_has():
+    """Three agents that only send, and no consumer, are no queue; a search goes down to few."""
+    consumers = System(
+        name="consumers",
+        workload=Workload(traffic=Poisson(1.0), topology="queue", producers=3),
+        polling=PollingServer(interval=0.1, wake_on_write=True),
+        cpu=Cpu(query=Exponential(1e-3)),
+    )
+    assert Question(consumers, parse_objectives("p99<1ms")).nearest(1.0) == 4.0
+    assert odds_of(consumers, "p99<1ms").odds.crossing == 0.0
