@@ -25,6 +25,7 @@ from lhsim.units import format_duration
 if TYPE_CHECKING:
     from lhsim.readers.request_log import RequestLog
 
+DIGITS = 9  # of recorded times [s]
 EVERY = 900.0  # length of a piece [s]
 MOST_PIECES = 10_000
 
@@ -92,7 +93,7 @@ def as_recorded(log: RequestLog, senders: int) -> Recorded:
     InputError
         When the log has fewer requests than there are senders, or more than a model may have.
     """
-    sent = log.start
+    sent = np.round(log.start, DIGITS)  # differences of long times have none beyond
     if not senders <= len(sent) <= MOST_RECORDED or sent[-1] <= 0:
         allowed = f"a time between the first and the last, and {senders:,} to {MOST_RECORDED:,}"
         raise InputError(f"has {len(sent):,} requests", source=log.source, allowed=allowed)
