@@ -5,7 +5,8 @@
     python examples/ways_to_deliver.py --agents 200
 
 The costs are those of the measured systems; each way is settings on one of them. A consumer of the
-queue, and the target of a webhook, work for 50 ms. At idle an agent sends a message in an hour. The
+queue, and the target of a webhook, work for 50 ms. Subscriptions end after 5 min in the mean, and
+are renewed after 2 s. At idle an agent sends a message in an hour. The
 last column is what a message adds to the queries of an idle server.
 """
 
@@ -39,6 +40,14 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "push": ("push", {}),
+    "subscription": (
+        "push",
+        {
+            "push.session": {"family": "exponential", "mean": "5 min"},
+            "push.reconnect": {"family": "exponential", "mean": "2 s"},
+            "push.overflow": "wait",
+        },
+    ),
     "webhook": ("push", {"push.webhook": {"think": WORK}}),
 }
 WIDTHS = (22, 11, 8, 9, 9, 9, 10)
