@@ -161,6 +161,11 @@ def test_the_load_of_a_log_replaces_the_traffic(bare, folder, capsys):
         (["--slo", "p99<1s", "--agents", "9", "--window", "0"], "--window: '0' is out of range"),
         (["--slo", "p99<1s", "none.csv"], "--agents: is missing; allowed: a number, with logs"),
         (["--slo", "p99<1s", "--agents", "9", "none.csv"], "none.csv"),
+        (["--slo", "p99<1s", "--agents", "9", "--every", "1h"],
+         "--every: changes nothing; allowed: only with logs"),
+        (["--slo", "p99<1s", "--agents", "9", "--as", "otlp"], "--as: changes nothing"),
+        (["--slo", "p99<1s", "--agents", "9", "--log-format", "nginx"],
+         "--log-format: changes nothing"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(bare, kept, capsys, arguments, part):
