@@ -30,7 +30,7 @@ from lhsim.experiments.output import (
     write_result,
 )
 from lhsim.experiments.provenance import finding_of
-from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
+from lhsim.experiments.setup import WIDTH, Setup, described, manifest, prepare, running
 from lhsim.explanation import Explanation, explanation
 from lhsim.planning import decision, screening, search
 from lhsim.planning.decision import Decision
@@ -97,7 +97,7 @@ def run_capacity(
 def _capacity_text(setup: Setup, found: Capacity) -> str:
     what = found.vary if found.agents is None else f"{found.vary}, {found.agents:,} agents"
     system = setup.system
-    title = f"{system.name}, {describe(system.workload)}; varied: {what}; seed {found.seed}"
+    title = f"{system.name}, {described(system)}; varied: {what}; seed {found.seed}"
     lines = [part for line in found.sentences() for part in wrap(line, WIDTH)]
     return "\n".join([*lines, "", *wrap(title, WIDTH), "", capacity_table(found.to_dict())])
 

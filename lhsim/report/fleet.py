@@ -101,7 +101,8 @@ def _scaled(plan: Row, rule: Row | None) -> Iterator[str]:
     more = ""
     if plan["node_hours"] is not None:
         share = hours / plan["node_hours"] - 1
-        more = f", {abs(100 * share):.0f} % {'more' if share >= 0 else 'fewer'} than the fewest"
+        how = "more" if share >= 0 else "fewer"
+        more = f", {abs(100 * share):.0f} % {how} than the objective needs"
     short = "never too little capacity"
     if plan["short"]:
         short = (
@@ -116,7 +117,8 @@ def _scaled(plan: Row, rule: Row | None) -> Iterator[str]:
 
 def _milestone(one: Row, end: str) -> str:
     what = (
-        f"{_count(one['nodes'])} {'keeps' if one['nodes'] == 1 else 'keep'} it at the busiest time"
+        f"{_count(one['nodes'])} {'keeps' if one['nodes'] == 1 else 'keep'} "
+        "the objective at the busiest time"
     )
     if one["day"] is None:
         return f"{what} beyond {end}, the end of the forecast"

@@ -88,7 +88,7 @@ def test_the_table_begins_with_a_sentence_and_keeps_to_80_columns(scaled, kept, 
     assert max(map(len, lines)) <= 80
     assert any(line.startswith("2 nodes all day: 48.0 node-hours") for line in lines)
     assert any(line.startswith("autoscaler at 60 %: ") for line in lines)
-    assert any(line.startswith("2 nodes keep it at the busiest time") for line in lines)
+    assert any(line.startswith("2 nodes keep the objective at the busiest time") for line in lines)
     assert sum(line.startswith("00:00-01:00") for line in lines) == 2
     finding = json.loads((kept / "finding.json").read_text())
     assert finding["title"] == "Fleet"

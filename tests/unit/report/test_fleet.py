@@ -57,7 +57,8 @@ def test_windows_that_nothing_keeps_are_named():
 @pytest.mark.parametrize(
     ("day", "days", "said"),
     [
-        (None, [None, None], "2 nodes keep it at the busiest time beyond 2028-01-12, the end of"),
+        (None, [None, None], "2 nodes keep the objective at the busiest time beyond "
+         "2028-01-12, the end of"),
         ("2027-06-01", ["2027-05-01", None], "up to 900 agents, until 2027-06-01 (2027-05-01 to "
          "after 2028-01-12)"),
     ],
