@@ -63,10 +63,13 @@ def _plan(plan: Row, confidence: str) -> str:
     some = _count(least) if least == plan["nodes"] else f"{least} to {_count(plan['nodes'])}"
     low, high = plan["node_hours_interval"]
     ends = (UNKNOWN if one is None else three_digits(one) for one in (low, high))
+    hours = three_digits(plan["node_hours"])
+    if low == high == plan["node_hours"]:
+        return f"{some} over the day, {hours} node-hours a day with {confidence} confidence"
     sure = f"{between(*ends)} with {confidence} confidence"
     if high is None:
         sure = f"at least {three_digits(low)}; no number that was tried is sure to keep it"
-    return f"{some} over the day, {three_digits(plan['node_hours'])} node-hours a day ({sure})"
+    return f"{some} over the day, {hours} node-hours a day ({sure})"
 
 
 def _times(windows: Sequence[Row]) -> str:

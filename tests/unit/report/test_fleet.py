@@ -37,6 +37,11 @@ def test_the_first_sentence_is_the_answer():
     assert fixed == "2 nodes all day: 48.0 node-hours"
 
 
+def test_hours_that_are_certain_have_no_interval():
+    first, *_ = fleet_sentences(changed(node_hours_interval=[36.0, 36.0]))
+    assert first.endswith("36.0 node-hours a day with 95 % confidence")
+
+
 def test_a_number_that_is_open_above_says_so():
     window = WINDOW | {"nodes": 2, "interval": [2, None]}
     found = changed(windows=[window], node_hours=48.0, node_hours_interval=[48.0, None])
