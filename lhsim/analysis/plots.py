@@ -111,6 +111,7 @@ def scaling_plot(
         strips = _mark_overloads(axes, coloured)
         headline(axes, _message(curves), above=strips)
         _fit(axes, curves)
+        _mark_few_decades(axes)
         for colour, curve in coloured:
             _mark(axes, curve, colour)
         _legend(axes, curves, agents_per_server)
@@ -176,6 +177,13 @@ def _axes(ax: Axes, *, linear: bool) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: as_duration(value)))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _mark_few_decades(ax: Axes) -> None:
+    """Let axes that would show one number or two show those between powers of ten as well."""
+    plain_numbers(ax.xaxis, "{:,.0f}".format)
+    if ax.get_yscale() == "log":
+        plain_numbers(ax.yaxis, as_duration)
 
 
 def _message(curves: Sequence[Curve]) -> str:

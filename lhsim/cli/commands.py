@@ -63,7 +63,30 @@ class Command(click.Command):
         """Run the command."""
         shown = not (ctx.params.get("quiet") or ctx.params.get("no_progress"))
         with notices(shown=shown):
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except InputError as error:
+                place = self._place(error)
+                if place is None:
+                    raise
+                raise InputError(error.problem, source=place, allowed=error.allowed) from None
+
+    def _place(self, error: InputError) -> str | None:
+        """Return what a user has typed for the argument of Python that an error names."""
+        if error.source is not None or error.key is None:
+            return None
+        for one in self.params:
+            if isinstance(one, click.Option) and error.key in _names(one):
+                return max(one.opts, key=len)
+            if isinstance(one, click.Argument) and error.key == one.name:
+                return (one.metavar or one.human_readable_name).strip("[].")
+        return None
+
+
+def _names(one: click.Option) -> set[str]:
+    """Return what an option may be called in Python, where one that is repeatable is plural."""
+    word = max(one.opts, key=len).removeprefix("--").replace("-", "_")
+    return {word, f"{word}s"} if one.multiple else {word}
 
 
 class Deferred(click.Command):

@@ -57,8 +57,7 @@ PAUSE = Parsed("TIME", parse_pause)
         show_default=True)  # fmt: skip
 @option("--set", "Change a parameter, such as nodes.rule=round_robin; repeatable.",
         metavar="KEY=VALUE", **SEVERAL)  # fmt: skip
-@option("--every", "Time with one rate in the load of the logs.", type=TIME, default="15min",
-        show_default=True)  # fmt: skip
+@option("--every", "Time with one rate in the load of the logs.  [default: 15min]", type=TIME)
 @option("--as", "Format of the logs.", metavar="FORMAT", default=AUTO, show_default=True,
         type=choice(AUTO, *NAMES, kind="format"))  # fmt: skip
 @options(hint_options())

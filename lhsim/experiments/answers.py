@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from attrs import asdict
+from attrs import asdict, evolve
 
 from lhsim.errors import InputError
 from lhsim.execution import Runner
@@ -30,7 +30,7 @@ from lhsim.experiments.output import (
     write_result,
 )
 from lhsim.experiments.provenance import finding_of
-from lhsim.experiments.setup import WIDTH, Setup, describe, manifest, prepare, running
+from lhsim.experiments.setup import WIDTH, Setup, described, manifest, prepare, running
 from lhsim.explanation import Explanation, explanation
 from lhsim.planning import decision, screening, search
 from lhsim.planning.decision import Decision
@@ -97,7 +97,9 @@ def run_capacity(
 def _capacity_text(setup: Setup, found: Capacity) -> str:
     what = found.vary if found.agents is None else f"{found.vary}, {found.agents:,} agents"
     system = setup.system
-    title = f"{system.name}, {describe(system.workload)}; varied: {what}; seed {found.seed}"
+    varied = found.vary.startswith("nodes.")  # then they are not those of the file
+    said = described(evolve(system, nodes=None) if varied else system)
+    title = f"{system.name}, {said}; varied: {what}; seed {found.seed}"
     lines = [part for line in found.sentences() for part in wrap(line, WIDTH)]
     return "\n".join([*lines, "", *wrap(title, WIDTH), "", capacity_table(found.to_dict())])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from lhsim.errors import InputError
 from lhsim.execution.progress import Progress, search_progress
 from lhsim.experiments.comparing import Differences, compare
 from lhsim.experiments.options import DONE, NOT_KEPT
@@ -39,6 +40,9 @@ class CompareOptions:
 
 def run_compare(asked: CompareOptions) -> int:
     """Compare two results or systems, show what differs, and return the exit code."""
+    if asked.tolerance is not None and not asked.check:
+        allowed = "only with --check, whose exit code it decides"
+        raise InputError("changes nothing", source="--tolerance", allowed=allowed)
     kept: dict[str, Any] = {}
     progress: AbstractContextManager[Progress | None] = nullcontext()
     if not (is_result(asked.a) or is_result(asked.b)):

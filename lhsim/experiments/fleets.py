@@ -26,6 +26,8 @@ from lhsim.readers.formats.hints import AUTO, Hints
 from lhsim.readers.requests import read_requests
 from lhsim.report.fleet import fleet_text
 
+EVERY = 900.0  # length of a piece of the load of logs, where none is given [s]
+
 
 @frozen
 class FleetOptions:
@@ -35,7 +37,7 @@ class FleetOptions:
     logs: tuple[Path, ...]  # whose load replaces the traffic of the system; parts of one
     format: str  # of the logs
     hints: Hints
-    every: float  # length of a piece of their load [s]
+    every: float | None  # length of a piece of their load [s]; None: `EVERY`
     agents: int | None
     growth: str | None
     horizon: int | None
@@ -87,20 +89,31 @@ def _command(asked: FleetOptions) -> list[str]:
     words = ["fleet", *map(str, asked.logs), *option_words("slo", asked.slo)]
     if asked.logs:
         hints = attrs.asdict(asked.hints, filter=lambda one, value: value != one.default)
-        given |= {"as": asked.format, "every": asked.every, **hints}
+        given |= {"as": asked.format, "every": asked.every or EVERY, **hints}
     return [*words, *settings_words(given)]
 
 
 def _with_logs(system: System, asked: FleetOptions) -> System:
     """Return the system with the load of the logs as its traffic, if there are some."""
     if not asked.logs:
+        _check_no_reading(asked)
         return system
     if asked.agents is None:
         raise InputError("is missing", source="--agents", allowed="a number, with logs")
     agents = check_count(system.workload, asked.agents)
     log = read_requests(asked.logs, None if asked.format == AUTO else asked.format, asked.hints)
     senders = len(system.workload.senders(agents)) * system.workload.copies(agents)
-    return with_traffic(system, profile(log, asked.every, senders))
+    return with_traffic(system, profile(log, asked.every or EVERY, senders))
+
+
+def _check_no_reading(asked: FleetOptions) -> None:
+    """Refuse what is said of logs where there are none."""
+    given = {*asked.hints.given(), *(["every"] if asked.every is not None else [])}
+    if asked.format != AUTO:
+        given.add("as")
+    if given:
+        option = "--" + min(given).replace("_", "-")
+        raise InputError("changes nothing", source=option, allowed="only with logs")
 
 
 def _autoscaler(given: Mapping[str, Any]) -> Autoscaler | None:

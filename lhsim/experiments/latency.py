@@ -10,7 +10,7 @@ from typing import Any
 from lhsim.experiments.levels import Horizon
 from lhsim.experiments.options import Options
 from lhsim.experiments.points import levels
-from lhsim.experiments.setup import Setup, describe, own_settings, prepare, running, settings_lines
+from lhsim.experiments.setup import Setup, described, own_settings, prepare, running, settings_lines
 from lhsim.experiments.specification import Latency, load
 from lhsim.experiments.sweep import Plan, Sweep
 from lhsim.experiments.sweeping import (
@@ -83,7 +83,7 @@ def _mean(row: Mapping[str, Any]) -> str:
 
 def report(setup: Setup, plan: Plan, sweep: Sweep) -> str:
     """Return the results as a text."""
-    workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
+    workloads = dict.fromkeys(described(one) for one in setup.systems)
     title = f"{'; '.join(workloads)}; {replications_of(plan)}, seed {setup.options.seed}"
     if not sweep.results:
         return f"{title}\n\nno run was finished"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +19,7 @@ from lhsim.models import System
 from lhsim.models.system import Calibration
 from lhsim.report.page import Plot, Section, SystemView, report_page
 from lhsim.report.svg import image_url
-from lhsim.report.text import duration
+from lhsim.report.text import quantity
 from lhsim.units import SECOND, Unit, format_duration
 
 DEFAULT = "report.html"
@@ -136,7 +137,8 @@ def _calibration(calibration: Calibration | None) -> Iterator[tuple[str, str]]:
     for name, unit in ranges:
         limits = getattr(calibration, name)
         if limits is not None:
-            yield f"Range: {unit}", f"{limits[0]:g} to {limits[1]:g}"
+            low, high = (f"{end:g}" for end in limits)
+            yield f"Range: {unit}", low if low == high else f"{low} to {high}"
     if calibration.samples:
         number = len(next(iter(calibration.samples.values())))
         yield "Uncertainty", f"{number} joint samples of {len(calibration.samples)} parameters"
@@ -196,7 +198,7 @@ def _unit(kind: Any) -> Unit | None:
 
 def _words(value: Any, unit: Unit | None) -> str:
     if isinstance(value, Distribution):
-        return _distribution(value)
+        return _distribution(value, unit)
     if isinstance(value, tuple):
         shown = [_words(one, unit) for one in value]
         if len(shown) > LISTED:
@@ -210,10 +212,11 @@ def _words(value: Any, unit: Unit | None) -> str:
     return number.removesuffix(".0") + (f" {unit.symbol}" if unit is not None else "")
 
 
-def _distribution(one: Distribution) -> str:
+def _distribution(one: Distribution, unit: Unit | None) -> str:
     """Return a distribution by what it comes to, not by how it is written."""
     if one.variance == 0:
-        return format_duration(one.mean)
+        return _words(one.mean, unit or SECOND)
+    shown = partial(quantity, unit="s" if unit is None else unit.symbol)
     ends = [float(end) for end in one.quantile([0.5, 0.99])]
-    mean = duration(one.mean) if math.isfinite(one.mean) else "infinite"
-    return f"mean {mean}, p50 {duration(ends[0])}, p99 {duration(ends[1])}"
+    mean = shown(one.mean) if math.isfinite(one.mean) else "infinite"
+    return f"mean {mean}, p50 {shown(ends[0])}, p99 {shown(ends[1])}"

@@ -21,7 +21,7 @@ from lhsim.experiments.points import levels
 from lhsim.experiments.setup import (
     WIDTH,
     Setup,
-    describe,
+    described,
     own_settings,
     prepare,
     running,
@@ -163,12 +163,12 @@ def report(
     setup: Setup, plan: Plan, sweep: Sweep, answers: Callable[[], Sequence[Sequence[str]]]
 ) -> str:
     """Return the results as a text of at most 80 columns, where names are not too long."""
-    workloads = dict.fromkeys(describe(system.workload) for system in setup.systems)
+    workloads = dict.fromkeys(map(described, setup.systems))
     runs = f"{replications_of(plan)} a level"
     decision = wrap(knees_paragraph(sweep.knees), WIDTH)
     lines = [
         *([*decision, ""] if decision else []),
-        f"{'; '.join(workloads)}; {runs}, seed {setup.options.seed}",
+        *wrap(f"{'; '.join(workloads)}; {runs}, seed {setup.options.seed}", WIDTH),
         *settings_lines(own_settings(setup)),
         *_rule(sweep),
         "",

@@ -186,6 +186,17 @@ def settings_column(setup: Setup, more: Sequence[str] = ()) -> dict[str, Any]:
     return {"settings": [*own_settings(setup), *more]}
 
 
+def described(system: System) -> str:
+    """Return the workload of a system, and the nodes that take it, in a few words."""
+    nodes = system.nodes
+    some = "" if nodes is None else f", {_nodes(nodes.count)} ({nodes.rule})"
+    return describe(system.workload) + some
+
+
+def _nodes(count: int) -> str:
+    return "1 node" if count == 1 else f"{count:,} nodes"
+
+
 def describe(workload: Workload) -> str:
     """Return a workload in a few words."""
     classes = len(workload.classes)

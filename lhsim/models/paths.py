@@ -160,6 +160,10 @@ def _owner(system: attrs.AttrsInstance, path: str) -> tuple[Any, str]:
 
 def _check_step(owner: Any, step: str, path: str) -> None:
     known = _fields(owner) if attrs.has(type(owner)) else {}
+    if owner is None:
+        table = path[: path.index(f".{step}")]
+        problem = f"the system has no {step!r} there, since it has no table [{table}]"
+        raise InputError(problem, key=path, allowed=f"a parameter of a system with [{table}]")
     if step not in known:
         nearest = difflib.get_close_matches(step, known, n=1)
         hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""

@@ -300,6 +300,9 @@ def ask(
     ahead = forecast(agents, growth, parse_day(start), months)
     if server_cost is not None:
         server_cost = checks.positive_number(server_cost, "server_cost")
+    elif currency is not None:
+        allowed = "only with a cost of a server"
+        raise InputError("changes nothing", key="currency", allowed=allowed)
     currency = _currency(currency)
     seed = checks.whole_number(seed, "seed", 0, MAX_SEED)
     confidence = checks.share(confidence, "confidence")

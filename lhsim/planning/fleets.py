@@ -207,6 +207,7 @@ class Fleet:
         chart = analysis.Chart(
             "hours from the beginning of the load",
             "nodes",
+            ticks=_ticks(self.plans[0].windows[-1].end / HOUR),
             title=f"Fewest nodes that keep {' and '.join(self.objectives)}",
         )
         return analysis.lines_plot(series, chart, ax)
@@ -262,8 +263,16 @@ def fleet_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def _ticks(hours: float) -> list[float]:
+    """Return hours at which the axis of a load is marked, in steps that divide a day."""
+    step = next(
+        (step for step in (1, 2, 3, 6, 12) if hours <= 8 * step), 24 * math.ceil(hours / 192)
+    )
+    return [float(hour) for hour in range(0, math.ceil(hours) + 1, step)]
+
+
 def _series(plan: Plan, number: int, found: Fleet) -> Iterator[analysis.Series]:
-    name = f"fewest, {plan.agents:,} agents"
+    name = f"fewest, {plan.agents:,} agents (band: {100 * found.confidence:.3g} %)"
     hours = [time / HOUR for one in plan.windows for time in (one.start, one.end)]
 
     def twice(values: Iterable[float | None]) -> list[float]:

@@ -36,13 +36,19 @@ _LATE = 1e-4  # median lag of a sender that is worth a word [s]
 _BY_PRIOR = 0.5  # deviation of a logarithm from which on an unknown is hardly known
 
 
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low}-{high}"
+
+
 def calibration_text(found: Mapping[str, Any], components: Sequence[Mapping[str, Any]]) -> str:
     """Return the text; `found` is ``Calibrated.to_dict()``, `components` are rows of its fits."""
     agents, rates = found["agents"], found["messages_per_second"]
+    of_clients = found["architecture"] == "requests"
+    who, what = ("clients", "requests") if of_clients else ("agents", "messages")
     title = (
         f"{found['system']}: {found['architecture']}, calibrated on {found['runs']} runs at "
-        f"{len(found['levels'])} loads, {agents[0]:,.0f}-{agents[1]:,.0f} agents, "
-        f"{three_digits(rates[0])}-{three_digits(rates[1])} messages/s"
+        f"{len(found['levels'])} loads, {_range(*(f'{end:,.0f}' for end in agents))} {who}, "
+        f"{_range(*map(three_digits, rates))} {what}/s"
     )
     saturated = {level["level"] for level in found["levels"] if level["saturated"]}
     lines = [*wrap(title, WIDTH), "", table(_TARGETS, _targets(found["targets"], saturated))]

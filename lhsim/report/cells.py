@@ -162,7 +162,8 @@ def _several(values: Sequence[object], unit: str = "") -> Cell:
         if not low.key or not high.key:
             return _open(low, high)
         (first, *own), (_, *its) = low.text.split(), high.text.split()
-        return Cell(f"{first if own == its else low.text}{UNKNOWN}{high.text}", low.key)
+        dash = " to " if MINUS in (low.text[0], high.text[0]) else UNKNOWN
+        return Cell(f"{first if own == its else low.text}{dash}{high.text}", low.key)
     text = ", ".join(part.text for part in parts)
     return Cell(text, text)
 

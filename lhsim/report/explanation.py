@@ -140,9 +140,19 @@ def _of_effects(found: Row) -> str:
                Column("change")]  # fmt: skip
     rows = [[one["remedy"], *_change(one["mean"]), *_change(one["p99"])] for one in
             found["effects"]]  # fmt: skip
+    rows = list(_folded(rows, len(max(table(columns, rows).splitlines(), key=len)) - WIDTH))
     level = _percent(found["confidence"])
     note = f"change: its {level} interval, from pairs of runs; the parts are of the first"
     return f"{table(columns, rows)}\n\n{note}" if rows else ""
+
+
+def _folded(rows: Sequence[list[str]], excess: int) -> Iterator[list[str]]:
+    """Yield rows whose first cells take so many columns less, on several lines where they must."""
+    room = max((len(name) for name, *_ in rows), default=0) - max(excess, 0)
+    for name, *figures in rows:
+        first, *more = wrap(name, max(room, 1), subsequent_indent="  ")
+        yield [first, *figures]
+        yield from ([one, *("" for _ in figures)] for one in more)
 
 
 def _change(figure: Row | None) -> list[str]:
@@ -151,5 +161,6 @@ def _change(figure: Row | None) -> list[str]:
     before, (low, high) = figure["before"], figure["interval"]
     if not before or low is None:
         return [duration(figure["after"]), UNKNOWN]
-    apart = f"{100 * figure['change'] / before:+.1f} +-{100 * (high - low) / 2 / before:.1f} %"
+    change = round(100 * figure["change"] / before, 1) + 0.0  # no -0.0
+    apart = f"{change:+.1f} +-{100 * (high - low) / 2 / before:.1f} %"
     return [duration(figure["after"]), apart]

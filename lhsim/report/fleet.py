@@ -63,10 +63,13 @@ def _plan(plan: Row, confidence: str) -> str:
     some = _count(least) if least == plan["nodes"] else f"{least} to {_count(plan['nodes'])}"
     low, high = plan["node_hours_interval"]
     ends = (UNKNOWN if one is None else three_digits(one) for one in (low, high))
+    hours = three_digits(plan["node_hours"])
+    if low == high == plan["node_hours"]:
+        return f"{some} over the day, {hours} node-hours a day with {confidence} confidence"
     sure = f"{between(*ends)} with {confidence} confidence"
     if high is None:
         sure = f"at least {three_digits(low)}; no number that was tried is sure to keep it"
-    return f"{some} over the day, {three_digits(plan['node_hours'])} node-hours a day ({sure})"
+    return f"{some} over the day, {hours} node-hours a day ({sure})"
 
 
 def _times(windows: Sequence[Row]) -> str:
@@ -101,7 +104,8 @@ def _scaled(plan: Row, rule: Row | None) -> Iterator[str]:
     more = ""
     if plan["node_hours"] is not None:
         share = hours / plan["node_hours"] - 1
-        more = f", {abs(100 * share):.0f} % {'more' if share >= 0 else 'fewer'} than the fewest"
+        how = "more" if share >= 0 else "fewer"
+        more = f", {abs(100 * share):.0f} % {how} than the objective needs"
     short = "never too little capacity"
     if plan["short"]:
         short = (
@@ -116,7 +120,8 @@ def _scaled(plan: Row, rule: Row | None) -> Iterator[str]:
 
 def _milestone(one: Row, end: str) -> str:
     what = (
-        f"{_count(one['nodes'])} {'keeps' if one['nodes'] == 1 else 'keep'} it at the busiest time"
+        f"{_count(one['nodes'])} {'keeps' if one['nodes'] == 1 else 'keep'} "
+        "the objective at the busiest time"
     )
     if one["day"] is None:
         return f"{what} beyond {end}, the end of the forecast"

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
+from attrs import evolve
+
 from lhsim.report import marks
 from lhsim.report.text import (
     UNKNOWN,
     Column,
     axis_text,
+    between,
     clock,
     latency,
     percent,
@@ -22,7 +25,8 @@ Row = Mapping[str, Any]
 WIDTH = 80  # of a warning, in columns
 
 _BACKLOG = "backlog: overloaded; messages pile up at this rate, and no latency settles"
-_OF_CLIENTS = "agents are clients, messages their requests, latency is the response time"
+_OF_CLIENTS = "agents are clients, latency is the response time"
+_AT_A_SERVER = {"agents": "clients", "msg/s": "req/s"}  # that answers requests
 _IMPRECISE = "! not as precise as was asked for"
 LEVELS = (
     Column("agents"),
@@ -49,7 +53,7 @@ def scaling_table(rows: Sequence[Row]) -> str:
     for row in rows:
         by_system.setdefault(_title(row), []).append(row)
     tables = [
-        f"{title}\n{table(LEVELS, [level_line(row) for row in its_rows])}\n"
+        f"{title}\n{table(named(LEVELS, its_rows), [level_line(row) for row in its_rows])}\n"
         for title, its_rows in by_system.items()
     ]
     clients = [_OF_CLIENTS] if any(row["architecture"] == "requests" for row in rows) else []
@@ -61,7 +65,7 @@ def prediction_table(rows: Sequence[Row]) -> list[str]:
     known = [row for row in rows if "prediction90" in row]
     if not known:
         return []
-    columns = [Column("agents"), *(Column(title) for title in _PREDICTED)]
+    columns = named([Column("agents"), *(Column(title) for title in _PREDICTED)], known)
     lines = [
         [f"{row['agents']:,}", *(_between(row["prediction90"].get(key), key)
                                 for key in _PREDICTED.values())]
@@ -69,6 +73,13 @@ def prediction_table(rows: Sequence[Row]) -> list[str]:
     ]  # fmt: skip
     title = "one further run, 90 % prediction intervals"
     return ["", title, table(columns, lines)]
+
+
+def named(columns: Sequence[Column], rows: Sequence[Row]) -> list[Column]:
+    """Return the columns of levels, named for clients and requests where all of these are such."""
+    if not all(row.get("architecture") == "requests" for row in rows):
+        return list(columns)
+    return [evolve(one, title=_AT_A_SERVER.get(one.title, one.title)) for one in columns]
 
 
 def class_table(rows: Sequence[Row]) -> list[str]:
@@ -79,7 +90,7 @@ def class_table(rows: Sequence[Row]) -> list[str]:
     columns = [
         Column("agents"),
         Column("class", left=True),
-        Column("of it"),
+        Column("members"),
         *(Column(name) for name in ("p50", "p95", "p99")),
         Column("arrived"),
     ]
@@ -97,7 +108,8 @@ def class_table(rows: Sequence[Row]) -> list[str]:
     by_class = [found for row in known for found in row["classes"].values()]
     above = {*legend(rows)}
     more = [line for line in marks.legend(by_class, _QUANTILES) if line not in above]
-    return ["", "messages by the class of their sender", table(columns, lines), *more]
+    title, columns = "messages by the class of their sender", named(columns, known)
+    return ["", title, table(columns, lines), *more]
 
 
 def window_table(rows: Sequence[Row]) -> list[str]:
@@ -127,15 +139,15 @@ def window_table(rows: Sequence[Row]) -> list[str]:
     by_window = [found for row in known for found in row["windows"]]
     above = {*legend(rows)}
     more = [line for line in marks.legend(by_window, _QUANTILES) if line not in above]
-    return ["", "messages by the time when they were sent", table(columns, lines), *more]
+    title, columns = "messages by the time when they were sent", named(columns, known)
+    return ["", title, table(columns, lines), *more]
 
 
 def _between(ends: Sequence[float] | None, key: str) -> str:
     if ends is None:
         return UNKNOWN
     shown = latency if key in _QUANTILES else percent if key == "utilization" else three_digits
-    low, high = (shown(end) for end in ends)
-    return f"{low} - {high}" if " " in low else f"{low}-{high}"
+    return between(*(shown(end) for end in ends))
 
 
 def latency_table(rows: Sequence[Row]) -> str:
@@ -164,7 +176,7 @@ def level_table(rows: Sequence[Row], axes: Mapping[str, str]) -> tuple[list[str]
     Columns in which nothing stands are left out. `axes` are columns of the rows that say where a
     level lies, beside its system and its agents, with their units.
     """
-    titles = ["system", *axes, *(column.title for column in LEVELS)]
+    titles = ["system", *axes, *(column.title for column in named(LEVELS, rows))]
     lines = [
         [row["system"], *(axis_text(row[axis], unit) for axis, unit in axes.items()),
          *level_line(row)]

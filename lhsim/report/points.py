@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lhsim.report.levels import LEVELS, legend, level_line
+from lhsim.report.levels import LEVELS, legend, level_line, named
 from lhsim.report.text import Column, axis_text, table
 
 Row = Mapping[str, Any]
 
 WIDTH = 80  # of the text, in columns
 # What is left out first where all of it is too wide: the last.
-_BY_WORTH = ("p50", "p99", "busiest", "backlog", "msg/s", "arrived", "p95")
+_BY_WORTH = ("p50", "p99", "busiest", "backlog", "msg/s", "req/s", "arrived", "p95")
 _NARROWER = "more of each point is in the tables of the output folder, and in --format csv"
 
 
@@ -40,13 +40,13 @@ def _table(rows: Sequence[Row], axes: Sequence[str], units: Mapping[str, str]) -
     """Return a table, and whether all its columns fit."""
     shown = [axis for axis in axes if any(row[axis] is not None for row in rows)]
     titles = _short(shown)
-    columns = [*(Column(titles[axis]) for axis in shown), *LEVELS]
+    columns = [*(Column(titles[axis]) for axis in shown), *named(LEVELS, rows)]
     lines = [
         [*(axis_text(row[axis], units.get(axis, "")) for axis in shown), *level_line(row)]
         for row in rows
     ]
     for count in range(len(_BY_WORTH), 0, -1):
-        kept = {*titles.values(), "agents", "servers", *_BY_WORTH[:count]}
+        kept = {*titles.values(), "agents", "clients", "servers", *_BY_WORTH[:count]}
         chosen = [i for i, column in enumerate(columns) if column.title in kept]
         text = table([columns[i] for i in chosen], [[line[i] for i in chosen] for line in lines])
         if max(map(len, text.splitlines())) <= WIDTH:

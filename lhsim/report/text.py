@@ -43,7 +43,9 @@ def latency(milliseconds: float | None, *, at_least: bool = False, doubtful: boo
 
 
 def duration(seconds: float) -> str:
-    """Return a duration with three digits, in us, ms or s."""
+    """Return a duration with three digits, in us, ms or s; none at all is "0 s"."""
+    if not seconds:
+        return "0 s"
     for symbol, factor in (("us", 1e6), ("ms", 1e3)):
         if float(f"{seconds * factor:.3g}") < 1000:
             return f"{three_digits(seconds * factor)} {symbol}"
@@ -97,6 +99,8 @@ def between(low: str, high: str) -> str:
     """
     number, _, unit = low.partition(" ")
     same = unit and high.partition(" ")[2] == unit
+    if low in {"0 s", "0 B"} and not same:
+        number, same = "0", True
     dash = " to " if "-" in (low[:1], high[:1]) else "-"
     return f"{number if same else low}{dash}{high}"
 
@@ -123,6 +127,8 @@ def axis_text(value: object, unit: str = "") -> str:
 
 
 def _size(number: float) -> str:
+    if not number:
+        return "0 B"
     for symbol, factor in (("B", 1.0), ("kB", 1e3), ("MB", 1e6)):
         if abs(float(f"{number / factor:.3g}")) < 1000:
             return f"{three_digits(number / factor)} {symbol}"

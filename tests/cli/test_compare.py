@@ -57,7 +57,7 @@ def test_json_and_csv_have_all_that_was_compared(results, capsys):
         (["--check", "--tolerance", "1%"], 3),
         (["--check", "--tolerance", "1000%"], 0),
         (["--check", "--metric", "queries"], 0),
-        (["--tolerance", "0.01"], 0),
+        (["--tolerance", "0.01"], 2),
     ],
 )
 def test_a_check_ends_with_3(results, more, code):
@@ -85,13 +85,17 @@ def test_two_systems_are_run_under_the_same_seeds(folder, capsys):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["./polling.toml", "./push.toml"], "agents: is missing; allowed: numbers of agents"),
+        (["./polling.toml", "./push.toml"], "--agents: is missing; allowed: numbers of agents"),
         (["poling", "push", "--agents", "10"], "unknown system 'poling'"),
         (["nothing/", "push"], "nothing: does not exist"),
         ([".", "push"], "a result and a system are no pair"),
         ([".", "."], ".: has no manifest.json"),
-        (["polling", "push", "--agents", "10", "--metric", "p98"], "metrics: unknown metric"),
+        (["polling", "push", "--agents", "10", "--metric", "p98"], "--metric: unknown metric"),
         (["polling", "push", "--tolerance", "x"], "--tolerance: 'x' is no part"),
+        (
+            ["polling", "push", "--tolerance", "1%"],
+            "--tolerance: changes nothing; allowed: only with",
+        ),
         (["polling", "push", "--replications", "1"], "--replications: 1 is out of range"),
         (["polling", "push", "--confidence", "2"], "--confidence: '2' is out of range"),
     ],

@@ -91,6 +91,7 @@ def test_a_forecast_file_says_how_many_agents_there_are(queues, folder, capsys):
         (["--slo", "p99<1s"], "--agents: is missing"),
         (["--slo", "p99<1s", "--agents", "5", "--growth", "x"], "--growth: 'x' is no growth"),
         (["--slo", "p99<1s", "--agents", "5", "--server-cost", "-1"], "--server-cost: '-1'"),
+        (["--slo", "p99<1s", "--agents", "5", "--currency", "EUR"], "--currency: changes nothing"),
         (["--slo", "p99<1s", "--agents", "5", "--horizon", "0"], "--horizon: "),
         (["--slo", "p99<1s", "--growth", "no.csv"], "no.csv: "),
     ],

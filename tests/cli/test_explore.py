@@ -40,6 +40,8 @@ SECONDS = 1.0  # in which a move is answered, warm
         (["--host", "0.0.0.0"], "No such option '--host'"),
         (["-o", "polling.toml/page.html"], "-o: 'polling.toml' cannot be written"),
         (["-o", "."], ".: is a folder"),
+        (["-o", "page.html", "--port", "0"], "--port: changes nothing; allowed: only without"),
+        (["-o", "page.html", "--no-browser"], "--no-browser: changes nothing"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(folder, capsys, arguments, line):

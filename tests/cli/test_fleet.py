@@ -89,7 +89,7 @@ def test_the_table_begins_with_a_sentence_and_keeps_to_80_columns(scaled, kept, 
     assert max(map(len, lines)) <= 80
     assert any(line.startswith("2 nodes all day: 48.0 node-hours") for line in lines)
     assert any(line.startswith("autoscaler at 60 %: ") for line in lines)
-    assert any(line.startswith("2 nodes keep it at the busiest time") for line in lines)
+    assert any(line.startswith("2 nodes keep the objective at the busiest time") for line in lines)
     assert sum(line.startswith("00:00-01:00") for line in lines) == 2
     finding = json.loads((kept / "finding.json").read_text())
     assert finding["title"] == "Fleet"
@@ -162,6 +162,11 @@ def test_the_load_of_a_log_replaces_the_traffic(bare, folder, capsys):
         (["--slo", "p99<1s", "--agents", "9", "--window", "0"], "--window: '0' is out of range"),
         (["--slo", "p99<1s", "none.csv"], "--agents: is missing; allowed: a number, with logs"),
         (["--slo", "p99<1s", "--agents", "9", "none.csv"], "none.csv"),
+        (["--slo", "p99<1s", "--agents", "9", "--every", "1h"],
+         "--every: changes nothing; allowed: only with logs"),
+        (["--slo", "p99<1s", "--agents", "9", "--as", "otlp"], "--as: changes nothing"),
+        (["--slo", "p99<1s", "--agents", "9", "--log-format", "nginx"],
+         "--log-format: changes nothing"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(bare, kept, capsys, arguments, part):

@@ -37,7 +37,7 @@ def chosen(path: Path, name: str | None = None) -> Format:
     """
     if name not in {None, AUTO}:
         if name not in BY_NAME:
-            raise unknown_name("format", str(name), [AUTO, *NAMES], source="format")
+            raise unknown_name("format", str(name), [AUTO, *NAMES], key="format")
         return BY_NAME[name]
     found = recognised(path)
     if isinstance(found, NoLog):

@@ -154,3 +154,14 @@ def test_it_opens_no_window(curves):
     assert (
         "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
     )
+
+
+def test_axes_of_less_than_a_decade_have_more_than_one_number(curves):
+    both = {"p50": [0.14, 0.16], "p99": [0.84, 0.92]}
+    bands = {name: (values, values) for name, values in both.items()}
+    line = Line([50, 100], both, bands, pending=[False] * 2, overloaded=[False] * 2)
+    figure = scaling_plot([evolve(curves[0], fixed=line, bound=([50, 100], [0.1, 0.1]), knee=None)])
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    for axis, least in ((ax.xaxis, {"50", "100"}), (ax.yaxis, {"200 ms", "500 ms"})):
+        assert least <= {one.get_text() for one in axis.get_ticklabels()}

@@ -83,6 +83,17 @@ def test_all_of_it_is_plain_data_and_text(queue):
     assert repr(queue) == "<Explanation of pushed, 60 agents: 41% cpu waiting>"
 
 
+def test_long_names_and_small_changes_keep_to_80_columns(queue):
+    found = queue.to_dict()
+    tiny = {"before": 0.1, "after": 0.1, "change": -1e-8, "interval": [-2e-8, -1e-9]}
+    name = "nodes with the fewest connections first, each of which has twice the event loops"
+    found["effects"] = [found["effects"][0] | {"remedy": name, "mean": tiny, "p99": tiny}]
+    text = explanation_text(found)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "+0.0 +-0.0 %" in text
+    assert "-0.0 +-" not in text
+
+
 def test_messages_have_their_parts_as_columns(queue):
     names = [one.name for one in queue.parts]
     total = queue.messages[names].sum(axis=1)

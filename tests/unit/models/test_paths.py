@@ -51,7 +51,8 @@ def test_a_factor_changes_a_whole_distribution():
     ("path", "part"),
     [
         ("polling.intervall", "has no 'intervall' there (did you mean 'interval'?)"),
-        ("push.connections", "the system has no 'connections' there"),
+        ("push.connections", "the system has no 'connections' there, since it has no table [push]"),
+        ("nodes.count", "the system has no 'count' there, since it has no table [nodes]"),
         ("polling", "is no number"),
         ("polling.wake_on_write", "is no number"),
         ("cpu.query", "is a distribution; allowed: cpu.query*"),

@@ -186,6 +186,14 @@ def test_growth_says_until_when_how_many_nodes_suffice(found):
         assert later is None or one.day <= later
 
 
+@pytest.mark.parametrize(
+    ("hours", "ticks"),
+    [(4, [0, 1, 2, 3, 4]), (23.999, list(range(0, 25, 3))), (168, list(range(0, 169, 24)))],
+)
+def test_the_axis_of_a_day_is_marked_in_steps_that_divide_it(hours, ticks):
+    assert fleets._ticks(hours) == ticks
+
+
 def test_its_data_and_frame_and_words_agree(found):
     data, frame = found.to_dict(), found.to_frame()
     assert len(frame) == 2 * PIECES

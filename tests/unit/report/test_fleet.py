@@ -37,6 +37,11 @@ def test_the_first_sentence_is_the_answer():
     assert fixed == "2 nodes all day: 48.0 node-hours"
 
 
+def test_hours_that_are_certain_have_no_interval():
+    first, *_ = fleet_sentences(changed(node_hours_interval=[36.0, 36.0]))
+    assert first.endswith("36.0 node-hours a day with 95 % confidence")
+
+
 def test_a_number_that_is_open_above_says_so():
     window = WINDOW | {"nodes": 2, "interval": [2, None]}
     found = changed(windows=[window], node_hours=48.0, node_hours_interval=[48.0, None])
@@ -57,7 +62,8 @@ def test_windows_that_nothing_keeps_are_named():
 @pytest.mark.parametrize(
     ("day", "days", "said"),
     [
-        (None, [None, None], "2 nodes keep it at the busiest time beyond 2028-01-12, the end of"),
+        (None, [None, None], "2 nodes keep the objective at the busiest time beyond "
+         "2028-01-12, the end of"),
         ("2027-06-01", ["2027-05-01", None], "up to 900 agents, until 2027-06-01 (2027-05-01 to "
          "after 2028-01-12)"),
     ],

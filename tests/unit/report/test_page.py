@@ -158,6 +158,8 @@ def test_the_same_findings_give_the_same_bytes() -> None:
         (True, "yes", "1"),
         ("<b>", "<b>", "<b>"),
         ([1.5, 2.5], "1.50\N{EN DASH}2.50", "1.5"),
+        ([-2.5, 1.5], "\N{MINUS SIGN}2.50 to 1.50", "-2.5"),
+        ([-2.5, -1.5], "\N{MINUS SIGN}2.50 to \N{MINUS SIGN}1.50", "-2.5"),
         ([None, 2], "≤ 2", "2"),
         ([3, None], "≥ 3", "3"),
         ([None, None], "\N{EN DASH}", ""),

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from lhsim.report.levels import latency_table, scaling_table
-from lhsim.report.text import Column, latency, percent, table, three_digits
+from lhsim.report.levels import latency_table, prediction_table, scaling_table
+from lhsim.report.text import Column, between, latency, percent, quantity, table, three_digits
 
 
 def row(agents, **changed):
@@ -128,7 +128,7 @@ def test_the_latency_table():
         (999.6, "1.00 s"),
         (61_234.0, "61.2 s"),
         (5_000_000.0, "5,000 s"),
-        (0.0, "0.00 us"),
+        (0.0, "0 s"),
         (None, "-"),
         (math.nan, "-"),
     ],
@@ -194,3 +194,31 @@ def test_marks_of_their_own_need_no_other():
     text = scaling_table([row(10, lower_bounds=["p99_latency_ms"], flags=flags)])
     assert ">1.00 s" in text
     assert "?" not in text
+
+
+def test_a_server_that_answers_requests_has_clients_and_requests():
+    web = row(50, system="web", architecture="requests")
+    title, header, *_ = scaling_table([web]).splitlines()
+    assert title == "web (requests)"
+    assert header.split() == ["clients", "p50", "p95", "p99", "req/s", "busiest"]
+    assert "agents are clients, latency is the response time" in scaling_table([web])
+    both = scaling_table([row(10), web])
+    assert [line.split()[0] for line in both.splitlines() if "p50" in line] == ["agents", "clients"]
+
+
+def test_a_prediction_has_its_units_once():
+    ends = {"p50_latency_ms": [117, 174], "p95_latency_ms": [609, 1110], "utilization": [0.15, 0.2]}
+    *_, line = prediction_table([row(50, prediction90=ends)])[-1].splitlines()
+    assert line.split() == ["50", *("117-174", "ms", "609", "ms-1.11", "s", "-", "-", "15-20", "%")]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [("0 s", "119 ms", "0-119 ms"), ("0 s", "0 s", "0-0 s"), ("0 B", "2 kB", "0-2 kB")],
+)
+def test_nothing_needs_no_unit_in_an_interval(low, high, text):
+    assert between(low, high) == text
+
+
+def test_no_size_is_no_fraction_of_a_byte():
+    assert quantity(0, "B") == "0 B"
