@@ -13,7 +13,7 @@ from lhsim.errors import InputError
 from lhsim.experiments.answers import option_words, settings_words, settle
 from lhsim.experiments.finding import Column, Finding, Picture, Table
 from lhsim.experiments.options import Options
-from lhsim.experiments.profile import profile
+from lhsim.experiments.profile import EVERY, profile
 from lhsim.experiments.provenance import finding_of
 from lhsim.experiments.setup import Setup, prepare
 from lhsim.models import System
@@ -25,8 +25,6 @@ from lhsim.planning.samples import with_traffic
 from lhsim.readers.formats.hints import AUTO, Hints
 from lhsim.readers.requests import read_requests
 from lhsim.report.fleet import fleet_text
-
-EVERY = 900.0  # length of a piece of the load of logs, where none is given [s]
 
 
 @frozen
