@@ -26,7 +26,7 @@ def refused(folder, capsys):
 @pytest.mark.parametrize("architecture", ["polling", "push"])
 def test_an_era_is_of_mcp_alone(refused, architecture):
     assert refused("--architecture", architecture, "--era", "legacy") == (
-        f"era: {architecture} has none; allowed: with the architecture mcp alone"
+        f"--era: {architecture} has none; allowed: with the architecture mcp alone"
     )
 
 
@@ -34,7 +34,7 @@ def test_an_era_is_of_mcp_alone(refused, architecture):
     ("arguments", "line"),
     [
         (["--era", "ancient"], "--era: unknown choice 'ancient'; allowed: legacy, modern"),
-        (["--payload", "10000"], "payload: 10,000 is too long; allowed: at most 9,980"),
+        (["--payload", "10000"], "--payload: 10,000 is too long; allowed: at most 9,980"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(refused, arguments, line):
@@ -46,7 +46,7 @@ def test_what_cannot_be_asked_is_refused(refused, arguments, line):
     [
         (
             ["polling", "--webhook"],
-            "webhook: polling has none; allowed: with the",
+            "--webhook: polling has none; allowed: with the",
         ),
         (["push", "--set", "push.webhook.attempts=2"], "push.webhook.attempts: is the server's"),
         (["push", "--set", "push.webhook.failure=2"], "--set: webhook.failure: 2.0 is out of"),
