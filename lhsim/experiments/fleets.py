@@ -75,14 +75,8 @@ def run_fleet(options: Options, asked: FleetOptions) -> int:
 
 def _command(asked: FleetOptions) -> list[str]:
     """Return the words of the command line that ask for it."""
-    names = (
-        "growth",
-        "horizon",
-        "start",
-        "window",
-        "most",
-        "confidence",
-    )  # agents are in `Options`
+    # The agents are among the `Options`.
+    names = ("growth", "horizon", "start", "window", "most", "confidence")
     given = {name: getattr(asked, name) for name in names} | dict(asked.autoscaler)
     words = ["fleet", *map(str, asked.logs), *option_words("slo", asked.slo)]
     if asked.logs:

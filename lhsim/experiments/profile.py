@@ -53,7 +53,9 @@ def run_profile(asked: ProfileOptions) -> int:
     system = load_system(asked.system, asked.settings)
     check_count(system.workload, asked.agents)
     log = read_requests(asked.logs, None if asked.format == AUTO else asked.format, asked.hints)
-    senders = len(system.workload.senders(asked.agents)) * system.workload.copies(asked.agents)
+    senders = len(system.workload.senders(asked.agents))
+    if not asked.replay:  # rates are of messages, of which a broadcast is several
+        senders *= system.workload.copies(asked.agents)
     traffic = _traffic(asked, log, senders)
     made = with_traffic(system, traffic)
     path = asked.output
@@ -67,7 +69,7 @@ def run_profile(asked: ProfileOptions) -> int:
 
 def _traffic(asked: ProfileOptions, log: RequestLog, senders: int) -> Piecewise | Recorded:
     if not asked.replay:
-        return profile(log, EVERY if asked.every is None else asked.every, senders)
+        return profile(log, asked.every or EVERY, senders)
     if asked.every is not None:
         allowed = "one of them: the time of each request, or rates"
         raise InputError("goes with no --replay", source="--every", allowed=allowed)

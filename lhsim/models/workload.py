@@ -12,11 +12,22 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from attrs import Factory, evolve, field, frozen
+from attrs.validators import optional
 from numpy.typing import NDArray
 
-from lhsim.checks import MOST, at_least, non_negative, one_of, positive, rate, whole, within
+from lhsim.checks import (
+    MOST,
+    as_tuple,
+    at_least,
+    non_negative,
+    one_of,
+    positive,
+    rate,
+    whole,
+    within,
+)
 from lhsim.distributions import Deterministic, Distribution, Exponential, Uniform
-from lhsim.distributions.base import ZERO, Sizes
+from lhsim.distributions.base import ZERO, Sizes, each, floats, one_for_each
 from lhsim.errors import InputError, shown
 from lhsim.models.classes import AgentClass, Population, check_classes, fewest_agents
 from lhsim.rules import RAMP, RANDOM, TOGETHER, other_of, rate_schedule, recorded_time
@@ -226,30 +237,30 @@ class Recorded(Traffic):
 
     name: ClassVar[str] = "recorded"
 
-    times: tuple[Seconds, ...]  # of the messages, ascending, from 0 on [s]
+    # Of the messages, ascending, from 0 on [s].
+    times: tuple[Seconds, ...] = field(converter=floats, validator=each(non_negative))
     length: Seconds = field(validator=positive)  # of the record, which then repeats [s]
-    # Who sent each, numbered from 0 on without a gap; none: they are all of one client.
-    clients: tuple[int, ...] = ()
+    # Who sent each, numbered from 0 on without a gap; None: they are all of one client.
+    clients: tuple[int, ...] | None = field(
+        default=None, converter=as_tuple, validator=optional(each(whole(0, MOST_RECORDED)))
+    )
 
     def __attrs_post_init__(self) -> None:
         self._check_times()
-        if self.clients:
-            self._check_clients()
+        if self.clients is not None:
+            self._check_clients(self.clients)
 
     def _check_times(self) -> None:
-        if not 1 <= len(self.times) <= MOST_RECORDED:
-            problem, allowed = f"are {len(self.times):,}", f"1 to {MOST_RECORDED:,} times"
+        if len(self.times) > MOST_RECORDED:
+            problem, allowed = f"are {len(self.times):,}", f"at most {MOST_RECORDED:,}"
             raise InputError(problem, key="times", allowed=allowed)
-        times = np.array(self.times, float)
-        if not (times[0] >= 0 and np.all(np.diff(times) >= 0) and times[-1] < self.length):
+        if any(np.diff(self.times) < 0) or self.times[-1] >= self.length:
             allowed = f"ascending times from 0 to less than the length, {self.length:g} s"
             raise InputError("are out of order or range", key="times", allowed=allowed)
 
-    def _check_clients(self) -> None:
-        if len(self.clients) != len(self.times):
-            problem, allowed = f"are {len(self.clients):,}", f"{len(self.times):,}, one for a time"
-            raise InputError(problem, key="clients", allowed=allowed)
-        if set(self.clients) != set(range(max(self.clients) + 1)):
+    def _check_clients(self, clients: tuple[int, ...]) -> None:
+        one_for_each("clients", clients, "time", self.times)
+        if max(clients) >= len(set(clients)):
             allowed = "all numbers from 0 on, up to the highest"
             raise InputError("leave numbers out", key="clients", allowed=allowed)
 

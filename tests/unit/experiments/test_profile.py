@@ -125,3 +125,14 @@ def test_the_command_replays(tmp_path, capsys):
     errors = capsys.readouterr().err
     assert "--every: goes with no --replay" in errors
     assert "has 1,502 requests; allowed" in errors
+
+
+def test_a_replay_broadcasts_at_each_time_of_the_log(tmp_path):
+    from lhsim.cli import run as lhsim_command
+
+    log(uneven(), tmp_path)
+    out = tmp_path / "broadcasts.toml"
+    asked = ["profile", str(tmp_path / "log.csv"), "--agents", "10", "--replay", "-o", str(out)]
+    assert lhsim_command([*asked, "--set", "workload.topology=broadcast"]) == 0
+    found = lhsim.simulate(str(out), agents=10, duration=3 * HOUR, warmup=0.0, drain=0.0)
+    assert found.counters.created == pytest.approx(9 * 1502, abs=9)
